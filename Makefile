@@ -1,0 +1,50 @@
+# Every target sets up what it needs in .venv, and touches nothing else on the machine.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help demo test check completions bench clean
+
+help:
+	@echo 'make demo         install sockkit in $(VENV) and watch it work'
+	@echo 'make test         run every check and test'
+	@echo 'make bench        measure against nc, ncat and socat, where installed'
+	@echo 'make completions  write completions/ anew'
+	@echo 'make clean        remove $(VENV) and caches'
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo 'sockkit needs Python 3.11 or newer: try make PYTHON=python3.11'; exit 1; }
+	@$(PYTHON) -m venv $(VENV) \
+	  || { rm -rf $(VENV); echo 'Python cannot make a virtual environment: try sudo apt install python3-venv'; exit 1; }
+
+$(VENV)/installed: $(BIN)/python pyproject.toml $(shell find sockkit -name '*.py')
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check .
+	@touch $@
+
+$(VENV)/dev: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check '.[dev]'
+	@touch $@
+
+demo: $(VENV)/installed
+	$(BIN)/python scripts/demo.py $(BIN)/sockkit
+
+check: $(VENV)/dev $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python scripts/check_structure.py
+	$(BIN)/python scripts/make_completions.py --check
+
+test: check
+	$(BIN)/python -m pytest
+
+bench: $(VENV)/installed
+	$(BIN)/python -m benchmarks
+
+completions: $(VENV)/installed
+	$(BIN)/python scripts/make_completions.py
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,48 @@
+"""Writes completions/ from the program itself; with --check, compares instead."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from click.shell_completion import get_completion_class
+
+from sockkit.cli.group import NAME, group
+from sockkit.cli.main import COMPLETE
+
+FOLDER = Path(__file__).resolve().parent.parent / "completions"
+FILES = {
+    "bash": "sockkit.bash",
+    "zsh": "_sockkit",
+    "fish": "sockkit.fish",
+    "powershell": "sockkit.ps1",
+}
+
+
+def script(shell: str) -> str:
+    """What `shell` loads to complete `sockkit` command lines."""
+    kind = get_completion_class(shell)
+    if kind is None:
+        raise SystemExit(f"click makes no completion for {shell}")
+    text = kind(group, {}, NAME, COMPLETE)
+    # Not `source()`: for bash it would run the bash of this machine to see its version.
+    return (text.source_template % text.source_vars()).strip() + "\n"
+
+
+def main() -> int:
+    check = "--check" in sys.argv[1:]
+    stale = []
+    for shell, name in FILES.items():
+        path = FOLDER / name
+        if check:
+            if not path.exists() or path.read_text(encoding="utf-8") != script(shell):
+                stale.append(name)
+        else:
+            path.write_text(script(shell), encoding="utf-8")
+    for name in stale:
+        print(f"completions/{name} is out of date: run make completions")
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,5 @@
+"""`python -m sockkit` is the `sockkit` command."""
+
+from sockkit.cli.main import main
+
+main()

@@ -1,0 +1,1 @@
+"""The commands: a frozen configuration and a `run` for each."""

@@ -1,0 +1,31 @@
+"""tcp-client: connect, standard input to the peer, the peer to standard output."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sockkit.apps.conversation import TalkOptions
+from sockkit.core.address import Address
+from sockkit.events import Emit
+from sockkit.net.connect import ConnectOptions, connect
+from sockkit.net.loop import Loop
+from sockkit.net.options import SocketOptions
+from sockkit.net.session import Session
+from sockkit.net.stdio import Stdio
+
+
+class TcpClient(NamedTuple):
+    address: Address
+    connect: ConnectOptions
+    sockets: SocketOptions
+    talk: TalkOptions
+
+
+def run(config: TcpClient, loop: Loop, stdio: Stdio, emit: Emit) -> None:
+    """Return when the conversation is over and nothing was lost. Raises SockkitError."""
+    talk = config.talk.talk(stdio)
+    stream = connect(loop, config.address, config.connect, config.sockets, emit)
+    try:
+        Session(loop, stream, stdio, talk, emit).run()
+    finally:
+        stream.close()

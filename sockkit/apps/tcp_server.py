@@ -1,0 +1,104 @@
+"""tcp-server: many clients at once until stopped, or one with --once."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+from sockkit.apps.conversation import TalkOptions
+from sockkit.core.ending import Until
+from sockkit.core.text import TextOptions
+from sockkit.errors import UsageError
+from sockkit.events import Emit
+from sockkit.net.listen import Listener, ListenOptions, port_file
+from sockkit.net.loop import Loop
+from sockkit.net.options import SocketOptions
+from sockkit.net.session import Session
+from sockkit.net.stdio import Stdio
+from sockkit.net.stream import Stream
+
+
+class TcpServer(NamedTuple):
+    listen: ListenOptions
+    sockets: SocketOptions
+    talk: TalkOptions
+    once: bool = False
+    label: bool = False
+    slow_timeout: float = 30.0
+    port_file: str | None = None
+
+
+def run(config: TcpServer, loop: Loop, stdio: Stdio, emit: Emit) -> None:
+    """Serve until a signal; with `once`, return when the one conversation is over."""
+    if not config.once and config.talk.until in (Until.STDIN, Until.EITHER):
+        raise UsageError(
+            f"--until {config.talk.until} needs --once",
+            "the end of standard input ends nothing in a server of many",
+        )
+    config.talk.check(stdio)
+    listener = Listener(loop, config.listen, config.sockets, emit)
+    try:
+        with port_file(config.port_file, listener):
+            if config.once:
+                _serve_one(config, loop, listener, stdio, emit)
+            else:
+                _serve_many(config, loop, listener, stdio, emit)
+    finally:
+        listener.close()
+
+
+def _serve_one(config: TcpServer, loop: Loop, listener: Listener, stdio: Stdio, emit: Emit) -> None:
+    stream = _accept_one(loop, listener)
+    try:
+        label = f"[{stream.peer.number} {stream.peer.address}] " if config.label else ""
+        talk = config.talk.talk(stdio, label)
+        Session(loop, stream, stdio, talk, emit).run()
+    finally:
+        stream.close()
+
+
+def _serve_many(
+    config: TcpServer, loop: Loop, listener: Listener, stdio: Stdio, emit: Emit
+) -> None:
+    from sockkit.net.hub import Hub, HubOptions
+    from sockkit.net.member import MemberOptions
+
+    # A client may come while standard input is amid a character: what all share is whole
+    # characters of UTF-8, and each client's own encoder begins with one.
+    talk = config.talk
+    shared, own = talk.text, TextOptions()
+    if talk.text.wire:
+        shared = talk.text._replace(send_encoding="utf-8")
+        own = talk.text._replace(crlf=False)
+
+    def said(text: str) -> bytes:
+        transform = shared.outbound(stdio.encoding, "")
+        return transform.feed(os.fsencode(text)) if transform else os.fsencode(text)
+
+    options = HubOptions(
+        MemberOptions(
+            talk.ending(stdio),
+            outbound=lambda: own.outbound("utf-8", "standard input"),
+            inbound=lambda: talk.inbound(stdio),
+            slow_timeout=config.slow_timeout,
+        ),
+        shared=shared.outbound(stdio.encoding, "standard input"),
+        greet=said(talk.greet),
+        reply=said(talk.reply or ""),
+        labelled=config.label or stdio.output.terminal,
+        size=talk.size,
+    )
+    Hub(loop, listener, stdio, options, emit).run()
+
+
+def _accept_one(loop: Loop, listener: Listener) -> Stream:
+    accepted: list[Stream] = []
+
+    def take(stream: Stream) -> None:
+        accepted.append(stream)
+        listener.close()
+        loop.stop()
+
+    listener.accept(take)
+    loop.run()
+    return accepted[0]

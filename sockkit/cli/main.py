@@ -1,0 +1,88 @@
+"""The boundary between a shell and sockkit.
+
+Whatever happens below ends here as one line on stderr and an exit status. click's own
+`main` is not used, because it turns every EPIPE into a silent 1 and prints errors over
+several lines.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from typing import NoReturn
+
+import click
+
+from sockkit.cli.group import NAME, group
+from sockkit.cli.render import complain
+from sockkit.errors import ExitStatus, OutputError, OutputGone, SockkitError, reason
+
+COMPLETE = "_SOCKKIT_COMPLETE"
+
+
+def main() -> NoReturn:
+    """What the shell runs as `sockkit`."""
+    _plug()
+    if instruction := os.environ.get(COMPLETE):
+        from click.shell_completion import shell_complete
+
+        sys.exit(shell_complete(group, {}, NAME, COMPLETE, instruction))
+    code = status(sys.argv[1:])
+    if sys.stderr:
+        sys.stderr.flush()
+    # Everything is closed and written: to take the interpreter apart would only take time.
+    os._exit(code)
+
+
+def status(arguments: list[str]) -> int:
+    """The exit status of `sockkit ARGUMENTS`, every failure said on stderr."""
+    try:
+        return _invoke(arguments)
+    except OutputGone as error:
+        return error.status
+    except SockkitError as error:
+        complain(str(error))
+        return error.status
+    except KeyboardInterrupt:  # before there was anything to interrupt
+        return ExitStatus.INTERRUPTED
+    except Exception as error:
+        place = error.__traceback__
+        while place and place.tb_next:
+            place = place.tb_next
+        where = f" ({place.tb_frame.f_code.co_filename}:{place.tb_lineno})" if place else ""
+        complain(f"this is a fault in sockkit, please report it: {error!r}{where}")
+        return ExitStatus.FAILED
+
+
+def _invoke(arguments: list[str]) -> int:
+    try:
+        with group.make_context(NAME, arguments) as context:
+            group.invoke(context)
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return ExitStatus.USAGE
+    except click.UsageError as error:
+        about = error.ctx.command_path if error.ctx else NAME
+        complain(f"{' '.join(error.format_message().split())} (see {about} --help)")
+        return ExitStatus.USAGE
+    except OSError as error:  # help or a version for an output that cannot be written
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        if error.errno == errno.EPIPE:
+            raise OutputGone("") from error
+        raise OutputError(f"could not write standard output: {reason(error)}") from error
+    return ExitStatus.DONE
+
+
+def _plug() -> None:
+    """Give closed standard streams a descriptor, so that no socket takes their number.
+
+    A closed input is then at its end, and a closed output cannot be written.
+    """
+    for descriptor, flags in ((0, os.O_RDONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, flags)

@@ -1,0 +1,176 @@
+"""The options commands share: each is defined once, in the bundle it belongs to.
+
+A bundle is a section of the help. Its options are named as the fields of the frozen
+tuple they fold into, so a command takes values apart by `fold` alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+import click
+from click import Option
+
+from sockkit.cli.params import BIND, DURATION, ENCODING, PORT, SIZE, SOURCE
+from sockkit.core.ending import Until
+from sockkit.core.text import Errors
+
+T = TypeVar("T", bound=NamedTuple)
+
+
+class Bundle(NamedTuple):
+    title: str
+    options: tuple[Option, ...]
+
+
+class BundledCommand(click.Command):
+    """A command whose help shows its options bundle by bundle."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        arguments: Sequence[click.Argument] = (),
+        bundles: Sequence[Bundle],
+        callback: Callable[..., Any],
+        text: str,
+        epilog: str,
+    ) -> None:
+        params = [*arguments, *(option for bundle in bundles for option in bundle.options)]
+        super().__init__(
+            name,
+            params=params,
+            callback=callback,
+            help=text,
+            epilog=epilog,
+            context_settings={"help_option_names": ["-h", "--help"]},
+        )
+        self._bundles = bundles
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        own = self.get_help_option(ctx)
+        for bundle in self._bundles:
+            records = [option.get_help_record(ctx) for option in bundle.options]
+            if bundle is self._bundles[-1] and own:
+                records.append(own.get_help_record(ctx))
+            with formatter.section(bundle.title):
+                formatter.write_dl([record for record in records if record])
+
+
+def fold(kind: type[T], values: dict[str, Any], **more: Any) -> T:
+    """A `kind` from the values of the options named as its fields, and `more`."""
+    make: Callable[..., T] = kind
+    return make(**{name: values[name] for name in kind._fields if name in values}, **more)
+
+
+_FAMILY = (
+    Option(["-4", "family"], flag_value=4, type=int, help="Use IPv4 only."),
+    Option(["-6", "family"], flag_value=6, type=int, help="Use IPv6 only."),
+)
+_SOCKET = (
+    Option(["--buffer-size", "size"], type=SIZE, metavar="SIZE",
+           help="Most bytes one receive takes, as in 1024, 64k or 1M."),
+    Option(["--reuse-port"], is_flag=True,
+           help="Let other sockets with this option share the port (SO_REUSEPORT)."),
+    Option(["--no-delay"], is_flag=True,
+           help="Send small pieces at once instead of gathering them (TCP_NODELAY)."),
+    Option(["--keepalive"], is_flag=True,
+           help="Probe a silent peer now and then, to notice when it is gone (SO_KEEPALIVE)."),
+    Option(["--send-buffer"], type=SIZE, metavar="SIZE",
+           help="Size of the system's buffer for sending (SO_SNDBUF)."),
+    Option(["--receive-buffer"], type=SIZE, metavar="SIZE",
+           help="Size of the system's buffer for receiving (SO_RCVBUF)."),
+)  # fmt: skip
+
+
+def _reuse_address(default: bool) -> Option:
+    return Option(
+        ["--reuse-address/--no-reuse-address"],
+        default=default,
+        show_default=True,
+        help="Bind although an earlier connection on the port is still closing (SO_REUSEADDR).",
+    )
+
+
+CLIENT_SOCKET = Bundle(
+    "Socket",
+    (
+        *_FAMILY,
+        Option(["--source"], type=SOURCE, metavar="ADDR[:PORT]",
+               help="Connect from this address, and port, of this machine."),
+        Option(["-w", "--connect-timeout", "timeout"], type=DURATION, metavar="DURATION",
+               default=10.0, show_default="10s",
+               help="Most time for finding the address and connecting, as in 5, 500ms or 2m."),
+        _reuse_address(False),
+        *_SOCKET,
+    ),
+)  # fmt: skip
+
+SERVER_SOCKET = Bundle(
+    "Socket",
+    (
+        Option(["-p", "--port"], type=PORT, metavar="PORT",
+               help="Port to listen on, or a service name; 0 for any free one."),
+        Option(["--bind"], type=BIND, metavar="ADDR",
+               help="Address to listen on: 127.0.0.1 (the default: this machine only), 0.0.0.0 "
+                    "(every IPv4 address), :: (every address), or unix:/PATH."),
+        *_FAMILY,
+        Option(["--backlog"], type=click.IntRange(0, 2**31 - 1), default=128, show_default=True,
+               metavar="N", help="Connections that may wait to be accepted."),
+        Option(["--port-file"], type=click.Path(dir_okay=False), metavar="FILE",
+               help="Write the port to FILE once listening, and remove it at the end: "
+                    "a script waits for the file and never sleeps."),
+        _reuse_address(True),
+        *_SOCKET,
+    ),
+)  # fmt: skip
+
+TEXT = Bundle(
+    "Text",
+    (
+        Option(["-E", "--encoding"], type=ENCODING, metavar="NAME",
+               help="What the peer speaks: gbk, gb18030, big5, shift_jis, latin-1, utf-8 …. "
+                    "Text is converted both ways. Without it bytes pass unchanged."),
+        Option(["--send-encoding"], type=ENCODING, metavar="NAME",
+               help="What to send in, where it is not what the peer sends in."),
+        Option(["--errors"], type=click.Choice([error.value for error in Errors]),
+               help="What to do with a character the encoding does not have. Default: refuse to "
+                    "send it, show what is received as a backslash escape."),
+        Option(["-C", "--crlf"], is_flag=True,
+               help="Send each line end as CR LF, as HTTP, SMTP and many devices want it."),
+    ),
+)  # fmt: skip
+
+_SILENCE = (
+    Option(["--linger"], type=DURATION, metavar="DURATION",
+           help="Once one side has ended, leave after this long a silence of the other. "
+                "Default: 5s when the peer has ended, no bound when stdin has."),
+    Option(["-i", "--idle-timeout", "idle"], type=DURATION, metavar="DURATION",
+           help="Give up (status 28) when nothing moves either way for this long."),
+)  # fmt: skip
+_UNTIL = Option(
+    ["--until"],
+    type=click.Choice([until.value for until in Until]),
+    help="Whose end ends the conversation. Default: both; peer when stdin is a terminal.",
+)
+
+CLIENT_TIME = Bundle("Time", (_UNTIL, *_SILENCE))
+SERVER_TIME = Bundle(
+    "Time",
+    (
+        _UNTIL,
+        *_SILENCE,
+        Option(["--slow-timeout"], type=DURATION, metavar="DURATION", default=30.0,
+               show_default="30s", help="Drop a client that holds the others up for this long."),
+    ),
+)  # fmt: skip
+
+OUTPUT = Bundle(
+    "Output",
+    (
+        Option(["-v", "--verbose"], count=True,
+               help="Say what happens to connections, and the totals; -vv every socket call."),
+        Option(["-q", "--quiet"], is_flag=True, help="Say nothing but errors."),
+    ),
+)  # fmt: skip

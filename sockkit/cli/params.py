@@ -1,0 +1,70 @@
+"""Parameter types: click's face of the parsers in `core`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from sockkit.core.address import (
+    Address,
+    HostPort,
+    UnixPath,
+    parse_host,
+    parse_port,
+    parse_unix,
+    split_port,
+)
+from sockkit.core.text import check_codec
+from sockkit.core.units import parse_duration, parse_size
+from sockkit.errors import UsageError
+from sockkit.net.resolve import service_port
+
+
+class Parsed(click.ParamType[Any]):
+    """What `parse` makes of a word; its UsageError becomes click's, naming the option."""
+
+    def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
+        self.name = name
+        self._parse = parse
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return self._parse(value)
+        except UsageError as error:
+            return self.fail(str(error), param, ctx)
+
+
+def _server_port(text: str) -> int:
+    return parse_port(text, service_port, lowest=0)
+
+
+def _bind(text: str) -> UnixPath | str:
+    return parse_unix(text) or parse_host(text)
+
+
+def _source(text: str) -> HostPort:
+    host, port = split_port(text)
+    return HostPort(host, parse_port(port, service_port, lowest=0) if port else 0)
+
+
+SIZE = Parsed("size", parse_size)
+DURATION = Parsed("duration", parse_duration)
+PORT = Parsed("port", _server_port)
+BIND = Parsed("addr", _bind)
+SOURCE = Parsed("addr[:port]", _source)
+ENCODING = Parsed("name", check_codec)
+
+
+def server_address(bind: UnixPath | str | None, port: int | None, family: int | None) -> Address:
+    """Where a server listens: --bind and -p together. Raises UsageError."""
+    if isinstance(bind, UnixPath):
+        if port is not None:
+            raise UsageError(f"-p {port} and --bind {bind} exclude each other", "leave out one")
+        return bind
+    if port is None:
+        raise UsageError("no port to listen on", "give -p 8080, or -p 0 for any free port")
+    return HostPort(bind or ("::1" if family == 6 else "127.0.0.1"), port)

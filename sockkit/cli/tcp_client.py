@@ -1,0 +1,60 @@
+"""`sockkit tcp-client`: its options and its help."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from sockkit.cli.options import (
+    CLIENT_SOCKET,
+    CLIENT_TIME,
+    OUTPUT,
+    TEXT,
+    BundledCommand,
+    fold,
+)
+
+_HELP = """Connect to HOST PORT: stdin goes to the peer, what the peer sends to stdout.
+
+When stdin ends, the peer is told so (half-close) and its answer is awaited to its end.
+The exit status is 0 only when every byte got through.
+
+The address may also be one word: HOST:PORT, [IPV6]:PORT or unix:/PATH.
+"""
+
+_EPILOG = """\b
+Examples:
+  printf 'GET / HTTP/1.0\\r\\n\\r\\n' | sockkit tcp-client 127.0.0.1 8000
+  sockkit tcp-client 192.168.1.20 9000 < firmware.bin
+  sockkit tcp-client -E gbk -C 192.168.1.30 7788
+"""
+
+
+def _run(address: tuple[str, ...], **values: Any) -> None:
+    from sockkit.apps.conversation import TalkOptions
+    from sockkit.apps.tcp_client import TcpClient, run
+    from sockkit.cli.start import start
+    from sockkit.core.address import parse_address
+    from sockkit.core.text import TextOptions
+    from sockkit.net.connect import ConnectOptions
+    from sockkit.net.options import SocketOptions
+    from sockkit.net.resolve import service_port
+
+    config = TcpClient(
+        address=parse_address(address, service_port),
+        connect=fold(ConnectOptions, values),
+        sockets=fold(SocketOptions, values),
+        talk=fold(TalkOptions, values, text=fold(TextOptions, values)),
+    )
+    start(run, config, values)
+
+
+command = BundledCommand(
+    "tcp-client",
+    arguments=[click.Argument(["address"], nargs=-1, metavar="HOST PORT")],
+    bundles=[CLIENT_SOCKET, TEXT, CLIENT_TIME, OUTPUT],
+    callback=_run,
+    text=_HELP,
+    epilog=_EPILOG,
+)

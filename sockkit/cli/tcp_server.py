@@ -1,0 +1,75 @@
+"""`sockkit tcp-server`: its options and its help."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from click import Option
+
+from sockkit.cli.options import (
+    OUTPUT,
+    SERVER_SOCKET,
+    SERVER_TIME,
+    TEXT,
+    Bundle,
+    BundledCommand,
+    fold,
+)
+from sockkit.cli.params import server_address
+
+_HELP = """Serve many clients at once until stopped (Ctrl-C): stdin goes to all of them, what they
+send to stdout.
+
+With --once the first client alone is served, as by tcp-client: when both sides have
+ended, so does the command, and the exit status is 0 only when every byte got through.
+"""
+
+_EPILOG = """\b
+Examples:
+  sockkit tcp-server -p 8080
+  sockkit tcp-server -p 9000 --once > received.tar
+  sockkit tcp-server --bind 0.0.0.0 -p 7788 -E gbk --reply 'thank you !'
+"""
+
+_ANSWERS = Bundle(
+    "Serving",
+    (
+        Option(["--once"], is_flag=True, help="Serve one client, then end (what nc -l does)."),
+        Option(["--greet"], default="", metavar="TEXT",
+               help="Send TEXT to each client as it connects. No line end is added."),
+        Option(["--reply"], metavar="TEXT",
+               help="Answer whatever arrives with TEXT, once for each receive. With --once: "
+                    "once, in place of stdin."),
+        Option(["--label"], is_flag=True,
+               help="Begin each line with its client, as in [2 10.0.0.7:51234]; always on a "
+                    "terminal unless --once."),
+    ),
+)  # fmt: skip
+
+
+def _run(**values: Any) -> None:
+    from sockkit.apps.conversation import TalkOptions
+    from sockkit.apps.tcp_server import TcpServer, run
+    from sockkit.cli.start import start
+    from sockkit.core.text import TextOptions
+    from sockkit.net.listen import ListenOptions
+    from sockkit.net.options import SocketOptions
+
+    address = server_address(values["bind"], values["port"], values["family"])
+    config = fold(
+        TcpServer,
+        values,
+        listen=fold(ListenOptions, values, address=address),
+        sockets=fold(SocketOptions, values),
+        talk=fold(TalkOptions, values, text=fold(TextOptions, values)),
+    )
+    start(run, config, values)
+
+
+command = BundledCommand(
+    "tcp-server",
+    bundles=[SERVER_SOCKET, _ANSWERS, TEXT, SERVER_TIME, OUTPUT],
+    callback=_run,
+    text=_HELP,
+    epilog=_EPILOG,
+)

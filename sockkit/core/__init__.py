@@ -1,0 +1,1 @@
+"""Rules about bytes, text and addresses: no sockets, no files, no clock."""

@@ -1,0 +1,108 @@
+"""Addresses as people write them, parsed without asking the network.
+
+`HOST PORT`, `HOST:PORT`, `[v6]:PORT`, `unix:/path` and `unix:@abstract` are the forms.
+A bare IPv6 address is never split at a colon: `::1` alone has no port.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from sockkit.errors import UsageError
+
+MAX_PORT = 65535
+_HINT = "give HOST PORT, HOST:PORT, [IPV6]:PORT or unix:/PATH"
+
+ServiceLookup = Callable[[str], "int | None"]
+
+
+class HostPort(NamedTuple):
+    """An internet address not yet resolved; `host` has no brackets."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.host} port {self.port}"
+
+
+class UnixPath(NamedTuple):
+    """A unix-domain address; a leading `@` means Linux's abstract namespace."""
+
+    path: str
+
+    def __str__(self) -> str:
+        return f"unix:{self.path}"
+
+
+Address = HostPort | UnixPath
+
+
+def parse_port(text: str, service: ServiceLookup, *, lowest: int = 1) -> int:
+    """The port that `text` names: decimal digits, or a service `service` knows.
+
+    `lowest` is 0 where the system may choose. Raises UsageError for everything else:
+    signs, spaces, other digits than ASCII's, and numbers out of range.
+    """
+    if text.isascii() and text.isdigit():
+        port: int | None = int(text) if len(text) < 10 else None
+    else:
+        port = service(text) if text.isascii() and text[:1].isalpha() else None
+    if port is None or not lowest <= port <= MAX_PORT:
+        raise UsageError(
+            f"{text!r} is not a port", f"give {lowest} to {MAX_PORT} or a service name, as in http"
+        )
+    return port
+
+
+def parse_host(text: str) -> str:
+    """A host without its brackets. Raises UsageError for what no host can be."""
+    host = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    if not host or any(character in host for character in "[]/ \t\n\0"):
+        raise UsageError(f"{text!r} is not a host", _HINT)
+    return host
+
+
+def parse_unix(text: str) -> UnixPath | None:
+    """The path of `unix:PATH`, or None when `text` is no such word."""
+    if not text.startswith("unix:"):
+        return None
+    path = text.removeprefix("unix:")
+    # sun_path has 108 bytes with its closing NUL, unix(7).
+    if not path.strip("@") or "\0" in path or len(path.encode(errors="surrogateescape")) > 107:
+        raise UsageError(f"{text!r} is not a unix address", "give unix:/PATH of 107 bytes at most")
+    return UnixPath(path)
+
+
+def parse_address(words: Sequence[str], service: ServiceLookup) -> Address:
+    """The address that one or two command-line words name. Raises UsageError."""
+    if not words:
+        raise UsageError("no address to connect to", _HINT)
+    if unix := parse_unix(words[0]):
+        words = words[1:]
+        if words:
+            raise UsageError(f"{words[0]!r} after {unix} means nothing", "leave it out")
+        return unix
+    if len(words) > 2:
+        raise UsageError(f"{words[2]!r} after a host and a port means nothing", "leave it out")
+    if len(words) == 2:
+        return HostPort(parse_host(words[0]), parse_port(words[1], service))
+    host, port = split_port(words[0])
+    if port is None:
+        raise UsageError(f"{words[0]!r} has no port", _HINT)
+    return HostPort(host, parse_port(port, service))
+
+
+def split_port(word: str) -> tuple[str, str | None]:
+    """`HOST:PORT` or `[v6]:PORT` in two; the port is None where the word has none."""
+    host, colon, port = word.rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    if not colon or (":" in host and not bracketed):
+        return parse_host(word), None
+    return parse_host(host), port
+
+
+def show(host: str, port: int) -> str:
+    """`10.0.0.7:51234` or `[::1]:51234`, for labels and events."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,95 @@
+"""When a conversation is over: the rules for tcp-client, `--once` and each client of a server.
+
+Two directions, each with an end of its own (half-close). The rules are told what happens
+and when; they answer whether it is over, and until when to wait for more. Times are seconds
+of any one clock.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, StrEnum, auto
+from typing import NamedTuple
+
+from sockkit.core.units import show_seconds
+from sockkit.errors import TimedOut
+
+PEER_ENDED_LINGER = 5.0  # a peer that has ended its side is given input for so long a silence
+
+
+class Until(StrEnum):
+    """Which ends end a conversation."""
+
+    BOTH = "both"
+    STDIN = "stdin"
+    PEER = "peer"
+    EITHER = "either"
+
+
+class EndOptions(NamedTuple):
+    """`linger` and `idle` are seconds of silence, None for no bound (see `Ending.bound`)."""
+
+    until: Until = Until.BOTH
+    linger: float | None = None
+    idle: float | None = None
+
+    def idle_error(self) -> TimedOut:
+        return TimedOut(f"nothing was sent or received for {show_seconds(self.idle or 0)}")
+
+
+class Bound(Enum):
+    """What a silence that has lasted too long means."""
+
+    IDLE = auto()
+    PEER_SILENT = auto()
+    INPUT_SILENT = auto()
+
+
+class Ending:
+    """The state of one conversation's end."""
+
+    def __init__(self, options: EndOptions, now: float) -> None:
+        self._options = options
+        self._sent_at = self._received_at = now
+        self.input_ended = self.peer_ended = False
+
+    def sent(self, now: float) -> None:
+        self._sent_at = now
+
+    def received(self, now: float) -> None:
+        self._received_at = now
+
+    def end_input(self, now: float) -> None:
+        """Our input has ended: a silence of the peer counts from now."""
+        self.input_ended = True
+        self._received_at = now
+
+    def end_peer(self, now: float) -> None:
+        """The peer has ended its side: a silence of our input counts from now."""
+        self.peer_ended = True
+        self._sent_at = now
+
+    def over(self) -> bool:
+        match self._options.until:
+            case Until.BOTH:
+                return self.input_ended and self.peer_ended
+            case Until.STDIN:
+                return self.input_ended
+            case Until.PEER:
+                return self.peer_ended
+            case Until.EITHER:
+                return self.input_ended or self.peer_ended
+
+    def bound(self) -> tuple[float, Bound] | None:
+        """When the present silence becomes too long, and what it then means."""
+        bounds: list[tuple[float, Bound]] = []
+        idle, linger = self._options.idle, self._options.linger
+        if idle is not None:
+            bounds.append((max(self._sent_at, self._received_at) + idle, Bound.IDLE))
+        if self.peer_ended and not self.input_ended:
+            if linger is None and self._options.until is Until.BOTH:
+                linger = PEER_ENDED_LINGER
+            if linger is not None:
+                bounds.append((self._sent_at + linger, Bound.INPUT_SILENT))
+        elif self.input_ended and not self.peer_ended and linger is not None:
+            bounds.append((self._received_at + linger, Bound.PEER_SILENT))
+        return min(bounds, default=None, key=lambda bound: bound[0])

@@ -1,0 +1,42 @@
+"""What of other people's text may reach a terminal.
+
+A terminal obeys control characters and escape sequences, and bidirectional controls and
+line separators can make one line look like another. `escape` shows them as `\\x1b` or
+`\\u202e`; letters of every script, emoji and combining marks pass as they are.
+"""
+
+from __future__ import annotations
+
+_CONTROLS = [*range(0x20), *range(0x7F, 0xA0)]
+_BIDIRECTIONAL = [0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
+_SEPARATORS = [0x2028, 0x2029]
+
+
+def _escaped(code: int) -> str:
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+_ESCAPES = {code: _escaped(code) for code in (*_CONTROLS, *_BIDIRECTIONAL, *_SEPARATORS)}
+_TEXT_ESCAPES = {code: shown for code, shown in _ESCAPES.items() if chr(code) not in "\n\t"}
+
+
+def escape(line: str) -> str:
+    """`line` as one line that is safe to show, line ends and tabs escaped too."""
+    return line.translate(_ESCAPES)
+
+
+class Printable:
+    """The same for running text, where LF and tab are layout and CRLF is a line's end."""
+
+    def __init__(self) -> None:
+        self._held = ""
+
+    def feed(self, text: str, /) -> str:
+        text = self._held + text
+        # Whether a CR ends a line is known when the next character is.
+        self._held = "\r" if text.endswith("\r") else ""
+        return text.removesuffix("\r").replace("\r\n", "\n").translate(_TEXT_ESCAPES)
+
+    def flush(self) -> str:
+        held, self._held = self._held, ""
+        return held.translate(_TEXT_ESCAPES)

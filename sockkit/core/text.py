@@ -1,0 +1,236 @@
+"""Text on its way through: every transform takes bytes and gives bytes.
+
+A transform keeps its state from chunk to chunk, so that where the network cuts makes no
+difference: `feed` of any split equals `feed` of the whole. The end of the input is an
+input too: `flush` gives what was held back. A transform belongs to one direction of one
+connection.
+"""
+
+from __future__ import annotations
+
+import codecs
+from enum import StrEnum
+from typing import AnyStr, Generic, NamedTuple, Protocol
+
+from sockkit.errors import TextError, UsageError
+
+
+class Errors(StrEnum):
+    """What becomes of a character that has no place in an encoding."""
+
+    STRICT = "strict"
+    REPLACE = "replace"
+    BACKSLASHREPLACE = "backslashreplace"
+    IGNORE = "ignore"
+
+
+class Transform(Protocol):
+    """Bytes in, bytes out, in order.
+
+    Both calls raise TextError for what cannot pass; its `before` holds the output that
+    came before the fault and is still to be delivered.
+    """
+
+    def feed(self, data: bytes) -> bytes: ...
+
+    def flush(self) -> bytes: ...
+
+
+class Edit(Protocol):
+    """The same between two encodings: text in, text out. Never raises."""
+
+    def feed(self, text: str, /) -> str: ...
+
+    def flush(self) -> str: ...
+
+
+class Crlf(Generic[AnyStr]):
+    """LF becomes CRLF; a CRLF stays one, also when it is cut in two.
+
+    `crlf` is "\\r\\n" as bytes or as text, whichever is to be fed.
+    """
+
+    def __init__(self, crlf: AnyStr) -> None:
+        self._crlf: AnyStr = crlf
+        self._cr: AnyStr = crlf[:1]
+        self._lf: AnyStr = crlf[1:]
+        self._after_cr = False
+
+    def feed(self, data: AnyStr, /) -> AnyStr:
+        out = data.replace(self._crlf, self._lf).replace(self._lf, self._crlf)
+        if self._after_cr and data.startswith(self._lf):
+            out = out[1:]
+        if data:
+            self._after_cr = data.endswith(self._cr)
+        return out
+
+    def flush(self) -> AnyStr:
+        return self._crlf[:0]
+
+
+class Transcoder:
+    """Bytes of one encoding become bytes of another, by way of `edits`.
+
+    `what` names the bytes that come in, for errors. After `flush`, `cut` holds the bytes
+    of a character that the end of the input cut in two (shown as `decode_errors` says).
+    """
+
+    def __init__(
+        self,
+        source: str,
+        target: str,
+        what: str,
+        *,
+        decode_errors: Errors,
+        encode_errors: Errors,
+        edits: tuple[Edit, ...] = (),
+    ) -> None:
+        self._source, self._target, self._what = source, target, what
+        self._decoder = codecs.getincrementaldecoder(source)(decode_errors)
+        self._encoder = codecs.getincrementalencoder(target)(encode_errors)
+        self._edits = edits
+        self._fed = self._lines = self._column = 0
+        self.cut = b""
+
+    def feed(self, data: bytes) -> bytes:
+        return self._decode(data, final=False)
+
+    def flush(self) -> bytes:
+        self.cut = self._decoder.getstate()[0]
+        return self._decode(b"", final=True)
+
+    def _decode(self, data: bytes, *, final: bool) -> bytes:
+        state = self._decoder.getstate()
+        try:
+            text = self._decoder.decode(data, final)
+        except UnicodeError as error:
+            # What stands before the fault passes: decode that much again, from the same state.
+            start = 0
+            place = ""
+            if isinstance(error, UnicodeDecodeError):
+                start = error.start - (len(error.object) - len(data))
+                place = f": byte 0x{error.object[error.start]:02x} at byte {self._fed + start + 1}"
+            self._decoder.setstate(state)
+            text = self._decoder.decode(data[: max(start, 0)])
+            self._fed += len(data)
+            before = self._encode(text, final=False)
+            raise TextError(
+                f"{self._what} is not {self._source}{place}", "try --errors replace", before
+            ) from error
+        self._fed += len(data)
+        for edit in self._edits:
+            text = edit.feed(text) + (edit.flush() if final else "")
+        return self._encode(text, final)
+
+    def _encode(self, text: str, final: bool) -> bytes:
+        if not text and not self._lines and not self._column:
+            return b""  # nothing yet: not even a byte-order mark
+        state = self._encoder.getstate()
+        try:
+            data = self._encoder.encode(text, final)
+        except UnicodeError as error:
+            start = error.start if isinstance(error, UnicodeEncodeError) else 0
+            self._encoder.setstate(state)
+            before = self._encoder.encode(text[:start])
+            self._count(text[:start])
+            named = f"{text[start]!r} (U+{ord(text[start]):04X})" if text else "this text"
+            raise TextError(
+                f"{named} at line {self._lines + 1}, character {self._column + 1} "
+                f"of {self._what} is not in {self._target}",
+                "try --errors replace",
+                before,
+            ) from error
+        self._count(text)
+        return data
+
+    def _count(self, text: str) -> None:
+        if lines := text.count("\n"):
+            self._lines += lines
+            self._column = len(text) - text.rindex("\n") - 1
+        else:
+            self._column += len(text)
+
+
+class Chain:
+    """Transforms one after the other, the first nearest to the source."""
+
+    def __init__(self, *transforms: Transform) -> None:
+        self._transforms = transforms
+
+    def feed(self, data: bytes) -> bytes:
+        for index, transform in enumerate(self._transforms):
+            try:
+                data = transform.feed(data)
+            except TextError as error:
+                self._pass_on(error, index)
+                raise
+        return data
+
+    def flush(self) -> bytes:
+        data = b""
+        for index, transform in enumerate(self._transforms):
+            try:
+                data = transform.feed(data) + transform.flush()
+            except TextError as error:
+                self._pass_on(error, index)
+                raise
+        return data
+
+    def _pass_on(self, error: TextError, index: int) -> None:
+        for transform in self._transforms[index + 1 :]:
+            error.before = transform.feed(error.before) + transform.flush()
+
+
+def check_codec(name: str) -> str:
+    """`name`, if Python has a text codec of that name. Raises UsageError otherwise."""
+    try:
+        "".encode(name)
+        b"".decode(name)
+    except (LookupError, UnicodeError, ValueError) as error:
+        raise UsageError(
+            f"{name!r} is not an encoding", "try utf-8, gbk, gb18030, big5, shift_jis or latin-1"
+        ) from error
+    return name
+
+
+class TextOptions(NamedTuple):
+    """How text differs between the user's side and the wire; nothing set means bytes.
+
+    `encoding` is what the wire speaks in both directions, `send_encoding` what it speaks
+    towards the peer where that differs. `errors` None means: strict towards the peer,
+    backslash escapes towards the user.
+    """
+
+    encoding: str | None = None
+    send_encoding: str | None = None
+    errors: Errors | None = None
+    crlf: bool = False
+
+    @property
+    def wire(self) -> str | None:
+        """The encoding towards the peer, None for bytes."""
+        return self.send_encoding or self.encoding
+
+    def outbound(self, user: str, what: str) -> Transform | None:
+        """The transform from the user's encoding `user` to the wire, or None for bytes."""
+        if self.wire is None:
+            return Crlf(b"\r\n") if self.crlf else None
+        errors = self.errors or Errors.STRICT
+        edits = (Crlf("\r\n"),) if self.crlf else ()
+        return Transcoder(
+            user, self.wire, what, decode_errors=errors, encode_errors=errors, edits=edits
+        )
+
+    def inbound(self, user: str, edits: tuple[Edit, ...] = ()) -> Transcoder | None:
+        """The transform from the wire to the user, or None for bytes."""
+        if self.encoding is None and not edits:
+            return None
+        errors = self.errors or Errors.BACKSLASHREPLACE
+        return Transcoder(
+            self.encoding or user,
+            user,
+            "what the peer sent",
+            decode_errors=errors,
+            encode_errors=errors,
+            edits=edits,
+        )

@@ -1,0 +1,121 @@
+"""What can go wrong, and the exit status each kind has.
+
+    SockkitError            1   anything else
+    ├── UsageError          2   a value or a combination that cannot be meant
+    ├── ResolveError        6   a name that has no address
+    ├── ConnectError        7   nobody answers there
+    ├── OutputError        23   standard output, or another local file, cannot be written
+    ├── TimedOut           28   a bound on time was reached
+    ├── BindError          45   a server cannot have that address
+    ├── SendError          55   bytes that the peer will not get
+    ├── ReceiveError       56   bytes that the peer may have sent and we did not get
+    ├── TextError          65   characters that have no place in an encoding
+    ├── OutputGone        141   whoever read our standard output has left
+    └── Stopped       128 + n   signal n: 130 for Ctrl-C, 143 for SIGTERM
+
+The numbers are curl's where curl has one, and the shell's above 128.
+Every message fits one line and reads on from "sockkit: ".
+"""
+
+from __future__ import annotations
+
+import os
+from enum import IntEnum
+
+
+class ExitStatus(IntEnum):
+    """What `sockkit` tells the shell. DONE means that nothing was lost."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    NOT_RESOLVED = 6
+    NOT_CONNECTED = 7
+    NOT_WRITTEN = 23
+    TIMED_OUT = 28
+    NOT_BOUND = 45
+    NOT_SENT = 55
+    NOT_RECEIVED = 56
+    NOT_TEXT = 65
+    INTERRUPTED = 130
+    OUTPUT_GONE = 141
+    TERMINATED = 143
+
+
+class SockkitError(Exception):
+    """A failure that ends a command or a connection.
+
+    `hint` is what to try, in a few words, where that is known; `so_far` is how many bytes a
+    connection had moved.
+    """
+
+    status = ExitStatus.FAILED
+    so_far = ""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+    def __str__(self) -> str:
+        message = str(self.args[0])
+        message += f" ({self.so_far})" if self.so_far else ""
+        return f"{message}: {self.hint}" if self.hint else message
+
+
+class UsageError(SockkitError):
+    status = ExitStatus.USAGE
+
+
+class ResolveError(SockkitError):
+    status = ExitStatus.NOT_RESOLVED
+
+
+class ConnectError(SockkitError):
+    status = ExitStatus.NOT_CONNECTED
+
+
+class OutputError(SockkitError):
+    status = ExitStatus.NOT_WRITTEN
+
+
+class TimedOut(SockkitError):  # noqa: N818 - the name of what happened
+    status = ExitStatus.TIMED_OUT
+
+
+class BindError(SockkitError):
+    status = ExitStatus.NOT_BOUND
+
+
+class SendError(SockkitError):
+    status = ExitStatus.NOT_SENT
+
+
+class ReceiveError(SockkitError):
+    status = ExitStatus.NOT_RECEIVED
+
+
+class TextError(SockkitError):
+    """`before` is the output that came before the fault, still to be delivered."""
+
+    status = ExitStatus.NOT_TEXT
+
+    def __init__(self, message: str, hint: str = "", before: bytes = b"") -> None:
+        super().__init__(message, hint)
+        self.before = before
+
+
+class OutputGone(SockkitError):  # noqa: N818
+    status = ExitStatus.OUTPUT_GONE
+
+
+class Stopped(SockkitError):  # noqa: N818
+    """A signal asked the command to end."""
+
+    def __init__(self, signal_number: int) -> None:
+        self.status = ExitStatus(128 + signal_number)
+        super().__init__("interrupted" if signal_number == 2 else "terminated")
+
+
+def reason(error: OSError) -> str:
+    """The system's words for `error`, without its number."""
+    return error.strerror or os.strerror(error.errno or 0)

@@ -1,0 +1,113 @@
+"""What happens on a connection, as values.
+
+A part that does something says so by `emit(event)`; what becomes of it (a line on
+stderr, nothing) is decided by the renderer. Sizes are bytes, times are seconds.
+There is no event per chunk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+
+class Peer(NamedTuple):
+    """The other end of one connection.
+
+    `number` counts a server's connections from 1 and is never reused in a run;
+    a client's only peer is number 0. `address` is for people: `10.0.0.7:51234`.
+    """
+
+    number: int
+    address: str
+
+
+class Step(NamedTuple):
+    """One call on a socket was made: `bind` of `127.0.0.1:8080`."""
+
+    call: str
+    detail: str
+
+
+class Listening(NamedTuple):
+    """The server is ready; `loopback` when only this machine can reach it."""
+
+    address: str
+    loopback: bool
+
+
+class Connecting(NamedTuple):
+    address: str
+
+
+class ConnectFailed(NamedTuple):
+    """One address of several did not answer; others may."""
+
+    address: str
+    reason: str
+
+
+class Connected(NamedTuple):
+    peer: Peer
+    local: str
+
+
+class InputEnded(NamedTuple):
+    """Our input has ended and the peer has been told (half-close)."""
+
+    peer: Peer
+    sent: int
+
+
+class PeerEnded(NamedTuple):
+    """The peer has ended its side, and what it sent has been written out."""
+
+    peer: Peer
+    received: int
+
+
+class Moved(NamedTuple):
+    """The total of one direction, and the lane that ran."""
+
+    peer: Peer
+    direction: str
+    size: int
+    lane: str
+    seconds: float
+
+
+class Closed(NamedTuple):
+    """A server's connection is over; `problem` says what was lost, if anything."""
+
+    peer: Peer
+    sent: int
+    received: int
+    problem: str = ""
+
+
+class Notice(NamedTuple):
+    """Something a person should know although nothing has failed."""
+
+    text: str
+
+
+class Failure(NamedTuple):
+    """Something was lost, and the command goes on."""
+
+    text: str
+
+
+Event = (
+    Step
+    | Listening
+    | Connecting
+    | ConnectFailed
+    | Connected
+    | InputEnded
+    | PeerEnded
+    | Moved
+    | Closed
+    | Notice
+    | Failure
+)
+Emit = Callable[[Event], None]

@@ -1,0 +1,1 @@
+"""Sockets, files and pipes: everything that moves bytes or waits for them."""

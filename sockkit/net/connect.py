@@ -1,0 +1,194 @@
+"""Connecting: the first of a name's addresses to answer wins (Happy Eyeballs, RFC 8305)."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from itertools import chain, zip_longest
+from typing import NamedTuple
+
+from sockkit.core.address import Address, HostPort, UnixPath
+from sockkit.core.units import show_seconds
+from sockkit.errors import BindError, ConnectError, ResolveError, SockkitError, TimedOut
+from sockkit.events import Connected, ConnectFailed, Connecting, Emit, Peer, Step
+from sockkit.net.loop import Loop, Timer
+from sockkit.net.options import SocketOptions
+from sockkit.net.resolve import Endpoint, resolve, resolve_soon, show_address, unix_endpoint
+from sockkit.net.stream import Stream, words
+
+ATTEMPT_DELAY = 0.25  # seconds before the next address is tried too, RFC 8305 section 5
+BACKLOG_RETRY = 0.05  # a unix listener whose backlog is full says EAGAIN, and never "ready"
+
+
+class ConnectOptions(NamedTuple):
+    """`timeout` bounds name and connection together, in seconds. `source` binds our end."""
+
+    timeout: float = 10.0
+    source: HostPort | None = None
+
+
+def connect(
+    loop: Loop, address: Address, options: ConnectOptions, sockets: SocketOptions, emit: Emit
+) -> Stream:
+    """A stream to `address`. Runs the loop until it stands.
+
+    Raises ResolveError, ConnectError, TimedOut, and BindError for a bad `source`.
+    """
+    race = _Race(loop, address, options, sockets, emit)
+    try:
+        loop.run()
+        return race.winner()
+    finally:
+        race.close()
+
+
+def interleave(endpoints: list[Endpoint]) -> list[Endpoint]:
+    """Families in turn, beginning with the resolver's first choice, RFC 8305 section 4."""
+    if not endpoints:
+        return []
+    first = [point for point in endpoints if point.family == endpoints[0].family]
+    other = [point for point in endpoints if point.family != endpoints[0].family]
+    pairs = chain.from_iterable(zip_longest(first, other))
+    return [point for point in pairs if point]
+
+
+class _Race:
+    def __init__(
+        self,
+        loop: Loop,
+        address: Address,
+        options: ConnectOptions,
+        sockets: SocketOptions,
+        emit: Emit,
+    ) -> None:
+        self._loop, self._address, self._options = loop, address, options
+        self._sockets, self._emit = sockets, emit
+        self._candidates: list[Endpoint] = []
+        self._attempts: dict[socket.socket, Endpoint] = {}
+        self._failures: list[tuple[Endpoint, str]] = []
+        self._timed_out = False
+        self._won: Stream | None = None
+        self._next: Timer | None = None
+        self._deadline = loop.later(options.timeout, self._expire)
+        if isinstance(address, UnixPath):
+            self._begin([unix_endpoint(address)])
+        else:
+            resolve_soon(loop, address, sockets.families(), self._begin)
+
+    def winner(self) -> Stream:
+        assert self._won
+        return self._won
+
+    def close(self) -> None:
+        self._deadline.cancel()
+        if self._next:
+            self._next.cancel()
+        for sock in self._attempts:
+            self._loop.when_writable(sock.fileno(), None)
+            sock.close()
+
+    def _begin(self, found: list[Endpoint] | ResolveError) -> None:
+        if isinstance(found, ResolveError):
+            raise found
+        self._candidates = interleave(found)
+        self._try_next()
+
+    def _try_next(self) -> None:
+        if self._next:
+            self._next.cancel()
+        if self._won:
+            return
+        if self._candidates:
+            self._next = self._loop.later(ATTEMPT_DELAY, self._try_next)
+            self._attempt(self._candidates.pop(0))
+        elif not self._attempts:
+            raise self._failure()
+
+    def _attempt(self, endpoint: Endpoint) -> None:
+        self._emit(Connecting(str(endpoint)))
+        try:
+            sock = self._sockets.open(endpoint.family, self._emit)
+        except OSError as error:
+            return self._failed(endpoint, error)
+        self._attempts[sock] = endpoint
+        sock.setblocking(False)
+        if self._options.source:
+            self._bind(sock, endpoint, self._options.source)
+        return self._connect(sock, endpoint)
+
+    def _bind(self, sock: socket.socket, endpoint: Endpoint, source: HostPort) -> None:
+        try:
+            mine = resolve(source, endpoint.family)[0]
+        except ResolveError as error:
+            raise BindError(
+                f"could not use {source.host} to reach {endpoint}",
+                "give --source an address of the same family",
+            ) from error
+        try:
+            sock.bind(mine.address)
+        except OSError as error:
+            raise BindError(
+                f"could not connect from {mine}: {words(error)}",
+                "give --source an address of this machine and a free port",
+            ) from error
+        self._emit(Step("bind", str(mine)))
+
+    def _connect(self, sock: socket.socket, endpoint: Endpoint) -> None:
+        self._emit(Step("connect", str(endpoint)))
+        try:
+            sock.connect(endpoint.address)
+        except BlockingIOError as error:
+            if error.errno == errno.EAGAIN and endpoint.family == socket.AF_UNIX:
+                self._loop.later(BACKLOG_RETRY, lambda: self._again(sock, endpoint))
+                return None
+        except OSError as error:
+            return self._lost(sock, error)
+        return self._loop.when_writable(sock.fileno(), lambda: self._settled(sock))
+
+    def _again(self, sock: socket.socket, endpoint: Endpoint) -> None:
+        if sock in self._attempts:
+            self._connect(sock, endpoint)
+
+    def _settled(self, sock: socket.socket) -> None:
+        self._loop.when_writable(sock.fileno(), None)
+        if code := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            return self._lost(sock, OSError(code, os.strerror(code)))
+        try:
+            local, remote = sock.getsockname(), sock.getpeername()
+        except OSError as error:  # it stood for a moment
+            return self._lost(sock, error)
+        if local == remote and sock.family != socket.AF_UNIX:
+            # Nobody listens: our own port was the one asked for, and TCP let us meet ourselves.
+            return self._lost(sock, OSError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED)))
+        endpoint = self._attempts.pop(sock)
+        self._won = Stream(sock, Peer(0, str(endpoint)), self._emit)
+        self._emit(Connected(self._won.peer, show_address(local)))
+        return self._loop.stop()
+
+    def _lost(self, sock: socket.socket, error: OSError) -> None:
+        endpoint = self._attempts.pop(sock)
+        sock.close()
+        self._failed(endpoint, error)
+
+    def _failed(self, endpoint: Endpoint, error: OSError) -> None:
+        self._timed_out = error.errno == errno.ETIMEDOUT
+        self._failures.append((endpoint, words(error)))
+        self._emit(ConnectFailed(str(endpoint), words(error)))
+        self._try_next()
+
+    def _failure(self) -> SockkitError:
+        reasons = {why for _, why in self._failures}
+        why = (
+            reasons.pop()
+            if len(reasons) == 1
+            else ", ".join(f"{endpoint} {why}" for endpoint, why in self._failures)
+        )
+        kind = TimedOut if self._timed_out else ConnectError
+        return kind(f"could not connect to {self._address}: {why}")
+
+    def _expire(self) -> None:
+        raise TimedOut(
+            f"could not connect to {self._address} within {show_seconds(self._options.timeout)}",
+            "give it longer with --connect-timeout",
+        )

@@ -1,0 +1,178 @@
+"""A server of many: standard input to all clients, what they send to standard output.
+
+What keeps memory bounded: standard input is read only while nobody's outbox waits, a client
+is read only while standard output and its own outbox take what comes of it, and a client
+whose outbox waits too long is dropped.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sockkit.core.lines import Merger
+from sockkit.core.text import Transform
+from sockkit.core.units import show_size
+from sockkit.errors import OutputGone, SockkitError, TextError
+from sockkit.events import Emit, Failure
+from sockkit.net.listen import Listener
+from sockkit.net.loop import Loop
+from sockkit.net.member import Member, MemberOptions
+from sockkit.net.outbox import Outbox
+from sockkit.net.stdio import Stdio
+from sockkit.net.stream import Stream
+
+CHUNK = 64 * 1024  # most bytes one receive takes, and so most that wait for a client
+LINE_PATIENCE = 1.0  # seconds a client may pause in a line before the line is written anyway
+LINE_PATIENCE_TERMINAL = 0.1  # the same where somebody is looking
+
+
+class HubOptions(NamedTuple):
+    """`shared` is what standard input passes once, before the members' own transforms;
+    `greet` and `reply` are as if they had passed it.
+    """
+
+    members: MemberOptions
+    shared: Transform | None = None
+    greet: bytes = b""
+    reply: bytes = b""
+    labelled: bool = False
+    size: int | None = None
+
+
+class Hub:
+    """Owns its members; the listener and the standard streams are closed elsewhere."""
+
+    def __init__(
+        self, loop: Loop, listener: Listener, stdio: Stdio, options: HubOptions, emit: Emit
+    ) -> None:
+        self.loop = loop
+        self.buffer = memoryview(bytearray(min(options.size or CHUNK, CHUNK)))
+        self._listener, self._input, self._options = listener, stdio.input, options
+        self._emit = emit
+        self._members: dict[int, Member] = {}
+        self._busy: set[Member] = set()
+        self._input_ended = False
+        self._merger = Merger()
+        self._pausing: set[Member] = set()  # members whose unfinished line has a timer
+        self._patience = LINE_PATIENCE_TERMINAL if stdio.output.terminal else LINE_PATIENCE
+        self._output = Outbox(
+            loop, stdio.output, on_empty=self._output_empty, on_fail=self._output_failed
+        )
+
+    def run(self) -> None:
+        """Serve until something raises: a signal, or an output that takes no more."""
+        try:
+            self._listener.accept(self._join)
+            self.loop.run()
+        except OutputGone:
+            raise
+        except SockkitError as error:
+            error.so_far = self._lost()
+            raise
+        finally:
+            self._listener.close()
+            for member in list(self._members.values()):
+                member.leave()
+            self._output.stop()
+
+    def _join(self, stream: Stream) -> None:
+        member = Member(self, stream, self._options.members, self._emit)
+        self._members[member.peer.number] = member
+        if self._input_ended:
+            member.end_input()
+        member.resume()
+        member.send(self._options.greet)
+        self._watch_input()
+
+    # What members tell.
+
+    def room(self) -> bool:
+        return not self._output.size
+
+    def arrived(self, member: Member, data: bytes) -> None:
+        if not data:
+            return
+        self._output.put(self._merger.feed(member, self._label(member), data))
+        if self._merger.holds(member) and member not in self._pausing:
+            self._pausing.add(member)
+            self.loop.later(self._patience, lambda: self._release(member))
+        if self._options.reply:
+            member.send(self._options.reply)
+
+    def busy(self, member: Member, waits: bool) -> None:
+        if waits:
+            self._busy.add(member)
+        else:
+            self._busy.discard(member)
+        self._watch_input()
+
+    def left(self, member: Member) -> None:
+        self._members.pop(member.peer.number, None)
+        self._output.put(self._merger.end(member, self._label(member)))
+        self.busy(member, False)
+
+    def _label(self, member: Member) -> bytes:
+        if not self._options.labelled:
+            return b""
+        return f"[{member.peer.number} {member.peer.address}] ".encode()
+
+    def _release(self, member: Member) -> None:
+        """Write the line a member has not finished, once it has paused for long enough."""
+        self._pausing.discard(member)
+        if not self._merger.holds(member):
+            return
+        paused_since = member.last_received
+        if self.loop.now < paused_since + self._patience:
+            self._pausing.add(member)
+            self.loop.at(paused_since + self._patience, lambda: self._release(member))
+        else:
+            self._output.put(self._merger.release(member, self._label(member)))
+
+    def _output_empty(self) -> None:
+        for member in self._members.values():
+            member.resume()
+
+    def _output_failed(self, error: SockkitError) -> None:
+        raise error
+
+    # Standard input.
+
+    def _watch_input(self) -> None:
+        wanted = bool(self._members) and not self._busy and not self._input_ended
+        self.loop.when_readable(self._input.descriptor, self._read_input if wanted else None)
+
+    def _read_input(self) -> None:
+        try:
+            size = self._input.read_into(self.buffer)
+        except BlockingIOError:
+            return
+        data = bytes(self.buffer[:size])
+        problems = []
+        if shared := self._options.shared:
+            try:
+                data = shared.feed(data) if size else shared.flush()
+            except TextError as error:
+                data = error.before
+                problems.append(str(error))
+        for member in list(self._members.values()):
+            try:
+                member.send(data)
+            except TextError as error:
+                problems.append(str(error))
+        for problem in dict.fromkeys(problems):
+            self._emit(Failure(f"part of the input was not sent: {problem}"))
+        if not size:
+            self._end_input()
+
+    def _end_input(self) -> None:
+        self._input_ended = True
+        self._watch_input()
+        for member in list(self._members.values()):
+            member.end_input()
+
+    def _lost(self) -> str:
+        unsent = sum(member.unsent for member in self._members.values())
+        lost = [f"{show_size(unsent)} of the input not sent"] if unsent else []
+        if self._output.size:
+            lost.append(f"{show_size(self._output.size)} received but not written")
+        return ", ".join(lost)

@@ -1,0 +1,213 @@
+"""Listening: one socket bound, and the connections it accepts."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from sockkit.core.address import Address, HostPort, UnixPath
+from sockkit.errors import BindError, OutputError, SockkitError, reason
+from sockkit.events import Connected, Emit, Listening, Notice, Peer, Step
+from sockkit.net.loop import Loop
+from sockkit.net.options import SocketOptions
+from sockkit.net.resolve import Endpoint, resolve, show_address, unix_endpoint
+from sockkit.net.stream import Stream, words
+
+ACCEPT_PAUSE = 1.0  # seconds without accepting when the system has no room for a connection
+ACCEPTS_A_TURN = 64  # connections taken before others on the loop get their turn
+
+_NO_ROOM = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+
+
+class ListenOptions(NamedTuple):
+    """Where a server listens. Port 0 lets the system choose."""
+
+    address: Address
+    backlog: int = 128
+
+
+class Listener:
+    """A listening socket, owned. `port` is the real one, None for unix.
+
+    Connections are numbered from 1 as they are accepted.
+    """
+
+    def __init__(
+        self, loop: Loop, options: ListenOptions, sockets: SocketOptions, emit: Emit
+    ) -> None:
+        """Bind and listen. Raises BindError, ResolveError."""
+        self._loop, self._emit = loop, emit
+        self._accepted = 0
+        self._on_stream: Callable[[Stream], None] | None = None
+        self._warned = False
+        self._endpoint = _endpoint(options.address, sockets)
+        self._socket = self._bound(options, sockets)
+        name = self._socket.getsockname()
+        self.port: int | None = name[1] if isinstance(name, tuple) else None
+        self.address = show_address(name)
+        emit(Listening(self.address, _is_local(self._endpoint)))
+
+    def accept(self, on_stream: Callable[[Stream], None]) -> None:
+        """Call `on_stream` with each new connection from now on, who then owns it."""
+        self._on_stream = on_stream
+        self._loop.when_readable(self._socket.fileno(), self._ready)
+
+    def close(self) -> None:
+        """Listen no more; accepted connections stay. Calling it twice is allowed."""
+        if self._socket.fileno() < 0:
+            return
+        self._on_stream = None
+        self._loop.when_readable(self._socket.fileno(), None)
+        self._socket.close()
+        self._emit(Step("close", f"the listener on {self.address}"))
+        if isinstance(self._endpoint.address, str):
+            _remove(self._endpoint.address)
+
+    def _bound(self, options: ListenOptions, sockets: SocketOptions) -> socket.socket:
+        where = self._endpoint
+        try:
+            sock = sockets.open(where.family, self._emit)
+        except OSError as error:
+            raise BindError(f"could not listen on {options.address}: {words(error)}") from error
+        try:
+            sock.setblocking(False)
+            if where.family == socket.AF_INET6:
+                # `::` takes IPv4 too, whatever the system's default; -6 keeps it out.
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, sockets.family == 6)
+            if sockets.reuse_address and isinstance(where.address, str):
+                _remove_stale(where.address)
+            sock.bind(where.address)
+            self._emit(Step("bind", str(where)))
+            sock.listen(options.backlog)
+            self._emit(Step("listen", f"backlog {options.backlog}"))
+        except OSError as error:
+            sock.close()
+            raise _bind_error(error, options.address) from error
+        return sock
+
+    def _ready(self) -> None:
+        for _ in range(ACCEPTS_A_TURN):
+            if not self._on_stream:
+                return
+            try:
+                sock, address = self._socket.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in _NO_ROOM:
+                    self._pause(error)
+                    return
+                continue  # this connection failed before it was accepted, accept(2)
+            self._accepted += 1
+            self._warned = False
+            self._welcome(sock, address, self._on_stream)
+
+    def _welcome(
+        self, sock: socket.socket, address: object, on_stream: Callable[[Stream], None]
+    ) -> None:
+        shown = show_address(address) if address else "unix"
+        self._emit(Step("accept", shown))
+        stream = Stream(sock, Peer(self._accepted, shown), self._emit)
+        self._emit(Connected(stream.peer, self.address))
+        on_stream(stream)
+
+    def _pause(self, error: OSError) -> None:
+        self._loop.when_readable(self._socket.fileno(), None)
+        self._loop.later(ACCEPT_PAUSE, self._resume)
+        if not self._warned:
+            self._warned = True
+            self._emit(Notice(f"no room for another connection ({words(error)}): newcomers wait"))
+
+    def _resume(self) -> None:
+        if self._on_stream:
+            self._loop.when_readable(self._socket.fileno(), self._ready)
+
+
+@contextmanager
+def port_file(path: str | None, listener: Listener) -> Iterator[None]:
+    """Keep the port (for unix, the address) in `path` while listening.
+
+    It is complete as soon as it exists. Raises OutputError.
+    """
+    if path is None:
+        yield
+        return
+    draft = f"{path}.{os.getpid()}"
+    try:
+        try:
+            with open(draft, "w", encoding="utf-8") as file:
+                file.write(f"{listener.port or listener.address}\n")
+            os.replace(draft, path)
+        finally:
+            _remove(draft)
+    except OSError as error:
+        raise OutputError(f"could not write {path}: {reason(error)}") from error
+    try:
+        yield
+    finally:
+        _remove(path)
+
+
+def _endpoint(address: Address, sockets: SocketOptions) -> Endpoint:
+    if isinstance(address, UnixPath):
+        return unix_endpoint(address)
+    return resolve(address, sockets.families(), passive=True)[0]
+
+
+def _is_local(endpoint: Endpoint) -> bool:
+    """Whether nobody on another machine can connect; a unix address needs no telling."""
+    if not isinstance(endpoint.address, tuple):
+        return False
+    host = str(endpoint.address[0])
+    return host.startswith("127.") or host == "::1"
+
+
+def _remove_stale(path: str) -> None:
+    """Remove a socket nobody listens on any more; leave everything else to bind's error."""
+    try:
+        if not stat.S_ISSOCK(os.stat(path).st_mode):
+            return
+    except OSError:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            _remove(path)
+        except OSError:
+            pass
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
+        pass  # it is gone, or not ours to remove
+
+
+def _bind_error(error: OSError, address: Address) -> SockkitError:
+    if not isinstance(address, HostPort):
+        return BindError(f"could not listen on {address}: {words(error)}")
+    port = address.port
+    if error.errno == errno.EADDRINUSE:
+        return BindError(
+            f"could not listen on {address}: port {port} is in use",
+            "try another with -p, or -p 0 for any free one",
+        )
+    if error.errno == errno.EACCES:
+        return BindError(
+            f"could not listen on {address}: port {port} needs privileges",
+            f"try -p {port + 8000 if port < 1024 else 8080}",
+        )
+    if error.errno == errno.EADDRNOTAVAIL:
+        return BindError(
+            f"could not listen on {address}: this machine does not have that address",
+            "try --bind 127.0.0.1, or --bind 0.0.0.0 for all it has",
+        )
+    return BindError(f"could not listen on {address}: {words(error)}")

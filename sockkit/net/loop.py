@@ -1,0 +1,168 @@
+"""One thread's wait for descriptors, timers and other threads.
+
+Callbacks run in the loop's thread, one at a time. An exception a callback raises leaves
+`run`. Readiness is a level: a callback is called again for as long as its descriptor is
+ready, so one call may do a bounded amount of work and return.
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+import selectors
+import time
+from collections import deque
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+Callback = Callable[[], None]
+
+_NOBODY: list[Callback | None] = [None, None]
+
+
+class Timer:
+    """A callback to come; `cancel` forgets it and may be called at any time."""
+
+    __slots__ = ("callback", "when")
+
+    def __init__(self, when: float, callback: Callback) -> None:
+        self.when = when
+        self.callback: Callback | None = callback
+
+    def cancel(self) -> None:
+        self.callback = None
+
+    def __lt__(self, other: Timer) -> bool:
+        return self.when < other.when
+
+
+class Loop:
+    """`now` is the time of the present turn, in seconds of the monotonic clock."""
+
+    def __init__(self) -> None:
+        self._selector = selectors.DefaultSelector()
+        self._callbacks: dict[int, list[Callback | None]] = {}
+        self._always: dict[int, Callback] = {}  # descriptors that cannot be polled, as files
+        self._timers: list[Timer] = []
+        self._soon: deque[Callback] = deque()
+        self._running = False
+        self._wake_out, self._wake_in = os.pipe()
+        os.set_blocking(self._wake_out, False)
+        os.set_blocking(self._wake_in, False)
+        self._selector.register(self._wake_out, selectors.EVENT_READ)
+        self.now = time.monotonic()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._selector.close()
+        os.close(self._wake_out)
+        os.close(self._wake_in)
+
+    def when_readable(self, descriptor: int, callback: Callback | None) -> None:
+        """Call `callback` while `descriptor` has bytes, an end or an error; None to stop."""
+        self._watch(descriptor, 0, callback)
+
+    def when_writable(self, descriptor: int, callback: Callback | None) -> None:
+        """Call `callback` while `descriptor` takes bytes or has an error; None to stop."""
+        self._watch(descriptor, 1, callback)
+
+    def at(self, when: float, callback: Callback) -> Timer:
+        """Call `callback` once `now` has reached `when`."""
+        timer = Timer(when, callback)
+        heapq.heappush(self._timers, timer)
+        return timer
+
+    def later(self, delay: float, callback: Callback) -> Timer:
+        return self.at(self.now + delay, callback)
+
+    def call_soon(self, callback: Callback) -> None:
+        """Call `callback` in the loop's thread. Safe from other threads and signal handlers."""
+        self._soon.append(callback)
+        try:
+            os.write(self._wake_in, b"\0")
+        except (BlockingIOError, OSError):
+            pass  # full: the loop wakes anyway; closed: there is no loop to wake
+
+    def run(self) -> None:
+        """Turn until `stop`, or until a callback raises."""
+        self._running = True
+        while self._running:
+            self._turn()
+
+    def stop(self) -> None:
+        """Make `run` return after the present callback."""
+        self._running = False
+
+    def _turn(self) -> None:
+        ready = self._selector.select(self._patience())
+        self.now = time.monotonic()
+        for key, events in ready:
+            if key.data is None:
+                os.read(self._wake_out, 4096)
+                continue
+            # A callback may take back its own or another's interest: look it up each time.
+            if events & selectors.EVENT_READ:
+                self._call(self._callbacks.get(key.fd, _NOBODY)[0])
+            if events & selectors.EVENT_WRITE:
+                self._call(self._callbacks.get(key.fd, _NOBODY)[1])
+        for descriptor in list(self._always):
+            self._call(self._always.get(descriptor))
+        for _ in range(len(self._soon)):
+            self._call(self._soon.popleft())
+        while self._running and self._timers and self._timers[0].when <= self.now:
+            self._call(heapq.heappop(self._timers).callback)
+
+    def _call(self, callback: Callback | None) -> None:
+        if callback and self._running:
+            callback()
+
+    def _patience(self) -> float | None:
+        while self._timers and self._timers[0].callback is None:
+            heapq.heappop(self._timers)
+        if self._always or self._soon:
+            return 0
+        if self._timers:
+            return max(0.0, self._timers[0].when - time.monotonic())
+        return None
+
+    def _watch(self, descriptor: int, side: int, callback: Callback | None) -> None:
+        if descriptor in self._always:
+            if callback is None:
+                del self._always[descriptor]
+            else:
+                self._always[descriptor] = callback
+            return
+        callbacks = self._callbacks.setdefault(descriptor, [None, None])
+        before = _interest(callbacks)
+        callbacks[side] = callback
+        after = _interest(callbacks)
+        if after == before:
+            if not after:
+                del self._callbacks[descriptor]
+            return
+        if not before:
+            try:
+                self._selector.register(descriptor, after, descriptor)
+            except PermissionError:  # epoll(7): EPERM, a file or a directory
+                del self._callbacks[descriptor]
+                assert callback is not None
+                self._always[descriptor] = callback
+        elif after:
+            self._selector.modify(descriptor, after, descriptor)
+        else:
+            # An error or a hang-up is reported even to nobody's interest: take it out.
+            del self._callbacks[descriptor]
+            self._selector.unregister(descriptor)
+
+
+def _interest(callbacks: list[Callback | None]) -> int:
+    read, write = callbacks
+    return (selectors.EVENT_READ if read else 0) | (selectors.EVENT_WRITE if write else 0)

@@ -1,0 +1,206 @@
+"""One client of a server of many."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+from sockkit.core.ending import Bound, Ending, EndOptions
+from sockkit.core.text import Transcoder, Transform
+from sockkit.core.units import show_seconds, show_size
+from sockkit.errors import SockkitError, TextError
+from sockkit.events import Closed, Emit, Notice, PeerEnded
+from sockkit.net.loop import Loop, Timer
+from sockkit.net.outbox import Outbox
+from sockkit.net.stream import Stream
+
+
+class MemberOptions(NamedTuple):
+    """`outbound` and `inbound` make each client's own transforms.
+
+    A client that takes nothing of what waits for it for `slow_timeout` seconds is dropped.
+    """
+
+    ending: EndOptions
+    outbound: Callable[[], Transform | None]
+    inbound: Callable[[], Transcoder | None]
+    slow_timeout: float
+
+
+class Host(Protocol):
+    """What a client needs of its server."""
+
+    loop: Loop
+    buffer: memoryview
+
+    def room(self) -> bool:
+        """Whether bytes that arrive can be written out; `resume` follows when not."""
+        ...
+
+    def arrived(self, member: Member, data: bytes) -> None: ...
+
+    def busy(self, member: Member, waits: bool) -> None:
+        """The client's outbox has begun, or ceased, to wait."""
+        ...
+
+    def left(self, member: Member) -> None: ...
+
+
+class Member:
+    """Owns its stream. Bytes sent and received by it never wait for another client."""
+
+    def __init__(self, host: Host, stream: Stream, options: MemberOptions, emit: Emit) -> None:
+        self._host, self._loop, self._options, self._emit = host, host.loop, options, emit
+        self._stream = stream
+        self._outbound, self._inbound = options.outbound(), options.inbound()
+        self._ending = Ending(options.ending, self._loop.now)
+        self._outbox = Outbox(
+            self._loop, stream, on_empty=self._caught_up, on_fail=self._sending_failed
+        )
+        self._waiting_since: float | None = None
+        self._timer: Timer | None = None
+        self._problem = ""
+        self._received = 0
+        self._left = False
+        self.peer = stream.peer
+        self.last_received = self._loop.now
+
+    @property
+    def unsent(self) -> int:
+        return self._outbox.size
+
+    def send(self, data: bytes) -> None:
+        """Send what standard input gave. Raises TextError, after sending what it allows."""
+        self._ending.sent(self._loop.now)
+        try:
+            self._put(self._outbound.feed(data) if self._outbound else data)
+        except TextError as error:
+            self._put(error.before)
+            raise
+
+    def end_input(self) -> None:
+        """Standard input has ended: the client may leave as soon as it ends its side."""
+        self._ending.end_input(self._loop.now)
+        self._review()
+
+    def resume(self) -> None:
+        """Read the client while its own outbox has room; `Host.room` may pause it again."""
+        wanted = not (self._outbox.size or self._ending.peer_ended or self._left)
+        self._loop.when_readable(self._stream.descriptor, self._receive if wanted else None)
+
+    def leave(self, problem: str = "", *, abort: bool = False) -> None:
+        """Close the connection; `abort` throws away what the peer has not got."""
+        if self._left:
+            return
+        self._left = True
+        if self._timer:
+            self._timer.cancel()
+        unsent = self._outbox.size
+        self._outbox.stop()
+        self._loop.when_readable(self._stream.descriptor, None)
+        if abort:
+            self._stream.abort()
+        else:
+            self._stream.close()
+        problem = self._problem or problem
+        if unsent:
+            problem += f"{', ' if problem else ''}{show_size(unsent)} not sent"
+        self._emit(Closed(self.peer, self._outbox.given, self._received, problem))
+        self._host.left(self)
+
+    def _receive(self) -> None:
+        if not self._host.room():
+            self._loop.when_readable(self._stream.descriptor, None)
+            return
+        try:
+            size = self._stream.read_into(self._host.buffer)
+        except BlockingIOError:
+            return
+        except SockkitError as error:
+            self.leave(str(error), abort=True)
+            return
+        self._received += size
+        if size:
+            self.last_received = self._loop.now
+            self._ending.received(self._loop.now)
+            self._deliver(bytes(self._host.buffer[:size]))
+        else:
+            self._peer_ended()
+
+    def _deliver(self, data: bytes) -> None:
+        """Give `data`, or at the end what is left in the transform, to standard output."""
+        problem = ""
+        if self._inbound:
+            try:
+                data = self._inbound.feed(data) if data else self._inbound.flush()
+            except TextError as error:
+                data, problem = error.before, str(error)
+        self._host.arrived(self, data)
+        if problem:
+            self.leave(problem, abort=True)
+        elif self._outbox.size:
+            self.resume()  # which pauses it
+
+    def _peer_ended(self) -> None:
+        self._deliver(b"")
+        if self._left:
+            return
+        if self._inbound and (cut := self._inbound.cut):
+            self._emit(Notice(f"the last character of {self.peer.address} was cut: {cut!r}"))
+        self._emit(PeerEnded(self.peer, self._received))
+        if self._problem:
+            self.leave(abort=True)
+            return
+        self._ending.end_peer(self._loop.now)
+        self.resume()
+        self._review()
+
+    def _put(self, data: bytes) -> None:
+        self._outbox.put(data)
+        if self._outbox.size and self._waiting_since is None:
+            self._waiting_since = self._loop.now
+            self._host.busy(self, True)
+            self._review()
+
+    def _caught_up(self) -> None:
+        self._waiting_since = None
+        self._host.busy(self, False)
+        self.resume()
+        self._review()
+
+    def _sending_failed(self, error: SockkitError) -> None:
+        """Send no more; what the client has sent is still read to its end."""
+        self._problem = str(error)
+        if self._ending.peer_ended:
+            self.leave(abort=True)
+        else:
+            self._caught_up()
+
+    def _review(self) -> None:
+        """Leave when it is over; otherwise wait, for as long as the present state may last."""
+        if self._left:
+            return
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        bound = self._ending.bound()
+        if self._waiting_since is not None:
+            slow = self._waiting_since + self._options.slow_timeout
+            self._timer = self._loop.at(slow, self._too_slow)
+        elif self._ending.over():
+            self.leave()
+        elif bound:
+            self._timer = self._loop.at(bound[0], self._silent)
+
+    def _too_slow(self) -> None:
+        bound = show_seconds(self._options.slow_timeout)
+        self.leave(f"dropped, it was too slow for {bound} (--slow-timeout)", abort=True)
+
+    def _silent(self) -> None:
+        bound = self._ending.bound()
+        if not bound or bound[0] > self._loop.now:
+            self._review()
+        elif bound[1] is Bound.IDLE:
+            self.leave(str(self._options.ending.idle_error()))
+        else:
+            self.leave()

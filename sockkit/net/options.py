@@ -1,0 +1,69 @@
+"""Socket options, set in one place and reported as steps."""
+
+from __future__ import annotations
+
+import socket
+from typing import NamedTuple
+
+from sockkit.errors import UsageError
+from sockkit.events import Emit, Step
+
+
+class SocketOptions(NamedTuple):
+    """What socket(7) and tcp(7) can be told; sizes are bytes.
+
+    `family` is 4 or 6 to allow only that version of IP. None and False leave the system's
+    default.
+    """
+
+    family: int | None = None
+    reuse_address: bool = False
+    reuse_port: bool = False
+    no_delay: bool = False
+    keepalive: bool = False
+    send_buffer: int | None = None
+    receive_buffer: int | None = None
+
+    def families(self) -> socket.AddressFamily:
+        """The family to resolve for, AF_UNSPEC for both."""
+        return {4: socket.AF_INET, 6: socket.AF_INET6, None: socket.AF_UNSPEC}[self.family]
+
+    def open(self, family: int, emit: Emit) -> socket.socket:
+        """A new stream socket of `family` with these options, and not yet blocking-free.
+
+        Buffers are set before connect and listen, because the window's scale is settled then.
+        """
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        emit(Step("socket", f"{_FAMILIES.get(family, str(family))}, stream"))
+        try:
+            self._apply(sock, family, emit)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    def _apply(self, sock: socket.socket, family: int, emit: Emit) -> None:
+        internet = family != socket.AF_UNIX
+        settings = [
+            (self.reuse_address and internet, socket.SOL_SOCKET, "SO_REUSEADDR", 1),
+            (self.reuse_port and internet, socket.SOL_SOCKET, "SO_REUSEPORT", 1),
+            (self.no_delay and internet, socket.IPPROTO_TCP, "TCP_NODELAY", 1),
+            (self.keepalive and internet, socket.SOL_SOCKET, "SO_KEEPALIVE", 1),
+            (self.send_buffer, socket.SOL_SOCKET, "SO_SNDBUF", self.send_buffer),
+            (self.receive_buffer, socket.SOL_SOCKET, "SO_RCVBUF", self.receive_buffer),
+        ]
+        for wanted, level, name, value in settings:
+            if not wanted:
+                continue
+            try:
+                sock.setsockopt(level, getattr(socket, name), value or 0)
+            except (AttributeError, OSError) as error:
+                raise UsageError(f"this system does not set {name}") from error
+            emit(Step("setsockopt", f"{name} = {value}"))
+
+
+_FAMILIES: dict[int, str] = {
+    socket.AF_INET: "IPv4",
+    socket.AF_INET6: "IPv6",
+    socket.AF_UNIX: "unix",
+}

@@ -1,0 +1,73 @@
+"""Bytes that wait for one sink, for those who write without a source of their own."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from sockkit.errors import SockkitError
+from sockkit.net.loop import Loop
+from sockkit.net.stream import Sink
+
+
+class Outbox:
+    """Writes at once what the sink takes and keeps the rest, in order.
+
+    It does not bound itself: whoever puts looks at `size` first. `on_empty` is called when
+    kept bytes have all been given; `on_fail` once, after which everything put is dropped.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        sink: Sink,
+        *,
+        on_empty: Callable[[], None],
+        on_fail: Callable[[SockkitError], None],
+    ) -> None:
+        self._loop, self._sink = loop, sink
+        self._on_empty, self._on_fail = on_empty, on_fail
+        self._waiting: deque[memoryview] = deque()
+        self._stopped = False
+        self.size = 0
+        self.given = 0
+
+    def put(self, data: bytes) -> None:
+        if not data or self._stopped:
+            return
+        self._waiting.append(memoryview(data))
+        self.size += len(data)
+        if len(self._waiting) == 1:
+            self._write()
+            if self.size and not self._stopped:
+                self._loop.when_writable(self._sink.descriptor, self._ready)
+
+    def stop(self) -> None:
+        """Drop what waits and write no more."""
+        if self.size:
+            self._loop.when_writable(self._sink.descriptor, None)
+        self._stopped = True
+        self._waiting.clear()
+        self.size = 0
+
+    def _ready(self) -> None:
+        self._write()
+        if not self.size and not self._stopped:
+            self._loop.when_writable(self._sink.descriptor, None)
+            self._on_empty()
+
+    def _write(self) -> None:
+        try:
+            while self._waiting:
+                written = self._sink.write(self._waiting[0])
+                self.size -= written
+                self.given += written
+                if written == len(self._waiting[0]):
+                    self._waiting.popleft()
+                else:
+                    self._waiting[0] = self._waiting[0][written:]
+        except BlockingIOError:
+            pass
+        except SockkitError as error:
+            self.stop()
+            self._on_fail(error)

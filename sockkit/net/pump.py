@@ -1,0 +1,117 @@
+"""One direction of a connection: bytes from a source to a sink until the source ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sockkit.core.text import Transform
+from sockkit.errors import SockkitError
+from sockkit.net.lanes import Copy, Lane, Unfit, Wait, choose
+from sockkit.net.loop import Loop
+from sockkit.net.stream import Sink, Source
+
+STEPS_A_TURN = 16  # a lane may move that often before the loop looks elsewhere
+
+
+class Pump:
+    """Drives a lane by the readiness of its ends; owns neither end.
+
+    Memory is bounded by the lane: a sink that takes nothing holds the source back.
+    One of `on_end` (all was given) and `on_fail` is called, once; `on_progress` after each
+    step that moved bytes.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        source: Source,
+        sink: Sink,
+        transform: Transform | None,
+        size: int | None,
+        *,
+        on_progress: Callable[[], None],
+        on_end: Callable[[], None],
+        on_fail: Callable[[SockkitError], None],
+    ) -> None:
+        self._loop, self._source, self._sink = loop, source, sink
+        self._on_progress, self._on_end, self._on_fail = on_progress, on_end, on_fail
+        self._waiting: Wait | None = None
+        self._size = size
+        self._before = (0, 0)  # bytes taken and given by lanes that were left
+        self._finishing = False
+        self.seconds = 0.0
+        self._began = loop.now
+        self.lane: Lane = choose(source, sink, transform, size)
+
+    @property
+    def taken(self) -> int:
+        return self._before[0] + self.lane.taken
+
+    @property
+    def given(self) -> int:
+        return self._before[1] + self.lane.given
+
+    @property
+    def blocked(self) -> bool:
+        """Whether it is the sink that holds the bytes up."""
+        return self._waiting is Wait.SINK
+
+    def start(self) -> None:
+        self._began = self._loop.now
+        self._wait(Wait.SOURCE)
+
+    def finish(self) -> None:
+        """Take no more; `on_end` follows when what is held has been given."""
+        self._finishing = True
+        self.lane.finish()
+        self._loop.call_soon(self._step)
+
+    def stop(self) -> None:
+        """Leave both ends alone from now on."""
+        self._wait(Wait.END)
+
+    def close(self) -> None:
+        self.stop()
+        self.lane.close()
+
+    def _step(self) -> None:
+        if self._waiting is Wait.END:
+            return
+        before = self.lane.taken + self.lane.given
+        try:
+            for _ in range(STEPS_A_TURN):
+                wait = self.lane.step()
+                if wait is not self._waiting:
+                    break
+        except Unfit as unfit:
+            self._before = (self.taken, self.given)
+            self.lane.close()
+            self.lane = Copy(self._source, self._sink, None, self._size, unfit.held)
+            if self._finishing:
+                self.lane.finish()
+            self._step()
+            return
+        except SockkitError as error:
+            self.stop()
+            self._on_fail(error)
+            return
+        if self.lane.taken + self.lane.given != before:
+            self._on_progress()
+        self._wait(wait)
+        if wait is Wait.END:
+            self._on_end()
+
+    def _wait(self, wait: Wait) -> None:
+        if wait is self._waiting or self._waiting is Wait.END:
+            return
+        if wait is Wait.END:
+            self.seconds = self._loop.now - self._began
+        if self._waiting is Wait.SOURCE:
+            self._loop.when_readable(self._source.descriptor, None)
+        elif self._waiting is Wait.SINK:
+            self._loop.when_writable(self._sink.descriptor, None)
+        self._waiting = wait
+        if wait is Wait.SOURCE:
+            self._loop.when_readable(self._source.descriptor, self._step)
+        elif wait is Wait.SINK:
+            self._loop.when_writable(self._sink.descriptor, self._step)

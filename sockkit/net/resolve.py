@@ -1,0 +1,95 @@
+"""From names to socket addresses, and back to words."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from sockkit.core.address import HostPort, UnixPath, show
+from sockkit.errors import ResolveError
+from sockkit.net.loop import Loop
+
+SocketAddress = Any  # a tuple or a path, as Python's socket module has it
+
+
+class Endpoint(NamedTuple):
+    """One address a socket of `family` can be bound or connected to."""
+
+    family: int
+    address: SocketAddress
+
+    def __str__(self) -> str:
+        return show_address(self.address)
+
+
+def service_port(name: str) -> int | None:
+    """The TCP port of a service, getservbyname(3), or None."""
+    try:
+        return socket.getservbyname(name, "tcp")
+    except OSError:
+        return None
+
+
+def unix_endpoint(address: UnixPath) -> Endpoint:
+    """unix(7): a leading NUL stands for the abstract namespace."""
+    path = address.path
+    return Endpoint(socket.AF_UNIX, b"\0" + os.fsencode(path[1:]) if path.startswith("@") else path)
+
+
+def resolve(
+    address: HostPort, family: int, *, numeric: bool = False, passive: bool = False
+) -> list[Endpoint]:
+    """The stream endpoints of a name, best first, getaddrinfo(3). Blocks unless `numeric`.
+
+    Raises ResolveError.
+    """
+    flags = (socket.AI_NUMERICHOST if numeric else 0) | (socket.AI_PASSIVE if passive else 0)
+    # As bytes, a plain name does not load Python's IDNA tables.
+    host = address.host.encode() if address.host.isascii() else address.host
+    try:
+        found = socket.getaddrinfo(host, address.port, family, socket.SOCK_STREAM, 0, flags)
+    except (socket.gaierror, UnicodeError) as error:
+        why = error.strerror if isinstance(error, socket.gaierror) else "no such name can be"
+        raise ResolveError(f"could not resolve {address.host}: {why}") from error
+    except OSError as error:
+        raise ResolveError(f"could not resolve {address.host}: {error.strerror}") from error
+    return list(dict.fromkeys(Endpoint(family, name) for family, _, _, _, name in found))
+
+
+def resolve_soon(
+    loop: Loop,
+    address: HostPort,
+    family: int,
+    done: Callable[[list[Endpoint] | ResolveError], None],
+) -> None:
+    """Call `done` in the loop's thread: at once for a numeric address, when known for a name.
+
+    A resolver cannot be interrupted, so a name is asked for in a thread that the process
+    does not wait for.
+    """
+    try:
+        return done(resolve(address, family, numeric=True))
+    except ResolveError:
+        pass
+
+    import threading
+
+    def ask() -> None:
+        try:
+            answer: list[Endpoint] | ResolveError = resolve(address, family)
+        except ResolveError as error:
+            answer = error
+        loop.call_soon(lambda: done(answer))
+
+    return threading.Thread(target=ask, daemon=True, name="resolver").start()
+
+
+def show_address(address: SocketAddress) -> str:
+    """`10.0.0.7:51234`, `[::1]:80`, `unix:/path`; a mapped IPv4 address as IPv4."""
+    if isinstance(address, tuple):
+        host, port = address[:2]
+        return show(host.removeprefix("::ffff:") if "." in host else host, port)
+    path = os.fsdecode(address)
+    return "unix:" + (f"@{path[1:]}" if path.startswith("\0") else path)

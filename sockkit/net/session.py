@@ -1,0 +1,243 @@
+"""A conversation with one peer: standard input to it, what it sends to standard output.
+
+This is tcp-client once it is connected, and tcp-server --once. Each direction is a pump;
+`Ending` says when the two together are over. Whatever was taken from either side has been
+given to the other when `run` returns; otherwise it raises, and says how far it got.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import NamedTuple
+
+from sockkit.core.ending import Bound, Ending, EndOptions
+from sockkit.core.text import Chain, Transcoder, Transform
+from sockkit.core.units import show_size
+from sockkit.errors import OutputGone, SendError, SockkitError
+from sockkit.events import Emit, InputEnded, Moved, Notice, PeerEnded
+from sockkit.net.loop import Loop, Timer
+from sockkit.net.outbox import Outbox
+from sockkit.net.pump import Pump
+from sockkit.net.stdio import Stdio
+from sockkit.net.stream import Stream
+
+DELIVERY_CHECK = 0.01  # seconds between looks at what the peer has not acknowledged
+DELIVERY_STALL = 5.0  # seconds without any acknowledgement before it is given up
+
+
+class Talk(NamedTuple):
+    """What is said, and how. The transforms belong to this conversation alone.
+
+    `greet` and `reply` are in the user's encoding, as standard input is. `reply` takes the
+    place of standard input once the peer has said something. Lines that arrive are marked
+    with `label`, where it is not empty. `size` is the most one receive takes, in bytes.
+    """
+
+    ending: EndOptions
+    outbound: Transform | None = None
+    inbound: Transcoder | None = None
+    greet: bytes = b""
+    reply: bytes | None = None
+    label: bytes = b""
+    size: int | None = None
+
+
+class Session:
+    """Owns nothing: the loop, the stream and the standard streams are closed elsewhere."""
+
+    def __init__(self, loop: Loop, stream: Stream, stdio: Stdio, talk: Talk, emit: Emit) -> None:
+        self._loop, self._stream, self._talk, self._emit = loop, stream, talk, emit
+        self._ending = Ending(talk.ending, loop.now)
+        self._fault: SockkitError | None = None
+        self._timer: Timer | None = None
+        self._finishing = self._replied = False
+        self._undelivered = sys.maxsize
+        self._give_up = 0.0
+        self._then: Callable[[], None] = self._start_input
+        self._said = Outbox(
+            loop, stream, on_empty=lambda: self._then(), on_fail=self._sending_failed
+        )
+        self._up = Pump(
+            loop,
+            stdio.input,
+            stream,
+            talk.outbound,
+            talk.size,
+            on_progress=self._sent,
+            on_end=self._input_ended,
+            on_fail=self._sending_failed,
+        )
+        shown: list[Transform] = [talk.inbound] if talk.inbound else []
+        if talk.label:
+            from sockkit.core.lines import Labelled
+
+            shown.append(Labelled(talk.label))
+        self._down = Pump(
+            loop,
+            stream,
+            stdio.output,
+            Chain(*shown) if shown else None,
+            talk.size,
+            on_progress=self._received,
+            on_end=self._peer_ended,
+            on_fail=self._receiving_failed,
+        )
+
+    def run(self) -> None:
+        """Return when the conversation is over and nothing was lost; raise otherwise."""
+        try:
+            self._down.start()
+            self._say(self._talk.greet, self._start_input)
+            self._review()
+            self._loop.run()
+        except OutputGone:
+            raise
+        except SockkitError as error:
+            error.so_far = self._so_far()
+            raise
+        finally:
+            self._up.close()
+            self._down.close()
+            self._said.stop()
+            if self._timer:
+                self._timer.cancel()
+            self._report()
+
+    # Our side: what was to be said first, then standard input or the reply, then half-close.
+
+    def _say(self, text: bytes, then: Callable[[], None]) -> None:
+        """Send `text` as if it had been typed, and then do `then`."""
+        self._then = then
+        self._said.put(self._talk.outbound.feed(text) if self._talk.outbound else text)
+        if not self._said.size and not self._fault:
+            then()
+
+    def _start_input(self) -> None:
+        if self._talk.reply is None and not self._finishing:
+            self._up.start()
+
+    def _sent(self) -> None:
+        self._ending.sent(self._loop.now)
+
+    def _input_ended(self) -> None:
+        self._stream.half_close()
+        self._emit(InputEnded(self._stream.peer, self._sent_size))
+        self._ending.end_input(self._loop.now)
+        self._review()
+
+    def _sending_failed(self, error: SockkitError) -> None:
+        """Nothing more can be sent, but what the peer has sent can still be received."""
+        self._fault = error
+        self._up.stop()
+        if self._ending.peer_ended:
+            raise error
+        if not isinstance(error, SendError):  # the input is at fault, not the connection
+            self._finish()
+
+    # The peer's side.
+
+    def _received(self) -> None:
+        self._ending.received(self._loop.now)
+        if self._talk.reply is not None:
+            self._reply(self._talk.reply)
+
+    def _reply(self, text: bytes) -> None:
+        if not self._replied:
+            self._replied = True
+            self._say(text, self._input_ended)
+
+    def _peer_ended(self) -> None:
+        if self._finishing:
+            return self._deliver()
+        self._emit(PeerEnded(self._stream.peer, self._down.taken))
+        if self._talk.inbound and (cut := self._talk.inbound.cut):
+            self._emit(Notice(f"the peer's last character was cut: it ended after {cut!r}"))
+        if self._fault:
+            raise self._fault
+        self._ending.end_peer(self._loop.now)
+        if self._talk.reply is not None:
+            self._reply(b"")
+        return self._review()
+
+    def _receiving_failed(self, error: SockkitError) -> None:
+        raise error
+
+    # The end.
+
+    def _review(self) -> None:
+        """End what is over; otherwise wait, for as long as the silence may last."""
+        if self._timer:
+            self._timer.cancel()
+        if self._finishing or self._fault:
+            return
+        if self._ending.over():
+            self._finish()
+        elif bound := self._ending.bound():
+            self._timer = self._loop.at(bound[0], self._silent)
+
+    def _silent(self) -> None:
+        bound = self._ending.bound()
+        if not bound or bound[0] > self._loop.now:
+            return self._review()  # there has been progress since the timer was set
+        match bound[1]:
+            case Bound.IDLE:
+                raise self._talk.ending.idle_error()
+            case Bound.INPUT_SILENT if self._up.blocked:
+                self._sent()  # it is the peer that holds our input up
+            case Bound.INPUT_SILENT:
+                self._emit(Notice("the peer has ended and standard input gives nothing: leaving"))
+                return self._finish()
+            case Bound.PEER_SILENT if self._down.blocked:
+                self._received()  # it is standard output that holds the peer up
+            case Bound.PEER_SILENT:
+                return self._finish()
+        return self._review()
+
+    def _finish(self) -> None:
+        """Take no more from either side, and leave once everything taken is given."""
+        self._finishing = True
+        self._up.stop()
+        unsent = self._up.lane.held + self._said.size
+        if unsent and not self._fault:
+            self._fault = SendError(f"{show_size(unsent)} of the input did not reach the peer")
+        if self._ending.peer_ended:
+            return self._deliver()
+        return self._down.finish()
+
+    def _deliver(self) -> None:
+        """Leave when the peer's system has what we sent.
+
+        To close a connection that still receives resets it, and a reset may overtake our
+        last bytes, RFC 1122 section 4.2.2.13. A peer that has ended its side sends nothing.
+        """
+        left = self._stream.undelivered()
+        if left < self._undelivered:
+            self._undelivered = left
+            self._give_up = self._loop.now + DELIVERY_STALL
+        if self._ending.peer_ended or self._fault or not left or self._loop.now > self._give_up:
+            self._leave()
+        else:
+            self._loop.later(DELIVERY_CHECK, self._deliver)
+
+    def _leave(self) -> None:
+        if self._fault:
+            raise self._fault
+        self._loop.stop()
+
+    @property
+    def _sent_size(self) -> int:
+        return self._said.given + self._up.given
+
+    def _so_far(self) -> str:
+        text = f"sent {show_size(self._sent_size)}, received {show_size(self._down.taken)}"
+        if unwritten := self._down.lane.held:
+            text += f", {show_size(unwritten)} of it not written"
+        return text
+
+    def _report(self) -> None:
+        for direction, pump, size in (
+            ("sent", self._up, self._sent_size),
+            ("received", self._down, self._down.taken),
+        ):
+            self._emit(Moved(self._stream.peer, direction, size, pump.lane.name, pump.seconds))

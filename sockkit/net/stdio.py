@@ -1,0 +1,105 @@
+"""Standard input and output as a source and a sink that never block.
+
+They are shared with other processes, so no flag of theirs is changed. A pipe or terminal
+is opened a second time, through /proc, as a file description of our own with O_NONBLOCK;
+where that fails, reads wait for readiness and writes to a pipe are of a size that a ready
+pipe takes at once. A socket is used with MSG_DONTWAIT. A regular file does not wait.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import socket
+import stat
+from typing import NamedTuple
+
+from sockkit.errors import OutputError, OutputGone, SockkitError, reason
+from sockkit.net.stream import Kind
+
+
+def _kind(descriptor: int) -> Kind:
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return Kind.FILE
+    if stat.S_ISFIFO(mode):
+        return Kind.PIPE
+    if stat.S_ISSOCK(mode) or os.isatty(descriptor):
+        return Kind.OTHER
+    return Kind.DEVICE
+
+
+def _inherited_socket(descriptor: int) -> socket.socket | None:
+    if stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+        return socket.socket(fileno=os.dup(descriptor))
+    return None
+
+
+def _reopened(descriptor: int, flags: int) -> int:
+    if stat.S_ISFIFO(os.fstat(descriptor).st_mode) or os.isatty(descriptor):
+        try:
+            return os.open(f"/proc/self/fd/{descriptor}", flags | os.O_NONBLOCK | os.O_NOCTTY)
+        except OSError:
+            pass  # no /proc, somebody else's terminal, or a pipe that nobody reads
+    return descriptor
+
+
+class Input:
+    """Standard input: the Source `descriptor` is."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.kind = _kind(descriptor)
+        self.terminal = os.isatty(descriptor)
+        self.descriptor = _reopened(descriptor, os.O_RDONLY)
+        self._socket = _inherited_socket(descriptor)
+
+    def read_into(self, buffer: memoryview, /) -> int:
+        try:
+            if self._socket:
+                return self._socket.recv_into(buffer, 0, socket.MSG_DONTWAIT)
+            return os.readv(self.descriptor, [buffer])
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            if error.errno == errno.EIO and self.terminal:
+                return 0  # the terminal has been closed
+            raise self.read_failed(error) from error
+
+    def read_failed(self, error: OSError, /) -> SockkitError:
+        return SockkitError(f"could not read standard input: {reason(error)}")
+
+
+class Output:
+    """Standard output: the Sink `descriptor` is."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.kind = _kind(descriptor)
+        self.terminal = os.isatty(descriptor)
+        self.descriptor = _reopened(descriptor, os.O_WRONLY)
+        own = self.descriptor != descriptor
+        self._most = None if own or self.kind is not Kind.PIPE else select.PIPE_BUF
+        self._socket = _inherited_socket(descriptor)
+
+    def write(self, data: bytes | memoryview, /) -> int:
+        try:
+            if self._socket:
+                return self._socket.send(data, socket.MSG_DONTWAIT)
+            return os.write(self.descriptor, data[: self._most] if self._most else data)
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            raise self.write_failed(error) from error
+
+    def write_failed(self, error: OSError, /) -> SockkitError:
+        if error.errno in (errno.EPIPE, errno.ECONNRESET):
+            return OutputGone("whoever read standard output has left")
+        return OutputError(f"could not write standard output: {reason(error)}")
+
+
+class Stdio(NamedTuple):
+    """What a command reads and writes; `encoding` is the user's own."""
+
+    input: Input
+    output: Output
+    encoding: str

@@ -1,0 +1,133 @@
+"""The two ends bytes move between, and the one that is a connected socket.
+
+A Source gives bytes, a Sink takes them; neither blocks. Each turns the OSError of its own
+calls into one of ours, because only the place of a call knows what an EPIPE means.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from enum import Enum, auto
+from typing import Protocol
+
+from sockkit.errors import ReceiveError, SendError, SockkitError, reason
+from sockkit.events import Emit, Peer, Step
+
+
+class Kind(Enum):
+    """What a descriptor is, as far as lanes differ by it.
+
+    OTHER is what only a copy can be trusted with: a terminal, or a socket somebody else
+    opened, which splice(2) might block on.
+    """
+
+    FILE = auto()
+    PIPE = auto()
+    SOCKET = auto()
+    DEVICE = auto()
+    OTHER = auto()
+
+
+class Source(Protocol):
+    """`read_into` gives the number of bytes, 0 at the end, or raises BlockingIOError."""
+
+    descriptor: int
+    kind: Kind
+
+    def read_into(self, buffer: memoryview, /) -> int: ...
+
+    def read_failed(self, error: OSError, /) -> SockkitError: ...
+
+
+class Sink(Protocol):
+    """`write` gives how many bytes were taken, or raises BlockingIOError."""
+
+    descriptor: int
+    kind: Kind
+
+    def write(self, data: bytes | memoryview, /) -> int: ...
+
+    def write_failed(self, error: OSError, /) -> SockkitError: ...
+
+
+def words(error: OSError) -> str:
+    """What the network said, as it reads inside a sentence."""
+    text = reason(error)
+    return text[:1].lower() + text[1:]
+
+
+class Stream:
+    """A connected stream socket, owned: Source and Sink of one peer.
+
+    Both directions end separately: `read_into` gives 0 when the peer has ended its side,
+    `half_close` ends ours.
+    """
+
+    kind = Kind.SOCKET
+
+    def __init__(self, sock: socket.socket, peer: Peer, emit: Emit) -> None:
+        sock.setblocking(False)
+        self._socket = sock
+        self._emit = emit
+        self.peer = peer
+        self.descriptor = sock.fileno()
+
+    def read_into(self, buffer: memoryview, /) -> int:
+        try:
+            return self._socket.recv_into(buffer)
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            raise self.read_failed(error) from error
+
+    def read_failed(self, error: OSError, /) -> SockkitError:
+        return ReceiveError(f"receiving from {self.peer.address} failed: {words(error)}")
+
+    def write(self, data: bytes | memoryview, /) -> int:
+        try:
+            return self._socket.send(data)
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            raise self.write_failed(error) from error
+
+    def write_failed(self, error: OSError, /) -> SockkitError:
+        if error.errno == errno.EPIPE:
+            return SendError(f"sending to {self.peer.address} failed: the peer has closed")
+        return SendError(f"sending to {self.peer.address} failed: {words(error)}")
+
+    def half_close(self) -> None:
+        """Tell the peer that nothing more comes; what was written is still delivered."""
+        self._emit(Step("shutdown", f"the sending side to {self.peer.address}"))
+        try:
+            self._socket.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            if error.errno != errno.ENOTCONN:  # the peer has reset: receiving will say so
+                raise self.write_failed(error) from error
+
+    def undelivered(self) -> int:
+        """Bytes written that the peer's system has not acknowledged, tcp(7) SIOCOUTQ."""
+        import fcntl
+        import struct
+        import termios
+
+        try:
+            answer = fcntl.ioctl(self.descriptor, termios.TIOCOUTQ, b"\0" * 4)
+        except OSError:
+            return 0
+        return int(struct.unpack("i", answer)[0])
+
+    def close(self) -> None:
+        self._emit(Step("close", f"the connection to {self.peer.address}"))
+        self._socket.close()
+
+    def abort(self) -> None:
+        """Close with a reset: what was not delivered is thrown away, tcp(7) SO_LINGER."""
+        import struct
+
+        try:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        except OSError:
+            pass  # the peer was faster
+        self.close()

@@ -1,0 +1,248 @@
+"""What tests share: the installed program, peers made of plain sockets, and their cleaning up.
+
+Readiness comes from an event (a line on stderr, an accepted connection, an end of file),
+never from a sleep. Everything waits with a bound, WAIT seconds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import pytest
+
+SOCKKIT = str(Path(sys.executable).with_name("sockkit"))
+WAIT = 20.0  # seconds: a bound, not a measure
+HERE = "127.0.0.1"
+
+
+class Program:
+    """A running `sockkit ARGUMENTS`; `stderr` is gathered as it comes.
+
+    `stdin` and `stdout` are as for subprocess.Popen. Leaving the `with` block kills what
+    still runs, and fails if a traceback or an ignored exception was printed.
+    """
+
+    def __init__(
+        self,
+        *arguments: str,
+        stdin: int | IO[bytes] | None = subprocess.DEVNULL,
+        stdout: int | IO[bytes] | None = subprocess.PIPE,
+        command: Sequence[str] = (SOCKKIT,),
+        env: dict[str, str] | None = None,
+        **more: Any,
+    ) -> None:
+        self.process = subprocess.Popen(
+            [*command, *arguments],
+            stdin=stdin,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONUTF8": "1", **(env or {})},
+            **more,
+        )
+        self._lines: list[str] = []
+        self._changed = threading.Condition()
+        self._reader = threading.Thread(target=self._gather, daemon=True)
+        self._reader.start()
+
+    def __enter__(self) -> Program:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(WAIT)
+        self._reader.join(WAIT)
+        for stream in (self.process.stdin, self.process.stdout):
+            if stream:
+                with contextlib.suppress(BrokenPipeError):
+                    stream.close()
+        assert self.process.stderr
+        self.process.stderr.close()
+        assert "Traceback" not in self.stderr, self.stderr
+        assert "Exception ignored" not in self.stderr, self.stderr
+        assert "fault in sockkit" not in self.stderr, self.stderr
+
+    def _gather(self) -> None:
+        assert self.process.stderr
+        for line in self.process.stderr:
+            with self._changed:
+                self._lines.append(line.decode())
+                self._changed.notify_all()
+        with self._changed:
+            self._lines.append("")  # the end
+            self._changed.notify_all()
+
+    @property
+    def stderr(self) -> str:
+        return "".join(self._lines)
+
+    def said(self, text: str, wait: float = WAIT) -> str:
+        """Wait until a line on stderr contains `text`; return the line."""
+
+        def found() -> str | None:
+            return next((line for line in self._lines if text in line), None)
+
+        with self._changed:
+            ended = lambda: bool(self._lines) and self._lines[-1] == ""  # noqa: E731
+            self._changed.wait_for(lambda: found() is not None or ended(), wait)
+            line = found()
+        assert line is not None, f"stderr has no {text!r}: {self.stderr!r}"
+        return line
+
+    @property
+    def port(self) -> int:
+        """The port a server says it listens on."""
+        line = self.said("listening on ")
+        return int(line.split("listening on ")[1].split()[0].rpartition(":")[2])
+
+    def status(self, wait: float = WAIT) -> int:
+        """Wait for the end, and for stderr to be read to its end; the exit status."""
+        status = self.process.wait(wait)
+        self._reader.join(wait)
+        return status
+
+    def output(self, wait: float = WAIT) -> bytes:
+        """Read stdout to its end, then wait; `status` follows at once."""
+        assert self.process.stdout
+        chunks: list[bytes] = []
+        reader = threading.Thread(
+            target=lambda: chunks.append(self.process.stdout.read()),  # type: ignore[union-attr]
+            daemon=True,
+        )
+        reader.start()
+        reader.join(wait)
+        assert not reader.is_alive(), f"stdout did not end in {wait} s: {self.stderr!r}"
+        return chunks[0]
+
+    def type(self, data: bytes) -> None:
+        """Write to the program's stdin, which must be a PIPE."""
+        assert self.process.stdin
+        self.process.stdin.write(data)
+        self.process.stdin.flush()
+
+    def end_input(self) -> None:
+        assert self.process.stdin
+        self.process.stdin.close()
+
+    def descriptors(self) -> int:
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    def resident(self) -> int:
+        """Resident memory in bytes."""
+        with open(f"/proc/{self.process.pid}/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def run(
+    *arguments: str, data: bytes = b"", wait: float = WAIT, **more: Any
+) -> tuple[int, bytes, str]:
+    """Run the program to its end with `data` on stdin: status, stdout, stderr."""
+    with Program(*arguments, stdin=subprocess.PIPE, **more) as program:
+
+        def feed() -> None:
+            with contextlib.suppress(BrokenPipeError):
+                program.type(data)
+                program.end_input()
+
+        feeder = threading.Thread(target=feed, daemon=True)
+        feeder.start()
+        out = program.output(wait)
+        status = program.status(wait)
+        feeder.join(wait)
+        return status, out, program.stderr
+
+
+@contextlib.contextmanager
+def peer(
+    serve: Callable[[socket.socket], None], host: str = HERE, family: int = socket.AF_INET
+) -> Iterator[int]:
+    """A plain server for one connection at a time; gives its port.
+
+    `serve` gets each accepted socket, which is closed after it. What it raises fails the
+    test.
+    """
+    listener = socket.create_server((host, 0), family=socket.AddressFamily(family))
+    listener.settimeout(WAIT)
+    failures: list[BaseException] = []
+
+    def loop() -> None:
+        while True:
+            try:
+                sock, _ = listener.accept()
+            except OSError:
+                return
+            with sock:
+                sock.settimeout(WAIT)
+                try:
+                    serve(sock)
+                except BaseException as error:
+                    failures.append(error)
+                    return
+
+    thread = threading.Thread(target=loop, daemon=True)
+    thread.start()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        with contextlib.suppress(OSError):
+            listener.shutdown(socket.SHUT_RDWR)  # wakes accept
+        listener.close()
+        thread.join(WAIT)
+    if failures:
+        raise failures[0]
+
+
+def connect(port: int, host: str = HERE) -> socket.socket:
+    """A plain client, with a bound on every wait."""
+    return socket.create_connection((host, port), timeout=WAIT)
+
+
+def read_all(sock: socket.socket) -> bytes:
+    """Everything until the other side ends."""
+    chunks = []
+    while chunk := sock.recv(65536):
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def read_exactly(sock: socket.socket, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        chunk = sock.recv(size - len(data))
+        assert chunk, f"ended after {data!r}"
+        data += chunk
+    return data
+
+
+def reset(sock: socket.socket) -> None:
+    """Close with a RST."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+    sock.close()
+
+
+def need(command: str) -> str:
+    """The path of another program. Where CI is set it must be there; elsewhere the test skips."""
+    path = shutil.which(command)
+    if path is None:
+        if os.environ.get("CI"):
+            pytest.fail(f"{command} is not installed, and CI skips nothing")
+        pytest.skip(f"{command} is not installed")
+    return path
+
+
+def eventually(true: Callable[[], bool], wait: float = WAIT) -> None:
+    """Poll for what no event tells, as a count in /proc."""
+    end = time.monotonic() + wait
+    while not true():
+        assert time.monotonic() < end, "it did not come true"
+        time.sleep(0.01)
