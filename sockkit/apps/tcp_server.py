@@ -39,6 +39,7 @@ def run(config: TcpServer, loop: Loop, stdio: Stdio, emit: Emit) -> None:
     listener = Listener(loop, config.listen, config.sockets, emit)
     try:
         with port_file(config.port_file, listener):
+            listener.announce()
             if config.once:
                 _serve_one(config, loop, listener, stdio, emit)
             else:

@@ -52,13 +52,24 @@ class Talk(NamedTuple):
 
     def _render(self, event: Event) -> None:
         level, line = _line(event)
-        if isinstance(event, Connected | PeerEnded) and self.terminal:
-            level = NORMAL
+        if self.terminal and _concerns_a_typist(event):
+            level = min(level, NORMAL)
         if level <= self.level:
             if level is QUIET:
                 complain(line)
             else:
                 _say(f"* {line}")
+
+
+def _concerns_a_typist(event: Event) -> bool:
+    """Who comes and goes; of a client's one peer, that it says no more."""
+    match event:
+        case Connected() | Closed():
+            return True
+        case PeerEnded(peer, _):
+            return peer.number == 0
+        case _:
+            return False
 
 
 def _line(event: Event) -> tuple[int, str]:

@@ -50,7 +50,10 @@ class Listener:
         name = self._socket.getsockname()
         self.port: int | None = name[1] if isinstance(name, tuple) else None
         self.address = show_address(name)
-        emit(Listening(self.address, _is_local(self._endpoint)))
+
+    def announce(self) -> None:
+        """Say that clients may come: after this, whoever waits for it can connect."""
+        self._emit(Listening(self.address, _is_local(self._endpoint)))
 
     def accept(self, on_stream: Callable[[Stream], None]) -> None:
         """Call `on_stream` with each new connection from now on, who then owns it."""
