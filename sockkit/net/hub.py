@@ -47,7 +47,7 @@ class Hub:
     ) -> None:
         self.loop = loop
         self.buffer = memoryview(bytearray(min(options.size or CHUNK, CHUNK)))
-        self._listener, self._input, self._options = listener, stdio.input, options
+        self._listener, self._stdio, self._options = listener, stdio, options
         self._emit = emit
         self._members: dict[int, Member] = {}
         self._busy: set[Member] = set()
@@ -62,6 +62,7 @@ class Hub:
     def run(self) -> None:
         """Serve until something raises: a signal, or an output that takes no more."""
         try:
+            self._stdio.output.watch(self.loop)
             self._listener.accept(self._join)
             self.loop.run()
         except OutputGone:
@@ -139,11 +140,11 @@ class Hub:
 
     def _watch_input(self) -> None:
         wanted = bool(self._members) and not self._busy and not self._input_ended
-        self.loop.when_readable(self._input.descriptor, self._read_input if wanted else None)
+        self.loop.when_readable(self._stdio.input.descriptor, self._read_input if wanted else None)
 
     def _read_input(self) -> None:
         try:
-            size = self._input.read_into(self.buffer)
+            size = self._stdio.input.read_into(self.buffer)
         except BlockingIOError:
             return
         data = bytes(self.buffer[:size])

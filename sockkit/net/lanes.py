@@ -22,6 +22,7 @@ from sockkit.net.stream import Kind, Sink, Source
 
 COPY_SIZE = 256 * 1024  # fits a processor's second-level cache
 SPLICE_SIZE = 1024 * 1024  # the largest pipe an ordinary user gets, pipe(7)
+STEPS = 16  # of the kernel's own moves, before the loop looks elsewhere
 
 _UNFIT = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM}
 
@@ -45,12 +46,14 @@ class Unfit(Exception):  # noqa: N818 - a decision, not an error
 class Lane(Protocol):
     """`taken` and `given` count bytes; `held` are bytes taken and not yet given.
 
-    `step` moves what it can without waiting, a bounded amount, and says what to wait for.
+    `step` moves what it can without waiting, a bounded amount, and says what to wait for;
+    up to `steps` may follow each other without asking whether the ends are ready.
     After `finish` it takes no more from the source, and ends when nothing is held.
     An error of the source is raised after what came before it has been given.
     """
 
     name: str
+    steps: int
     taken: int
     given: int
 
@@ -68,6 +71,7 @@ class Copy:
     """Through a buffer, and a transform where there is one."""
 
     name = "copy"
+    steps = 1  # a standard input that could not be opened again blocks when read unasked
 
     def __init__(
         self,
@@ -139,6 +143,7 @@ class Sendfile:
     """From a regular file to a socket, sendfile(2); the file's position moves along."""
 
     name = "sendfile"
+    steps = STEPS
     held = 0
 
     def __init__(self, source: Source, sink: Sink, size: int | None) -> None:
@@ -179,6 +184,7 @@ class Splice:
     """
 
     name = "splice"
+    steps = STEPS
     held = 0
 
     def __init__(self, source: Source, sink: Sink, size: int | None) -> None:
@@ -225,6 +231,7 @@ class PipedSplice:
     """Between two ends of which neither is a pipe: splice(2) twice, by a pipe of our own."""
 
     name = "splice through a pipe"
+    steps = STEPS
 
     def __init__(self, source: Source, sink: Sink, size: int | None) -> None:
         self._source, self._sink = source, sink

@@ -88,7 +88,7 @@ class Loop:
         self._soon.append(callback)
         try:
             os.write(self._wake_in, b"\0")
-        except (BlockingIOError, OSError):
+        except OSError:
             pass  # full: the loop wakes anyway; closed: there is no loop to wake
 
     def run(self) -> None:

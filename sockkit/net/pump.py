@@ -10,8 +10,6 @@ from sockkit.net.lanes import Copy, Lane, Unfit, Wait, choose
 from sockkit.net.loop import Loop
 from sockkit.net.stream import Sink, Source
 
-STEPS_A_TURN = 16  # a lane may move that often before the loop looks elsewhere
-
 
 class Pump:
     """Drives a lane by the readiness of its ends; owns neither end.
@@ -77,12 +75,9 @@ class Pump:
     def _step(self) -> None:
         if self._waiting is Wait.END:
             return
-        before = self.lane.taken + self.lane.given
+        before = self.taken + self.given
         try:
-            for _ in range(STEPS_A_TURN):
-                wait = self.lane.step()
-                if wait is not self._waiting:
-                    break
+            wait = self._steps()
         except Unfit as unfit:
             self._before = (self.taken, self.given)
             self.lane.close()
@@ -95,11 +90,20 @@ class Pump:
             self.stop()
             self._on_fail(error)
             return
-        if self.lane.taken + self.lane.given != before:
+        if self.taken + self.given != before:
             self._on_progress()
         self._wait(wait)
         if wait is Wait.END:
             self._on_end()
+
+    def _steps(self) -> Wait:
+        """Step for as long as bytes move and the same end is waited for."""
+        for _ in range(self.lane.steps):
+            before = self.lane.given
+            wait = self.lane.step()
+            if wait is not self._waiting or self.lane.given == before:
+                break
+        return wait
 
     def _wait(self, wait: Wait) -> None:
         if wait is self._waiting or self._waiting is Wait.END:

@@ -48,6 +48,7 @@ class Session:
 
     def __init__(self, loop: Loop, stream: Stream, stdio: Stdio, talk: Talk, emit: Emit) -> None:
         self._loop, self._stream, self._talk, self._emit = loop, stream, talk, emit
+        self._output = stdio.output
         self._ending = Ending(talk.ending, loop.now)
         self._fault: SockkitError | None = None
         self._timer: Timer | None = None
@@ -87,6 +88,7 @@ class Session:
     def run(self) -> None:
         """Return when the conversation is over and nothing was lost; raise otherwise."""
         try:
+            self._output.watch(self._loop)
             self._down.start()
             self._say(self._talk.greet, self._start_input)
             self._review()

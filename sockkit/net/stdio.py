@@ -13,10 +13,14 @@ import os
 import select
 import socket
 import stat
+import sys
 from typing import NamedTuple
 
 from sockkit.errors import OutputError, OutputGone, SockkitError, reason
+from sockkit.net.loop import Loop
 from sockkit.net.stream import Kind
+
+_GONE = "whoever read standard output has left"
 
 
 def _kind(descriptor: int) -> Kind:
@@ -91,9 +95,20 @@ class Output:
         except OSError as error:
             raise self.write_failed(error) from error
 
+    def watch(self, loop: Loop) -> None:
+        """From now on raise OutputGone in the loop when a pipe's reader leaves.
+
+        The writing end of a pipe is never readable; epoll(7) reports EPOLLERR there.
+        """
+        if self.kind is Kind.PIPE and sys.platform == "linux":
+            loop.when_readable(self.descriptor, self._gone)
+
+    def _gone(self) -> None:
+        raise OutputGone(_GONE)
+
     def write_failed(self, error: OSError, /) -> SockkitError:
         if error.errno in (errno.EPIPE, errno.ECONNRESET):
-            return OutputGone("whoever read standard output has left")
+            return OutputGone(_GONE)
         return OutputError(f"could not write standard output: {reason(error)}")
 
 
