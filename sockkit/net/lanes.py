@@ -139,18 +139,28 @@ class Copy:
         pass
 
 
-class Sendfile:
-    """From a regular file to a socket, sendfile(2); the file's position moves along."""
+class _Kernel:
+    """What the lanes that the kernel drives have in common."""
 
-    name = "sendfile"
     steps = STEPS
-    held = 0
 
     def __init__(self, source: Source, sink: Sink, size: int | None) -> None:
         self._source, self._sink = source, sink
         self._size = size or SPLICE_SIZE
         self._ended = False
-        self.taken = self.given = 0
+        self.taken = self.given = self.held = 0
+
+    def finish(self) -> None:
+        self._ended = True
+
+    def close(self) -> None:
+        pass
+
+
+class Sendfile(_Kernel):
+    """From a regular file to a socket, sendfile(2); the file's position moves along."""
+
+    name = "sendfile"
 
     def step(self) -> Wait:
         if self._ended:
@@ -169,14 +179,8 @@ class Sendfile:
         self.given += size
         return Wait.SINK if size else Wait.END
 
-    def finish(self) -> None:
-        self._ended = True
 
-    def close(self) -> None:
-        pass
-
-
-class Splice:
+class Splice(_Kernel):
     """Between a socket and a pipe, splice(2).
 
     When neither moves, the call does not say which end is to blame. It was called because
@@ -184,26 +188,16 @@ class Splice:
     """
 
     name = "splice"
-    steps = STEPS
-    held = 0
 
     def __init__(self, source: Source, sink: Sink, size: int | None) -> None:
-        self._source, self._sink = source, sink
-        self._size = size or SPLICE_SIZE
+        super().__init__(source, sink, size)
         self._wait = Wait.SOURCE
-        self._ended = False
-        self.taken = self.given = 0
 
     def step(self) -> Wait:
         if self._ended:
             return Wait.END
         try:
-            size = os.splice(
-                self._source.descriptor,
-                self._sink.descriptor,
-                self._size,
-                flags=os.SPLICE_F_NONBLOCK | os.SPLICE_F_MOVE,
-            )
+            size = _splice(self._source.descriptor, self._sink.descriptor, self._size)
         except BlockingIOError:
             self._wait = Wait.SINK if self._wait is Wait.SOURCE else Wait.SOURCE
             return self._wait
@@ -220,25 +214,15 @@ class Splice:
             return self._sink.write_failed(error)
         return self._source.read_failed(error)
 
-    def finish(self) -> None:
-        self._ended = True
 
-    def close(self) -> None:
-        pass
-
-
-class PipedSplice:
+class PipedSplice(_Kernel):
     """Between two ends of which neither is a pipe: splice(2) twice, by a pipe of our own."""
 
     name = "splice through a pipe"
-    steps = STEPS
 
     def __init__(self, source: Source, sink: Sink, size: int | None) -> None:
-        self._source, self._sink = source, sink
-        self._size = size or SPLICE_SIZE
-        self._ended = False
+        super().__init__(source, sink, size)
         self._fault: SockkitError | None = None
-        self.taken = self.given = self.held = 0
         self._pipe_out, self._pipe_in = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             fcntl.fcntl(self._pipe_in, fcntl.F_SETPIPE_SZ, SPLICE_SIZE)
@@ -250,7 +234,7 @@ class PipedSplice:
             self._fill()
         while self.held:
             try:
-                size = self._splice(self._pipe_out, self._sink.descriptor, self.held)
+                size = _splice(self._pipe_out, self._sink.descriptor, self.held)
             except BlockingIOError:
                 return Wait.SINK
             except OSError as error:
@@ -265,7 +249,7 @@ class PipedSplice:
 
     def _fill(self) -> None:
         try:
-            size = self._splice(self._source.descriptor, self._pipe_in, self._size)
+            size = _splice(self._source.descriptor, self._pipe_in, self._size)
         except BlockingIOError:
             return
         except OSError as error:
@@ -278,13 +262,6 @@ class PipedSplice:
         self.taken += size
         self.held += size
         self._ended = not size
-
-    @staticmethod
-    def _splice(source: int, sink: int, size: int) -> int:
-        return os.splice(source, sink, size, flags=os.SPLICE_F_NONBLOCK | os.SPLICE_F_MOVE)
-
-    def finish(self) -> None:
-        self._ended = True
 
     def close(self) -> None:
         os.close(self._pipe_out)
@@ -306,3 +283,7 @@ def choose(source: Source, sink: Sink, transform: Transform | None, size: int | 
             except OSError:
                 pass  # no descriptor left for a pipe
     return Copy(source, sink, transform, size)
+
+
+def _splice(source: int, sink: int, size: int) -> int:
+    return os.splice(source, sink, size, flags=os.SPLICE_F_NONBLOCK | os.SPLICE_F_MOVE)
