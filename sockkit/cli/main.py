@@ -86,3 +86,5 @@ def _plug() -> None:
             os.fstat(descriptor)
         except OSError:
             os.open(os.devnull, flags)
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115 - for the whole run

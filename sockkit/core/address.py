@@ -14,6 +14,8 @@ from sockkit.errors import UsageError
 MAX_PORT = 65535
 _HINT = "give HOST PORT, HOST:PORT, [IPV6]:PORT or unix:/PATH"
 
+_IPV6 = set("0123456789abcdefABCDEF:.")
+
 ServiceLookup = Callable[[str], "int | None"]
 
 
@@ -59,9 +61,15 @@ def parse_port(text: str, service: ServiceLookup, *, lowest: int = 1) -> int:
 def parse_host(text: str) -> str:
     """A host without its brackets. Raises UsageError for what no host can be."""
     host = text[1:-1] if text.startswith("[") and text.endswith("]") else text
-    if not host or any(character in host for character in "[]/ \t\n\0"):
+    if not host or any(character in host for character in "[]/ \t\n\0") or _looks_split(host):
         raise UsageError(f"{text!r} is not a host", _HINT)
     return host
+
+
+def _looks_split(host: str) -> bool:
+    """Whether a colon in `host` is not one of an IPv6 address."""
+    address = host.partition("%")[0]
+    return ":" in host and (address.count(":") < 2 or bool(set(address) - _IPV6))
 
 
 def parse_unix(text: str) -> UnixPath | None:
@@ -97,6 +105,8 @@ def parse_address(words: Sequence[str], service: ServiceLookup) -> Address:
 def split_port(word: str) -> tuple[str, str | None]:
     """`HOST:PORT` or `[v6]:PORT` in two; the port is None where the word has none."""
     host, colon, port = word.rpartition(":")
+    if colon and not host:
+        raise UsageError(f"{word!r} has no host", _HINT)
     bracketed = host.startswith("[") and host.endswith("]")
     if not colon or (":" in host and not bracketed):
         return parse_host(word), None

@@ -103,24 +103,41 @@ class Transcoder:
         state = self._decoder.getstate()
         try:
             text = self._decoder.decode(data, final)
-        except UnicodeError as error:
+        except UnicodeDecodeError as error:
             # What stands before the fault passes: decode that much again, from the same state.
-            start = 0
-            place = ""
-            if isinstance(error, UnicodeDecodeError):
-                start = error.start - (len(error.object) - len(data))
-                place = f": byte 0x{error.object[error.start]:02x} at byte {self._fed + start + 1}"
+            start = error.start - (len(error.object) - len(data))
             self._decoder.setstate(state)
             text = self._decoder.decode(data[: max(start, 0)])
+            place = f"byte 0x{error.object[error.start]:02x} at byte {self._fed + start + 1}"
             self._fed += len(data)
-            before = self._encode(text, final=False)
             raise TextError(
-                f"{self._what} is not {self._source}{place}", "try --errors replace", before
+                f"{self._what} is not {self._source}: {place}",
+                "try --errors replace",
+                self._encode(self._edit(text, final=True), final=True),
             ) from error
+        except UnicodeError as error:
+            text = self._decode_unmarked(state[0] + data, error)
         self._fed += len(data)
+        return self._encode(self._edit(text, final), final)
+
+    def _decode_unmarked(self, data: bytes, error: UnicodeError) -> str:
+        """What Python's incremental decoders give up on, without naming a place."""
+        if codecs.lookup(self._source).name in ("utf-16", "utf-32"):
+            # No byte-order mark: nearly everything that leaves it out is little-endian.
+            order = codecs.getincrementaldecoder(f"{self._source}-le")
+            self._decoder = order(self._decoder.errors)
+            return self._decoder.decode(data)
+        if self._decoder.errors == Errors.STRICT:
+            raise TextError(
+                f"{self._what} is not {self._source}: {error}", "try --errors replace"
+            ) from error
+        self._decoder.reset()
+        return data.decode(self._source, self._decoder.errors)
+
+    def _edit(self, text: str, final: bool) -> str:
         for edit in self._edits:
             text = edit.feed(text) + (edit.flush() if final else "")
-        return self._encode(text, final)
+        return text
 
     def _encode(self, text: str, final: bool) -> bytes:
         if not text and not self._lines and not self._column:
@@ -128,15 +145,16 @@ class Transcoder:
         state = self._encoder.getstate()
         try:
             data = self._encoder.encode(text, final)
-        except UnicodeError as error:
-            start = error.start if isinstance(error, UnicodeEncodeError) else 0
+        except UnicodeEncodeError as error:
+            # The encoder may have held characters back: they stand before `text` in the error.
+            passed = text[: max(error.start - (len(error.object) - len(text)), 0)]
+            character = error.object[error.start]
             self._encoder.setstate(state)
-            before = self._encoder.encode(text[:start])
-            self._count(text[:start])
-            named = f"{text[start]!r} (U+{ord(text[start]):04X})" if text else "this text"
+            before = self._encoder.encode(passed, True)
+            self._count(passed)
             raise TextError(
-                f"{named} at line {self._lines + 1}, character {self._column + 1} "
-                f"of {self._what} is not in {self._target}",
+                f"{character!r} (U+{ord(character):04X}) at line {self._lines + 1}, "
+                f"character {self._column + 1} of {self._what} is not in {self._target}",
                 "try --errors replace",
                 before,
             ) from error
@@ -170,7 +188,7 @@ class Chain:
         data = b""
         for index, transform in enumerate(self._transforms):
             try:
-                data = transform.feed(data) + transform.flush()
+                data = _feed_all(transform, data)
             except TextError as error:
                 self._pass_on(error, index)
                 raise
@@ -178,14 +196,28 @@ class Chain:
 
     def _pass_on(self, error: TextError, index: int) -> None:
         for transform in self._transforms[index + 1 :]:
-            error.before = transform.feed(error.before) + transform.flush()
+            try:
+                error.before = _feed_all(transform, error.before)
+            except TextError as further:
+                error.before = further.before
+
+
+def _feed_all(transform: Transform, data: bytes) -> bytes:
+    """Feed `data` and flush; a fault's `before` has all of what came before it."""
+    out = transform.feed(data)
+    try:
+        return out + transform.flush()
+    except TextError as error:
+        error.before = out + error.before
+        raise
 
 
 def check_codec(name: str) -> str:
     """`name`, if Python has a text codec of that name. Raises UsageError otherwise."""
     try:
-        "".encode(name)
-        b"".decode(name)
+        # Some of Python's codecs, as idna, are no text encodings: they take no error handler.
+        "".encode(name, Errors.BACKSLASHREPLACE)
+        b"a".decode(name, Errors.BACKSLASHREPLACE)
     except (LookupError, UnicodeError, ValueError) as error:
         raise UsageError(
             f"{name!r} is not an encoding", "try utf-8, gbk, gb18030, big5, shift_jis or latin-1"

@@ -6,7 +6,7 @@ import re
 
 from sockkit.errors import UsageError
 
-_SIZE = r"([0-9]+)([kKmMgG]?)(?:i?[bB])?"
+_SIZE = r"([0-9]+)(?:([kKmMgG])(?:i?[bB])?|[bB])?"
 _DURATION = r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ms|s|m|h)?"
 _BYTES = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30}
 _SECONDS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
@@ -15,7 +15,7 @@ _SECONDS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
 def parse_size(text: str) -> int:
     """Bytes in `1024`, `64k` or `1M` (powers of 1024), at least 1 and below 2 GiB."""
     match = re.fullmatch(_SIZE, text)
-    size = int(match[1]) * _BYTES[match[2].lower()] if match and len(match[1]) < 20 else 0
+    size = int(match[1]) * _BYTES[(match[2] or "").lower()] if match and len(match[1]) < 20 else 0
     if not 0 < size < 2**31:
         raise UsageError(f"{text!r} is not a size", "give bytes, as in 1024, 64k or 1M")
     return size
@@ -37,4 +37,4 @@ def show_size(size: int) -> str:
 
 def show_seconds(seconds: float) -> str:
     """`5 s`, `0.25 s`."""
-    return f"{seconds:g} s"
+    return f"{seconds:.9g} s"
