@@ -19,6 +19,7 @@ Every message fits one line and reads on from "sockkit: ".
 
 from __future__ import annotations
 
+import os
 from enum import IntEnum
 
 
@@ -117,4 +118,4 @@ class Stopped(SockkitError):  # noqa: N818
 
 def reason(error: OSError) -> str:
     """The system's words for `error`, without its number."""
-    return error.strerror or str(error)
+    return error.strerror or (os.strerror(error.errno) if error.errno else str(error))

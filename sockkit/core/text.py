@@ -68,6 +68,12 @@ class Crlf(Generic[AnyStr]):
         return self._crlf[:0]
 
 
+_MARKS: dict[str, tuple[bytes, ...]] = {
+    "utf-16": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE),
+    "utf-32": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE),
+}
+
+
 class Transcoder:
     """Bytes of one encoding become bytes of another, by way of `edits`.
 
@@ -91,6 +97,7 @@ class Transcoder:
         self._edits = edits
         self._fed = self._lines = self._column = 0
         self.cut = b""
+        self._marks = _MARKS.get(codecs.lookup(source).name, ())
 
     def feed(self, data: bytes) -> bytes:
         return self._decode(data, final=False)
@@ -100,6 +107,7 @@ class Transcoder:
         return self._decode(b"", final=True)
 
     def _decode(self, data: bytes, *, final: bool) -> bytes:
+        self._settle_order(data)
         state = self._decoder.getstate()
         try:
             text = self._decoder.decode(data, final)
@@ -116,17 +124,25 @@ class Transcoder:
                 self._encode(self._edit(text, final=True), final=True),
             ) from error
         except UnicodeError as error:
-            text = self._decode_unmarked(state[0] + data, error)
+            text = self._decode_at_once(state[0] + data, error)
         self._fed += len(data)
         return self._encode(self._edit(text, final), final)
 
-    def _decode_unmarked(self, data: bytes, error: UnicodeError) -> str:
-        """What Python's incremental decoders give up on, without naming a place."""
-        if codecs.lookup(self._source).name in ("utf-16", "utf-32"):
-            # No byte-order mark: nearly everything that leaves it out is little-endian.
-            order = codecs.getincrementaldecoder(f"{self._source}-le")
-            self._decoder = order(self._decoder.errors)
-            return self._decoder.decode(data)
+    def _settle_order(self, data: bytes) -> None:
+        """Without a byte-order mark: nearly everything that leaves it out is little-endian."""
+        if not self._marks:
+            return
+        held = self._decoder.getstate()[0]
+        head = (held + data)[: len(self._marks[0])]
+        if len(head) == len(self._marks[0]):
+            if head not in self._marks:
+                order = codecs.getincrementaldecoder(f"{self._source}-le")
+                self._decoder = order(self._decoder.errors)
+                self._decoder.setstate((held, 0))
+            self._marks = ()
+
+    def _decode_at_once(self, data: bytes, error: UnicodeError) -> str:
+        """What an incremental decoder gives up on without naming a place."""
         if self._decoder.errors == Errors.STRICT:
             raise TextError(
                 f"{self._what} is not {self._source}: {error}", "try --errors replace"

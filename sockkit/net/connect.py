@@ -37,6 +37,7 @@ def connect(
     """
     race = _Race(loop, address, options, sockets, emit)
     try:
+        race.start()
         loop.run()
         return race.winner()
     finally:
@@ -65,16 +66,20 @@ class _Race:
         self._loop, self._address, self._options = loop, address, options
         self._sockets, self._emit = sockets, emit
         self._candidates: list[Endpoint] = []
+        self._sources: dict[int, Endpoint] = {}
         self._attempts: dict[socket.socket, Endpoint] = {}
         self._failures: list[tuple[Endpoint, str]] = []
         self._timed_out = False
         self._won: Stream | None = None
         self._next: Timer | None = None
+        self._closed = False
         self._deadline = loop.later(options.timeout, self._expire)
-        if isinstance(address, UnixPath):
-            self._begin([unix_endpoint(address)])
+
+    def start(self) -> None:
+        if isinstance(self._address, UnixPath):
+            self._begin([unix_endpoint(self._address)])
         else:
-            resolve_soon(loop, address, sockets.families(), self._begin)
+            resolve_soon(self._loop, self._address, self._sockets.families(), self._begin)
 
     def winner(self) -> Stream:
         assert self._won
@@ -87,12 +92,33 @@ class _Race:
         for sock in self._attempts:
             self._loop.when_writable(sock.fileno(), None)
             sock.close()
+        self._attempts.clear()
+        self._closed = True
 
     def _begin(self, found: list[Endpoint] | ResolveError) -> None:
+        if self._closed:
+            return  # the resolver was too late
         if isinstance(found, ResolveError):
             raise found
+        if self._options.source:
+            found = self._reachable_from(self._options.source, found)
         self._candidates = interleave(found)
         self._try_next()
+
+    def _reachable_from(self, source: HostPort, found: list[Endpoint]) -> list[Endpoint]:
+        """Those of `found` that a socket bound to `source` can be connected to."""
+        for family in {endpoint.family for endpoint in found}:
+            try:
+                self._sources[family] = resolve(source, family)[0]
+            except ResolveError:
+                pass  # the name, or the address, is of another family
+        reachable = [endpoint for endpoint in found if endpoint.family in self._sources]
+        if not reachable:
+            raise BindError(
+                f"could not use {source.host} to reach {self._address}",
+                "give --source an address of this machine, of the same family",
+            )
+        return reachable
 
     def _try_next(self) -> None:
         if self._next:
@@ -113,18 +139,11 @@ class _Race:
             return self._failed(endpoint, error)
         self._attempts[sock] = endpoint
         sock.setblocking(False)
-        if self._options.source:
-            self._bind(sock, endpoint, self._options.source)
+        if mine := self._sources.get(endpoint.family):
+            self._bind(sock, mine)
         return self._connect(sock, endpoint)
 
-    def _bind(self, sock: socket.socket, endpoint: Endpoint, source: HostPort) -> None:
-        try:
-            mine = resolve(source, endpoint.family)[0]
-        except ResolveError as error:
-            raise BindError(
-                f"could not use {source.host} to reach {endpoint}",
-                "give --source an address of the same family",
-            ) from error
+    def _bind(self, sock: socket.socket, mine: Endpoint) -> None:
         try:
             sock.bind(mine.address)
         except OSError as error:

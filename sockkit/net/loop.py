@@ -116,9 +116,13 @@ class Loop:
         for descriptor in list(self._always):
             self._call(self._always.get(descriptor))
         for _ in range(len(self._soon)):
-            self._call(self._soon.popleft())
-        while self._running and self._timers and self._timers[0].when <= self.now:
-            self._call(heapq.heappop(self._timers).callback)
+            if self._running:
+                self._call(self._soon.popleft())
+        due = []  # those that callbacks set for now wait for the next turn
+        while self._timers and self._timers[0].when <= self.now:
+            due.append(heapq.heappop(self._timers))
+        for timer in due:
+            self._call(timer.callback)
 
     def _call(self, callback: Callback | None) -> None:
         if callback and self._running:

@@ -198,7 +198,7 @@ class Member:
 
     def _silent(self) -> None:
         bound = self._ending.bound()
-        if not bound or bound[0] > self._loop.now:
+        if not bound or bound[0] >= self._loop.now:
             self._review()
         elif bound[1] is Bound.IDLE:
             self.leave(str(self._options.ending.idle_error()))

@@ -22,6 +22,7 @@ from sockkit.net.pump import Pump
 from sockkit.net.stdio import Stdio
 from sockkit.net.stream import Stream
 
+BLOCKED_CHECK = 0.1  # seconds between looks at an end that the other holds up
 DELIVERY_CHECK = 0.01  # seconds between looks at what the peer has not acknowledged
 DELIVERY_STALL = 5.0  # seconds without any acknowledgement before it is given up
 
@@ -180,21 +181,19 @@ class Session:
 
     def _silent(self) -> None:
         bound = self._ending.bound()
-        if not bound or bound[0] > self._loop.now:
+        if not bound or bound[0] >= self._loop.now:
             return self._review()  # there has been progress since the timer was set
         match bound[1]:
             case Bound.IDLE:
                 raise self._talk.ending.idle_error()
-            case Bound.INPUT_SILENT if self._up.blocked:
-                self._sent()  # it is the peer that holds our input up
-            case Bound.INPUT_SILENT:
+            case Bound.INPUT_SILENT if not self._up.blocked:
                 self._emit(Notice("the peer has ended and standard input gives nothing: leaving"))
                 return self._finish()
-            case Bound.PEER_SILENT if self._down.blocked:
-                self._received()  # it is standard output that holds the peer up
-            case Bound.PEER_SILENT:
+            case Bound.PEER_SILENT if not self._down.blocked:
                 return self._finish()
-        return self._review()
+        # It is not silent: the other end holds it up.
+        self._timer = self._loop.later(BLOCKED_CHECK, self._silent)
+        return None
 
     def _finish(self) -> None:
         """Take no more from either side, and leave once everything taken is given."""

@@ -1,0 +1,105 @@
+"""A clock that starts at 100; a script is what happens, one letter each second.
+
+`s` sent, `r` received, `I` our input ends, `P` the peer ends.
+"""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sockkit.core.ending import Bound, Ending, EndOptions, Until
+from sockkit.errors import TimedOut
+
+START = 100.0
+
+
+def play(script: str, options: EndOptions) -> Ending:
+    ending = Ending(options, START)
+    calls = {
+        "s": ending.sent,
+        "r": ending.received,
+        "I": ending.end_input,
+        "P": ending.end_peer,
+    }
+    for second, letter in enumerate(script, 1):
+        calls[letter](START + second)
+    return ending
+
+
+@pytest.mark.parametrize(
+    ("until", "nothing", "stdin", "peer", "both"),
+    [
+        (Until.BOTH, False, False, False, True),
+        (Until.STDIN, False, True, False, True),
+        (Until.PEER, False, False, True, True),
+        (Until.EITHER, False, True, True, True),
+    ],
+)
+def test_which_ends_end_it(
+    until: Until, nothing: bool, stdin: bool, peer: bool, both: bool
+) -> None:
+    overs = {"sr": nothing, "sIr": stdin, "rPs": peer, "IP": both, "PI": both}
+    for script, over in overs.items():
+        assert play(script, EndOptions(until)).over() is over, script
+
+
+@pytest.mark.parametrize(
+    ("script", "options", "bound"),
+    [
+        # Nobody has ended: only idle counts, from the last byte of either direction.
+        ("sr", EndOptions(), None),
+        ("sr", EndOptions(linger=3), None),
+        ("", EndOptions(idle=9), (109, Bound.IDLE)),
+        ("rs", EndOptions(idle=9), (111, Bound.IDLE)),
+        ("sr", EndOptions(idle=9), (111, Bound.IDLE)),
+        # Our input has ended: the peer's silence counts, and has no bound by default.
+        ("I", EndOptions(), None),
+        ("I", EndOptions(linger=3), (104, Bound.PEER_SILENT)),
+        ("Ir", EndOptions(linger=3), (105, Bound.PEER_SILENT)),
+        ("Is", EndOptions(linger=3), (104, Bound.PEER_SILENT)),
+        ("I", EndOptions(Until.PEER, linger=3), (104, Bound.PEER_SILENT)),
+        ("I", EndOptions(linger=0), (101, Bound.PEER_SILENT)),
+        # The peer has ended: our input's silence counts, 5 s by default.
+        ("P", EndOptions(), (106, Bound.INPUT_SILENT)),
+        ("Ps", EndOptions(), (107, Bound.INPUT_SILENT)),
+        ("Pr", EndOptions(), (106, Bound.INPUT_SILENT)),
+        ("P", EndOptions(linger=3), (104, Bound.INPUT_SILENT)),
+        ("P", EndOptions(linger=0), (101, Bound.INPUT_SILENT)),
+        # Who asked to go on until stdin ends is not cut short, unless told.
+        ("P", EndOptions(Until.STDIN), None),
+        ("P", EndOptions(Until.STDIN, linger=3), (104, Bound.INPUT_SILENT)),
+        # Both have ended: nobody is waited for.
+        ("IP", EndOptions(linger=3), None),
+        ("PI", EndOptions(), None),
+        # The earlier of two bounds.
+        ("I", EndOptions(linger=3, idle=9), (104, Bound.PEER_SILENT)),
+        ("I", EndOptions(linger=9, idle=3), (104, Bound.IDLE)),
+        ("P", EndOptions(idle=4), (105, Bound.IDLE)),
+        ("P", EndOptions(idle=6), (106, Bound.INPUT_SILENT)),
+    ],
+)
+def test_how_long_a_silence_may_last(
+    script: str, options: EndOptions, bound: tuple[float, Bound] | None
+) -> None:
+    assert play(script, options).bound() == bound
+
+
+@pytest.mark.parametrize(("idle", "words"), [(5.0, "5 s"), (0.25, "0.25 s")])
+def test_the_idle_error_says_how_long(idle: float, words: str) -> None:
+    error = EndOptions(idle=idle).idle_error()
+    assert isinstance(error, TimedOut)
+    assert str(error) == f"nothing was sent or received for {words}"
+
+
+@given(st.text("srIP", max_size=8), st.sampled_from(Until), st.floats(0, 10), st.floats(0, 10))
+def test_a_bound_is_a_silence_from_something_that_happened(
+    script: str, until: Until, linger: float, idle: float
+) -> None:
+    """Never later than idle after the last event, and the ends are remembered."""
+    ending = play(script, EndOptions(until, linger, idle))
+    assert (ending.input_ended, ending.peer_ended) == ("I" in script, "P" in script)
+    bound = ending.bound()
+    assert bound
+    assert START <= bound[0] <= START + len(script) + idle

@@ -1,0 +1,337 @@
+"""Where the network cuts must not matter: `outcome` of every split equals that of one feed."""
+
+from __future__ import annotations
+
+import pkgutil
+import random
+import re
+from collections.abc import Callable, Iterable, Iterator
+from encodings import __path__ as codec_modules
+from itertools import accumulate, combinations_with_replacement
+from typing import AnyStr
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sockkit.core.printable import Printable
+from sockkit.core.text import Chain, Crlf, Edit, Errors, TextOptions, Transcoder, check_codec
+from sockkit.errors import TextError, UsageError
+
+SAMPLES = {
+    "utf-8": "aé\n你😀",
+    "utf-16": "a你\n😀",
+    "gbk": "a你\n，é",
+    "gb18030": "a你\n😀é",
+    "big5": "a你\n繁，",
+    "shift_jis": "aソ\n表ｶ",
+}
+NO_TEXT = [b"\xff", b"\xc0\x80", b"\xed\xa0\x80", b"\xf0\x9f\x98", b"a\xf0\x9f\x98b\n\x81\x30z"]
+
+
+def known(name: str) -> bool:
+    try:
+        return bool(check_codec(name))
+    except UsageError:
+        return False
+
+
+CODECS = [module.name for module in pkgutil.iter_modules(codec_modules) if known(module.name)]
+
+
+def splits(data: AnyStr) -> Iterator[list[AnyStr]]:
+    """`data` one by one, and in three at every two places; a piece may be empty."""
+    yield [data[i : i + 1] for i in range(len(data))]
+    for i, j in combinations_with_replacement(range(len(data) + 1), 2):
+        yield [data[:i], data[i:j], data[j:]]
+
+
+def outcome(transform: Chain | Transcoder, chunks: Iterable[bytes]) -> tuple[bytes, str]:
+    """All the output that is to be delivered, and what was said of the fault, if any."""
+    out = b""
+    try:
+        for chunk in chunks:
+            out += transform.feed(chunk)
+        return out + transform.flush(), ""
+    except TextError as error:
+        return out + error.before, str(error)
+
+
+def undo(shown: bytes, encoding: str) -> bytes:
+    """The bytes that are shown so, if there was no backslash among them."""
+    words = re.split(r"\\x([0-9a-f]{2})", shown.decode())
+    return b"".join(
+        bytes.fromhex(word) if i % 2 else word.encode(encoding) for i, word in enumerate(words)
+    )
+
+
+def transcoder(
+    source: str, target: str, errors: Errors = Errors.STRICT, edits: tuple[Edit, ...] = ()
+) -> Transcoder:
+    return Transcoder(
+        source, target, "stdin", decode_errors=errors, encode_errors=errors, edits=edits
+    )
+
+
+def inbound(encoding: str) -> Transcoder:
+    transform = TextOptions(encoding=encoding).inbound("utf-8")
+    assert transform
+    return transform
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ("", ""),
+        ("a\nb\n", "a\r\nb\r\n"),
+        ("a\r\nb", "a\r\nb"),
+        ("\r\n\n\r\r\n", "\r\n\r\n\r\r\n"),
+        ("\r", "\r"),
+        ("a\rb\n\r", "a\rb\r\n\r"),
+    ],
+)
+def test_crlf_in_every_split(data: str, expected: str) -> None:
+    for pieces in splits(data):
+        text, byte = Crlf("\r\n"), Crlf(b"\r\n")
+        assert "".join(map(text.feed, pieces)) + text.flush() == expected
+        raw = b"".join(byte.feed(piece.encode()) for piece in pieces) + byte.flush()
+        assert raw == expected.encode()
+
+
+@given(st.lists(st.text("\r\na", max_size=4)))
+def test_crlf_leaves_no_bare_lf_and_adds_only_cr(chunks: list[str]) -> None:
+    crlf = Crlf("\r\n")
+    out = "".join(map(crlf.feed, chunks)) + crlf.flush()
+    assert re.search(r"(?<!\r)\n", out) is None
+    assert out.replace("\r\n", "\n") == "".join(chunks).replace("\r\n", "\n")
+
+
+@pytest.mark.parametrize("encoding", SAMPLES)
+def test_text_cut_anywhere_arrives_whole_both_ways(encoding: str) -> None:
+    text = SAMPLES[encoding]
+    user, wire = text.encode(), text.encode(encoding)
+    for pieces in splits(wire):
+        assert outcome(inbound(encoding), pieces) == (user, "")
+    for pieces in splits(user):
+        assert outcome(transcoder("utf-8", encoding), pieces) == (wire, "")
+
+
+@pytest.mark.parametrize("encoding", SAMPLES)
+def test_a_character_cut_by_the_end_is_reported(encoding: str) -> None:
+    text, wire = SAMPLES[encoding], SAMPLES[encoding].encode(encoding)
+    bare = encoding.replace("utf-16", "utf-16-le")  # without a byte-order mark
+    mark = len(wire) - len(text.encode(bare))
+    ends = [0, *accumulate((len(c.encode(bare)) for c in text), initial=mark)]
+    for size in range(len(wire) + 1):
+        start = max(end for end in ends if end <= size)
+        whole, cut = wire[:start].decode(encoding), wire[start:size]
+        shown = whole + "".join(f"\\x{byte:02x}" for byte in cut)
+
+        lenient = inbound(encoding)
+        assert outcome(lenient, [wire[:size]]) == (shown.encode(), "")
+        assert lenient.cut == cut
+
+        strict = transcoder(encoding, "utf-8")
+        out, fault = outcome(strict, [wire[:size]])
+        assert out == whole.encode()
+        place = f"stdin is not {encoding}: byte 0x{cut[0]:02x} at byte {start + 1}:" if cut else ""
+        assert fault.startswith(place)
+        assert bool(fault) == bool(cut)
+
+
+@pytest.mark.parametrize("data", NO_TEXT, ids=bytes.hex)
+@pytest.mark.parametrize("encoding", [*SAMPLES, "iso2022_jp"])
+def test_bytes_that_are_no_text_are_shown(encoding: str, data: bytes) -> None:
+    if encoding == "utf-16":
+        data = b"\xff\xfe" + data
+    shown = data.decode(encoding, "backslashreplace").encode()
+    for pieces in splits(data):
+        assert outcome(inbound(encoding), pieces) == (shown, "")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "gbk", "gb18030", "shift_jis"])
+def test_a_mebibyte_of_random_bytes_loses_nothing(encoding: str) -> None:
+    data = random.Random(1).randbytes(2**20).replace(b"\\", b"")
+    out, fault = outcome(inbound(encoding), (data[i : i + 997] for i in range(0, len(data), 997)))
+    assert not fault
+    assert undo(out, encoding) == data
+
+
+@pytest.mark.parametrize(
+    ("data", "shown"),
+    [
+        (b"h\0i\0", b"hi"),
+        (b"\xff\xfeh\0", b"h"),
+        (b"\xfe\xff\0h", b"h"),
+        (b"h\0\0\xdc", b"h\\x00\\xdc"),
+        (b"\0\xd8", b"\\x00\\xd8"),
+        (b"h", b"\\x68"),
+    ],
+)
+def test_utf_16_needs_no_byte_order_mark(data: bytes, shown: bytes) -> None:
+    for pieces in splits(data):
+        assert outcome(inbound("utf-16"), pieces) == (shown, "")
+        out, fault = outcome(transcoder("utf-16", "utf-8"), pieces)
+        assert out == shown.partition(b"\\")[0]
+        assert bool(fault) == (b"\\" in shown)
+
+
+def test_an_unfinished_escape_of_iso_2022_loses_nothing() -> None:
+    data = b"\x1b$" + b"z" * 20
+    for pieces in splits(data):
+        out, fault = outcome(inbound("iso2022_jp"), pieces)
+        assert (undo(out, "ascii"), fault) == (data, "")
+
+
+def test_utf_16_has_one_byte_order_mark_and_none_for_nothing() -> None:
+    assert outcome(transcoder("utf-8", "utf-16"), [b"", b""]) == (b"", "")
+    out, _ = outcome(transcoder("utf-8", "utf-16"), [b"", b"a", b"", b"b"])
+    assert out == "ab".encode("utf-16")
+
+
+def crlf() -> Edit:
+    return Crlf("\r\n")
+
+
+@pytest.mark.parametrize(
+    ("data", "target", "edits", "out", "fault"),
+    [
+        (b"a\n\xffz", "gbk", [], b"a\n", "not utf-8: byte 0xff at byte 3"),
+        (b"a\n\xffz", "gbk", [crlf], b"a\r\n", "not utf-8: byte 0xff at byte 3"),
+        (b"\x1b[m\xff", "utf-8", [Printable], b"\\x1b[m", "not utf-8: byte 0xff at byte 4"),
+        (b"a\r\xff", "utf-8", [Printable], b"a\\x0d", "not utf-8: byte 0xff at byte 3"),
+        (
+            "é\nab好z".encode(),
+            "latin-1",
+            [crlf],
+            b"\xe9\r\nab",
+            "'好' (U+597D) at line 2, character 3 of stdin is not in latin-1",
+        ),
+        (
+            "か😀".encode(),  # か may join the next character, so its encoder holds it back
+            "shift_jisx0213",
+            [],
+            b"\x82\xa9",
+            "'😀' (U+1F600) at line 1, character 2 of stdin is not in shift_jisx0213",
+        ),
+    ],
+    ids=["decode", "decode-crlf", "decode-escape", "decode-cr", "encode", "encode-held"],
+)
+def test_a_fault_is_placed_and_what_came_before_it_is_delivered(
+    data: bytes, target: str, edits: list[Callable[[], Edit]], out: bytes, fault: str
+) -> None:
+    for pieces in splits(data):
+        transform = transcoder("utf-8", target, edits=tuple(edit() for edit in edits))
+        delivered, said = outcome(transform, pieces)
+        assert delivered == out
+        assert said.endswith(f"{fault}: try --errors replace")
+
+
+@pytest.mark.parametrize(
+    ("errors", "sent", "received"),
+    [
+        (Errors.REPLACE, b"a?b", "a\ufffdb"),
+        (Errors.IGNORE, b"ab", "ab"),
+        (Errors.BACKSLASHREPLACE, b"a\\u4f60b", "a\\xffb"),
+    ],
+)
+def test_what_has_no_place_becomes_what_errors_says(
+    errors: Errors, sent: bytes, received: str
+) -> None:
+    assert transcoder("utf-8", "ascii", errors).feed("a你b".encode()) == sent
+    assert transcoder("utf-8", "utf-8", errors).feed(b"a\xffb") == received.encode()
+
+
+@given(
+    st.sampled_from([*SAMPLES, "ascii", "big5hkscs", "shift_jisx0213", "hz", "utf-7"]), st.data()
+)
+def test_only_text_errors_and_none_inbound(encoding: str, data: st.DataObject) -> None:
+    chunks = data.draw(st.lists(st.binary(max_size=6)))
+    outcome(transcoder(encoding, "gbk", data.draw(st.sampled_from(Errors))), chunks)
+    text = data.draw(st.lists(st.text(max_size=4)))
+    outcome(transcoder("utf-8", encoding), map(str.encode, text))
+    out, fault = outcome(inbound(encoding), chunks)
+    assert not fault
+    out.decode()
+    assert outcome(inbound(encoding), [b"".join(chunks)]) == (out, "")
+
+
+@pytest.mark.parametrize(
+    ("chain", "data", "out"),
+    [
+        (("gbk", "utf-8", "utf-16"), "你\n好".encode("gbk"), "你\n好".encode("utf-16")),
+        (("utf-8", "gbk", "utf-8"), "你😀".encode(), "你".encode()),  # the first one faults
+        (("gbk", "utf-8", "latin-1"), "é你".encode("gbk"), b"\xe9"),  # the last one faults
+        (("gbk", "utf-8", "utf-8"), b"a\xc4", b"a"),  # the end faults
+    ],
+)
+def test_chain_in_every_split(chain: tuple[str, ...], data: bytes, out: bytes) -> None:
+    for pieces in splits(data):
+        links = map(transcoder, chain, chain[1:])
+        assert outcome(Chain(*links), pieces)[0] == out
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "data", "out"),
+    [
+        # A fault of the first, and the é before it is half a character to the second.
+        (transcoder("utf-8", "latin-1"), "utf-8", "abé你".encode(), b"ab"),
+        # At the end the first gives five bytes in all: two characters and a half.
+        (
+            transcoder("utf-8", "utf-8", edits=(Printable(),)),
+            "utf-16-le",
+            b"a\r",
+            "\u5c61\u3078".encode(),
+        ),
+    ],
+    ids=["fault", "end"],
+)
+def test_chain_delivers_what_came_before_a_fault_further_on(
+    first: Transcoder, second: str, data: bytes, out: bytes
+) -> None:
+    assert outcome(Chain(first, transcoder(second, "utf-8")), [data])[0] == out
+
+
+@pytest.mark.parametrize("name", [*SAMPLES, "GBK", "latin-1", "utf-32", "utf-8-sig", "iso2022_jp"])
+def test_check_codec_knows(name: str) -> None:
+    assert check_codec(name) == name
+
+
+@pytest.mark.parametrize("name", ["", "nope", "rot13", "base64", "undefined", "a\0b", "gbk\udc80"])
+def test_check_codec_refuses(name: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(repr(name))):
+        check_codec(name)
+
+
+@pytest.mark.parametrize("name", CODECS)
+def test_a_codec_that_is_let_through_raises_only_text_errors(name: str) -> None:
+    transform = TextOptions(encoding=name).outbound("utf-8", "stdin")
+    assert isinstance(transform, Transcoder)
+    out, fault = outcome(transform, [b"hello\n"])
+    assert bool(out) != bool(fault)
+    assert outcome(inbound(name), [out]) == (b"" if fault else b"hello\n", "")
+
+
+def test_nothing_set_means_bytes() -> None:
+    assert TextOptions().outbound("utf-8", "stdin") is None
+    assert TextOptions().inbound("utf-8") is None
+    crlf = TextOptions(crlf=True).outbound("utf-8", "stdin")
+    assert crlf
+    assert crlf.feed(b"\xff\n") == b"\xff\r\n"
+
+
+def test_options_make_strict_out_and_escapes_in() -> None:
+    options = TextOptions(encoding="gbk", send_encoding="big5", crlf=True)
+    out, back = options.outbound("utf-8", "stdin"), options.inbound("utf-8", (Printable(),))
+    assert out
+    assert back
+    assert out.feed("你\n".encode()) == "你\r\n".encode("big5")
+    assert back.feed("你\x1b".encode("gbk") + b"\xff!") == "你\\x1b\\xff!".encode()
+    with pytest.raises(TextError, match="'€'"):
+        out.feed("€".encode())
+
+
+def test_send_encoding_alone_leaves_the_other_direction_bytes() -> None:
+    options = TextOptions(send_encoding="gbk")
+    assert options.wire == "gbk"
+    assert options.inbound("utf-8") is None

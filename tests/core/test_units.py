@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import contextlib
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sockkit.core.units import parse_duration, parse_size, show_seconds, show_size
+from sockkit.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("1", 1),
+        ("1024", 1024),
+        ("64k", 65536),
+        ("64K", 65536),
+        ("1M", 2**20),
+        ("1MiB", 2**20),
+        ("2kb", 2048),
+        ("1g", 2**30),
+        ("2147483647", 2**31 - 1),
+    ],
+)
+def test_sizes(text: str, size: int) -> None:
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "0", "0k", "-1", "+1", " 1", "1 ", "1\n", "1.5k", "k", "1kk", "1ib", "1t"),
+        *("0x10", "６４", "2g", "2147483648", "9" * 5000),
+    ],
+)
+def test_what_is_no_size_is_named(text: str) -> None:
+    with pytest.raises(UsageError, match=f"^{re.escape(repr(text))} is not a size"):
+        parse_size(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("0", 0),
+        ("5", 5),
+        ("5.", 5),
+        ("1.5", 1.5),
+        (".5", 0.5),
+        ("5s", 5),
+        ("500ms", 0.5),
+        ("2m", 120),
+        ("1.5h", 5400),
+        ("315360000", 315360000),
+    ],
+)
+def test_durations(text: str, seconds: float) -> None:
+    assert parse_duration(text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", ".", "s", "-1", "+1", " 1", "1 s", "1\n", "1e3", "inf", "nan", "1d", "1,5", "５"),
+        *("315360001", "9" * 5000),
+    ],
+)
+def test_what_is_no_duration_is_named(text: str) -> None:
+    with pytest.raises(UsageError, match=f"^{re.escape(repr(text))} is not a duration"):
+        parse_duration(text)
+
+
+@given(st.text(st.characters()) | st.from_regex(r"\A[0-9.]{1,12}[a-zA-Z]{0,3}\Z"))
+def test_only_usage_errors_and_values_in_range(text: str) -> None:
+    with contextlib.suppress(UsageError):
+        assert 1 <= parse_size(text) < 2**31
+    with contextlib.suppress(UsageError):
+        assert 0 <= parse_duration(text) <= 315360000
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"), [(0, "0 bytes"), (1, "1 byte"), (2, "2 bytes"), (1234567, "1,234,567 bytes")]
+)
+def test_sizes_are_shown_exactly(size: int, shown: str) -> None:
+    assert show_size(size) == shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(0, "0 s"), (5.0, "5 s"), (0.25, "0.25 s"), (7200, "7200 s"), (1234567, "1234567 s")],
+)
+def test_seconds_are_shown_without_an_exponent(seconds: float, shown: str) -> None:
+    assert show_seconds(seconds) == shown

@@ -1,0 +1,288 @@
+"""Makers of real ends and a loop that cannot hang, for the tests of this room.
+
+A maker gives one Source or Sink together with its far side, a blocking descriptor.
+What waits is bounded: the loop by a timer, everything else by the timeout of the test.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import gc
+import os
+import pty
+import random
+import socket
+import threading
+import tty
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from sockkit.events import Event, Peer
+from sockkit.net.loop import Loop
+from sockkit.net.stdio import Input, Output
+from sockkit.net.stream import Stream
+
+WAIT = 10.0  # seconds: a bound, not a measure
+HERE = "127.0.0.1"
+PEER = Peer(1, "there:1")
+SMALL = 4096  # bytes a clogged end takes
+
+
+def too_late() -> None:
+    raise AssertionError(f"the loop did not end in {WAIT:g} s")
+
+
+@pytest.fixture
+def loop() -> Iterator[Loop]:
+    """A loop with a deadline; afterwards every descriptor opened since is closed again."""
+    gc.collect()  # what an earlier test left to be collected is not this one's
+    before = set(os.listdir("/proc/self/fd"))
+    with Loop() as loop:
+        loop.later(WAIT, too_late)
+        yield loop
+    left = {fd for fd in set(os.listdir("/proc/self/fd")) - before if os.path.exists(_fd(fd))}
+    assert not left, [os.readlink(_fd(fd)) for fd in left]
+
+
+def _fd(number: str) -> str:
+    return f"/proc/self/fd/{number}"
+
+
+@pytest.fixture
+def stack(loop: Loop) -> Iterator[contextlib.ExitStack]:
+    """Closes what a test made, before the loop looks for what was left."""
+    with contextlib.ExitStack() as stack:
+        yield stack
+
+
+def run_until(loop: Loop, true: Callable[[], bool]) -> None:
+    """Turn the loop until `true`, which is asked about once a millisecond."""
+
+    def look() -> None:
+        if true():
+            loop.stop()
+        else:
+            loop.later(0.001, look)
+
+    loop.call_soon(look)
+    loop.run()
+
+
+def run_for(loop: Loop, seconds: float) -> None:
+    loop.later(seconds, loop.stop)
+    loop.run()
+
+
+def noise(size: int) -> bytes:
+    return random.Random(size).randbytes(size)
+
+
+def flags(descriptor: int) -> int:
+    return fcntl.fcntl(descriptor, fcntl.F_GETFL)
+
+
+def tcp_pair(family: int = socket.AF_INET, host: str = HERE) -> tuple[socket.socket, socket.socket]:
+    with socket.create_server((host, 0), family=socket.AddressFamily(family)) as listener:
+        ours = socket.create_connection(listener.getsockname()[:2])
+        return ours, listener.accept()[0]
+
+
+class Far:
+    """The other side. `give` and `take` block."""
+
+    def __init__(self, descriptor: int, *, stores: bool = False) -> None:
+        self.descriptor = descriptor
+        self.stores = stores  # a file: it takes all before the first byte is read
+
+    def give(self, data: bytes) -> None:
+        while data:
+            data = data[os.write(self.descriptor, data[:50_000]) :]
+
+    def take(self) -> bytes:
+        """Everything until the end, which for a terminal is an error."""
+        chunks = []
+        with contextlib.suppress(OSError):
+            while chunk := os.read(self.descriptor, 65536):
+                chunks.append(chunk)
+        return b"".join(chunks)
+
+    def close(self) -> None:
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+        self.descriptor = -1
+
+
+class Made(NamedTuple):
+    """`shared` is the descriptor that was handed over, `release` closes the end."""
+
+    end: Any
+    far: Far
+    shared: int
+    release: Callable[[], None]
+
+
+class Feeding:
+    """Gives `data` and the end to the far side of a source, in a thread."""
+
+    def __init__(self, far: Far, data: bytes) -> None:
+        self._far, self._data = far, data
+        self._thread = threading.Thread(target=self._feed, daemon=True)
+        self._thread.start()
+        if far.stores:
+            self._thread.join(WAIT)
+
+    def _feed(self) -> None:
+        with contextlib.suppress(OSError):  # whoever reads may leave early
+            self._far.give(self._data)
+            if os.isatty(self._far.descriptor):  # closing it would throw away what waits
+                return
+        self._far.close()
+
+    def join(self) -> None:
+        self._thread.join(WAIT)
+        assert not self._thread.is_alive()
+
+
+class Gathering:
+    """Takes what comes out of a sink, in a thread; `result` after the sink's release."""
+
+    def __init__(self, far: Far) -> None:
+        self._far = far
+        self._chunks: list[bytes] = []
+        self._thread = threading.Thread(target=self._gather, daemon=True)
+        if not far.stores:
+            self._thread.start()
+
+    def _gather(self) -> None:
+        self._chunks.append(self._far.take())
+
+    def result(self) -> bytes:
+        if self._far.stores:
+            self._thread.start()
+        self._thread.join(WAIT)
+        assert not self._thread.is_alive(), "the sink did not end"
+        return self._chunks[0]
+
+
+def _pipe(clogged: bool) -> tuple[int, int]:
+    out, into = os.pipe()
+    if clogged:
+        fcntl.fcntl(into, fcntl.F_SETPIPE_SZ, SMALL)
+    return out, into
+
+
+def _terminal() -> tuple[int, int]:
+    master, slave = pty.openpty()
+    tty.setraw(slave)
+    return master, slave
+
+
+def _sockets(kind: str, clogged: bool) -> tuple[socket.socket, socket.socket]:
+    ours, theirs = tcp_pair() if kind == "tcp" else socket.socketpair()
+    if clogged:
+        for sock in (ours, theirs):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL)
+    return ours, theirs
+
+
+def _once(*calls: Callable[[], object]) -> Callable[[], None]:
+    stack = contextlib.ExitStack()
+    for call in reversed(calls):
+        stack.callback(call)
+    return stack.close  # which forgets what it has called
+
+
+def stream_end(
+    kind: str, stack: contextlib.ExitStack, clogged: bool = False, emit: Any = None
+) -> Made:
+    """A Stream, `tcp` or `unix`."""
+    ours, theirs = _sockets(kind, clogged)
+    stream = Stream(ours, PEER, emit or (lambda _: None))
+    far = Far(theirs.detach())
+    return _made(stack, stream, far, stream.descriptor, stream.close)
+
+
+def stdio_end(
+    make: type[Input] | type[Output], shared: int, far: Far, stack: contextlib.ExitStack
+) -> Made:
+    """An Input or Output of `shared`, which is closed with it."""
+    end = make(shared)
+
+    def close() -> None:  # standard streams live as long as a process: they have no close
+        if end.descriptor != shared:
+            os.close(end.descriptor)
+        if end._socket:
+            end._socket.close()
+        os.close(shared)
+
+    return _made(stack, end, far, shared, close)
+
+
+def _made(
+    stack: contextlib.ExitStack, end: object, far: Far, shared: int, close: Callable[[], None]
+) -> Made:
+    made = Made(end, far, shared, _once(close))
+    stack.callback(far.close)
+    stack.callback(made.release)
+    return made
+
+
+SOURCES = ["tcp", "unix", "pipe", "file", "socketpair", "pty"]
+SINKS = [*SOURCES, "append"]
+
+
+def source(name: str, stack: contextlib.ExitStack, path: Path, clogged: bool = False) -> Made:
+    """The Source of that name; its file is in the directory `path`."""
+    if name in ("tcp", "unix"):
+        return stream_end(name, stack, clogged)
+    if name == "socketpair":
+        ours, theirs = _sockets(name, clogged)
+        return stdio_end(Input, ours.detach(), Far(theirs.detach()), stack)
+    if name == "file":
+        far = Far(os.open(path / "source", os.O_WRONLY | os.O_CREAT), stores=True)
+        return stdio_end(Input, os.open(path / "source", os.O_RDONLY), far, stack)
+    far_end, near = _terminal() if name == "pty" else _pipe(clogged)[::-1]
+    return stdio_end(Input, near, Far(far_end), stack)
+
+
+def sink(name: str, stack: contextlib.ExitStack, path: Path, clogged: bool = False) -> Made:
+    """The Sink of that name; `append` is a file opened for appending."""
+    if name in ("tcp", "unix"):
+        return stream_end(name, stack, clogged)
+    if name == "socketpair":
+        ours, theirs = _sockets(name, clogged)
+        return stdio_end(Output, ours.detach(), Far(theirs.detach()), stack)
+    if name in ("file", "append"):
+        more = os.O_APPEND if name == "append" else 0
+        near = os.open(path / "sink", os.O_WRONLY | os.O_CREAT | more)
+        return stdio_end(Output, near, Far(os.open(path / "sink", os.O_RDONLY), stores=True), stack)
+    far_end, near = _terminal() if name == "pty" else _pipe(clogged)
+    return stdio_end(Output, near, Far(far_end), stack)
+
+
+def of_kind(events: list[Event], kind: type) -> list[Any]:
+    return [event for event in events if isinstance(event, kind)]
+
+
+def fail_nth(
+    patch: pytest.MonkeyPatch,
+    owner: Any,
+    name: str,
+    nth: int,
+    error: OSError,
+    only: Callable[..., bool] = lambda *_: True,
+) -> None:
+    """Make the n-th call of `owner.name` whose arguments are `only` such raise `error`."""
+    real = getattr(owner, name)
+    calls = iter(range(1, 1_000_000))
+
+    def failing(*arguments: Any, **named: Any) -> Any:
+        if only(*arguments) and next(calls) == nth:
+            raise error
+        return real(*arguments, **named)
+
+    patch.setattr(owner, name, failing)

@@ -1,0 +1,372 @@
+"""The lanes: which one is chosen, and that none of them loses or changes a byte."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import random
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sockkit.core.text import Crlf
+from sockkit.errors import (
+    OutputError,
+    OutputGone,
+    ReceiveError,
+    SendError,
+    SockkitError,
+    TextError,
+)
+from sockkit.net import lanes
+from sockkit.net.lanes import Copy, PipedSplice, Wait, choose
+from sockkit.net.loop import Loop
+from sockkit.net.pump import Pump
+from sockkit.net.stream import Kind
+from tests.net import kit
+from tests.net.kit import Feeding, Gathering, Made, fail_nth, noise
+
+loop, stack = kit.loop, kit.stack
+
+PIPED = PipedSplice.name
+# One row for each kind of source, one column for each kind of sink, in the order of Kind.
+CHOICE = {
+    Kind.FILE: ["sendfile", "sendfile", "sendfile", "sendfile", "copy"],
+    Kind.PIPE: ["splice", "splice", "splice", "splice", "copy"],
+    Kind.SOCKET: [PIPED, "splice", PIPED, PIPED, "copy"],
+    Kind.DEVICE: [PIPED, "splice", PIPED, PIPED, "copy"],
+    Kind.OTHER: ["copy", "copy", "copy", "copy", "copy"],
+}
+PAIRS = {
+    ("file", "tcp"): "sendfile",
+    ("file", "unix"): "sendfile",
+    ("pipe", "tcp"): "splice",
+    ("tcp", "pipe"): "splice",
+    ("unix", "pipe"): "splice",
+    ("tcp", "file"): PIPED,
+    ("tcp", "unix"): PIPED,
+    ("tcp", "append"): "copy",  # after splice(2) has said EINVAL
+    ("pipe", "append"): "copy",
+    ("socketpair", "tcp"): "copy",
+    ("tcp", "socketpair"): "copy",
+}
+SIZE = 3 * 1024 * 1024
+
+
+class End:
+    """A Source and Sink of a kind, for a choice."""
+
+    descriptor = -1
+
+    def __init__(self, kind: Kind) -> None:
+        self.kind = kind
+
+
+class Moving:
+    """A pump from one made end to another, run to its end."""
+
+    def __init__(self, loop: Loop, source: Made, sink: Made, size: int | None = None) -> None:
+        self._loop, self._source, self._sink = loop, source, sink
+        self.error: SockkitError | None = None
+        self.pump = Pump(
+            loop,
+            source.end,
+            sink.end,
+            None,
+            size,
+            on_progress=lambda: None,
+            on_end=loop.stop,
+            on_fail=self._failed,
+        )
+
+    def _failed(self, error: SockkitError) -> None:
+        self.error = error
+        self._loop.stop()
+
+    def run(self, data: bytes) -> bytes:
+        """What comes out when `data` goes in."""
+        feeding = Feeding(self._source.far, data)
+        gathering = Gathering(self._sink.far)
+        self.pump.start()
+        self._loop.run()
+        self.pump.close()
+        self._source.release()
+        self._sink.release()
+        feeding.join()
+        return gathering.result()
+
+
+@pytest.fixture
+def make(
+    loop: Loop, stack: contextlib.ExitStack, tmp_path: Path
+) -> Callable[[tuple[str, str]], tuple[Made, Made]]:
+    def make(pair: tuple[str, str]) -> tuple[Made, Made]:
+        return kit.source(pair[0], stack, tmp_path), kit.sink(pair[1], stack, tmp_path)
+
+    return make
+
+
+Make = Callable[[tuple[str, str]], tuple[Made, Made]]
+EACH_PAIR = pytest.mark.parametrize("pair", PAIRS, ids="-".join)
+
+
+def chosen(source: Kind, sink: Kind, transform: Any = None) -> str:
+    lane = choose(End(source), End(sink), transform, None)  # type: ignore[arg-type]
+    lane.close()
+    return lane.name
+
+
+@pytest.mark.parametrize("source", Kind)
+def test_every_pair_has_its_lane(source: Kind, loop: Loop) -> None:
+    assert [chosen(source, sink) for sink in Kind] == CHOICE[source]
+    assert {chosen(source, sink, Crlf(b"\r\n")) for sink in Kind} == {"copy"}
+
+
+@pytest.mark.parametrize("source", Kind)
+def test_every_pair_has_a_lane_where_the_kernel_has_none(
+    source: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "splice")
+    one = "sendfile" if source is Kind.FILE else "copy"
+    assert [chosen(source, sink) for sink in Kind] == [one] * 4 + ["copy"]
+    monkeypatch.delattr(os, "sendfile")
+    assert {chosen(source, sink) for sink in Kind} == {"copy"}
+
+
+def test_without_a_descriptor_for_a_pipe_it_is_a_copy(monkeypatch: pytest.MonkeyPatch) -> None:
+    fail_nth(monkeypatch, os, "pipe2", 1, OSError(errno.EMFILE, ""))
+    assert chosen(Kind.SOCKET, Kind.FILE) == "copy"
+
+
+@pytest.mark.parametrize("size", [None, 70_001])
+@EACH_PAIR
+def test_a_lane_moves_every_byte(
+    pair: tuple[str, str], size: int | None, make: Make, loop: Loop
+) -> None:
+    source, sink = make(pair)
+    before = [kit.flags(made.shared) for made in (source, sink)]
+    moving = Moving(loop, source, sink, size)
+    shared = [kit.flags(made.shared) for made in (source, sink)]
+    data = noise(SIZE)
+    assert moving.run(data) == data
+    assert moving.error is None
+    assert (moving.pump.taken, moving.pump.given, moving.pump.lane.held) == (SIZE, SIZE, 0)
+    assert moving.pump.lane.name == PAIRS[pair]
+    assert shared == before
+
+
+@pytest.mark.parametrize("pair", [("file", "tcp"), ("pipe", "tcp"), ("tcp", "pipe")], ids="-".join)
+def test_without_the_kernels_help_it_is_a_copy(
+    pair: tuple[str, str], make: Make, loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "splice")
+    monkeypatch.delattr(os, "sendfile")
+    moving = Moving(loop, *make(pair))
+    data = noise(SIZE)
+    assert moving.run(data) == data
+    assert moving.pump.lane.name == "copy"
+
+
+def kernel_calls(pair: tuple[str, str]) -> str:
+    return "sendfile" if PAIRS[pair] == "sendfile" else "splice"
+
+
+KERNEL_PAIRS = [("file", "tcp"), ("pipe", "tcp"), ("tcp", "pipe"), ("tcp", "file")]
+EACH_KERNEL_PAIR = pytest.mark.parametrize("pair", KERNEL_PAIRS, ids="-".join)
+NTH = pytest.mark.parametrize("nth", [1, 2, 3, 4])
+
+
+@NTH
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM])
+@EACH_KERNEL_PAIR
+def test_what_the_kernel_will_not_move_is_copied_on(
+    pair: tuple[str, str],
+    nth: int,
+    code: int,
+    make: Make,
+    loop: Loop,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also when bytes are held in the private pipe, as on every second call of tcp-file."""
+    moving = Moving(loop, *make(pair), size=50_000)
+    fail_nth(monkeypatch, os, kernel_calls(pair), nth, OSError(code, os.strerror(code)))
+    data = noise(600_000)
+    assert moving.run(data) == data
+    assert moving.error is None
+    assert moving.pump.lane.name == "copy"
+    assert (moving.pump.taken, moving.pump.given) == (len(data), len(data))
+
+
+# Where the n-th call fails, with what, and the error that comes of it.
+FAULTS: dict[str, tuple[tuple[str, str], str, int, type[SockkitError]]] = {
+    "sendfile, reset": (("file", "tcp"), "sendfile", errno.ECONNRESET, SendError),
+    "sendfile, gone": (("file", "tcp"), "sendfile", errno.EPIPE, SendError),
+    "sendfile, disk": (("file", "tcp"), "sendfile", errno.EIO, SockkitError),
+    "to a socket, reset": (("pipe", "tcp"), "sink", errno.ECONNRESET, SendError),
+    "to a socket, gone": (("pipe", "tcp"), "sink", errno.EPIPE, SendError),
+    "to a pipe, reset": (("tcp", "pipe"), "sink", errno.ECONNRESET, ReceiveError),
+    "to a pipe, gone": (("tcp", "pipe"), "sink", errno.EPIPE, OutputGone),
+    "from a socket to a file": (("tcp", "file"), "source", errno.ECONNRESET, ReceiveError),
+    "to a file from a socket": (("tcp", "file"), "sink", errno.ENOSPC, OutputError),
+}
+
+
+@NTH
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_of_the_kernels_moves_is_named_and_takes_nothing_back(
+    fault: str, nth: int, make: Make, loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair, where, code, kind = FAULTS[fault]
+    source, sink = make(pair)
+    moving = Moving(loop, source, sink, size=50_000)
+    number = {"source": source.end.descriptor, "sink": sink.end.descriptor}.get(where)
+    fail_nth(
+        monkeypatch,
+        os,
+        kernel_calls(pair),
+        nth,
+        OSError(code, os.strerror(code)),
+        only=lambda *arguments: number is None or arguments[where == "sink"] == number,
+    )
+    data = noise(600_000)
+    got = moving.run(data)
+    assert type(moving.error) is kind
+    assert isinstance(moving.error.__cause__, OSError)
+    assert got == data[: moving.pump.given]
+    assert moving.pump.taken == moving.pump.given + moving.pump.lane.held
+    if where == "source":
+        assert moving.pump.lane.held == 0
+        assert (nth == 1) == (got == b"")
+
+
+COPIES: dict[str, tuple[tuple[str, str], Any, str, int, type[SockkitError]]] = {
+    "receive": (("tcp", "pipe"), socket.socket, "recv_into", errno.ECONNRESET, ReceiveError),
+    "send": (("pipe", "tcp"), socket.socket, "send", errno.EPIPE, SendError),
+    "read": (("pipe", "tcp"), os, "readv", errno.EIO, SockkitError),
+    "write": (("tcp", "pipe"), os, "write", errno.ENOSPC, OutputError),
+}
+
+
+@NTH
+@pytest.mark.parametrize("call", COPIES)
+def test_a_fault_of_a_copy_is_named_and_takes_nothing_back(
+    call: str, nth: int, make: Make, loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair, owner, name, code, kind = COPIES[call]
+    monkeypatch.delattr(os, "splice")
+    source, sink = make(pair)
+    moving = Moving(loop, source, sink, size=4_000)
+
+    def mine(end: int | socket.socket, *_: object) -> bool:  # far sides use os.write too
+        number = end if isinstance(end, int) else end.fileno()
+        return number in (source.end.descriptor, sink.end.descriptor)
+
+    fail_nth(monkeypatch, owner, name, nth, OSError(code, os.strerror(code)), only=mine)
+    data = noise(50_000)
+    got = moving.run(data)
+    assert type(moving.error) is kind
+    assert isinstance(moving.error.__cause__, OSError)
+    assert got == data[: moving.pump.given]
+    assert moving.pump.taken == moving.pump.given + moving.pump.lane.held
+
+
+class Stuttering:
+    """An end that goes short and says EAGAIN at random."""
+
+    kind = Kind.OTHER
+
+    def __init__(self, end: Any, seed: int) -> None:
+        self._end, self._random = end, random.Random(seed)
+        self.descriptor = end.descriptor
+        self.read_failed = getattr(end, "read_failed", None)
+        self.write_failed = getattr(end, "write_failed", None)
+
+    def _size(self) -> int:
+        if self._random.random() < 0.3:
+            raise BlockingIOError
+        return self._random.choice([1, 2, 3, 1000, 20_000])
+
+    def read_into(self, buffer: memoryview) -> int:
+        return self._end.read_into(buffer[: self._size()])
+
+    def write(self, data: memoryview) -> int:
+        return self._end.write(data[: self._size()])
+
+
+@pytest.mark.parametrize("which", ["source", "sink", "both"])
+@pytest.mark.parametrize("pair", [("tcp", "pipe"), ("pipe", "tcp"), ("file", "tcp")], ids="-".join)
+def test_a_copy_survives_short_and_refused_calls(
+    pair: tuple[str, str], which: str, make: Make, loop: Loop
+) -> None:
+    source, sink = make(pair)
+    if which != "sink":
+        source = source._replace(end=Stuttering(source.end, 1))
+    if which != "source":
+        sink = sink._replace(end=Stuttering(sink.end, 2))
+    data = noise(1024 * 1024)
+    assert Moving(loop, source, sink).run(data) == data
+
+
+@EACH_KERNEL_PAIR
+def test_the_kernels_moves_survive_short_and_refused_calls(
+    pair: tuple[str, str], make: Make, loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = kernel_calls(pair)
+    real, chance = getattr(os, name), random.Random(3)
+    place = 3 if name == "sendfile" else 2
+
+    def stuttering(*arguments: Any, **named: Any) -> int:
+        if chance.random() < 0.3:
+            raise BlockingIOError
+        most = chance.choice([1, 1000, 20_000])
+        asked = list(arguments)
+        asked[place] = min(asked[place], most)
+        return real(*asked, **named)
+
+    monkeypatch.setattr(os, name, stuttering)
+    moving = Moving(loop, *make(pair))
+    data = noise(1024 * 1024)
+    assert moving.run(data) == data
+    assert moving.pump.lane.name == PAIRS[pair]
+
+
+def steps(lane: lanes.Lane) -> Iterator[Wait]:
+    while (wait := lane.step()) is not Wait.END:
+        yield wait
+
+
+def test_a_fault_in_the_text_comes_after_what_was_before_it(make: Make) -> None:
+    class Strict:
+        def feed(self, data: bytes) -> bytes:
+            raise TextError("not text", before=data[:3])
+
+        def flush(self) -> bytes:
+            return b""
+
+    source, sink = make(("file", "file"))
+    source.far.give(b"abc\xffdef")
+    lane = Copy(source.end, sink.end, Strict())
+    with pytest.raises(TextError, match="not text"):
+        list(steps(lane))
+    assert sink.far.take() == b"abc"
+
+
+def test_what_a_transform_holds_back_comes_at_the_end(make: Make) -> None:
+    class Late:
+        held = b""
+
+        def feed(self, data: bytes) -> bytes:
+            self.held += data
+            return b""
+
+        def flush(self) -> bytes:
+            return self.held
+
+    source, sink = make(("file", "file"))
+    source.far.give(b"late")
+    list(steps(Copy(source.end, sink.end, Late())))
+    assert sink.far.take() == b"late"

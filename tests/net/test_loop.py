@@ -1,0 +1,295 @@
+"""The loop over real pipes, sockets and files."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sockkit.net.loop import Loop
+from tests.net import kit
+from tests.net.kit import run_for
+
+loop, stack = kit.loop, kit.stack
+
+
+def ends(kind: str, stack: contextlib.ExitStack) -> tuple[int, int]:
+    """Two connected descriptors: what is written to the second is read from the first."""
+    if kind == "pipe":
+        out, into = os.pipe()
+    else:
+        first, second = socket.socketpair() if kind == "unix" else kit.tcp_pair()
+        out, into = first.detach(), second.detach()
+    stack.callback(os.close, out)
+    stack.callback(os.close, into)
+    return out, into
+
+
+def counter(seen: list[str], name: str) -> Callable[[], None]:
+    return lambda: seen.append(name)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "unix", "tcp"])
+def test_readable_when_there_are_bytes_and_not_before(
+    kind: str, loop: Loop, stack: contextlib.ExitStack
+) -> None:
+    out, into = ends(kind, stack)
+    got: list[bytes] = []
+
+    def read() -> None:
+        got.append(os.read(out, 100))
+        loop.stop()
+
+    loop.when_readable(out, read)
+    run_for(loop, 0.02)
+    assert got == []
+    os.write(into, b"here")
+    loop.run()
+    assert got == [b"here"]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "unix", "tcp"])
+def test_writable_until_full(kind: str, loop: Loop, stack: contextlib.ExitStack) -> None:
+    out, into = ends(kind, stack)
+    os.set_blocking(into, False)
+    seen: list[str] = []
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(into, bytes(65536))
+    loop.when_writable(into, counter(seen, "writable"))
+    run_for(loop, 0.02)
+    assert seen == []
+    loop.when_readable(out, lambda: os.read(out, 65536) and None)
+    loop.when_writable(into, loop.stop)
+    loop.run()
+
+
+def test_a_level_calls_again_until_it_is_served(loop: Loop, stack: contextlib.ExitStack) -> None:
+    out, into = ends("pipe", stack)
+    os.write(into, b"abc")
+    got = b""
+
+    def one() -> None:
+        nonlocal got
+        got += os.read(out, 1)
+        if len(got) == 3:
+            loop.stop()
+
+    loop.when_readable(out, one)
+    loop.run()
+    assert got == b"abc"
+
+
+@pytest.mark.parametrize("side", ["when_readable", "when_writable"])
+def test_a_regular_file_is_always_ready(
+    side: str, loop: Loop, stack: contextlib.ExitStack, tmp_path: Path
+) -> None:
+    file = stack.enter_context(open(tmp_path / "file", "w+b"))
+    seen: list[str] = []
+
+    def ready() -> None:
+        seen.append("ready")
+        if len(seen) == 3:
+            getattr(loop, side)(file.fileno(), None)
+            loop.later(0.01, loop.stop)
+
+    getattr(loop, side)(file.fileno(), ready)
+    loop.run()
+    assert len(seen) == 3
+
+
+def test_a_file_holds_nobody_else_up(
+    loop: Loop, stack: contextlib.ExitStack, tmp_path: Path
+) -> None:
+    file = stack.enter_context(open(tmp_path / "file", "w+b"))
+    out, into = ends("pipe", stack)
+    seen: list[str] = []
+    loop.when_readable(file.fileno(), counter(seen, "file"))
+    loop.later(0.01, lambda: os.write(into, b"x") and None)
+    loop.when_readable(out, loop.stop)
+    loop.run()
+    assert seen
+
+
+def test_timers_come_in_order_of_time(loop: Loop) -> None:
+    seen: list[str] = []
+    loop.later(0.03, loop.stop)
+    for delay in (0.02, 0.0, 0.01):
+        loop.later(delay, counter(seen, f"{delay}"))
+    loop.run()
+    assert seen == ["0.0", "0.01", "0.02"]
+
+
+def test_a_timer_is_not_early(loop: Loop) -> None:
+    when = loop.now + 0.02
+    at: list[float] = []
+    loop.at(when, lambda: at.append(loop.now))
+    run_for(loop, 0.05)
+    assert len(at) == 1
+    assert at[0] >= when
+
+
+def test_a_cancelled_timer_is_forgotten(loop: Loop) -> None:
+    seen: list[str] = []
+    first = loop.later(0, counter(seen, "first"))
+    second = loop.later(0.01, counter(seen, "second"))
+    loop.later(0, second.cancel)
+    first.cancel()
+    run_for(loop, 0.03)
+    second.cancel()
+    assert seen == []
+
+
+def test_a_timer_that_sets_itself_again_leaves_turns_to_others(
+    loop: Loop, stack: contextlib.ExitStack
+) -> None:
+    out, into = ends("pipe", stack)
+    left = 100_000
+    loop.later(0, lambda: os.write(into, b"x") and None)
+
+    def again() -> None:
+        nonlocal left
+        left -= 1
+        assert left, "the descriptor got no turn"
+        loop.later(0, again)
+
+    loop.when_readable(out, loop.stop)
+    loop.later(0, again)
+    loop.run()
+
+
+def test_another_thread_wakes_it(loop: Loop) -> None:
+    seen: list[int] = []
+
+    def mine() -> None:
+        seen.append(threading.get_ident())
+        loop.stop()
+
+    threading.Thread(target=lambda: loop.call_soon(mine)).start()
+    loop.run()
+    assert seen == [threading.get_ident()]
+
+
+def test_calls_from_many_threads_all_arrive_in_each_ones_order(loop: Loop) -> None:
+    seen: list[tuple[int, int]] = []
+
+    def call(thread: int) -> None:
+        for number in range(1000):
+            loop.call_soon(lambda number=number: seen.append((thread, number)))  # type: ignore[misc]
+
+    threads = [threading.Thread(target=call, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    kit.run_until(loop, lambda: len(seen) == 4000)
+    for thread in threads:
+        thread.join()
+    for number in range(4):
+        assert [order for thread, order in seen if thread == number] == list(range(1000))
+
+
+def test_a_call_that_stop_leaves_behind_comes_with_the_next_run(loop: Loop) -> None:
+    seen: list[str] = []
+    loop.call_soon(loop.stop)
+    loop.call_soon(counter(seen, "late"))
+    loop.run()
+    assert seen == []
+    run_for(loop, 0.01)
+    assert seen == ["late"]
+
+
+@pytest.mark.parametrize("way", ["timer", "soon", "readable", "file"])
+def test_an_exception_leaves_run_and_the_loop_goes_on(
+    way: str, loop: Loop, stack: contextlib.ExitStack, tmp_path: Path
+) -> None:
+    def fail() -> None:
+        raise LookupError("here")
+
+    out, into = ends("pipe", stack)
+    file = stack.enter_context(open(tmp_path / "file", "w+b"))
+    os.write(into, b"x")
+    match way:
+        case "timer":
+            loop.later(0, fail)
+        case "soon":
+            loop.call_soon(fail)
+        case "readable":
+            loop.when_readable(out, fail)
+        case "file":
+            loop.when_readable(file.fileno(), fail)
+    with pytest.raises(LookupError, match="here"):
+        loop.run()
+    loop.when_readable(out, None)
+    loop.when_readable(file.fileno(), None)
+    run_for(loop, 0.01)
+
+
+def test_interest_taken_back_in_a_callback_is_honoured_at_once(
+    loop: Loop, stack: contextlib.ExitStack
+) -> None:
+    pairs = [ends("unix", stack) for _ in range(2)]
+    seen: list[int] = []
+
+    def only(mine: int, other: int) -> Callable[[], None]:
+        def ready() -> None:
+            seen.append(mine)
+            loop.when_readable(mine, None)
+            loop.when_readable(other, None)
+
+        return ready
+
+    (first, into_first), (second, into_second) = pairs
+    os.write(into_first, b"x")
+    os.write(into_second, b"x")
+    loop.when_readable(first, only(first, second))
+    loop.when_readable(second, only(second, first))
+    run_for(loop, 0.02)
+    assert len(seen) == 1
+
+
+def test_both_sides_of_a_descriptor_are_separate(loop: Loop, stack: contextlib.ExitStack) -> None:
+    mine, other = ends("unix", stack)
+    seen: list[str] = []
+
+    def once(name: str, side: Callable[..., None]) -> Callable[[], None]:
+        def ready() -> None:
+            seen.append(name)
+            side(mine, None)
+
+        return ready
+
+    os.write(other, b"x")
+    loop.when_readable(mine, once("read", loop.when_readable))
+    loop.when_writable(mine, once("write", loop.when_writable))
+    run_for(loop, 0.02)
+    assert sorted(seen) == ["read", "write"]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "unix", "tcp"])
+def test_a_hang_up_nobody_asked_about_does_not_spin(
+    kind: str, loop: Loop, stack: contextlib.ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, into = ends(kind, stack)
+    loop.when_readable(out, counter([], ""))
+    loop.when_readable(out, None)
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, into)  # hangs up, and keeps the number for the stack to close
+    os.close(null)
+    turns: list[str] = []
+    real = loop._turn
+    monkeypatch.setattr(loop, "_turn", lambda: (turns.append(""), real()))
+    run_for(loop, 0.05)
+    assert len(turns) < 10
+
+
+def test_taking_back_what_was_never_asked_is_allowed(
+    loop: Loop, stack: contextlib.ExitStack
+) -> None:
+    out, _ = ends("pipe", stack)
+    loop.when_readable(out, None)
+    loop.when_writable(out, None)
+    loop.when_readable(out, None)

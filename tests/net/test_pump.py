@@ -1,0 +1,232 @@
+"""The pump: who is told what, how often, and what it holds."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sockkit.core.text import Crlf
+from sockkit.errors import OutputGone, ReceiveError, SockkitError
+from sockkit.net.lanes import COPY_SIZE, SPLICE_SIZE
+from sockkit.net.loop import Loop
+from sockkit.net.pump import Pump
+from tests.net import kit
+from tests.net.kit import Feeding, Gathering, Made, noise, run_for, run_until
+
+loop, stack = kit.loop, kit.stack
+
+
+class Told:
+    """A pump between two made ends, and what it told."""
+
+    def __init__(
+        self, loop: Loop, stack: contextlib.ExitStack, source: Made, sink: Made, transform: Any
+    ) -> None:
+        self.progress = 0
+        self.told: list[str | SockkitError] = []
+        self.pump = Pump(
+            loop,
+            source.end,
+            sink.end,
+            transform,
+            None,
+            on_progress=self._progress,
+            on_end=lambda: self.told.append("end"),
+            on_fail=self.told.append,
+        )
+        stack.callback(self.pump.close)
+
+    def _progress(self) -> None:
+        assert not self.told, "progress after the end"
+        self.progress += 1
+
+
+Make = Callable[..., tuple[Told, Made, Made]]
+
+
+@pytest.fixture
+def make(loop: Loop, stack: contextlib.ExitStack, tmp_path: Path) -> Make:
+    def make(source: str, sink: str, transform: Any = None) -> tuple[Told, Made, Made]:
+        ends = kit.source(source, stack, tmp_path), kit.sink(sink, stack, tmp_path)
+        return Told(loop, stack, *ends, transform), *ends
+
+    return make
+
+
+LANES = pytest.mark.parametrize(
+    ("source", "sink"),
+    [("tcp", "unix"), ("pipe", "tcp"), ("file", "tcp"), ("socketpair", "tcp")],
+    ids=["splice through a pipe", "splice", "sendfile", "copy"],
+)
+
+
+@LANES
+def test_it_tells_of_progress_and_once_of_the_end(
+    source: str, sink: str, make: Make, loop: Loop
+) -> None:
+    told, near, out = make(source, sink)
+    near.far.give(b"some bytes")
+    told.pump.start()
+    run_until(loop, lambda: told.pump.given == 10)
+    near.far.close()
+    run_until(loop, lambda: bool(told.told))
+    run_for(loop, 0.01)
+    assert told.told == ["end"]
+    assert told.progress == 1
+    out.release()
+    assert out.far.take() == b"some bytes"
+
+
+@LANES
+def test_an_empty_source_ends_without_progress(
+    source: str, sink: str, make: Make, loop: Loop
+) -> None:
+    told, near, _ = make(source, sink)
+    near.far.close()
+    told.pump.start()
+    run_until(loop, lambda: bool(told.told))
+    assert (told.told, told.progress, told.pump.taken) == (["end"], 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("source", "sink", "kind"),
+    [("tcp", "pipe", ReceiveError), ("tcp", "unix", ReceiveError), ("tcp", "socketpair", None)],
+)
+def test_it_tells_once_of_a_failure(
+    source: str, sink: str, kind: type[SockkitError] | None, make: Make, loop: Loop
+) -> None:
+    told, near, out = make(source, sink)
+    near.far.give(b"four")
+    told.pump.start()
+    run_until(loop, lambda: told.pump.given == 4)
+    if kind is None:
+        out.far.close()  # before it was read: a reset for the sink
+        near.far.give(b"more")
+    else:
+        near.end.write(b"x")  # what is not read makes the far side's close a reset
+        near.far.close()
+    run_until(loop, lambda: bool(told.told))
+    run_for(loop, 0.01)
+    assert [type(each) for each in told.told] == [kind or OutputGone]
+    assert told.progress == 1
+
+
+def full(made: Made) -> bool:
+    """Feed the far side; whether it takes no more."""
+    try:
+        os.write(made.far.descriptor, bytes(65536))
+    except BlockingIOError:
+        return True
+    return False
+
+
+BOUNDS = pytest.mark.parametrize(
+    ("sink", "transform", "bound"),
+    [
+        ("unix", None, 2 * SPLICE_SIZE),
+        ("pipe", None, 0),
+        ("socketpair", None, COPY_SIZE),
+        ("unix", Crlf(b"\r\n"), COPY_SIZE),
+    ],
+    ids=["splice through a pipe", "splice", "copy", "transform"],
+)
+
+
+def clog(told: Told, near: Made, bound: int, loop: Loop) -> None:
+    """Feed the source until neither end moves, looking at what is held all the while."""
+    os.set_blocking(near.far.descriptor, False)
+
+    def stuck() -> bool:
+        assert told.pump.lane.held <= bound
+        before = told.pump.taken
+        return full(near) and told.pump.blocked and told.pump.taken == before
+
+    for _ in range(3):
+        run_until(loop, stuck)
+
+
+@BOUNDS
+def test_a_sink_that_takes_nothing_bounds_what_is_held(
+    sink: str, transform: Any, bound: int, make: Make, loop: Loop
+) -> None:
+    told, near, out = make("tcp", sink, transform)
+    told.pump.start()
+    clog(told, near, bound, loop)
+    assert told.pump.taken == told.pump.given + told.pump.lane.held
+    gathering = Gathering(out.far)  # from here on it moves again
+    near.far.close()
+    run_until(loop, lambda: bool(told.told))
+    out.release()
+    assert told.told == ["end"]
+    assert len(gathering.result()) == told.pump.taken == told.pump.given
+
+
+@BOUNDS
+def test_finish_gives_what_is_held_and_takes_no_more(
+    sink: str, transform: Any, bound: int, make: Make, loop: Loop
+) -> None:
+    told, near, out = make("tcp", sink, transform)
+    told.pump.start()
+    clog(told, near, bound, loop)
+    taken = told.pump.taken
+    told.pump.finish()
+    gathering = Gathering(out.far)
+    run_until(loop, lambda: bool(told.told))
+    out.release()
+    assert told.told == ["end"]
+    assert len(gathering.result()) == told.pump.given == told.pump.taken == taken
+
+
+@LANES
+def test_finish_before_anything_came_is_the_end(
+    source: str, sink: str, make: Make, loop: Loop
+) -> None:
+    told, _, _ = make(source, sink)
+    told.pump.start()
+    told.pump.finish()
+    told.pump.finish()
+    run_until(loop, lambda: bool(told.told))
+    run_for(loop, 0.01)
+    assert told.told == ["end"]
+
+
+@LANES
+def test_stop_leaves_both_ends_alone(source: str, sink: str, make: Make, loop: Loop) -> None:
+    told, near, _ = make(source, sink)
+    told.pump.start()
+    told.pump.stop()
+    told.pump.finish()
+    near.far.give(b"for somebody else")
+    run_for(loop, 0.02)
+    assert (told.told, told.pump.taken) == ([], 0)
+    buffer = bytearray(100)
+    assert near.end.read_into(memoryview(buffer)) == 17
+
+
+def test_a_lane_that_is_left_counts_on(make: Make, loop: Loop) -> None:
+    """A file opened for appending takes no splice: the bytes held are copied."""
+    told, near, out = make("tcp", "append")
+    data = noise(300_000)
+    feeding = Feeding(near.far, data)
+    told.pump.start()
+    run_until(loop, lambda: bool(told.told))
+    feeding.join()
+    assert told.pump.lane.name == "copy"
+    assert told.pump.taken == told.pump.given == len(data)
+    assert told.progress > 0
+    assert out.far.take() == data
+
+
+def test_seconds_are_those_from_start_to_end(make: Make, loop: Loop) -> None:
+    told, near, _ = make("tcp", "pipe")
+    run_for(loop, 0.05)
+    told.pump.start()
+    loop.later(0.02, near.far.close)
+    before = loop.now
+    run_until(loop, lambda: bool(told.told))
+    assert 0.02 <= told.pump.seconds <= loop.now - before

@@ -1,0 +1,463 @@
+"""One conversation: the session runs in a thread, the test is its peer and its user."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from sockkit.core.ending import EndOptions, Until
+from sockkit.core.text import TextOptions
+from sockkit.errors import (
+    OutputError,
+    OutputGone,
+    ReceiveError,
+    SendError,
+    SockkitError,
+    TextError,
+    TimedOut,
+)
+from sockkit.events import Event, InputEnded, Moved, Notice, PeerEnded
+from sockkit.net.loop import Loop
+from sockkit.net.session import Session, Talk
+from sockkit.net.stdio import Output, Stdio
+from sockkit.net.stream import Stream
+from tests.net import kit
+from tests.net.kit import Far, Feeding, Gathering, Made, noise
+from tests.support import read_all, read_exactly
+
+loop, stack = kit.loop, kit.stack
+
+LINGER = 0.05
+GBK = TextOptions(encoding="gbk")
+
+
+class Conversation:
+    """`talk` is begun at once. Leaving the `with` block gives up what still runs."""
+
+    def __init__(
+        self, loop: Loop, stack: contextlib.ExitStack, talk: Talk, output: Made | None
+    ) -> None:
+        self._loop = loop
+        ours, self.peer = kit.tcp_pair()
+        self.peer.settimeout(kit.WAIT)
+        self._stream = Stream(ours, kit.PEER, self._told)
+        self.input = kit.source("pipe", stack, Path())
+        self.output = output or kit.sink("pipe", stack, Path())
+        self.events: list[Event] = []
+        self._changed = threading.Condition()
+        self._error: BaseException | None = None
+        stdio = Stdio(self.input.end, self.output.end, "utf-8")
+        session = Session(loop, self._stream, stdio, talk, self._told)
+        self._thread = threading.Thread(target=self._run, args=(session,), daemon=True)
+        self._thread.start()
+
+    def _run(self, session: Session) -> None:
+        try:
+            session.run()
+        except BaseException as error:
+            self._error = error
+
+    def _told(self, event: Event) -> None:
+        with self._changed:
+            self.events.append(event)
+            self._changed.notify_all()
+
+    def told(self, kind: type) -> Event:
+        """Wait for an event."""
+        with self._changed:
+            found = self._changed.wait_for(lambda: kit.of_kind(self.events, kind), kit.WAIT)
+        assert found, f"no {kind.__name__}: {self.events}"
+        return found[0]  # type: ignore[no-any-return]
+
+    def result(self) -> BaseException | None:
+        """Wait for the end; the connection is then closed, as a command does."""
+        self._thread.join(kit.WAIT + 1)
+        assert not self._thread.is_alive(), "the conversation did not end"
+        self._stream.close()
+        self.output.release()
+        return self._error
+
+    def failed(self, *kinds: type[SockkitError]) -> SockkitError:
+        error = self.result()
+        assert isinstance(error, kinds), repr(error)
+        return error
+
+    def give_up(self) -> None:
+        self._loop.stop()
+        self._loop.call_soon(self._loop.stop)  # wakes it
+        self._thread.join(kit.WAIT)
+        self._stream.close()
+        self.peer.close()
+
+    def shown(self, size: int) -> bytes:
+        """So many bytes of standard output."""
+        data = b""
+        while len(data) < size:
+            data += os.read(self.output.far.descriptor, size - len(data))
+        return data
+
+    def type(self, data: bytes) -> None:
+        self.input.far.give(data)
+
+    def end_input(self) -> None:
+        self.input.far.close()
+
+    def typing(self, data: bytes) -> Feeding:
+        """Type so much that it takes a while, then end the input."""
+        return Feeding(self.input.far, data)
+
+    def reset(self) -> None:
+        self.peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.peer.close()
+
+
+Begin = Callable[..., Conversation]
+
+
+@pytest.fixture
+def begin(loop: Loop, stack: contextlib.ExitStack) -> Iterator[Begin]:
+    begun: list[Conversation] = []
+
+    def begin(
+        until: Until = Until.BOTH,
+        linger: float | None = None,
+        idle: float | None = None,
+        output: Made | None = None,
+        **more: object,
+    ) -> Conversation:
+        talk = Talk(EndOptions(until, linger, idle), **more)  # type: ignore[arg-type]
+        begun.append(Conversation(loop, stack, talk, output))
+        return begun[-1]
+
+    yield begin
+    for each in begun:
+        each.give_up()
+
+
+def text(options: TextOptions) -> dict[str, object]:
+    """Both transforms, as a command makes them."""
+    return {
+        "outbound": options.outbound("utf-8", "standard input"),
+        "inbound": options.inbound("utf-8"),
+    }
+
+
+TRANSFORMS = pytest.mark.parametrize(
+    "transform", [False, True], ids=["kernel", "transform"]
+)
+
+
+def transforms(wanted: bool) -> dict[str, object]:
+    return text(TextOptions(encoding="latin-1", send_encoding="utf-8")) if wanted else {}
+
+
+@TRANSFORMS
+def test_the_input_ends_first(transform: bool, begin: Begin) -> None:
+    talk = begin(**transforms(transform))
+    talk.type(b"question")
+    talk.end_input()
+    assert read_all(talk.peer) == b"question"
+    assert talk.told(InputEnded) == InputEnded(kit.PEER, 8)
+    talk.peer.sendall(b"the answer")
+    assert talk.shown(10) == b"the answer"  # it is still listened to
+    talk.peer.sendall(b", and more")
+    talk.peer.close()
+    assert talk.result() is None
+    assert talk.output.far.take() == b", and more"
+    ends = [event for event in talk.events if isinstance(event, InputEnded | PeerEnded)]
+    assert ends == [InputEnded(kit.PEER, 8), PeerEnded(kit.PEER, 20)]
+
+
+@TRANSFORMS
+def test_the_peer_ends_first(transform: bool, begin: Begin) -> None:
+    talk = begin(**transforms(transform))
+    talk.peer.sendall(b"goodbye")
+    talk.peer.shutdown(socket.SHUT_WR)
+    assert talk.told(PeerEnded) == PeerEnded(kit.PEER, 7)
+    assert talk.shown(7) == b"goodbye"
+    talk.type(b"wait")
+    assert read_exactly(talk.peer, 4) == b"wait"
+    talk.type(b", what?")
+    talk.end_input()
+    assert read_all(talk.peer) == b", what?"
+    assert talk.result() is None
+    moved = {event.direction: event.size for event in kit.of_kind(talk.events, Moved)}
+    assert moved == {"sent": 11, "received": 7}
+
+
+@TRANSFORMS
+def test_all_of_much_in_both_directions_at_once(transform: bool, begin: Begin) -> None:
+    up, down = noise(3_000_000), noise(2_999_999)
+    if transform:
+        up, down = (bytes(byte & 0x7F for byte in data) for data in (up, down))
+    talk = begin(**transforms(transform))
+    gathering = Gathering(talk.output.far)
+    sending = threading.Thread(
+        target=lambda: (talk.peer.sendall(down), talk.peer.shutdown(socket.SHUT_WR))
+    )
+    sending.start()
+    typing = talk.typing(up)
+    assert read_all(talk.peer) == up
+    typing.join()
+    sending.join()
+    assert talk.result() is None
+    assert gathering.result() == down
+
+
+@pytest.mark.parametrize(
+    ("until", "first", "over"),
+    [
+        (Until.STDIN, "stdin", True),
+        (Until.STDIN, "peer", False),
+        (Until.PEER, "stdin", False),
+        (Until.PEER, "peer", True),
+        (Until.EITHER, "stdin", True),
+        (Until.EITHER, "peer", True),
+        (Until.BOTH, "stdin", False),
+        (Until.BOTH, "peer", False),
+    ],
+)
+def test_until(until: Until, first: str, over: bool, begin: Begin) -> None:
+    talk = begin(until)
+    talk.type(b"said")
+    talk.peer.sendall(b"heard")
+    assert read_exactly(talk.peer, 4) == b"said"
+    assert talk.shown(5) == b"heard"
+    if first == "stdin":
+        talk.end_input()
+        assert read_all(talk.peer) == b""
+    else:
+        talk.peer.shutdown(socket.SHUT_WR)
+        talk.told(PeerEnded)
+    if not over:  # the other direction goes on
+        if first == "stdin":
+            talk.peer.sendall(b"more")
+            assert talk.shown(4) == b"more"
+            talk.peer.shutdown(socket.SHUT_WR)
+        else:
+            talk.type(b"more")
+            assert read_exactly(talk.peer, 4) == b"more"
+            talk.end_input()
+    assert talk.result() is None
+
+
+def test_until_stdin_delivers_all_before_it_closes(begin: Begin) -> None:
+    """A peer that goes on sending would turn a hasty close into a reset of what was sent."""
+    talk = begin(Until.STDIN)
+    data = noise(1_000_000)
+    typing = talk.typing(data)
+    talk.peer.sendall(b"chatter")
+    assert read_all(talk.peer) == data
+    typing.join()
+    assert talk.result() is None
+
+
+@pytest.mark.parametrize("linger", [0.0, LINGER])
+def test_linger_bounds_the_peers_silence_after_our_end(linger: float, begin: Begin) -> None:
+    talk = begin(linger=linger)
+    talk.type(b"anyone?")
+    talk.end_input()
+    assert read_all(talk.peer) == b"anyone?"
+    assert talk.result() is None
+    assert not kit.of_kind(talk.events, PeerEnded)
+
+
+@pytest.mark.parametrize("linger", [0.0, LINGER])
+def test_linger_bounds_our_silence_after_the_peers_end(linger: float, begin: Begin) -> None:
+    talk = begin(linger=linger)
+    talk.peer.shutdown(socket.SHUT_WR)
+    assert talk.result() is None
+    assert "standard input gives nothing" in kit.of_kind(talk.events, Notice)[0].text
+    assert read_all(talk.peer) == b""
+
+
+def fill(sock: socket.socket) -> int:
+    """Send until nothing more goes; how much that was."""
+    sock.setblocking(False)
+    sent = stuck = 0
+    while stuck < 3:
+        try:
+            sent += sock.send(bytes(65536))
+            stuck = 0
+        except BlockingIOError:
+            stuck += 1
+            time.sleep(0.01)  # what is on its way makes room
+    sock.settimeout(kit.WAIT)
+    return sent
+
+
+@pytest.mark.parametrize("linger", [0.0, LINGER])
+def test_linger_does_not_count_while_our_own_output_is_full(linger: float, begin: Begin) -> None:
+    talk = begin(linger=linger)
+    sent = fill(talk.peer)
+    talk.end_input()
+    talk.told(InputEnded)
+    time.sleep(3 * LINGER)  # more than the silence allowed
+    assert not kit.of_kind(talk.events, Moved), "it left"
+    gathering = Gathering(talk.output.far)
+    talk.peer.shutdown(socket.SHUT_WR)
+    assert talk.result() is None
+    assert len(gathering.result()) == sent
+
+
+def test_linger_does_not_count_while_the_peer_takes_nothing(begin: Begin) -> None:
+    talk = begin(linger=LINGER)
+    data = noise(8_000_000)
+    typing = talk.typing(data)
+    start = read_exactly(talk.peer, 1)  # standard input is no longer silent
+    talk.peer.shutdown(socket.SHUT_WR)
+    talk.told(PeerEnded)
+    time.sleep(3 * LINGER)
+    assert start + read_all(talk.peer) == data
+    typing.join()
+    assert talk.result() is None
+
+
+def test_nothing_either_way_is_a_timeout(begin: Begin) -> None:
+    talk = begin(idle=LINGER)
+    error = talk.failed(TimedOut)
+    assert str(error) == "nothing was sent or received for 0.05 s (sent 0 bytes, received 0 bytes)"
+
+
+@pytest.mark.parametrize("who", ["us", "peer"])
+def test_what_moves_is_not_idle(who: str, begin: Begin) -> None:
+    talk = begin(idle=0.5)
+    for _ in range(8):  # longer together than the silence allowed
+        time.sleep(0.1)
+        talk.type(b"x") if who == "us" else talk.peer.sendall(b"x")
+    talk.end_input()
+    talk.peer.shutdown(socket.SHUT_WR)
+    assert talk.result() is None
+
+
+def test_a_reset_comes_after_the_bytes_before_it(begin: Begin) -> None:
+    talk = begin()
+    talk.type(b"hi")
+    assert read_exactly(talk.peer, 2) == b"hi"
+    talk.peer.sendall(b"four")
+    talk.reset()
+    error = talk.failed(ReceiveError)
+    assert talk.output.far.take() == b"four"
+    assert str(error).endswith("(sent 2 bytes, received 4 bytes)")
+
+
+def test_a_reset_while_much_is_sent(begin: Begin) -> None:
+    talk = begin()
+    typing = talk.typing(bytes(8_000_000))
+    read_exactly(talk.peer, 1000)
+    talk.reset()
+    error = talk.failed(ReceiveError, SendError)
+    assert "received 0 bytes" in error.so_far
+    talk.input.release()  # sets the typist free
+    typing.join()
+
+
+@pytest.mark.parametrize("greet", [b"", b"welcome\n"])
+def test_a_greeting_goes_before_the_input(greet: bytes, begin: Begin) -> None:
+    talk = begin(greet=greet)
+    talk.type(b"typed")
+    talk.end_input()
+    talk.peer.shutdown(socket.SHUT_WR)
+    assert read_all(talk.peer) == greet + b"typed"
+    assert talk.result() is None
+    assert talk.told(InputEnded) == InputEnded(kit.PEER, len(greet) + 5)
+
+
+@pytest.mark.parametrize("greet", [b"", b"welcome\n"])
+def test_a_reply_takes_the_place_of_the_input(greet: bytes, begin: Begin) -> None:
+    talk = begin(greet=greet, reply=b"pong")
+    talk.type(b"not for the peer")
+    assert read_exactly(talk.peer, len(greet)) == greet
+    talk.peer.sendall(b"ping")
+    assert read_all(talk.peer) == b"pong"
+    talk.peer.sendall(b"ping again")
+    talk.peer.close()
+    assert talk.result() is None
+    assert talk.output.far.take() == b"pingping again"
+
+
+def test_a_peer_that_says_nothing_gets_no_reply(begin: Begin) -> None:
+    talk = begin(reply=b"pong")
+    talk.peer.shutdown(socket.SHUT_WR)
+    assert read_all(talk.peer) == b""
+    assert talk.result() is None
+
+
+def test_a_large_reply_arrives_whole(begin: Begin) -> None:
+    reply = noise(8_000_000)
+    talk = begin(greet=b"hello", reply=reply)
+    talk.peer.sendall(b"x")
+    talk.peer.shutdown(socket.SHUT_WR)
+    assert read_all(talk.peer) == b"hello" + reply
+    assert talk.result() is None
+
+
+def test_lines_are_labelled(begin: Begin) -> None:
+    talk = begin(label=b"[1 there:1] ")
+    talk.peer.sendall(b"one\ntw")
+    assert talk.shown(30) == b"[1 there:1] one\n[1 there:1] tw"
+    talk.peer.sendall(b"o")
+    talk.peer.close()
+    talk.end_input()
+    assert talk.result() is None
+    assert talk.output.far.take() == b"o\n"
+
+
+def test_our_output_is_gone(begin: Begin) -> None:
+    talk = begin()
+    talk.output.far.close()
+    error = talk.failed(OutputGone)
+    assert error.so_far == ""
+
+
+def test_our_output_cannot_be_written(begin: Begin, stack: contextlib.ExitStack) -> None:
+    full = kit.stdio_end(Output, os.open("/dev/full", os.O_WRONLY), Far(-1), stack)
+    talk = begin(output=full)
+    talk.peer.sendall(b"lost")
+    error = talk.failed(OutputError)
+    assert "No space left on device" in str(error)
+    assert error.so_far == "sent 0 bytes, received 4 bytes, 4 bytes of it not written"
+
+
+def test_input_that_has_no_place_on_the_wire(begin: Begin) -> None:
+    talk = begin(**text(GBK))
+    talk.type("早上👋好".encode())
+    error = talk.failed(TextError)
+    assert "U+1F44B" in str(error)
+    assert read_all(talk.peer) == "早上".encode("gbk")
+
+
+def test_text_arrives_in_our_encoding_and_a_cut_character_is_told(begin: Begin) -> None:
+    talk = begin(**text(GBK))
+    talk.peer.sendall("你好".encode("gbk") + b"\xc4")
+    talk.peer.shutdown(socket.SHUT_WR)
+    talk.end_input()
+    assert talk.result() is None
+    assert talk.output.far.take() == "你好\\xc4".encode()
+    assert "b'\\xc4'" in kit.of_kind(talk.events, Notice)[0].text
+
+
+@pytest.mark.parametrize(("lane", "more"), [("splice", {}), ("copy", text(GBK))])
+def test_it_reports_the_lane_that_ran(lane: str, more: dict[str, object], begin: Begin) -> None:
+    talk = begin(**more)
+    talk.end_input()
+    talk.peer.close()
+    assert talk.result() is None
+    assert [event.lane for event in kit.of_kind(talk.events, Moved)] == [lane, lane]
+
+
+def test_the_flags_of_standard_streams_are_as_before(begin: Begin) -> None:
+    talk = begin()
+    before = [kit.flags(made.shared) & os.O_NONBLOCK for made in (talk.input, talk.output)]
+    talk.end_input()
+    talk.peer.close()
+    assert talk.told(PeerEnded)
+    assert before == [0, 0]

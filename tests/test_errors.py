@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import errno
+import os
+import signal
+
+import pytest
+
+from sockkit import errors
+from sockkit.errors import ExitStatus, SockkitError, Stopped, TextError, UsageError, reason
+
+STATUS = {
+    SockkitError: 1,
+    UsageError: 2,
+    errors.ResolveError: 6,
+    errors.ConnectError: 7,
+    errors.OutputError: 23,
+    errors.TimedOut: 28,
+    errors.BindError: 45,
+    errors.SendError: 55,
+    errors.ReceiveError: 56,
+    TextError: 65,
+    errors.OutputGone: 141,
+}
+
+
+def test_the_numbers_that_scripts_rely_on() -> None:
+    numbers = {status.name: int(status) for status in ExitStatus}
+    assert numbers == {
+        "DONE": 0,
+        "FAILED": 1,
+        "USAGE": 2,
+        "NOT_RESOLVED": 6,
+        "NOT_CONNECTED": 7,
+        "NOT_WRITTEN": 23,
+        "TIMED_OUT": 28,
+        "NOT_BOUND": 45,
+        "NOT_SENT": 55,
+        "NOT_RECEIVED": 56,
+        "NOT_TEXT": 65,
+        "INTERRUPTED": 130,
+        "OUTPUT_GONE": 141,
+        "TERMINATED": 143,
+    }
+
+
+@pytest.mark.parametrize(("kind", "status"), STATUS.items())
+def test_each_error_has_its_status(kind: type[SockkitError], status: int) -> None:
+    assert kind("x").status == status
+    assert issubclass(kind, SockkitError)
+
+
+def test_the_table_has_every_error() -> None:
+    assert {*STATUS, Stopped} == {SockkitError, *SockkitError.__subclasses__()}
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "words"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
+)
+def test_a_signal_has_the_shells_status(number: int, status: int, words: str) -> None:
+    stopped = Stopped(number)
+    assert (stopped.status, str(stopped)) == (status, words)
+
+
+@pytest.mark.parametrize(
+    ("hint", "so_far", "line"),
+    [
+        ("", "", "it failed"),
+        ("try again", "", "it failed: try again"),
+        ("", "sent 1 byte", "it failed (sent 1 byte)"),
+        ("try again", "sent 1 byte", "it failed (sent 1 byte): try again"),
+    ],
+)
+def test_a_message_is_one_line(hint: str, so_far: str, line: str) -> None:
+    error = SockkitError("it failed", hint)
+    error.so_far = so_far
+    assert str(error) == line
+
+
+def test_a_text_error_keeps_what_came_before() -> None:
+    error = TextError("no text", "try", b"before")
+    assert (str(error), error.before) == ("no text: try", b"before")
+    assert TextError("no text").before == b""
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ECONNREFUSED, "own words"), OSError(errno.ECONNREFUSED, "")]
+)
+def test_the_reason_has_words_and_no_number(error: OSError) -> None:
+    assert reason(error) == (error.strerror or os.strerror(errno.ECONNREFUSED))
+
+
+def test_a_reason_without_a_number_still_has_words() -> None:
+    assert "timed out" in reason(TimeoutError("timed out"))
