@@ -7,11 +7,14 @@ never from a sleep. Everything waits with a bound, WAIT seconds.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
+import select
 import shutil
 import socket
 import subprocess
 import sys
+import termios
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -246,3 +249,93 @@ def eventually(true: Callable[[], bool], wait: float = WAIT) -> None:
     while not true():
         assert time.monotonic() < end, "it did not come true"
         time.sleep(0.01)
+
+
+END = 2.0  # seconds in which a program is gone once what ends it has happened
+CLIENT, ONCE, SERVER = "tcp-client", "tcp-server --once", "tcp-server"
+
+
+def patched(code: str) -> tuple[str, ...]:
+    """A `command` for Program: the installed sockkit in an interpreter that ran `code` first."""
+    return (sys.executable, "-P", "-c", f"{code}\nfrom sockkit.cli.main import main\nmain()")
+
+
+@contextlib.contextmanager
+def conversation(kind: str, *options: str, **more: Any) -> Iterator[tuple[Program, socket.socket]]:
+    """The program as `kind` says, connected to the test's own end of the connection."""
+    if kind == CLIENT:
+        with socket.create_server((HERE, 0)) as listener:
+            listener.settimeout(WAIT)
+            port = str(listener.getsockname()[1])
+            with Program(kind, *options, HERE, port, **more) as program:
+                sock, _ = listener.accept()
+                listener.close()
+                sock.settimeout(WAIT)
+                with sock:
+                    yield program, sock
+    else:
+        with (
+            Program(*kind.split(), "-p", "0", *options, **more) as program,
+            connect(program.port) as sock,
+        ):
+            yield program, sock
+
+
+def errors(program: Program) -> list[str]:
+    """The lines that say what went wrong."""
+    return [line for line in program.stderr.splitlines() if line.startswith("sockkit: ")]
+
+
+def gone(program: Program, status: int, *words: str, wait: float = END) -> None:
+    """It ends within `wait`, with `status`, and its one error line, if any, has all `words`."""
+    assert program.status(wait) == status, program.stderr
+    lines = errors(program)
+    assert len(lines) == bool(words), program.stderr
+    for word in words:
+        assert word in lines[0]
+
+
+def cpu(program: Program) -> float:
+    """Seconds of processor time used so far."""
+    with open(f"/proc/{program.process.pid}/stat") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def sleeps(program: Program) -> bool:
+    """Whether it waits at this moment; a copy of endless input only for a peer that is full."""
+    with open(f"/proc/{program.process.pid}/stat") as file:
+        return file.read().rpartition(")")[2].split()[0] == "S"
+
+
+class Terminal:
+    """A pseudo-terminal. A program gets `child`; the test is the person in front of it."""
+
+    def __init__(self) -> None:
+        self._person, self.child = os.openpty()
+        self._flags = termios.tcgetattr(self.child)
+        self.seen = b""
+
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        unchanged = termios.tcgetattr(self.child) == self._flags
+        os.close(self._person)
+        os.close(self.child)
+        assert unchanged, "the terminal's flags have changed"
+
+    def control(self) -> None:
+        """For preexec_fn, with start_new_session: standard input is the controlling terminal."""
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+    def type(self, data: bytes) -> None:
+        os.write(self._person, data)
+
+    def shows(self, text: bytes, wait: float = WAIT) -> None:
+        """Wait until `text` is on the screen."""
+        end = time.monotonic() + wait
+        while text not in self.seen:
+            ready, _, _ = select.select([self._person], [], [], max(0.0, end - time.monotonic()))
+            assert ready, f"{text!r} is not in {self.seen!r}"
+            self.seen += os.read(self._person, 65536)

@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 
 NAME = "sockkit"
 
+# No comma in a summary: fish would show what stands before it alone.
 COMMANDS = {
-    "tcp-client": ("sockkit.cli.tcp_client", "Connect: stdin to the peer, the peer to stdout."),
-    "tcp-server": ("sockkit.cli.tcp_server", "Serve many clients at once, or one with --once."),
+    "tcp-client": ("sockkit.cli.tcp_client", "Connect: stdin to the peer and the peer to stdout."),
+    "tcp-server": ("sockkit.cli.tcp_server", "Serve many clients at once or one with --once."),
 }
 
 _HELP = """Talk to sockets from the shell: listen, connect, send, show.

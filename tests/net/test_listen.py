@@ -261,10 +261,19 @@ def test_the_port_file_is_complete_as_soon_as_it_exists(
         real(draft, final)
 
     monkeypatch.setattr(os, "replace", replace)
-    with pytest.raises(LookupError), port_file(str(path), listener):
+    with port_file(str(path), listener):
         assert path.exists()
-        raise LookupError
-    assert not path.exists()
+
+
+def test_the_port_file_is_removed_after_an_error(server: Server, tmp_path: Path) -> None:
+    def fail() -> None:
+        with port_file(str(tmp_path / "port"), listener):
+            raise LookupError
+
+    listener = server.listen()
+    with pytest.raises(LookupError):
+        fail()
+    assert os.listdir(tmp_path) == []
 
 
 def test_the_port_file_of_a_unix_server_holds_its_address(server: Server, tmp_path: Path) -> None:

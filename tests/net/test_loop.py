@@ -30,6 +30,12 @@ def ends(kind: str, stack: contextlib.ExitStack) -> tuple[int, int]:
     return out, into
 
 
+def a_file(directory: Path, stack: contextlib.ExitStack) -> int:
+    descriptor = os.open(directory / "file", os.O_RDWR | os.O_CREAT)
+    stack.callback(os.close, descriptor)
+    return descriptor
+
+
 def counter(seen: list[str], name: str) -> Callable[[], None]:
     return lambda: seen.append(name)
 
@@ -89,16 +95,16 @@ def test_a_level_calls_again_until_it_is_served(loop: Loop, stack: contextlib.Ex
 def test_a_regular_file_is_always_ready(
     side: str, loop: Loop, stack: contextlib.ExitStack, tmp_path: Path
 ) -> None:
-    file = stack.enter_context(open(tmp_path / "file", "w+b"))
+    file = a_file(tmp_path, stack)
     seen: list[str] = []
 
     def ready() -> None:
         seen.append("ready")
         if len(seen) == 3:
-            getattr(loop, side)(file.fileno(), None)
+            getattr(loop, side)(file, None)
             loop.later(0.01, loop.stop)
 
-    getattr(loop, side)(file.fileno(), ready)
+    getattr(loop, side)(file, ready)
     loop.run()
     assert len(seen) == 3
 
@@ -106,10 +112,10 @@ def test_a_regular_file_is_always_ready(
 def test_a_file_holds_nobody_else_up(
     loop: Loop, stack: contextlib.ExitStack, tmp_path: Path
 ) -> None:
-    file = stack.enter_context(open(tmp_path / "file", "w+b"))
+    file = a_file(tmp_path, stack)
     out, into = ends("pipe", stack)
     seen: list[str] = []
-    loop.when_readable(file.fileno(), counter(seen, "file"))
+    loop.when_readable(file, counter(seen, "file"))
     loop.later(0.01, lambda: os.write(into, b"x") and None)
     loop.when_readable(out, loop.stop)
     loop.run()
@@ -142,6 +148,35 @@ def test_a_cancelled_timer_is_forgotten(loop: Loop) -> None:
     first.cancel()
     run_for(loop, 0.03)
     second.cancel()
+    assert seen == []
+
+
+@pytest.mark.parametrize("way", ["stop", "raise"])
+def test_timers_due_together_survive_the_end_of_a_run(way: str, loop: Loop) -> None:
+    """The first of them ends the run; the second comes with the next."""
+
+    def end() -> None:
+        loop.stop()
+        if way == "raise":
+            raise LookupError("here")
+
+    seen: list[str] = []
+    when = loop.now
+    loop.at(when, end)
+    loop.at(when, counter(seen, "second"))
+    with pytest.raises(LookupError) if way == "raise" else contextlib.nullcontext():
+        loop.run()
+    assert seen == []
+    run_for(loop, 0.01)
+    assert seen == ["second"]
+
+
+def test_a_timer_can_cancel_another_of_the_same_turn(loop: Loop) -> None:
+    seen: list[str] = []
+    when = loop.now
+    loop.at(when, lambda: second.cancel())
+    second = loop.at(when, counter(seen, "second"))
+    run_for(loop, 0.01)
     assert seen == []
 
 
@@ -210,7 +245,7 @@ def test_an_exception_leaves_run_and_the_loop_goes_on(
         raise LookupError("here")
 
     out, into = ends("pipe", stack)
-    file = stack.enter_context(open(tmp_path / "file", "w+b"))
+    file = a_file(tmp_path, stack)
     os.write(into, b"x")
     match way:
         case "timer":
@@ -220,11 +255,11 @@ def test_an_exception_leaves_run_and_the_loop_goes_on(
         case "readable":
             loop.when_readable(out, fail)
         case "file":
-            loop.when_readable(file.fileno(), fail)
+            loop.when_readable(file, fail)
     with pytest.raises(LookupError, match="here"):
         loop.run()
     loop.when_readable(out, None)
-    loop.when_readable(file.fileno(), None)
+    loop.when_readable(file, None)
     run_for(loop, 0.01)
 
 

@@ -196,7 +196,6 @@ def test_a_client_that_takes_nothing_is_dropped_and_named(make: Make) -> None:
     assert problem == (
         f"dropped, it was too slow for 0.05 s (--slow-timeout), {unsent:,} bytes not sent"
     )
-    assert case.host.waits[-1:] in ([True], [False])
     assert len(case.far.take()) <= size - unsent  # then a reset
 
 
@@ -245,8 +244,8 @@ def test_what_a_client_sent_is_read_although_it_takes_no_more(make: Make) -> Non
     for _ in range(3):
         case.member.send(b"to nobody")
     closed = case.closed()
-    assert case.host.got in (b"last words", b"")  # the reset may have been faster
-    assert closed.received == len(case.host.got)
+    assert case.host.got == b"last words"
+    assert closed.received == 10
     assert "there:1 failed" in closed.problem
 
 

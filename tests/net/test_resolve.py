@@ -99,9 +99,7 @@ def test_a_name_nobody_knows_is_an_answer_too(loop: Loop, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("host", ["nowhere.invalid", "x" * 300, "ü" * 300, "a..ü", "127.0.0.1.1"])
-def test_what_has_no_address_is_a_resolve_error(
-    host: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_has_no_address_is_a_resolve_error(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if host.endswith("invalid") or host[0] in "x1":
         book(monkeypatch, {})
     with pytest.raises(ResolveError, match="could not resolve") as caught:

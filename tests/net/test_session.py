@@ -150,9 +150,7 @@ def text(options: TextOptions) -> dict[str, object]:
     }
 
 
-TRANSFORMS = pytest.mark.parametrize(
-    "transform", [False, True], ids=["kernel", "transform"]
-)
+TRANSFORMS = pytest.mark.parametrize("transform", [False, True], ids=["kernel", "transform"])
 
 
 def transforms(wanted: bool) -> dict[str, object]:

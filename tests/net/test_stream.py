@@ -204,7 +204,7 @@ def test_a_descriptor_that_does_not_serve_is_an_error_of_ours(
     wrong = os.open(tmp_path / "other", os.O_CREAT | (os.O_WRONLY if make is kit.source else 0))
     os.dup2(wrong, made.shared)
     os.close(wrong)
-    with pytest.raises(SockkitError, match="could not .* standard .*put: Bad file descriptor"):
+    with pytest.raises(SockkitError, match=r"could not .* standard .*put: Bad file descriptor"):
         drain(made.end) if make is kit.source else pour(made.end, b"x")
 
 

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import pytest
+
+from sockkit.apps.conversation import TalkOptions
+from sockkit.core.ending import EndOptions, Until
+from sockkit.core.text import TextOptions
+from sockkit.errors import TextError
+from sockkit.net.stdio import Stdio
+
+BYTES, GBK = TextOptions(), TextOptions("gbk")
+
+
+class End(NamedTuple):
+    terminal: bool
+
+
+def stdio(*, typed: bool = False, shown: bool = False, encoding: str = "utf-8") -> Stdio:
+    ends: Any = End(typed), End(shown)
+    return Stdio(*ends, encoding)
+
+
+@pytest.mark.parametrize(
+    ("given", "typed", "until"),
+    [
+        (None, False, Until.BOTH),
+        (None, True, Until.PEER),
+        (Until.STDIN, False, Until.STDIN),
+        (Until.BOTH, True, Until.BOTH),
+    ],
+)
+def test_until(given: Until | None, typed: bool, until: Until) -> None:
+    options = TalkOptions(BYTES, given, linger=1.0, idle=2.0)
+    assert options.ending(stdio(typed=typed)) == EndOptions(until, 1.0, 2.0)
+
+
+def test_bytes_pass_without_a_transform() -> None:
+    talk = TalkOptions(BYTES).talk(stdio())
+    assert (talk.outbound, talk.inbound) == (None, None)
+    assert (talk.greet, talk.reply, talk.label, talk.size) == (b"", None, b"", None)
+
+
+def test_text_is_converted_both_ways() -> None:
+    talk = TalkOptions(GBK).talk(stdio(encoding="utf-8"))
+    assert talk.outbound
+    assert talk.inbound
+    assert talk.outbound.feed("你".encode()) == "你".encode("gbk")
+    assert talk.inbound.feed("好".encode("gbk")) == "好".encode()
+
+
+@pytest.mark.parametrize("text", [BYTES, TextOptions("utf-8")])
+def test_a_terminal_is_shown_no_control_characters(text: TextOptions) -> None:
+    inbound = TalkOptions(text).inbound(stdio(shown=True))
+    assert inbound
+    assert inbound.feed(b"\x1b[2J\xff ok\n") == b"\\x1b[2J\\xff ok\n"
+
+
+def test_what_is_said_is_in_the_users_encoding_and_arrives_as_it_was_given() -> None:
+    """A command-line argument that is no text stands for its bytes, os.fsencode."""
+    talk = TalkOptions(BYTES, greet="a\udcff", reply="", size=5).talk(stdio(), "[1 x] ")
+    assert (talk.greet, talk.reply, talk.label, talk.size) == (b"a\xff", b"", b"[1 x] ", 5)
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (TalkOptions(GBK, greet="hi 👋"), "--greet"),
+        (TalkOptions(GBK, reply="hi 👋"), "--reply"),
+        (TalkOptions(TextOptions(send_encoding="ascii"), reply="é"), "'é'"),
+    ],
+)
+def test_check_tells_before_anybody_is_kept_waiting(options: TalkOptions, named: str) -> None:
+    with pytest.raises(TextError, match=named):
+        options.check(stdio())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        TalkOptions(BYTES, greet="👋", reply="👋"),
+        TalkOptions(GBK, greet="你好", reply="谢谢"),
+        TalkOptions(GBK),
+    ],
+)
+def test_check_lets_pass_what_can_be_said(options: TalkOptions) -> None:
+    options.check(stdio())

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+import pytest
+
+from sockkit.cli import group as module
+from sockkit.cli.group import COMMANDS, NAME, group
+
+
+@pytest.fixture
+def context() -> click.Context:
+    return click.Context(group, info_name=NAME, **group.context_settings)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_table_is_right(name: str, context: click.Context) -> None:
+    place, summary = COMMANDS[name]
+    command = group.get_command(context, name)
+    assert command is import_module(place).command
+    assert command.name == name
+    assert summary[0].isupper()
+    assert summary.endswith(".")
+
+
+def test_help_shows_each_command_in_a_line(context: click.Context) -> None:
+    assert group.list_commands(context) == list(COMMANDS)
+    lines = [line.split(maxsplit=1) for line in group.get_help(context).splitlines()]
+    for name, (_, summary) in COMMANDS.items():
+        assert [name, summary] in lines
+
+
+def test_help_loads_no_command(context: click.Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(name: str) -> None:
+        raise AssertionError(name)
+
+    monkeypatch.setattr(module, "import_module", load)
+    assert "Commands:" in group.get_help(context)
+    assert group.shell_complete(context, "tcp-")
+    with pytest.raises(click.UsageError):
+        group.resolve_command(context, ["nope"])
+    with pytest.raises(AssertionError, match="tcp_client"):
+        group.get_command(context, "tcp-client")
+
+
+@pytest.mark.parametrize(
+    ("begun", "completions"),
+    [
+        ("", list(COMMANDS)),
+        ("tcp-c", ["tcp-client"]),
+        ("x", []),
+        ("--v", ["--version"]),
+    ],
+)
+def test_completion(begun: str, completions: list[str], context: click.Context) -> None:
+    items = group.shell_complete(context, begun)
+    assert [item.value for item in items] == completions
+    for item in items:
+        assert item.help == COMMANDS.get(item.value, ("", item.help))[1]
+
+
+def test_no_such_command(context: click.Context) -> None:
+    assert group.get_command(context, "nope") is None
+    with pytest.raises(click.UsageError) as raised:
+        group.resolve_command(context, ["tcp-srver"])
+    assert "'tcp-srver'. Did you mean 'tcp-server'?" in raised.value.format_message()
+    context.resilient_parsing = True  # a completion has no errors
+    assert group.resolve_command(context, ["tcp-srver"])[1] is None

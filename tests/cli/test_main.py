@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import os
+import sys
+
+import pytest
+
+from sockkit import __version__
+from sockkit.cli import main as module
+from sockkit.cli.main import COMPLETE, main, status
+from sockkit.errors import BindError, OutputGone, Stopped, TextError
+
+Capture = pytest.CaptureFixture[str]
+
+
+def fail_with(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: list[str]) -> int:
+        raise error
+
+    monkeypatch.setattr(module, "_invoke", fail)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (BindError("port 80 is in use", "try 8080"), 45, "sockkit: port 80 is in use: try 8080\n"),
+        (TextError("no", before=b"x"), 65, "sockkit: no\n"),
+        (Stopped(2), 130, "sockkit: interrupted\n"),
+        (BindError("a\nb\x1b[2J\u202e"), 45, "sockkit: a\\x0ab\\x1b[2J\\u202e\n"),
+        (OutputGone("the reader has left"), 141, ""),
+        (KeyboardInterrupt(), 130, ""),
+    ],
+)
+def test_a_failure_is_a_line_and_a_status(
+    error: BaseException,
+    code: int,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Capture,
+) -> None:
+    fail_with(error, monkeypatch)
+    assert status([]) == code
+    assert capsys.readouterr() == ("", said)
+
+
+def test_a_fault_of_ours_is_a_line_too(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    fail_with(ZeroDivisionError("by\nzero"), monkeypatch)
+    assert status([]) == 1
+    line = capsys.readouterr().err
+    assert line.startswith("sockkit: this is a fault in sockkit, please report it: ")
+    assert f"ZeroDivisionError('by\\nzero') ({__file__}:" in line
+    assert line.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["tcp-clent"], ["'tcp-clent'", "Did you mean 'tcp-client'?", "(see sockkit --help)"]),
+        (["a\x1b[2J\u202eb"], ["'a\\x1b[2J\\u202eb'"]),
+        (["--nope"], ["'--nope'", "(see sockkit --help)"]),
+        (["tcp-client", "--nope"], ["'--nope'", "(see sockkit tcp-client --help)"]),
+        (["tcp-client", "a\x1b]0;x\x07", "80"], ["'a\\x1b]0;x\\x07' is not a host"]),
+        (["tcp-client", "h", "8\x9b0"], ["'8\\x9b0' is not a port"]),
+        (["tcp-server", "-p", "1\n2"], ["'1\\n2' is not a port", "--port"]),
+        (["tcp-server", "-p", "0", "more"], ["more", "(see sockkit tcp-server --help)"]),
+        (["tcp-server", "--backlog", "x", "-p", "0"], ["'x'", "--backlog"]),
+        (["tcp-server", "-p"], ["-p", "(see sockkit tcp-server --help)"]),
+    ],
+)
+def test_usage(arguments: list[str], words: list[str], capsys: Capture) -> None:
+    assert status(arguments) == 2
+    out, line = capsys.readouterr()
+    assert (out, line.count("\n")) == ("", 1)
+    assert line.startswith("sockkit: ")
+    assert line[:-1].isprintable()
+    for word in words:
+        assert word in line
+
+
+def test_help_and_version(capsys: Capture) -> None:
+    for option in ("-h", "--help"):
+        assert status([option]) == 0
+        assert capsys.readouterr().out.startswith("Usage: sockkit ")
+    assert status(["--version"]) == 0
+    assert capsys.readouterr() == (f"sockkit, version {__version__}\n", "")
+
+
+def test_nothing_to_do(capsys: Capture) -> None:
+    assert status([]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("Usage: sockkit ")
+
+
+def leave(code: int) -> None:
+    raise SystemExit(code)
+
+
+@pytest.mark.parametrize(("arguments", "code"), [(["--version"], 0), (["nope"], 2)])
+def test_main_ends_with_the_status(
+    arguments: list[str], code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "_exit", leave)
+    monkeypatch.setattr(sys, "argv", ["sockkit", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == code
+
+
+def test_main_completes(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    monkeypatch.setenv(COMPLETE, "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", "sockkit tcp-s")
+    monkeypatch.setenv("COMP_CWORD", "1")
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert not ended.value.code
+    assert capsys.readouterr() == ("plain,tcp-server\n", "")

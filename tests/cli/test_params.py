@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import click
+import pytest
+
+from sockkit.cli import params
+from sockkit.cli.params import Parsed, server_address
+from sockkit.core.address import HostPort, UnixPath
+from sockkit.errors import UsageError
+
+OPTION = click.Option(["-x", "--example"])
+
+
+def parse(kind: Parsed, text: object) -> object:
+    return kind.convert(text, OPTION, None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "value"),
+    [
+        ("SIZE", "64k", 65536),
+        ("DURATION", "500ms", 0.5),
+        ("PORT", "0", 0),
+        ("PORT", "http", 80),
+        ("BIND", "::", "::"),
+        ("BIND", "[::1]", "::1"),
+        ("BIND", "unix:/x", UnixPath("/x")),
+        ("SOURCE", "10.0.0.7", HostPort("10.0.0.7", 0)),
+        ("SOURCE", "10.0.0.7:80", HostPort("10.0.0.7", 80)),
+        ("SOURCE", "10.0.0.7:0", HostPort("10.0.0.7", 0)),
+        ("SOURCE", "[::1]:80", HostPort("::1", 80)),
+        ("SOURCE", "::1", HostPort("::1", 0)),
+        ("ENCODING", "gbk", "gbk"),
+    ],
+)
+def test_what_is_meant(kind: str, text: str, value: object) -> None:
+    assert parse(getattr(params, kind), text) == value
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "named"),
+    [
+        ("SIZE", "0", "0"),
+        ("DURATION", "soon", "soon"),
+        ("PORT", "65536", "65536"),
+        ("BIND", "a b", "a b"),
+        ("BIND", "unix:", "unix:"),
+        ("BIND", "127.0.0.1:80", "127.0.0.1:80"),
+        ("SOURCE", "10.0.0.7:x", "x"),
+        ("SOURCE", "10.0.0.7:", "10.0.0.7:"),
+        ("ENCODING", "nope", "nope"),
+        ("ENCODING", "base64", "base64"),
+    ],
+)
+def test_what_cannot_be_meant_names_the_value(kind: str, text: str, named: str) -> None:
+    with pytest.raises(click.BadParameter) as raised:
+        parse(getattr(params, kind), text)
+    message = raised.value.format_message()
+    assert "--example" in message
+    assert f"'{named}'" in message
+
+
+def test_a_default_is_a_value_already() -> None:
+    assert parse(params.DURATION, 10.0) == 10.0
+    assert params.DURATION.name == "duration"
+
+
+@pytest.mark.parametrize(
+    ("bind", "port", "family", "address"),
+    [
+        (None, 80, None, HostPort("127.0.0.1", 80)),
+        (None, 0, 4, HostPort("127.0.0.1", 0)),
+        (None, 80, 6, HostPort("::1", 80)),
+        ("::", 80, 6, HostPort("::", 80)),
+        ("0.0.0.0", 0, None, HostPort("0.0.0.0", 0)),
+        (UnixPath("/x"), None, None, UnixPath("/x")),
+    ],
+)
+def test_server_address(
+    bind: UnixPath | str | None, port: int | None, family: int | None, address: object
+) -> None:
+    assert server_address(bind, port, family) == address
+
+
+@pytest.mark.parametrize(
+    ("bind", "port", "words"),
+    [
+        (None, None, "no port"),
+        ("::", None, "no port"),
+        (UnixPath("/x"), 80, "-p 80 and --bind unix:/x"),
+        (UnixPath("/x"), 0, "-p 0 and --bind unix:/x"),
+    ],
+)
+def test_no_server_address(bind: UnixPath | str | None, port: int | None, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        server_address(bind, port, None)

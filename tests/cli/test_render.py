@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import io
+import sys
+from typing import get_args
+
+import pytest
+
+from sockkit.cli.render import NORMAL, QUIET, STEPS, VERBOSE, Talk, complain
+from sockkit.events import (
+    Closed,
+    Connected,
+    ConnectFailed,
+    Connecting,
+    Event,
+    Failure,
+    InputEnded,
+    Listening,
+    Moved,
+    Notice,
+    Peer,
+    PeerEnded,
+    Step,
+)
+
+Capture = pytest.CaptureFixture[str]
+SERVER, CLIENT = Peer(0, "10.0.0.1:80"), Peer(2, "10.0.0.7:51234")
+ONLY = " (this machine only; --bind 0.0.0.0 opens it to others)"
+
+LINES: list[tuple[int, Event, str]] = [
+    (QUIET, Failure("part was not sent"), "sockkit: part was not sent"),
+    (
+        QUIET,
+        Closed(CLIENT, 1, 2048, "too slow"),
+        "sockkit: [2 10.0.0.7:51234] too slow (sent 1 byte, received 2,048 bytes)",
+    ),
+    (NORMAL, Listening("127.0.0.1:80", True), f"* listening on 127.0.0.1:80{ONLY}"),
+    (NORMAL, Listening("0.0.0.0:80", False), "* listening on 0.0.0.0:80"),
+    (NORMAL, Notice("look"), "* look"),
+    (VERBOSE, Connecting("10.0.0.1:80"), "* connecting to 10.0.0.1:80"),
+    (VERBOSE, ConnectFailed("[::1]:80", "refused"), "* no connection to [::1]:80: refused"),
+    (
+        VERBOSE,
+        Connected(SERVER, "10.0.0.7:51234"),
+        "* connected to 10.0.0.1:80 from 10.0.0.7:51234",
+    ),
+    (VERBOSE, Connected(CLIENT, "10.0.0.1:80"), "* [2 10.0.0.7:51234] connected"),
+    (
+        VERBOSE,
+        InputEnded(SERVER, 5),
+        "* input ended, sending side closed after 5 bytes",
+    ),
+    (
+        VERBOSE,
+        PeerEnded(CLIENT, 1234),
+        "* [2 10.0.0.7:51234] the peer has ended its side after 1,234 bytes",
+    ),
+    (
+        VERBOSE,
+        Moved(SERVER, "sent", 3_000_000, "sendfile", 0.5),
+        "* sent 3,000,000 bytes by sendfile in 0.5 s, 6 MB/s",
+    ),
+    (VERBOSE, Moved(SERVER, "sent", 0, "copy", 0.5), "* sent 0 bytes by copy in 0.5 s"),
+    (VERBOSE, Moved(SERVER, "sent", 1, "copy", 0.0), "* sent 1 byte by copy in 0 s"),
+    (
+        VERBOSE,
+        Closed(CLIENT, 0, 1),
+        "* [2 10.0.0.7:51234] closed (sent 0 bytes, received 1 byte)",
+    ),
+    (STEPS, Step("bind", "127.0.0.1:80"), "* bind: 127.0.0.1:80"),
+]
+
+
+def said(event: Event, talk: Talk, capsys: Capture) -> str:
+    talk.emitter()(event)
+    out, err = capsys.readouterr()
+    assert out == ""
+    return str(err)
+
+
+def test_every_event_is_here() -> None:
+    assert {type(event) for _, event, _ in LINES} == set(get_args(Event))
+
+
+@pytest.mark.parametrize(("level", "event", "line"), LINES)
+def test_an_event_is_a_line_from_its_level_on(
+    level: int, event: Event, line: str, capsys: Capture
+) -> None:
+    for at in (QUIET, NORMAL, VERBOSE, STEPS, STEPS + 1):
+        assert said(event, Talk(at, False), capsys) == (f"{line}\n" if at >= level else "")
+
+
+@pytest.mark.parametrize(("level", "event", "line"), LINES)
+def test_who_types_is_told_who_comes_and_goes(
+    level: int, event: Event, line: str, capsys: Capture
+) -> None:
+    coming = isinstance(event, Connected | Closed)
+    shown = level <= NORMAL or coming
+    assert said(event, Talk(NORMAL, True), capsys) == (f"{line}\n" if shown else "")
+    assert bool(said(event, Talk(QUIET, True), capsys)) == (level == QUIET)
+
+
+def test_who_types_is_told_that_the_peer_says_no_more(capsys: Capture) -> None:
+    assert "ended its side" in said(PeerEnded(SERVER, 0), Talk(NORMAL, True), capsys)
+
+
+@pytest.mark.parametrize(
+    ("evil", "shown"),
+    [
+        ("\x1b[2J", "\\x1b[2J"),
+        ("\x9b2J", "\\x9b2J"),
+        ("a\nsockkit: b", "a\\x0asockkit: b"),
+        ("a\r* b", "a\\x0d* b"),
+        ("\u202egpj", "\\u202egpj"),
+        ("\u2028", "\\u2028"),
+        ("你好👋é", "你好👋é"),
+    ],
+)
+def test_nothing_drives_the_terminal(evil: str, shown: str, capsys: Capture) -> None:
+    complain(evil)
+    assert capsys.readouterr().err == f"sockkit: {shown}\n"
+    assert said(Notice(evil), Talk(NORMAL, True), capsys) == f"* {shown}\n"
+    assert said(Connecting(evil), Talk(VERBOSE, False), capsys) == f"* connecting to {shown}\n"
+    assert shown in said(Closed(Peer(1, evil), 0, 0, evil), Talk(QUIET, False), capsys)
+
+
+class Full(io.StringIO):
+    def write(self, text: str) -> int:
+        raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("stream", [None, Full()])
+def test_nobody_to_tell(
+    stream: io.StringIO | None, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.setattr(sys, "stderr", stream)
+    complain("nobody hears it")
+    Talk(NORMAL, False).emitter()(Notice("nor this"))
+    assert capsys.readouterr().out == ""

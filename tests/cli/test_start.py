@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from sockkit.cli.start import start
+from sockkit.errors import Stopped
+from sockkit.events import Connecting, Emit, Failure, Notice, Step
+from sockkit.net.loop import Loop
+from sockkit.net.stdio import Stdio
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@pytest.fixture(autouse=True)
+def _signals() -> Iterator[None]:
+    """`start` is for a process of its own: give this one's signals back."""
+    before = [signal.getsignal(number) for number in SIGNALS]
+    yield
+    for number, handler in zip(SIGNALS, before, strict=True):
+        signal.signal(number, handler)
+
+
+def started(run: Any, config: object = None, *, quiet: bool = False, verbose: int = 0) -> None:
+    start(run, config, {"quiet": quiet, "verbose": verbose, "more": "ignored"})
+
+
+def test_a_command_gets_what_it_needs() -> None:
+    got: list[Any] = []
+    started(lambda *arguments: got.extend(arguments), "config")
+    config, loop, stdio, emit = got
+    assert config == "config"
+    assert isinstance(loop, Loop)
+    assert isinstance(stdio, Stdio)
+    assert not stdio.input.terminal
+    assert callable(emit)
+
+
+@pytest.mark.parametrize(
+    ("quiet", "verbose", "lines"),
+    [
+        (True, 0, ["sockkit: lost"]),
+        (True, 2, ["sockkit: lost"]),
+        (False, 0, ["sockkit: lost", "* look"]),
+        (False, 1, ["sockkit: lost", "* look", "* connecting to x"]),
+        (False, 2, ["sockkit: lost", "* look", "* connecting to x", "* bind: x"]),
+        (False, 3, ["sockkit: lost", "* look", "* connecting to x", "* bind: x"]),
+    ],
+)
+def test_levels(
+    quiet: bool, verbose: int, lines: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(config: None, loop: Loop, stdio: Stdio, emit: Emit) -> None:
+        for event in (Failure("lost"), Notice("look"), Connecting("x"), Step("bind", "x")):
+            emit(event)
+
+    started(run, quiet=quiet, verbose=verbose)
+    out, err = capsys.readouterr()
+    assert (out, err.splitlines()) == ("", lines)
+
+
+def test_text_is_in_the_encoding_of_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Gbk:
+        encoding = "gbk"
+
+    got: list[str] = []
+    for stream in (Gbk(), None):  # None: it is closed
+        monkeypatch.setattr(sys, "stdin", stream)
+        started(lambda config, loop, stdio, emit: got.append(stdio.encoding))
+    assert got == ["gbk", "utf-8"]
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_stops_the_loop(number: int, status: int) -> None:
+    def run(config: None, loop: Loop, stdio: Stdio, emit: Emit) -> None:
+        handler = signal.getsignal(number)
+        assert callable(handler)
+        loop.later(5, loop.stop)
+        handler(number, None)  # as Python does when the signal comes
+        assert signal.getsignal(number) is signal.SIG_DFL  # a second one ends at once
+        loop.run()
+
+    with pytest.raises(Stopped) as stopped:
+        started(run)
+    assert stopped.value.status == status
+
+
+def test_a_signal_that_is_ignored_stays_so() -> None:
+    """As under nohup, or of a background job in a script."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    got: list[object] = []
+    started(lambda *_: got.append(signal.getsignal(signal.SIGINT)))
+    assert got == [signal.SIG_IGN]
+
+
+def test_what_a_command_raises_passes() -> None:
+    def run(*_: object) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        started(run)

@@ -1,0 +1,265 @@
+"""A session's end, exactly: every row of the table, for tcp-client and tcp-server --once."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+from tests.support import (
+    CLIENT,
+    ONCE,
+    WAIT,
+    Program,
+    conversation,
+    errors,
+    eventually,
+    gone,
+    read_all,
+    read_exactly,
+    reset,
+    sleeps,
+)
+
+both = pytest.mark.parametrize("kind", [CLIENT, ONCE])
+PIPE = subprocess.PIPE
+DATA = bytes(range(256)) * 4096  # 1 MiB
+ENDED = "the peer has ended its side"
+
+
+@contextlib.contextmanager
+def source(kind: str, path: Path) -> Iterator[IO[bytes]]:
+    """What is in `path`, as the standard input of `kind`."""
+    if kind == "pipe":
+        with subprocess.Popen(["cat", path], stdout=PIPE) as cat:
+            assert cat.stdout
+            yield cat.stdout
+    else:
+        with open(path, "rb") as file:
+            yield file
+
+
+@both
+@pytest.mark.parametrize("size", [len(DATA), 0])
+@pytest.mark.parametrize("given_by", ["pipe", "file"])
+def test_input_ends_and_the_answer_comes(
+    kind: str, given_by: str, size: int, tmp_path: Path
+) -> None:
+    (tmp_path / "in").write_bytes(DATA[:size])
+    with (
+        source(given_by, tmp_path / "in") as stdin,
+        conversation(kind, stdin=stdin) as (program, sock),
+    ):
+        assert read_all(sock) == DATA[:size]  # half-close: this ends, the connection does not
+        sock.sendall(b"answer")
+        sock.close()
+        assert program.output() == b"answer"
+        gone(program, 0)
+
+
+@both
+@pytest.mark.parametrize("linger", ["0", "300ms"])
+def test_linger_ends_the_peers_silence(kind: str, linger: str) -> None:
+    with conversation(kind, "--linger", linger) as (program, sock):
+        assert read_all(sock) == b""
+        gone(program, 0)
+
+
+@both
+def test_linger_does_not_end_a_slow_transfer(kind: str) -> None:
+    with conversation(kind, "--linger", "1") as (program, sock):
+        assert read_all(sock) == b""
+        for _ in range(15):  # half as long again as the linger
+            sock.sendall(b".")
+            time.sleep(0.1)
+        gone(program, 0, wait=3)
+        assert program.output() == b"." * 15
+
+
+@both
+def test_sending_goes_on_when_the_peer_has_ended(kind: str) -> None:
+    with conversation(kind, "-v", stdin=PIPE) as (program, sock):
+        sock.sendall(b"first")
+        sock.shutdown(1)
+        program.said(ENDED)
+        program.type(b"second")
+        assert read_exactly(sock, 6) == b"second"
+        program.type(b"third")
+        program.end_input()
+        assert read_all(sock) == b"third"
+        assert program.output() == b"first"
+        gone(program, 0)
+
+
+@both
+@pytest.mark.parametrize(("options", "wait"), [(["--linger", "300ms"], 2.0), ([], 8.0)])
+def test_a_silent_input_ends_when_the_peer_has(kind: str, options: list[str], wait: float) -> None:
+    with conversation(kind, *options, stdin=PIPE) as (program, sock):
+        sock.sendall(b"bye")
+        began = time.monotonic()
+        sock.shutdown(1)
+        gone(program, 0, wait=wait)
+        assert options or time.monotonic() - began > 4  # five seconds unless told
+        notices = [line for line in program.stderr.splitlines() if "the peer has ended" in line]
+        assert len(notices) == 1
+        assert program.output() == b"bye"
+
+
+@both
+def test_linger_does_not_end_an_input_that_still_gives(kind: str) -> None:
+    with conversation(kind, "-v", "--linger", "1", stdin=PIPE) as (program, sock):
+        sock.shutdown(1)
+        program.said(ENDED)
+        for _ in range(15):
+            program.type(b".")
+            time.sleep(0.1)
+        gone(program, 0, wait=3)
+        assert read_all(sock) == b"." * 15
+
+
+@both
+@pytest.mark.parametrize("until", ["peer", "either"])
+def test_until_the_peer_ends(kind: str, until: str) -> None:
+    with conversation(kind, "--until", until, stdin=PIPE) as (program, sock):
+        program.type(b"kept")
+        assert read_exactly(sock, 4) == b"kept"
+        sock.sendall(b"bye")
+        sock.shutdown(1)
+        gone(program, 0)
+        assert program.output() == b"bye"
+
+
+@both
+@pytest.mark.parametrize("until", ["stdin", "either"])
+def test_until_stdin_ends(kind: str, until: str) -> None:
+    with conversation(kind, "--until", until, stdin=PIPE) as (program, sock):
+        sock.sendall(b"kept")
+        assert program.process.stdout
+        assert program.process.stdout.read(4) == b"kept"
+        program.type(DATA[:4096])
+        program.end_input()
+        gone(program, 0)
+        assert read_all(sock) == DATA[:4096]
+
+
+@both
+def test_input_that_is_not_given_is_told(kind: str) -> None:
+    with (
+        open("/dev/zero", "rb") as zero,
+        conversation(kind, "-C", "--until", "peer", stdin=zero) as (program, sock),
+    ):
+        eventually(lambda: sleeps(program))
+        sock.shutdown(1)
+        gone(program, 55, "did not reach the peer")
+
+
+@both
+def test_a_peer_that_leaves_amid_our_input(kind: str) -> None:
+    with open("/dev/zero", "rb") as zero, conversation(kind, stdin=zero) as (program, sock):
+        read_exactly(sock, 1)
+        sock.close()  # with bytes unread: the kernel resets
+        assert program.status(2) in (55, 56)
+        (line,) = errors(program)
+        assert "sent " in line
+
+
+@both
+def test_a_reset_tells_how_far_it_got(kind: str) -> None:
+    with conversation(kind, stdin=PIPE) as (program, sock):
+        program.type(b"abc")
+        assert read_exactly(sock, 3) == b"abc"
+        sock.sendall(b"hello")
+        assert program.process.stdout
+        assert program.process.stdout.read(5) == b"hello"
+        reset(sock)
+        assert program.status(2) in (55, 56)
+        (line,) = errors(program)
+        assert "sent 3 bytes" in line
+        assert "received 5 bytes" in line
+
+
+@both
+@pytest.mark.parametrize("data", [b"", b"x" * 300_000], ids=["idle", "receiving"])
+def test_stdout_gone_is_quiet(kind: str, data: bytes) -> None:
+    with conversation(kind, stdin=PIPE) as (program, sock):
+        assert program.process.stdout
+        sock.sendall(b"first")
+        assert program.process.stdout.read(5) == b"first"
+        program.process.stdout.close()
+        program.process.stdout = None
+        if data:
+            try:
+                sock.sendall(data)
+            except OSError:
+                pass  # it has left already
+        gone(program, 141)
+
+
+@both
+def test_a_full_disk(kind: str) -> None:
+    with (
+        open("/dev/full", "wb") as full,
+        conversation(kind, stdin=PIPE, stdout=full) as (program, sock),
+    ):
+        sock.sendall(b"data")
+        gone(program, 23, "No space left on device", "received 4 bytes")
+
+
+@both
+def test_a_file_that_may_not_grow(kind: str, tmp_path: Path) -> None:
+    def bounded() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+
+    with (
+        open(tmp_path / "out", "wb") as out,
+        conversation(kind, stdin=PIPE, stdout=out, preexec_fn=bounded) as (program, sock),
+    ):
+        sock.sendall(b"x" * 10_000)
+        gone(program, 23, "File too large", "received 10,000 bytes", "not written")
+    assert (tmp_path / "out").stat().st_size == 4096
+
+
+@both
+def test_idle_timeout(kind: str) -> None:
+    with conversation(kind, "--idle-timeout", "300ms", stdin=PIPE) as (program, _):
+        gone(program, 28, "0.3 s")
+
+
+@both
+@pytest.mark.parametrize("direction", ["in", "out"])
+def test_idle_timeout_counts_either_direction(kind: str, direction: str) -> None:
+    with conversation(kind, "-i", "1", stdin=PIPE) as (program, sock):
+        for _ in range(15):
+            program.type(b".") if direction == "out" else sock.sendall(b".")
+            time.sleep(0.1)
+        gone(program, 28, "sent 15" if direction == "out" else "received 15", wait=3)
+
+
+@both
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals(kind: str, number: int, status: int) -> None:
+    with conversation(kind, stdin=PIPE) as (program, sock):
+        program.type(b"abc")
+        assert read_exactly(sock, 3) == b"abc"
+        os.kill(program.process.pid, number)
+        assert program.status(2) == status
+        sock.settimeout(WAIT)
+        assert read_all(sock) == b""
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_before_a_client_comes(number: int, status: int, tmp_path: Path) -> None:
+    ready = tmp_path / "port"
+    with Program("tcp-server", "--once", "-p", "0", "--port-file", str(ready)) as program:
+        assert program.port == int(ready.read_text())
+        os.kill(program.process.pid, number)
+        assert program.status(2) == status
+    assert not ready.exists()

@@ -1,0 +1,274 @@
+"""The exit statuses, and the one line that explains each."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import (
+    HERE,
+    ONCE,
+    SERVER,
+    SOCKKIT,
+    Program,
+    connect,
+    conversation,
+    gone,
+    peer,
+    read_all,
+    run,
+)
+
+NO_PORTS = ["65536", "99999999999", "-1", "abc", "1.5", "80x", "+80", "0x50", "８０", "", " 80"]
+CLOSED = {"0": "<&-", "1": ">&-", "2": "2>&-"}
+PR_CAPBSET_DROP, CAP_NET_BIND_SERVICE = 24, 10
+
+
+def fails(status: int, *words: str, arguments: list[str], data: bytes = b"") -> None:
+    """`sockkit ARGUMENTS` says nothing but one line with all `words`."""
+    got, out, stderr = run(*arguments, data=data, wait=5)
+    assert (got, out) == (status, b""), stderr
+    assert stderr.startswith("sockkit: ")
+    assert stderr.count("\n") == 1
+    for word in words:
+        assert word in stderr
+
+
+@pytest.mark.parametrize("port", ["0", *NO_PORTS])
+def test_no_port_of_a_client(port: str) -> None:
+    fails(2, port, "port" if port != "-1" else "", arguments=["tcp-client", HERE, port])
+    fails(2, port, "port", arguments=["tcp-client", f"{HERE}:{port}"])
+
+
+@pytest.mark.parametrize("port", NO_PORTS)
+def test_no_port_of_a_server(port: str) -> None:
+    fails(2, port, "port", arguments=["tcp-server", "-p", port])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ([], "no address"),
+        ([HERE], HERE),
+        (["::1"], "::1"),
+        (["[::1]"], "[::1]"),
+        (["", "80"], "'' is not a host"),
+        ([":80"], "':80' has no host"),
+        (["[::1", "80"], "[::1"),
+        (["a b", "80"], "a b"),
+        ([HERE, "80", "81"], "81"),
+        (["unix:"], "unix:"),
+        (["unix:@"], "unix:@"),
+        (["unix:/x", "80"], "80"),
+        (["unix:/" + "x" * 108], "unix:/xxx"),
+    ],
+)
+def test_no_address(arguments: list[str], named: str) -> None:
+    fails(2, named, arguments=["tcp-client", *arguments])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["nosuch"], "nosuch"),
+        (["--nosuch"], "--nosuch"),
+        (["tcp-server"], "no port"),
+        (["tcp-server", "--once", "extra", "-p", "0"], "extra"),
+        (["tcp-server", "-p", "1", "--bind", "unix:/x"], "unix:/x"),
+        (["tcp-server", "-p", "0", "--until", "stdin"], "--once"),
+        (["tcp-server", "-p", "0", "--backlog", "-1"], "-1"),
+        (["tcp-client", "--nosuch", HERE, "80"], "--nosuch"),
+        (["tcp-client", "-w", "soon", HERE, "80"], "soon"),
+        (["tcp-client", "--linger", "-1", HERE, "80"], "-1"),
+        (["tcp-client", "--buffer-size", "0", HERE, "80"], "'0'"),
+        (["tcp-client", "-E", "nosuch", HERE, "80"], "nosuch"),
+        (["tcp-client", "-E", "rot13", HERE, "80"], "rot13"),
+        (["tcp-client", "-E", "base64", HERE, "80"], "base64"),
+        (["tcp-client", "--errors", "nosuch", HERE, "80"], "nosuch"),
+    ],
+)
+def test_usage(arguments: list[str], named: str) -> None:
+    fails(2, named, arguments=arguments)
+
+
+@pytest.mark.parametrize("form", ["{0} {1}", "{0}:{1}", "localhost {1}", "localhost:{1}"])
+def test_address_forms(form: str) -> None:
+    with peer(lambda sock: sock.sendall(b"here")) as port:
+        assert run("tcp-client", *form.format(HERE, port).split()) == (0, b"here", "")
+
+
+@pytest.mark.parametrize("form", ["::1 {}", "[::1] {}", "[::1]:{}", "-6 ::1 {}"])
+def test_address_forms_of_ipv6(form: str) -> None:
+    with peer(lambda sock: sock.sendall(b"here"), "::1", socket.AF_INET6) as port:
+        assert run("tcp-client", *form.format(port).split()) == (0, b"here", "")
+
+
+@pytest.mark.parametrize(
+    "name", ["nosuch.invalid", "a..b", "x" * 64, "x" * 5000, "ü..ü", "\udcff", "127.0.0.1%lo"]
+)
+def test_a_name_that_has_no_address(name: str) -> None:
+    fails(6, "could not resolve", name[:20].encode(errors="replace").decode().strip("?"),
+          arguments=["tcp-client", name, "80"])  # fmt: skip
+
+
+@contextlib.contextmanager
+def taken() -> Iterator[str]:
+    """A port that is bound, where nobody listens."""
+    with socket.socket() as sock:
+        sock.bind((HERE, 0))
+        yield str(sock.getsockname()[1])
+
+
+def test_refused(tmp_path: Path) -> None:
+    with taken() as port:
+        fails(7, f"could not connect to {HERE} port {port}: connection refused\n",
+              arguments=["tcp-client", HERE, port])  # fmt: skip
+        fails(45, "--source", arguments=["tcp-client", "--source", "192.0.2.1", HERE, port])
+        fails(45, "--source", arguments=["tcp-client", "--source", "::1", HERE, port])
+    fails(7, f"unix:{tmp_path}/none", arguments=["tcp-client", f"unix:{tmp_path}/none"])
+    (tmp_path / "file").touch()
+    fails(7, f"unix:{tmp_path}/file", arguments=["tcp-client", f"unix:{tmp_path}/file"])
+
+
+def test_connect_timeout() -> None:
+    with contextlib.ExitStack() as stack:
+        full = stack.enter_context(socket.create_server((HERE, 0), backlog=0))
+        for _ in range(4):  # more than it holds: the next one's SYN is dropped
+            sock = stack.enter_context(socket.socket())
+            sock.setblocking(False)
+            sock.connect_ex(full.getsockname())
+        port = str(full.getsockname()[1])
+        fails(28, port, "0.3 s", arguments=["tcp-client", "-w", "300ms", HERE, port])
+
+
+def test_port_in_use() -> None:
+    with Program("tcp-server", "-p", "0") as first:
+        port = str(first.port)
+        fails(45, f"port {port} is in use", "-p 0", arguments=["tcp-server", "-p", port])
+        with connect(first.port):  # and the first one serves on
+            pass
+
+
+def test_privileged_port() -> None:
+    def unprivileged() -> None:
+        ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_NET_BIND_SERVICE, 0, 0, 0)
+
+    if int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) <= 80:
+        pytest.skip("no port is privileged here")
+    with Program("tcp-server", "-p", "80", preexec_fn=unprivileged) as program:
+        gone(program, 45, "port 80 needs privileges", "try -p 8080")
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1", "2001:db8::1"])
+def test_foreign_address(address: str) -> None:
+    fails(45, address, "try --bind", arguments=["tcp-server", "-p", "0", "--bind", address])
+
+
+def test_unix_address_that_cannot_be(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("kept")
+    for path in (tmp_path / "file", tmp_path / "none" / "x"):
+        fails(45, str(path), arguments=["tcp-server", "--bind", f"unix:{path}"])
+    assert (tmp_path / "file").read_text() == "kept"
+
+
+def test_port_file_that_cannot_be(tmp_path: Path) -> None:
+    place = str(tmp_path / "none" / "port")
+    fails(23, place, arguments=["tcp-server", "-p", "0", "--port-file", place])
+
+
+@pytest.mark.parametrize(
+    ("options", "data", "sent", "words"),
+    [
+        (["-E", "gbk"], "好\n你👋!", "好\n你".encode("gbk"), ["U+1F44B", "line 2, character 2"]),
+        (["-E", "ascii", "-C"], "a\nb\né", b"a\r\nb\r\n", ["'é'", "line 3, character 1"]),
+        (["-E", "gbk"], b"ok\xff\xfe", b"ok", ["0xff", "byte 3"]),
+        (["-E", "gbk"], "cut你".encode()[:-1], b"cut", ["0xe4", "byte 4"]),
+    ],
+)
+def test_input_that_cannot_be_encoded(
+    options: list[str], data: str | bytes, sent: bytes, words: list[str]
+) -> None:
+    got: list[bytes] = []
+    with peer(lambda sock: got.append(read_all(sock))) as port:
+        data = data if isinstance(data, bytes) else data.encode()
+        fails(65, *words, arguments=["tcp-client", *options, HERE, str(port)], data=data)
+    assert got == [sent]
+
+
+@pytest.mark.parametrize("option", ["--greet", "--reply"])
+@pytest.mark.parametrize("kind", [ONCE, SERVER])
+def test_an_answer_that_cannot_be_encoded(kind: str, option: str) -> None:
+    fails(65, option, "'👋'", arguments=[*kind.split(), "-p", "0", "-E", "gbk", option, "hi 👋"])
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "gbk"])
+def test_what_arrives_cannot_be_decoded(encoding: str) -> None:
+    with conversation(ONCE, "-E", encoding, "--errors", "strict") as (program, sock):
+        sock.sendall(b"good\xff\xffbad")
+        sock.close()
+        gone(program, 65, "0xff", "byte 5")
+        assert program.output() == b"good"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["tcp-client", "-h"]])
+def test_help_is_output(arguments: list[str]) -> None:
+    status, out, stderr = run(*arguments)
+    assert (status, stderr) == (0, "")
+    assert b"sockkit" in out
+    with open("/dev/full", "wb") as full, Program(*arguments, stdout=full) as program:
+        gone(program, 23, "No space left on device")
+    reader, writer = os.pipe()
+    os.close(reader)  # what `| head` does, without the race
+    with os.fdopen(writer, "wb") as file, Program(*arguments, stdout=file) as program:
+        gone(program, 141)
+
+
+def test_nothing_to_do_is_help_on_stderr() -> None:
+    status, out, stderr = run()
+    assert (status, out) == (2, b"")
+    assert "Usage:" in stderr
+
+
+def closed(which: str, *arguments: str, **more: object) -> Program:
+    shell = f'exec "$0" "$@" {" ".join(CLOSED[number] for number in which)}'
+    return Program(*arguments, command=("sh", "-c", shell, SOCKKIT), **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("which", "status"), [("0", 0), ("2", 0), ("02", 0), ("1", 23), ("01", 23), ("012", 23)]
+)
+def test_closed_standard_streams(which: str, status: int) -> None:
+    got: list[bytes] = []
+
+    def serve(sock: socket.socket) -> None:
+        sock.sendall(b"answer")
+        got.append(read_all(sock))
+
+    with (
+        peer(serve) as port,
+        closed(which, "tcp-client", HERE, str(port), stdin=subprocess.PIPE) as program,
+    ):
+        if "0" not in which:
+            program.end_input()
+        assert program.status(5) == status
+        assert program.output() == (b"" if "1" in which else b"answer")
+    assert got == [b""]
+
+
+@pytest.mark.parametrize("which", ["1", "12", "012"])
+def test_help_without_an_output(which: str) -> None:
+    with closed(which, "--help") as program:
+        assert program.status(5) == 23
+
+
+def test_an_error_without_stderr() -> None:
+    with taken() as port, closed("2", "tcp-client", HERE, port) as program:
+        assert program.status(5) == 7
+        assert program.output() == b""

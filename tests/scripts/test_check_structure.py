@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from scripts import check_structure
+from scripts.check_structure import missing_tests, room_of, wrong_imports
+
+
+def write(root: Path, name: str, code: str = "") -> None:
+    path = root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(code, encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("module", "room"),
+    [
+        ("sockkit", "sockkit"),
+        ("sockkit.errors", "errors"),
+        ("sockkit.net", "net"),
+        ("sockkit.net.loop", "net"),
+    ],
+)
+def test_room_of(module: str, room: str) -> None:
+    assert room_of(module) == room
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("errors.py", "import os\nfrom enum import IntEnum"),
+        ("core/text.py", "from sockkit.errors import TextError\nimport sockkit.core.units"),
+        ("net/loop.py", "import socket, select, time\nfrom sockkit.core import text"),
+        ("apps/echo.py", "import os\nfrom sockkit.net.loop import Loop\nimport sockkit.term"),
+        ("cli/main.py", "import click\nfrom sockkit import __version__\nimport sockkit.apps.echo"),
+        ("cli/__init__.py", "import click"),
+        ("__main__.py", "from sockkit.cli.main import main"),
+        ("term/__init__.py", "import os\nimport socketserver"),
+    ],
+)
+def test_what_a_room_may_import(name: str, code: str, tmp_path: Path) -> None:
+    write(tmp_path, f"sockkit/{name}", code)
+    assert list(wrong_imports(tmp_path)) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "problem"),
+    [
+        ("errors.py", "import sockkit.events", "errors may not import events"),
+        ("events.py", "from sockkit import __version__", "events may not import sockkit"),
+        ("core/text.py", "from sockkit.net.loop import Loop", "core may not import net"),
+        ("core/text.py", "import socket", "core may not know socket"),
+        ("core/text.py", "from os import path", "core may not know os"),
+        ("core/text.py", "import os.path", "core may not know os"),
+        ("core/__init__.py", "import click", "core may not know click"),
+        ("net/loop.py", "import sockkit.apps.echo", "net may not import apps"),
+        ("net/loop.py", "from click import echo", "net may not know click"),
+        ("term/prompt.py", "import ssl", "term may not know ssl"),
+        ("apps/echo.py", "from sockkit.cli import main", "apps may not import cli"),
+        ("__main__.py", "import sockkit.net", "__main__ may not import net"),
+        ("__init__.py", "import sockkit.cli", "sockkit may not import cli"),
+        ("net/loop.py", "from . import stream", "a relative import hides its room"),
+        ("net/loop.py", "from ..apps import echo", "a relative import hides its room"),
+        ("core/text.py", "from sockkit import net", "core may not import sockkit"),
+    ],
+)
+def test_what_it_may_not(name: str, code: str, problem: str, tmp_path: Path) -> None:
+    write(tmp_path, f"sockkit/{name}", f"import re\n{code}\n")
+    assert list(wrong_imports(tmp_path)) == [f"sockkit/{name}:2: {problem}"]
+
+
+@pytest.mark.parametrize(
+    "code", ["def late():\n    import socket", "if TYPE_CHECKING:\n    import socket"]
+)
+def test_an_import_hidden_inside_counts(code: str, tmp_path: Path) -> None:
+    write(tmp_path, "sockkit/core/text.py", code)
+    assert list(wrong_imports(tmp_path)) == ["sockkit/core/text.py:2: core may not know socket"]
+
+
+def test_each_wrong_import_is_told(tmp_path: Path) -> None:
+    write(tmp_path, "sockkit/core/text.py", "import socket, ssl\nimport time")
+    told = [problem.split(" know ")[1] for problem in wrong_imports(tmp_path)]
+    assert told == ["socket", "ssl", "time"]
+
+
+def test_missing_tests(tmp_path: Path) -> None:
+    for name in ("__init__.py", "__main__.py", "errors.py", "net/__init__.py", "net/loop.py"):
+        write(tmp_path, f"sockkit/{name}")
+    write(tmp_path, "tests/test_loop.py")  # not where it belongs
+    assert list(missing_tests(tmp_path)) == [
+        "sockkit/errors.py: no tests/test_errors.py",
+        "sockkit/net/loop.py: no tests/net/test_loop.py",
+    ]
+    write(tmp_path, "tests/test_errors.py")
+    write(tmp_path, "tests/net/test_loop.py")
+    assert list(missing_tests(tmp_path)) == []
+
+
+def test_main(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(check_structure, "ROOT", tmp_path)
+    write(tmp_path, "sockkit/__init__.py")
+    assert check_structure.main() == 0
+    assert capsys.readouterr().out == ""
+    write(tmp_path, "sockkit/core/text.py", "import socket")
+    assert check_structure.main() == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "sockkit/core/text.py:1: core may not know socket",
+        "sockkit/core/text.py: no tests/core/test_text.py",
+    ]
