@@ -59,7 +59,7 @@ def wrong_imports(root: Path) -> Iterator[str]:
                 yield f"{inside}:{line}: a relative import hides its room"
             elif top == PACKAGE:
                 target = room_of(name)
-                if target != room and target not in MAY_IMPORT[room]:
+                if target != room and target not in MAY_IMPORT.get(room, set()):
                     yield f"{inside}:{line}: {room} may not import {target}"
             elif top in MAY_NOT_KNOW.get(room, set()):
                 yield f"{inside}:{line}: {room} may not know {top}"

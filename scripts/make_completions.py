@@ -26,7 +26,9 @@ def script(shell: str) -> str:
         raise SystemExit(f"click makes no completion for {shell}")
     text = kind(group, {}, NAME, COMPLETE)
     # Not `source()`: for bash it would run the bash of this machine to see its version.
-    return (text.source_template % text.source_vars()).strip() + "\n"
+    source = (text.source_template % text.source_vars()).strip() + "\n"
+    # click's fish function would cut a description at its first comma.
+    return source.replace('string split "," $completion', 'string split -m 1 "," $completion')
 
 
 def main() -> int:

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 NAME = "sockkit"
 
-# No comma in a summary: fish would show what stands before it alone.
 COMMANDS = {
     "tcp-client": ("sockkit.cli.tcp_client", "Connect: stdin to the peer and the peer to stdout."),
     "tcp-server": ("sockkit.cli.tcp_server", "Serve many clients at once or one with --once."),

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 import click
 from click import Option
 
-from sockkit.cli.params import BIND, DURATION, ENCODING, PORT, SIZE, SOURCE
+from sockkit.cli.params import BIND, DURATION, ENCODING, PORT, SIZE, SOURCE, EnumChoice
 from sockkit.core.ending import Until
 from sockkit.core.text import Errors
 
@@ -47,6 +47,13 @@ class BundledCommand(click.Command):
             context_settings={"help_option_names": ["-h", "--help"]},
         )
         self._bundles = bundles
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            error.ctx = error.ctx or ctx  # the parser's own errors do not say whose they are
+            raise
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         own = self.get_help_option(ctx)
@@ -100,7 +107,7 @@ CLIENT_SOCKET = Bundle(
         Option(["--source"], type=SOURCE, metavar="ADDR[:PORT]",
                help="Connect from this address, and port, of this machine."),
         Option(["-w", "--connect-timeout", "timeout"], type=DURATION, metavar="DURATION",
-               default=10.0, show_default="10s",
+               default="10s", show_default=True,
                help="Most time for finding the address and connecting, as in 5, 500ms or 2m."),
         _reuse_address(False),
         *_SOCKET,
@@ -134,7 +141,7 @@ TEXT = Bundle(
                     "Text is converted both ways. Without it bytes pass unchanged."),
         Option(["--send-encoding"], type=ENCODING, metavar="NAME",
                help="What to send in, where it is not what the peer sends in."),
-        Option(["--errors"], type=click.Choice([error.value for error in Errors]),
+        Option(["--errors"], type=EnumChoice(Errors),
                help="What to do with a character the encoding does not have. Default: refuse to "
                     "send it, show what is received as a backslash escape."),
         Option(["-C", "--crlf"], is_flag=True,
@@ -151,7 +158,7 @@ _SILENCE = (
 )  # fmt: skip
 _UNTIL = Option(
     ["--until"],
-    type=click.Choice([until.value for until in Until]),
+    type=EnumChoice(Until),
     help="Whose end ends the conversation. Default: both; peer when stdin is a terminal.",
 )
 
@@ -161,8 +168,8 @@ SERVER_TIME = Bundle(
     (
         _UNTIL,
         *_SILENCE,
-        Option(["--slow-timeout"], type=DURATION, metavar="DURATION", default=30.0,
-               show_default="30s", help="Drop a client that holds the others up for this long."),
+        Option(["--slow-timeout"], type=DURATION, metavar="DURATION", default="30s",
+               show_default=True, help="Drop a client that holds the others up for this long."),
     ),
 )  # fmt: skip
 

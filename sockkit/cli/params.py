@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import StrEnum
 from typing import Any
 
 import click
@@ -38,6 +39,17 @@ class Parsed(click.ParamType[Any]):
             return self.fail(str(error), param, ctx)
 
 
+class EnumChoice(click.Choice[str]):
+    """One of an enumeration's values, given as its member."""
+
+    def __init__(self, kind: type[StrEnum]) -> None:
+        super().__init__([member.value for member in kind])
+        self._kind = kind
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return self._kind(super().convert(value, param, ctx))
+
+
 def _server_port(text: str) -> int:
     return parse_port(text, service_port, lowest=0)
 
@@ -48,6 +60,8 @@ def _bind(text: str) -> UnixPath | str:
 
 def _source(text: str) -> HostPort:
     host, port = split_port(text)
+    if port == "":
+        raise UsageError(f"{text!r} has no port after its colon", "leave the colon out")
     return HostPort(host, parse_port(port, service_port, lowest=0) if port else 0)
 
 

@@ -25,7 +25,10 @@ def start(run: Callable[[T, Loop, Stdio, Emit], None], config: T, values: dict[s
     talk = Talk(level, terminal=stdio.input.terminal and os.isatty(2))
     with Loop() as loop:
         _stop_by_signals(loop)
-        run(config, loop, stdio, talk.emitter())
+        try:
+            run(config, loop, stdio, talk.emitter())
+        except OSError as error:  # its place should have made it one of ours
+            raise AssertionError(f"not told from a fault: {error}") from error
 
 
 def _encoding() -> str:

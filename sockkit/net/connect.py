@@ -171,13 +171,16 @@ class _Race:
 
     def _settled(self, sock: socket.socket) -> None:
         self._loop.when_writable(sock.fileno(), None)
-        if code := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-            return self._lost(sock, OSError(code, os.strerror(code)))
         try:
-            local, remote = sock.getsockname(), sock.getpeername()
-        except OSError as error:  # it stood for a moment
+            # Unlike SO_ERROR this leaves the reset of a peer that answered at once where it
+            # is: behind the bytes it sent.
+            sock.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            pass
+        except OSError as error:
             return self._lost(sock, error)
-        if local == remote and sock.family != socket.AF_UNIX:
+        local, remote = sock.getsockname(), self._attempts[sock].address
+        if sock.family != socket.AF_UNIX and local[:2] == remote[:2]:
             # Nobody listens: our own port was the one asked for, and TCP let us meet ourselves.
             return self._lost(sock, OSError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED)))
         endpoint = self._attempts.pop(sock)

@@ -111,6 +111,7 @@ class Hub:
         self._members.pop(member.peer.number, None)
         self._output.put(self._merger.end(member, self._label(member)))
         self.busy(member, False)
+        self._listener.resume()
 
     def _label(self, member: Member) -> bytes:
         if not self._options.labelled:

@@ -19,6 +19,7 @@ from sockkit.net.resolve import Endpoint, resolve, show_address, unix_endpoint
 from sockkit.net.stream import Stream, words
 
 ACCEPT_PAUSE = 1.0  # seconds without accepting when the system has no room for a connection
+WARN_AGAIN = 60.0  # seconds before that is said again
 ACCEPTS_A_TURN = 64  # connections taken before others on the loop get their turn
 
 _NO_ROOM = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
@@ -44,7 +45,7 @@ class Listener:
         self._loop, self._emit = loop, emit
         self._accepted = 0
         self._on_stream: Callable[[Stream], None] | None = None
-        self._warned = False
+        self._warn_after = loop.now
         self._endpoint = _endpoint(options.address, sockets)
         self._socket = self._bound(options, sockets)
         name = self._socket.getsockname()
@@ -59,6 +60,11 @@ class Listener:
         """Call `on_stream` with each new connection from now on, who then owns it."""
         self._on_stream = on_stream
         self._loop.when_readable(self._socket.fileno(), self._ready)
+
+    def resume(self) -> None:
+        """A descriptor has been freed: accept at once if that had to pause."""
+        if self._on_stream:
+            self._loop.when_readable(self._socket.fileno(), self._ready)
 
     def close(self) -> None:
         """Listen no more; accepted connections stay. Calling it twice is allowed."""
@@ -107,7 +113,6 @@ class Listener:
                     return
                 continue  # this connection failed before it was accepted, accept(2)
             self._accepted += 1
-            self._warned = False
             self._welcome(sock, address, self._on_stream)
 
     def _welcome(
@@ -121,14 +126,10 @@ class Listener:
 
     def _pause(self, error: OSError) -> None:
         self._loop.when_readable(self._socket.fileno(), None)
-        self._loop.later(ACCEPT_PAUSE, self._resume)
-        if not self._warned:
-            self._warned = True
+        self._loop.later(ACCEPT_PAUSE, self.resume)
+        if self._loop.now >= self._warn_after:
+            self._warn_after = self._loop.now + WARN_AGAIN
             self._emit(Notice(f"no room for another connection ({words(error)}): newcomers wait"))
-
-    def _resume(self) -> None:
-        if self._on_stream:
-            self._loop.when_readable(self._socket.fileno(), self._ready)
 
 
 @contextmanager

@@ -14,6 +14,8 @@ from sockkit.net.loop import Loop, Timer
 from sockkit.net.outbox import Outbox
 from sockkit.net.stream import Stream
 
+FAULT_LINGER = 0.5  # seconds to receive what a connection that does not send may still have
+
 
 class MemberOptions(NamedTuple):
     """`outbound` and `inbound` make each client's own transforms.
@@ -174,6 +176,7 @@ class Member:
         if self._ending.peer_ended:
             self.leave(abort=True)
         else:
+            self._loop.later(FAULT_LINGER, lambda: self.leave(abort=True))
             self._caught_up()
 
     def _review(self) -> None:

@@ -22,6 +22,7 @@ from sockkit.net.pump import Pump
 from sockkit.net.stdio import Stdio
 from sockkit.net.stream import Stream
 
+FAULT_LINGER = 0.5  # seconds to receive what a connection that does not send may still have
 BLOCKED_CHECK = 0.1  # seconds between looks at an end that the other holds up
 DELIVERY_CHECK = 0.01  # seconds between looks at what the peer has not acknowledged
 DELIVERY_STALL = 5.0  # seconds without any acknowledgement before it is given up
@@ -135,7 +136,9 @@ class Session:
         self._up.stop()
         if self._ending.peer_ended:
             raise error
-        if not isinstance(error, SendError):  # the input is at fault, not the connection
+        if isinstance(error, SendError):
+            self._loop.later(FAULT_LINGER, self._finish)
+        else:  # the input is at fault, not the connection
             self._finish()
 
     # The peer's side.
@@ -197,6 +200,8 @@ class Session:
 
     def _finish(self) -> None:
         """Take no more from either side, and leave once everything taken is given."""
+        if self._finishing:
+            return None
         self._finishing = True
         self._up.stop()
         unsent = self._up.lane.held + self._said.size

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import struct
 from enum import Enum, auto
 from typing import Protocol
 
@@ -109,7 +110,6 @@ class Stream:
     def undelivered(self) -> int:
         """Bytes written that the peer's system has not acknowledged, tcp(7) SIOCOUTQ."""
         import fcntl
-        import struct
         import termios
 
         try:
@@ -124,8 +124,6 @@ class Stream:
 
     def abort(self) -> None:
         """Close with a reset: what was not delivered is thrown away, tcp(7) SO_LINGER."""
-        import struct
-
         try:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         except OSError:

@@ -103,7 +103,7 @@ def test_input_is_not_read_before_a_client() -> None:
     reader, writer = os.pipe()
     with os.fdopen(reader, "rb") as stdin, os.fdopen(writer, "wb", 0) as feed:
         feed.write(b"early\n")
-        with server("-v", stdin=stdin) as program:
+        with server("-v", "--linger", "100ms", stdin=stdin) as program:
             assert program.port
             # What is in the pipe is still there when the first client has come and gone.
             with connect(program.port) as first:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from sockkit.core.ending import EndOptions, Until
-from sockkit.core.text import TextOptions
+from sockkit.core.text import Errors, TextOptions
 from sockkit.errors import TextError
 from sockkit.events import Closed, Event, Notice, PeerEnded
 from sockkit.net.loop import Loop
@@ -276,7 +276,7 @@ def test_what_has_no_place_on_the_wire_is_an_error_after_what_has(make: Make) ->
 
 @pytest.mark.parametrize(
     ("text", "got", "problem"),
-    [(GBK, b"ok\\xc4", ""), (GBK._replace(errors="strict"), b"ok", "is not gbk")],
+    [(GBK, b"ok\\xc4", ""), (GBK._replace(errors=Errors.STRICT), b"ok", "is not gbk")],
 )
 def test_a_character_cut_by_the_end(text: Any, got: bytes, problem: str, make: Make) -> None:
     case = make(Until.PEER, text=text)

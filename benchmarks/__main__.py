@@ -1,0 +1,97 @@
+"""Measure sockkit beside its peers, and print one Markdown table.
+
+    python -m benchmarks                          everything: some minutes, 3 GiB of disk
+    python -m benchmarks --size 64M --runs 2      a quick look
+    python -m benchmarks --only file pipe
+
+The sockkit measured is the one beside this Python. The status is 0 when every run delivered its
+bytes, whether or not the targets are met; 1 when one did not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import tempfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmarks import machine
+from benchmarks.process import find
+from benchmarks.startup import LEAST_RUNS, startup_row
+from benchmarks.table import Row, markdown, size_name
+from benchmarks.transfer import file_row, memory_row, pipe_row, text_row
+
+ROWS = ["file", "pipe", "text", "memory", "startup"]
+
+
+def size(text: str) -> int:
+    """Bytes from `1000`, `64k`, `256M` or `2G`."""
+    shift = {"k": 10, "m": 20, "g": 30}.get(text[-1:].lower(), 0)
+    number = text[:-1] if shift else text
+    if not number.isdecimal() or int(number) << shift < 4:  # a quarter of it is moved too
+        raise argparse.ArgumentTypeError(f"{text!r} is no size: try 1000, 64M or 2G")
+    return int(number) << shift
+
+
+def count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of runs")
+    return int(text)
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser("python -m benchmarks", description="Compare with peers.")
+    add = parser.add_argument
+    add("--size", type=size, default=2 << 30, help="bytes to move (default: 2G)")
+    add("--text-size", type=size, default=256 << 20, help="bytes of text (default: 256M)")
+    add("--runs", type=count, default=5, help="counted rounds (default: 5)")
+    add("--only", nargs="+", choices=ROWS, default=ROWS, help="just these rows")
+    add("--output", type=Path, metavar="FILE", help="write the table to FILE too")
+    return parser.parse_args()
+
+
+def measure(options: argparse.Namespace, folder: Path) -> list[Row]:
+    bench: dict[str, Callable[[], Row]] = {
+        "file": lambda: file_row(folder, options.size, options.runs),
+        "pipe": lambda: pipe_row(folder, options.size, options.runs),
+        "text": lambda: text_row(folder, options.text_size, options.runs),
+        "memory": lambda: memory_row(folder, options.size, options.runs),
+        "startup": lambda: startup_row(folder, options.runs),
+    }
+    return [bench[name]() for name in ROWS if name in options.only]
+
+
+def main() -> int:
+    if not sys.platform.startswith("linux"):
+        print("benchmarks: needs Linux (/proc, pidfd)", file=sys.stderr)
+        return 1
+    options = arguments()
+    if find("sockkit") is None:
+        print(f"benchmarks: no sockkit beside {sys.executable}: try make bench", file=sys.stderr)
+        return 1
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that all is tidied up
+    head = [
+        *machine.describe(),
+        f"- date: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        f"- sizes: {size_name(options.size)}, text {size_name(options.text_size)}",
+        f"- runs: {options.runs}, startup {max(options.runs, LEAST_RUNS)}; in turn, after warm-up",
+        "- figures: median (least – most); a ratio is the median of the rounds' ratios",
+        "",
+    ]
+    with tempfile.TemporaryDirectory(prefix="sockkit-benchmarks-") as folder:
+        rows = measure(options, Path(folder))
+    text = "\n".join([*head, markdown(rows)])
+    print(text)
+    if options.output:
+        options.output.write_text(text + "\n", encoding="utf-8")
+    return int(any(row.failures for row in rows))
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
