@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from sockkit.core.address import HostPort, UnixPath, show
+from sockkit.core.printable import escape
 from sockkit.errors import ResolveError
 from sockkit.net.loop import Loop
 
@@ -91,5 +92,5 @@ def show_address(address: SocketAddress) -> str:
     if isinstance(address, tuple):
         host, port = address[:2]
         return show(host.removeprefix("::ffff:") if "." in host else host, port)
-    path = os.fsdecode(address)
-    return "unix:" + (f"@{path[1:]}" if path.startswith("\0") else path)
+    path = os.fsdecode(address)  # a peer may have bound itself to any name it likes
+    return "unix:" + escape(f"@{path[1:]}" if path.startswith("\0") else path)

@@ -205,6 +205,30 @@ def test_four_bytes_then_a_reset(kind: str, given: str, options: list[str]) -> N
         gone(program, 56, "received 4 bytes")
 
 
+# The program looks at its connection only when the peer has answered and gone.
+LATE = """
+import select, socket
+connect = socket.socket.connect
+def late(sock, address):
+    try:
+        connect(sock, address)
+    finally:
+        poll = select.poll()
+        poll.register(sock, 0)
+        poll.poll(20000)
+socket.socket.connect = late
+"""
+
+
+@pytest.mark.parametrize("options", [[], ["-E", "utf-8"]], ids=["splice", "copy"])
+def test_four_bytes_and_a_reset_before_we_look(options: list[str]) -> None:
+    with conversation(CLIENT, *options, stdin=PIPE, command=patched(LATE)) as (program, sock):
+        sock.sendall(b"last")
+        reset(sock)
+        assert program.output() == b"last"
+        gone(program, 56, "received 4 bytes")
+
+
 @everyone
 def test_a_full_disk(kind: str) -> None:
     with (
