@@ -51,7 +51,7 @@ class Hub:
         self._emit = emit
         self._members: dict[int, Member] = {}
         self._busy: set[Member] = set()
-        self._input_ended = False
+        self._input_ended = self._closing = False
         self._merger = Merger()
         self._pausing: set[Member] = set()  # members whose unfinished line has a timer
         self._patience = LINE_PATIENCE_TERMINAL if stdio.output.terminal else LINE_PATIENCE
@@ -71,6 +71,7 @@ class Hub:
             error.so_far = self._lost()
             raise
         finally:
+            self._closing = True
             self._listener.close()
             for member in list(self._members.values()):
                 member.leave()
@@ -135,7 +136,8 @@ class Hub:
             member.resume()
 
     def _output_failed(self, error: SockkitError) -> None:
-        raise error
+        if not self._closing:  # then what ends the run is already on its way
+            raise error
 
     # Standard input.
 

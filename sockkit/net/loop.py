@@ -24,17 +24,18 @@ _NOBODY: list[Callback | None] = [None, None]
 class Timer:
     """A callback to come; `cancel` forgets it and may be called at any time."""
 
-    __slots__ = ("callback", "when")
+    __slots__ = ("callback", "number", "when")
 
-    def __init__(self, when: float, callback: Callback) -> None:
+    def __init__(self, when: float, number: int, callback: Callback) -> None:
         self.when = when
+        self.number = number  # of those made: among equals the earlier comes first
         self.callback: Callback | None = callback
 
     def cancel(self) -> None:
         self.callback = None
 
     def __lt__(self, other: Timer) -> bool:
-        return self.when < other.when
+        return (self.when, self.number) < (other.when, other.number)
 
 
 class Loop:
@@ -45,6 +46,7 @@ class Loop:
         self._callbacks: dict[int, list[Callback | None]] = {}
         self._always: dict[int, Callback] = {}  # descriptors that cannot be polled, as files
         self._timers: list[Timer] = []
+        self._made = 0
         self._soon: deque[Callback] = deque()
         self._running = False
         self._wake_out, self._wake_in = os.pipe()
@@ -76,7 +78,8 @@ class Loop:
 
     def at(self, when: float, callback: Callback) -> Timer:
         """Call `callback` once `now` has reached `when`."""
-        timer = Timer(when, callback)
+        self._made += 1
+        timer = Timer(when, self._made, callback)
         heapq.heappush(self._timers, timer)
         return timer
 
@@ -118,11 +121,11 @@ class Loop:
         for _ in range(len(self._soon)):
             if self._running:
                 self._call(self._soon.popleft())
-        due = []  # those that callbacks set for now wait for the next turn
-        while self._timers and self._timers[0].when <= self.now:
-            due.append(heapq.heappop(self._timers))
-        for timer in due:
-            self._call(timer.callback)
+        made = self._made  # timers that callbacks set for now wait for the next turn
+        while self._running and self._timers and self._timers[0].when <= self.now:
+            if self._timers[0].number > made:
+                break
+            self._call(heapq.heappop(self._timers).callback)
 
     def _call(self, callback: Callback | None) -> None:
         if callback and self._running:

@@ -66,6 +66,7 @@ class Member:
         self._left = False
         self.peer = stream.peer
         self.last_received = self._loop.now
+        self._review()
 
     @property
     def unsent(self) -> int:

@@ -14,6 +14,7 @@ import pty
 import random
 import socket
 import threading
+import time
 import tty
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -262,6 +263,25 @@ def sink(name: str, stack: contextlib.ExitStack, path: Path, clogged: bool = Fal
         return stdio_end(Output, near, Far(os.open(path / "sink", os.O_RDONLY), stores=True), stack)
     far_end, near = _terminal() if name == "pty" else _pipe(clogged)
     return stdio_end(Output, near, Far(far_end), stack)
+
+
+def fill(descriptor: int, most: int = 64_000_000) -> int:
+    """Write until the other side takes no more; how much it took.
+
+    What is on its way makes room, so it has to refuse several times in a row.
+    """
+    os.set_blocking(descriptor, False)
+    size = refused = 0
+    while refused < 3:
+        try:
+            size += os.write(descriptor, b"x\n" * 32768)
+            refused = 0
+        except BlockingIOError:
+            refused += 1
+            time.sleep(0.02)
+        assert size < most, "it takes without end"
+    os.set_blocking(descriptor, True)
+    return size
 
 
 def of_kind(events: list[Event], kind: type) -> list[Any]:

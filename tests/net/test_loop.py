@@ -105,6 +105,7 @@ def test_a_regular_file_is_always_ready(
             loop.later(0.01, loop.stop)
 
     getattr(loop, side)(file, ready)
+    loop.later(0.5, kit.too_late)  # it is not waited for
     loop.run()
     assert len(seen) == 3
 
@@ -205,8 +206,10 @@ def test_another_thread_wakes_it(loop: Loop) -> None:
         seen.append(threading.get_ident())
         loop.stop()
 
-    threading.Thread(target=lambda: loop.call_soon(mine)).start()
+    thread = threading.Timer(0.05, lambda: loop.call_soon(mine))  # by then the loop waits
+    thread.start()
     loop.run()
+    thread.join()
     assert seen == [threading.get_ident()]
 
 

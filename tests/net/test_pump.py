@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -178,6 +179,23 @@ def test_finish_gives_what_is_held_and_takes_no_more(
     gathering = Gathering(out.far)
     run_until(loop, lambda: bool(told.told))
     out.release()
+    assert told.told == ["end"]
+    assert len(gathering.result()) == told.pump.given == told.pump.taken == taken
+
+
+def test_finish_holds_when_the_lane_is_left(
+    make: Make, loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, near, out = make("tcp", "unix")
+    told.pump.start()
+    clog(told, near, 2 * SPLICE_SIZE, loop)
+    taken = told.pump.taken
+    told.pump.finish()
+    kit.fail_nth(monkeypatch, os, "splice", 2, OSError(errno.EINVAL, ""))
+    gathering = Gathering(out.far)
+    run_until(loop, lambda: bool(told.told))
+    out.release()
+    assert told.pump.lane.name == "copy"
     assert told.told == ["end"]
     assert len(gathering.result()) == told.pump.given == told.pump.taken == taken
 

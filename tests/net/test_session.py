@@ -64,6 +64,8 @@ class Conversation:
             session.run()
         except BaseException as error:
             self._error = error
+        finally:
+            self._stream.close()  # as a command does
 
     def _told(self, event: Event) -> None:
         with self._changed:
@@ -78,10 +80,9 @@ class Conversation:
         return found[0]  # type: ignore[no-any-return]
 
     def result(self) -> BaseException | None:
-        """Wait for the end; the connection is then closed, as a command does."""
+        """Wait for the end."""
         self._thread.join(kit.WAIT + 1)
         assert not self._thread.is_alive(), "the conversation did not end"
-        self._stream.close()
         self.output.release()
         return self._error
 
@@ -94,7 +95,6 @@ class Conversation:
         self._loop.stop()
         self._loop.call_soon(self._loop.stop)  # wakes it
         self._thread.join(kit.WAIT)
-        self._stream.close()
         self.peer.close()
 
     def shown(self, size: int) -> bytes:
@@ -252,6 +252,7 @@ def test_until_stdin_delivers_all_before_it_closes(begin: Begin) -> None:
     talk = begin(Until.STDIN)
     data = noise(1_000_000)
     typing = talk.typing(data)
+    talk.told(InputEnded)  # what was typed waits in our system: the peer has read nothing
     talk.peer.sendall(b"chatter")
     assert read_all(talk.peer) == data
     typing.join()
@@ -277,25 +278,10 @@ def test_linger_bounds_our_silence_after_the_peers_end(linger: float, begin: Beg
     assert read_all(talk.peer) == b""
 
 
-def fill(sock: socket.socket) -> int:
-    """Send until nothing more goes; how much that was."""
-    sock.setblocking(False)
-    sent = stuck = 0
-    while stuck < 3:
-        try:
-            sent += sock.send(bytes(65536))
-            stuck = 0
-        except BlockingIOError:
-            stuck += 1
-            time.sleep(0.01)  # what is on its way makes room
-    sock.settimeout(kit.WAIT)
-    return sent
-
-
 @pytest.mark.parametrize("linger", [0.0, LINGER])
 def test_linger_does_not_count_while_our_own_output_is_full(linger: float, begin: Begin) -> None:
     talk = begin(linger=linger)
-    sent = fill(talk.peer)
+    sent = kit.fill(talk.peer.fileno())
     talk.end_input()
     talk.told(InputEnded)
     time.sleep(3 * LINGER)  # more than the silence allowed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import select
 from pathlib import Path
@@ -115,6 +116,21 @@ def test_a_directory_cannot_be_read(stack: contextlib.ExitStack, tmp_path: Path)
     made = opened(Input, tmp_path, os.O_RDONLY, stack)
     with pytest.raises(SockkitError, match="standard input: Is a directory"):
         made.end.read_into(memoryview(bytearray(9)))
+
+
+@pytest.mark.parametrize("name", ["pty", "pipe"])
+def test_an_input_error_is_the_end_of_a_terminal_only(
+    name: str, stack: contextlib.ExitStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A terminal that has been closed says EIO."""
+    made = kit.source(name, stack, tmp_path)
+    kit.fail_nth(monkeypatch, os, "readv", 1, OSError(errno.EIO, os.strerror(errno.EIO)))
+    buffer = memoryview(bytearray(9))
+    if name == "pty":
+        assert made.end.read_into(buffer) == 0
+    else:
+        with pytest.raises(SockkitError, match="Input/output error"):
+            made.end.read_into(buffer)
 
 
 def test_a_file_goes_on_where_the_shared_position_is(
