@@ -192,6 +192,7 @@ class Splice(_Kernel):
     def __init__(self, source: Source, sink: Sink, size: int | None) -> None:
         super().__init__(source, sink, size)
         self._wait = Wait.SOURCE
+        _widen((source if source.kind is Kind.PIPE else sink).descriptor)
 
     def step(self) -> Wait:
         if self._ended:
@@ -224,10 +225,7 @@ class PipedSplice(_Kernel):
         super().__init__(source, sink, size)
         self._fault: SockkitError | None = None
         self._pipe_out, self._pipe_in = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            fcntl.fcntl(self._pipe_in, fcntl.F_SETPIPE_SZ, SPLICE_SIZE)
-        except OSError:
-            pass  # the user's share is used up: a smaller pipe does too
+        _widen(self._pipe_in)
 
     def step(self) -> Wait:
         if not self._ended and self.held < SPLICE_SIZE:
@@ -283,6 +281,14 @@ def choose(source: Source, sink: Sink, transform: Transform | None, size: int | 
             except OSError:
                 pass  # no descriptor left for a pipe
     return Copy(source, sink, transform, size)
+
+
+def _widen(pipe: int) -> None:
+    """Make room for more bytes a call in a pipe, where the system lets us, pipe(7)."""
+    try:
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, SPLICE_SIZE)
+    except OSError:
+        pass  # the user's share is used up: a smaller pipe does too
 
 
 def _splice(source: int, sink: int, size: int) -> int:

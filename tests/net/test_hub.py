@@ -318,11 +318,12 @@ def test_clients_are_held_back_by_an_output_that_takes_nothing(serve: Serve) -> 
 
 
 @pytest.mark.parametrize("labelled", [False, True])
-def test_when_our_output_is_gone_all_are_closed(labelled: bool, serve: Serve) -> None:
+@pytest.mark.parametrize("held", [b"", b"a line begun"])
+def test_when_our_output_is_gone_all_are_closed(held: bytes, labelled: bool, serve: Serve) -> None:
     server = serve(labelled=labelled)
     clients = [server.client() for _ in range(3)]
     for client in clients:
-        client.sendall(b"held back")
+        client.sendall(held)
     server.settle()
     server.output.far.close()
     assert isinstance(server.error(), OutputGone)

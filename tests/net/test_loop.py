@@ -208,9 +208,11 @@ def test_another_thread_wakes_it(loop: Loop) -> None:
 
     thread = threading.Timer(0.05, lambda: loop.call_soon(mine))  # by then the loop waits
     thread.start()
+    began = loop.now
     loop.run()
     thread.join()
     assert seen == [threading.get_ident()]
+    assert loop.now - began < kit.WAIT / 2  # not by the deadline
 
 
 def test_calls_from_many_threads_all_arrive_in_each_ones_order(loop: Loop) -> None:

@@ -182,9 +182,11 @@ def test_a_slow_client_makes_its_host_busy_until_it_has_caught_up(make: Make) ->
     gathering = Gathering(case.far)
     case.until(lambda: case.host.waits == [True, False])
     assert case.member.unsent == 0
+    case.member.send(data)
+    case.until(lambda: case.host.waits == [True, False] * 2)
     case.member.leave()
-    assert gathering.result() == data
-    assert case.closed() == Closed(kit.PEER, len(data), 0, "")
+    assert gathering.result() == data * 2
+    assert case.closed() == Closed(kit.PEER, 2 * len(data), 0, "")
 
 
 def test_a_client_that_takes_nothing_is_dropped_and_named(make: Make) -> None:

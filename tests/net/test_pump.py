@@ -191,7 +191,7 @@ def test_finish_holds_when_the_lane_is_left(
     clog(told, near, 2 * SPLICE_SIZE, loop)
     taken = told.pump.taken
     told.pump.finish()
-    kit.fail_nth(monkeypatch, os, "splice", 2, OSError(errno.EINVAL, ""))
+    kit.fail_nth(monkeypatch, os, "splice", 1, OSError(errno.EINVAL, ""))
     gathering = Gathering(out.far)
     run_until(loop, lambda: bool(told.told))
     out.release()

@@ -305,6 +305,17 @@ def test_linger_does_not_count_while_the_peer_takes_nothing(begin: Begin) -> Non
     assert talk.result() is None
 
 
+def test_linger_does_not_count_while_the_peer_takes_no_reply(begin: Begin) -> None:
+    reply = noise(8_000_000)
+    talk = begin(linger=LINGER, reply=reply)
+    talk.peer.sendall(b"x")
+    talk.peer.shutdown(socket.SHUT_WR)
+    talk.told(PeerEnded)
+    time.sleep(3 * LINGER)
+    assert read_all(talk.peer) == reply
+    assert talk.result() is None
+
+
 def test_nothing_either_way_is_a_timeout(begin: Begin) -> None:
     talk = begin(idle=LINGER)
     error = talk.failed(TimedOut)
@@ -382,6 +393,7 @@ def test_a_large_reply_arrives_whole(begin: Begin) -> None:
     talk.peer.shutdown(socket.SHUT_WR)
     assert read_all(talk.peer) == b"hello" + reply
     assert talk.result() is None
+    assert kit.of_kind(talk.events, InputEnded) == [InputEnded(kit.PEER, 5 + len(reply))]
 
 
 def test_lines_are_labelled(begin: Begin) -> None:
