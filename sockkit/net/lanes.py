@@ -22,7 +22,8 @@ from sockkit.net.stream import Kind, Sink, Source
 
 COPY_SIZE = 256 * 1024  # fits a processor's second-level cache
 SPLICE_SIZE = 1024 * 1024  # the largest pipe an ordinary user gets, pipe(7)
-STEPS = 16  # of the kernel's own moves, before the loop looks elsewhere
+SENDFILE_SIZE = 8 * 1024 * 1024  # bytes asked for at a time; the socket takes what it can
+STEPS = 64  # of the kernel's own moves, before the loop looks elsewhere
 
 _UNFIT = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM}
 
@@ -143,10 +144,11 @@ class _Kernel:
     """What the lanes that the kernel drives have in common."""
 
     steps = STEPS
+    size = SPLICE_SIZE
 
     def __init__(self, source: Source, sink: Sink, size: int | None) -> None:
         self._source, self._sink = source, sink
-        self._size = size or SPLICE_SIZE
+        self._size = size or self.size
         self._ended = False
         self.taken = self.given = self.held = 0
 
@@ -161,6 +163,7 @@ class Sendfile(_Kernel):
     """From a regular file to a socket, sendfile(2); the file's position moves along."""
 
     name = "sendfile"
+    size = SENDFILE_SIZE
 
     def step(self) -> Wait:
         if self._ended:

@@ -60,10 +60,8 @@ SIZE = 3 * 1024 * 1024
 class End:
     """A Source and Sink of a kind, for a choice."""
 
-    descriptor = -1
-
-    def __init__(self, kind: Kind) -> None:
-        self.kind = kind
+    def __init__(self, kind: Kind, descriptor: int) -> None:
+        self.kind, self.descriptor = kind, descriptor
 
 
 class Moving:
@@ -115,8 +113,10 @@ EACH_PAIR = pytest.mark.parametrize("pair", PAIRS, ids="-".join)
 
 
 def chosen(source: Kind, sink: Kind, transform: Any = None) -> str:
-    lane = choose(End(source), End(sink), transform, None)  # type: ignore[arg-type]
-    lane.close()
+    with open(os.devnull) as any_file:
+        ends = [End(kind, any_file.fileno()) for kind in (source, sink)]
+        lane = choose(*ends, transform, None)  # type: ignore[arg-type]
+        lane.close()
     return lane.name
 
 

@@ -314,6 +314,7 @@ def test_linger_does_not_count_while_the_peer_takes_no_reply(begin: Begin) -> No
     time.sleep(3 * LINGER)
     assert read_all(talk.peer) == reply
     assert talk.result() is None
+    assert kit.of_kind(talk.events, InputEnded) == [InputEnded(kit.PEER, len(reply))]
 
 
 def test_nothing_either_way_is_a_timeout(begin: Begin) -> None:
