@@ -189,7 +189,7 @@ class Session:
         match bound[1]:
             case Bound.IDLE:
                 raise self._talk.ending.idle_error()
-            case Bound.INPUT_SILENT if not self._up.blocked:
+            case Bound.INPUT_SILENT if not (self._up.blocked or self._said.size):
                 self._emit(Notice("the peer has ended and standard input gives nothing: leaving"))
                 return self._finish()
             case Bound.PEER_SILENT if not self._down.blocked:
