@@ -289,7 +289,8 @@ def choose(source: Source, sink: Sink, transform: Transform | None, size: int | 
 def _widen(pipe: int) -> None:
     """Make room for more bytes a call in a pipe, where the system lets us, pipe(7)."""
     try:
-        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, SPLICE_SIZE)
+        if fcntl.fcntl(pipe, fcntl.F_GETPIPE_SZ) < SPLICE_SIZE:
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, SPLICE_SIZE)
     except OSError:
         pass  # the user's share is used up: a smaller pipe does too
 

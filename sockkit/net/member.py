@@ -20,7 +20,7 @@ FAULT_LINGER = 0.5  # seconds to receive what a connection that does not send ma
 class MemberOptions(NamedTuple):
     """`outbound` and `inbound` make each client's own transforms.
 
-    A client that takes nothing of what waits for it for `slow_timeout` seconds is dropped.
+    A client that has not taken all that waits for it in `slow_timeout` seconds is dropped.
     """
 
     ending: EndOptions
