@@ -10,7 +10,7 @@ from types import FrameType
 from typing import Any, TypeVar
 
 from sockkit.cli.render import QUIET, Talk
-from sockkit.errors import Stopped
+from sockkit.errors import SockkitError, Stopped, reason
 from sockkit.events import Emit
 from sockkit.net.loop import Loop
 from sockkit.net.stdio import Input, Output, Stdio
@@ -21,9 +21,12 @@ T = TypeVar("T")
 def start(run: Callable[[T, Loop, Stdio, Emit], None], config: T, values: dict[str, Any]) -> None:
     """Run a command on this process's standard streams. Raises SockkitError."""
     level = QUIET if values["quiet"] else values["verbose"]
-    stdio = Stdio(Input(0), Output(1), _encoding())
+    try:
+        stdio, loop = Stdio(Input(0), Output(1), _encoding()), Loop()
+    except OSError as error:
+        raise SockkitError(f"could not begin: {reason(error)}") from error
     talk = Talk(level, terminal=stdio.input.terminal and os.isatty(2))
-    with Loop() as loop:
+    with loop:
         _stop_by_signals(loop)
         try:
             run(config, loop, stdio, talk.emitter())

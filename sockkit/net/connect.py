@@ -140,18 +140,17 @@ class _Race:
         self._attempts[sock] = endpoint
         sock.setblocking(False)
         if mine := self._sources.get(endpoint.family):
-            self._bind(sock, mine)
+            try:
+                sock.bind(mine.address)
+            except OSError as error:
+                if error.errno == errno.EADDRINUSE and len(self._attempts) > 1:
+                    return self._lost(sock, error)  # by an attempt of ours, which may succeed
+                raise BindError(
+                    f"could not connect from {mine}: {words(error)}",
+                    "give --source an address of this machine and a free port",
+                ) from error
+            self._emit(Step("bind", str(mine)))
         return self._connect(sock, endpoint)
-
-    def _bind(self, sock: socket.socket, mine: Endpoint) -> None:
-        try:
-            sock.bind(mine.address)
-        except OSError as error:
-            raise BindError(
-                f"could not connect from {mine}: {words(error)}",
-                "give --source an address of this machine and a free port",
-            ) from error
-        self._emit(Step("bind", str(mine)))
 
     def _connect(self, sock: socket.socket, endpoint: Endpoint) -> None:
         self._emit(Step("connect", str(endpoint)))

@@ -108,6 +108,9 @@ class Hub:
             self._busy.discard(member)
         self._watch_input()
 
+    def held_up(self) -> bool:
+        return bool(self._busy)
+
     def left(self, member: Member) -> None:
         self._members.pop(member.peer.number, None)
         self._output.put(self._merger.end(member, self._label(member)))

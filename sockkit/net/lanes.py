@@ -37,11 +37,14 @@ class Wait(Enum):
 
 
 class Unfit(Exception):  # noqa: N818 - a decision, not an error
-    """The system will not move these ends this way; `held` is still to be written."""
+    """The system will not move these ends this way.
 
-    def __init__(self, held: bytes = b"") -> None:
+    `held` is still to be written, and then a `fault` of the source to be raised.
+    """
+
+    def __init__(self, held: bytes = b"", fault: SockkitError | None = None) -> None:
         super().__init__()
-        self.held = held
+        self.held, self.fault = held, fault
 
 
 class Lane(Protocol):
@@ -81,12 +84,13 @@ class Copy:
         transform: Transform | None = None,
         size: int | None = None,
         held: bytes = b"",
+        fault: SockkitError | None = None,
     ) -> None:
         self._source, self._sink, self._transform = source, sink, transform
         self._buffer = memoryview(bytearray(size or COPY_SIZE))
         self._pending = memoryview(held)
-        self._ended = False
-        self._fault: SockkitError | None = None
+        self._ended = fault is not None
+        self._fault = fault
         self.taken = self.given = 0
 
     @property
@@ -240,7 +244,7 @@ class PipedSplice(_Kernel):
                 return Wait.SINK
             except OSError as error:
                 if error.errno in _UNFIT:
-                    raise Unfit(os.read(self._pipe_out, self.held)) from error
+                    raise Unfit(os.read(self._pipe_out, self.held), self._fault) from error
                 raise self._sink.write_failed(error) from error
             self.held -= size
             self.given += size

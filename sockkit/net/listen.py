@@ -22,7 +22,18 @@ ACCEPT_PAUSE = 1.0  # seconds without accepting when the system has no room for 
 WARN_AGAIN = 60.0  # seconds before that is said again
 ACCEPTS_A_TURN = 64  # connections taken before others on the loop get their turn
 
-_NO_ROOM = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+# A connection that failed before it was accepted, accept(2); another may follow it.
+_NEXT = {
+    errno.ECONNABORTED,
+    errno.EPERM,
+    errno.EPROTO,
+    errno.ENETDOWN,
+    errno.ENETUNREACH,
+    errno.EHOSTDOWN,
+    errno.EHOSTUNREACH,
+    errno.EOPNOTSUPP,
+    errno.ENOPROTOOPT,
+}
 
 
 class ListenOptions(NamedTuple):
@@ -102,18 +113,18 @@ class Listener:
     def _ready(self) -> None:
         for _ in range(ACCEPTS_A_TURN):
             if not self._on_stream:
-                return
+                return None
             try:
                 sock, address = self._socket.accept()
             except BlockingIOError:
-                return
+                return None
             except OSError as error:
-                if error.errno in _NO_ROOM:
-                    self._pause(error)
-                    return
-                continue  # this connection failed before it was accepted, accept(2)
+                if error.errno in _NEXT:
+                    continue
+                return self._pause(error)
             self._accepted += 1
             self._welcome(sock, address, self._on_stream)
+        return None
 
     def _welcome(
         self, sock: socket.socket, address: object, on_stream: Callable[[Stream], None]
@@ -129,7 +140,7 @@ class Listener:
         self._loop.later(ACCEPT_PAUSE, self.resume)
         if self._loop.now >= self._warn_after:
             self._warn_after = self._loop.now + WARN_AGAIN
-            self._emit(Notice(f"no room for another connection ({words(error)}): newcomers wait"))
+            self._emit(Notice(f"could not accept a connection ({words(error)}): newcomers wait"))
 
 
 @contextmanager

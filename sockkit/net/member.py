@@ -14,6 +14,7 @@ from sockkit.net.loop import Loop, Timer
 from sockkit.net.outbox import Outbox
 from sockkit.net.stream import Stream
 
+HELD_UP_CHECK = 0.1  # seconds between looks at a standard input that another client holds up
 FAULT_LINGER = 0.5  # seconds to receive what a connection that does not send may still have
 
 
@@ -43,6 +44,10 @@ class Host(Protocol):
 
     def busy(self, member: Member, waits: bool) -> None:
         """The client's outbox has begun, or ceased, to wait."""
+        ...
+
+    def held_up(self) -> bool:
+        """Whether standard input is silent because some client is slow."""
         ...
 
     def left(self, member: Member) -> None: ...
@@ -206,5 +211,7 @@ class Member:
             self._review()
         elif bound[1] is Bound.IDLE:
             self.leave(str(self._options.ending.idle_error()))
+        elif bound[1] is Bound.INPUT_SILENT and self._host.held_up():
+            self._timer = self._loop.later(HELD_UP_CHECK, self._silent)
         else:
             self.leave()

@@ -13,8 +13,9 @@ from sockkit.net.stream import Sink
 class Outbox:
     """Writes at once what the sink takes and keeps the rest, in order.
 
-    It does not bound itself: whoever puts looks at `size` first. `on_empty` is called when
-    kept bytes have all been given; `on_fail` once, after which everything put is dropped.
+    It does not bound itself: whoever puts looks at `size` first. `on_progress` is called
+    when the sink takes of what was kept, `on_empty` when it has taken all of that; `on_fail`
+    once, after which everything put is dropped.
     """
 
     def __init__(
@@ -24,9 +25,10 @@ class Outbox:
         *,
         on_empty: Callable[[], None],
         on_fail: Callable[[SockkitError], None],
+        on_progress: Callable[[], None] = lambda: None,
     ) -> None:
         self._loop, self._sink = loop, sink
-        self._on_empty, self._on_fail = on_empty, on_fail
+        self._on_empty, self._on_fail, self._on_progress = on_empty, on_fail, on_progress
         self._waiting: deque[memoryview] = deque()
         self._stopped = False
         self.size = 0
@@ -52,6 +54,7 @@ class Outbox:
 
     def _ready(self) -> None:
         self._write()
+        self._on_progress()
         if not self.size and not self._stopped:
             self._loop.when_writable(self._sink.descriptor, None)
             self._on_empty()

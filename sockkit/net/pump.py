@@ -81,7 +81,7 @@ class Pump:
         except Unfit as unfit:
             self._before = (self.taken, self.given)
             self.lane.close()
-            self.lane = Copy(self._source, self._sink, None, self._size, unfit.held)
+            self.lane = Copy(self._source, self._sink, None, self._size, unfit.held, unfit.fault)
             if self._finishing:
                 self.lane.finish()
             self._step()

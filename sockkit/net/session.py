@@ -59,7 +59,11 @@ class Session:
         self._give_up = 0.0
         self._then: Callable[[], None] = self._start_input
         self._said = Outbox(
-            loop, stream, on_empty=lambda: self._then(), on_fail=self._sending_failed
+            loop,
+            stream,
+            on_progress=self._sent,
+            on_empty=lambda: self._then(),
+            on_fail=self._sending_failed,
         )
         self._up = Pump(
             loop,

@@ -7,8 +7,10 @@ calls into one of ours, because only the place of a call knows what an EPIPE mea
 from __future__ import annotations
 
 import errno
+import fcntl
 import socket
 import struct
+import termios
 from enum import Enum, auto
 from typing import Protocol
 
@@ -109,9 +111,6 @@ class Stream:
 
     def undelivered(self) -> int:
         """Bytes written that the peer's system has not acknowledged, tcp(7) SIOCOUTQ."""
-        import fcntl
-        import termios
-
         try:
             answer = fcntl.ioctl(self.descriptor, termios.TIOCOUTQ, b"\0" * 4)
         except OSError:

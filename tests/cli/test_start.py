@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -8,7 +10,7 @@ from typing import Any
 import pytest
 
 from sockkit.cli.start import start
-from sockkit.errors import Stopped
+from sockkit.errors import SockkitError, Stopped
 from sockkit.events import Connecting, Emit, Failure, Notice, Step
 from sockkit.net.loop import Loop
 from sockkit.net.stdio import Stdio
@@ -95,6 +97,16 @@ def test_a_signal_that_is_ignored_stays_so() -> None:
     got: list[object] = []
     started(lambda *_: got.append(signal.getsignal(signal.SIGINT)))
     assert got == [signal.SIG_IGN]
+
+
+def test_without_a_descriptor_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full() -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(os, "pipe", full)
+    with pytest.raises(SockkitError, match="could not begin: Too many open files") as caught:
+        started(lambda *_: None)
+    assert caught.value.status == 1
 
 
 def test_what_a_command_raises_passes() -> None:

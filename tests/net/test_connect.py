@@ -237,6 +237,18 @@ def test_a_bad_source_is_a_bind_error_and_leaks_nothing(
     assert "--source" in caught.value.hint
 
 
+def test_a_source_port_in_use_by_an_attempt_of_ours_fails_the_next_alone(
+    client: Client, hole: Endpoint, live: socket.socket
+) -> None:
+    with socket.create_server((HERE, 0)) as free:
+        port = free.getsockname()[1]
+    options = ConnectOptions(timeout=0.6, source=HostPort(HERE, port))
+    with pytest.raises(TimedOut):
+        client.connect([hole, endpoint(live)], options)
+    in_use = os.strerror(errno.EADDRINUSE).lower()
+    assert client.told(ConnectFailed) == [ConnectFailed(str(endpoint(live)), in_use)]
+
+
 def test_a_source_of_one_family_leaves_the_other_familys_addresses_out(
     client: Client, live: socket.socket
 ) -> None:

@@ -243,6 +243,33 @@ def test_a_fault_of_the_kernels_moves_is_named_and_takes_nothing_back(
         assert (nth == 1) == (got == b"")
 
 
+def test_a_fault_of_the_source_outlives_its_lane(
+    make: Make, loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, sink = make(("tcp", "file"))
+    moving = Moving(loop, source, sink, size=50_000)
+    source_number, sink_number = source.end.descriptor, sink.end.descriptor
+    real, refused = os.splice, []
+
+    def splice(one: int, other: int, *arguments: Any, **named: Any) -> int:
+        if one == source_number and refused:
+            raise ConnectionResetError(errno.ECONNRESET, "reset")
+        if other == sink_number:
+            refused.append(other)
+            if len(refused) == 1:
+                raise BlockingIOError
+            raise OSError(errno.EINVAL, "unfit")
+        return real(one, other, *arguments, **named)
+
+    monkeypatch.setattr(os, "splice", splice)
+    data = noise(600_000)
+    got = moving.run(data)
+    assert moving.pump.lane.name == "copy"
+    assert type(moving.error) is ReceiveError
+    assert got == data[: moving.pump.given]
+    assert got
+
+
 COPIES: dict[str, tuple[tuple[str, str], Any, str, int, type[SockkitError]]] = {
     "receive": (("tcp", "pipe"), socket.socket, "recv_into", errno.ECONNRESET, ReceiveError),
     "send": (("pipe", "tcp"), socket.socket, "send", errno.EPIPE, SendError),

@@ -296,7 +296,9 @@ def test_a_port_file_that_cannot_be_written(server: Server, tmp_path: Path) -> N
         pass
 
 
-@pytest.mark.parametrize("code", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM])
+@pytest.mark.parametrize(
+    "code", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EINVAL]
+)
 def test_without_room_it_pauses_says_so_once_and_goes_on(
     code: int, server: Server, loop: Loop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

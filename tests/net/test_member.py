@@ -33,6 +33,7 @@ class Host:
         self.loop = loop
         self.buffer = memoryview(bytearray(1000))
         self.open = True
+        self.slow = False
         self.got = b""
         self.waits: list[bool] = []
         self.gone: list[Member] = []
@@ -45,6 +46,9 @@ class Host:
 
     def busy(self, _: Member, waits: bool) -> None:
         self.waits.append(waits)
+
+    def held_up(self) -> bool:
+        return self.slow
 
     def left(self, member: Member) -> None:
         self.gone.append(member)
@@ -145,6 +149,18 @@ def test_until_peer_leaves_at_its_end(make: Make) -> None:
 def test_linger_bounds_the_silence_after_an_end(ended: str, make: Make) -> None:
     case = make(linger=SHORT)
     case.member.end_input() if ended == "input" else case.end()
+    assert case.closed().problem == ""
+
+
+def test_linger_does_not_count_while_another_client_holds_the_input_up(
+    make: Make, loop: Loop
+) -> None:
+    case = make(linger=SHORT)
+    case.host.slow = True
+    case.end()
+    run_for(loop, 0.3)
+    assert not case.host.gone
+    case.host.slow = False
     assert case.closed().problem == ""
 
 
