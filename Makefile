@@ -3,13 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test check completions bench clean
+.PHONY: help demo test check completions picture bench clean
 
 help:
 	@echo 'make demo         install sockkit in $(VENV) and watch it work'
 	@echo 'make test         run every check and test'
 	@echo 'make bench        measure against nc, ncat and socat, where installed'
 	@echo 'make completions  write completions/ anew'
+	@echo 'make picture      draw docs/terminal.svg anew'
 	@echo 'make clean        remove $(VENV) and caches'
 
 $(BIN)/python:
@@ -44,6 +45,9 @@ bench: $(VENV)/installed
 
 completions: $(VENV)/installed
 	$(BIN)/python scripts/make_completions.py
+
+picture: $(VENV)/dev $(VENV)/installed
+	$(BIN)/python scripts/make_picture.py $(BIN)/sockkit
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

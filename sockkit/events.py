@@ -91,6 +91,39 @@ class Notice(NamedTuple):
     text: str
 
 
+class Aimed(NamedTuple):
+    """Datagrams will go to `address`: nobody need be there."""
+
+    address: str
+    local: str
+
+
+class Heard(NamedTuple):
+    """A datagram has come from somebody new."""
+
+    peer: Peer
+
+
+class Forgotten(NamedTuple):
+    """A peer that was silent for longest has made room for another."""
+
+    peer: Peer
+
+
+class Exchanged(NamedTuple):
+    """The datagrams of one direction, in total."""
+
+    direction: str
+    datagrams: int
+    size: int
+
+
+class Answer(NamedTuple):
+    """What the person at the terminal asked for."""
+
+    text: str
+
+
 class Failure(NamedTuple):
     """Something was lost, and the command goes on."""
 
@@ -107,7 +140,12 @@ Event = (
     | PeerEnded
     | Moved
     | Closed
+    | Aimed
+    | Heard
+    | Forgotten
+    | Exchanged
     | Notice
+    | Answer
     | Failure
 )
 Emit = Callable[[Event], None]

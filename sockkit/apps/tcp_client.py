@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sockkit.apps.conversation import TalkOptions
+from sockkit.apps.conversation import TalkOptions, gbk_hint
 from sockkit.core.address import Address
 from sockkit.events import Emit
 from sockkit.net.connect import ConnectOptions, connect
@@ -23,7 +23,7 @@ class TcpClient(NamedTuple):
 
 def run(config: TcpClient, loop: Loop, stdio: Stdio, emit: Emit) -> None:
     """Return when the conversation is over and nothing was lost. Raises SockkitError."""
-    talk = config.talk.talk(stdio)
+    talk = config.talk.talk(stdio, gbk_hint(emit))
     stream = connect(loop, config.address, config.connect, config.sockets, emit)
     try:
         Session(loop, stream, stdio, talk, emit).run()

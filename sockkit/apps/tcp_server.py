@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
-from sockkit.apps.conversation import TalkOptions
+from sockkit.apps.conversation import TalkOptions, gbk_hint, labels
+from sockkit.apps.operator import operate
 from sockkit.core.ending import Until
 from sockkit.core.text import TextOptions
 from sockkit.errors import UsageError
 from sockkit.events import Emit
-from sockkit.net.listen import Listener, ListenOptions, port_file
+from sockkit.net.listen import Listener, ListenOptions, port_file, raise_limit
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.session import Session
@@ -26,6 +29,7 @@ class TcpServer(NamedTuple):
     label: bool = False
     slow_timeout: float = 30.0
     port_file: str | None = None
+    colors: Mapping[str, str] = MappingProxyType({})
 
 
 def run(config: TcpServer, loop: Loop, stdio: Stdio, emit: Emit) -> None:
@@ -51,8 +55,8 @@ def run(config: TcpServer, loop: Loop, stdio: Stdio, emit: Emit) -> None:
 def _serve_one(config: TcpServer, loop: Loop, listener: Listener, stdio: Stdio, emit: Emit) -> None:
     stream = _accept_one(loop, listener)
     try:
-        label = f"[{stream.peer.number} {stream.peer.address}] " if config.label else ""
-        talk = config.talk.talk(stdio, label)
+        label = labels(stdio, config.colors)(stream.peer) if config.label else b""
+        talk = config.talk.talk(stdio, gbk_hint(emit), label)
         Session(loop, stream, stdio, talk, emit).run()
     finally:
         stream.close()
@@ -64,9 +68,10 @@ def _serve_many(
     from sockkit.net.hub import Hub, HubOptions
     from sockkit.net.member import MemberOptions
 
+    raise_limit()
     # A client may come while standard input is amid a character: what all share is whole
     # characters of UTF-8, and each client's own encoder begins with one.
-    talk = config.talk
+    talk, tell_gbk = config.talk, gbk_hint(emit)
     shared, own = talk.text, TextOptions()
     if talk.text.wire:
         shared = talk.text._replace(send_encoding="utf-8")
@@ -80,16 +85,18 @@ def _serve_many(
         MemberOptions(
             talk.ending(stdio),
             outbound=lambda: own.outbound("utf-8", "standard input"),
-            inbound=lambda: talk.inbound(stdio),
+            inbound=lambda: talk.inbound(stdio, tell_gbk),
             slow_timeout=config.slow_timeout,
         ),
         shared=shared.outbound(stdio.encoding, "standard input"),
         greet=said(talk.greet),
         reply=said(talk.reply or ""),
-        labelled=config.label or stdio.output.terminal,
         size=talk.size,
     )
-    Hub(loop, listener, stdio, options, emit).run()
+    if config.label or stdio.output.terminal:
+        options = options._replace(label=labels(stdio, config.colors))
+    hub = Hub(loop, listener, stdio, options, emit)
+    hub.run(operate(hub, stdio, emit))
 
 
 def _accept_one(loop: Loop, listener: Listener) -> Stream:

@@ -17,6 +17,10 @@ NAME = "sockkit"
 COMMANDS = {
     "tcp-client": ("sockkit.cli.tcp_client", "Connect: stdin to the peer and the peer to stdout."),
     "tcp-server": ("sockkit.cli.tcp_server", "Serve many clients at once or one with --once."),
+    "chat": ("sockkit.cli.chat", "A chat room and a client for it."),
+    "echo": ("sockkit.cli.echo", "Answer what comes with itself or by rules for tests."),
+    "udp-client": ("sockkit.cli.udp_client", "Send stdin as datagrams and show the answers."),
+    "udp-server": ("sockkit.cli.udp_server", "Show who sends what, and answer."),
 }
 
 _HELP = """Talk to sockets from the shell: listen, connect, send, show.
@@ -33,42 +37,49 @@ Try it in two terminals:
 
 
 class LazyGroup(click.Group):
+    """A group of the commands in `table`: names, each with its module and its summary."""
+
+    def __init__(
+        self, name: str, table: dict[str, tuple[str, str]], text: str, epilog: str
+    ) -> None:
+        super().__init__(
+            name,
+            help=text,
+            epilog=epilog,
+            context_settings={"help_option_names": ["-h", "--help"]},
+        )
+        self._table = table
+
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
+        return list(self._table)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
+        if cmd_name not in self._table:
             return None
-        command: click.Command = import_module(COMMANDS[cmd_name][0]).command
+        command: click.Command = import_module(self._table[cmd_name][0]).command
         return command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if not ctx.resilient_parsing and args[0] not in COMMANDS:
-            raise click.exceptions.NoSuchCommand(args[0], possibilities=COMMANDS, ctx=ctx)
+        if not ctx.resilient_parsing and args[0] not in self._table:
+            raise click.exceptions.NoSuchCommand(args[0], possibilities=self._table, ctx=ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+            formatter.write_dl([(name, summary) for name, (_, summary) in self._table.items()])
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         from click.shell_completion import CompletionItem
 
         commands = [
             CompletionItem(name, help=summary)
-            for name, (_, summary) in COMMANDS.items()
+            for name, (_, summary) in self._table.items()
             if name.startswith(incomplete)
         ]
         return commands + click.Command.shell_complete(self, ctx, incomplete)
 
 
-group = LazyGroup(
-    NAME,
-    help=_HELP,
-    epilog=_EPILOG,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    params=[],
-)
+group = LazyGroup(NAME, COMMANDS, _HELP, _EPILOG)
 click.version_option(__version__, prog_name=NAME)(group)

@@ -64,6 +64,9 @@ def _invoke(arguments: list[str]) -> int:
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         return ExitStatus.USAGE
+    except click.Abort:  # a question was not answered
+        complain("interrupted")
+        return ExitStatus.INTERRUPTED
     except click.UsageError as error:
         about = error.ctx.command_path if error.ctx else NAME
         complain(f"{' '.join(error.format_message().split())} (see {about} --help)")

@@ -12,9 +12,21 @@ from typing import Any, NamedTuple, TypeVar
 import click
 from click import Option
 
-from sockkit.cli.params import BIND, DURATION, ENCODING, PORT, SIZE, SOURCE, EnumChoice
+from sockkit.cli.params import (
+    BIND,
+    COLOR,
+    DURATION,
+    ENCODING,
+    NAME,
+    PORT,
+    SIZE,
+    SOURCE,
+    EnumChoice,
+    Parsed,
+)
 from sockkit.core.ending import Until
 from sockkit.core.text import Errors
+from sockkit.term.color import COLORS
 
 T = TypeVar("T", bound=NamedTuple)
 
@@ -80,14 +92,24 @@ _SOCKET = (
            help="Most bytes one receive takes, as in 1024, 64k or 1M."),
     Option(["--reuse-port"], is_flag=True,
            help="Let other sockets with this option share the port (SO_REUSEPORT)."),
-    Option(["--no-delay"], is_flag=True,
-           help="Send small pieces at once instead of gathering them (TCP_NODELAY)."),
-    Option(["--keepalive"], is_flag=True,
-           help="Probe a silent peer now and then, to notice when it is gone (SO_KEEPALIVE)."),
     Option(["--send-buffer"], type=SIZE, metavar="SIZE",
            help="Size of the system's buffer for sending (SO_SNDBUF)."),
     Option(["--receive-buffer"], type=SIZE, metavar="SIZE",
            help="Size of the system's buffer for receiving (SO_RCVBUF)."),
+    Option(["--ttl"], type=click.IntRange(1, 255), metavar="N",
+           help="Most routers a packet may pass (IP_TTL)."),
+    Option(["--tos"], type=click.IntRange(0, 255), metavar="N",
+           help="The packets' type of service (IP_TOS), as in 184 for voice."),
+)  # fmt: skip
+_STREAM = (
+    Option(["--no-delay"], is_flag=True,
+           help="Send small pieces at once instead of gathering them (TCP_NODELAY)."),
+    Option(["--keepalive"], is_flag=True,
+           help="Probe a silent peer now and then, to notice when it is gone (SO_KEEPALIVE)."),
+)  # fmt: skip
+_BACKLOG = Option(
+    ["--backlog"], type=click.IntRange(0, 2**31 - 1), default=128, show_default=True,
+    metavar="N", help="Connections that may wait to be accepted.",
 )  # fmt: skip
 
 
@@ -100,45 +122,71 @@ def _reuse_address(default: bool) -> Option:
     )
 
 
-CLIENT_SOCKET = Bundle(
-    "Socket",
-    (
-        *_FAMILY,
-        Option(["--source"], type=SOURCE, metavar="ADDR[:PORT]",
-               help="Connect from this address, and port, of this machine."),
-        Option(["-w", "--connect-timeout", "timeout"], type=DURATION, metavar="DURATION",
-               default="10s", show_default=True,
-               help="Most time for finding the address and connecting, as in 5, 500ms or 2m."),
-        _reuse_address(False),
-        *_SOCKET,
-    ),
+def _client_socket(*more: Option) -> Bundle:
+    return Bundle(
+        "Socket",
+        (
+            *_FAMILY,
+            Option(["--source"], type=SOURCE, metavar="ADDR[:PORT]",
+                   help="Send from this address, and port, of this machine."),
+            Option(["-w", "--connect-timeout", "timeout"], type=DURATION, metavar="DURATION",
+                   default="10s", show_default=True,
+                   help="Most time for finding the address and connecting, or for the answers of "
+                        "--expect, as in 5, 500ms or 2m."),
+            _reuse_address(False),
+            *_SOCKET,
+            *more,
+        ),
+    )  # fmt: skip
+
+
+def _server_socket(reuse: bool, *more: Option) -> Bundle:
+    return Bundle(
+        "Socket",
+        (
+            Option(["-p", "--port"], type=PORT, metavar="PORT",
+                   help="Port to listen on, or a service name; 0 for any free one."),
+            Option(["--bind"], type=BIND, metavar="ADDR",
+                   help="Address to listen on: 127.0.0.1 (the default: this machine only), "
+                        "0.0.0.0 (every IPv4 address), :: (every address), or, for TCP, "
+                        "unix:/PATH."),
+            *_FAMILY,
+            Option(["--port-file"], type=click.Path(dir_okay=False), metavar="FILE",
+                   help="Write the port to FILE once listening, and remove it at the end: "
+                        "a script waits for the file and never sleeps."),
+            _reuse_address(reuse),
+            *_SOCKET,
+            *more,
+        ),
+    )  # fmt: skip
+
+
+CLIENT_SOCKET = _client_socket(*_STREAM)
+SERVER_SOCKET = _server_socket(True, _BACKLOG, *_STREAM)
+UDP_CLIENT_SOCKET = _client_socket(
+    Option(["--broadcast"], is_flag=True,
+           help="Let datagrams go to everybody on a network, as in 192.168.1.255."),
+)  # fmt: skip
+UDP_SERVER_SOCKET = _server_socket(
+    False,  # two UDP servers could have one port, and one of them hear nothing
+    Option(["--join"], metavar="GROUP",
+           help="Hear this multicast group, as 239.1.2.3 or ff02::1%eth0, by the interface that "
+                "has the address of --bind."),
 )  # fmt: skip
 
-SERVER_SOCKET = Bundle(
-    "Socket",
-    (
-        Option(["-p", "--port"], type=PORT, metavar="PORT",
-               help="Port to listen on, or a service name; 0 for any free one."),
-        Option(["--bind"], type=BIND, metavar="ADDR",
-               help="Address to listen on: 127.0.0.1 (the default: this machine only), 0.0.0.0 "
-                    "(every IPv4 address), :: (every address), or unix:/PATH."),
-        *_FAMILY,
-        Option(["--backlog"], type=click.IntRange(0, 2**31 - 1), default=128, show_default=True,
-               metavar="N", help="Connections that may wait to be accepted."),
-        Option(["--port-file"], type=click.Path(dir_okay=False), metavar="FILE",
-               help="Write the port to FILE once listening, and remove it at the end: "
-                    "a script waits for the file and never sleeps."),
-        _reuse_address(True),
-        *_SOCKET,
-    ),
-)  # fmt: skip
+
+def encoding(default: str | None = None, kind: Parsed = ENCODING) -> Option:
+    return Option(
+        ["-E", "--encoding"], type=kind, metavar="NAME", default=default, show_default=True,
+        help="What the peer speaks: gbk, gb18030, big5, shift_jis, latin-1, utf-8 …. Text is "
+             "converted both ways. Where nothing is given, bytes pass unchanged.",
+    )  # fmt: skip
+
 
 TEXT = Bundle(
     "Text",
     (
-        Option(["-E", "--encoding"], type=ENCODING, metavar="NAME",
-               help="What the peer speaks: gbk, gb18030, big5, shift_jis, latin-1, utf-8 …. "
-                    "Text is converted both ways. Without it bytes pass unchanged."),
+        encoding(),
         Option(["--send-encoding"], type=ENCODING, metavar="NAME",
                help="What to send in, where it is not what the peer sends in."),
         Option(["--errors"], type=EnumChoice(Errors),
@@ -149,12 +197,18 @@ TEXT = Bundle(
     ),
 )  # fmt: skip
 
+IDLE = Option(
+    ["-i", "--idle-timeout", "idle"], type=DURATION, metavar="DURATION",
+    help="Give up (status 28) when nothing moves either way for this long.",
+)  # fmt: skip
+LINGER = Option(
+    ["--linger"], type=DURATION, metavar="DURATION",
+    help="Once one side has ended, leave after this long a silence of the other. Default: 5s "
+         "when the peer has ended, no bound when stdin has, 1s for datagrams and typists.",
+)  # fmt: skip
 _SILENCE = (
-    Option(["--linger"], type=DURATION, metavar="DURATION",
-           help="Once one side has ended, leave after this long a silence of the other. "
-                "Default: 5s when the peer has ended, no bound when stdin has."),
-    Option(["-i", "--idle-timeout", "idle"], type=DURATION, metavar="DURATION",
-           help="Give up (status 28) when nothing moves either way for this long."),
+    LINGER,
+    IDLE,
 )  # fmt: skip
 _UNTIL = Option(
     ["--until"],
@@ -172,6 +226,49 @@ SERVER_TIME = Bundle(
                show_default=True, help="Drop a client that holds the others up for this long."),
     ),
 )  # fmt: skip
+
+TERMINAL = Bundle(
+    "Terminal",
+    (
+        Option(["--no-edit"], is_flag=True,
+               help="Read lines as the terminal gives them: no editing, no history."),
+        Option(["--color"], type=COLOR, multiple=True, metavar="NAME=COLOR",
+               help=f"Show NAME (for a peer: its number, host or host:port) in COLOR: "
+                    f"{', '.join(COLORS)}. May be given again."),
+    ),
+)  # fmt: skip
+
+DATAGRAMS = (
+    Option(["--lines"], is_flag=True,
+           help="A line without its end is a datagram, and a datagram a line: so it is on a "
+                "terminal and with -E or -C. Otherwise stdin is cut at --buffer-size, and what "
+                "is received is written as it is."),
+)  # fmt: skip
+
+CHAT = Bundle(
+    "Text",
+    (
+        encoding("utf-8"),
+        Option(["--timestamps"], is_flag=True, help="Begin each line with the time."),
+    ),
+)  # fmt: skip
+
+LABEL = Option(
+    ["--label"], is_flag=True,
+    help="Begin each line with its peer, as in [2 10.0.0.7:51234]; so it is on a terminal where "
+         "there may be several.",
+)  # fmt: skip
+REPLY = Option(
+    ["--reply"], metavar="TEXT",
+    help="Answer whatever arrives with TEXT, once for each datagram or receive. With --once: "
+         "once, in place of stdin.",
+)  # fmt: skip
+NICKNAME = Option(
+    ["--name"], type=NAME, metavar="NAME",
+    help="Your name: datagrams are signed with it (NAME:text), and a chat room knows you by it.",
+)  # fmt: skip
+UDP = Option(["--udp"], is_flag=True, help="By UDP alone.")
+PASSWORD = Option(["--password"], metavar="TEXT", help="The chat room's password.")
 
 OUTPUT = Bundle(
     "Output",

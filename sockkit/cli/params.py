@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from enum import StrEnum
 from typing import Any
@@ -12,6 +13,7 @@ from sockkit.core.address import (
     Address,
     HostPort,
     UnixPath,
+    parse_address,
     parse_host,
     parse_port,
     parse_unix,
@@ -21,6 +23,7 @@ from sockkit.core.text import check_codec
 from sockkit.core.units import parse_duration, parse_size
 from sockkit.errors import UsageError
 from sockkit.net.resolve import service_port
+from sockkit.term.color import COLORS
 
 
 class Parsed(click.ParamType[Any]):
@@ -65,12 +68,39 @@ def _source(text: str) -> HostPort:
     return HostPort(host, parse_port(port, service_port, lowest=0) if port else 0)
 
 
+def _name(text: str) -> str:
+    from sockkit.core.names import check_name
+
+    return check_name(text)
+
+
+def _color(text: str) -> tuple[str, str]:
+    name, _, color = text.rpartition("=")
+    if not name or color not in COLORS:
+        raise UsageError(f"{text!r} is not NAME=COLOR", f"the colours are {', '.join(COLORS)}")
+    return name, color
+
+
 SIZE = Parsed("size", parse_size)
 DURATION = Parsed("duration", parse_duration)
 PORT = Parsed("port", _server_port)
 BIND = Parsed("addr", _bind)
 SOURCE = Parsed("addr[:port]", _source)
 ENCODING = Parsed("name", check_codec)
+NAME = Parsed("name", _name)
+COLOR = Parsed("name=color", _color)
+
+
+def client_address(words: tuple[str, ...]) -> Address:
+    """The address `words` name; at a terminal what is missing is asked for.
+
+    Raises UsageError, and click.Abort for a person who does not answer.
+    """
+    if len(words) < 2 and all(os.isatty(stream) for stream in (0, 1, 2)):
+        from sockkit.cli.ask import ask_address
+
+        words = ask_address(words)
+    return parse_address(words, service_port)
 
 
 def server_address(bind: UnixPath | str | None, port: int | None, family: int | None) -> Address:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Callable
 from typing import NamedTuple
 
 from sockkit.core.printable import escape
 from sockkit.core.units import show_seconds, show_size
 from sockkit.events import (
+    Aimed,
+    Answer,
     Closed,
     Connected,
     ConnectFailed,
     Connecting,
     Emit,
     Event,
+    Exchanged,
     Failure,
+    Forgotten,
+    Heard,
     InputEnded,
     Listening,
     Moved,
@@ -23,48 +30,66 @@ from sockkit.events import (
     PeerEnded,
     Step,
 )
+from sockkit.term.color import Palette, wanted
 
 QUIET, NORMAL, VERBOSE, STEPS = -1, 0, 1, 2
 
 
 def complain(message: str) -> None:
     """One line that says what went wrong."""
-    _say(f"sockkit: {message}")
+    terminal = bool(sys.stderr) and sys.stderr.isatty()
+    say(_failure(Palette(wanted(terminal, os.environ)), message))
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
+    """Write `line`, which must be safe to show, to standard error."""
     try:
         if sys.stderr:
-            sys.stderr.write(f"{escape(line)}\n")
+            sys.stderr.write(f"{line}\n")
             sys.stderr.flush()
     except OSError:
         pass  # there is nobody left to tell
 
 
+def _failure(palette: Palette, message: str, label: str = "") -> str:
+    return f"{palette.paint('sockkit:', 'red')} {label}{escape(message)}"
+
+
 class Talk(NamedTuple):
-    """How much is said: `level`, and more of it where a `terminal` is being typed at."""
+    """How much is said: `level`, and more of it where a `typist` looks on; and how."""
 
     level: int
-    terminal: bool
+    typist: bool
+    palette: Palette
 
-    def emitter(self) -> Emit:
-        return self._render
+    def emitter(self, say: Callable[[str], None]) -> Emit:
+        return lambda event: self._render(event, say)
 
-    def _render(self, event: Event) -> None:
-        level, line = _line(event)
-        if self.terminal and _concerns_a_typist(event):
+    def _render(self, event: Event, say: Callable[[str], None]) -> None:
+        level, words = _line(event)
+        if self.typist and _concerns_a_typist(event):
             level = min(level, NORMAL)
-        if level <= self.level:
-            if level is QUIET:
-                complain(line)
-            else:
-                _say(f"* {line}")
+        if level > self.level:
+            return
+        label = self._label(event)
+        if isinstance(event, Failure) or (isinstance(event, Closed) and event.problem):
+            say(_failure(self.palette, words, label))
+        else:
+            say(f"* {label}{escape(words)}")
+
+    def _label(self, event: Event) -> str:
+        """Which of many peers it is about."""
+        peer = getattr(event, "peer", None)
+        if not isinstance(peer, Peer) or not peer.number:
+            return ""
+        label = escape(f"[{peer.number}] {peer.address}")
+        return f"{self.palette.paint(label, self.palette.of_peer(peer))} "
 
 
 def _concerns_a_typist(event: Event) -> bool:
     """Who comes and goes; of a client's one peer, that it says no more."""
     match event:
-        case Connected() | Closed():
+        case Connected() | Closed() | Aimed() | Heard():
             return True
         case PeerEnded(peer, _):
             return peer.number == 0
@@ -80,13 +105,15 @@ def _line(event: Event) -> tuple[int, str]:
             return NORMAL, f"listening on {address}{only}"
         case Notice(text):
             return NORMAL, text
+        case Answer(text):
+            return QUIET, text
         case Failure(text):
             return QUIET, text
-        case Closed(peer, sent, received, problem):
+        case Closed(_, sent, received, problem):
             totals = f"sent {show_size(sent)}, received {show_size(received)}"
             if problem:
-                return QUIET, f"{_label(peer)}{problem} ({totals})"
-            return VERBOSE, f"{_label(peer)}closed ({totals})"
+                return QUIET, f"{problem} ({totals})"
+            return VERBOSE, f"closed ({totals})"
         case Step(call, detail):
             return STEPS, f"{call}: {detail}"
         case _:
@@ -101,19 +128,29 @@ def _progress(event: Event) -> str:
             return f"no connection to {address}: {reason}"
         case Connected(Peer(0, address), local):
             return f"connected to {address} from {local}"
-        case Connected(peer, _):
-            return f"{_label(peer)}connected"
-        case InputEnded(peer, sent):
-            return f"{_label(peer)}input ended, sending side closed after {show_size(sent)}"
-        case PeerEnded(peer, received):
-            return f"{_label(peer)}the peer has ended its side after {show_size(received)}"
-        case Moved(peer, direction, size, lane, seconds):
+        case Connected():
+            return "connected"
+        case InputEnded(_, sent):
+            return f"input ended, sending side closed after {show_size(sent)}"
+        case PeerEnded(_, received):
+            return f"the peer has ended its side after {show_size(received)}"
+        case Moved(_, direction, size, lane, seconds):
             speed = f", {size / seconds / 1e6:,.0f} MB/s" if size and seconds else ""
             took = show_seconds(round(seconds, 3))
-            return f"{_label(peer)}{direction} {show_size(size)} by {lane} in {took}{speed}"
+            return f"{direction} {show_size(size)} by {lane} in {took}{speed}"
+        case _:
+            return _datagrams(event)
+
+
+def _datagrams(event: Event) -> str:
+    match event:
+        case Aimed(address, local):
+            return f"sending to {address} from {local}"
+        case Heard():
+            return "heard for the first time"
+        case Forgotten():
+            return "forgotten, to make room: it was silent for longest"
+        case Exchanged(direction, datagrams, size):
+            return f"{direction} {show_size(size)} in {datagrams:,} datagrams"
         case _:
             raise AssertionError(event)
-
-
-def _label(peer: Peer) -> str:
-    return f"[{peer.number} {peer.address}] " if peer.number else ""

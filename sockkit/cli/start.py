@@ -9,29 +9,64 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, TypeVar
 
-from sockkit.cli.render import QUIET, Talk
+from sockkit.cli.render import QUIET, Talk, say
 from sockkit.errors import SockkitError, Stopped, reason
 from sockkit.events import Emit
 from sockkit.net.loop import Loop
 from sockkit.net.stdio import Input, Output, Stdio
+from sockkit.term.color import Palette, wanted
 
 T = TypeVar("T")
 
 
-def start(run: Callable[[T, Loop, Stdio, Emit], None], config: T, values: dict[str, Any]) -> None:
-    """Run a command on this process's standard streams. Raises SockkitError."""
-    level = QUIET if values["quiet"] else values["verbose"]
+def start(
+    name: str, run: Callable[[T, Loop, Stdio, Emit], None], config: T, values: dict[str, Any]
+) -> None:
+    """Run the command `name` on this process's standard streams. Raises SockkitError.
+
+    Where stdin and stdout are a terminal that can be drawn on, lines are edited there, if the
+    command has `--no-edit`.
+    """
     try:
         stdio, loop = Stdio(Input(0), Output(1), _encoding()), Loop()
     except OSError as error:
         raise SockkitError(f"could not begin: {reason(error)}") from error
-    talk = Talk(level, terminal=stdio.input.terminal and os.isatty(2))
-    with loop:
-        _stop_by_signals(loop)
+    talk = Talk(
+        QUIET if values["quiet"] else values["verbose"],
+        typist=stdio.input.terminal and os.isatty(2),
+        palette=Palette(wanted(os.isatty(2), os.environ), dict(values.get("color", ()))),
+    )
+
+    def work(stdio: Stdio, say: Callable[[str], None]) -> None:
         try:
-            run(config, loop, stdio, talk.emitter())
+            run(config, loop, stdio, talk.emitter(say))
         except OSError as error:  # its place should have made it one of ours
             raise AssertionError(f"not told from a fault: {error}") from error
+
+    drawn = stdio.input.terminal and stdio.output.terminal and os.environ.get("TERM") != "dumb"
+    with loop:
+        if drawn and not values.get("no_edit", True):
+            from sockkit.cli.edited import run_edited
+
+            # The loop of an edited run is never stuck, and the terminal is to be put in order.
+            _stop_by_signals(loop, patient=True)
+            run_edited(name, loop, stdio.encoding, work)
+        else:
+            _stop_by_signals(loop, patient=False)
+            try:
+                work(stdio, lambda line: _say_beside(stdio.output, line))
+            except SockkitError:
+                if stdio.output.in_line and os.isatty(2):
+                    say("")  # what went wrong has a line of its own
+                raise
+
+
+def _say_beside(output: Output, line: str) -> None:
+    """On a terminal not within a line that has arrived."""
+    if output.in_line and os.isatty(2):
+        output.in_line = False
+        line = f"\n{line}"
+    say(line)
 
 
 def _encoding() -> str:
@@ -39,14 +74,18 @@ def _encoding() -> str:
     return sys.stdin.encoding if sys.stdin else "utf-8"
 
 
-def _stop_by_signals(loop: Loop) -> None:
-    """Make Ctrl-C and SIGTERM raise Stopped in the loop; a second one ends at once."""
+def _stop_by_signals(loop: Loop, *, patient: bool) -> None:
+    """Make Ctrl-C and SIGTERM raise Stopped in the loop; a second one ends at once.
+
+    Unless `patient`: then a second one only says it again.
+    """
 
     def stop(number: int, _: FrameType | None) -> None:
         def end() -> None:
             raise Stopped(number)
 
-        signal.signal(number, signal.SIG_DFL)
+        if not patient:
+            signal.signal(number, signal.SIG_DFL)
         loop.call_soon(end)
 
     for number in (signal.SIGINT, signal.SIGTERM):

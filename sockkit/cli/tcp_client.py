@@ -10,10 +10,12 @@ from sockkit.cli.options import (
     CLIENT_SOCKET,
     CLIENT_TIME,
     OUTPUT,
+    TERMINAL,
     TEXT,
     BundledCommand,
     fold,
 )
+from sockkit.cli.params import client_address
 
 _HELP = """Connect to HOST PORT: stdin goes to the peer, what the peer sends to stdout.
 
@@ -35,25 +37,23 @@ def _run(address: tuple[str, ...], **values: Any) -> None:
     from sockkit.apps.conversation import TalkOptions
     from sockkit.apps.tcp_client import TcpClient, run
     from sockkit.cli.start import start
-    from sockkit.core.address import parse_address
     from sockkit.core.text import TextOptions
     from sockkit.net.connect import ConnectOptions
     from sockkit.net.options import SocketOptions
-    from sockkit.net.resolve import service_port
 
     config = TcpClient(
-        address=parse_address(address, service_port),
+        address=client_address(address),
         connect=fold(ConnectOptions, values),
         sockets=fold(SocketOptions, values),
         talk=fold(TalkOptions, values, text=fold(TextOptions, values)),
     )
-    start(run, config, values)
+    start("tcp-client", run, config, values)
 
 
 command = BundledCommand(
     "tcp-client",
     arguments=[click.Argument(["address"], nargs=-1, metavar="HOST PORT")],
-    bundles=[CLIENT_SOCKET, TEXT, CLIENT_TIME, OUTPUT],
+    bundles=[CLIENT_SOCKET, TEXT, CLIENT_TIME, TERMINAL, OUTPUT],
     callback=_run,
     text=_HELP,
     epilog=_EPILOG,

@@ -7,9 +7,12 @@ from typing import Any
 from click import Option
 
 from sockkit.cli.options import (
+    LABEL,
     OUTPUT,
+    REPLY,
     SERVER_SOCKET,
     SERVER_TIME,
+    TERMINAL,
     TEXT,
     Bundle,
     BundledCommand,
@@ -37,12 +40,8 @@ _ANSWERS = Bundle(
         Option(["--once"], is_flag=True, help="Serve one client, then end (what nc -l does)."),
         Option(["--greet"], default="", metavar="TEXT",
                help="Send TEXT to each client as it connects. No line end is added."),
-        Option(["--reply"], metavar="TEXT",
-               help="Answer whatever arrives with TEXT, once for each receive. With --once: "
-                    "once, in place of stdin."),
-        Option(["--label"], is_flag=True,
-               help="Begin each line with its client, as in [2 10.0.0.7:51234]; always on a "
-                    "terminal unless --once."),
+        REPLY,
+        LABEL,
     ),
 )  # fmt: skip
 
@@ -62,13 +61,14 @@ def _run(**values: Any) -> None:
         listen=fold(ListenOptions, values, address=address),
         sockets=fold(SocketOptions, values),
         talk=fold(TalkOptions, values, text=fold(TextOptions, values)),
+        colors=dict(values["color"]),
     )
-    start(run, config, values)
+    start("tcp-server", run, config, values)
 
 
 command = BundledCommand(
     "tcp-server",
-    bundles=[SERVER_SOCKET, _ANSWERS, TEXT, SERVER_TIME, OUTPUT],
+    bundles=[SERVER_SOCKET, _ANSWERS, TEXT, SERVER_TIME, TERMINAL, OUTPUT],
     callback=_run,
     text=_HELP,
     epilog=_EPILOG,

@@ -57,6 +57,26 @@ class Merger:
         return begin + body.replace(b"\n", b"\n" + label) + (b"\n" if complete else b"")
 
 
+class Lines:
+    """Cuts what is fed into lines, without their ends; one of more than `most` bytes is cut."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._held = b""
+
+    def feed(self, data: bytes) -> list[bytes]:
+        *lines, self._held = (self._held + data).split(b"\n")
+        if len(self._held) > self._most:
+            lines.append(self._held)
+            self._held = b""
+        return lines
+
+    def flush(self) -> list[bytes]:
+        """The last line, where it has no end."""
+        held, self._held = self._held, b""
+        return [held] if held else []
+
+
 class Labelled:
     """A transform for one peer alone: each of its lines gets `label`, nothing is held."""
 

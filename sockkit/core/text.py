@@ -9,6 +9,7 @@ connection.
 from __future__ import annotations
 
 import codecs
+from collections.abc import Callable
 from enum import StrEnum
 from typing import AnyStr, Generic, NamedTuple, Protocol
 
@@ -91,7 +92,9 @@ class Transcoder:
         encode_errors: Errors,
         edits: tuple[Edit, ...] = (),
     ) -> None:
+        self.source = codecs.lookup(source).name
         self._source, self._target, self._what = source, target, what
+        self._hear: Callable[[bytes], None] | None = None
         self._decoder = codecs.getincrementaldecoder(source)(decode_errors)
         self._encoder = codecs.getincrementalencoder(target)(encode_errors)
         self._edits = edits
@@ -99,7 +102,13 @@ class Transcoder:
         self.cut = b""
         self._marks = _MARKS.get(codecs.lookup(source).name, ())
 
+    def hear(self, listener: Callable[[bytes], None]) -> None:
+        """Let `listener` have all that is fed, as it comes."""
+        self._hear = listener
+
     def feed(self, data: bytes) -> bytes:
+        if self._hear:
+            self._hear(data)
         return self._decode(data, final=False)
 
     def flush(self) -> bytes:

@@ -30,6 +30,15 @@ def parse_duration(text: str) -> float:
     return seconds
 
 
+def parse_share(text: str) -> float:
+    """0 to 1, of `5%` or `0.5%`."""
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]*)?)%?", text)
+    share = float(match[1]) / 100 if match else -1.0
+    if not 0 <= share <= 1:
+        raise UsageError(f"{text!r} is not a share", "give 0% to 100%, as in 5%")
+    return share
+
+
 def show_size(size: int) -> str:
     """`1 byte`, `1,234 bytes`: exact, because scripts and people compare them."""
     return f"{size:,} byte{'' if size == 1 else 's'}"

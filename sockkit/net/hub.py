@@ -7,13 +7,14 @@ whose outbox waits too long is dropped.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from sockkit.core.lines import Merger
 from sockkit.core.text import Transform
 from sockkit.core.units import show_size
-from sockkit.errors import OutputGone, SockkitError, TextError
-from sockkit.events import Emit, Failure
+from sockkit.errors import OutputGone, SendError, SockkitError, TextError
+from sockkit.events import Emit, Failure, Peer
 from sockkit.net.listen import Listener
 from sockkit.net.loop import Loop
 from sockkit.net.member import Member, MemberOptions
@@ -28,19 +29,24 @@ LINE_PATIENCE_TERMINAL = 0.1  # the same where somebody is looking
 
 class HubOptions(NamedTuple):
     """`shared` is what standard input passes once, before the members' own transforms;
-    `greet` and `reply` are as if they had passed it.
+    `greet` and `reply` are as if they had passed it. `label` begins a peer's lines.
     """
 
     members: MemberOptions
     shared: Transform | None = None
     greet: bytes = b""
     reply: bytes = b""
-    labelled: bool = False
+    label: Callable[[Peer], bytes] = lambda _: b""
     size: int | None = None
 
 
 class Hub:
-    """Owns its members; the listener and the standard streams are closed elsewhere."""
+    """A Floor for its operator.
+
+    Owns its members; the listener and the standard streams are closed elsewhere.
+    """
+
+    orders = ("/kick",)
 
     def __init__(
         self, loop: Loop, listener: Listener, stdio: Stdio, options: HubOptions, emit: Emit
@@ -51,7 +57,9 @@ class Hub:
         self._emit = emit
         self._members: dict[int, Member] = {}
         self._busy: set[Member] = set()
-        self._input_ended = self._closing = False
+        self._input_ended = self._closing = self._quitting = False
+        self._missed = 0  # clients that part of the input did not reach
+        self._on_typed: Callable[[bytes], None] | None = None
         self._merger = Merger()
         self._pausing: set[Member] = set()  # members whose unfinished line has a timer
         self._patience = LINE_PATIENCE_TERMINAL if stdio.output.terminal else LINE_PATIENCE
@@ -59,12 +67,19 @@ class Hub:
             loop, stdio.output, on_empty=self._output_empty, on_fail=self._output_failed
         )
 
-    def run(self) -> None:
-        """Serve until something raises: a signal, or an output that takes no more."""
+    def run(self, on_typed: Callable[[bytes], None] | None = None) -> None:
+        """Serve until `quit`, or until something raises: a signal, an output that is full.
+
+        With `on_typed` standard input goes there instead of to the clients.
+        """
         try:
+            self._on_typed = on_typed
+            self._watch_input()
             self._stdio.output.watch(self.loop)
             self._listener.accept(self._join)
             self.loop.run()
+            if self._missed:
+                raise SendError(f"part of the input did not reach {self._missed} of the clients")
         except OutputGone:
             raise
         except SockkitError as error:
@@ -86,41 +101,64 @@ class Hub:
         member.send(self._options.greet)
         self._watch_input()
 
+    # What the operator orders.
+
+    def peers(self) -> list[tuple[Peer, str]]:
+        return [(member.peer, member.totals) for member in list(self._members.values())]
+
+    def say(self, number: int | None, data: bytes, *, raw: bool = False) -> None:
+        members = list(self._members.values()) if number is None else [self._members[number]]
+        self._send(data, members, raw=raw, whole=True)
+
+    def last(self) -> Peer | None:
+        return None
+
+    def kick(self, number: int) -> None:
+        self._members[number].leave()
+
+    def quit(self) -> None:
+        """End `run` once everything taken is given; nothing more is taken."""
+        self._quitting = True
+        self._listener.close()
+        self._watch_input()
+        self._review_quit()
+
+    def _review_quit(self) -> None:
+        if self._quitting and not self._busy and not self._output.size:
+            self.loop.stop()
+
     # What members tell.
 
     def room(self) -> bool:
-        return not self._output.size
+        return not self._output.size and not self._quitting
 
     def arrived(self, member: Member, data: bytes) -> None:
         if not data:
             return
-        self._output.put(self._merger.feed(member, self._label(member), data))
+        self._output.put(self._merger.feed(member, self._options.label(member.peer), data))
         if self._merger.holds(member) and member not in self._pausing:
             self._pausing.add(member)
             self.loop.later(self._patience, lambda: self._release(member))
         if self._options.reply:
-            member.send(self._options.reply)
+            member.send(self._options.reply, whole=True)
 
     def busy(self, member: Member, waits: bool) -> None:
         if waits:
             self._busy.add(member)
         else:
             self._busy.discard(member)
+            self._review_quit()
         self._watch_input()
 
     def held_up(self) -> bool:
         return bool(self._busy)
 
     def left(self, member: Member) -> None:
+        self._missed += bool(member.unsent)
         self._members.pop(member.peer.number, None)
-        self._output.put(self._merger.end(member, self._label(member)))
+        self._output.put(self._merger.end(member, self._options.label(member.peer)))
         self.busy(member, False)
         self._listener.resume()
-
-    def _label(self, member: Member) -> bytes:
-        if not self._options.labelled:
-            return b""
-        return f"[{member.peer.number} {member.peer.address}] ".encode()
 
     def _release(self, member: Member) -> None:
         """Write the line a member has not finished, once it has paused for long enough."""
@@ -132,9 +170,10 @@ class Hub:
             self._pausing.add(member)
             self.loop.at(paused_since + self._patience, lambda: self._release(member))
         else:
-            self._output.put(self._merger.release(member, self._label(member)))
+            self._output.put(self._merger.release(member, self._options.label(member.peer)))
 
     def _output_empty(self) -> None:
+        self._review_quit()
         for member in self._members.values():
             member.resume()
 
@@ -145,7 +184,8 @@ class Hub:
     # Standard input.
 
     def _watch_input(self) -> None:
-        wanted = bool(self._members) and not self._busy and not self._input_ended
+        wanted = self._on_typed or (self._members and not self._busy)
+        wanted = wanted and not self._input_ended and not self._quitting
         self.loop.when_readable(self._stdio.input.descriptor, self._read_input if wanted else None)
 
     def _read_input(self) -> None:
@@ -154,22 +194,32 @@ class Hub:
         except BlockingIOError:
             return
         data = bytes(self.buffer[:size])
+        if self._on_typed:
+            self._on_typed(data)
+        else:
+            self._send(data, list(self._members.values()))
+        if not size:
+            self._end_input()
+
+    def _send(
+        self, data: bytes, members: list[Member], *, raw: bool = False, whole: bool = False
+    ) -> None:
+        """Send part of the input, or with no `data` what its end releases."""
         problems = []
-        if shared := self._options.shared:
+        if (shared := self._options.shared) and not raw:
             try:
-                data = shared.feed(data) if size else shared.flush()
+                data = shared.feed(data) if data else shared.flush()
             except TextError as error:
                 data = error.before
                 problems.append(str(error))
-        for member in list(self._members.values()):
+        for member in members:
             try:
-                member.send(data)
+                member.send(data, raw=raw, whole=whole)
             except TextError as error:
+                self._missed += 1
                 problems.append(str(error))
         for problem in dict.fromkeys(problems):
             self._emit(Failure(f"part of the input was not sent: {problem}"))
-        if not size:
-            self._end_input()
 
     def _end_input(self) -> None:
         self._input_ended = True

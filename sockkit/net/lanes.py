@@ -90,6 +90,7 @@ class Copy:
         self._buffer = memoryview(bytearray(size or COPY_SIZE))
         self._pending = memoryview(held)
         self._ended = fault is not None
+        self._finishing = False
         self._fault = fault
         self.taken = self.given = 0
 
@@ -102,7 +103,7 @@ class Copy:
             if self._ended:
                 return self._end()
             try:
-                self._take()
+                self._take(0 if self._finishing else self._source.read_into(self._buffer))
             except BlockingIOError:
                 return Wait.SOURCE
         while self._pending:
@@ -114,8 +115,8 @@ class Copy:
             self._pending = self._pending[written:]
         return self._end() if self._ended else Wait.SOURCE
 
-    def _take(self) -> None:
-        size = self._source.read_into(self._buffer)
+    def _take(self, size: int) -> None:
+        """Have `size` bytes of the buffer to give, or with 0 what the end releases."""
         self.taken += size
         self._ended = not size
         if not self._transform:
@@ -138,7 +139,7 @@ class Copy:
         return Wait.END
 
     def finish(self) -> None:
-        self._ended = True
+        self._finishing = True
 
     def close(self) -> None:
         pass
@@ -199,7 +200,7 @@ class Splice(_Kernel):
     def __init__(self, source: Source, sink: Sink, size: int | None) -> None:
         super().__init__(source, sink, size)
         self._wait = Wait.SOURCE
-        _widen((source if source.kind is Kind.PIPE else sink).descriptor)
+        widen((source if source.kind is Kind.PIPE else sink).descriptor)
 
     def step(self) -> Wait:
         if self._ended:
@@ -232,7 +233,7 @@ class PipedSplice(_Kernel):
         super().__init__(source, sink, size)
         self._fault: SockkitError | None = None
         self._pipe_out, self._pipe_in = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        _widen(self._pipe_in)
+        widen(self._pipe_in)
 
     def step(self) -> Wait:
         if not self._ended and self.held < SPLICE_SIZE:
@@ -290,7 +291,7 @@ def choose(source: Source, sink: Sink, transform: Transform | None, size: int | 
     return Copy(source, sink, transform, size)
 
 
-def _widen(pipe: int) -> None:
+def widen(pipe: int) -> None:
     """Make room for more bytes a call in a pipe, where the system lets us, pipe(7)."""
     try:
         if fcntl.fcntl(pipe, fcntl.F_GETPIPE_SZ) < SPLICE_SIZE:

@@ -8,7 +8,8 @@ import socket
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from itertools import count
+from typing import NamedTuple, Protocol
 
 from sockkit.core.address import Address, HostPort, UnixPath
 from sockkit.errors import BindError, OutputError, SockkitError, reason
@@ -43,6 +44,13 @@ class ListenOptions(NamedTuple):
     backlog: int = 128
 
 
+class Bound(Protocol):
+    """What is reached at a port; for unix `port` is None and the address says where."""
+
+    port: int | None
+    address: str
+
+
 class Listener:
     """A listening socket, owned. `port` is the real one, None for unix.
 
@@ -54,7 +62,7 @@ class Listener:
     ) -> None:
         """Bind and listen. Raises BindError, ResolveError."""
         self._loop, self._emit = loop, emit
-        self._accepted = 0
+        self._numbers = count(1)
         self._on_stream: Callable[[Stream], None] | None = None
         self._warn_after = loop.now
         self._endpoint = _endpoint(options.address, sockets)
@@ -65,7 +73,7 @@ class Listener:
 
     def announce(self) -> None:
         """Say that clients may come: after this, whoever waits for it can connect."""
-        self._emit(Listening(self.address, _is_local(self._endpoint)))
+        self._emit(Listening(self.address, is_local(self.address)))
 
     def accept(self, on_stream: Callable[[Stream], None]) -> None:
         """Call `on_stream` with each new connection from now on, who then owns it."""
@@ -76,6 +84,11 @@ class Listener:
         """A descriptor has been freed: accept at once if that had to pause."""
         if self._on_stream:
             self._loop.when_readable(self._socket.fileno(), self._ready)
+
+    def adopt(self, loop: Loop, number: int, of: int) -> None:
+        """In a process that was forked, the `number`-th of several: accept by its own loop."""
+        self._loop = loop
+        self._numbers = count(number, of)  # so that no two give a connection one number
 
     def close(self) -> None:
         """Listen no more; accepted connections stay. Calling it twice is allowed."""
@@ -107,7 +120,7 @@ class Listener:
             self._emit(Step("listen", f"backlog {options.backlog}"))
         except OSError as error:
             sock.close()
-            raise _bind_error(error, options.address) from error
+            raise bind_error(error, options.address) from error
         return sock
 
     def _ready(self) -> None:
@@ -122,7 +135,6 @@ class Listener:
                 if error.errno in _NEXT:
                     continue
                 return self._pause(error)
-            self._accepted += 1
             self._welcome(sock, address, self._on_stream)
         return None
 
@@ -131,7 +143,7 @@ class Listener:
     ) -> None:
         shown = show_address(address) if address else "unix"
         self._emit(Step("accept", shown))
-        stream = Stream(sock, Peer(self._accepted, shown), self._emit)
+        stream = Stream(sock, Peer(next(self._numbers), shown), self._emit)
         self._emit(Connected(stream.peer, self.address))
         on_stream(stream)
 
@@ -143,8 +155,19 @@ class Listener:
             self._emit(Notice(f"could not accept a connection ({words(error)}): newcomers wait"))
 
 
+def raise_limit() -> None:
+    """Allow this process as many descriptors as it may have, getrlimit(2)."""
+    import resource
+
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    except (OSError, ValueError):
+        pass  # more than the system has: what it was will do
+
+
 @contextmanager
-def port_file(path: str | None, listener: Listener) -> Iterator[None]:
+def port_file(path: str | None, listener: Bound) -> Iterator[None]:
     """Keep the port (for unix, the address) in `path` while listening.
 
     It is complete as soon as it exists. Raises OutputError.
@@ -174,12 +197,9 @@ def _endpoint(address: Address, sockets: SocketOptions) -> Endpoint:
     return resolve(address, sockets.families(), passive=True)[0]
 
 
-def _is_local(endpoint: Endpoint) -> bool:
+def is_local(address: str) -> bool:
     """Whether nobody on another machine can connect; a unix address needs no telling."""
-    if not isinstance(endpoint.address, tuple):
-        return False
-    host = str(endpoint.address[0])
-    return host.startswith("127.") or host == "::1"
+    return address.startswith(("127.", "[::1]:"))
 
 
 def _remove_stale(path: str) -> None:
@@ -207,13 +227,17 @@ def _remove(path: str) -> None:
         pass  # it is gone, or not ours to remove
 
 
-def _bind_error(error: OSError, address: Address) -> SockkitError:
+def bind_error(error: OSError, address: Address, protocol: str = "tcp") -> SockkitError:
+    """What a failed bind means, and what to try."""
     if not isinstance(address, HostPort):
         return BindError(f"could not listen on {address}: {words(error)}")
     port = address.port
     if error.errno == errno.EADDRINUSE:
+        from sockkit.net.holder import holder
+
+        by = f" by {who}" if (who := holder(port, protocol)) else ""
         return BindError(
-            f"could not listen on {address}: port {port} is in use",
+            f"could not listen on {address}: port {port} is in use{by}",
             "try another with -p, or -p 0 for any free one",
         )
     if error.errno == errno.EACCES:

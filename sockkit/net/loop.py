@@ -67,6 +67,7 @@ class Loop:
         self._selector.close()
         os.close(self._wake_out)
         os.close(self._wake_in)
+        self._wake_in = -1  # a thread that is late must not write to whatever has its number
 
     def when_readable(self, descriptor: int, callback: Callback | None) -> None:
         """Call `callback` while `descriptor` has bytes, an end or an error; None to stop."""
@@ -97,6 +98,7 @@ class Loop:
     def run(self) -> None:
         """Turn until `stop`, or until a callback raises."""
         self._running = True
+        self.now = time.monotonic()
         while self._running:
             self._turn()
 

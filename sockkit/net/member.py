@@ -67,6 +67,7 @@ class Member:
         self._waiting_since: float | None = None
         self._timer: Timer | None = None
         self._problem = ""
+        self._lost = 0  # bytes that had to wait when it left
         self._received = 0
         self._left = False
         self.peer = stream.peer
@@ -75,19 +76,32 @@ class Member:
 
     @property
     def unsent(self) -> int:
-        return self._outbox.size
+        """Bytes that wait, or waited when it left."""
+        return self._lost or self._outbox.size
 
-    def send(self, data: bytes) -> None:
-        """Send what standard input gave. Raises TextError, after sending what it allows."""
+    @property
+    def totals(self) -> str:
+        return f"sent {show_size(self._outbox.given)}, received {show_size(self._received)}"
+
+    def send(self, data: bytes, *, raw: bool = False, whole: bool = False) -> None:
+        """Send what standard input gave; `raw` bytes pass as they are, a `whole` text is ended.
+
+        Raises TextError, after sending what it allows; of a `whole` text nothing then.
+        """
         self._ending.sent(self._loop.now)
         try:
-            self._put(self._outbound.feed(data) if self._outbound else data)
+            if self._outbound and not raw:
+                data = self._outbound.feed(data) + (self._outbound.flush() if whole else b"")
+            self._put(data)
         except TextError as error:
-            self._put(error.before)
+            if not whole:
+                self._put(error.before)
             raise
 
     def end_input(self) -> None:
         """Standard input has ended: the client may leave as soon as it ends its side."""
+        if self._outbound:
+            self._put(self._outbound.flush())
         self._ending.end_input(self._loop.now)
         self._review()
 
@@ -103,7 +117,7 @@ class Member:
         self._left = True
         if self._timer:
             self._timer.cancel()
-        unsent = self._outbox.size
+        unsent = self._lost = self._outbox.size
         self._outbox.stop()
         self._loop.when_readable(self._stream.descriptor, None)
         if abort:

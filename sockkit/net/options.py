@@ -23,18 +23,23 @@ class SocketOptions(NamedTuple):
     keepalive: bool = False
     send_buffer: int | None = None
     receive_buffer: int | None = None
+    ttl: int | None = None
+    tos: int | None = None
 
     def families(self) -> socket.AddressFamily:
         """The family to resolve for, AF_UNSPEC for both."""
         return {4: socket.AF_INET, 6: socket.AF_INET6, None: socket.AF_UNSPEC}[self.family]
 
-    def open(self, family: int, emit: Emit) -> socket.socket:
-        """A new stream socket of `family` with these options, and not yet blocking-free.
+    def open(
+        self, family: int, emit: Emit, kind: socket.SocketKind = socket.SOCK_STREAM
+    ) -> socket.socket:
+        """A new socket of `family` with these options, and not yet blocking-free.
 
         Buffers are set before connect and listen, because the window's scale is settled then.
         """
-        sock = socket.socket(family, socket.SOCK_STREAM)
-        emit(Step("socket", f"{_FAMILIES.get(family, str(family))}, stream"))
+        sock = socket.socket(family, kind)
+        word = "stream" if kind == socket.SOCK_STREAM else "datagram"
+        emit(Step("socket", f"{_FAMILIES.get(family, str(family))}, {word}"))
         try:
             self._apply(sock, family, emit)
         except BaseException:
@@ -52,6 +57,21 @@ class SocketOptions(NamedTuple):
             (self.send_buffer, socket.SOL_SOCKET, "SO_SNDBUF", self.send_buffer),
             (self.receive_buffer, socket.SOL_SOCKET, "SO_RCVBUF", self.receive_buffer),
         ]
+        datagrams = sock.type == socket.SOCK_DGRAM
+        if family == socket.AF_INET:
+            settings += [
+                (self.ttl, socket.IPPROTO_IP, "IP_TTL", self.ttl),
+                (datagrams and self.ttl, socket.IPPROTO_IP, "IP_MULTICAST_TTL", self.ttl),
+                (self.tos is not None, socket.IPPROTO_IP, "IP_TOS", self.tos),
+            ]
+        elif family == socket.AF_INET6:
+            settings += [
+                (self.ttl, socket.IPPROTO_IPV6, "IPV6_UNICAST_HOPS", self.ttl),
+                (datagrams and self.ttl, socket.IPPROTO_IPV6, "IPV6_MULTICAST_HOPS", self.ttl),
+                (self.tos is not None, socket.IPPROTO_IPV6, "IPV6_TCLASS", self.tos),
+                (self.ttl, socket.IPPROTO_IP, "IP_TTL", self.ttl),  # for IPv4 on it
+                (self.tos is not None, socket.IPPROTO_IP, "IP_TOS", self.tos),
+            ]
         for wanted, level, name, value in settings:
             if not wanted:
                 continue

@@ -34,7 +34,8 @@ class Outbox:
         self.size = 0
         self.given = 0
 
-    def put(self, data: bytes) -> None:
+    def put(self, data: bytes | memoryview) -> None:
+        """Write or keep `data`, which may change afterwards."""
         if not data or self._stopped:
             return
         self._waiting.append(memoryview(data))
@@ -43,6 +44,8 @@ class Outbox:
             self._write()
             if self.size and not self._stopped:
                 self._loop.when_writable(self._sink.descriptor, self._ready)
+        if self._waiting and isinstance(data, memoryview):
+            self._waiting[-1] = memoryview(bytes(self._waiting[-1]))
 
     def stop(self) -> None:
         """Drop what waits and write no more."""

@@ -59,11 +59,31 @@ def resolve(
     return list(dict.fromkeys(Endpoint(family, name) for family, _, _, _, name in found))
 
 
+def resolve_on(
+    loop: Loop, address: HostPort, family: int, *, passive: bool = False
+) -> list[Endpoint]:
+    """The same, with the loop running meanwhile: a signal ends it. Raises ResolveError."""
+    found: list[list[Endpoint] | ResolveError] = []
+
+    def done(answer: list[Endpoint] | ResolveError) -> None:
+        found.append(answer)
+        loop.stop()
+
+    resolve_soon(loop, address, family, done, passive=passive)
+    if not found:
+        loop.run()
+    if isinstance(found[0], ResolveError):
+        raise found[0]
+    return found[0]
+
+
 def resolve_soon(
     loop: Loop,
     address: HostPort,
     family: int,
     done: Callable[[list[Endpoint] | ResolveError], None],
+    *,
+    passive: bool = False,
 ) -> None:
     """Call `done` in the loop's thread: at once for a numeric address, when known for a name.
 
@@ -71,7 +91,7 @@ def resolve_soon(
     does not wait for.
     """
     try:
-        return done(resolve(address, family, numeric=True))
+        return done(resolve(address, family, numeric=True, passive=passive))
     except ResolveError:
         pass
 
@@ -79,7 +99,7 @@ def resolve_soon(
 
     def ask() -> None:
         try:
-            answer: list[Endpoint] | ResolveError = resolve(address, family)
+            answer: list[Endpoint] | ResolveError = resolve(address, family, passive=passive)
         except ResolveError as error:
             answer = error
         loop.call_soon(lambda: done(answer))

@@ -22,6 +22,7 @@ from sockkit.net.pump import Pump
 from sockkit.net.stdio import Stdio
 from sockkit.net.stream import Stream
 
+AT_ONCE = 1.0  # seconds in which a peer that leaves without a word has not listened
 FAULT_LINGER = 0.5  # seconds to receive what a connection that does not send may still have
 BLOCKED_CHECK = 0.1  # seconds between looks at an end that the other holds up
 DELIVERY_CHECK = 0.01  # seconds between looks at what the peer has not acknowledged
@@ -52,6 +53,7 @@ class Session:
         self._loop, self._stream, self._talk, self._emit = loop, stream, talk, emit
         self._output = stdio.output
         self._ending = Ending(talk.ending, loop.now)
+        self._began = loop.now
         self._fault: SockkitError | None = None
         self._timer: Timer | None = None
         self._finishing = self._replied = False
@@ -112,12 +114,18 @@ class Session:
                 self._timer.cancel()
             self._report()
 
+    @property
+    def input_ended(self) -> bool:
+        return self._ending.input_ended
+
     # Our side: what was to be said first, then standard input or the reply, then half-close.
 
-    def _say(self, text: bytes, then: Callable[[], None]) -> None:
-        """Send `text` as if it had been typed, and then do `then`."""
+    def _say(self, text: bytes, then: Callable[[], None], *, last: bool = False) -> None:
+        """Send `text` as if it had been typed, as the `last` or not, and then do `then`."""
         self._then = then
-        self._said.put(self._talk.outbound.feed(text) if self._talk.outbound else text)
+        if outbound := self._talk.outbound:
+            text = outbound.feed(text) + (outbound.flush() if last else b"")
+        self._said.put(text)
         if not self._said.size and not self._fault:
             then()
 
@@ -155,14 +163,19 @@ class Session:
     def _reply(self, text: bytes) -> None:
         if not self._replied:
             self._replied = True
-            self._say(text, self._input_ended)
+            self._say(text, self._input_ended, last=True)
 
     def _peer_ended(self) -> None:
+        if self._talk.inbound and (cut := self._talk.inbound.cut):
+            self._emit(Notice(f"the peer's last character was cut: it ended after {cut!r}"))
         if self._finishing:
             return self._deliver()
         self._emit(PeerEnded(self._stream.peer, self._down.taken))
-        if self._talk.inbound and (cut := self._talk.inbound.cut):
-            self._emit(Notice(f"the peer's last character was cut: it ended after {cut!r}"))
+        silent = not self._down.taken and not self._sent_size and not self._ending.input_ended
+        if silent and self._loop.now - self._began < AT_ONCE and self._stream.peer.number == 0:
+            self._emit(
+                Notice("the peer closed at once: does it expect TLS, or refuse this address?")
+            )
         if self._fault:
             raise self._fault
         self._ending.end_peer(self._loop.now)

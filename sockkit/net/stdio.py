@@ -14,11 +14,15 @@ import select
 import socket
 import stat
 import sys
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
 
 from sockkit.errors import OutputError, OutputGone, SockkitError, reason
 from sockkit.net.loop import Loop
 from sockkit.net.stream import Kind
+
+if TYPE_CHECKING:
+    from sockkit.core.operator import Assistant
 
 _GONE = "whoever read standard output has left"
 
@@ -50,13 +54,20 @@ def _reopened(descriptor: int, flags: int) -> int:
 
 
 class Input:
-    """Standard input: the Source `descriptor` is."""
+    """Standard input: the Source `descriptor` is.
 
-    def __init__(self, descriptor: int) -> None:
+    `edited` is for a pipe of our own, not blocking, that a line editor fills from a terminal.
+    Where it `never_waits`, a read that finds nothing raises BlockingIOError; elsewhere one
+    may follow only when it is readable.
+    """
+
+    def __init__(self, descriptor: int, *, edited: bool = False) -> None:
         self.kind = _kind(descriptor)
-        self.terminal = os.isatty(descriptor)
-        self.descriptor = _reopened(descriptor, os.O_RDONLY)
+        self.terminal = edited or os.isatty(descriptor)
+        self.descriptor = descriptor if edited else _reopened(descriptor, os.O_RDONLY)
         self._socket = _inherited_socket(descriptor)
+        own = edited or self.descriptor != descriptor
+        self.never_waits = own or self.kind is Kind.FILE or self._socket is not None
 
     def read_into(self, buffer: memoryview, /) -> int:
         try:
@@ -75,13 +86,18 @@ class Input:
 
 
 class Output:
-    """Standard output: the Sink `descriptor` is."""
+    """Standard output: the Sink `descriptor` is.
 
-    def __init__(self, descriptor: int) -> None:
+    `edited` is for a pipe of our own, not blocking, that is shown above a line editor.
+    `in_line` is whether a terminal's cursor stands in an unfinished line.
+    """
+
+    def __init__(self, descriptor: int, *, edited: bool = False) -> None:
         self.kind = _kind(descriptor)
-        self.terminal = os.isatty(descriptor)
-        self.descriptor = _reopened(descriptor, os.O_WRONLY)
-        own = self.descriptor != descriptor
+        self.terminal = edited or os.isatty(descriptor)
+        self.in_line = False
+        self.descriptor = descriptor if edited else _reopened(descriptor, os.O_WRONLY)
+        own = edited or self.descriptor != descriptor
         self._most = None if own or self.kind is not Kind.PIPE else select.PIPE_BUF
         self._socket = _inherited_socket(descriptor)
 
@@ -89,11 +105,14 @@ class Output:
         try:
             if self._socket:
                 return self._socket.send(data, socket.MSG_DONTWAIT)
-            return os.write(self.descriptor, data[: self._most] if self._most else data)
+            size = os.write(self.descriptor, data[: self._most] if self._most else data)
         except BlockingIOError:
             raise
         except OSError as error:
             raise self.write_failed(error) from error
+        if self.terminal and size:
+            self.in_line = data[size - 1] != ord("\n")
+        return size
 
     def watch(self, loop: Loop) -> None:
         """From now on raise OutputGone in the loop when a pipe's reader leaves.
@@ -113,8 +132,13 @@ class Output:
 
 
 class Stdio(NamedTuple):
-    """What a command reads and writes; `encoding` is the user's own."""
+    """What a command reads and writes; `encoding` is the user's own.
+
+    `assist` tells a line editor, where there is one, who knows what is typed; telling it
+    again says that this one's prompt has changed.
+    """
 
     input: Input
     output: Output
     encoding: str
+    assist: Callable[[Assistant], None] = lambda _: None

@@ -67,6 +67,7 @@ class Stream:
     `half_close` ends ours.
     """
 
+    __slots__ = ("_emit", "_socket", "descriptor", "peer")
     kind = Kind.SOCKET
 
     def __init__(self, sock: socket.socket, peer: Peer, emit: Emit) -> None:

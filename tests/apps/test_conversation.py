@@ -13,6 +13,10 @@ from sockkit.net.stdio import Stdio
 BYTES, GBK = TextOptions(), TextOptions("gbk")
 
 
+def silent() -> None:
+    raise AssertionError("nothing looks like GBK here")
+
+
 class End(NamedTuple):
     terminal: bool
 
@@ -37,13 +41,13 @@ def test_until(given: Until | None, typed: bool, until: Until) -> None:
 
 
 def test_bytes_pass_without_a_transform() -> None:
-    talk = TalkOptions(BYTES).talk(stdio())
+    talk = TalkOptions(BYTES).talk(stdio(), silent)
     assert (talk.outbound, talk.inbound) == (None, None)
     assert (talk.greet, talk.reply, talk.label, talk.size) == (b"", None, b"", None)
 
 
 def test_text_is_converted_both_ways() -> None:
-    talk = TalkOptions(GBK).talk(stdio(encoding="utf-8"))
+    talk = TalkOptions(GBK).talk(stdio(encoding="utf-8"), silent)
     assert talk.outbound
     assert talk.inbound
     assert talk.outbound.feed("你".encode()) == "你".encode("gbk")
@@ -52,14 +56,14 @@ def test_text_is_converted_both_ways() -> None:
 
 @pytest.mark.parametrize("text", [BYTES, TextOptions("utf-8")])
 def test_a_terminal_is_shown_no_control_characters(text: TextOptions) -> None:
-    inbound = TalkOptions(text).inbound(stdio(shown=True))
+    inbound = TalkOptions(text).inbound(stdio(shown=True), silent)
     assert inbound
     assert inbound.feed(b"\x1b[2J\xff ok\n") == b"\\x1b[2J\\xff ok\n"
 
 
 def test_what_is_said_is_in_the_users_encoding_and_arrives_as_it_was_given() -> None:
     """A command-line argument that is no text stands for its bytes, os.fsencode."""
-    talk = TalkOptions(BYTES, greet="a\udcff", reply="", size=5).talk(stdio(), "[1 x] ")
+    talk = TalkOptions(BYTES, greet="a\udcff", reply="", size=5).talk(stdio(), silent, b"[1 x] ")
     assert (talk.greet, talk.reply, talk.label, talk.size) == (b"a\xff", b"", b"[1 x] ", 5)
 
 

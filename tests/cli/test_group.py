@@ -64,6 +64,6 @@ def test_no_such_command(context: click.Context) -> None:
     assert group.get_command(context, "nope") is None
     with pytest.raises(click.UsageError) as raised:
         group.resolve_command(context, ["tcp-srver"])
-    assert "'tcp-srver'. Did you mean 'tcp-server'?" in raised.value.format_message()
+    assert "'tcp-srver'. (Did you mean one of: 'tcp-server'" in raised.value.format_message()
     context.resilient_parsing = True  # a completion has no errors
     assert group.resolve_command(context, ["tcp-srver"])[1] is None

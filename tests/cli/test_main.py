@@ -55,7 +55,10 @@ def test_a_fault_of_ours_is_a_line_too(monkeypatch: pytest.MonkeyPatch, capsys: 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["tcp-clent"], ["'tcp-clent'", "Did you mean 'tcp-client'?", "(see sockkit --help)"]),
+        (
+            ["tcp-clent"],
+            ["'tcp-clent'", "one of: 'tcp-client'", "(see sockkit --help)"],
+        ),
         (["a\x1b[2J\u202eb"], ["'a\\x1b[2J\\u202eb'"]),
         (["--nope"], ["'--nope'", "(see sockkit --help)"]),
         (["tcp-client", "--nope"], ["'--nope'", "(see sockkit tcp-client --help)"]),

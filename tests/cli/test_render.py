@@ -6,14 +6,19 @@ from typing import get_args
 
 import pytest
 
-from sockkit.cli.render import NORMAL, QUIET, STEPS, VERBOSE, Talk, complain
+from sockkit.cli.render import NORMAL, QUIET, STEPS, VERBOSE, Talk, complain, say
 from sockkit.events import (
+    Aimed,
+    Answer,
     Closed,
     Connected,
     ConnectFailed,
     Connecting,
     Event,
+    Exchanged,
     Failure,
+    Forgotten,
+    Heard,
     InputEnded,
     Listening,
     Moved,
@@ -22,6 +27,7 @@ from sockkit.events import (
     PeerEnded,
     Step,
 )
+from sockkit.term.color import Palette
 
 Capture = pytest.CaptureFixture[str]
 SERVER, CLIENT = Peer(0, "10.0.0.1:80"), Peer(2, "10.0.0.7:51234")
@@ -32,11 +38,20 @@ LINES: list[tuple[int, Event, str]] = [
     (
         QUIET,
         Closed(CLIENT, 1, 2048, "too slow"),
-        "sockkit: [2 10.0.0.7:51234] too slow (sent 1 byte, received 2,048 bytes)",
+        "sockkit: [2] 10.0.0.7:51234 too slow (sent 1 byte, received 2,048 bytes)",
     ),
     (NORMAL, Listening("127.0.0.1:80", True), f"* listening on 127.0.0.1:80{ONLY}"),
     (NORMAL, Listening("0.0.0.0:80", False), "* listening on 0.0.0.0:80"),
     (NORMAL, Notice("look"), "* look"),
+    (QUIET, Answer("nobody is connected"), "* nobody is connected"),
+    (VERBOSE, Aimed("10.0.0.1:80", "10.0.0.7:5"), "* sending to 10.0.0.1:80 from 10.0.0.7:5"),
+    (VERBOSE, Heard(CLIENT), "* [2] 10.0.0.7:51234 heard for the first time"),
+    (
+        VERBOSE,
+        Forgotten(CLIENT),
+        "* [2] 10.0.0.7:51234 forgotten, to make room: it was silent for longest",
+    ),
+    (VERBOSE, Exchanged("sent", 1200, 2400), "* sent 2,400 bytes in 1,200 datagrams"),
     (VERBOSE, Connecting("10.0.0.1:80"), "* connecting to 10.0.0.1:80"),
     (VERBOSE, ConnectFailed("[::1]:80", "refused"), "* no connection to [::1]:80: refused"),
     (
@@ -44,7 +59,7 @@ LINES: list[tuple[int, Event, str]] = [
         Connected(SERVER, "10.0.0.7:51234"),
         "* connected to 10.0.0.1:80 from 10.0.0.7:51234",
     ),
-    (VERBOSE, Connected(CLIENT, "10.0.0.1:80"), "* [2 10.0.0.7:51234] connected"),
+    (VERBOSE, Connected(CLIENT, "10.0.0.1:80"), "* [2] 10.0.0.7:51234 connected"),
     (
         VERBOSE,
         InputEnded(SERVER, 5),
@@ -53,7 +68,7 @@ LINES: list[tuple[int, Event, str]] = [
     (
         VERBOSE,
         PeerEnded(CLIENT, 1234),
-        "* [2 10.0.0.7:51234] the peer has ended its side after 1,234 bytes",
+        "* [2] 10.0.0.7:51234 the peer has ended its side after 1,234 bytes",
     ),
     (
         VERBOSE,
@@ -65,14 +80,21 @@ LINES: list[tuple[int, Event, str]] = [
     (
         VERBOSE,
         Closed(CLIENT, 0, 1),
-        "* [2 10.0.0.7:51234] closed (sent 0 bytes, received 1 byte)",
+        "* [2] 10.0.0.7:51234 closed (sent 0 bytes, received 1 byte)",
     ),
     (STEPS, Step("bind", "127.0.0.1:80"), "* bind: 127.0.0.1:80"),
 ]
 
 
+PLAIN = Palette(False)
+
+
+def talk(level: int, typist: bool) -> Talk:
+    return Talk(level, typist, PLAIN)
+
+
 def said(event: Event, talk: Talk, capsys: Capture) -> str:
-    talk.emitter()(event)
+    talk.emitter(say)(event)
     out, err = capsys.readouterr()
     assert out == ""
     return str(err)
@@ -87,21 +109,21 @@ def test_an_event_is_a_line_from_its_level_on(
     level: int, event: Event, line: str, capsys: Capture
 ) -> None:
     for at in (QUIET, NORMAL, VERBOSE, STEPS, STEPS + 1):
-        assert said(event, Talk(at, False), capsys) == (f"{line}\n" if at >= level else "")
+        assert said(event, talk(at, False), capsys) == (f"{line}\n" if at >= level else "")
 
 
 @pytest.mark.parametrize(("level", "event", "line"), LINES)
 def test_who_types_is_told_who_comes_and_goes(
     level: int, event: Event, line: str, capsys: Capture
 ) -> None:
-    coming = isinstance(event, Connected | Closed)
+    coming = isinstance(event, Connected | Closed | Aimed | Heard)
     shown = level <= NORMAL or coming
-    assert said(event, Talk(NORMAL, True), capsys) == (f"{line}\n" if shown else "")
-    assert bool(said(event, Talk(QUIET, True), capsys)) == (level == QUIET)
+    assert said(event, talk(NORMAL, True), capsys) == (f"{line}\n" if shown else "")
+    assert bool(said(event, talk(QUIET, True), capsys)) == (level == QUIET)
 
 
 def test_who_types_is_told_that_the_peer_says_no_more(capsys: Capture) -> None:
-    assert "ended its side" in said(PeerEnded(SERVER, 0), Talk(NORMAL, True), capsys)
+    assert "ended its side" in said(PeerEnded(SERVER, 0), talk(NORMAL, True), capsys)
 
 
 @pytest.mark.parametrize(
@@ -119,9 +141,9 @@ def test_who_types_is_told_that_the_peer_says_no_more(capsys: Capture) -> None:
 def test_nothing_drives_the_terminal(evil: str, shown: str, capsys: Capture) -> None:
     complain(evil)
     assert capsys.readouterr().err == f"sockkit: {shown}\n"
-    assert said(Notice(evil), Talk(NORMAL, True), capsys) == f"* {shown}\n"
-    assert said(Connecting(evil), Talk(VERBOSE, False), capsys) == f"* connecting to {shown}\n"
-    assert shown in said(Closed(Peer(1, evil), 0, 0, evil), Talk(QUIET, False), capsys)
+    assert said(Notice(evil), talk(NORMAL, True), capsys) == f"* {shown}\n"
+    assert said(Connecting(evil), talk(VERBOSE, False), capsys) == f"* connecting to {shown}\n"
+    assert shown in said(Closed(Peer(1, evil), 0, 0, evil), talk(QUIET, False), capsys)
 
 
 class Full(io.StringIO):
@@ -135,5 +157,13 @@ def test_nobody_to_tell(
 ) -> None:
     monkeypatch.setattr(sys, "stderr", stream)
     complain("nobody hears it")
-    Talk(NORMAL, False).emitter()(Notice("nor this"))
+    talk(NORMAL, False).emitter(say)(Notice("nor this"))
     assert capsys.readouterr().out == ""
+
+
+def test_a_peer_has_its_colour_and_a_failure_is_red(capsys: Capture) -> None:
+    colored = Talk(VERBOSE, False, Palette(True, {"2": "magenta"}))
+    assert said(Connected(CLIENT, ""), colored, capsys) == (
+        "* \x1b[35m[2] 10.0.0.7:51234\x1b[39m connected\n"
+    )
+    assert said(Failure("lost"), colored, capsys) == "\x1b[31msockkit:\x1b[39m lost\n"

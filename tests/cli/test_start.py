@@ -28,7 +28,7 @@ def _signals() -> Iterator[None]:
 
 
 def started(run: Any, config: object = None, *, quiet: bool = False, verbose: int = 0) -> None:
-    start(run, config, {"quiet": quiet, "verbose": verbose, "more": "ignored"})
+    start("test", run, config, {"quiet": quiet, "verbose": verbose, "more": "ignored"})
 
 
 def test_a_command_gets_what_it_needs() -> None:

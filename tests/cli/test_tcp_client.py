@@ -16,10 +16,10 @@ from sockkit.net.options import SocketOptions
 
 def started(*arguments: str, monkeypatch: pytest.MonkeyPatch) -> tuple[TcpClient, dict[str, Any]]:
     """The configuration that `sockkit tcp-client ARGUMENTS` folds to, and all the values."""
-    calls: list[tuple[Any, TcpClient, dict[str, Any]]] = []
+    calls: list[tuple[str, Any, TcpClient, dict[str, Any]]] = []
     monkeypatch.setattr("sockkit.cli.start.start", lambda *call: calls.append(call))
     assert status(["tcp-client", *arguments]) == 0
-    ((command, config, values),) = calls
+    ((_, command, config, values),) = calls
     assert command is run
     return config, values
 

@@ -18,10 +18,10 @@ TEXT = TextOptions()
 
 def started(*arguments: str, monkeypatch: pytest.MonkeyPatch) -> TcpServer:
     """The configuration that `sockkit tcp-server ARGUMENTS` folds to."""
-    calls: list[tuple[Any, TcpServer, dict[str, Any]]] = []
+    calls: list[tuple[str, Any, TcpServer, dict[str, Any]]] = []
     monkeypatch.setattr("sockkit.cli.start.start", lambda *call: calls.append(call))
     assert status(["tcp-server", *arguments]) == 0
-    ((command, config, values),) = calls
+    ((_, command, config, values),) = calls
     assert command is run
     assert (values["verbose"], values["quiet"]) == (0, False)
     return config

@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockkit.core.units import parse_duration, parse_size, show_seconds, show_size
+from sockkit.core.units import (
+    parse_duration,
+    parse_share,
+    parse_size,
+    show_seconds,
+    show_size,
+)
 from sockkit.errors import UsageError
 
 
@@ -72,12 +78,42 @@ def test_what_is_no_duration_is_named(text: str) -> None:
         parse_duration(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "share"),
+    [
+        ("0%", 0),
+        ("5%", 0.05),
+        ("0.5%", 0.005),
+        ("5.%", 0.05),
+        ("100%", 1),
+        ("100.0%", 1),
+        ("7", 0.07),
+    ],
+)
+def test_shares(text: str, share: float) -> None:
+    assert parse_share(text) == pytest.approx(share)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "%", "-1%", "+1%", " 1%", "1 %", "1%\n", "1%%", "1e1%", "nan%", "inf", "a%", "５%"),
+        *("100.1%", "101", "1,5%", "1/2", "9" * 5000),
+    ],
+)
+def test_what_is_no_share_is_named(text: str) -> None:
+    with pytest.raises(UsageError, match=f"^{re.escape(repr(text))} is not a share"):
+        parse_share(text)
+
+
 @given(st.text(st.characters()) | st.from_regex(r"\A[0-9.]{1,12}[a-zA-Z]{0,3}\Z"))
 def test_only_usage_errors_and_values_in_range(text: str) -> None:
     with contextlib.suppress(UsageError):
         assert 1 <= parse_size(text) < 2**31
     with contextlib.suppress(UsageError):
         assert 0 <= parse_duration(text) <= 315360000
+    with contextlib.suppress(UsageError):
+        assert 0 <= parse_share(text) <= 1
 
 
 @pytest.mark.parametrize(

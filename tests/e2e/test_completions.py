@@ -20,6 +20,9 @@ asked = pytest.mark.parametrize(
     [
         ("sockkit tcp-", ["tcp-client", "tcp-server"]),
         ("sockkit tcp-server --un", ["--until"]),
+        ("sockkit chat jo", ["join"]),
+        ("sockkit chat serve --max", ["--max-connections"]),
+        ("sockkit udp-server --answer ", ["all", "last"]),
         ("sockkit tcp-server --until ", ["both", "either", "peer", "stdin"]),
         ("sockkit tcp-client --er", ["--errors"]),
     ],
@@ -59,7 +62,7 @@ def test_fish(line: str, answers: list[str], tmp_path: Path) -> None:
 
 
 def test_fish_describes_whole(tmp_path: Path) -> None:
-    code = "source $argv[1]; complete -C 'sockkit tcp-'"
+    code = "source $argv[1]; complete -C 'sockkit '"
     command = [need("fish"), "--no-config", "-c", code, str(FOLDER / "sockkit.fish")]
     summaries = {name: summary for name, (_, summary) in COMMANDS.items()}
     assert dict(line.split("\t") for line in output(*command, home=tmp_path)) == summaries

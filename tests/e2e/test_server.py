@@ -41,7 +41,7 @@ def joined(program: Program, stack: contextlib.ExitStack, count: int) -> list[so
     clients = []
     for number in range(1, count + 1):
         clients.append(stack.enter_context(connect(program.port)))
-        assert "connected" in program.said(f"[{number} ")
+        assert "connected" in program.said(f"[{number}] ")
     return clients
 
 
@@ -68,7 +68,7 @@ def test_many_clients_and_one_input() -> None:
             client.sendall(b"from one\n")
         assert heard(program, 9 * 50) == b"from one\n" * 50
         clients[7].close()
-        program.said("[8 127.0.0.1:", wait=WAIT)
+        program.said("[8] 127.0.0.1:", wait=WAIT)
         program.type(b"again\n")
         for client in clients[:7] + clients[8:]:
             assert read_exactly(client, 6) == b"again\n"
@@ -117,7 +117,7 @@ def test_input_is_not_read_before_a_client() -> None:
 def test_the_end_of_input_ends_nothing() -> None:
     with server("-v", stdin=PIPE) as program:
         with connect(program.port) as early:
-            program.said("[1 ")
+            program.said("[1] ")
             program.type(b"last")
             program.end_input()
             assert read_exactly(early, 4) == b"last"
@@ -134,9 +134,9 @@ def test_the_end_of_input_ends_nothing() -> None:
 def test_a_slow_client_is_dropped_and_named() -> None:
     with server("-v", "--slow-timeout", "500ms", stdin=PIPE) as program:
         with connect(program.port) as slow, connect(program.port) as good:
-            program.said("[2 ")
+            program.said("[2] ")
             number = next(
-                label for label in re.findall(r"\[(\d) [^:]+:(\d+)\] connected", program.stderr)
+                label for label in re.findall(r"\[(\d)\] [^:]+:(\d+) connected", program.stderr)
                 if int(label[1]) == slow.getsockname()[1]
             )[0]  # fmt: skip
             data = b"x" * (16 * MIB)
@@ -145,7 +145,7 @@ def test_a_slow_client_is_dropped_and_named() -> None:
             assert read_exactly_fast(good, len(data)) == data
             feeder.join(WAIT)
             line = program.said("--slow-timeout")
-            assert f"[{number} {HERE}:{slow.getsockname()[1]}]" in line
+            assert f"[{number}] {HERE}:{slow.getsockname()[1]} " in line
             assert line.startswith("sockkit: ")
             assert "bytes not sent" in line
             good.sendall(b"here\n")
@@ -156,7 +156,7 @@ def test_a_slow_client_is_dropped_and_named() -> None:
 def test_a_client_that_reads_again_in_time_is_kept() -> None:
     data = b"x" * (16 * MIB)
     with server("-v", stdin=PIPE) as program, connect(program.port) as slow:
-        program.said("[1 ")
+        program.said("[1] ")
         feeder = threading.Thread(target=program.type, args=[data], daemon=True)
         feeder.start()
         feeder.join(0.5)
@@ -292,7 +292,7 @@ def test_a_reset_client_leaves_the_others() -> None:
         before = program.descriptors()
         clients[1].sendall(b"unfinished")
         reset(clients[1])
-        assert "[2 " in program.said("reset by peer")
+        assert "[2] " in program.said("reset by peer")
         assert heard(program, 10) == b"unfinished"
         program.type(b"on\n")
         for client in (clients[0], clients[2]):
@@ -305,7 +305,7 @@ def test_a_reset_client_leaves_the_others() -> None:
 
 def test_it_closes_the_listener_first() -> None:
     with server("-vv") as program, connect(program.port) as sock:
-        program.said("[1 ")
+        program.said("[1] ")
         os.kill(program.process.pid, signal.SIGTERM)
         gone(program, 143, "terminated")
         assert read_all(sock) == b""

@@ -1,4 +1,6 @@
-"""On a terminal: nothing a peer sends drives it, typing works, and it is left as it was."""
+"""On a plain terminal, without line editing: nothing a peer sends drives it, typing works, and
+it is left as it was. What is edited is in test_terminal_client.py and test_terminal_server.py.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +31,7 @@ from tests.support import (
 )
 
 PIPE = subprocess.PIPE
+PLAIN = {"NO_COLOR": "1"}
 everyone = pytest.mark.parametrize("kind", [CLIENT, ONCE, SERVER])
 both = pytest.mark.parametrize("kind", [CLIENT, ONCE])
 
@@ -72,7 +75,9 @@ def harmless(screen: bytes) -> None:
 def test_what_a_peer_sends_is_shown_escaped(
     kind: str, data: bytes, options: list[str], terminal: Terminal
 ) -> None:
-    with conversation(kind, *options, stdin=PIPE, stdout=terminal.child) as (_, sock):
+    with conversation(
+        kind, *options, stdin=PIPE, stdout=terminal.child, env=PLAIN
+    ) as (_, sock):  # fmt: skip
         for piece in (data[:1], data[1:], b" seen\n"):  # a sequence cut in two, too
             sock.sendall(piece)
         terminal.shows(b" seen\r\n")
@@ -104,7 +109,7 @@ def test_a_pipe_gets_the_bytes(kind: str, data: bytes, terminal: Terminal) -> No
 def test_names_in_errors_are_escaped(name: str, terminal: Terminal) -> None:
     command = ("sh", "-c", 'exec "$0" "$@" 2>&1', SOCKKIT)
     for arguments in (["tcp-client", name, "80"], ["tcp-client", HERE, name], [name]):
-        with Program(*arguments, command=command, stdout=terminal.child) as program:
+        with Program(*arguments, command=command, stdout=terminal.child, env=PLAIN) as program:
             assert program.status(5) in (2, 6)
     terminal.shows(b"\n")
     harmless(terminal.seen)
@@ -115,8 +120,8 @@ def test_a_hostile_unix_client_name(kind: str, terminal: Terminal) -> None:
     command = ("sh", "-c", 'exec "$0" "$@" 2>&1', SOCKKIT)
     address = f"unix:@sockkit-test-{os.getpid()}"
     with Program(
-        *kind.split(), "--bind", address, "-v", "--label",
-        command=command, stdin=terminal.child, stdout=terminal.child,
+        *kind.split(), "--bind", address, "-v", "--label", "--no-edit",
+        command=command, stdin=terminal.child, stdout=terminal.child, env=PLAIN,
     ):  # fmt: skip
         terminal.shows(b"listening")
         with socket.socket(socket.AF_UNIX) as sock:
@@ -130,7 +135,11 @@ def test_a_hostile_unix_client_name(kind: str, terminal: Terminal) -> None:
 
 @everyone
 def test_typing_a_line_sends_it(kind: str, terminal: Terminal) -> None:
-    with conversation(kind, stdin=terminal.child, stdout=terminal.child) as (_, sock):
+    with conversation(kind, "--no-edit", "-v", stdin=terminal.child, stdout=terminal.child) as (
+        program,
+        sock,
+    ):
+        program.said("connected")
         terminal.type("你好\n".encode())
         assert read_exactly(sock, 7) == "你好\n".encode()
         sock.sendall(b"answer\n")
@@ -141,7 +150,10 @@ def test_typing_a_line_sends_it(kind: str, terminal: Terminal) -> None:
 
 @both
 def test_control_d_half_closes(kind: str, terminal: Terminal) -> None:
-    with conversation(kind, stdin=terminal.child, stdout=terminal.child) as (program, sock):
+    with conversation(kind, "--no-edit", stdin=terminal.child, stdout=terminal.child) as (
+        program,
+        sock,
+    ):
         terminal.type(b"last\n\x04")
         assert read_all(sock) == b"last\n"
         sock.sendall(b"answer\n")
@@ -153,7 +165,10 @@ def test_control_d_half_closes(kind: str, terminal: Terminal) -> None:
 @both
 @pytest.mark.parametrize("said", [b"", b"bye\n"], ids=["silent", "speaking"])
 def test_the_peers_end_ends_it_at_once(kind: str, said: bytes, terminal: Terminal) -> None:
-    with conversation(kind, stdin=terminal.child, stdout=terminal.child) as (program, sock):
+    with conversation(kind, "--no-edit", stdin=terminal.child, stdout=terminal.child) as (
+        program,
+        sock,
+    ):
         sock.sendall(said)
         sock.shutdown(socket.SHUT_WR)
         gone(program, 0)
@@ -172,9 +187,11 @@ def test_only_stdin_need_be_a_terminal(terminal: Terminal) -> None:
 @everyone
 def test_control_c(kind: str, terminal: Terminal) -> None:
     with conversation(
-        kind, stdin=terminal.child, stdout=terminal.child,
+        kind, "--no-edit",
+        "-v", stdin=terminal.child, stdout=terminal.child,
         start_new_session=True, preexec_fn=terminal.control,
     ) as (program, sock):  # fmt: skip
+        program.said("connected")
         terminal.type(b"x\n")
         assert read_exactly(sock, 2) == b"x\n"
         terminal.type(b"\x03")
@@ -187,7 +204,7 @@ def test_other_ends(kind: str, end: str, terminal: Terminal) -> None:
     """The fixture compares the terminal's flags after each."""
     options = ["-i", "300ms"] if end == "idle" else []
     with conversation(
-        kind, *options, stdin=terminal.child, stdout=terminal.child
+        kind, "--no-edit", *options, stdin=terminal.child, stdout=terminal.child
     ) as (program, sock):  # fmt: skip
         terminal.type(b"x\n")
         assert read_exactly(sock, 2) == b"x\n"
@@ -220,13 +237,22 @@ def test_a_terminal_that_is_closed(kind: str) -> None:
 
 def test_a_server_on_a_terminal_labels(terminal: Terminal) -> None:
     with (
-        Program("tcp-server", "-p", "0", stdin=terminal.child, stdout=terminal.child) as program,
+        Program(
+            "tcp-server",
+            "-p",
+            "0",
+            "--no-edit",
+            stdin=terminal.child,
+            stdout=terminal.child,
+            env=PLAIN,
+        ) as program,
         connect(program.port) as sock,
     ):
         sock.sendall(b"one\ntwo")  # a line without its end is shown soon
         port = sock.getsockname()[1]
         terminal.shows(f"[1 {HERE}:{port}] one\r\n[1 {HERE}:{port}] two".encode())
-        terminal.type(b"\x04")
         sock.sendall(b" three\n")
         terminal.shows(b"three\r\n")
-        assert program.process.poll() is None
+        terminal.type(b"\x04")
+        assert read_all(sock) == b""
+        gone(program, 0)

@@ -132,7 +132,7 @@ def test_endless_input_to_a_peer_that_never_reads(kind: str, options: list[str])
         assert program.resident() < idle + 8 * MIB
         sock.close()
         if kind == SERVER:
-            program.said("[1 ")
+            program.said("[1] ")
         else:
             assert program.status(2) in (55, 56)
 
@@ -494,7 +494,7 @@ def test_a_server_outlives_a_call_that_fails(name: str, number: int) -> None:
         Program("tcp-server", "-v", "-p", "0", "--reply", "hi", command=command) as program,
         connect(program.port) as witness,
     ):
-        program.said("[1 ")
+        program.said("[1] ")
         before = program.descriptors()
         for _ in range(number):
             with connect(program.port) as sock, contextlib.suppress(ConnectionResetError):

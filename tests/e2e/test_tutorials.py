@@ -106,20 +106,29 @@ def test_chat_by_hand_serves_both_at_once() -> None:
     """Two clients with names; the person at the server sees who speaks and answers both."""
     with (
         Terminal() as screen,
-        Program("tcp-server", "-v", "-p", "0", stdin=screen.child, stdout=screen.child) as server,
+        Program(
+            "tcp-server",
+            "-v",
+            "-p",
+            "0",
+            "--no-edit",
+            stdin=screen.child,
+            stdout=screen.child,
+            env={"NO_COLOR": "1"},
+        ) as server,  # fmt: skip
         connect(server.port) as alex,
     ):
-        server.said("[1 ")
+        server.said("[1] ")
         with connect(server.port) as kim:
             for number, sock, name in ((1, alex, "alex"), (2, kim, "小雪")):
                 who = f"[{number} {HERE}:{sock.getsockname()[1]}]"
-                server.said(f"{who} connected")
+                server.said(f"[{number}] {HERE}:{sock.getsockname()[1]} connected")
                 sock.sendall(f"{name}:在吗\n".encode())
                 screen.shows(f"{who} {name}:在吗".encode())
             screen.type(b"welcome\n")
             for sock in (alex, kim):
                 assert read_exactly(sock, 8) == b"welcome\n"
-        server.said(f"{who} closed")
+        server.said("closed (")
         screen.type(b"still there?\n")
         assert read_exactly(alex, 13) == b"still there?\n"
         server.process.send_signal(signal.SIGINT)
@@ -136,8 +145,14 @@ def test_chat_client_leaves_after_an_answer() -> None:
         peer(serve) as port,
         Terminal() as screen,
         Program(
-            "tcp-client", "-v", HERE, str(port), stdin=screen.child, stdout=screen.child
-        ) as client,
+            "tcp-client",
+            "-v",
+            "--no-edit",
+            HERE,
+            str(port),
+            stdin=screen.child,
+            stdout=screen.child,
+        ) as client,  # fmt: skip
     ):
         client.said(f"connected to {HERE}:{port} from {HERE}:")
         screen.shows(b"welcome")

@@ -53,9 +53,11 @@ class Server:
             loop, ListenOptions(HostPort(HERE, 0)), SocketOptions(reuse_address=True), self._told
         )
         stdio = Stdio(self.input.end, self.output.end, "utf-8")
-        hub = Hub(loop, self.listener, stdio, HubOptions(members, **more), self._told)
+        if more.pop("labelled", False):
+            more["label"] = lambda peer: f"[{peer.number} {peer.address}] ".encode()
+        self.hub = Hub(loop, self.listener, stdio, HubOptions(members, **more), self._told)
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, args=(hub,), daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(self.hub,), daemon=True)
         self._thread.start()
 
     def _run(self, hub: Hub) -> None:

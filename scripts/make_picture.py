@@ -1,0 +1,136 @@
+"""Draws docs/terminal.svg: a server and a client, talked at over two real pseudo-terminals.
+
+Run it after a change of what the terminal shows: `make picture`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import select
+import struct
+import sys
+import tempfile
+import termios
+import time
+from html import escape
+from pathlib import Path
+
+import pyte
+
+COLUMNS, ROWS = 62, 14
+CELL, LINE, MARGIN = 8.4, 18, 12
+PATIENCE = 20.0  # seconds
+COLORS = {
+    "default": "#d4d4d4",
+    "green": "#6ac46a",
+    "brown": "#d7ba5a",  # pyte's name for yellow
+    "red": "#f07070",
+    "blue": "#7aa6f0",
+    "magenta": "#c88ae0",
+    "cyan": "#5fc4c4",
+}
+PICTURE = Path(__file__).resolve().parent.parent / "docs" / "terminal.svg"
+
+
+class Window:
+    """A program on a terminal of its own."""
+
+    def __init__(self, title: str, *command: str) -> None:
+        self.title = title
+        self.screen = pyte.Screen(COLUMNS, ROWS)
+        self._stream = pyte.ByteStream(self.screen)
+        self._process, self._terminal = pty.fork()
+        if self._process == 0:
+            os.execvp(command[0], command)
+        size = struct.pack("HHHH", ROWS, COLUMNS, 0, 0)
+        fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, size)
+
+    def shows(self, text: str) -> str:
+        """Wait until a line has `text`; return the line."""
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            for line in self.screen.display:
+                if text in line or text.replace(" ", "") in line.replace(" ", ""):
+                    return line
+            if select.select([self._terminal], [], [], 0.1)[0]:
+                self._stream.feed(os.read(self._terminal, 65536))
+        raise SystemExit(f"{self.title} does not show {text!r}: {self.screen.display}")
+
+    def type(self, text: str, *, enter: bool = True) -> None:
+        os.write(self._terminal, text.encode())
+        self.shows(text)
+        if enter:
+            os.write(self._terminal, b"\r")
+
+    def close(self) -> None:
+        os.write(self._terminal, b"\x03")
+        os.waitpid(self._process, 0)
+        os.close(self._terminal)
+
+    def svg(self, left: float) -> str:
+        while select.select([self._terminal], [], [], 0.3)[0]:
+            self._stream.feed(os.read(self._terminal, 65536))
+        width, height = COLUMNS * CELL + 2 * MARGIN, (ROWS + 1) * LINE + 2 * MARGIN
+        out = [
+            f'<rect x="{left}" y="0" width="{width}" height="{height}" rx="6" fill="#1e1e1e"/>',
+            f'<text x="{left + MARGIN}" y="{LINE}" fill="#909090">{escape(self.title)}</text>',
+        ]
+        for y in range(ROWS):
+            for x in range(COLUMNS):
+                cell = self.screen.buffer[y][x]
+                if cell.data.strip():
+                    place = f'x="{left + MARGIN + x * CELL:.1f}" y="{(y + 2) * LINE + 6}"'
+                    color = COLORS.get(cell.fg, COLORS["default"])
+                    out.append(f'<text {place} fill="{color}">{escape(cell.data)}</text>')
+        cursor = self.screen.cursor
+        out.append(
+            f'<rect x="{left + MARGIN + cursor.x * CELL:.1f}" y="{(cursor.y + 1) * LINE + 10}" '
+            f'width="{CELL}" height="{LINE - 2}" fill="#d4d4d4" opacity="0.6"/>'
+        )
+        return "\n".join(out)
+
+
+def main(sockkit: str) -> None:
+    with tempfile.TemporaryDirectory() as state:
+        os.environ.update(XDG_STATE_HOME=state, TERM="xterm-256color", PYTHONUTF8="1")
+        server = Window("$ sockkit tcp-server -p 0", sockkit, "tcp-server", "-p", "0")
+        port = server.shows("listening").split("127.0.0.1:")[1].split()[0]
+        address = ("127.0.0.1", port)
+        client = Window(f"$ sockkit tcp-client 127.0.0.1 {port}", sockkit, "tcp-client", *address)
+        client.shows("connected")
+        other = Window("", sockkit, "tcp-client", *address)
+        other.shows("connected")
+        server.shows("[2]")
+        client.type("你好, is anybody there? 👋")
+        server.shows("👋")
+        server.type("yes! 欢迎")
+        client.shows("yes!")
+        other.type("me too")
+        server.shows("me too")
+        server.type("/list")
+        server.shows("received 7 bytes")
+        server.type("@2 a word for you alone")
+        other.shows("alone")
+        client.type("half a line, still being typed", enter=False)
+        server.type("/to 1")
+        server.shows("[1]>")
+        server.type("printed above what you type")
+        client.shows("printed above")
+        client.shows("half a line")
+        server.shows("[1]>")
+        width = COLUMNS * CELL + 2 * MARGIN
+        total, height = 2 * width + 16, (ROWS + 1) * LINE + 2 * MARGIN
+        PICTURE.write_text(
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {total:.0f} {height}" '
+            'font-family="monospace" font-size="14" xml:space="preserve">\n'
+            f"{server.svg(0)}\n{client.svg(width + 16)}\n</svg>\n",
+            encoding="utf-8",
+        )
+        for window in (other, client, server):
+            window.close()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,110 @@
+"""chat serve: a room that anybody with a line of TCP can join."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+from sockkit.apps.chat_history import History
+from sockkit.core.chat import Room, RoomOptions
+from sockkit.core.chat_view import ChatView
+from sockkit.errors import UsageError
+from sockkit.events import Emit, Listening
+from sockkit.net.chat import ChatOptions, ChatServer
+from sockkit.net.listen import Listener, ListenOptions, is_local, port_file, raise_limit
+from sockkit.net.loop import Loop
+from sockkit.net.options import SocketOptions
+from sockkit.net.stdio import Stdio
+from sockkit.term.color import Palette, wanted
+
+
+class ChatServe(NamedTuple):
+    """`encoding` is what members speak, `client_encoding` what those do who are not chat join."""
+
+    listen: ListenOptions
+    sockets: SocketOptions
+    room: RoomOptions
+    encoding: str = "utf-8"
+    history_file: str | None = None
+    port_file: str | None = None
+    client_encoding: str | None = None
+    udp: bool = False
+    timestamps: bool = False
+    colors: Mapping[str, str] = {}
+
+
+def run(config: ChatServe, loop: Loop, stdio: Stdio, emit: Emit) -> None:
+    """Serve until a signal, or the operator's `/quit`. Raises SockkitError."""
+    if config.udp:
+        return _run_udp(config, loop, stdio, emit)
+    raise_limit()
+    room = Room(config.room, config.encoding)
+    view = chat_view(stdio, config.colors, timestamps=config.timestamps)
+    history = History(loop, config.history_file) if config.history_file else None
+    try:
+        options = ChatOptions(
+            encoding=config.encoding,
+            client_encoding=config.client_encoding,
+            shown=lambda line: view.feed(f"{line}\n").encode(stdio.encoding, "backslashreplace"),
+        )
+        if history:
+            room.history.extend(history.last(config.room.history))
+            options = options._replace(kept=history.keep)
+        listener = Listener(loop, config.listen, config.sockets, emit)
+        try:
+            with port_file(config.port_file, listener):
+                listener.announce()
+                stdio.assist(view)
+                ChatServer(loop, listener, room, stdio, options, emit).run()
+        finally:
+            listener.close()
+    finally:
+        if history:
+            history.close()
+    return None
+
+
+def _run_udp(config: ChatServe, loop: Loop, stdio: Stdio, emit: Emit) -> None:
+    from sockkit.core.chat_udp import SignedRoom
+    from sockkit.net.chat_udp import UdpChatServer
+    from sockkit.net.udp import UdpOptions, bind_datagrams
+
+    unknown = [
+        (config.room.password, "--password"),
+        (config.room.history or config.history_file, "--history"),
+        (config.room.motd, "--motd"),
+        (config.client_encoding, "--client-encoding"),
+    ]
+    for given, option in unknown:
+        if given:
+            raise UsageError(f"a room over UDP has no {option}", "leave it out, or leave out --udp")
+    sockets = config.sockets._replace(reuse_address=False, no_delay=False, keepalive=False)
+    sock = bind_datagrams(loop, config.listen, sockets, UdpOptions(), None, emit)
+    try:
+        with port_file(config.port_file, sock):
+            emit(Listening(sock.address, is_local(sock.address)))
+            palette = Palette(wanted(stdio.output.terminal, os.environ), config.colors)
+
+            def shown(line: str) -> bytes:
+                name, colon, text = line.partition(":")
+                if colon and not line.startswith("* "):
+                    line = palette.paint(f"{name}:", palette.color(name)) + text
+                return f"{line}\n".encode(stdio.encoding, "backslashreplace")
+
+            room = SignedRoom(config.room.quit_word, config.room.most)
+            UdpChatServer(loop, sock, room, stdio, config.encoding, shown, emit).run()
+    finally:
+        sock.close()
+
+
+def chat_view(stdio: Stdio, colors: Mapping[str, str], *, timestamps: bool) -> ChatView:
+    """How lines look on this standard output."""
+    palette = Palette(wanted(stdio.output.terminal, os.environ), colors)
+    stamp = (lambda: datetime.now().strftime("%H:%M:%S ")) if timestamps else (lambda: "")
+    return ChatView(
+        paint=lambda text, name: palette.paint(text, palette.color(name)),
+        mark=palette.highlight,
+        stamp=stamp,
+    )

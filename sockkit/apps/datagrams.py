@@ -1,0 +1,95 @@
+"""What UDP's client and server say alike: texts, their encodings, signatures and labels."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from sockkit.apps.conversation import gbk_hint
+from sockkit.core.guess import GbkGuess
+from sockkit.core.printable import Printable, escape
+from sockkit.core.text import TextOptions
+from sockkit.events import Emit, Peer
+from sockkit.net.posting import PostOptions
+from sockkit.net.stdio import Stdio
+from sockkit.net.udp import LARGEST
+from sockkit.term.color import Palette, wanted
+
+_SIGNED = re.compile(r"([^\s:\x00-\x1f\x7f-\x9f][^:\x00-\x1f\x7f-\x9f]{0,31}):")
+
+
+class PostingOptions(NamedTuple):
+    """`name` signs each line, and `hello` and `good_bye`, which are said first and last. `size`
+    is the most bytes one receive takes, and where standard input is cut that is not lines.
+    """
+
+    text: TextOptions
+    lines: bool = False
+    name: str | None = None
+    label: bool = False
+    size: int | None = None
+    hello: str | None = None
+    good_bye: str | None = None
+    colors: Mapping[str, str] = {}
+
+    def post(self, stdio: Stdio, emit: Emit, *, many: bool) -> PostOptions:
+        """For these standard streams; `many` peers are labelled on a terminal."""
+        text = self.lines or self.text.wire or self.text.encoding or self.text.crlf or self.name
+        lines = bool(text or stdio.input.terminal)
+        shown = bool(text or self.label or stdio.output.terminal)
+        pack = self.packer(stdio, "standard input", self.name) if lines else None
+        said = [
+            pack(text.encode(stdio.encoding)) if pack and text is not None else None
+            for text in (self.hello, self.good_bye)
+        ]
+        return PostOptions(
+            min(self.size or LARGEST, LARGEST),
+            hold=self.size is not None,
+            pack=pack,
+            show=self._shower(stdio, emit, many) if shown else None,
+            first=said[0],
+            last=said[1],
+        )
+
+    def packer(self, stdio: Stdio, what: str, name: str | None) -> Callable[[bytes], bytes]:
+        """What makes a datagram of a line in the user's encoding. It raises TextError."""
+        signature = f"{name}:".encode(stdio.encoding, "surrogateescape") if name else b""
+        end = b"\n" if self.text.crlf else b""
+
+        def pack(line: bytes) -> bytes:
+            line = signature + line + end
+            # Each datagram is a text of its own: nothing is carried over.
+            transform = self.text.outbound(stdio.encoding, what)
+            return transform.feed(line) + transform.flush() if transform else line
+
+        return pack
+
+    def _shower(self, stdio: Stdio, emit: Emit, many: bool) -> Callable[[Peer, bytes], bytes]:
+        edits = (Printable,) if stdio.output.terminal else ()
+        palette = Palette(wanted(stdio.output.terminal, os.environ), self.colors)
+        labelled = self.label or (many and stdio.output.terminal)
+        tell_gbk = gbk_hint(emit)
+
+        def show(peer: Peer, data: bytes) -> bytes:
+            transform = self.text.inbound(stdio.encoding, tuple(edit() for edit in edits))
+            if transform:
+                if transform.source == "utf-8":
+                    transform.hear(GbkGuess(tell_gbk).feed)
+                data = transform.feed(data) + transform.flush()
+            data = data.removesuffix(b"\n")
+            label = b""
+            if labelled or palette.on:
+                text = data.decode(stdio.encoding, "surrogateescape")
+                signed = _SIGNED.match(text)
+                color = palette.color(signed[1]) if signed else palette.of_peer(peer)
+                if labelled:
+                    shown = escape(f"[{peer.number} {peer.address}]")
+                    label = f"{palette.paint(shown, color)} ".encode()
+                if signed:
+                    text = palette.paint(signed[0], color) + text[signed.end() :]
+                    data = text.encode(stdio.encoding, "surrogateescape")
+            return label + data.replace(b"\n", b"\n" + label) + b"\n"
+
+        return show

@@ -1,0 +1,186 @@
+"""echo: the responder for tests, TCP and UDP on one port number."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import NamedTuple
+
+from sockkit.core.address import HostPort, UnixPath
+from sockkit.core.responder import Responder, Rule, Ruled, Upper, parse_rules
+from sockkit.errors import BindError, SockkitError, UsageError, reason
+from sockkit.events import Emit, Listening
+from sockkit.net.echo import BUFFER, EchoOptions, TcpEcho, UdpEcho
+from sockkit.net.listen import Bound, Listener, ListenOptions, is_local, port_file, raise_limit
+from sockkit.net.loop import Loop
+from sockkit.net.options import SocketOptions
+from sockkit.net.stdio import Stdio
+from sockkit.net.udp import DatagramSocket, UdpOptions, bind_datagrams
+
+ATTEMPTS = 20  # to find a free port that both TCP and UDP can have
+
+
+class Echo(NamedTuple):
+    """`tcp` and `udp`: neither means both. `drop` is a share, 0 to 1."""
+
+    listen: ListenOptions
+    sockets: SocketOptions
+    tcp: bool = False
+    udp: bool = False
+    upper: bool = False
+    rules: tuple[Rule, ...] = ()
+    rules_file: str | None = None
+    encoding: str = "utf-8"
+    greet: str = ""
+    delay: float = 0.0
+    drop: float = 0.0
+    close_after: int | None = None
+    workers: int = 1
+    size: int | None = None
+    port_file: str | None = None
+
+
+class _Share(NamedTuple):
+    """What one worker listens on."""
+
+    listener: Listener | None
+    sock: DatagramSocket | None
+
+    @property
+    def bound(self) -> Bound:
+        bound = self.listener or self.sock
+        assert bound
+        return bound
+
+    def close(self) -> None:
+        for end in (self.listener, self.sock):
+            if end:
+                end.close()
+
+
+def run(config: Echo, loop: Loop, stdio: Stdio, emit: Emit) -> None:
+    """Answer until a signal. Raises SockkitError."""
+    if config.workers > 1 and isinstance(config.listen.address, UnixPath):
+        raise UsageError("--workers cannot share a unix address", "leave it out")
+    if isinstance(config.listen.address, UnixPath) and not config.tcp:
+        raise UsageError(f"{config.listen.address} is no address for UDP", "give --tcp")
+    options = _options(config)
+    raise_limit()
+    shares: list[_Share] = []
+    try:
+        if config.workers > 1 and not config.sockets.reuse_port:
+            # What shares a port would share that of others, too: see that it is free.
+            _share(config._replace(workers=1), loop, lambda _: None).close()
+        shares.append(_first(config, loop, emit))
+        bound = shares[0].bound
+        listen = config.listen
+        if isinstance(listen.address, HostPort) and bound.port:
+            listen = listen._replace(address=listen.address._replace(port=bound.port))
+        for _ in range(1, config.workers):
+            share = _share(config._replace(listen=listen), loop, lambda _: None)
+            shares.append(share)
+        with port_file(config.port_file, bound):
+            emit(Listening(bound.address, is_local(bound.address)))
+            if config.workers == 1:
+                _serve(shares[0], loop, options, emit)
+            else:
+                _supervise(config.workers, shares, loop, options, emit)
+    finally:
+        for share in shares:
+            share.close()
+
+
+def _serve(share: _Share, loop: Loop, options: EchoOptions, emit: Emit) -> None:
+    tcp = TcpEcho(loop, share.listener, options, emit) if share.listener else None
+    try:
+        if tcp:
+            tcp.start()
+        if share.sock:
+            UdpEcho(loop, share.sock, options, emit).start()
+        loop.run()
+    finally:
+        if tcp:
+            tcp.stop()
+
+
+def _supervise(
+    count: int, shares: list[_Share], loop: Loop, options: EchoOptions, emit: Emit
+) -> None:
+    from sockkit.net.workers import Workers
+
+    def work(number: int, own: Loop) -> None:
+        share = shares[number - 1]
+        if share.listener:
+            share.listener.adopt(own, number, count)
+        _serve(share, own, options, emit)
+
+    Workers(loop, count, work, emit).run()
+
+
+def _first(config: Echo, loop: Loop, emit: Emit) -> _Share:
+    """On the port asked for, or on one that is free for both TCP and UDP."""
+    address = config.listen.address
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return _share(config, loop, emit)
+        except BindError:
+            free = isinstance(address, HostPort) and address.port == 0
+            if not free or attempt == ATTEMPTS:
+                raise
+    raise AssertionError
+
+
+def _share(config: Echo, loop: Loop, emit: Emit) -> _Share:
+    both = config.tcp == config.udp
+    listen, sockets = config.listen, config.sockets
+    if config.workers > 1:
+        sockets = sockets._replace(reuse_port=True)
+    listener = Listener(loop, listen, sockets, emit) if config.tcp or both else None
+    try:
+        if not config.udp and not both:
+            return _Share(listener, None)
+        address = listen.address
+        if listener and isinstance(address, HostPort) and listener.port:
+            listen = listen._replace(address=address._replace(port=listener.port))
+        datagrams = sockets._replace(reuse_address=False, no_delay=False, keepalive=False)
+        return _Share(
+            listener, bind_datagrams(loop, listen, datagrams, UdpOptions(), config.size, emit)
+        )
+    except SockkitError:
+        if listener:
+            listener.close()
+        raise
+
+
+def _options(config: Echo) -> EchoOptions:
+    rules = [*config.rules, *_file_rules(config.rules_file)]
+    said = [
+        ("--greet", config.greet),
+        *((f"the answer {rule.answer!r}", rule.answer) for rule in rules),
+    ]
+    for what, text in said:
+        try:
+            text.encode(config.encoding, "surrogateescape")
+        except UnicodeEncodeError as error:
+            raise UsageError(f"{what} cannot be said in {config.encoding}") from error
+    responder: Callable[[], Responder] | None = None
+    if rules:
+        responder = lambda: Ruled(rules, config.encoding, upper=config.upper)  # noqa: E731
+    elif config.upper:
+        responder = lambda: Upper(config.encoding)  # noqa: E731
+    greet = config.greet.encode(config.encoding, "surrogateescape")
+    return EchoOptions(
+        responder, greet, config.delay, config.drop, config.close_after, config.size or BUFFER
+    )
+
+
+def _file_rules(path: str | None) -> list[Rule]:
+    if path is None:
+        return []
+    try:
+        with open(path, encoding="utf-8") as file:
+            return parse_rules(file.read(), path)
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not UTF-8: {error.reason}") from error
+    except OSError as error:
+        raise UsageError(f"could not read {os.fspath(path)}: {reason(error)}") from error

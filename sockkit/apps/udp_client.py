@@ -1,0 +1,37 @@
+"""udp-client: standard input as datagrams to one address, the answers to standard output."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sockkit.apps.datagrams import PostingOptions
+from sockkit.core.address import Address, HostPort
+from sockkit.events import Aimed, Emit
+from sockkit.net.loop import Loop
+from sockkit.net.options import SocketOptions
+from sockkit.net.stdio import Stdio
+from sockkit.net.udp import UdpOptions, connect_datagrams
+from sockkit.net.udp_session import AnswerOptions, UdpSession
+
+
+class UdpClient(NamedTuple):
+    address: Address
+    sockets: SocketOptions
+    udp: UdpOptions
+    posting: PostingOptions
+    answers: AnswerOptions
+    source: HostPort | None = None
+
+
+def run(config: UdpClient, loop: Loop, stdio: Stdio, emit: Emit) -> None:
+    """Return when all was sent and the answers have come. Raises SockkitError."""
+    size = config.posting.size
+    sock, to = connect_datagrams(
+        loop, config.address, config.source, config.sockets, config.udp, size, emit
+    )
+    try:
+        emit(Aimed(str(to), sock.address))
+        post = config.posting.post(stdio, emit, many=not sock.connected)
+        UdpSession(loop, sock, to, stdio, (post, config.answers), emit).run()
+    finally:
+        sock.close()

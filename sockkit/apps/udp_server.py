@@ -1,0 +1,44 @@
+"""udp-server: what anybody sends to standard output, answers from standard input."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+from sockkit.apps.datagrams import PostingOptions
+from sockkit.apps.operator import operate
+from sockkit.core.peers import Recipient
+from sockkit.events import Emit, Listening
+from sockkit.net.listen import ListenOptions, is_local, port_file
+from sockkit.net.loop import Loop
+from sockkit.net.options import SocketOptions
+from sockkit.net.stdio import Stdio
+from sockkit.net.udp import UdpOptions, bind_datagrams
+from sockkit.net.udp_hub import UdpHub, UdpHubOptions
+
+
+class UdpServer(NamedTuple):
+    listen: ListenOptions
+    sockets: SocketOptions
+    udp: UdpOptions
+    posting: PostingOptions
+    answer: Recipient = Recipient.LAST
+    reply: str | None = None
+    port_file: str | None = None
+
+
+def run(config: UdpServer, loop: Loop, stdio: Stdio, emit: Emit) -> None:
+    """Serve until a signal, or the operator's `/quit`. Raises SockkitError."""
+    posting = config.posting
+    reply = None
+    if config.reply is not None:
+        reply = posting.packer(stdio, "--reply", None)(os.fsencode(config.reply))
+    sock = bind_datagrams(loop, config.listen, config.sockets, config.udp, posting.size, emit)
+    try:
+        with port_file(config.port_file, sock):
+            emit(Listening(sock.address, is_local(sock.address)))
+            post = posting.post(stdio, emit, many=True)
+            hub = UdpHub(loop, sock, stdio, UdpHubOptions(post, config.answer, reply), emit)
+            hub.run(operate(hub, stdio, emit))
+    finally:
+        sock.close()

@@ -1,0 +1,21 @@
+"""`sockkit chat`: its two commands."""
+
+from __future__ import annotations
+
+from sockkit.cli.group import LazyGroup
+
+_HELP = """A chat room that anyone with nc can join, and a client that is nice to use."""
+
+_EPILOG = """\b
+Try it in three terminals:
+  sockkit chat serve -p 9000
+  sockkit chat join 127.0.0.1 9000 --name 小雪
+  nc 127.0.0.1 9000
+"""
+
+COMMANDS = {
+    "serve": ("sockkit.cli.chat_serve", "Open a room."),
+    "join": ("sockkit.cli.chat_join", "Join one."),
+}
+
+command = LazyGroup("chat", COMMANDS, _HELP, _EPILOG)

@@ -1,0 +1,71 @@
+"""`sockkit chat join`: its options and its help."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+from click import Option
+
+from sockkit.cli.options import (
+    CHAT,
+    CLIENT_SOCKET,
+    NICKNAME,
+    OUTPUT,
+    PASSWORD,
+    TERMINAL,
+    UDP,
+    Bundle,
+    BundledCommand,
+    fold,
+)
+from sockkit.cli.params import client_address
+
+_HELP = """Join the chat room at HOST PORT. What you type is said to all.
+
+stdin may be piped: what it has is said, and delivered, before the command ends.
+"""
+
+_EPILOG = """\b
+Examples:
+  sockkit chat join 127.0.0.1 9000 --name 小雪
+  echo 'the build is done' | sockkit chat join 127.0.0.1 9000 --name builder
+"""
+
+_MEMBER = Bundle(
+    "Member",
+    (
+        NICKNAME,
+        PASSWORD,
+        UDP,
+        Option(["--reconnect"], is_flag=True,
+               help="Connect again, after a pause that grows, when the connection is lost."),
+    ),
+)  # fmt: skip
+
+
+def _run(address: tuple[str, ...], **values: Any) -> None:
+    from sockkit.apps.chat_join import ChatJoin, run
+    from sockkit.cli.start import start
+    from sockkit.net.connect import ConnectOptions
+    from sockkit.net.options import SocketOptions
+
+    config = fold(
+        ChatJoin,
+        values,
+        address=client_address(address),
+        connect=fold(ConnectOptions, values),
+        sockets=fold(SocketOptions, values),
+        colors=dict(values["color"]),
+    )
+    start("chat-join", run, config, values)
+
+
+command = BundledCommand(
+    "join",
+    arguments=[click.Argument(["address"], nargs=-1, metavar="HOST PORT")],
+    bundles=[CLIENT_SOCKET, _MEMBER, CHAT, TERMINAL, OUTPUT],
+    callback=_run,
+    text=_HELP,
+    epilog=_EPILOG,
+)

@@ -1,0 +1,83 @@
+"""`sockkit chat serve`: its options and its help."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+from click import Option
+
+from sockkit.cli.options import (
+    CHAT,
+    OUTPUT,
+    PASSWORD,
+    SERVER_SOCKET,
+    TERMINAL,
+    UDP,
+    Bundle,
+    BundledCommand,
+    fold,
+)
+from sockkit.cli.params import ENCODING, server_address
+
+_HELP = """Open a chat room: whoever connects is in it, with nc as well as with chat join.
+
+What is typed here is said to all, as server; /help tells what else there is.
+"""
+
+_EPILOG = """\b
+Examples:
+  sockkit chat serve -p 9000
+  sockkit chat serve --bind 0.0.0.0 -p 9000 --history 20 --history-file room.db
+  sockkit chat serve -p 9000 -E gbk --motd 'be kind'
+"""
+
+_ROOM = Bundle(
+    "Room",
+    (
+        PASSWORD,
+        Option(["--max-connections", "most"], type=click.IntRange(1), metavar="N",
+               help="Most members; one more is told that the room is full."),
+        Option(["--history"], type=click.IntRange(0, 100_000), metavar="N", default=0,
+               show_default=True, help="Show a newcomer the last N lines."),
+        Option(["--history-file"], type=click.Path(dir_okay=False), metavar="FILE",
+               help="Keep lines in FILE (SQLite), so that they outlive the server."),
+        Option(["--motd"], metavar="TEXT", default="", help="Say TEXT to each newcomer."),
+        Option(["--flood"], type=click.FloatRange(0), metavar="LINES", default=10.0,
+               show_default=True,
+               help="Read a member no faster than this many lines a second; 0 for no limit."),
+        Option(["--client-encoding"], type=ENCODING, metavar="NAME",
+               help="What members speak that are not chat join, where it is not --encoding."),
+        UDP,
+        Option(["--quit-word"], metavar="WORD", default="q", show_default=True,
+               help="A line that is only WORD leaves the room."),
+    ),
+)  # fmt: skip
+
+
+def _run(**values: Any) -> None:
+    from sockkit.apps.chat_serve import ChatServe, run
+    from sockkit.cli.start import start
+    from sockkit.core.chat import RoomOptions
+    from sockkit.net.listen import ListenOptions
+    from sockkit.net.options import SocketOptions
+
+    address = server_address(values["bind"], values["port"], values["family"])
+    config = fold(
+        ChatServe,
+        values,
+        listen=fold(ListenOptions, values, address=address),
+        sockets=fold(SocketOptions, values),
+        room=fold(RoomOptions, values),
+        colors=dict(values["color"]),
+    )
+    start("chat-serve", run, config, values)
+
+
+command = BundledCommand(
+    "serve",
+    bundles=[SERVER_SOCKET, _ROOM, CHAT, TERMINAL, OUTPUT],
+    callback=_run,
+    text=_HELP,
+    epilog=_EPILOG,
+)

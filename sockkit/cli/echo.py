@@ -1,0 +1,94 @@
+"""`sockkit echo`: its options and its help."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+from click import Option
+
+from sockkit.cli.options import (
+    OUTPUT,
+    SERVER_SOCKET,
+    UDP,
+    Bundle,
+    BundledCommand,
+    encoding,
+    fold,
+)
+from sockkit.cli.params import DURATION, Parsed, server_address
+from sockkit.core.responder import check_encoding, parse_rule
+from sockkit.core.units import parse_share
+
+_HELP = """Answer what comes with itself: a responder for tests, on TCP and UDP until stopped.
+
+A rule answers a message, which is a datagram or a line of a stream: PATTERN=ANSWER, where
+the pattern has * and ? (--reply) or is a regular expression (--reply-re) whose groups the
+answer may name. The first rule that matches counts; what none matches is echoed.
+"""
+
+_EPILOG = """\b
+Examples:
+  sockkit echo -p 7007
+  sockkit echo --upper --tcp -p 8080 --backlog 5
+  sockkit echo -p 7007 --reply 'PING*=PONG' --reply-re '^ADD (\\d+)=OK \\1'
+  sockkit echo --udp -p 7007 --drop 5% --delay 200ms
+"""
+
+_RULE = Parsed("rule", lambda text: parse_rule(text, regex=False))
+_RULE_RE = Parsed("rule", lambda text: parse_rule(text, regex=True))
+_ENCODING = Parsed("name", check_encoding)
+_SHARE = Parsed("percent", parse_share)
+
+_ANSWERS = Bundle(
+    "Answers",
+    (
+        Option(["--tcp"], is_flag=True, help="By TCP alone."),
+        UDP,
+        Option(["--upper"], is_flag=True, help="Answer in capitals."),
+        Option(["--reply", "rules"], type=_RULE, multiple=True, metavar="GLOB=ANSWER",
+               help="A rule, as in 'PING*=PONG'. May be given again."),
+        Option(["--reply-re", "rules_re"], type=_RULE_RE, multiple=True, metavar="REGEX=ANSWER",
+               help=r"A rule, as in '^ADD (\d+)=OK \1'. May be given again."),
+        Option(["--rules", "rules_file"], type=click.Path(dir_okay=False), metavar="FILE",
+               help="More rules, one a line; re: begins a regular expression, # a comment."),
+        encoding("utf-8", _ENCODING),
+        Option(["--greet"], default="", metavar="TEXT",
+               help="Send TEXT to each client as it connects. No line end is added."),
+        Option(["--delay"], type=DURATION, metavar="DURATION", default="0",
+               help="Answer this much later."),
+        Option(["--drop"], type=_SHARE, metavar="PERCENT", default="0%",
+               help="Leave this share of datagrams without an answer, as in 5%."),
+        Option(["--close-after"], type=click.IntRange(1), metavar="N",
+               help="Close a connection after N answers."),
+        Option(["--workers"], type=click.IntRange(1, 256), metavar="N", default=1,
+               show_default=True,
+               help="Processes that share the port; one that dies is replaced."),
+    ),
+)  # fmt: skip
+
+
+def _run(**values: Any) -> None:
+    from sockkit.apps.echo import Echo, run
+    from sockkit.cli.start import start
+    from sockkit.net.listen import ListenOptions
+    from sockkit.net.options import SocketOptions
+
+    address = server_address(values["bind"], values["port"], values["family"])
+    values["rules"] = (*values["rules"], *values["rules_re"])
+    config = fold(
+        Echo,
+        values,
+        listen=fold(ListenOptions, values, address=address),
+        sockets=fold(SocketOptions, values),
+    )
+    start("echo", run, config, values)
+
+
+command = BundledCommand(
+    "echo",
+    bundles=[SERVER_SOCKET, _ANSWERS, OUTPUT],
+    callback=_run,
+    text=_HELP,
+    epilog=_EPILOG,
+)

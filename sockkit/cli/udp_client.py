@@ -1,0 +1,83 @@
+"""`sockkit udp-client`: its options and its help."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+from click import Option
+
+from sockkit.cli.options import (
+    DATAGRAMS,
+    IDLE,
+    LABEL,
+    LINGER,
+    NICKNAME,
+    OUTPUT,
+    TERMINAL,
+    TEXT,
+    UDP_CLIENT_SOCKET,
+    Bundle,
+    BundledCommand,
+    fold,
+)
+from sockkit.cli.params import client_address
+
+_HELP = """Send stdin to HOST PORT as datagrams, and show the answers.
+
+A datagram in is a datagram out. UDP has no connection and promises nothing: what nobody
+receives is lost. When stdin has ended, answers are awaited while they come.
+"""
+
+_EPILOG = """\b
+Examples:
+  sockkit udp-client 127.0.0.1 8008
+  sockkit udp-client --name 小雪 127.0.0.1 8008
+  echo STATUS | sockkit udp-client --lines --expect 1 -w 2 192.168.1.30 7788
+"""
+
+_ANSWERS = Bundle(
+    "Datagrams",
+    (
+        *DATAGRAMS,
+        NICKNAME,
+        Option(["--expect"], type=click.IntRange(1), metavar="N",
+               help="End when N answers have come; give up (status 28) when they have not "
+                    "within --connect-timeout of stdin's end."),
+        LINGER,
+        IDLE,
+        LABEL,
+    ),
+)  # fmt: skip
+
+
+def _run(address: tuple[str, ...], **values: Any) -> None:
+    from sockkit.apps.datagrams import PostingOptions
+    from sockkit.apps.udp_client import UdpClient, run
+    from sockkit.cli.start import start
+    from sockkit.core.text import TextOptions
+    from sockkit.net.options import SocketOptions
+    from sockkit.net.udp import UdpOptions
+    from sockkit.net.udp_session import AnswerOptions
+
+    config = UdpClient(
+        address=client_address(address),
+        sockets=fold(SocketOptions, values),
+        udp=fold(UdpOptions, values),
+        posting=fold(
+            PostingOptions, values, text=fold(TextOptions, values), colors=dict(values["color"])
+        ),
+        answers=fold(AnswerOptions, values),
+        source=values["source"],
+    )
+    start("udp-client", run, config, values)
+
+
+command = BundledCommand(
+    "udp-client",
+    arguments=[click.Argument(["address"], nargs=-1, metavar="HOST PORT")],
+    bundles=[UDP_CLIENT_SOCKET, _ANSWERS, TEXT, TERMINAL, OUTPUT],
+    callback=_run,
+    text=_HELP,
+    epilog=_EPILOG,
+)

@@ -1,0 +1,77 @@
+"""`sockkit udp-server`: its options and its help."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from click import Option
+
+from sockkit.cli.options import (
+    DATAGRAMS,
+    LABEL,
+    OUTPUT,
+    REPLY,
+    TERMINAL,
+    TEXT,
+    UDP_SERVER_SOCKET,
+    Bundle,
+    BundledCommand,
+    fold,
+)
+from sockkit.cli.params import EnumChoice, server_address
+from sockkit.core.peers import Recipient
+
+_HELP = """Show the datagrams that anybody sends, and answer from stdin until stopped (Ctrl-C).
+
+stdin goes to whom was heard last, or to all; on a terminal you choose, and /help tells how.
+"""
+
+_EPILOG = """\b
+Examples:
+  sockkit udp-server -p 8008
+  sockkit udp-server -p 8008 --color alex=green --color 小雪=magenta
+  sockkit udp-server --bind 0.0.0.0 -p 5000 --reply ok
+"""
+
+_ANSWERS = Bundle(
+    "Datagrams",
+    (
+        *DATAGRAMS,
+        Option(["--answer"], type=EnumChoice(Recipient), default="last", show_default=True,
+               help="Whom stdin goes to: who was heard last, or all who were heard."),
+        REPLY,
+        LABEL,
+    ),
+)  # fmt: skip
+
+
+def _run(**values: Any) -> None:
+    from sockkit.apps.datagrams import PostingOptions
+    from sockkit.apps.udp_server import UdpServer, run
+    from sockkit.cli.start import start
+    from sockkit.core.text import TextOptions
+    from sockkit.net.listen import ListenOptions
+    from sockkit.net.options import SocketOptions
+    from sockkit.net.udp import UdpOptions
+
+    address = server_address(values["bind"], values["port"], values["family"])
+    config = fold(
+        UdpServer,
+        values,
+        listen=ListenOptions(address),
+        sockets=fold(SocketOptions, values),
+        udp=fold(UdpOptions, values),
+        posting=fold(
+            PostingOptions, values, text=fold(TextOptions, values), colors=dict(values["color"])
+        ),
+    )
+    start("udp-server", run, config, values)
+
+
+command = BundledCommand(
+    "udp-server",
+    bundles=[UDP_SERVER_SOCKET, _ANSWERS, TEXT, TERMINAL, OUTPUT],
+    callback=_run,
+    text=_HELP,
+    epilog=_EPILOG,
+)

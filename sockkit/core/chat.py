@@ -1,0 +1,281 @@
+"""The rules of a chat room, without I/O: members, names, lines in, lines out.
+
+Members are told apart by a key of the caller's. What they send comes in pieces of any size;
+what is to be delivered comes out as `Out`, in order. Time is an argument, in seconds of any
+one clock. Every line that members see begins with `[name] `, for what somebody says, or with
+`* `, for what the room says: no text of a member's can begin a line.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Hashable
+from typing import NamedTuple
+
+from sockkit.core.names import RESERVED, check_name, key
+from sockkit.core.printable import escape
+from sockkit.errors import UsageError
+
+LONGEST = 4096  # bytes of a line
+HELD = 64 * 1024  # most bytes that wait for a member's turn, and of one receive
+BURST = 5.0  # seconds of the flood limit that may be used at once
+ATTEMPTS = 3  # at the password
+
+HELP = (
+    "/nick NAME  be called NAME",
+    "/who  who is here",
+    "/msg NAME TEXT  tell NAME alone",
+    "/me TEXT  say what you do",
+    "//TEXT  say a line that begins with /",
+    "/quit  leave; so does {quit_word} alone",
+)
+
+
+class RoomOptions(NamedTuple):
+    """`flood` is lines a second, 0 for no limit; a member that sends more is read as slowly.
+
+    `history` is how many lines a newcomer is shown, `most` how many members there may be.
+    """
+
+    flood: float = 10.0
+    history: int = 0
+    most: int | None = None
+    password: str | None = None
+    motd: str = ""
+    quit_word: str = "q"
+
+
+class Out(NamedTuple):
+    """A line to deliver: to one member, or to all but `author`. `said` is worth keeping."""
+
+    line: str
+    to: Hashable | None = None
+    author: Hashable | None = None
+    said: bool = False
+
+
+class Gone(NamedTuple):
+    """A member is to be let go once its lines are delivered."""
+
+    member: Hashable
+
+
+Event = Out | Gone
+
+
+class _Member:
+    def __init__(self, name: str, now: float, allowance: float, *, admitted: bool) -> None:
+        self.name = name
+        self.admitted = admitted
+        self.wrong = 0
+        self.held = bytearray()
+        self.skipping = False
+        self.allowance, self.counted_at = allowance, now
+        self.encoding = "utf-8"
+
+
+class Room:
+    """`encoding` is what members speak who do not say otherwise."""
+
+    def __init__(self, options: RoomOptions, encoding: str = "utf-8") -> None:
+        self._options, self._encoding = options, encoding
+        self._members: dict[Hashable, _Member] = {}
+        self._names: dict[str, Hashable] = {}
+        self._guests = 0
+        self.history: deque[str] = deque(maxlen=options.history)
+
+    # Who is here.
+
+    def names(self) -> list[str]:
+        return [member.name for member in self._members.values() if member.admitted]
+
+    def name(self, member: Hashable) -> str:
+        return self._members[member].name
+
+    def find(self, name: str) -> Hashable | None:
+        """The member of that name, however it is written."""
+        return self._names.get(key(name))
+
+    def join(self, member: Hashable, now: float) -> list[Event]:
+        """A newcomer, who has a name at once."""
+        options = self._options
+        if options.most is not None and len(self._members) >= options.most:
+            self._members[member] = _Member("", now, 0, admitted=False)
+            return [Out("* the room is full", to=member), Gone(member)]
+        self._guests += 1
+        while key(name := f"guest-{self._guests}") in self._names:
+            self._guests += 1
+        allowance = options.flood * BURST
+        self._members[member] = _Member(name, now, allowance, admitted=not options.password)
+        self._names[key(name)] = member
+        if options.password:
+            return [Out("* this room has a password: type it", to=member)]
+        return self._admit(member)
+
+    def leave(self, member: Hashable, why: str = "") -> list[Event]:
+        """It is gone; `why` if it did not want to."""
+        gone = self._members.pop(member, None)
+        if not gone or not gone.name:
+            return []
+        del self._names[key(gone.name)]
+        if not gone.admitted:
+            return []
+        return [Out(f"* {gone.name} left{f' ({why})' if why else ''}")]
+
+    def _admit(self, member: Hashable) -> list[Event]:
+        name = self._members[member].name
+        self._members[member].admitted = True
+        lines = [f"* you are {name}; what you type is said to all, /help tells more"]
+        lines += [f"* {line}" for line in self._options.motd.splitlines()]
+        lines += self.history
+        joined = Out(f"* {name} joined", author=member)
+        return [*(Out(line, to=member) for line in lines), joined]
+
+    # What they send.
+
+    def feed(self, member: Hashable, data: bytes, now: float) -> list[Event]:
+        """Take what came from `member`; nothing is the end of what it sends."""
+        state = self._members[member]
+        if not data and state.held and not state.skipping:
+            data = b"\n"  # what it ended amid is a line
+        state.held += data
+        return self.go_on(member, now)
+
+    def waits(self, member: Hashable, now: float) -> float:
+        """Seconds until `go_on` is due for lines that came too fast; 0 if there are none."""
+        state = self._members.get(member)
+        if not state or not self._options.flood or b"\n" not in state.held:
+            return 0.0
+        return max((1 - state.allowance) / self._options.flood, 0.001)
+
+    def go_on(self, member: Hashable, now: float) -> list[Event]:
+        """Go on with the lines of `member` that its turn has come for."""
+        out: list[Event] = []
+        state = self._members.get(member)
+        while state and self._members.get(member) is state and self._may_speak(state, now):
+            line = self._line(state)
+            if line is None:
+                break
+            if isinstance(line, bytes):
+                out += self._said(member, state, line)
+            else:
+                out.append(Out(line[0], to=member))
+            if any(isinstance(event, Gone) and event.member == member for event in out):
+                state.held.clear()
+                break
+        return out
+
+    def _may_speak(self, state: _Member, now: float) -> bool:
+        flood = self._options.flood
+        if not flood:
+            return True
+        grown = state.allowance + (now - state.counted_at) * flood
+        state.allowance, state.counted_at = min(grown, flood * BURST), now
+        return state.allowance >= 1
+
+    def _line(self, state: _Member) -> bytes | tuple[str] | None:
+        """The next line without its end, a notice in its place, or None for none yet."""
+        end = state.held.find(b"\n")
+        if state.skipping:
+            del state.held[: end + 1 if end >= 0 else len(state.held)]
+            state.skipping = end < 0
+            return None if end < 0 else self._line(state)
+        if end > LONGEST or (end < 0 and len(state.held) > LONGEST):
+            state.skipping = True
+            return (f"* that line is longer than {LONGEST} bytes, and was not sent",)
+        if end < 0:
+            return None
+        line = bytes(state.held[:end]).removesuffix(b"\r")
+        del state.held[: end + 1]
+        state.allowance -= 1
+        return line
+
+    def _said(self, member: Hashable, state: _Member, line: bytes) -> list[Event]:
+        text = line.decode(self._encoding, "backslashreplace")
+        if not state.admitted:
+            return self._password(member, state, text)
+        text = escape(text.replace("\t", " ")).rstrip()
+        if not text:
+            return []
+        if text == self._options.quit_word:
+            return [Out("* good-bye", to=member), Gone(member)]
+        if text.startswith("/") and not text.startswith("//"):
+            word, _, rest = text.partition(" ")
+            return self._command(member, state, word, rest.strip())
+        return [self._speech(member, state.name, text.removeprefix("/"))]
+
+    def _speech(self, member: Hashable, name: str, text: str) -> Out:
+        line = f"[{name}] {text}"
+        self.history.append(line)
+        return Out(line, author=member, said=True)
+
+    def _password(self, member: Hashable, state: _Member, text: str) -> list[Event]:
+        if text == self._options.password:
+            return self._admit(member)
+        state.wrong += 1
+        if state.wrong < ATTEMPTS:
+            return [Out("* that is not the password", to=member)]
+        return [Out("* that is not the password: good-bye", to=member), Gone(member)]
+
+    def _command(self, member: Hashable, state: _Member, word: str, rest: str) -> list[Event]:
+        match word:
+            case "/nick":
+                return self._rename(member, state, rest)
+            case "/who":
+                names = ", ".join(self.names())
+                return [Out(f"* {len(self.names())} here: {names}", to=member)]
+            case "/msg":
+                return self._whisper(member, state, *rest.partition(" ")[::2])
+            case "/me" if rest:
+                return [self._speech(member, state.name, f"*{rest}*")]
+            case "/help":
+                lines = (line.format(quit_word=self._options.quit_word) for line in HELP)
+                return [Out(f"* {line}", to=member) for line in lines]
+            case "/quit":
+                return [Out("* good-bye", to=member), Gone(member)]
+            case _:
+                return [
+                    Out(f"* there is no {word} like that: /help tells what there is", to=member)
+                ]
+
+    def _rename(self, member: Hashable, state: _Member, name: str) -> list[Event]:
+        try:
+            check_name(name)
+        except UsageError as error:
+            return [Out(f"* {error}", to=member)]
+        if self._names.get(key(name), member) != member:
+            return [Out(f"* {name} is taken", to=member)]
+        before, state.name = state.name, name
+        del self._names[key(before)]
+        self._names[key(name)] = member
+        if before == name:
+            return []
+        return [
+            Out(f"* you are {name}", to=member),
+            Out(f"* {before} is now {name}", author=member),
+        ]
+
+    def _whisper(self, member: Hashable, state: _Member, name: str, text: str) -> list[Event]:
+        to = self.find(name)
+        if to is None or not self._members[to].admitted:
+            return [Out(f"* nobody here is {name or 'nobody'}: /who tells who is", to=member)]
+        if not text:
+            return [Out("* write /msg NAME TEXT", to=member)]
+        other = self._members[to].name
+        return [
+            Out(f"[{state.name} to you] {text}", to=to),
+            Out(f"[you to {other}] {text}", to=member),
+        ]
+
+    # What the operator of the room does.
+
+    def announce(self, text: str) -> list[Event]:
+        """Say `text` as the server."""
+        return [self._speech(None, RESERVED, escape(text))]
+
+    def kick(self, name: str) -> list[Event]:
+        """Let the member of that name go. Raises UsageError."""
+        member = self.find(name)
+        if member is None:
+            raise UsageError(f"nobody here is {name}")
+        return [Out("* you have been sent away", to=member), Gone(member)]

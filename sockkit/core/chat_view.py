@@ -1,0 +1,87 @@
+"""How a chat room's lines look to the one who reads them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from sockkit.core.names import key
+
+_SAID = re.compile(r"\[(?:you to )?([^\] ]+)(?: to you)?\] (.*)")
+_NAMED = re.compile(r"\* (?:you are ([^ ;]+)|([^ ]+) joined$|[^ ]+ is now ([^ ]+)$)")
+_LEFT = re.compile(r"\* ([^ ]+) (?:left|is now)\b")
+
+PARTINGS = ("* good-bye", "* you have been sent away", "* the room is full")
+COMMANDS = {
+    "/nick": "be called something else",
+    "/who": "who is here",
+    "/msg": "tell one alone",
+    "/me": "say what you do",
+    "/help": "what there is to type",
+    "/quit": "leave",
+}
+
+
+class ChatView:
+    """An edit of text on its way to the reader, and who completes what it types.
+
+    `paint` colours a text by a name, `mark` one that mentions the reader's own; `stamp` gives
+    what begins each line.
+    """
+
+    prompt = "> "
+
+    def __init__(
+        self,
+        *,
+        paint: Callable[[str, str], str] = lambda text, name: text,
+        mark: Callable[[str], str] = lambda text: text,
+        stamp: Callable[[], str] = lambda: "",
+    ) -> None:
+        self._paint, self._mark, self._stamp = paint, mark, stamp
+        self._held = ""
+        self._own = ""
+        self.parted = False  # the room has taken its leave
+        self._names: dict[str, None] = {}  # in the order they were seen
+
+    def feed(self, text: str, /) -> str:
+        *lines, self._held = (self._held + text).split("\n")
+        return "".join(f"{self._line(line)}\n" for line in lines)
+
+    def flush(self) -> str:
+        held, self._held = self._held, ""
+        return self._line(held) if held else ""
+
+    def complete(self, text: str) -> list[tuple[str, str]]:
+        """What the last word of `text` may become: a command at the beginning, or a name."""
+        before, _, word = text.rpartition(" ")
+        if not before and word.startswith("/"):
+            return [(name, what) for name, what in COMMANDS.items() if name.startswith(word)]
+        return [
+            (name, "") for name in list(self._names) if word and key(name).startswith(key(word))
+        ]
+
+    def _line(self, line: str) -> str:
+        if said := _SAID.match(line):
+            name, text = said[1], said[2]
+            self._names[name] = None
+            head = line[: len(line) - len(text)]
+            shown = self._paint(head, name) + (self._mark(text) if self._mentions(text) else text)
+        else:
+            shown = line
+            self.parted = self.parted or line in PARTINGS
+            if left := _LEFT.match(line):
+                self._names.pop(left[1], None)
+            if named := _NAMED.match(line):
+                if named[1]:
+                    self._own = named[1]
+                else:
+                    self._names[named[2] or named[3]] = None
+        return self._stamp() + shown
+
+    def _mentions(self, text: str) -> bool:
+        """Whether the reader's own name is a word of `text`."""
+        if not self._own:
+            return False
+        own = re.escape(key(self._own))
+        return bool(re.search(rf"(?<!\w){own}(?!\w)", key(text)))

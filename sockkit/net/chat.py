@@ -1,0 +1,347 @@
+"""The server of a chat room: it moves the bytes, `core.chat.Room` has the rules.
+
+Nobody waits for anybody: what one turn of the loop has for a member goes out in one send,
+what its connection does not take waits in its outbox, and a member whose outbox grows past
+OUTBOX is dropped. A member that sends faster than the room's limit is read as slowly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from sockkit.core.chat import Event, Gone, Out, Room
+from sockkit.core.lines import Lines
+from sockkit.core.printable import escape
+from sockkit.core.text import TextOptions, Transcoder
+from sockkit.errors import SockkitError, UsageError
+from sockkit.events import Answer, Closed, Emit, Peer
+from sockkit.net.listen import Listener
+from sockkit.net.loop import Loop
+from sockkit.net.outbox import Outbox
+from sockkit.net.stdio import Stdio
+from sockkit.net.stream import Stream
+
+OUTBOX = 4 * 1024 * 1024  # most bytes that wait for a member
+RECEIVE = 64 * 1024  # bytes of one receive
+FAREWELL = 5.0  # seconds a member that leaves is given to take its last lines
+LINE = 64 * 1024  # bytes of a line the operator types
+
+_OPERATOR = {
+    "/who": "who is here",
+    "/kick NAME": "send NAME away",
+    "/help": "this list; //TEXT says a line that begins with /",
+    "/quit": "close the room (also Ctrl-D)",
+}
+
+
+MARK = "/sockkit"  # the first line of a client that speaks the room's encoding
+MARK_WAIT = 0.3  # seconds it is waited for, where others speak another
+
+
+class ChatOptions(NamedTuple):
+    """`encoding` is what members speak, and `client_encoding`, where given, what those do who do
+    not begin with MARK. `kept` is told of each line worth keeping, `shown`
+    makes what the operator sees of a line.
+    """
+
+    encoding: str = "utf-8"
+    client_encoding: str | None = None
+    kept: Callable[[str], None] = lambda _: None
+    shown: Callable[[str], bytes] = lambda line: f"{line}\n".encode()
+
+
+class ChatServer:
+    """Owns its members; listener and standard streams are closed elsewhere."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        listener: Listener,
+        room: Room,
+        stdio: Stdio,
+        options: ChatOptions,
+        emit: Emit,
+    ) -> None:
+        self.loop, self.room, self.options, self.emit = loop, room, options, emit
+        self.buffer = memoryview(bytearray(RECEIVE))
+        self._listener, self._stdio = listener, stdio
+        self._members: dict[int, _Member] = {}
+        self._turn: list[Out] = []
+        self._leaving: list[_Member] = []
+        self._lines = Lines(LINE)
+        self._unshown = 0
+        self._quitting = self._closing = False
+        self._output = Outbox(
+            loop, stdio.output, on_empty=self._output_empty, on_fail=self._output_failed
+        )
+
+    def run(self) -> None:
+        """Serve until the operator's `/quit`, or until something raises: a signal."""
+        try:
+            self._stdio.output.watch(self.loop)
+            self._listener.accept(self._join)
+            self.loop.when_readable(self._stdio.input.descriptor, self._read_operator)
+            self.loop.run()
+        finally:
+            self._quitting = True
+            self._listener.close()
+            for member in list(self._members.values()):
+                member.close()
+            self._output.stop()
+
+    # Members.
+
+    def _join(self, stream: Stream) -> None:
+        member = _Member(self, stream)
+        if self.options.client_encoding:
+            self.loop.later(MARK_WAIT, lambda: self.admit(member))
+        else:
+            self.admit(member)
+        member.resume()
+
+    def admit(self, member: _Member) -> None:
+        """Let a connection in: it speaks what it has shown to speak."""
+        if member.closed or member.number in self._members:
+            return
+        self._members[member.number] = member
+        member.since = len(self._turn)
+        self.handle(self.room.join(member.number, self.loop.now))
+
+    def left(self, member: _Member, why: str) -> None:
+        """A member's connection is over."""
+        if self._members.pop(member.number, None) and not self._quitting:
+            self.handle(self.room.leave(member.number, why))
+            self._listener.resume()
+            self.loop.call_soon(self._review_quit)
+
+    def handle(self, events: Iterable[Event]) -> None:
+        """Take what the room says; it is delivered at the end of the turn."""
+        for event in events:
+            if isinstance(event, Gone):
+                member = self._members.get(event.member)  # type: ignore[call-overload]
+                if member:
+                    self._leaving.append(member)
+            else:
+                if not self._turn:
+                    self.loop.call_soon(self._deliver)
+                self._turn.append(event)
+        if self._leaving and not self._turn:
+            self.loop.call_soon(self._deliver)
+
+    def _deliver(self) -> None:
+        turn, self._turn = self._turn, []
+        leaving, self._leaving = self._leaving, []
+        special = {who for out in turn for who in (out.to, out.author) if who is not None}
+        encoded: dict[str, tuple[list[bytes], bytes]] = {}
+        for member in list(self._members.values()):
+            if member.encoding not in encoded:
+                lines = [
+                    f"{out.line}\n".encode(member.encoding, "backslashreplace") for out in turn
+                ]
+                whole = zip(lines, turn, strict=True)
+                to_all = b"".join(line for line, out in whole if out.to is None)
+                encoded[member.encoding] = lines, to_all
+            lines, to_all = encoded[member.encoding]
+            if member.number in special or member.since:
+                number, since = member.number, member.since
+                own = (
+                    line
+                    for line, out in zip(lines[since:], turn[since:], strict=True)
+                    if out.to == number or (out.to is None and out.author != number)
+                )
+                member.send(b"".join(own))
+            else:
+                member.send(to_all)
+            member.since = 0
+        self._show(turn)
+        for member in leaving:
+            member.leave()
+
+    # The operator.
+
+    def _show(self, turn: list[Out]) -> None:
+        lines = [out.line for out in turn if out.to is None]
+        for out in turn:
+            if out.said:
+                self.options.kept(out.line)
+        if self._output.size > OUTBOX:  # whoever reads this has stopped: the room goes on
+            self._unshown += len(lines)
+        else:
+            self._output.put(b"".join(map(self.options.shown, lines)))
+
+    def _output_empty(self) -> None:
+        self._review_quit()
+        if self._unshown:
+            unshown, self._unshown = self._unshown, 0
+            self._output.put(f"* {unshown} lines were not shown\n".encode())
+
+    def _output_failed(self, error: SockkitError) -> None:
+        if not self._quitting:
+            raise error
+
+    def _read_operator(self) -> None:
+        try:
+            size = self._stdio.input.read_into(self.buffer)
+        except BlockingIOError:
+            return
+        for line in self._lines.feed(bytes(self.buffer[:size])) if size else self._lines.flush():
+            self._operate(line.decode(self._stdio.encoding, "backslashreplace").strip())
+        if not size:
+            self.loop.when_readable(self._stdio.input.descriptor, None)
+            if self._stdio.input.terminal:
+                self._quit()
+
+    def _operate(self, text: str) -> None:
+        word, _, rest = text.partition(" ")
+        if not text:
+            return
+        if not text.startswith("/") or text.startswith("//"):
+            self.handle(self.room.announce(text.removeprefix("/")))
+        elif text == "/who":
+            names = self.room.names()
+            self.emit(Answer(f"{len(names)} here: {', '.join(names)}"))
+        elif word == "/kick" and rest:
+            try:
+                self.handle(self.room.kick(rest))
+            except UsageError as error:
+                self.emit(Answer(str(error)))
+        elif text == "/quit":
+            self._quit()
+        elif text == "/help":
+            for command, meaning in _OPERATOR.items():
+                self.emit(Answer(f"{command:<12} {meaning}"))
+        else:
+            self.emit(Answer(f"there is no {escape(word)} like that: /help tells what there is"))
+
+    def _quit(self) -> None:
+        """Close the room once all have what was said."""
+        self._listener.close()
+        self._closing = True
+        self.handle(Gone(number) for number in list(self._members))
+        self.loop.call_soon(self._review_quit)
+
+    def _review_quit(self) -> None:
+        if self._closing and not self._members and not self._turn and not self._output.size:
+            self.loop.stop()
+
+
+class _Member:
+    """A connection; owns its stream."""
+
+    def __init__(self, server: ChatServer, stream: Stream) -> None:
+        self._server, self._loop, self._stream = server, server.loop, stream
+        self.peer: Peer = stream.peer
+        self.number = stream.peer.number
+        self.since = 0  # its place in the present turn's lines: those before are not for it
+        self._outbox = Outbox(
+            self._loop, stream, on_empty=self._empty, on_fail=lambda error: self.close(str(error))
+        )
+        self._received = 0
+        self._ended = self._leaving = self.closed = False
+        options = server.options
+        self.encoding = options.client_encoding or options.encoding
+        self._transcoder: Transcoder | None = None  # to what the room speaks, where that differs
+        self._first: bytes | None = b""  # what has come, until it is known whether it is MARK
+
+    def resume(self) -> None:
+        """Read on, unless it has sent more than its share."""
+        if self.closed or self._leaving or self._ended:
+            return
+        wait = self._server.room.waits(self.number, self._loop.now)
+        self._loop.when_readable(self._stream.descriptor, None if wait else self._read)
+        if wait:
+            self._loop.later(wait, self._go_on)
+
+    def send(self, data: bytes) -> None:
+        if not data or self._leaving:
+            return
+        if self._outbox.size + len(data) > OUTBOX:
+            self.close("too slow")
+        else:
+            self._outbox.put(data)
+
+    def leave(self) -> None:
+        """Close once the last lines are out."""
+        if self.closed or self._leaving:
+            return
+        self._leaving = True
+        self._loop.when_readable(self._stream.descriptor, None)
+        if self._outbox.size:
+            self._loop.later(FAREWELL, self.close)
+        else:
+            self.close()
+
+    def close(self, why: str = "") -> None:
+        if self.closed:
+            return
+        self.closed = True
+        sent = self._outbox.given
+        problem = why if why == "too slow" else ""
+        self._outbox.stop()
+        self._loop.when_readable(self._stream.descriptor, None)
+        if problem:
+            self._stream.abort()
+        else:
+            self._stream.close()
+        self._server.emit(Closed(self.peer, sent, self._received, problem))
+        self._server.left(self, why)
+
+    def _empty(self) -> None:
+        if self._leaving:
+            self.close()
+
+    def _read(self) -> None:
+        try:
+            size = self._stream.read_into(self._server.buffer)
+        except BlockingIOError:
+            return
+        except SockkitError:
+            self.close("connection lost")
+            return
+        self._received += size
+        self._ended = not size
+        data = self._unmarked(bytes(self._server.buffer[:size]))
+        if data is None:
+            return
+        if self._transcoder:
+            data = self._transcoder.feed(data) if size else self._transcoder.flush()
+        self._server.handle(self._server.room.feed(self.number, data, self._loop.now))
+        if self._ended and data:
+            self._server.handle(self._server.room.feed(self.number, b"", self._loop.now))
+        self._go_on_or_end()
+
+    def _unmarked(self, data: bytes) -> bytes | None:
+        """`data` without MARK at the beginning of all; None while it may yet become that."""
+        if self._first is None:
+            return data
+        self._first += data
+        mark = f"{MARK}\n".encode()
+        if mark.startswith(self._first) and not self._ended:
+            return None
+        first, self._first = self._first, None
+        options = self._server.options
+        if first.startswith(mark):
+            first = first[len(mark) :]
+            self.encoding = options.encoding
+        elif self.encoding != options.encoding:
+            self._transcoder = TextOptions(self.encoding).inbound(options.encoding)
+        self._server.admit(self)
+        return first
+
+    def _go_on(self) -> None:
+        if self.closed or self._leaving:
+            return
+        self._server.handle(self._server.room.go_on(self.number, self._loop.now))
+        self._go_on_or_end()
+
+    def _go_on_or_end(self) -> None:
+        wait = self._server.room.waits(self.number, self._loop.now)
+        if self._ended and not wait:
+            self._loop.when_readable(self._stream.descriptor, None)
+            self._server.handle([Gone(self.number)])
+        elif self._ended:
+            self._loop.when_readable(self._stream.descriptor, None)
+            self._loop.later(wait, self._go_on)
+        else:
+            self.resume()

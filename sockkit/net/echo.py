@@ -1,0 +1,361 @@
+"""The responder's connections and datagrams: each peer gets its answers, and nobody waits.
+
+A client that is only echoed costs one shared buffer: what it does not take back is kept, at
+most a buffer of it, and it is not read meanwhile. A stream of much data is left to the
+kernel, which moves it through a pipe (measured on messages of 1 MiB: 1.2 to 1.6 times as fast
+as a copy; on 64 bytes a copy is a quarter faster).
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from sockkit.core.responder import Responder
+from sockkit.errors import SockkitError
+from sockkit.events import Closed, Emit, Failure, Step
+from sockkit.net.listen import Listener
+from sockkit.net.loop import Loop, Timer
+from sockkit.net.outbox import Outbox
+from sockkit.net.pump import Pump
+from sockkit.net.stream import Stream
+from sockkit.net.udp import LARGEST, DatagramOutbox, DatagramSocket
+
+BUFFER = 256 * 1024  # bytes of one receive, and most that are kept for a client
+PARTING = 1.0  # seconds a client is given to end its side after its last answer
+MUCH = 4  # receives in a row that fill the buffer: then the kernel may move the rest
+TURNS = 64  # datagrams answered before others on the loop get their turn
+DELAYED = 1024  # datagrams that may wait for their time; one more is dropped
+
+
+class EchoOptions(NamedTuple):
+    """`responder` makes one for each connection, and answers datagrams; None only echoes.
+
+    `delay` is in seconds, `drop` the share of datagrams that get no answer, and a connection
+    is closed after `close_after` answers. `size` is the most bytes one receive takes.
+    """
+
+    responder: Callable[[], Responder] | None = None
+    greet: bytes = b""
+    delay: float = 0.0
+    drop: float = 0.0
+    close_after: int | None = None
+    size: int = BUFFER
+
+    @property
+    def plain(self) -> bool:
+        return not (self.responder or self.greet or self.delay or self.close_after)
+
+
+class TcpEcho:
+    """Answers every connection of `listener`."""
+
+    def __init__(self, loop: Loop, listener: Listener, options: EchoOptions, emit: Emit) -> None:
+        self.loop, self.options, self.emit = loop, options, emit
+        self.buffer = memoryview(bytearray(options.size))
+        self._listener = listener
+        self._connections: set[_Mirror | _Answering] = set()
+
+    def start(self) -> None:
+        self._listener.accept(self._join)
+
+    def stop(self) -> None:
+        self._listener.close()
+        for connection in list(self._connections):
+            connection.close()
+
+    def _join(self, stream: Stream) -> None:
+        kind = _Mirror if self.options.plain else _Answering
+        self._connections.add(kind(self, stream))
+
+    def left(
+        self, connection: _Mirror | _Answering, sent: int, received: int, problem: str
+    ) -> None:
+        self._connections.discard(connection)
+        if problem:  # a client that leaves as it likes is no fault of the server's
+            self.emit(Step("reset", problem))
+        self.emit(Closed(connection.stream.peer, sent, received))
+        self._listener.resume()
+
+
+class _Mirror:
+    """A connection that is only echoed."""
+
+    __slots__ = ("_closed", "_echo", "_full", "_kept", "_pump", "_size", "stream")
+
+    def __init__(self, echo: TcpEcho, stream: Stream) -> None:
+        self._echo, self.stream = echo, stream
+        self._kept = b""
+        self._size = self._full = 0
+        self._pump: Pump | None = None
+        self._closed = False
+        echo.loop.when_readable(stream.descriptor, self._read)
+
+    def _read(self) -> None:
+        buffer = self._echo.buffer
+        try:
+            size = self.stream.read_into(buffer)
+            if not size:
+                self.close()
+                return
+        except BlockingIOError:
+            return
+        except SockkitError as error:
+            self.close(str(error))
+            return
+        self._size += size
+        try:
+            given = self.stream.write(buffer[:size])
+        except BlockingIOError:
+            given = 0
+        except SockkitError as error:
+            self.close(str(error))
+            return
+        if given < size:
+            self._keep(bytes(buffer[given:size]))
+        elif size == BUFFER:  # the largest there is, and full
+            self._full += 1
+            if self._full == MUCH:
+                self._hand_over()
+        else:
+            self._full = 0
+
+    def _keep(self, data: bytes) -> None:
+        self._kept = data
+        self._echo.loop.when_readable(self.stream.descriptor, None)
+        self._echo.loop.when_writable(self.stream.descriptor, self._write_kept)
+
+    def _write_kept(self) -> None:
+        try:
+            self._kept = self._kept[self.stream.write(self._kept) :]
+        except BlockingIOError:
+            return
+        except SockkitError as error:
+            self.close(str(error))
+            return
+        if not self._kept:
+            self._echo.loop.when_writable(self.stream.descriptor, None)
+            self._echo.loop.when_readable(self.stream.descriptor, self._read)
+
+    def _hand_over(self) -> None:
+        """Let the kernel move the rest."""
+        self._echo.loop.when_readable(self.stream.descriptor, None)
+        self._pump = Pump(
+            self._echo.loop,
+            self.stream,
+            self.stream,
+            None,
+            None,
+            on_progress=lambda: None,
+            on_end=self.close,
+            on_fail=lambda error: self.close(str(error)),
+        )
+        self._pump.start()
+
+    def close(self, problem: str = "") -> None:
+        if self._closed:
+            return
+        self._closed = True
+        sent, received = self._size - len(self._kept), self._size
+        if self._pump:
+            self._pump.close()
+            sent, received = sent + self._pump.given, received + self._pump.taken
+        else:
+            self._echo.loop.when_readable(self.stream.descriptor, None)
+            self._echo.loop.when_writable(self.stream.descriptor, None)
+        self.stream.close()
+        self._echo.left(self, sent, received, problem)
+
+
+class _Late:
+    """Gives items back in order, each `seconds` after it was put."""
+
+    def __init__(self, loop: Loop, seconds: float, on_due: Callable[[Any], None]) -> None:
+        self._loop, self._seconds, self._on_due = loop, seconds, on_due
+        self._items: deque[tuple[float, Any]] = deque()
+        self._timer: Timer | None = None
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def put(self, item: Any) -> None:
+        self._items.append((self._loop.now + self._seconds, item))
+        self._wait()
+
+    def stop(self) -> None:
+        self._items.clear()
+        if self._timer:
+            self._timer.cancel()
+
+    def _wait(self) -> None:
+        if self._items and not self._timer:
+            self._timer = self._loop.at(self._items[0][0], self._due)
+
+    def _due(self) -> None:
+        self._timer = None
+        while self._items and self._items[0][0] <= self._loop.now:
+            self._on_due(self._items.popleft()[1])
+        self._wait()
+
+
+class _Answering:
+    """A connection whose answers are made, or come late."""
+
+    def __init__(self, echo: TcpEcho, stream: Stream) -> None:
+        self._echo, self._loop, self.stream = echo, echo.loop, stream
+        options = echo.options
+        self._responder = options.responder() if options.responder else None
+        self._left = options.close_after
+        self._late = _Late(echo.loop, options.delay, self._in_time)
+        self._answers: Iterator[bytes] = iter(())
+        self._received = self._owed = 0  # bytes: received, and of answers that are late
+        self._ended = self._closed = self._parting = False
+        self._outbox = Outbox(
+            echo.loop, stream, on_empty=self._review, on_fail=lambda error: self.close(str(error))
+        )
+        self._outbox.put(options.greet)
+        self._review()
+
+    def _review(self) -> None:
+        """Close when all is answered; answer and read only while the client takes its answers."""
+        if self._closed or self._parting:
+            return
+        if not self._outbox.size:
+            self._answer(self._next_answers())
+        if self._closed:
+            return
+        over = self._ended or self._left == 0
+        if over and not self._owed and not self._outbox.size:
+            self._part()
+            return
+        wanted = not over and not self._outbox.size and self._owed < BUFFER
+        self._loop.when_readable(self.stream.descriptor, self._read if wanted else None)
+
+    def _next_answers(self) -> bytes:
+        """Those that are due, or as many as there is room for."""
+        answers: list[bytes] = []
+        size = self._owed
+        while self._left != 0 and size < BUFFER:
+            answer = next(self._answers, None)
+            if answer is None:
+                break
+            answers.append(answer)
+            size += len(answer)
+            if self._left is not None:
+                self._left -= 1
+        return b"".join(answers)
+
+    def _part(self) -> None:
+        """Close; what the client still sends is read, as a reset could overtake our answer."""
+        if self._ended:
+            self.close()
+            return
+        self._parting = True
+        try:
+            self.stream.half_close()
+        except SockkitError as error:
+            self.close(str(error))
+            return
+        self._loop.when_readable(self.stream.descriptor, self._read)
+        self._loop.later(PARTING, self.close)
+
+    def _read(self) -> None:
+        try:
+            size = self.stream.read_into(self._echo.buffer)
+        except BlockingIOError:
+            return
+        except SockkitError as error:
+            self.close(str(error))
+            return
+        self._received += size
+        self._ended = not size
+        if self._parting:
+            if self._ended:
+                self.close()
+            return
+        data = bytes(self._echo.buffer[:size])
+        if self._responder:
+            answers = self._responder.feed(data) if size else self._responder.flush()
+        else:
+            answers = [data] if size else []
+        self._answers = iter(answers)
+        self._review()
+
+    def _answer(self, data: bytes) -> None:
+        if not self._echo.options.delay:
+            self._outbox.put(data)
+        elif data:
+            self._owed += len(data)
+            self._late.put(data)
+
+    def _in_time(self, data: bytes) -> None:
+        self._owed -= len(data)
+        self._outbox.put(data)
+        self._review()
+
+    def close(self, problem: str = "") -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self._late.stop()
+        self._outbox.stop()
+        self._loop.when_readable(self.stream.descriptor, None)
+        self.stream.close()
+        self._echo.left(self, self._outbox.given, self._received, problem)
+
+
+class UdpEcho:
+    """Answers every datagram of `sock`, which it does not own."""
+
+    def __init__(self, loop: Loop, sock: DatagramSocket, options: EchoOptions, emit: Emit) -> None:
+        self._loop, self._socket, self._options, self._emit = loop, sock, options, emit
+        self._answer = options.responder().answer if options.responder else None
+        self._each = bool(options.responder or options.drop or options.delay)
+        self._outgoing = DatagramOutbox(loop, sock, on_empty=self.start, on_fail=self._fail)
+        self._late = _Late(loop, options.delay, lambda late: self._outgoing.put(*late))
+        self._told = False
+
+    def start(self) -> None:
+        self._loop.when_readable(self._socket.descriptor, self._read)
+
+    def _read(self) -> None:
+        for _ in range(TURNS):
+            try:
+                got = self._socket.receive()
+            except BlockingIOError:
+                return
+            except SockkitError as error:
+                self._fail(error)
+                return
+            if self._each:
+                for datagram in got.datagrams():
+                    self._respond(datagram, got.address)
+            else:  # as many as came in one call go out in one
+                self._outgoing.put(got.data, got.size, got.address)
+            if self._outgoing.waits:
+                self._loop.when_readable(self._socket.descriptor, None)
+                return
+
+    def _respond(self, data: bytes, to: Any) -> None:
+        if random.random() < self._options.drop:
+            return
+        if self._answer:
+            data = self._answer(data)
+        if not self._options.delay:
+            self._outgoing.put(data, LARGEST, to)
+        elif len(self._late) < DELAYED:
+            self._late.put((data, LARGEST, to))
+        else:
+            self._dropped()
+
+    def _dropped(self) -> None:
+        if not self._told:
+            self._told = True
+            self._fail(
+                SockkitError(f"more than {DELAYED} answers wait for their time: some are lost")
+            )
+
+    def _fail(self, error: SockkitError) -> None:
+        self._emit(Failure(str(error)))

@@ -1,0 +1,45 @@
+"""Which process holds a port, where the system tells: /proc, proc(5)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+_STATES = {"tcp": "0A", "udp": "07"}  # of a socket that is bound and waits: TCP_LISTEN, TCP_CLOSE
+
+
+def holder(port: int, protocol: str = "tcp") -> str | None:
+    """`python3 (process 1234)`, which has that `port` of tcp or udp; None where it is not seen."""
+    sockets = {f"socket:[{inode}]" for inode in _bound(port, protocol)}
+    if not sockets:
+        return None
+    for process in filter(str.isdecimal, _entries("/proc")):
+        for descriptor in _entries(f"/proc/{process}/fd"):
+            try:
+                if os.readlink(f"/proc/{process}/fd/{descriptor}") in sockets:
+                    with open(f"/proc/{process}/comm", encoding="utf-8", errors="replace") as file:
+                        return f"{file.read().strip()} (process {process})"
+            except OSError:
+                pass  # closed, or ended, meanwhile
+    return None
+
+
+def _bound(port: int, protocol: str) -> Iterator[str]:
+    """The inodes of the sockets that wait on `port`."""
+    for table in (f"/proc/net/{protocol}", f"/proc/net/{protocol}6"):
+        try:
+            with open(table, encoding="ascii") as file:
+                lines = file.readlines()[1:]
+        except OSError:
+            continue
+        for line in lines:
+            fields = line.split()
+            if fields[3] == _STATES[protocol] and int(fields[1].rpartition(":")[2], 16) == port:
+                yield fields[9]
+
+
+def _entries(path: str) -> list[str]:
+    try:
+        return os.listdir(path)
+    except OSError:
+        return []  # not Linux, or a process of somebody else

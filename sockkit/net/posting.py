@@ -1,0 +1,235 @@
+"""Standard input and output over one datagram socket: what UDP's client and server share.
+
+In: a line without its end is a datagram, or standard input is cut at a size. Out: what was
+received, as it came or as a line for each datagram.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from sockkit.core.lines import Lines
+from sockkit.errors import SendError, SockkitError
+from sockkit.events import Emit, Exchanged, Failure, Peer
+from sockkit.net.loop import Loop, Timer
+from sockkit.net.outbox import Outbox
+from sockkit.net.stdio import Stdio
+from sockkit.net.udp import LARGEST, DatagramOutbox, DatagramSocket, Received, segments
+
+HOLD = 0.01  # seconds in which a datagram that is not full may yet become so
+TURNS = 64  # calls of the system for receiving, before the loop looks elsewhere
+
+
+class PostOptions(NamedTuple):
+    """With `pack` standard input is lines, and it makes a datagram of each (raises TextError).
+
+    Without it is cut at `size` bytes; with `hold` a datagram that is not full waits a moment for
+    the rest. `show` gives what is written for each datagram; without its bytes are. `first` and
+    `last` are datagrams before and after all others.
+    """
+
+    size: int = LARGEST
+    hold: bool = False
+    pack: Callable[[bytes], bytes] | None = None
+    show: Callable[[Peer, bytes], bytes] | None = None
+    first: bytes | None = None
+    last: bytes | None = None
+
+
+class Total:
+    """Datagrams and their bytes."""
+
+    def __init__(self) -> None:
+        self.count = self.size = 0
+
+    def add(self, size: int, segment: int) -> None:
+        self.count += max(-(-size // segment), 1)
+        self.size += size
+
+
+class Posting:
+    """Owns neither the socket nor the standard streams. Errors of either leave the loop.
+
+    `targets` are the addresses that standard input goes to, at the moment: it is not read
+    while there are none, or while the system takes no more. `heard` is told of each receive
+    and says from whom it is. `on_input_end` is called once, `on_fail` for each datagram that
+    cannot be sent or received.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        sock: DatagramSocket,
+        stdio: Stdio,
+        options: PostOptions,
+        emit: Emit,
+        *,
+        targets: Callable[[], list[Any]],
+        heard: Callable[[Received], Peer],
+        on_input_end: Callable[[], None],
+        on_fail: Callable[[SockkitError], None],
+    ) -> None:
+        self.sent, self.received = Total(), Total()
+        self._loop, self._socket, self._options, self._emit = loop, sock, options, emit
+        self._input, self._targets, self._heard = stdio.input, targets, heard
+        self._on_input_end, self._on_fail = on_input_end, on_fail
+        self._on_typed: Callable[[bytes], None] | None = None
+        self._output = Outbox(loop, stdio.output, on_empty=self.review, on_fail=_raise)
+        self._outgoing = DatagramOutbox(
+            loop, sock, on_empty=self.review, on_fail=on_fail, on_sent=self.sent.add
+        )
+        self._lines = Lines(LARGEST)
+        self._buffer = memoryview(bytearray(segments(options.size) * options.size))
+        self._filled = 0
+        self._timer: Timer | None = None
+        self._input_ended = self._closing = False
+        self.cut = 0
+
+    def start(self, on_typed: Callable[[bytes], None] | None = None) -> None:
+        """Send and receive from now on. With `on_typed` standard input goes there instead."""
+        self._on_typed = on_typed
+        if self._options.first is not None:
+            self.post(self._options.first, self._targets(), LARGEST)
+        self.review()
+
+    def finish(self) -> None:
+        """Take no more, and end the loop's run once everything taken is given."""
+        self._closing = True
+        self.review()
+
+    def stop(self) -> None:
+        self.finish()
+        if self._timer:
+            self._timer.cancel()
+        self._outgoing.stop()
+        self._output.stop()
+        for direction, total in (("sent", self.sent), ("received", self.received)):
+            self._emit(Exchanged(direction, total.count, total.size))
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything taken is given."""
+        return not self._outgoing.waits and not self._output.size
+
+    def review(self) -> None:
+        """Wait for what can be gone on with. To be called when the targets have changed."""
+        if self._closing and self.idle:
+            self._loop.stop()
+        reads = not self._input_ended and not self._closing
+        if not self._on_typed:
+            reads = reads and not self._outgoing.waits and bool(self._targets())
+        receives = not self._closing and not self._output.size and not self._outgoing.waits
+        self._loop.when_readable(self._input.descriptor, self._read if reads else None)
+        self._loop.when_readable(self._socket.descriptor, self._receive if receives else None)
+
+    # Standard input.
+
+    def _read(self) -> None:
+        ended = self._fill()
+        data = self._buffer[: self._filled]
+        self._filled = 0
+        if self._on_typed:
+            if data or ended:
+                self._on_typed(bytes(data))
+        elif self._options.pack:
+            self.post_lines(self._lines.feed(bytes(data)), self._targets())
+            if ended:
+                self.post_lines(self._lines.flush(), self._targets())
+        elif data:
+            self._post_whole(data, ended)
+        self._input_ended = ended
+        self.review()
+        if ended:
+            if self._options.last is not None:
+                self.post(self._options.last, self._targets(), LARGEST)
+            self._on_input_end()
+
+    def _post_whole(self, data: memoryview, ended: bool) -> None:
+        """Send what makes whole datagrams, and in a while the rest."""
+        if self._timer:
+            self._timer.cancel()
+        rest = len(data) % self._options.size if self._options.hold and not ended else 0
+        if whole := data[: len(data) - rest]:
+            self.post(whole, self._targets())
+        self._buffer[:rest] = bytes(data[len(data) - rest :])
+        self._filled = rest
+        if rest:
+            self._timer = self._loop.later(HOLD, self._post_rest)
+
+    def _post_rest(self) -> None:
+        data, self._filled = self._buffer[: self._filled], 0
+        self.post(data, self._targets())
+
+    def _fill(self) -> bool:
+        """Read what there is, at most a call's worth of datagrams; whether that is all."""
+        while self._filled < len(self._buffer):
+            try:
+                size = self._input.read_into(self._buffer[self._filled :])
+            except BlockingIOError:
+                return False
+            if not size:
+                return True
+            self._filled += size
+            if not self._input.never_waits:
+                break
+        return False
+
+    def post_lines(self, lines: list[bytes], targets: list[Any]) -> None:
+        """Send each of `lines` as a datagram."""
+        assert self._options.pack
+        for line in lines:
+            try:
+                self.post(_fitting(self._options.pack(line)), targets, LARGEST)
+            except SockkitError as error:
+                self._on_fail(error)
+
+    def post(self, data: bytes | memoryview, targets: list[Any], size: int | None = None) -> None:
+        """Send datagrams of `size` bytes to each of `targets`. What has to wait is kept."""
+        for target in targets:
+            self._outgoing.put(data, size or self._options.size, target)
+
+    # The socket.
+
+    def _receive(self) -> None:
+        shown: list[bytes] = []
+        for _ in range(TURNS):
+            try:
+                got = self._socket.receive()
+            except BlockingIOError:
+                break
+            except SockkitError as error:
+                self._on_fail(error)
+                break
+            peer = self._heard(got)
+            self.received.add(len(got.data), got.size)
+            if got.true_size > len(got.data):
+                self.cut += 1
+                self._emit(
+                    Failure(
+                        f"a datagram of {got.true_size:,} bytes from {peer.address} was cut to "
+                        f"{len(got.data):,}: give a larger --buffer-size"
+                    )
+                )
+            if show := self._options.show:
+                shown += [show(peer, datagram) for datagram in got.datagrams()]
+            else:
+                self._output.put(got.data)
+            if self._output.size or self._outgoing.waits:
+                break
+        self._output.put(b"".join(shown))
+        if self._output.size or self._outgoing.waits:
+            self.review()
+
+
+def _fitting(datagram: bytes) -> bytes:
+    if len(datagram) > LARGEST:
+        raise SendError(
+            f"a line of {len(datagram):,} bytes does not fit a datagram, which has "
+            f"{LARGEST:,} at most"
+        )
+    return datagram
+
+
+def _raise(error: SockkitError) -> None:
+    raise error

@@ -1,0 +1,387 @@
+"""UDP: datagrams in, datagrams out, many to a system call where the kernel can, udp(7)."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+from collections import deque
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from sockkit.core.address import HostPort, UnixPath
+from sockkit.errors import (
+    BindError,
+    ConnectError,
+    ReceiveError,
+    SendError,
+    SockkitError,
+    UsageError,
+)
+from sockkit.events import Emit, Notice, Step
+from sockkit.net.listen import ListenOptions, bind_error
+from sockkit.net.loop import Loop
+from sockkit.net.options import SocketOptions
+from sockkit.net.resolve import Endpoint, resolve, resolve_on, show_address
+from sockkit.net.stream import words
+
+LARGEST = 65_507  # bytes of payload: what IPv4's length field leaves, RFC 768
+MOST_SEGMENTS = 64  # datagrams that one call may send, UDP_MAX_SEGMENTS
+ROOM = 4 * 1024 * 1024  # bytes asked for as the buffer for receiving; the system gives less
+
+# From linux/udp.h and asm-generic/socket.h; Python has no names for them.
+_SOL_UDP, _UDP_SEGMENT, _UDP_GRO, _SO_RXQ_OVFL = 17, 103, 104, 40
+_NO_SEGMENTS = {errno.EINVAL, errno.EIO, errno.ENOPROTOOPT, errno.EOPNOTSUPP, errno.EMSGSIZE}
+_ANCILLARY = 2 * socket.CMSG_SPACE(4)
+
+
+class Received(NamedTuple):
+    """Datagrams of one peer that came in one call.
+
+    `data` holds them, one after the other, each of `size` bytes and the last perhaps
+    shorter; it is valid until the next call. `true_size` is more than it holds where a
+    datagram was cut.
+    """
+
+    data: memoryview
+    size: int
+    address: Any
+    true_size: int
+
+    def datagrams(self) -> list[bytes]:
+        """Each of them."""
+        places = range(0, max(len(self.data), 1), self.size)
+        return [bytes(self.data[at : at + self.size]) for at in places]
+
+
+def segments(size: int) -> int:
+    """How many datagrams of `size` bytes one call may send."""
+    return max(min(MOST_SEGMENTS, LARGEST // size), 1)
+
+
+class UdpOptions(NamedTuple):
+    """What a datagram socket can be told besides SocketOptions.
+
+    With `join` a server hears that multicast group alone, by the interface of the address
+    it would be bound to.
+    """
+
+    broadcast: bool = False
+    join: str | None = None
+
+
+class DatagramSocket:
+    """A UDP socket, owned. `remote` is the one peer of a connected socket.
+
+    `size` is the most bytes of a datagram that are received; None for all of it.
+    """
+
+    def __init__(
+        self, sock: socket.socket, remote: Endpoint | None, size: int | None, emit: Emit
+    ) -> None:
+        sock.setblocking(False)
+        self._socket, self._remote, self._emit = sock, remote, emit
+        self.descriptor = sock.fileno()
+        self.connected = remote is not None
+        self.address = show_address(sock.getsockname())
+        self.port: int | None = sock.getsockname()[1]
+        self.dropped = 0  # datagrams that the system had no room for, socket(7) SO_RXQ_OVFL
+        self._buffer = memoryview(bytearray(size or 65_536))
+        self._segments = True
+        _try_option(sock, socket.SOL_SOCKET, _SO_RXQ_OVFL, 1)
+        if size is None:
+            _try_option(sock, _SOL_UDP, _UDP_GRO, 1)
+
+    def receive(self) -> Received:
+        """What the next call gives. Raises BlockingIOError, ConnectError, ReceiveError."""
+        try:
+            size, ancillary, _, address = self._socket.recvmsg_into(
+                [self._buffer], _ANCILLARY, socket.MSG_TRUNC
+            )
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            raise self._refused(error) or ReceiveError(
+                f"receiving failed: {words(error)}"
+            ) from error
+        segment = size
+        for level, kind, data in ancillary:
+            if level == _SOL_UDP and kind == _UDP_GRO:
+                segment = struct.unpack_from("i", data)[0]
+            elif level == socket.SOL_SOCKET and kind == _SO_RXQ_OVFL:
+                self.dropped = struct.unpack_from("I", data)[0]
+        return Received(self._buffer[:size], segment or 1, address, size)
+
+    def send(self, data: bytes | memoryview, size: int, address: Any = None) -> int:
+        """Send datagrams of `size` bytes, the last perhaps shorter; how many bytes went.
+
+        Empty `data` is an empty datagram. Raises BlockingIOError where none went,
+        ConnectError, SendError.
+        """
+        given = 0
+        try:
+            while True:
+                given += self._send_some(data[given:], size, address)
+                if given == len(data):
+                    return given
+        except BlockingIOError:
+            if not given:
+                raise
+            return given
+        except OSError as error:
+            where = show_address(address) if address else self._remote
+            if error.errno == errno.EMSGSIZE:
+                raise SendError(
+                    f"a datagram of {min(size, len(data)):,} bytes is larger than the way to "
+                    f"{where} takes"
+                ) from error
+            raise self._refused(error) or SendError(
+                f"sending to {where} failed: {words(error)}"
+            ) from error
+
+    def _send_some(self, data: bytes | memoryview, size: int, address: Any) -> int:
+        if self._segments and len(data) > size:
+            most = size * segments(size)
+            segment = [(_SOL_UDP, _UDP_SEGMENT, struct.pack("H", size))]
+            try:
+                return self._socket.sendmsg([data[:most]], segment, 0, address)
+            except OSError as error:
+                if error.errno not in _NO_SEGMENTS:
+                    raise
+                self._segments = False
+        datagram = data[:size]
+        return self._socket.sendto(datagram, address) if address else self._socket.send(datagram)
+
+    def _refused(self, error: OSError) -> SockkitError | None:
+        """What ICMP told: only a connected socket hears it, and learns it late."""
+        if error.errno != errno.ECONNREFUSED:
+            return None
+        return ConnectError(f"could not reach {self._remote}: {words(error)}")
+
+    def close(self) -> None:
+        if self._socket.fileno() < 0:
+            return
+        if self.dropped:
+            self._emit(
+                Notice(f"{self.dropped:,} datagrams came faster than they were taken, and are lost")
+            )
+        self._emit(Step("close", f"the socket on {self.address}"))
+        self._socket.close()
+
+
+class DatagramOutbox:
+    """Sends at once what the system takes and keeps the rest, in order.
+
+    It does not bound itself: whoever puts looks at `size`, the bytes that are kept, or
+    `waits`. `on_sent` is told of bytes and the size of their datagrams, `on_fail` of what is
+    not sent; `on_empty` is called when what was kept has gone.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        sock: DatagramSocket,
+        *,
+        on_empty: Callable[[], None],
+        on_fail: Callable[[SockkitError], None],
+        on_sent: Callable[[int, int], None] = lambda size, segment: None,
+    ) -> None:
+        self._loop, self._socket = loop, sock
+        self._on_empty, self._on_fail, self._on_sent = on_empty, on_fail, on_sent
+        self._pending: deque[tuple[bytes, int, Any]] = deque()
+
+    @property
+    def waits(self) -> bool:
+        return bool(self._pending)
+
+    @property
+    def size(self) -> int:
+        return sum(len(data) for data, _, _ in self._pending)
+
+    def put(self, data: bytes | memoryview, size: int, address: Any = None) -> None:
+        """Send datagrams of `size` bytes, the last perhaps shorter; `data` may change then."""
+        rest = data if self._pending else self._send(data, size, address)
+        if rest is not None:
+            self._pending.append((bytes(rest), size, address))
+            self._loop.when_writable(self._socket.descriptor, self._ready)
+
+    def stop(self) -> None:
+        """Drop what is kept."""
+        if self._pending:
+            self._pending.clear()
+            self._loop.when_writable(self._socket.descriptor, None)
+
+    def _send(self, data: bytes | memoryview, size: int, address: Any) -> bytes | memoryview | None:
+        """What is left to send, None for nothing."""
+        try:
+            given = self._socket.send(data, size, address)
+        except BlockingIOError:
+            return data
+        except SockkitError as error:
+            self._on_fail(error)
+            return None
+        self._on_sent(given, size)
+        return data[given:] if given < len(data) else None
+
+    def _ready(self) -> None:
+        while self._pending:
+            data, size, address = self._pending[0]
+            rest = self._send(data, size, address)
+            if rest is not None:
+                self._pending[0] = (bytes(rest), size, address)
+                return
+            self._pending.popleft()
+        self._loop.when_writable(self._socket.descriptor, None)
+        self._on_empty()
+
+
+def bind_datagrams(
+    loop: Loop,
+    options: ListenOptions,
+    sockets: SocketOptions,
+    udp: UdpOptions,
+    size: int | None,
+    emit: Emit,
+) -> DatagramSocket:
+    """A server's socket, bound. Raises BindError, ResolveError, UsageError."""
+    address = _internet(options.address)
+    named = HostPort(udp.join, address.port) if udp.join else address
+    endpoint = resolve_on(loop, named, sockets.families(), passive=True)[0]
+    if udp.join:
+        if not is_group(endpoint):
+            raise UsageError(
+                f"{udp.join} is not a multicast group", "give one as 239.1.2.3 or ff02::1"
+            )
+        endpoint = _placed(endpoint, address.host)
+    # Everybody on a machine may hear a group: its port is for sharing.
+    sockets = sockets._replace(reuse_address=sockets.reuse_address or udp.join is not None)
+    sock = _open(endpoint.family, sockets, udp, emit)
+    try:
+        if endpoint.family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, sockets.family == 6)
+        sock.bind(endpoint.address)
+        emit(Step("bind", show_address(sock.getsockname())))
+        if udp.join:
+            _join(sock, endpoint, address.host, emit)
+    except OSError as error:
+        sock.close()
+        raise bind_error(error, options.address, "udp") from error
+    except BaseException:
+        sock.close()
+        raise
+    return DatagramSocket(sock, None, size, emit)
+
+
+def connect_datagrams(
+    loop: Loop,
+    address: HostPort | UnixPath,
+    source: HostPort | None,
+    sockets: SocketOptions,
+    udp: UdpOptions,
+    size: int | None,
+    emit: Emit,
+) -> tuple[DatagramSocket, Endpoint]:
+    """A client's socket, and where its datagrams go.
+
+    It is connected, and so hears of refusals, unless answers may come from others than the
+    one it sends to: with `broadcast`, or to a group. Raises BindError, ConnectError,
+    ResolveError, UsageError.
+    """
+    failure: OSError | None = None
+    for endpoint in resolve_on(loop, _internet(address), sockets.families()):
+        sock = _open(endpoint.family, sockets, udp, emit)
+        try:
+            if source:
+                _bind_source(sock, source, endpoint, emit)
+            if udp.broadcast or is_group(endpoint):
+                return DatagramSocket(sock, None, size, emit), endpoint
+            emit(Step("connect", str(endpoint)))
+            sock.connect(endpoint.address)
+            return DatagramSocket(sock, endpoint, size, emit), endpoint
+        except OSError as error:
+            sock.close()
+            failure = error
+        except BaseException:
+            sock.close()
+            raise
+    assert failure
+    hint = "give --broadcast" if failure.errno == errno.EACCES else ""
+    raise ConnectError(f"could not send to {address}: {words(failure)}", hint) from failure
+
+
+def is_group(endpoint: Endpoint) -> bool:
+    """Whether it is a multicast address, RFC 5771 and RFC 4291 section 2.7."""
+    host = str(endpoint.address[0])
+    if endpoint.family == socket.AF_INET6:
+        return host.lower().startswith("ff")
+    return 224 <= int(host.partition(".")[0]) <= 239
+
+
+def _internet(address: HostPort | UnixPath) -> HostPort:
+    if isinstance(address, UnixPath):
+        raise UsageError(f"{address} is no address for UDP", "give a host and a port")
+    return address
+
+
+def _open(family: int, sockets: SocketOptions, udp: UdpOptions, emit: Emit) -> socket.socket:
+    try:
+        sock = sockets.open(family, emit, socket.SOCK_DGRAM)
+    except OSError as error:
+        raise BindError(f"could not open a socket: {words(error)}") from error
+    if udp.broadcast and family == socket.AF_INET:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        emit(Step("setsockopt", "SO_BROADCAST = 1"))
+    if sockets.receive_buffer is None:
+        _try_option(sock, socket.SOL_SOCKET, socket.SO_RCVBUF, ROOM)
+    return sock
+
+
+def _bind_source(sock: socket.socket, source: HostPort, to: Endpoint, emit: Emit) -> None:
+    mine = resolve(source, to.family)[0]
+    try:
+        sock.bind(mine.address)
+        if is_group(to):
+            _send_by(sock, mine)
+    except OSError as error:
+        raise BindError(
+            f"could not send from {mine}: {words(error)}",
+            "give --source an address of this machine and a free port",
+        ) from error
+    emit(Step("bind", str(mine)))
+
+
+def _send_by(sock: socket.socket, mine: Endpoint) -> None:
+    """Let what goes to a group leave by the interface that has this address."""
+    if mine.family == socket.AF_INET:
+        host = socket.inet_aton(mine.address[0])
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, host)
+    elif mine.address[3]:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, mine.address[3])
+
+
+def _placed(group: Endpoint, host: str) -> Endpoint:
+    """With its interface: IPv6 needs a name or a number, `ff02::1%eth0`, but for the loopback."""
+    if group.family == socket.AF_INET or group.address[3] or host not in ("::1", "127.0.0.1"):
+        return group
+    return group._replace(address=(*group.address[:3], socket.if_nametoindex("lo")))
+
+
+def _join(sock: socket.socket, group: Endpoint, host: str, emit: Emit) -> None:
+    """Hear `group` by the interface that `host` is an address of, or that the group names."""
+    address = group.address[0].partition("%")[0]
+    if sock.family == socket.AF_INET:
+        interface = resolve(HostPort(host, 0), socket.AF_INET)[0].address[0]
+        member = socket.inet_aton(address) + socket.inet_aton(interface)
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, member)
+    else:
+        number = group.address[3]
+        member = socket.inet_pton(socket.AF_INET6, address) + struct.pack("@I", number)
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, member)
+    emit(Step("join", str(group)))
+
+
+def _try_option(sock: socket.socket, level: int, name: int, value: int) -> None:
+    try:
+        sock.setsockopt(level, name, value)
+    except OSError:
+        pass  # an older system: it goes without

@@ -1,0 +1,136 @@
+"""udp-client: standard input to one address, the answers to standard output."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from sockkit.core.peers import PeerTable
+from sockkit.core.units import show_seconds
+from sockkit.errors import ReceiveError, SockkitError, TimedOut
+from sockkit.events import Emit, Peer
+from sockkit.net.loop import Loop, Timer
+from sockkit.net.posting import Posting, PostOptions
+from sockkit.net.resolve import Endpoint, show_address
+from sockkit.net.stdio import Stdio
+from sockkit.net.udp import DatagramSocket, Received
+
+BLOCKED_CHECK = 0.1  # seconds between looks at what the system does not take
+LINGER = 1.0  # seconds without an answer that end it once standard input has ended
+
+
+class AnswerOptions(NamedTuple):
+    """How many answers to wait for, and how long; times are seconds.
+
+    With `expect` that many answers end it, and `timeout` after the end of standard input is
+    too long to wait for them. Without it a silence of `linger` does, None for LINGER. `idle`,
+    if given, bounds the silence of both sides at any time.
+    """
+
+    expect: int | None = None
+    timeout: float = 10.0
+    linger: float | None = None
+    idle: float | None = None
+
+
+class UdpSession:
+    """Owns nothing. `to` is where datagrams go."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        sock: DatagramSocket,
+        to: Endpoint,
+        stdio: Stdio,
+        options: tuple[PostOptions, AnswerOptions],
+        emit: Emit,
+    ) -> None:
+        self._loop, self._output = loop, stdio.output
+        post, self._options = options
+        self._connected = sock.connected
+        self._peer = Peer(0, str(to))
+        self._peers = PeerTable()
+        self._timer: Timer | None = None
+        self._ended_at: float | None = None
+        self._active_at = loop.now
+        self._sent_before = 0
+        target: Any = None if self._connected else to.address
+        self._posting = Posting(
+            loop,
+            sock,
+            stdio,
+            post,
+            emit,
+            targets=lambda: [target],
+            heard=self._heard,
+            on_input_end=self._input_ended,
+            on_fail=self._failed,
+        )
+
+    def run(self) -> None:
+        """Return when all was sent and the answers have come. Raises SockkitError."""
+        try:
+            self._output.watch(self._loop)
+            self._posting.start()
+            self._review()
+            self._loop.run()
+        except SockkitError as error:
+            sent, received = self._posting.sent, self._posting.received
+            error.so_far = f"sent {sent.count:,} datagrams, received {received.count:,}"
+            raise
+        finally:
+            if self._timer:
+                self._timer.cancel()
+            self._posting.stop()
+        if self._posting.cut:
+            raise ReceiveError(f"{self._posting.cut} datagrams were received in part")
+
+    def _failed(self, error: SockkitError) -> None:
+        raise error
+
+    def _heard(self, got: Received) -> Peer:
+        self._active_at = self._loop.now
+        if self._ended_at is not None and self._options.expect is not None:
+            self._loop.call_soon(self._review)  # once it is counted
+        if self._connected:
+            return self._peer
+        return self._peers.heard(got.address, show_address(got.address)).peer
+
+    def _input_ended(self) -> None:
+        self._ended_at = self._active_at = self._loop.now
+        self._review()
+
+    def _review(self) -> None:
+        """Finish when everything has come; otherwise wait, for as long as it may last."""
+        if self._timer:
+            self._timer.cancel()
+        now, sent = self._loop.now, self._posting.sent.count
+        if sent != self._sent_before:
+            self._active_at, self._sent_before = now, sent
+        waits: list[tuple[float, SockkitError | None]] = []
+        if self._options.idle is not None:
+            silence = f"nothing was sent or received for {show_seconds(self._options.idle)}"
+            waits.append((self._active_at + self._options.idle, TimedOut(silence)))
+        if self._ended_at is not None:
+            waits.append(self._answers_wait(self._ended_at))
+        if waits:
+            when, error = min(waits, key=lambda wait: wait[0])
+            if when > now:
+                self._timer = self._loop.at(when, self._review)
+            elif not self._posting.idle:
+                self._timer = self._loop.later(BLOCKED_CHECK, self._review)
+            elif error:
+                raise error
+            else:
+                self._posting.finish()
+
+    def _answers_wait(self, since: float) -> tuple[float, SockkitError | None]:
+        """Until when to wait for answers, and what it means if that comes."""
+        expect, timeout = self._options.expect, self._options.timeout
+        if expect is None:
+            linger = LINGER if self._options.linger is None else self._options.linger
+            return self._active_at + linger, None
+        got = self._posting.received.count
+        if got >= expect:
+            return since, None
+        within = show_seconds(timeout)
+        return since + timeout, TimedOut(f"{got} of {expect} answers came within {within}")

@@ -1,0 +1,111 @@
+"""Processes that share one work, watched over: one that dies is replaced."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from sockkit.errors import SockkitError, UsageError, reason
+from sockkit.events import Emit, Failure
+from sockkit.net.loop import Loop
+
+_STOPS = (signal.SIGTERM, signal.SIGINT)
+AGAIN = 1.0  # seconds before a worker is replaced that did not live as long
+
+
+class Workers:
+    """`count` processes that each run `work(number, loop)`, numbered from 1.
+
+    What was opened before is theirs too: a listener whose worker has died keeps its clients
+    waiting for the next. A worker ends when this process does, however that ends.
+    """
+
+    def __init__(
+        self, loop: Loop, count: int, work: Callable[[int, Loop], None], emit: Emit
+    ) -> None:
+        if not hasattr(os, "pidfd_open"):
+            raise UsageError("--workers needs Linux", "leave it out")
+        self._loop, self._count, self._work, self._emit = loop, count, work, emit
+        self._processes: dict[int, tuple[int, int, float]] = {}  # number: process, pidfd, began
+        self._life, self._lifeline = os.pipe()
+
+    def run(self) -> None:
+        """Until something raises: a signal, or a system without room for the processes."""
+        try:
+            for number in range(1, self._count + 1):
+                try:
+                    self._begin(number)
+                except OSError as error:
+                    raise SockkitError(
+                        f"could not begin worker {number}: {reason(error)}"
+                    ) from error
+            self._loop.run()
+        finally:
+            os.close(self._lifeline)
+            for process, pidfd, _ in self._processes.values():
+                signal.pidfd_send_signal(pidfd, signal.SIGKILL)  # also one that was stopped
+                os.waitpid(process, 0)
+                os.close(pidfd)
+            os.close(self._life)
+
+    def _begin(self, number: int) -> None:
+        # A signal between fork and the end of its old handling would be lost on the worker.
+        masked = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
+        try:
+            process = os.fork()
+            if process == 0:
+                self._live(number)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, masked)
+        try:
+            pidfd = os.pidfd_open(process)
+        except OSError:
+            os.kill(process, signal.SIGKILL)
+            os.waitpid(process, 0)
+            raise
+        self._processes[number] = (process, pidfd, self._loop.now)
+        self._loop.when_readable(pidfd, lambda: self._ended(number))
+
+    def _live(self, number: int) -> NoReturn:
+        """In the new process: nothing of the old one's is touched, only left."""
+        try:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
+            os.close(self._lifeline)
+            with Loop() as loop:
+                loop.when_readable(self._life, lambda: os._exit(0))
+                self._work(number, loop)
+        except Exception as error:
+            told = str(error) if isinstance(error, SockkitError) else repr(error)
+            self._emit(Failure(f"worker {number}: {told}"))
+        finally:
+            sys.stderr.flush()
+            os._exit(1)
+
+    def _again(self, number: int) -> None:
+        try:
+            self._begin(number)
+        except OSError as error:
+            self._emit(Failure(f"could not replace worker {number}: {reason(error)}"))
+            self._loop.later(AGAIN, lambda: self._again(number))
+
+    def _ended(self, number: int) -> None:
+        process, pidfd, began = self._processes.pop(number)
+        self._loop.when_readable(pidfd, None)
+        os.close(pidfd)
+        code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+        how = f"was killed by {_signal_name(-code)}" if code < 0 else f"ended with {code}"
+        self._emit(Failure(f"worker {number} (process {process}) {how}: replacing it"))
+        pause = AGAIN if self._loop.now - began < AGAIN else 0.0
+        self._loop.later(pause, lambda: self._again(number))
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -1,0 +1,1 @@
+"""The terminal: the line being typed, what arrives above it, and colours."""

@@ -1,0 +1,58 @@
+"""Colours of names, and whether there are any."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sockkit.events import Peer
+
+COLORS = ("green", "yellow", "blue", "magenta", "cyan", "red")
+
+
+def wanted(terminal: bool, environ: Mapping[str, str]) -> bool:
+    """Whether to colour: NO_COLOR forbids, FORCE_COLOR forces (no-color.org, force-color.org)."""
+    if environ.get("NO_COLOR"):
+        return False
+    return bool(environ.get("FORCE_COLOR")) or (terminal and environ.get("TERM") != "dumb")
+
+
+class Palette:
+    """Gives each name one colour for good; `fixed` are those somebody asked for."""
+
+    def __init__(self, on: bool, fixed: Mapping[str, str] | None = None) -> None:
+        self._fixed = fixed or {}
+        self._codes: dict[str, str] = {}
+        self.on = on
+        if on:
+            from colorama import Fore, Style, just_fix_windows_console
+
+            just_fix_windows_console()
+            self._codes = {color: getattr(Fore, color.upper()) for color in COLORS}
+            self._reset, self._bright = Fore.RESET, Style.BRIGHT + "{}" + Style.NORMAL
+
+    def color(self, *names: str) -> str:
+        """The colour of whoever goes by `names`; without a fixed one the first decides."""
+        for name in names:
+            if name in self._fixed:
+                return self._fixed[name]
+        first = names[0]
+        # Numbers are given in turn, so that neighbours differ.
+        if first.isdecimal():
+            place = int(first) - 1
+        else:
+            from zlib import crc32
+
+            place = crc32(first.encode(errors="surrogateescape"))
+        return COLORS[place % len(COLORS)]
+
+    def of_peer(self, peer: Peer) -> str:
+        """A peer goes by its number, its address, and its address without the port."""
+        return self.color(str(peer.number), peer.address, peer.address.rpartition(":")[0])
+
+    def paint(self, text: str, color: str) -> str:
+        """`text`, which must be safe to show, in `color`; unchanged where colours are off."""
+        return f"{self._codes[color]}{text}{self._reset}" if text and self._codes else text
+
+    def highlight(self, text: str) -> str:
+        """`text`, which must be safe to show, so that it stands out."""
+        return self._bright.format(text) if self.on else text

@@ -1,0 +1,261 @@
+"""The line being typed at a terminal, and above it what arrives.
+
+prompt_toolkit edits the line in the main thread; what the program does runs in a thread of
+its own, and the two talk through callbacks and a pipe. Whatever comes through the pipe is
+printed above the line, a chunk at a time between keys, so that neither waits for the other;
+its end is the program's end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import fcntl
+import os
+import signal
+import sys
+import termios
+import threading
+from collections.abc import Callable, Iterable
+
+from prompt_toolkit import ANSI, PromptSession
+from prompt_toolkit.buffer import Buffer
+from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+from prompt_toolkit.document import Document
+from prompt_toolkit.filters import Condition
+from prompt_toolkit.history import FileHistory, History, InMemoryHistory
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.output import create_output
+
+from sockkit.core.operator import Assistant
+from sockkit.core.printable import escape
+from sockkit.errors import Stopped
+
+FRAME = 1 / 60  # seconds the line being typed is left standing, and printing should take
+CHUNKS = (4 * 1024, 512 * 1024)  # least and most bytes printed at a time
+STUCK = 1.0  # seconds a terminal that takes nothing delays an end by a signal
+LONGEST = 2000  # characters of an unfinished line that are shown; after so many it is ended
+
+
+class _Nobody:
+    prompt = "> "
+
+    def complete(self, text: str) -> Iterable[tuple[str, str]]:
+        return ()
+
+
+class Editor:
+    """Reads lines from the terminal on stdin and stdout.
+
+    `shown` is the reading end of a pipe, which it owns: text in `encoding` that is safe to
+    show. `on_line` gets each line without its end, `on_end` is called for Ctrl-D and
+    `on_interrupt` for Ctrl-C, all of them in the main thread.
+    """
+
+    def __init__(
+        self,
+        shown: int,
+        encoding: str,
+        history: str | None,
+        *,
+        on_line: Callable[[str], None],
+        on_end: Callable[[], None],
+        on_interrupt: Callable[[], None],
+    ) -> None:
+        self._shown = shown
+        self._decoder = codecs.getincrementaldecoder(encoding)("replace")
+        self._on_line, self._on_end, self._on_interrupt = on_line, on_end, on_interrupt
+        self._assistant: Assistant = _Nobody()
+        self._unfinished = ""
+        self._chunk = CHUNKS[0]
+        self._before = termios.tcgetattr(sys.stdin.fileno())
+        self._finished = threading.Event()
+        self._output = create_output(sys.stdout)
+        # Asking a terminal where its cursor is would mix with a flood, and some never answer.
+        self._output.enable_cpr = False  # type: ignore[attr-defined]
+        self._session: PromptSession[str] = PromptSession(
+            self._message,
+            history=_history(history),
+            completer=_Completer(self),
+            complete_while_typing=False,
+            enable_suspend=True,
+            key_bindings=self._keys(),
+            erase_when_done=True,
+            output=self._output,
+        )
+        self._session.default_buffer.accept_handler = self._accept
+        self._session.app.terminal_size_polling_interval = None  # SIGWINCH tells
+        self._session.app.max_render_postpone_time = 0
+
+    def assist(self, assistant: Assistant) -> None:
+        """Let `assistant` name the prompt and complete words. Safe from any thread."""
+        self._assistant = assistant
+        self._session.app.invalidate()
+
+    def run(self, work: Callable[[], None]) -> None:
+        """Run `work` in a thread, and edit until it has closed the pipe; raise what it raises.
+
+        Call it in the main thread: signals are handled there alone.
+        """
+        errors: list[BaseException] = []
+
+        def worker() -> None:
+            signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+            try:
+                work()
+            except BaseException as error:
+                errors.append(error)
+                if isinstance(error, Stopped) and not self._finished.wait(STUCK):
+                    self._abandon(error)
+
+        thread = threading.Thread(target=worker)
+        thread.start()
+        try:
+            asyncio.run(self._edit())
+        finally:
+            self._finished.set()
+            os.close(self._shown)
+            thread.join()
+        if errors:
+            raise errors[0]
+
+    def _abandon(self, error: Stopped) -> None:
+        """Leave although the terminal takes nothing, as whoever sent the signal wants."""
+        termios.tcsetattr(sys.stdin.fileno(), termios.TCSANOW, self._before)
+        os._exit(error.status)
+
+    async def _edit(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._ended = asyncio.Event()
+        self._listen()
+        try:
+            await self._session.prompt_async(handle_sigint=False, set_exception_handler=False)
+        except KeyboardInterrupt:
+            self._on_interrupt()
+        except EOFError:
+            self._on_end()
+        if self._unfinished:
+            self._print(f"{self._unfinished}\n")
+            self._unfinished = ""
+        await self._ended.wait()
+
+    # What arrives.
+
+    def _listen(self) -> None:
+        self._loop.add_reader(self._shown, self._arrived)
+
+    def _arrived(self) -> None:
+        self._loop.remove_reader(self._shown)
+        data = os.read(self._shown, self._chunk)
+        began = self._loop.time()
+        try:
+            self._show(self._unfinished + self._decoder.decode(data))
+        except OSError:  # the terminal has gone
+            data = b""
+        if data:
+            # A slow terminal gets less at a time: keys wait no longer than a person notices.
+            slow = self._loop.time() - began > FRAME
+            self._chunk = max(
+                min(self._chunk // 2 if slow else self._chunk * 2, CHUNKS[1]), CHUNKS[0]
+            )
+            self._loop.call_later(FRAME, self._listen)
+        else:
+            self._ended.set()
+            if self._editing:
+                self._session.app.exit()
+
+    def _show(self, text: str) -> None:
+        lines, end, self._unfinished = text.rpartition("\n")
+        if len(self._unfinished) > LONGEST or not self._editing:
+            lines, end, self._unfinished = text, "", ""
+        self._print(lines + end)
+
+    def _print(self, text: str) -> None:
+        """Print above the line being typed, which is drawn anew when keys have had their turn."""
+        if self._editing:
+            self._session.app.renderer.erase()
+            self._session.app.invalidate()
+            if text and not text.endswith("\n"):
+                text += "\n"
+        self._output.write_raw(text)
+        self._output.flush()
+
+    @property
+    def _editing(self) -> bool:
+        app = self._session.app
+        return app.is_running and not app.is_done
+
+    # What is typed.
+
+    def _message(self) -> ANSI:
+        unfinished = f"{self._unfinished}\n" if self._unfinished else ""
+        return ANSI(unfinished + self._assistant.prompt)
+
+    def _accept(self, buffer: Buffer) -> bool:
+        unfinished = ""
+        if self._unfinished and not self._more_waits():
+            # It stands there, and what was typed answers it; in a flood it will yet be ended.
+            unfinished, self._unfinished = f"{self._unfinished}\n", ""
+        for line in buffer.text.split("\n"):
+            self._print(f"{unfinished}{self._assistant.prompt}{escape(line)}\n")
+            unfinished = ""
+            self._on_line(line)
+        return False  # the buffer is emptied
+
+    def _more_waits(self) -> bool:
+        return any(fcntl.ioctl(self._shown, termios.FIONREAD, b"\0" * 4))
+
+    def _keys(self) -> KeyBindings:
+        keys = KeyBindings()
+
+        @keys.add("tab", filter=Condition(lambda: isinstance(self._assistant, _Nobody)))
+        def _(event: KeyPressEvent) -> None:
+            event.current_buffer.insert_text("\t")  # there is nothing to complete
+
+        return keys
+
+    def completions(self, text: str) -> Iterable[tuple[str, str]]:
+        return self._assistant.complete(text)
+
+
+class _Completer(Completer):
+    def __init__(self, editor: Editor) -> None:
+        self._editor = editor
+
+    def get_completions(self, document: Document, event: CompleteEvent) -> Iterable[Completion]:
+        text = document.text_before_cursor
+        typed = len(text) - text.rfind(" ") - 1
+        for word, meaning in self._editor.completions(text):
+            yield Completion(word, -typed, display_meta=meaning)
+
+
+class _Lines(FileHistory):
+    def store_string(self, string: str) -> None:
+        try:
+            super().store_string(string)
+        except OSError:
+            pass  # the disk is full: the line stays in this run's history
+
+
+def _history(path: str | None) -> History:
+    """The lines kept in `path`; those of this run alone where it cannot be written."""
+    if path is None:
+        return InMemoryHistory()
+    try:
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        # What one types may be a password: it is for nobody else to read.
+        os.close(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600))
+    except OSError:
+        return InMemoryHistory()
+    return _Lines(path)
+
+
+def history_path(name: str) -> str | None:
+    """Where the lines typed at `name` are kept, by the XDG base directory specification."""
+    state = os.environ.get("XDG_STATE_HOME", "")
+    if not os.path.isabs(state):
+        home = os.path.expanduser("~")
+        if not os.path.isabs(home):
+            return None
+        state = os.path.join(home, ".local", "state")
+    return os.path.join(state, "sockkit", f"{name}-history")

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import pytest
+
+from sockkit.apps.datagrams import PostingOptions
+from sockkit.core.text import TextOptions
+from sockkit.errors import TextError
+from sockkit.events import Event, Notice, Peer
+from sockkit.net.posting import PostOptions
+from sockkit.net.stdio import Stdio
+from sockkit.net.udp import LARGEST
+
+BYTES, GBK = TextOptions(), TextOptions("gbk")
+LABEL = b"[2 10.0.0.7:51234] "
+PEER = Peer(2, "10.0.0.7:51234")
+
+
+class End(NamedTuple):
+    terminal: bool
+
+
+def post(
+    options: PostingOptions,
+    *,
+    typed: bool = False,
+    shown: bool = False,
+    many: bool = True,
+    events: list[Event] | None = None,
+) -> PostOptions:
+    ends: Any = End(typed), End(shown)
+    said = [] if events is None else events
+    return options.post(Stdio(*ends, "utf-8"), said.append, many=many)
+
+
+def test_bytes_pass_as_they_are() -> None:
+    made = post(PostingOptions(BYTES))
+    assert (made.size, made.pack, made.show, made.hold) == (LARGEST, None, None, False)
+    made = post(PostingOptions(BYTES, size=1400))
+    assert (made.size, made.hold) == (1400, True)
+
+
+@pytest.mark.parametrize(
+    ("options", "line", "datagram"),
+    [
+        (PostingOptions(BYTES, lines=True), "a", b"a"),
+        (PostingOptions(GBK), "你好", "你好".encode("gbk")),
+        (PostingOptions(TextOptions(crlf=True)), "a", b"a\r\n"),
+        (PostingOptions(BYTES, name="小雪"), "hi", "小雪:hi".encode()),
+        (PostingOptions(TextOptions("utf-16")), "a", "a".encode("utf-16")),
+    ],
+)
+def test_a_line_is_a_datagram_of_its_own(
+    options: PostingOptions, line: str, datagram: bytes
+) -> None:
+    pack = post(options).pack
+    assert pack
+    assert [pack(line.encode()), pack(line.encode())] == [datagram, datagram]
+
+
+def test_what_has_no_place_in_the_encoding() -> None:
+    pack = post(PostingOptions(GBK)).pack
+    assert pack
+    with pytest.raises(TextError, match="standard input"):
+        pack("👋".encode())
+
+
+@pytest.mark.parametrize(
+    ("options", "data", "line"),
+    [
+        (PostingOptions(BYTES, lines=True), b"a", b"a\n"),
+        (PostingOptions(BYTES, lines=True), b"a\n", b"a\n"),
+        (PostingOptions(BYTES, lines=True), b"", b"\n"),
+        (PostingOptions(GBK), "你好".encode("gbk"), "你好\n".encode()),
+        (PostingOptions(GBK), b"\xc4", b"\\xc4\n"),
+        (
+            PostingOptions(BYTES, label=True),
+            b"a\nb",
+            LABEL + b"a\n" + LABEL + b"b\n",
+        ),
+        (PostingOptions(BYTES, label=True), b"\xff", LABEL + b"\xff\n"),
+    ],
+)
+def test_a_datagram_is_a_line(options: PostingOptions, data: bytes, line: bytes) -> None:
+    show = post(options).show
+    assert show
+    assert show(PEER, data) == line
+
+
+def test_on_a_terminal_nothing_is_obeyed_and_many_are_labelled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    for many, label in ((True, b"[2 10.0.0.7:51234] "), (False, b"")):
+        show = post(PostingOptions(BYTES), shown=True, many=many).show
+        assert show
+        assert show(PEER, b"\x1b[2J") == label + b"\\x1b[2J\n"
+
+
+def test_a_signature_has_its_colour(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    options = PostingOptions(BYTES, lines=True, colors={"小雪": "magenta", "2": "red"})
+    show = post(options).show
+    assert show
+    assert show(PEER, "小雪:a:b".encode()) == "\x1b[35m小雪:\x1b[39ma:b\n".encode()
+    assert show(PEER, b"no signature") == b"no signature\n"
+    labelled = post(options._replace(label=True)).show
+    assert labelled
+    assert labelled(PEER, b"x").startswith(b"\x1b[31m[2 10.0.0.7:51234]\x1b[39m x")
+
+
+def test_gbk_is_guessed_once() -> None:
+    events: list[Event] = []
+    show = post(PostingOptions(BYTES), shown=True, events=events).show
+    assert show
+    for _ in range(2):
+        show(PEER, "你好世界".encode("gbk"))
+    assert events == [Notice("looks like GBK: try -E gbk")]
+
+
+def test_first_and_last_words_are_signed() -> None:
+    made = post(PostingOptions(BYTES, name="a", hello="", good_bye="q"))
+    assert (made.first, made.last) == (b"a:", b"a:q")

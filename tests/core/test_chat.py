@@ -1,0 +1,288 @@
+"""The rules of the room, by example and by a machine that does anything in any order."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from sockkit.core.chat import BURST, HELD, LONGEST, Event, Gone, Room, RoomOptions
+from sockkit.core.names import key
+
+FREE = RoomOptions(flood=0)
+
+
+class Talk:
+    """A room and what each member has been delivered."""
+
+    def __init__(self, options: RoomOptions = FREE, encoding: str = "utf-8") -> None:
+        self.room = Room(options, encoding)
+        self.now = 0.0
+        self.got: dict[int, list[str]] = {}
+        self.gone: set[int] = set()
+
+    def deliver(self, events: Iterable[Event]) -> None:
+        for event in events:
+            if isinstance(event, Gone):
+                self.gone.add(event.member)  # type: ignore[arg-type]
+            elif event.to is not None:
+                self.got[event.to].append(event.line)  # type: ignore[index]
+            else:
+                for member, lines in self.got.items():
+                    if member != event.author:
+                        lines.append(event.line)
+
+    def join(self, *members: int) -> None:
+        for member in members:
+            self.got[member] = []
+            self.deliver(self.room.join(member, self.now))
+
+    def say(self, member: int, text: str | bytes) -> None:
+        data = text if isinstance(text, bytes) else f"{text}\n".encode()
+        self.deliver(self.room.feed(member, data, self.now))
+
+    def heard(self, member: int) -> list[str]:
+        lines, self.got[member] = self.got[member], []
+        return lines
+
+
+@pytest.fixture
+def talk() -> Talk:
+    talk = Talk()
+    talk.join(1, 2)
+    talk.say(1, "/nick alex")
+    talk.say(2, "/nick 小雪")
+    for member in (1, 2):
+        talk.heard(member)
+    return talk
+
+
+def test_a_newcomer_has_a_name_and_is_told_so() -> None:
+    talk = Talk(RoomOptions(motd="be\nkind"))
+    talk.join(1, 2)
+    assert talk.heard(1) == [
+        "* you are guest-1; what you type is said to all, /help tells more",
+        "* be",
+        "* kind",
+        "* guest-2 joined",
+    ]
+    talk.say(1, "hi")
+    assert talk.heard(2)[-1] == "[guest-1] hi"
+    assert talk.heard(1) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "own", "others"),
+    [
+        ("hi", [], ["[alex] hi"]),
+        ("你好👋", [], ["[alex] 你好👋"]),
+        ("", [], []),
+        ("  ", [], []),
+        ("a\tb", [], ["[alex] a b"]),
+        ("//x", [], ["[alex] /x"]),
+        ("/me waves", [], ["[alex] *waves*"]),
+        ("/msg 小雪 psst", ["[you to 小雪] psst"], ["[alex to you] psst"]),
+        ("/msg bob psst", ["* nobody here is bob: /who tells who is"], []),
+        ("/who", ["* 2 here: alex, 小雪"], []),
+        ("/nick 小雪", ["* 小雪 is taken"], []),
+        ("/nick bob", ["* you are bob"], ["* alex is now bob"]),
+        ("/nick Alex", ["* you are Alex"], ["* alex is now Alex"]),
+        ("/nope", ["* there is no /nope like that: /help tells what there is"], []),
+        ("a\x1b[2J\u202e", [], ["[alex] a\\x1b[2J\\u202e"]),
+        ("hi\r[小雪] x", [], ["[alex] hi\\x0d[小雪] x"]),
+        ("* 小雪 left", [], ["[alex] * 小雪 left"]),
+    ],
+)
+def test_what_a_line_does(line: str, own: list[str], others: list[str], talk: Talk) -> None:
+    talk.say(1, line)
+    assert (talk.heard(1), talk.heard(2)) == (own, others)
+
+
+@pytest.mark.parametrize("name", ["", "server", "x" * 33, "[a]", "a\x1bb", "ａｌｅｘ", "ALEX"])
+def test_a_name_that_cannot_be(name: str, talk: Talk) -> None:
+    talk.say(2, f"/nick {name}")
+    (told,) = talk.heard(2)
+    assert told.startswith("* ")
+    assert talk.heard(1) == []
+
+
+@pytest.mark.parametrize("word", ["q", "/quit"])
+def test_leaving(word: str, talk: Talk) -> None:
+    talk.say(1, f"{word}\nnot said")
+    assert talk.gone == {1}
+    assert talk.heard(1) == ["* good-bye"]
+    talk.deliver(talk.room.leave(1, "too slow"))
+    assert talk.heard(2) == ["* alex left (too slow)"]
+    talk.join(3)
+    talk.say(3, "/nick alex")
+    assert "* you are alex" in talk.heard(3)
+
+
+def test_lines_however_they_are_cut(talk: Talk) -> None:
+    data = "你好\r\nhi\nlast".encode()
+    for place in range(len(data) + 1):
+        for part in (data[:place], data[place:]):
+            if part:
+                talk.say(1, part)
+        talk.say(1, b"")
+        assert talk.heard(2) == ["[alex] 你好", "[alex] hi", "[alex] last"]
+
+
+def test_a_line_too_long_is_refused_and_skipped_to_its_end(talk: Talk) -> None:
+    for _ in range(50):
+        talk.say(1, b"x" * 1000)
+    talk.say(1, b"x\nnext\n")
+    assert talk.heard(1) == [f"* that line is longer than {LONGEST} bytes, and was not sent"]
+    assert talk.heard(2) == ["[alex] next"]
+    talk.say(1, b"x" * (LONGEST + 1) + b"\nnext\n" + b"y" * LONGEST + b"\n")
+    assert talk.heard(2) == ["[alex] next", f"[alex] {'y' * LONGEST}"]
+
+
+def test_who_sends_too_fast_is_read_as_slowly() -> None:
+    talk = Talk(RoomOptions(flood=10))
+    talk.join(1, 2)
+    talk.heard(2)
+    talk.say(1, "".join(f"{number}\n" for number in range(100))[:-1])
+    burst = int(10 * BURST)
+    assert len(talk.heard(2)) == burst
+    wait = talk.room.waits(1, talk.now)
+    assert 0 < wait <= 0.1
+    while talk.room.waits(1, talk.now):
+        talk.now += talk.room.waits(1, talk.now)
+        talk.deliver(talk.room.go_on(1, talk.now))
+    assert talk.heard(2) == [f"[guest-1] {number}" for number in range(burst, 100)]
+    assert talk.now == pytest.approx((100 - burst) / 10, rel=0.05)
+
+
+def test_a_password() -> None:
+    talk = Talk(RoomOptions(password="sesame", flood=0))
+    talk.join(1, 2, 3)
+    talk.say(1, "sesame")
+    talk.say(2, "hi\nsesame\nhello")
+    talk.say(3, "a\nb\nc")
+    assert talk.gone == {3}
+    assert talk.room.names() == ["guest-1", "guest-2"]
+    assert talk.heard(1)[-2:] == ["* guest-2 joined", "[guest-2] hello"]
+
+
+def test_a_room_that_is_full() -> None:
+    talk = Talk(RoomOptions(most=1))
+    talk.join(1, 2)
+    assert talk.heard(2) == ["* the room is full"]
+    assert talk.gone == {2}
+    assert len(talk.heard(1)) == 1
+
+
+def test_history_is_shown_to_a_newcomer(talk: Talk) -> None:
+    talk = Talk(RoomOptions(flood=0, history=2))
+    talk.join(1)
+    for text in ("one", "two", "three"):
+        talk.say(1, text)
+    talk.join(2)
+    assert talk.heard(2)[1:] == ["[guest-1] two", "[guest-1] three"]
+
+
+def test_the_operator(talk: Talk) -> None:
+    talk.deliver(talk.room.announce("hello\x1b"))
+    assert talk.heard(1) == talk.heard(2) == ["[server] hello\\x1b"]
+    talk.deliver(talk.room.kick("ALEX"))
+    assert talk.gone == {1}
+    with pytest.raises(Exception, match="nobody here is bob"):
+        talk.room.kick("bob")
+
+
+def test_another_encoding() -> None:
+    talk = Talk(FREE, "gbk")
+    talk.join(1, 2)
+    talk.heard(2)
+    talk.say(1, "你好\n".encode("gbk") + b"\xff\n")
+    assert talk.heard(2) == ["[guest-1] 你好", "[guest-1] \\xff"]
+
+
+class Anything(RuleBasedStateMachine):
+    """Everybody gets each message once and in order, under its sender's name."""
+
+    members = st.integers(1, 6)
+    text = st.text(
+        st.sampled_from("ab[]*/ q:你é\u0301ａ\r\t\x1b\u202e👋"), max_size=12
+    ) | st.sampled_from(["* a joined", "[b] x", "/nick a", "/nick ａ", "/nick b", "/me x", "/who"])
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.talk = Talk(RoomOptions(flood=3))
+        self.pending: dict[int, bytes] = defaultdict(bytes)
+        self.sent = 0
+        self.tags: dict[int, list[int]] = defaultdict(list)
+        self.here: dict[int, int] = {}
+
+    def leave(self, member: int) -> None:
+        if self.here.pop(member, None) is not None:
+            self.talk.deliver(self.talk.room.leave(member))
+            del self.talk.got[member]
+            self.pending.pop(member, None)
+            self.talk.gone.discard(member)
+
+    def after(self) -> None:
+        for member in list(self.talk.gone):
+            self.leave(member)
+        self.look()
+
+    @rule(member=members)
+    def join(self, member: int) -> None:
+        if member not in self.here:
+            self.here[member] = self.sent
+            self.talk.join(member)
+            self.after()
+
+    @rule(member=members)
+    def go(self, member: int) -> None:
+        self.leave(member)
+
+    @rule(member=members, text=text, cut=st.integers(0, 40))
+    def say(self, member: int, text: str, cut: int) -> None:
+        """The first bytes of what it has to say; each message has a number of its own."""
+        if member in self.here:
+            self.sent += 1
+            self.pending[member] += f"{text}\nm{self.sent} {text}\n".encode()
+            data, self.pending[member] = self.pending[member][:cut], self.pending[member][cut:]
+            if data:
+                self.talk.say(member, data)
+            self.after()
+
+    @rule(seconds=st.floats(0, 3))
+    def wait(self, seconds: float) -> None:
+        self.talk.now += seconds
+        for member in list(self.here):
+            if member in self.here:
+                self.talk.deliver(self.talk.room.go_on(member, self.talk.now))
+        self.after()
+
+    def look(self) -> None:
+        names = set(self.talk.room.names())
+        for member in self.here:
+            for line in self.talk.heard(member):
+                assert re.match(r"\* |\[[^\[\] ]+( to you)?\] |\[you to [^\[\] ]+\] ", line), line
+                assert not re.search(r"[\x00-\x1f\x7f-\x9f\u202e\u2028]", line)
+                if tagged := re.match(r"\[([^\]]+)\] m(\d+) ", line):
+                    seen = self.tags[member]
+                    assert int(tagged[2]) not in seen, "twice"
+                    seen.append(int(tagged[2]))
+        assert len({key(name) for name in names}) == len(names)
+
+    @invariant()
+    def each_sender_is_in_order(self) -> None:
+        assert set(self.talk.got) == set(self.here)
+
+    @invariant()
+    def memory_is_bounded(self) -> None:
+        for state in self.talk.room._members.values():
+            assert len(state.held) <= HELD + LONGEST
+
+
+Anything.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestAnything = Anything.TestCase

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import pytest
+
+from sockkit.core.chat_view import COMMANDS, ChatView
+
+
+def view() -> ChatView:
+    return ChatView(paint=lambda text, name: f"<{name}>{text}</>", mark=lambda text: f"!{text}!")
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("[alex] hi", "<alex>[alex] </>hi"),
+        ("[alex to you] hi", "<alex>[alex to you] </>hi"),
+        ("[you to 小雪] hi", "<小雪>[you to 小雪] </>hi"),
+        ("* alex joined", "* alex joined"),
+        ("no line of the room's", "no line of the room's"),
+        ("[alex] hi bob", "<alex>[alex] </>!hi bob!"),
+        ("[alex] BOB?", "<alex>[alex] </>!BOB?!"),
+        ("[alex] bobby", "<alex>[alex] </>bobby"),
+    ],
+)
+def test_a_line(line: str, shown: str) -> None:
+    chat = view()
+    assert chat.feed("* you are bob; what you type\n") == "* you are bob; what you type\n"
+    for place in range(len(line) + 2):
+        text = f"{line}\n"
+        assert chat.feed(text[:place]) + chat.feed(text[place:]) == f"{shown}\n"
+    assert chat.feed(line) + chat.flush() == shown
+    assert chat.flush() == ""
+
+
+def test_lines_are_stamped() -> None:
+    assert ChatView(stamp=lambda: "12:00 ").feed("a\nb\n") == "12:00 a\n12:00 b\n"
+
+
+def test_names_and_commands_are_completed() -> None:
+    chat = ChatView()
+    for line in ("* bob joined", "[alex] hi", "* alex is now 小雪", "* bob left", "[Bea] x"):
+        chat.feed(f"{line}\n")
+    complete = lambda text: [word for word, _ in chat.complete(text)]  # noqa: E731
+    assert complete("小") == ["小雪"]
+    assert complete("hi b") == ["Bea"]
+    assert complete("a") == []
+    assert complete("") == []
+    assert complete("/") == list(COMMANDS)
+    assert complete("/n") == ["/nick"]
+
+
+@pytest.mark.parametrize(
+    ("line", "parted"),
+    [("* good-bye", True), ("* you have been sent away", True), ("[a] * good-bye", False)],
+)
+def test_it_knows_when_the_room_has_taken_its_leave(line: str, parted: bool) -> None:
+    chat = ChatView()
+    chat.feed(f"{line}\n")
+    assert chat.parted is parted

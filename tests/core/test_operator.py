@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import pytest
+
+from sockkit.core.operator import COMMANDS, Operator
+from sockkit.events import Answer, Event, Peer
+
+
+class Place:
+    """A Floor that keeps what it is told to do."""
+
+    def __init__(self, *numbers: int, orders: tuple[str, ...] = ("/kick",)) -> None:
+        self.orders = orders
+        self.here = [Peer(number, f"10.0.0.{number}:5") for number in numbers]
+        self.done: list[object] = []
+
+    def peers(self) -> list[tuple[Peer, str]]:
+        return [(peer, "known") for peer in self.here]
+
+    def last(self) -> Peer | None:
+        return self.here[-1] if self.here else None
+
+    def say(self, number: int | None, data: bytes, *, raw: bool = False) -> None:
+        self.done.append((number, data, raw) if raw else (number, data))
+
+    def kick(self, number: int) -> None:
+        self.done.append(f"kick {number}")
+
+    def quit(self) -> None:
+        self.done.append("quit")
+
+
+class Typing:
+    def __init__(self, place: Place, encoding: str = "utf-8") -> None:
+        self.place = place
+        self.events: list[Event] = []
+        self.prompts: list[str] = []
+        self.operator = Operator(place, encoding, self.events.append, on_prompt=self._prompt)
+
+    def _prompt(self) -> None:
+        self.prompts.append(self.operator.prompt)
+
+    def type(self, *lines: str) -> list[object]:
+        """What is done for these lines."""
+        self.place.done = []
+        for line in lines:
+            self.operator.feed(f"{line}\n".encode())
+        return self.place.done
+
+    def answers(self) -> list[str]:
+        texts = [event.text for event in self.events if isinstance(event, Answer)]
+        self.events.clear()
+        return texts
+
+
+@pytest.fixture
+def typing() -> Typing:
+    return Typing(Place(2, 3))
+
+
+@pytest.mark.parametrize(
+    ("lines", "done"),
+    [
+        (["hi"], [(None, b"hi\n")]),
+        ([""], [(None, b"\n")]),
+        (["@2 hi"], [(2, b"hi\n")]),
+        (["@2"], [(None, b"@2\n")]),
+        (["@you hi"], [(None, b"@you hi\n")]),
+        (["//list"], [(None, b"/list\n")]),
+        (["/to 3", "hi", "/all", "ho"], [(3, b"hi\n"), (None, b"ho\n")]),
+        (["/to 3", "@2 you", "/hex 0d"], [(2, b"you\n"), (3, b"\r", True)]),
+        (["/hex 48 65 0a"], [(None, b"He\n", True)]),
+        (["/kick 2"], ["kick 2"]),
+        (["/quit"], ["quit"]),
+    ],
+)
+def test_what_is_typed_is_done(lines: list[str], done: list[object], typing: Typing) -> None:
+    assert typing.type(*lines) == done
+    assert typing.answers() == []
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("/nope", "there is no /nope"),
+        ("/", "there is no /"),
+        ("/last", "there is no /last"),
+        ("/to", "write /to N"),
+        ("/list 2", "write /list"),
+        ("/to 9", "there is no peer 9"),
+        ("/to x", "there is no peer x"),
+        ("/kick 02", "there is no peer 02"),
+        ("@9 hi", "there is no peer 9"),
+        ("/hex 4", "'4' is not bytes"),
+    ],
+)
+def test_what_cannot_be_done_is_told(line: str, words: str, typing: Typing) -> None:
+    assert typing.type(line) == []
+    (answer,) = typing.answers()
+    assert words in answer
+
+
+def test_lists(typing: Typing) -> None:
+    typing.type("/list")
+    assert typing.answers() == ["[2] 10.0.0.2:5 known", "[3] 10.0.0.3:5 known"]
+    typing.type("/help")
+    words = [line.split()[0] for line in typing.answers()]
+    assert words == [name for name in COMMANDS if name != "/last"]
+
+
+def test_the_prompt_names_whom_it_goes_to(typing: Typing) -> None:
+    assert typing.operator.prompt == "> "
+    typing.type("/to 2", "/all")
+    assert typing.prompts == ["[2]> ", "> "]
+
+
+def test_text_for_one_who_has_left_goes_to_nobody(typing: Typing) -> None:
+    typing.type("/to 2")
+    typing.place.here.pop(0)
+    assert typing.type("secret") == []
+    assert "there is no peer 2" in typing.answers()[0]
+
+
+def test_nobody_is_there() -> None:
+    typing = Typing(Place())
+    assert typing.type("hi", "/list") == []
+    assert typing.answers() == [
+        "nobody is connected: that was sent to no one",
+        "nobody is connected",
+    ]
+
+
+def test_where_there_are_no_connections_the_last_one_is_answered() -> None:
+    typing = Typing(Place(2, 3, orders=("/last",)))
+    done = typing.type("hi", "/all", "ho", "/to 2", "you", "/last", "back")
+    assert done == [(3, b"hi\n"), (None, b"ho\n"), (2, b"you\n"), (3, b"back\n")]
+    typing.type("/kick 2")
+    assert "there is no /kick" in typing.answers()[0]
+    typing.place.here.clear()
+    assert typing.type("hi") == []
+    assert typing.answers() == ["nobody has been heard yet: that was sent to no one"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "gbk"])
+def test_it_may_be_typed_in_any_pieces(encoding: str) -> None:
+    data = "你好\n@2 再见\n/to 2\n嗯\n".encode(encoding)
+    whole = [(None, "你好\n"), (2, "再见\n"), (2, "嗯\n")]
+    for place in range(len(data) + 1):
+        typing = Typing(Place(2), encoding)
+        typing.operator.feed(data[:place]) if place else None
+        typing.operator.feed(data[place:]) if place < len(data) else None
+        assert typing.place.done == [(to, text.encode(encoding)) for to, text in whole]
+
+
+def test_the_end_of_input_says_what_is_left_and_quits() -> None:
+    typing = Typing(Place(2))
+    typing.operator.feed(b"last words")
+    typing.operator.feed(b"")
+    assert typing.place.done == [(None, b"last words"), "quit"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("/k", ["/kick"]),
+        ("/", [name for name in COMMANDS if name[0] == "/" and name != "/last"]),
+        ("/to ", ["2", "3"]),
+        ("/kick 3", ["3"]),
+        ("@", ["@2", "@3"]),
+        ("hi", []),
+        ("hi /k", []),
+        ("/hex ", []),
+    ],
+)
+def test_completions(text: str, words: list[str], typing: Typing) -> None:
+    assert [word for word, _ in typing.operator.complete(text)] == words

@@ -1,0 +1,314 @@
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator
+from itertools import combinations_with_replacement
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sockkit.core.responder import (
+    LONGEST,
+    Responder,
+    Rule,
+    Ruled,
+    Upper,
+    check_encoding,
+    parse_rule,
+    parse_rules,
+)
+from sockkit.errors import UsageError
+
+TEXT = "ab你é\n👋c\r\n\nñ"
+NO_TEXT = [
+    b"\xff",
+    b"\xc0\x80",
+    b"\xed\xa0\x80",
+    "👋".encode()[:3],
+    b"\xe4\xbd",
+    b"\0\x80\xfe\xff",
+    bytes(range(128, 256)) * 3,
+]
+ENCODINGS = ["utf-8", "gbk", "gb18030"]
+
+
+def glob(text: str) -> Rule:
+    return parse_rule(text, regex=False)
+
+
+def regex(text: str) -> Rule:
+    return parse_rule(text, regex=True)
+
+
+def splits(data: bytes) -> Iterator[list[bytes]]:
+    yield [data[i : i + 1] for i in range(len(data))]
+    for i, j in combinations_with_replacement(range(len(data) + 1), 2):
+        yield [data[:i], data[i:j], data[j:]]
+
+
+def fed(responder: Responder, pieces: list[bytes]) -> bytes:
+    answers = [answer for piece in pieces for answer in responder.feed(piece)]
+    return b"".join(answers + responder.flush())
+
+
+@pytest.mark.parametrize(
+    ("rule", "message", "answer"),
+    [
+        ("PING=PONG", "PING", "PONG"),
+        ("PING=PONG", "PING ", None),
+        ("PING=PONG", "ping", None),
+        ("PING*=PONG", "PING 1", "PONG"),
+        ("PING*=PONG", "a PING", None),
+        ("?=one", "你", "one"),
+        ("?=one", "", None),
+        ("?=one", "ab", None),
+        ("*=all", "", "all"),
+        ("*=all", "a\nb", "all"),
+        ("a.c=x", "abc", None),
+        (r"a\=b=c", "a=b", "c"),
+        ("a=b=c", "a", "b=c"),
+        ("a=", "a", ""),
+        ("a=\\1", "a", "\\1"),
+    ],
+)
+def test_a_glob_matches_all_of_a_message(rule: str, message: str, answer: str | None) -> None:
+    assert glob(rule).respond(message) == answer
+
+
+@pytest.mark.parametrize(
+    ("rule", "message", "answer"),
+    [
+        (r"^ADD (\d+)=OK \1", "ADD 12 x", "OK 12"),
+        (r"^ADD (\d+)=OK \1", "xADD 12", None),
+        (r"(?P<who>\w+)!=hi \g<who>", "well, 小雪!", "hi 小雪"),
+        (r"(\w)(\w)=\2\1", "ab", "ba"),
+        (r"(a)?b=<\1>", "b", "<>"),
+        (r"(a)=\g<0>\g<0>", "xa", "aa"),
+        (r"a\=(.)=\1\1", "a=b", "bb"),
+        (r"x=a\tb", "x", "a\tb"),
+        (r"^$=empty", "", "empty"),
+        ("(?i)ping=PONG", "Ping", "PONG"),
+    ],
+)
+def test_a_regex_is_searched_for(rule: str, message: str, answer: str | None) -> None:
+    assert regex(rule).respond(message) == answer
+
+
+@pytest.mark.parametrize("text", ["", "=", "=x", "a", r"a\=b", "a\\"])
+@pytest.mark.parametrize("kind", [glob, regex])
+def test_what_is_no_rule_is_named(text: str, kind: object) -> None:
+    with pytest.raises(UsageError, match=f"^{re.escape(repr(text))} is not a rule") as caught:
+        kind(text)  # type: ignore[operator]
+    assert caught.value.hint == "write PATTERN=ANSWER"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("(=x", "unterminated"),
+        ("[=x", "unterminated"),
+        ("*=x", "nothing to repeat"),
+        (r"a=\1", "group"),
+        (r"(a)=\2", "group"),
+        (r"(?P<x>a)=\g<y>", "y"),
+        (r"a=\g<", "missing"),
+        ("a{99999999999}=x", "repetition"),
+        pytest.param("(" * 3000 + ")" * 3000 + "=x", "", id="deep"),
+    ],
+)
+def test_a_regex_that_cannot_be_is_named_with_its_reason(text: str, says: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        regex(text)
+    assert f"{text!r} is not a rule: " in str(caught.value)
+    assert says in str(caught.value)
+
+
+def test_a_regex_that_may_mean_more_one_day_is_taken_as_it_is() -> None:
+    assert regex("[[a]=x").respond("[") == "x"  # and Python's FutureWarning is nobody's business
+
+
+FILE = r"""# what a device says
+PING*=PONG
+BLANK
+re:^ADD (\d+)=OK \1
+ # =no comment
+
+re=plain
+""".replace("BLANK", "   ")
+
+
+def test_a_file_of_rules() -> None:
+    rules = parse_rules(FILE, "rules")
+    said = map(Rule.respond, rules, ["PING", "ADD 1", " # ", "re"])
+    assert list(said) == ["PONG", "OK 1", "no comment", "plain"]
+    assert parse_rules(FILE.replace("\n", "\r\n"), "rules") == rules
+    assert parse_rules("", "rules") == parse_rules("# nothing\n", "rules") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "number", "says"),
+    [
+        ("a=b\n\n# c\nno rule\n", 4, "'no rule'"),
+        ("re:(=x", 1, "unterminated"),
+        ("a=b\nre:x=\\1", 2, "group"),
+    ],
+)
+def test_a_fault_in_a_file_is_named_with_its_line(text: str, number: int, says: str) -> None:
+    with pytest.raises(UsageError, match=f"^my rules, line {number}: .*{re.escape(says)}"):
+        parse_rules(text, "my rules")
+
+
+@pytest.mark.parametrize("separator", ["\v", "\f", "\x1c", "\x85", "\u2028"])
+def test_a_line_of_a_file_ends_where_an_editor_ends_it(separator: str) -> None:
+    (rule,) = parse_rules(f"a=b{separator}c\n", "rules")
+    assert rule.respond("a") == f"b{separator}c"
+
+
+RULES = [glob("PING*=PONG"), regex(r"^(\d+)\+(\d+)$=\2+\1"), glob("P*=never")]
+
+
+def test_the_first_that_matches_counts() -> None:
+    ruled = Ruled(RULES, "utf-8")
+    assert ruled.answer(b"PING") == b"PONG"
+    assert ruled.answer(b"POST") == b"never"
+    assert ruled.answer(b"1+2") == b"2+1"
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b""])
+def test_an_answer_ends_as_its_message_does(end: bytes) -> None:
+    ruled = Ruled([*RULES, glob("none=")], "utf-8")
+    assert ruled.answer(b"PING" + end) == b"PONG" + end
+    assert ruled.answer(b"none" + end) == end
+    assert ruled.answer(b"other" + end) == b"other" + end
+    assert ruled.answer(end) == end
+
+
+@pytest.mark.parametrize("upper", [False, True])
+def test_lines_in_every_split(upper: bool) -> None:
+    data = "PING 你\r\n1+2\n\nñ👋\r\n\rP\n1+2\n3+4".encode()
+    other = "ñ👋".upper() if upper else "ñ👋"
+    expected = f"PONG\r\n2+1\n\n{other}\r\n\rP\n2+1\n4+3".encode()
+    for pieces in splits(data):
+        assert fed(Ruled(RULES, "utf-8", upper=upper), pieces) == expected
+
+
+def test_a_line_is_answered_when_it_is_whole() -> None:
+    ruled = Ruled(RULES, "utf-8")
+    assert list(ruled.feed(b"PI")) == []
+    assert list(ruled.feed(b"NG\nPING\nPIN")) == [b"PONG\n", b"PONG\n"]
+    assert ruled.flush() == [b"never"]
+    assert ruled.flush() == []
+
+
+def test_a_line_too_long_comes_back_in_pieces() -> None:
+    ruled = Ruled([glob("*b=no")], "utf-8")
+    line = b"a" * (LONGEST + 1)
+    assert list(ruled.feed(line[:-1])) == []
+    assert list(ruled.feed(line[-1:])) == [line]
+    assert list(ruled.feed(b"rest\n")) == [b"rest\n"]
+
+
+@pytest.mark.parametrize("data", NO_TEXT, ids=lambda data: data[:4].hex())
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_bytes_that_are_no_text_pass(data: bytes, encoding: str) -> None:
+    if encoding == "utf-8":
+        assert Upper(encoding).answer(data) == data
+        assert fed(Upper(encoding), [b"a", data, b"\nb"]) == b"A" + data + b"\nB"
+    message = data + b"\n"
+    assert Ruled([glob("zz=y")], encoding).answer(message) == message
+
+
+@pytest.mark.parametrize(("data", "encoding"), [(b"\xfa\x4a", "cp932"), (b"\x80", "ascii")])
+def test_what_no_rule_matches_is_the_same_bytes(data: bytes, encoding: str) -> None:
+    assert Ruled([glob("zz=y")], encoding).answer(data) == data
+
+
+def test_a_rule_may_have_escaped_bytes_around_its_match() -> None:
+    assert Ruled([regex("(.)a(.)=<\\2\\1>")], "utf-8").answer(b"\xffa\xfe") == b"<\xfe\xff>"
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_capitals_in_every_split(encoding: str) -> None:
+    text = "ab你\nd中e" if encoding == "gbk" else TEXT
+    expected = text.upper().encode(encoding)
+    for pieces in splits(text.encode(encoding)):
+        assert fed(Upper(encoding), pieces) == expected
+    assert Upper(encoding).answer(text.encode(encoding)) == expected
+
+
+def test_capitals_may_be_longer() -> None:
+    assert Upper("utf-8").answer("straße ﬁ".encode()) == b"STRASSE FI"
+
+
+def test_capitals_do_not_wait_for_a_line() -> None:
+    assert Upper("utf-8").feed(b"a") == [b"A"]
+    assert Upper("utf-8").feed(b"") == []
+
+
+def test_a_letter_whose_capital_the_encoding_lacks_stays() -> None:
+    for pieces in splits(b"ab\xffc\xb5d"):  # y with diaeresis, micro sign
+        assert fed(Upper("latin-1"), pieces) == b"AB\xffC\xb5D"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32", "utf-8-sig", "cp037"])
+def test_an_encoding_whose_lines_are_not_lines_of_bytes_is_refused(encoding: str) -> None:
+    with pytest.raises(UsageError, match=f"^{encoding} has no line ends"):
+        check_encoding(encoding)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "gbk", "gb18030", "big5", "shift_jis", "latin-1"])
+def test_an_encoding_with_lines_of_bytes(encoding: str) -> None:
+    assert check_encoding(encoding) == encoding
+
+
+def cut(data: bytes, places: list[int]) -> list[bytes]:
+    ends = sorted({min(place, len(data)) for place in places})
+    return [data[i:j] for i, j in zip([0, *ends], [*ends, len(data)], strict=True)]
+
+
+@given(st.binary(), st.lists(st.integers(0, 40)))
+def test_any_bytes_are_echoed_by_rules_that_do_not_match(data: bytes, places: list[int]) -> None:
+    assert fed(Ruled([glob("no such line=x")], "utf-8"), cut(data, places)) == data
+
+
+@given(st.text(), st.lists(st.integers(0, 40)))
+def test_any_text_is_capitalised_in_any_split(text: str, places: list[int]) -> None:
+    text = text.encode("utf-8", "replace").decode()
+    assert fed(Upper("utf-8"), cut(text.encode(), places)) == text.upper().encode()
+
+
+@given(st.lists(st.sampled_from(["PING", "1+2", "其他", "", "\r"])), st.lists(st.integers(0, 60)))
+def test_any_lines_are_answered_in_any_split(lines: list[str], places: list[int]) -> None:
+    data = "".join(f"{line}\n" for line in lines).encode()
+    answers = {"PING": "PONG", "1+2": "2+1"}
+    expected = "".join(f"{answers.get(line, line)}\n" for line in lines).encode()
+    assert fed(Ruled(RULES, "utf-8"), cut(data, places)) == expected
+
+
+@pytest.mark.parametrize(
+    ("encoding", "data"),
+    [
+        ("utf-7", b"+\xff"),
+        ("hz", b"~x~{\xff~"),
+        ("iso2022_jp", b"\\J\x1b$\xe4J"),
+        ("raw_unicode_escape", b"\\u~"),
+    ],
+)
+def test_an_encoding_whose_every_byte_cannot_be_escaped(encoding: str, data: bytes) -> None:
+    with contextlib.suppress(UsageError):  # it may be refused
+        check_encoding(encoding)
+        assert Upper(encoding).answer(data).lower() == data.lower()
+        assert Ruled([glob("zz=y")], encoding).answer(data) == data
+        assert Ruled([], encoding, upper=True).answer(data).lower() == data.lower()
+
+
+CODECS = ["utf-8", "gbk", "gb18030", "big5", "shift_jis", "euc_kr", "cp932", "cp1252", "ascii"]
+
+
+@given(st.binary(), st.sampled_from(CODECS))
+def test_no_bytes_make_it_raise(data: bytes, encoding: str) -> None:
+    for responder in (Upper(encoding), Ruled(RULES, encoding), Ruled(RULES, encoding, upper=True)):
+        fed(responder, [data[:3], data[3:]])
+        responder.answer(data)

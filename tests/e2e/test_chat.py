@@ -1,0 +1,313 @@
+"""A chat room, its plain clients and its own, run for real."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.screen import Screen
+from tests.support import HERE, WAIT, Program, connect, eventually, need, reset, run
+
+SERVE = ("chat", "serve", "-p", "0")
+
+
+class Member:
+    """A plain client, which reads lines."""
+
+    def __init__(self, port: int, encoding: str = "utf-8") -> None:
+        self.sock = connect(port)
+        self.sock.settimeout(WAIT)
+        self._encoding = encoding
+        self._file = self.sock.makefile("rb")
+
+    def __enter__(self) -> Member:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+        self.sock.close()
+
+    def say(self, *lines: str) -> None:
+        self.sock.sendall("".join(f"{line}\n" for line in lines).encode(self._encoding))
+
+    def line(self) -> str:
+        return self._file.readline().decode(self._encoding).removesuffix("\n")
+
+    def hears(self, text: str) -> str:
+        """Read to the line that has `text`."""
+        while text not in (line := self.line()):
+            assert line, f"it ended without {text!r}"
+        return line
+
+
+@contextlib.contextmanager
+def room(*options: str, **more: object) -> Iterator[Program]:
+    with Program(*SERVE, *options, **more) as program:  # type: ignore[arg-type]
+        yield program
+
+
+def join(port: int, *options: str, **more: object) -> Program:
+    return Program("chat", "join", HERE, str(port), *options, **more)  # type: ignore[arg-type]
+
+
+def test_anyone_is_in_it() -> None:
+    with room() as server, Member(server.port) as one, Member(server.port) as two:
+        assert one.line().startswith("* you are guest-1;")
+        one.hears("* guest-2 joined")
+        one.say("/nick alex", "你好👋")
+        assert two.hears("[alex]") == "[alex] 你好👋"
+        two.say("q")
+        assert two.hears("good-bye")
+        assert two.line() == ""
+        assert one.hears("left") == "* guest-2 left"
+
+
+@pytest.mark.parametrize("other", ["nc", "ncat"])
+def test_other_programs_are_in_it(other: str) -> None:
+    need(other)
+    with room() as server, Member(server.port) as one:
+        arguments = [other, HERE, str(server.port)]
+        with subprocess.Popen(arguments, stdin=-1, stdout=-1) as program:
+            assert program.stdin
+            assert program.stdout
+            program.stdin.write(b"hello\n")
+            program.stdin.flush()
+            assert one.hears("hello") == "[guest-2] hello"
+            one.say("hi")
+            while b"[guest-1] hi" not in program.stdout.readline():
+                pass
+            program.stdin.write(b"q\n")
+            program.stdin.flush()
+            assert one.hears("left") == "* guest-2 left"
+            program.kill()
+
+
+def test_what_is_piped_is_said_and_delivered() -> None:
+    with room() as server, Member(server.port) as one:
+        for text in ("hi", "你好"):
+            status, out, _ = run(
+                "chat", "join", HERE, str(server.port), "--name", "小雪", data=text.encode()
+            )
+            assert status == 0
+            assert "* you are 小雪" in out.decode()
+            assert one.hears(text) == f"[小雪] {text}"
+
+
+def test_a_member_at_a_terminal(tmp_path: Path) -> None:
+    with room() as server, Member(server.port) as one:
+        arguments = ["chat", "join", HERE, str(server.port), "--name", "小雪", "--timestamps"]
+        with Screen(tmp_path, *arguments) as screen:
+            screen.shows("* you are 小雪")
+            one.say("/nick alexandra", "小雪, are you there?")
+            screen.shows("[alexandra] 小雪, are you there?")
+            screen.type("yes, alex\t")
+            screen.shows("> yes, alexandra")
+            screen.type("!\r")
+            assert one.hears("yes") == "[小雪] yes, alexandra!"
+            screen.type("/qu\t")
+            screen.shows("> /quit")
+            screen.type("\r")
+            assert screen.status(5) == 0
+
+
+def test_the_operator_at_a_terminal(tmp_path: Path) -> None:
+    with Screen(tmp_path, *SERVE) as screen:
+        screen.shows("listening on")
+        port = int(screen.text.split("127.0.0.1:")[1].split()[0])
+        with Member(port) as one, Member(port) as two:
+            screen.shows("* guest-2 joined")
+            one.say("\x1b[2Jhi")
+            screen.shows("[guest-1] \\x1b[2Jhi")
+            screen.type("hello all\r")
+            assert two.hears("server") == "[server] hello all"
+            screen.type("/who\r")
+            screen.shows("2 here: guest-1, guest-2")
+            screen.type("/kick guest-2\r")
+            assert two.hears("sent away")
+            assert two.line() == ""
+            screen.shows("* guest-2 left")
+            screen.type("bye\r/quit\r")
+            assert one.hears("bye") == "[server] bye"
+            assert one.line() == ""
+            assert screen.status(5) == 0
+
+
+def test_an_operator_that_is_a_pipe() -> None:
+    with room(stdin=-1) as server, Member(server.port) as one:
+        one.line()
+        server.type(b"hello\n/who\n/nope\nbye\n/quit\n")
+        assert one.hears("hello") == "[server] hello"
+        assert one.hears("bye") == "[server] bye"
+        assert server.output().decode().splitlines()[:3] == [
+            "* guest-1 joined",
+            "[server] hello",
+            "[server] bye",
+        ]
+        assert server.status() == 0
+        server.said("1 here: guest-1")
+        server.said("there is no /nope")
+
+
+def test_a_password() -> None:
+    with room("--password", "sesame") as server, Member(server.port) as one:
+        assert one.line() == "* this room has a password: type it"
+        one.say("sesame")
+        one.hears("* you are guest-1")
+        for password, status in (("sesame", 0), ("wrong", 0)):
+            arguments = ["chat", "join", HERE, str(server.port), "--password", password]
+            assert run(*arguments, data=b"hi")[0] == status
+        one.hears("[guest-2] hi")
+        one.say("/who")
+        assert one.hears("here:") == "* 1 here: guest-1"
+
+
+def test_a_room_for_one() -> None:
+    with room("--max-connections", "1") as server, Member(server.port) as one:
+        one.line()
+        with Member(server.port) as two:
+            assert two.line() == "* the room is full"
+            assert two.line() == ""
+        one.say("q")
+        one.hears("good-bye")
+
+        def let_in() -> bool:
+            with Member(server.port) as next_one:
+                return next_one.line().startswith("* you are")
+
+        eventually(let_in)
+
+
+def test_history_outlives_the_server(tmp_path: Path) -> None:
+    options = ["--history", "2", "--history-file", str(tmp_path / "room.db"), "--flood", "0"]
+    for number in range(3):
+        with room(*options) as server, Member(server.port) as one:
+            one.line()
+            if number:
+                assert [one.line(), one.line()] == [f"[guest-1] {number - 1} two", "[guest-1] 你好"]
+            one.say(f"{number} one", f"{number} two", "你好")
+            one.say("/who")
+            one.hears("here:")
+            server.process.send_signal(signal.SIGTERM)
+            assert server.status() == 143
+
+
+def test_a_kill_loses_no_more_than_the_last_second(tmp_path: Path) -> None:
+    options = ["--history", "100", "--history-file", str(tmp_path / "room.db")]
+    with room(*options) as server, Member(server.port) as one:
+        one.line()
+        one.say("kept")
+        one.say("/who")
+        one.hears("here:")
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            server.process.wait(1.5)
+        server.process.kill()
+        server.process.wait()
+    with room(*options) as server, Member(server.port) as one:
+        one.hears("[guest-1] kept")
+
+
+def test_a_history_that_cannot_be_kept(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("this is no database, and never was one" * 100)
+    status, _, stderr = run(*SERVE, "--history-file", str(tmp_path / "x"))
+    assert status == 23
+    assert "could not keep the history" in stderr
+
+
+def test_rooms_of_other_encodings() -> None:
+    with room("-E", "gbk") as server, Member(server.port, "gbk") as one:
+        one.line()
+        arguments = ["chat", "join", HERE, str(server.port), "-E", "gbk", "--name", "小雪"]
+        assert run(*arguments, data="你好".encode())[0] == 0
+        assert one.hears("你好") == "[小雪] 你好"
+
+
+def test_plain_clients_of_another_encoding() -> None:
+    with (
+        room("--client-encoding", "gbk", "--motd", "欢迎") as server,
+        Member(server.port, "gbk") as one,
+    ):
+        one.say("你好")
+        one.hears("* 欢迎")
+        with join(server.port, "--name", "小雪", stdin=-1) as other:
+            one.hears("小雪")
+            one.say("再见")
+            other.type("嗯\n".encode())
+            assert one.hears("嗯") == "[小雪] 嗯"
+            other.end_input()
+            out = other.output().decode()
+            assert "* 欢迎\n" in out
+            assert "[guest-1] 再见\n" in out
+            assert other.status() == 0
+
+
+def test_it_connects_again_when_asked() -> None:
+    with room() as server:
+        port = server.port
+        member = join(port, "--name", "小雪", "--reconnect", stdin=-1)
+        with member:
+            with Member(port) as one:
+                one.hears("小雪")
+            server.process.send_signal(signal.SIGTERM)
+            server.status()
+            member.said("connecting again in 1 s")
+            with Program("chat", "serve", "-p", str(port)) as again, Member(again.port) as one:
+                one.hears("小雪")
+                member.type(b"back\n")
+                assert one.hears("back") == "[小雪] back"
+                member.end_input()
+                assert member.status() == 0
+
+
+def test_a_room_that_closes_is_an_error_without() -> None:
+    with room() as server, join(server.port, stdin=-1) as member:
+        assert member.process.stdout
+        member.process.stdout.readline()
+        server.process.send_signal(signal.SIGTERM)
+        assert member.status() == 56
+        assert "the room has closed" in member.stderr
+
+
+def test_by_udp() -> None:
+    with room("--udp", stdin=-1) as server, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        one.settimeout(WAIT)
+        to = (HERE, server.port)
+        one.sendto(b"alex:", to)
+        arguments = ["--udp", "--name", "小雪"]
+        with join(server.port, *arguments, stdin=-1) as other:
+            assert one.recv(1000).decode() == "* 小雪 joined"
+            one.sendto("alex:你好".encode(), to)
+            assert other.process.stdout
+            assert other.process.stdout.readline().decode() == "alex:你好\n"
+            other.type("嗯\n".encode())
+            assert one.recv(1000).decode() == "小雪:嗯"
+            server.type(b"hello\n")
+            assert one.recv(1000).decode() == "server:hello"
+            other.end_input()
+            assert one.recv(1000).decode() == "* 小雪 left"
+            assert other.status() == 0
+        one.sendto(b"alex:q", to)
+        server.type(b"/who\n")
+        server.said("0 here")
+        server.type(b"/quit\n")
+        assert server.status() == 0
+
+
+@pytest.mark.parametrize("when", ["at once", "amid a line"])
+def test_a_reset_is_nobodys_trouble(when: str) -> None:
+    with room() as server, Member(server.port) as one:
+        one.line()
+        before = server.descriptors()
+        for _ in range(20):
+            sock = connect(server.port)
+            if when != "at once":
+                sock.sendall(b"hal")
+            reset(sock)
+        one.say("/who")
+        one.hears("here:")
+        eventually(lambda: server.descriptors() == before)

@@ -1,0 +1,411 @@
+"""The operator of a server on a whole terminal: who is there, what is typed, to whom it goes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.screen import BACKSPACE, ENTER, UP, Person, Screen, person
+from tests.support import (
+    HERE,
+    WAIT,
+    Program,
+    connect,
+    cpu,
+    read_all,
+    read_exactly,
+    reset,
+)
+
+HINT = "looks like GBK: try -E gbk"
+KINDS = [["tcp-server"], ["tcp-server", "--once"]]
+kinds = pytest.mark.parametrize("kind", KINDS, ids=["many", "once"])
+
+
+@pytest.fixture(scope="module", params=["utf-8", "gbk"])
+def somebody(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Person:
+    return person(request.param, tmp_path_factory.mktemp("locale"))
+
+
+@contextlib.contextmanager
+def server(state: Path, *options: str, count: int = 0, **more: Any) -> Iterator[
+    tuple[Screen, list[socket.socket]]
+]:  # fmt: skip
+    """A server with a prompt, and `count` clients in the order of their numbers."""
+    with (
+        Screen(state, "tcp-server", "-p", "0", *options, **more) as screen,
+        contextlib.ExitStack() as stack,
+    ):
+        clients = []
+        for number in range(1, count + 1):
+            clients.append(stack.enter_context(connect(screen.port)))
+            screen.shows(f"* [{number}] {address(clients[-1])} connected")
+        screen.prompts(">")
+        yield screen, clients
+
+
+def address(sock: socket.socket) -> str:
+    return f"{HERE}:{sock.getsockname()[1]}"
+
+
+def heard(sock: socket.socket, text: str, encoding: str = "utf-8") -> None:
+    """The client gets exactly `text` next."""
+    data = text.encode(encoding)
+    assert read_exactly(sock, len(data)) == data
+
+
+def order(screen: Screen, line: str, answer: str) -> None:
+    """Type `line`; `answer` follows it, in a line of its own or at its beginning."""
+    screen.type(f"{line}{ENTER}")
+
+    def answered(lines: list[str]) -> bool:
+        typed = [place for place, shown in enumerate(lines) if shown.endswith(f"> {line}")]
+        return bool(typed) and any(shown.startswith(answer) for shown in lines[typed[-1] + 1 :])
+
+    screen.until(answered)
+
+
+def test_who_is_there_and_who_speaks(tmp_path: Path, somebody: Person) -> None:
+    encoding, env = somebody
+    with server(tmp_path, env=env, encoding=encoding, count=2) as (screen, (one, two)):
+        wrapped = screen.text.replace("\n", "")
+        assert "(this machine only; --bind 0.0.0.0 opens it to others)" in wrapped
+        screen.type("half 你")
+        screen.prompts("> half 你")
+        two.sendall("hello\n你好\n".encode(encoding))
+        screen.until(
+            lambda lines: (
+                lines[-3:] == [f"[2 {address(two)}] hello", f"[2 {address(two)}] 你好", "> half 你"]
+            )
+        )
+        screen.type(f" a line{ENTER}")
+        for sock in (one, two):
+            heard(sock, "half 你 a line\n", encoding)
+        port = two.getsockname()[1]
+        two.close()
+        sent, received = (len(t.encode(encoding)) for t in ("half 你 a line\n", "hello\n你好\n"))
+        screen.shows(f"* [2] {HERE}:{port} closed (sent {sent} bytes, received {received} bytes)")
+        assert HINT not in screen.text
+
+
+def test_numbers_are_never_used_again(tmp_path: Path) -> None:
+    with server(tmp_path, count=2) as (screen, clients):
+        clients[1].close()
+        screen.until(lambda lines: any("* [2]" in line and "closed (" in line for line in lines))
+        with connect(screen.port) as third:
+            address_of_third = address(third)
+            screen.shows(f"* [3] {address_of_third} connected")
+            third.sendall(b"me\n")
+            screen.shows(f"[3 {address(third)}] me")
+            reset(third)
+            screen.until(lambda lines: "reset by peer" in "".join(lines))
+            assert screen.shows("sockkit: ").startswith(f"sockkit: [3] {address_of_third} ")
+        order(screen, "/to 2", "* there is no peer 2")
+        order(screen, "/to 3", "* there is no peer 3")
+
+
+def test_orders(tmp_path: Path) -> None:
+    with server(tmp_path, count=2) as (screen, (one, two)):
+        one.sendall(b"12345")
+        screen.shows("12345")
+        screen.type(f"/list{ENTER}")
+        screen.shows(f"* [1] {address(one)} sent 0 bytes, received 5 bytes")
+        screen.shows(f"* [2] {address(two)} sent 0 bytes, received 0 bytes")
+        screen.type(f"/to 2{ENTER}")
+        screen.prompts("[2]>")
+        screen.type(f"for two{ENTER}")
+        heard(two, "for two\n")
+        screen.type(f"@1 for one{ENTER}")
+        heard(one, "for one\n")
+        screen.prompts("[2]>")  # this once
+        screen.type(f"/hex 48 65 0a{ENTER}")
+        heard(two, "He\n")
+        screen.type(f"/all{ENTER}")
+        screen.prompts(">")
+        screen.type(f"//to all{ENTER}/hex 41 0x42 \\x43{ENTER}{ENTER}")
+        for sock in (one, two):
+            heard(sock, "/to all\nABC\n")
+        screen.type(f"/kick 2{ENTER}")
+        assert read_all(two) == b""
+        screen.until(lambda lines: any("* [2]" in line and "closed (" in line for line in lines))
+        screen.type(f"left{ENTER}")
+        heard(one, "left\n")
+        for command in ("/list", "/to", "/all", "@N", "/kick", "/hex", "/help", "/quit"):
+            assert f"* {command}" not in screen.text
+        screen.type(f"/help{ENTER}")
+        for command in ("/list", "/to", "/all", "@N", "/kick", "/hex", "/help", "/quit"):
+            screen.shows(f"* {command} ")
+        screen.type(f"/quit{ENTER}")
+        assert read_all(one) == b""
+        assert screen.status() == 0
+
+
+def test_orders_that_cannot_be_done(tmp_path: Path) -> None:
+    with server(tmp_path) as (screen, _):
+        order(screen, "anybody?", "* nobody is connected")
+        order(screen, "/list", "* nobody is connected")
+        order(screen, "/nope", "* there is no /nope")
+        order(screen, "/to", "* write /to N")
+        order(screen, "/list 2", "* write /list")
+        order(screen, "/kick 7", "* there is no peer 7")
+        order(screen, "@7 hi", "* there is no peer 7")
+        with connect(screen.port) as sock:
+            screen.shows("connected")
+            order(screen, "/hex 4x", "* '4x' is not bytes")
+            order(screen, "/hex 486", "* '486' is not bytes")
+            screen.type(f"none of it was sent{ENTER}")
+            heard(sock, "none of it was sent\n")
+
+
+def test_whom_it_was_for_has_left(tmp_path: Path) -> None:
+    """What was meant for one goes to nobody else."""
+    with server(tmp_path, count=2) as (screen, (one, two)):
+        screen.type(f"/to 2{ENTER}")
+        screen.prompts("[2]>")
+        two.close()
+        screen.until(lambda lines: any("* [2]" in line and "closed (" in line for line in lines))
+        order(screen, "secret", "* there is no peer 2")
+        screen.type(f"/all{ENTER}")
+        screen.prompts(">")
+        screen.type(f"public{ENTER}")
+        heard(one, "public\n")
+
+
+def test_completion(tmp_path: Path) -> None:
+    with server(tmp_path, count=1) as (screen, (one,)):
+        screen.type("/ki\t")
+        screen.prompts("> /kick")
+        screen.type("\x15/to \t")
+        screen.prompts("> /to 1")
+        screen.type(ENTER)
+        screen.prompts("[1]>")
+        screen.type("@\t")
+        screen.prompts("[1]> @1")
+        screen.type(f"{BACKSPACE * 4}/tmp\t is text\t{ENTER}")
+        screen.shows("there is no /tmp")
+        screen.type(f"//\t{ENTER}")
+        heard(one, "/\n")
+
+
+def test_several_words_to_choose_from(tmp_path: Path) -> None:
+    with server(tmp_path, count=2) as (screen, clients):
+        screen.type("/to \t\t")
+        screen.until(lambda lines: sum(address(sock) in line for sock in clients
+                                       for line in lines[3:]) >= 2)  # fmt: skip
+        clients[0].sendall(b"meanwhile\n")
+        screen.shows("meanwhile")
+        screen.type("\x03")
+        assert screen.status() == 130
+
+
+def test_history(tmp_path: Path) -> None:
+    for number in range(2):
+        with server(tmp_path) as (screen, _):
+            if number:
+                screen.type(UP)
+                screen.prompts("> /list")
+            else:
+                order(screen, "/list", "* nobody is connected")
+    assert (tmp_path / "sockkit" / "tcp-server-history").exists()
+    assert not (tmp_path / "sockkit" / "tcp-client-history").exists()
+
+
+@kinds
+@pytest.mark.parametrize(
+    ("end", "status"), [("ctrl-c", 130), ("ctrl-d", 0), ("term", 143), ("int", 130)]
+)
+def test_ends(tmp_path: Path, kind: list[str], end: str, status: int) -> None:
+    with (
+        Screen(tmp_path, *kind, "-p", "0") as screen,
+        connect(screen.port) as sock,
+    ):
+        screen.shows("connected")
+        screen.type(f"x{ENTER}")
+        heard(sock, "x\n")
+        if end in ("term", "int"):
+            screen.process.send_signal(signal.SIGTERM if end == "term" else signal.SIGINT)
+        else:
+            screen.type("\x03" if end == "ctrl-c" else "\x04")
+        assert read_all(sock) == b""
+        assert screen.status(3) == status
+
+
+@kinds
+@pytest.mark.parametrize("key", ["\x03", "\x04"], ids=["ctrl-c", "ctrl-d"])
+def test_it_can_be_left_before_anybody_comes(tmp_path: Path, kind: list[str], key: str) -> None:
+    with Screen(tmp_path, *kind, "-p", "0") as screen:
+        screen.shows("listening")
+        screen.prompts(">")
+        screen.type(key)
+        if key == "\x04" and "--once" in kind:  # the client may come yet
+            with connect(screen.port) as sock:
+                assert read_all(sock) == b""
+        assert screen.status(3) == (130 if key == "\x03" else 0)
+
+
+def test_what_was_typed_before_the_end_arrives(tmp_path: Path) -> None:
+    text = "".join(f"line {number}{ENTER}" for number in range(50))
+    with server(tmp_path, count=2) as (screen, clients):
+        screen.type(f"{text}/quit{ENTER}")
+        for sock in clients:
+            assert read_all(sock) == text.replace(ENTER, "\n").encode()
+        assert screen.status() == 0
+
+
+def test_a_client_that_takes_nothing_does_not_hold_the_operator(tmp_path: Path) -> None:
+    with server(tmp_path, count=2) as (screen, (one, two)):
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        screen.type(f"/to 1{ENTER}")
+        screen.prompts("[1]>")
+        screen.type(f"/hex {'41' * 500}{ENTER}")
+        order(screen, "/list", f"* [2] {address(two)}")
+        screen.type(f"@2 still here{ENTER}")
+        heard(two, "still here\n")
+
+
+def test_idle_is_idle(tmp_path: Path) -> None:
+    with server(tmp_path, count=2) as (screen, (one, _)):
+        one.sendall(b"an unfinished line")
+        screen.shows("unfinished")
+        screen.type("half")
+        screen.prompts("> half")
+        time.sleep(0.3)
+        before = cpu(screen)  # type: ignore[arg-type]
+        time.sleep(1)
+        assert cpu(screen) - before <= 0.02  # type: ignore[arg-type]
+
+
+def test_two_that_speak_do_not_mix(tmp_path: Path) -> None:
+    with server(tmp_path, count=2) as (screen, (one, two)):
+        screen.type("mine")
+        screen.prompts("> mine")
+        one.sendall(b"first ha")
+        screen.until(lambda lines: lines[-2:] == [f"[1 {address(one)}] first ha", "> mine"])
+        two.sendall(b"whole\n")
+        screen.until(lambda lines: lines[-2:] == [f"[2 {address(two)}] whole", "> mine"])
+        one.sendall(b"lf\n")
+        screen.until(lambda lines: lines[-2:] == [f"[1 {address(one)}] lf", "> mine"])
+        assert f"[1 {address(one)}] first ha" in screen.lines()
+
+
+def test_no_client_forges_a_line(tmp_path: Path) -> None:
+    with server(tmp_path, count=1) as (screen, (one,)):
+        one.sendall(
+            "true\r* [9] forged\u2028* [9] forged\x1b[1A\x1b[2K\x85* [9]\n\n* [9]\n".encode()
+        )
+        screen.shows(f"[1 {address(one)}] * [9]")
+        assert [line for line in screen.lines() if line.startswith("* [9]")] == []
+        assert screen.lines()[2] == f"* [1] {address(one)} connected"
+
+
+def test_a_hostile_unix_client_name(tmp_path: Path) -> None:
+    place = f"unix:@sockkit-screen-{os.getpid()}"
+    with (
+        Screen(tmp_path, "tcp-server", "--bind", place) as screen,
+        socket.socket(socket.AF_UNIX) as sock,
+    ):
+        screen.prompts(">")
+        sock.settimeout(WAIT)
+        sock.bind(f"\0\x1b[2J{os.getpid()}\n* forged")
+        sock.connect(f"\0{place.removeprefix('unix:@')}")
+        sock.sendall(b"hello\n")
+        line = screen.shows("] hello")
+        assert "\\x1b[2J" in line
+        assert line.startswith("[1 ")
+        order(screen, "/list", "* [1] ")
+        screen.type("/to \t")
+        screen.prompts("> /to 1")
+        assert "\n* forged" not in screen.text
+        assert "listening" in screen.lines()[0]
+
+
+def test_one_hint_for_all(tmp_path: Path) -> None:
+    with server(tmp_path, count=2) as (screen, clients):
+        for sock in clients * 2:
+            sock.sendall("你好，世界\n".encode("gbk"))
+            sock.sendall(b"then\n")
+        screen.until(lambda lines: "\n".join(lines).count("] then") == 4)
+        assert screen.counts(HINT) == 1
+
+
+def test_gbk_on_the_wire(tmp_path: Path, somebody: Person) -> None:
+    encoding, env = somebody
+    with server(tmp_path, "-E", "gbk", env=env, encoding=encoding, count=1) as (screen, (one,)):
+        one.sendall("你好，世界\n".encode("gbk"))
+        screen.shows("] 你好，世界")
+        screen.type(f"谢谢{ENTER}@1 再见{ENTER}")
+        heard(one, "谢谢\n再见\n", "gbk")
+        assert HINT not in screen.text
+
+
+def test_no_edit(tmp_path: Path) -> None:
+    with (
+        Screen(tmp_path, "tcp-server", "-p", "0", "--no-edit") as screen,
+        connect(screen.port) as one,
+        connect(screen.port) as two,
+    ):
+        screen.shows("[2]")
+        screen.type(f"/to 1x{BACKSPACE}{ENTER}for one{ENTER}/all{ENTER}for all{ENTER}/list{ENTER}")
+        assert sorted([one.recv(8), two.recv(8)]) == [b"for all\n", b"for one\n"]
+        screen.shows("* [1] ")
+        screen.shows("received 0 bytes")
+        assert b"\x1b[?2004h" not in screen.seen
+        screen.type("\x04")
+        assert screen.status() == 0
+
+
+# Colours.
+
+
+def test_peers_have_colours(tmp_path: Path) -> None:
+    with server(tmp_path, "--color", "1=magenta", count=2) as (screen, clients):
+        for number, sock in enumerate(clients, 1):
+            sock.sendall(b"text\n")
+            screen.shows(f"[{number} {address(sock)}] text")
+        label = f"[1 {address(clients[0])}]"
+        assert screen.color(label) == "magenta"
+        assert screen.color(f"[1] {address(clients[0])}") == "magenta"
+        other = screen.color(f"[2 {address(clients[1])}]")
+        assert other == screen.color(f"[2] {address(clients[1])}")
+        assert other not in ("magenta", "default")
+        assert screen.color(" text") == "default"
+        assert screen.color("connected") == "default"
+
+
+def test_no_color(tmp_path: Path) -> None:
+    more = {"env": {"NO_COLOR": "1"}}
+    with server(tmp_path, "--color", "1=magenta", count=1, **more) as (screen, (one,)):
+        one.sendall(b"text\n")
+        label = f"[1 {address(one)}]"
+        screen.shows(f"{label} text")
+        assert screen.color(label) == "default"
+        assert screen.color("[1] ") == "default"
+
+
+@pytest.mark.parametrize(
+    ("env", "options", "code"),
+    [
+        ({}, [], b""),
+        ({"FORCE_COLOR": "1"}, [], b"\x1b[32m"),
+        ({"FORCE_COLOR": "1"}, ["--color", "1=cyan"], b"\x1b[36m"),
+        ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, [], b""),
+    ],
+)
+def test_colour_in_a_pipe(env: dict[str, str], options: list[str], code: bytes) -> None:
+    with (
+        Program("tcp-server", "-p", "0", "--label", *options, env=env) as program,
+        connect(program.port) as sock,
+    ):
+        sock.sendall(b"text\n")
+        assert program.process.stdout
+        label = f"[1 {address(sock)}]".encode()
+        shown = code + label + b"\x1b[39m" if code else label
+        assert program.process.stdout.readline() == shown + b" text\n"

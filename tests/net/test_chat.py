@@ -1,0 +1,142 @@
+"""How the server moves a room's lines; what they are is tests/core/test_chat.py."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from pathlib import Path
+
+import pytest
+
+from sockkit.core.address import HostPort
+from sockkit.core.chat import Room, RoomOptions
+from sockkit.events import Closed, Event
+from sockkit.net import chat as module
+from sockkit.net.chat import ChatOptions, ChatServer
+from sockkit.net.listen import Listener, ListenOptions
+from sockkit.net.loop import Loop
+from sockkit.net.options import SocketOptions
+from sockkit.net.stdio import Stdio
+from tests.net import kit
+from tests.net.kit import HERE
+
+loop, stack = kit.loop, kit.stack
+
+
+class Site:
+    def __init__(self, loop: Loop, stack: contextlib.ExitStack, **more: object) -> None:
+        self.loop, self._stack = loop, stack
+        self.events: list[Event] = []
+        self.kept: list[str] = []
+        options = ListenOptions(HostPort(HERE, 0))
+        self.listener = Listener(loop, options, SocketOptions(), self.events.append)
+        source, sink = kit.source("pipe", stack, Path()), kit.sink("pipe", stack, Path())
+        self.input, self.output = source.far, sink
+        stdio = Stdio(source.end, sink.end, "utf-8")
+        room = Room(RoomOptions(flood=0))
+        chat = ChatOptions(kept=self.kept.append, **more)  # type: ignore[arg-type]
+        self.server = ChatServer(loop, self.listener, room, stdio, chat, self.events.append)
+        self._got: dict[socket.socket, bytes] = {}
+
+    def member(self) -> socket.socket:
+        sock = self._stack.enter_context(socket.create_connection((HERE, self.listener.port or 0)))
+        sock.setblocking(False)
+        self._got[sock] = b""
+        return sock
+
+    def has(self, sock: socket.socket, text: str) -> bool:
+        with contextlib.suppress(BlockingIOError):
+            self._got[sock] += sock.recv(1 << 20)
+        return text.encode() in self._got[sock]
+
+    def lines(self, sock: socket.socket) -> list[str]:
+        return self._got[sock].decode().splitlines()
+
+    def run(self, *steps: object) -> None:
+        """Do each step that is a function until it is true, then quit."""
+        left = list(steps)
+
+        def look() -> None:
+            if left and left[0]() is not False:  # type: ignore[operator]
+                left.pop(0)
+            if left:
+                self.loop.later(0.001, look)
+            else:
+                self.input.give(b"/quit\n")
+
+        self.loop.call_soon(look)
+        self.server.run()
+
+
+@pytest.fixture
+def site(loop: Loop, stack: contextlib.ExitStack) -> Site:
+    return Site(loop, stack)
+
+
+def test_a_turns_lines_go_to_all_but_their_sender(site: Site) -> None:
+    one, two = site.member(), site.member()
+    site.run(
+        lambda: site.has(one, "guest-2 joined"),
+        lambda: one.send(b"a\n/who\nb\n") > 0,
+        lambda: site.has(two, "[guest-1] b") and site.has(one, "here:"),
+    )
+    assert site.lines(two)[1:3] == ["[guest-1] a", "[guest-1] b"]
+    assert site.lines(one)[2] == "* 2 here: guest-1, guest-2"
+    assert site.kept == ["[guest-1] a", "[guest-1] b"]
+
+
+def test_nobody_hears_what_was_said_before(site: Site) -> None:
+    one = site.member()
+    late: list[socket.socket] = []
+    site.run(
+        lambda: site.has(one, "you are"),
+        lambda: one.send(b"early\n") > 0,
+        lambda: late.append(site.member()),
+        lambda: site.has(late[0], "you are"),
+        lambda: one.send(b"late\n") > 0,
+        lambda: site.has(late[0], "late"),
+    )
+    assert not site.has(late[0], "early")
+
+
+def test_who_takes_nothing_is_dropped_and_told(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "OUTBOX", 100_000)
+    kit.Gathering(site.output.far)
+    one, two = site.member(), site.member()
+    two.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    line = b"x" * 1000 + b"\n"
+
+    def talk() -> bool:
+        with contextlib.suppress(BlockingIOError):
+            one.send(line * 50)
+        return site.has(one, "guest-2 left (too slow)")
+
+    site.run(lambda: site.has(one, "guest-2 joined"), talk)
+    problems = [event.problem for event in kit.of_kind(site.events, Closed) if event.problem]
+    assert problems == ["too slow"]
+
+
+def test_quitting_says_what_was_said_before(site: Site) -> None:
+    one = site.member()
+
+    def bye() -> None:
+        site.input.give(b"bye\n")
+
+    site.run(lambda: site.has(one, "you are"), bye)
+    one.setblocking(True)
+    assert site.has(one, "[server] bye")
+    assert one.recv(10) == b""
+
+
+def test_the_mark_may_be_cut(loop: Loop, stack: contextlib.ExitStack) -> None:
+    site = Site(loop, stack, client_encoding="gbk")
+    one, two = site.member(), site.member()
+    site.run(
+        lambda: one.send("好\n".encode("gbk")) > 0,
+        lambda: site.has(one, "you are"),
+        lambda: two.send(b"/sock") > 0,
+        lambda: not site.has(two, "you are"),
+        lambda: two.send("kit\n你好\n".encode()) > 0,
+        lambda: site.has(two, "you are"),
+        lambda: site._got[one].endswith("你好\n".encode("gbk")) or site.has(one, "\0"),
+    )
