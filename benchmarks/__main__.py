@@ -18,13 +18,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import machine
+from benchmarks import machine, served
 from benchmarks.process import find
 from benchmarks.startup import LEAST_RUNS, startup_row
 from benchmarks.table import Row, markdown, size_name
 from benchmarks.transfer import file_row, memory_row, pipe_row, text_row
 
-ROWS = ["file", "pipe", "text", "memory", "startup"]
+ROWS = ["file", "pipe", "text", "memory", "startup", "echo", "held", "udp", "datagrams", "chat"]
 
 
 def size(text: str) -> int:
@@ -54,14 +54,26 @@ def arguments() -> argparse.Namespace:
 
 
 def measure(options: argparse.Namespace, folder: Path) -> list[Row]:
-    bench: dict[str, Callable[[], Row]] = {
-        "file": lambda: file_row(folder, options.size, options.runs),
-        "pipe": lambda: pipe_row(folder, options.size, options.runs),
-        "text": lambda: text_row(folder, options.text_size, options.runs),
-        "memory": lambda: memory_row(folder, options.size, options.runs),
-        "startup": lambda: startup_row(folder, options.runs),
+    runs = options.runs
+    bench: dict[str, Callable[[], list[Row]]] = {
+        "file": lambda: [file_row(folder, options.size, runs)],
+        "pipe": lambda: [pipe_row(folder, options.size, runs)],
+        "text": lambda: [text_row(folder, options.text_size, runs)],
+        "memory": lambda: [memory_row(folder, options.size, runs)],
+        "startup": lambda: [startup_row(folder, runs)],
     }
-    return [bench[name]() for name in ROWS if name in options.only]
+    if served.compiled(folder):
+        bench |= {
+            "echo": lambda: [
+                served.echo_row(folder, runs, 100, 64),
+                served.echo_row(folder, runs, 8, 1 << 20),
+            ],
+            "held": lambda: served.held_rows(folder, runs),
+            "udp": lambda: [served.udp_row(folder, runs, size) for size in (64, 1400)],
+            "datagrams": lambda: served.datagram_rows(folder, runs, 1400 * 500_000),
+            "chat": lambda: [served.chat_row(folder, runs, members) for members in (10, 60, 1000)],
+        }
+    return [row for name in ROWS if name in options.only and name in bench for row in bench[name]()]
 
 
 def main() -> int:

@@ -1,0 +1,237 @@
+"""Servers under load: the responder, datagrams, and the chat room.
+
+The loads and the bare C responder are compiled into the benchmark's folder; without a C compiler
+there are no such rows. A load that is as fast on the C responder as on ours would measure itself:
+that is why the C responder stands in the table.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from benchmarks.process import HERE, RunError, find, free_port
+from benchmarks.table import Goal, Row, in_turn
+
+SECONDS = 2.0  # of load in one run
+SOURCES = Path(__file__).parent
+LIMIT_NAME = "C"
+
+
+def compiled(folder: Path) -> bool:
+    """Compile what is needed into `folder`; whether that could be done."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        return False
+    for name in ("load", "limit"):
+        source = SOURCES / f"{name}.c"
+        subprocess.run([compiler, "-O2", "-o", str(folder / name), str(source)], check=True)
+    return True
+
+
+@contextlib.contextmanager
+def serving(
+    command: list[str], port: int, *, udp: bool = False
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A server, from when it listens on `port`; it is ended afterwards, with what it forked."""
+    path = find(command[0]) if "/" not in command[0] else command[0]
+    if path is None:
+        raise RunError(f"{command[0]} is not installed")
+    null = subprocess.DEVNULL
+    with subprocess.Popen(
+        [path, *command[1:]], stdin=null, stdout=null, stderr=null, start_new_session=True
+    ) as process:
+        try:
+            table = "/proc/net/udp" if udp else "/proc/net/tcp"
+            end = time.monotonic() + 20
+            while not re.search(rf":{port:04X} ", Path(table).read_text()):
+                if process.poll() is not None or time.monotonic() > end:
+                    raise RunError(f"{command[0]} does not listen")
+                time.sleep(0.01)
+            yield process
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, 9)  # the session that was made for it
+
+
+def load(folder: Path, *arguments: object) -> list[float]:
+    """The figures of one load."""
+    command = [str(folder / "load"), *map(str, arguments)]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=120, check=True)
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        raise RunError(f"load failed: {error.stderr!r}") from error
+    return [float(figure) for figure in done.stdout.split()]
+
+
+def rate(seconds: float) -> str:
+    return f"{1 / seconds / 1000:,.1f} k/s"
+
+
+def echo_commands(folder: Path, port: int, *, udp: bool = False) -> dict[str, list[str]]:
+    kind = "udp" if udp else "tcp"
+    socat = f"UDP4-RECVFROM:{port},fork" if udp else f"TCP4-LISTEN:{port},fork,backlog=128"
+    ncat = ["ncat", "-k", "-l", *(["-u"] if udp else []), HERE, str(port), "-e", "/bin/cat"]
+    return {
+        "sockkit": ["sockkit", "echo", f"--{kind}", "-q", "-p", str(port), "--backlog", "1024"],
+        "socat": ["socat", f"{socat},reuseaddr,bind={HERE}", "PIPE"],
+        "ncat": ncat,
+        LIMIT_NAME: [str(folder / "limit"), kind, str(port)],
+    }
+
+
+def echo_row(folder: Path, runs: int, connections: int, size: int) -> Row:
+    def contestant(name: str) -> Callable[[bool], float]:
+        def run(warm_up: bool) -> float:
+            port = free_port()
+            with serving(echo_commands(folder, port)[name], port):
+                seconds = SECONDS / 4 if warm_up else SECONDS
+                return 1 / load(folder, "tcp", port, connections, size, seconds)[0]
+
+        return run
+
+    goals = [Goal("socat", 2.0), Goal("ncat", 2.0), Goal(LIMIT_NAME, 0.55)]
+    what = f"echo, {connections} connections, messages of {size:,} bytes"
+    names = [name for name in echo_commands(folder, 0) if "/" in name or _there(folder, name)]
+    return in_turn(Row("echo", what, rate, goals), {name: contestant(name) for name in names}, runs)
+
+
+def held_rows(folder: Path, runs: int, many: int = 10_000) -> list[Row]:
+    """Messages of 64 bytes by `many` connections at once, beside 100; and what each costs."""
+    memory: list[float] = []
+
+    def contestant(connections: int) -> Callable[[bool], float]:
+        def run(warm_up: bool) -> float:
+            del warm_up
+            port = free_port()
+            with serving(echo_commands(folder, port)["sockkit"], port) as process:
+                before = _resident(process.pid)
+                found = 1 / load(folder, "tcp", port, connections, 64, SECONDS * 2)[0]
+                if connections == many:
+                    memory.append((_peak(process.pid) - before) / many)
+                return found
+
+        return run
+
+    what = f"echo, {many:,} connections held and all served, 64 bytes"
+    row = Row("held", what, rate, [Goal("sockkit with 100", 0.7)])
+    in_turn(row, {"sockkit": contestant(many), "sockkit with 100": contestant(100)}, runs)
+    what = "memory of the process for each of them"
+    each = Row("held", what, lambda size: f"{size:,.0f} bytes", [], ceiling=4096)
+    each.samples = {"sockkit": list(memory[1:])}
+    return [row, each]
+
+
+def udp_row(folder: Path, runs: int, size: int) -> Row:
+    def contestant(name: str) -> Callable[[bool], float]:
+        def run(warm_up: bool) -> float:
+            port = free_port()
+            with serving(echo_commands(folder, port, udp=True)[name], port, udp=True):
+                seconds = SECONDS / 4 if warm_up else SECONDS
+                return 1 / max(load(folder, "udp", port, size, 64, seconds)[0], 1)
+
+        return run
+
+    goals = [Goal("socat", 2.0), Goal(LIMIT_NAME, 0.55)]
+    names = [name for name in ("sockkit", "socat", LIMIT_NAME) if _there(folder, name)]
+    what = f"UDP echo, round trips of {size:,} bytes, 64 at once"
+    return in_turn(Row("udp", what, rate, goals), {name: contestant(name) for name in names}, runs)
+
+
+def datagram_rows(folder: Path, runs: int, size: int) -> list[Row]:
+    """A file as datagrams of 1,400 bytes: how many a second are sent, and how many are lost."""
+    source, target = folder / "datagrams", folder / "received"
+    with open(source, "wb") as file:
+        file.truncate(size)
+    lost: dict[str, list[float]] = {}
+    tools = {
+        "sockkit": (
+            ["sockkit", "udp-server", "-q", "-p", "{port}"],
+            [
+                "sockkit",
+                "udp-client",
+                "-q",
+                "--linger",
+                "0",
+                "--buffer-size",
+                "1400",
+                HERE,
+                "{port}",
+            ],
+        ),
+        "socat": (
+            ["socat", "-u", "-b", "1400", f"UDP4-RECV:{{port}},bind={HERE}", "STDOUT"],
+            ["socat", "-u", "-b", "1400", "STDIN", f"UDP4-SENDTO:{HERE}:{{port}}"],
+        ),
+    }
+
+    def contestant(name: str) -> Callable[[bool], float]:
+        def run(warm_up: bool) -> float:
+            port = free_port()
+            receive, send = (
+                [word.replace("{port}", str(port)) for word in words] for words in tools[name]
+            )
+            receiver = ["sh", "-c", f"exec {find(receive[0])} {' '.join(receive[1:])} > {target}"]
+            with serving(receiver, port, udp=True), open(source, "rb") as file:
+                began = time.perf_counter()
+                subprocess.run([str(find(send[0])), *send[1:]], stdin=file, check=True, timeout=120)
+                took = time.perf_counter() - began
+                arrived, before = target.stat().st_size, -1
+                while arrived != before:
+                    time.sleep(0.3)
+                    before, arrived = arrived, target.stat().st_size
+            if not warm_up:
+                lost.setdefault(name, []).append(1 - arrived / size)
+            return took / (size / 1400)
+
+        return run
+
+    what = "a file as datagrams of 1,400 bytes, sent (start and end of the program in it)"
+    row = Row("datagrams", what, rate, [Goal("socat", 8.0)])
+    in_turn(row, {name: contestant(name) for name in tools if find(name)}, runs)
+    what = "of those, lost on the way to a file"
+    losses = Row("datagrams", what, lambda share: f"{share:.1%}", [], ceiling=0.05)
+    losses.samples = {"sockkit": [max(share, 1e-9) for share in lost.get("sockkit", [])]}
+    return [row, losses]
+
+
+def chat_row(folder: Path, runs: int, members: int, lines: int = 1000, size: int = 64) -> Row:
+    def contestant(name: str) -> Callable[[bool], float]:
+        def run(warm_up: bool) -> float:
+            del warm_up
+            port = free_port()
+            room = {
+                "sockkit": ["sockkit", "chat", "serve", "-q", "--flood", "0", "-p", str(port)],
+                "ncat": ["ncat", "-l", "--chat", "-m", "100", HERE, str(port)],
+            }[name]
+            with serving(room, port):
+                return load(folder, "chat", port, members, lines, size)[0] / ((members - 1) * lines)
+
+        return run
+
+    names = [
+        name for name in ("sockkit", "ncat") if find(name) and (name == "sockkit" or members < 90)
+    ]
+    goals = [Goal("ncat", 1.0)] if "ncat" in names else []
+    what = f"chat, {members:,} members, one says {lines:,} lines of {size} bytes: deliveries"
+    return in_turn(Row("chat", what, rate, goals), {name: contestant(name) for name in names}, runs)
+
+
+def _there(folder: Path, name: str) -> bool:
+    return name == LIMIT_NAME or find(name) is not None
+
+
+def _resident(process: int) -> int:
+    found = re.search(r"VmRSS:\s*(\d+)", Path(f"/proc/{process}/status").read_text())
+    return int(found[1]) * 1024 if found else 0
+
+
+def _peak(process: int) -> int:
+    found = re.search(r"VmHWM:\s*(\d+)", Path(f"/proc/{process}/status").read_text())
+    return int(found[1]) * 1024 if found else 0
