@@ -10,7 +10,7 @@ help:
 	@echo 'make test         run every check and test'
 	@echo 'make bench        measure against nc, ncat and socat, where installed'
 	@echo 'make completions  write completions/ anew'
-	@echo 'make picture      draw docs/terminal.svg anew'
+	@echo 'make picture      draw the pictures in docs/ anew'
 	@echo 'make clean        remove $(VENV) and caches'
 
 $(BIN)/python:

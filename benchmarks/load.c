@@ -2,7 +2,10 @@
 
      load tcp PORT CONNECTIONS SIZE SECONDS    messages/s, median and 99th percentile in us
      load udp PORT SIZE WINDOW SECONDS         round trips/s
-     load chat PORT MEMBERS LINES SIZE         seconds until every reader has every line
+     load chat PORT MEMBERS LINES SIZE STOPPED seconds until every reader has every line, but
+                                               for STOPPED that never read; then, for single
+                                               lines, median and 99th percentile in us until
+                                               the last reader has one
 
    One thread, epoll(7). Whatever comes back is counted to the byte. */
 #define _GNU_SOURCE
@@ -165,7 +168,9 @@ static void udp(int port, int size, int window, double seconds)
 }
 
 /* Lines that have the speaker's mark are counted; the greetings of a room are not. */
-static void chat(int port, int members, int lines, int size)
+static void spread(int epoll, int speaker, int readers, const char *line, int size);
+
+static void chat(int port, int members, int lines, int size, int stopped)
 {
     int epoll = epoll_create1(0), *left = calloc(members + 4096, sizeof *left);
     char *text = malloc((long)lines * size), buffer[1 << 18];
@@ -182,7 +187,8 @@ static void chat(int port, int members, int lines, int size)
     for (int i = 1; i < members; i++) {
         int sock = connected(SOCK_STREAM, port);
         left[sock] = lines;
-        watch(epoll, sock, EPOLLIN, 1);
+        if (i > stopped)
+            watch(epoll, sock, EPOLLIN, 1);
     }
     double quiet = now(); /* let the room greet everybody first */
     while (now() - quiet < 1) {
@@ -198,7 +204,7 @@ static void chat(int port, int members, int lines, int size)
     watch(epoll, speaker, EPOLLIN | EPOLLOUT, 1);
     double began = now();
     long sent = 0, size_all = (long)lines * size;
-    for (int readers = members - 1; readers;) {
+    for (int readers = members - 1 - stopped; readers;) {
         int ready = epoll_wait(epoll, events, EVENTS, 10000);
         if (ready == 0) {
             fprintf(stderr, "%d readers wait for lines\n", readers);
@@ -223,7 +229,36 @@ static void chat(int port, int members, int lines, int size)
                     readers--;
         }
     }
-    printf("%.4f\n", now() - began);
+    printf("%.4f ", now() - began);
+    spread(epoll, speaker, members - 1 - stopped, text, size);
+}
+
+/* One line at a time, each when the one before has reached everybody. */
+static void spread(int epoll, int speaker, int readers, const char *line, int size)
+{
+    enum { ROUNDS = 200 };
+    static float took[ROUNDS];
+    char buffer[1 << 16];
+    for (int round = 0; round < ROUNDS; round++) {
+        double began = now();
+        if (send(speaker, line, size, 0) != size)
+            fail("send");
+        for (int left = readers; left;) {
+            int ready = epoll_wait(epoll, events, EVENTS, 10000);
+            if (ready == 0) {
+                fprintf(stderr, "%d readers wait for a line\n", left);
+                exit(1);
+            }
+            for (int i = 0; i < ready; i++) {
+                int n = recv(events[i].data.fd, buffer, sizeof buffer, 0);
+                for (char *at = buffer; n > 0 && (at = memchr(at, '#', buffer + n - at)); at++)
+                    left -= events[i].data.fd != speaker;
+            }
+        }
+        took[round] = (now() - began) * 1e6;
+    }
+    qsort(took, ROUNDS, sizeof *took, by_size);
+    printf("%.0f %.0f\n", took[ROUNDS / 2], took[ROUNDS * 99 / 100]);
 }
 
 int main(int count, char **given)
@@ -232,8 +267,8 @@ int main(int count, char **given)
         tcp(atoi(given[2]), atoi(given[3]), atoi(given[4]), atof(given[5]));
     else if (count == 6 && !strcmp(given[1], "udp"))
         udp(atoi(given[2]), atoi(given[3]), atoi(given[4]), atof(given[5]));
-    else if (count == 6 && !strcmp(given[1], "chat"))
-        chat(atoi(given[2]), atoi(given[3]), atoi(given[4]), atoi(given[5]));
+    else if (count == 7 && !strcmp(given[1], "chat"))
+        chat(atoi(given[2]), atoi(given[3]), atoi(given[4]), atoi(given[5]), atoi(given[6]));
     else
         return 2;
     return 0;

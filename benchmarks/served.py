@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks.process import HERE, RunError, find, free_port
-from benchmarks.table import Goal, Row, in_turn
+from benchmarks.table import Goal, Row, in_turn, milliseconds
 
 SECONDS = 2.0  # of load in one run
 SOURCES = Path(__file__).parent
@@ -201,26 +201,40 @@ def datagram_rows(folder: Path, runs: int, size: int) -> list[Row]:
     return [row, losses]
 
 
-def chat_row(folder: Path, runs: int, members: int, lines: int = 1000, size: int = 64) -> Row:
-    def contestant(name: str) -> Callable[[bool], float]:
+def chat_rows(folder: Path, runs: int, members: int, lines: int = 1000) -> list[Row]:
+    """Deliveries a second, and how long a single line takes to the last reader."""
+    delays: dict[str, list[float]] = {}
+
+    def contestant(name: str, stopped: int) -> Callable[[bool], float]:
         def run(warm_up: bool) -> float:
-            del warm_up
             port = free_port()
             room = {
                 "sockkit": ["sockkit", "chat", "serve", "-q", "--flood", "0", "-p", str(port)],
                 "ncat": ["ncat", "-l", "--chat", "-m", "100", HERE, str(port)],
             }[name]
             with serving(room, port):
-                return load(folder, "chat", port, members, lines, size)[0] / ((members - 1) * lines)
+                took, *delay = load(folder, "chat", port, members, lines, 64, stopped)
+            if not warm_up and name == "sockkit" and not stopped:
+                for what, value in zip(("median", "99th percentile"), delay, strict=True):
+                    delays.setdefault(what, []).append(value / 1e6)
+            return took / ((members - 1 - stopped) * lines)
 
         return run
 
-    names = [
-        name for name in ("sockkit", "ncat") if find(name) and (name == "sockkit" or members < 90)
-    ]
-    goals = [Goal("ncat", 1.0)] if "ncat" in names else []
-    what = f"chat, {members:,} members, one says {lines:,} lines of {size} bytes: deliveries"
-    return in_turn(Row("chat", what, rate, goals), {name: contestant(name) for name in names}, runs)
+    contestants = {"sockkit": contestant("sockkit", 0)}
+    goals = []
+    if find("ncat") and members < 90:  # it holds 100
+        contestants["ncat"] = contestant("ncat", 0)
+        goals.append(Goal("ncat", 1.0))
+    if members >= 60:
+        contestants["with one that never reads"] = contestant("sockkit", 1)
+        goals.append(Goal("with one that never reads", 0.9))
+    what = f"chat, {members:,} members, one says {lines:,} lines of 64 bytes: deliveries"
+    rows = [in_turn(Row("chat", what, rate, goals), contestants, runs)]
+    for which, values in delays.items():
+        what = f"a single line from its sender to the last of {members:,}, {which}"
+        rows.append(Row("chat", what, milliseconds, [], samples={"sockkit": list(values)}))
+    return rows
 
 
 def _there(folder: Path, name: str) -> bool:

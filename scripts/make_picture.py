@@ -1,4 +1,4 @@
-"""Draws docs/terminal.svg: a server and a client, talked at over two real pseudo-terminals.
+"""Draws docs/terminal.svg and docs/chat.svg from programs talked at over real pseudo-terminals.
 
 Run it after a change of what the terminal shows: `make picture`.
 """
@@ -31,7 +31,7 @@ COLORS = {
     "magenta": "#c88ae0",
     "cyan": "#5fc4c4",
 }
-PICTURE = Path(__file__).resolve().parent.parent / "docs" / "terminal.svg"
+DOCS = Path(__file__).resolve().parent.parent / "docs"
 
 
 class Window:
@@ -57,6 +57,11 @@ class Window:
             if select.select([self._terminal], [], [], 0.1)[0]:
                 self._stream.feed(os.read(self._terminal, 65536))
         raise SystemExit(f"{self.title} does not show {text!r}: {self.screen.display}")
+
+    def address(self) -> tuple[str, str]:
+        """Where a server says it listens."""
+        line = self.shows("listening")
+        return ("127.0.0.1", line.split("127.0.0.1:")[1].split()[0])
 
     def type(self, text: str, *, enter: bool = True) -> None:
         os.write(self._terminal, text.encode())
@@ -92,44 +97,79 @@ class Window:
         return "\n".join(out)
 
 
+def server_and_client(sockkit: str) -> None:
+    server = Window("$ sockkit tcp-server -p 0", sockkit, "tcp-server", "-p", "0")
+    address = server.address()
+    client = Window(f"$ sockkit tcp-client {' '.join(address)}", sockkit, "tcp-client", *address)
+    client.shows("connected")
+    other = Window("", sockkit, "tcp-client", *address)
+    other.shows("connected")
+    server.shows("[2]")
+    client.type("你好, is anybody there? 👋")
+    server.shows("👋")
+    server.type("yes! 欢迎")
+    client.shows("yes!")
+    other.type("me too")
+    server.shows("me too")
+    server.type("/list")
+    server.shows("received 7 bytes")
+    server.type("@2 a word for you alone")
+    other.shows("alone")
+    client.type("half a line, still being typed", enter=False)
+    server.type("/to 1")
+    server.shows("[1]>")
+    server.type("printed above what you type")
+    client.shows("printed above")
+    client.shows("half a line")
+    draw("terminal", server, client)
+    for window in (other, client, server):
+        window.close()
+
+
+def chat_room(sockkit: str) -> None:
+    room = Window("$ sockkit chat serve -p 0", sockkit, "chat", "serve", "-p", "0")
+    address = room.address()
+    join = (sockkit, "chat", "join", *address, "--name")
+    title = f"$ sockkit chat join {' '.join(address)} --name"
+    alex, snow = Window(f"{title} alex", *join, "alex"), Window(f"{title} 小雪", *join, "小雪")
+    for window in (alex, snow):
+        window.shows("you are")
+    room.shows("is now 小雪")
+    alex.type("hello everybody 👋")
+    snow.shows("hello")
+    snow.type("你好 alex, 今天好吗?")
+    alex.shows("你好")
+    room.type("welcome, both of you")
+    alex.shows("welcome")
+    snow.shows("welcome")
+    alex.type("/msg 小雪 for you alone")
+    snow.shows("for you alone")
+    alex.type("/me waves")
+    snow.shows("waves")
+    snow.type("a line that is not finished", enter=False)
+    alex.type("still here")
+    snow.shows("still here")
+    draw("chat", room, snow)
+    for window in (alex, snow, room):
+        window.close()
+
+
+def draw(name: str, left: Window, right: Window) -> None:
+    width = COLUMNS * CELL + 2 * MARGIN
+    total, height = 2 * width + 16, (ROWS + 1) * LINE + 2 * MARGIN
+    (DOCS / f"{name}.svg").write_text(
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {total:.0f} {height}" '
+        'font-family="monospace" font-size="14" xml:space="preserve">\n'
+        f"{left.svg(0)}\n{right.svg(width + 16)}\n</svg>\n",
+        encoding="utf-8",
+    )
+
+
 def main(sockkit: str) -> None:
     with tempfile.TemporaryDirectory() as state:
         os.environ.update(XDG_STATE_HOME=state, TERM="xterm-256color", PYTHONUTF8="1")
-        server = Window("$ sockkit tcp-server -p 0", sockkit, "tcp-server", "-p", "0")
-        port = server.shows("listening").split("127.0.0.1:")[1].split()[0]
-        address = ("127.0.0.1", port)
-        client = Window(f"$ sockkit tcp-client 127.0.0.1 {port}", sockkit, "tcp-client", *address)
-        client.shows("connected")
-        other = Window("", sockkit, "tcp-client", *address)
-        other.shows("connected")
-        server.shows("[2]")
-        client.type("你好, is anybody there? 👋")
-        server.shows("👋")
-        server.type("yes! 欢迎")
-        client.shows("yes!")
-        other.type("me too")
-        server.shows("me too")
-        server.type("/list")
-        server.shows("received 7 bytes")
-        server.type("@2 a word for you alone")
-        other.shows("alone")
-        client.type("half a line, still being typed", enter=False)
-        server.type("/to 1")
-        server.shows("[1]>")
-        server.type("printed above what you type")
-        client.shows("printed above")
-        client.shows("half a line")
-        server.shows("[1]>")
-        width = COLUMNS * CELL + 2 * MARGIN
-        total, height = 2 * width + 16, (ROWS + 1) * LINE + 2 * MARGIN
-        PICTURE.write_text(
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {total:.0f} {height}" '
-            'font-family="monospace" font-size="14" xml:space="preserve">\n'
-            f"{server.svg(0)}\n{client.svg(width + 16)}\n</svg>\n",
-            encoding="utf-8",
-        )
-        for window in (other, client, server):
-            window.close()
+        server_and_client(sockkit)
+        chat_room(sockkit)
 
 
 if __name__ == "__main__":

@@ -156,11 +156,11 @@ class Room:
             line = self._line(state)
             if line is None:
                 break
-            if isinstance(line, bytes):
-                out += self._said(member, state, line)
-            else:
+            if isinstance(line, tuple):
                 out.append(Out(line[0], to=member))
-            if any(isinstance(event, Gone) and event.member == member for event in out):
+                continue
+            out += self._said(member, state, line)
+            if out and isinstance(out[-1], Gone):
                 state.held.clear()
                 break
         return out

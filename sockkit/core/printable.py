@@ -22,6 +22,8 @@ _TEXT_ESCAPES = {code: shown for code, shown in _ESCAPES.items() if chr(code) no
 
 def escape(line: str) -> str:
     """`line` as one line that is safe to show, line ends and tabs escaped too."""
+    if line.isascii() and line.isprintable():
+        return line  # as nearly all are, and much faster to find out
     return line.translate(_ESCAPES)
 
 
