@@ -189,10 +189,15 @@ class Screen:
 
     def until(self, true: Callable[[list[str]], bool], wait: float = WAIT) -> list[str]:
         """Wait until what is on the screen is as `true` says; return it."""
+
+        def holds() -> bool:
+            try:
+                return true(self._lines())
+            except IndexError:  # there are not as many lines yet
+                return False
+
         with self._changed:
-            assert self._changed.wait_for(lambda: true(self._lines()), wait), "\n".join(
-                self._lines()
-            )
+            assert self._changed.wait_for(holds, wait), "\n".join(self._lines())
             return self._lines()
 
     def shows(self, text: str, wait: float = WAIT) -> str:
