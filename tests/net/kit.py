@@ -266,15 +266,17 @@ def sink(name: str, stack: contextlib.ExitStack, path: Path, clogged: bool = Fal
 
 
 def fill(descriptor: int, most: int = 64_000_000) -> int:
-    """Write until the other side takes no more; how much it took.
+    """Write lines of ``x`` until the other side takes no more; how many bytes it took.
 
     What is on its way makes room, so it has to refuse several times in a row.
+    The last line is cut where it was refused.
     """
+    lines = memoryview(b"x\n" * 32768)
     os.set_blocking(descriptor, False)
     size = refused = 0
     while refused < 3:
         try:
-            size += os.write(descriptor, b"x\n" * 32768)
+            size += os.write(descriptor, lines[size % 2 :])
             refused = 0
         except BlockingIOError:
             refused += 1
