@@ -12,7 +12,14 @@ from sockkit.core.ending import EndOptions, Until
 from sockkit.core.printable import Printable
 from sockkit.core.text import Edit, TextOptions
 from sockkit.core.units import show_seconds
-from sockkit.errors import ConnectError, ReceiveError, SendError, TimedOut, UsageError
+from sockkit.errors import (
+    ConnectError,
+    ReceiveError,
+    SendError,
+    SockkitError,
+    TimedOut,
+    UsageError,
+)
 from sockkit.events import Emit, Notice
 from sockkit.net.chat import MARK
 from sockkit.net.connect import ConnectOptions, connect
@@ -46,8 +53,8 @@ def run(config: ChatJoin, loop: Loop, stdio: Stdio, emit: Emit) -> None:
     edits: tuple[Edit, ...] = (Printable(), view) if stdio.output.terminal else (view,)
     text = TextOptions(config.encoding)
     first = [MARK]
-    first += [config.password] if config.password else []
     first += [f"/nick {config.name}"] if config.name else []
+    first += [f"/password {config.password}"] if config.password else []
     failures = 0
     while True:
         talk = Talk(
@@ -64,6 +71,8 @@ def run(config: ChatJoin, loop: Loop, stdio: Stdio, emit: Emit) -> None:
                 session.run()
             finally:
                 stream.close()
+            if view.outside:
+                raise SockkitError("the room did not let us in", "see what it said, and --password")
             if session.input_ended or view.parted:
                 return None
             raise ReceiveError("the room has closed")

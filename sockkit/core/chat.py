@@ -46,12 +46,21 @@ class RoomOptions(NamedTuple):
 
 
 class Out(NamedTuple):
-    """A line to deliver: to one member, or to all but `author`. `said` is worth keeping."""
+    """A line to deliver: to one member, or to all who are admitted but `author`.
+
+    `said` is worth keeping.
+    """
 
     line: str
     to: Hashable | None = None
     author: Hashable | None = None
     said: bool = False
+
+
+class Admitted(NamedTuple):
+    """From here on a member hears what is for all."""
+
+    member: Hashable
 
 
 class Gone(NamedTuple):
@@ -60,18 +69,19 @@ class Gone(NamedTuple):
     member: Hashable
 
 
-Event = Out | Gone
+Event = Out | Admitted | Gone
 
 
 class _Member:
-    def __init__(self, name: str, now: float, allowance: float, *, admitted: bool) -> None:
-        self.name = name
-        self.admitted = admitted
+    """`name` is empty until it is admitted; others know of it once it is introduced."""
+
+    def __init__(self, now: float, allowance: float) -> None:
+        self.name = self.wanted = ""
+        self.introduced = False
         self.wrong = 0
         self.held = bytearray()
         self.skipping = False
         self.allowance, self.counted_at = allowance, now
-        self.encoding = "utf-8"
 
 
 class Room:
@@ -87,30 +97,30 @@ class Room:
     # Who is here.
 
     def names(self) -> list[str]:
-        return [member.name for member in self._members.values() if member.admitted]
-
-    def name(self, member: Hashable) -> str:
-        return self._members[member].name
+        return [member.name for member in self._members.values() if member.name]
 
     def find(self, name: str) -> Hashable | None:
         """The member of that name, however it is written."""
         return self._names.get(key(name))
 
     def join(self, member: Hashable, now: float) -> list[Event]:
-        """A newcomer, who has a name at once."""
+        """A newcomer, who has a name at once; `introduce` tells the others."""
         options = self._options
-        if options.most is not None and len(self._members) >= options.most:
-            self._members[member] = _Member("", now, 0, admitted=False)
+        full = options.most is not None and len(self._members) >= options.most
+        self._members[member] = _Member(now, options.flood * BURST)
+        if full:
             return [Out("* the room is full", to=member), Gone(member)]
-        self._guests += 1
-        while key(name := f"guest-{self._guests}") in self._names:
-            self._guests += 1
-        allowance = options.flood * BURST
-        self._members[member] = _Member(name, now, allowance, admitted=not options.password)
-        self._names[key(name)] = member
         if options.password:
             return [Out("* this room has a password: type it", to=member)]
         return self._admit(member)
+
+    def introduce(self, member: Hashable) -> list[Event]:
+        """Tell the others of a newcomer, unless they know; its first line does so too."""
+        state = self._members.get(member)
+        if not state or not state.name or state.introduced:
+            return []
+        state.introduced = True
+        return [Out(f"* {state.name} joined", author=member)]
 
     def leave(self, member: Hashable, why: str = "") -> list[Event]:
         """It is gone; `why` if it did not want to."""
@@ -118,18 +128,35 @@ class Room:
         if not gone or not gone.name:
             return []
         del self._names[key(gone.name)]
-        if not gone.admitted:
+        if not gone.introduced:
             return []
         return [Out(f"* {gone.name} left{f' ({why})' if why else ''}")]
 
     def _admit(self, member: Hashable) -> list[Event]:
-        name = self._members[member].name
-        self._members[member].admitted = True
-        lines = [f"* you are {name}; what you type is said to all, /help tells more"]
+        state = self._members[member]
+        objection = self._objection(member, state.wanted) if state.wanted else ""
+        name = state.wanted if state.wanted and not objection else self._guest()
+        state.name = name
+        self._names[key(name)] = member
+        lines = [f"* {objection}"] if objection else []
+        lines += [f"* you are {name}; what you type is said to all, /help tells more"]
         lines += [f"* {line}" for line in self._options.motd.splitlines()]
         lines += self.history
-        joined = Out(f"* {name} joined", author=member)
-        return [*(Out(line, to=member) for line in lines), joined]
+        return [Admitted(member), *(Out(line, to=member) for line in lines)]
+
+    def _guest(self) -> str:
+        self._guests += 1
+        while key(name := f"guest-{self._guests}") in self._names:
+            self._guests += 1
+        return name
+
+    def _objection(self, member: Hashable, name: str) -> str:
+        """Why `member` cannot have `name`."""
+        try:
+            check_name(name)
+        except UsageError as error:
+            return str(error)
+        return "" if self._names.get(key(name), member) == member else f"{name} is taken"
 
     # What they send.
 
@@ -192,7 +219,7 @@ class Room:
 
     def _said(self, member: Hashable, state: _Member, line: bytes) -> list[Event]:
         text = line.decode(self._encoding, "backslashreplace")
-        if not state.admitted:
+        if not state.name:
             return self._password(member, state, text)
         text = escape(text.replace("\t", " ")).rstrip()
         if not text:
@@ -202,7 +229,7 @@ class Room:
         if text.startswith("/") and not text.startswith("//"):
             word, _, rest = text.partition(" ")
             return self._command(member, state, word, rest.strip())
-        return [self._speech(member, state.name, text.removeprefix("/"))]
+        return [*self.introduce(member), self._speech(member, state.name, text.removeprefix("/"))]
 
     def _speech(self, member: Hashable, name: str, text: str) -> Out:
         line = f"[{name}] {text}"
@@ -210,8 +237,11 @@ class Room:
         return Out(line, author=member, said=True)
 
     def _password(self, member: Hashable, state: _Member, text: str) -> list[Event]:
-        if text == self._options.password:
-            return self._admit(member)
+        if self._options.password in (text, text.removeprefix("/password ")):
+            return [*self._admit(member), *self.introduce(member)]
+        if text.startswith("/nick "):
+            state.wanted = escape(text.removeprefix("/nick ").strip())
+            return []
         state.wrong += 1
         if state.wrong < ATTEMPTS:
             return [Out("* that is not the password", to=member)]
@@ -227,10 +257,12 @@ class Room:
             case "/msg":
                 return self._whisper(member, state, *rest.partition(" ")[::2])
             case "/me" if rest:
-                return [self._speech(member, state.name, f"*{rest}*")]
+                return [*self.introduce(member), self._speech(member, state.name, f"*{rest}*")]
             case "/help":
                 lines = (line.format(quit_word=self._options.quit_word) for line in HELP)
                 return [Out(f"* {line}", to=member) for line in lines]
+            case "/password":
+                return [Out("* no password is needed", to=member)]
             case "/quit":
                 return [Out("* good-bye", to=member), Gone(member)]
             case _:
@@ -239,30 +271,27 @@ class Room:
                 ]
 
     def _rename(self, member: Hashable, state: _Member, name: str) -> list[Event]:
-        try:
-            check_name(name)
-        except UsageError as error:
-            return [Out(f"* {error}", to=member)]
-        if self._names.get(key(name), member) != member:
-            return [Out(f"* {name} is taken", to=member)]
+        if objection := self._objection(member, name):
+            return [Out(f"* {objection}", to=member)]
         before, state.name = state.name, name
         del self._names[key(before)]
         self._names[key(name)] = member
         if before == name:
             return []
-        return [
-            Out(f"* you are {name}", to=member),
-            Out(f"* {before} is now {name}", author=member),
-        ]
+        you = Out(f"* you are {name}", to=member)
+        if not state.introduced:
+            return [you, *self.introduce(member)]
+        return [you, Out(f"* {before} is now {name}", author=member)]
 
     def _whisper(self, member: Hashable, state: _Member, name: str, text: str) -> list[Event]:
         to = self.find(name)
-        if to is None or not self._members[to].admitted:
+        if to is None:
             return [Out(f"* nobody here is {name or 'nobody'}: /who tells who is", to=member)]
         if not text:
             return [Out("* write /msg NAME TEXT", to=member)]
         other = self._members[to].name
         return [
+            *self.introduce(member),
             Out(f"[{state.name} to you] {text}", to=to),
             Out(f"[you to {other}] {text}", to=member),
         ]

@@ -11,6 +11,7 @@ _SAID = re.compile(r"\[(?:you to )?([^\] ]+)(?: to you)?\] (.*)")
 _NAMED = re.compile(r"\* (?:you are ([^ ;]+)|([^ ]+) joined$|[^ ]+ is now ([^ ]+)$)")
 _LEFT = re.compile(r"\* ([^ ]+) (?:left|is now)\b")
 
+_OUTSIDE = ("* this room has a password", "* that is not the password", "* the room is full")
 PARTINGS = ("* good-bye", "* you have been sent away", "* the room is full")
 COMMANDS = {
     "/nick": "be called something else",
@@ -42,6 +43,7 @@ class ChatView:
         self._held = ""
         self._own = ""
         self.parted = False  # the room has taken its leave
+        self.outside = False  # the room has not let the reader in
         self._names: dict[str, None] = {}  # in the order they were seen
 
     def feed(self, text: str, /) -> str:
@@ -70,11 +72,13 @@ class ChatView:
         else:
             shown = line
             self.parted = self.parted or line in PARTINGS
+            self.outside = self.outside or line.startswith(_OUTSIDE)
             if left := _LEFT.match(line):
                 self._names.pop(left[1], None)
             if named := _NAMED.match(line):
                 if named[1]:
                     self._own = named[1]
+                    self.outside = False
                 else:
                     self._names[named[2] or named[3]] = None
         return self._stamp() + shown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 from sockkit.errors import UsageError
@@ -10,13 +11,17 @@ WIDEST = 32  # columns
 RESERVED = "server"
 
 _ALPHABETS = ("LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC")
+_UNSEEN = re.compile(  # drawn as nothing and no control characters, Default_Ignorable_Code_Point
+    r"[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0]"
+    r"|[\U000e0100-\U000e01ef]"
+)
 _FORBIDDEN = set("[]*:/@\\<>\"'`")
 
 
 def key(name: str) -> str:
-    """Equal for names that read the same: normalised (NFKC) and case-folded."""
+    """Equal for names that read the same: normalised (NFKC), case-folded, the unseen left out."""
     folded = unicodedata.normalize("NFKC", name).casefold()
-    return unicodedata.normalize("NFKC", folded)
+    return _UNSEEN.sub("", unicodedata.normalize("NFKC", folded))
 
 
 def width(text: str) -> int:
@@ -37,13 +42,13 @@ def check_name(name: str) -> str:
         raise UsageError("a name has no spaces and no control characters")
     if _FORBIDDEN & set(name) or _FORBIDDEN & set(unicodedata.normalize("NFKC", name)):
         raise UsageError("a name has none of " + " ".join(sorted(_FORBIDDEN)))
-    if not kinds & {"L", "N", "S"}:
+    if not kinds & {"L", "N", "S"} or not key(name):
         raise UsageError("a name has a letter, a digit or a symbol")
     if unicodedata.category(name[0])[0] == "M":
         raise UsageError("a name does not begin with a mark")
     words = [unicodedata.name(letter, "").split(" ")[0] for letter in name if letter.isalpha()]
     if len({word for word in words if word in _ALPHABETS}) > 1:
         raise UsageError("a name does not mix alphabets that look alike")
-    if key(name) == RESERVED:
+    if key(name) in (RESERVED, "you"):
         raise UsageError(f"nobody is named {name}")
     return name

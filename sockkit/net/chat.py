@@ -7,7 +7,8 @@ OUTBOX is dropped. A member that sends faster than the room's limit is read as s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from sockkit.core.chat import Event, Gone, Out, Room
@@ -37,12 +38,13 @@ _OPERATOR = {
 
 MARK = "/sockkit"  # the first line of a client that speaks the room's encoding
 MARK_WAIT = 0.3  # seconds it is waited for, where others speak another
+UNNAMED = 0.2  # seconds a newcomer has to say a name before others are told of it
 
 
 class ChatOptions(NamedTuple):
     """`encoding` is what members speak, and `client_encoding`, where given, what those do who do
-    not begin with MARK. `kept` is told of each line worth keeping, `shown`
-    makes what the operator sees of a line.
+    not begin with MARK. `kept` is told of each line worth keeping, `shown` makes what the
+    operator sees of a line.
     """
 
     encoding: str = "utf-8"
@@ -105,8 +107,8 @@ class ChatServer:
         if member.closed or member.number in self._members:
             return
         self._members[member.number] = member
-        member.since = len(self._turn)
         self.handle(self.room.join(member.number, self.loop.now))
+        self.loop.later(UNNAMED, lambda: self.handle(self.room.introduce(member.number)))
 
     def left(self, member: _Member, why: str) -> None:
         """A member's connection is over."""
@@ -118,14 +120,15 @@ class ChatServer:
     def handle(self, events: Iterable[Event]) -> None:
         """Take what the room says; it is delivered at the end of the turn."""
         for event in events:
-            if isinstance(event, Gone):
-                member = self._members.get(event.member)  # type: ignore[call-overload]
-                if member:
-                    self._leaving.append(member)
-            else:
+            if isinstance(event, Out):
                 if not self._turn:
                     self.loop.call_soon(self._deliver)
                 self._turn.append(event)
+            elif member := self._members.get(event.member):  # type: ignore[call-overload]
+                if isinstance(event, Gone):
+                    self._leaving.append(member)
+                else:
+                    member.since = len(self._turn)
         if self._leaving and not self._turn:
             self.loop.call_soon(self._deliver)
 
@@ -144,16 +147,9 @@ class ChatServer:
                 encoded[member.encoding] = lines, to_all
             lines, to_all = encoded[member.encoding]
             if member.number in special or member.since:
-                number, since = member.number, member.since
-                own = (
-                    line
-                    for line, out in zip(lines[since:], turn[since:], strict=True)
-                    if out.to == number or (out.to is None and out.author != number)
-                )
-                member.send(b"".join(own))
+                member.send(b"".join(_own(member, lines, turn)))
             else:
                 member.send(to_all)
-            member.since = 0
         self._show(turn)
         for member in leaving:
             member.leave()
@@ -226,6 +222,16 @@ class ChatServer:
             self.loop.stop()
 
 
+def _own(member: _Member, lines: list[bytes], turn: list[Out]) -> Iterator[bytes]:
+    """The turn's lines that are for `member`."""
+    for place, (line, out) in enumerate(zip(lines, turn, strict=True)):
+        for_all = out.to is None and out.author != member.number and place >= member.since
+        if for_all or out.to == member.number:
+            yield line
+    if member.since < math.inf:
+        member.since = 0
+
+
 class _Member:
     """A connection; owns its stream."""
 
@@ -233,7 +239,7 @@ class _Member:
         self._server, self._loop, self._stream = server, server.loop, stream
         self.peer: Peer = stream.peer
         self.number = stream.peer.number
-        self.since = 0  # its place in the present turn's lines: those before are not for it
+        self.since: float = math.inf  # of the present turn, the lines for all that it hears
         self._outbox = Outbox(
             self._loop, stream, on_empty=self._empty, on_fail=lambda error: self.close(str(error))
         )

@@ -15,7 +15,7 @@ def test_its_first_words() -> None:
             sock, _ = listener.accept()
             with sock, sock.makefile("rb") as file:
                 lines = [file.readline().decode() for _ in range(3)]
-                assert lines == ["/sockkit\n", "x y\n", "/nick 小雪\n"]
+                assert lines == ["/sockkit\n", "/nick 小雪\n", "/password x y\n"]
                 program.end_input()
                 assert file.read() == b""
             assert program.status() == 0

@@ -11,7 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from sockkit.core.chat import BURST, HELD, LONGEST, Event, Gone, Room, RoomOptions
+from sockkit.core.chat import BURST, HELD, LONGEST, Admitted, Event, Gone, Room, RoomOptions
 from sockkit.core.names import key
 
 FREE = RoomOptions(flood=0)
@@ -25,22 +25,26 @@ class Talk:
         self.now = 0.0
         self.got: dict[int, list[str]] = {}
         self.gone: set[int] = set()
+        self.admitted: set[int] = set()
 
     def deliver(self, events: Iterable[Event]) -> None:
         for event in events:
             if isinstance(event, Gone):
                 self.gone.add(event.member)  # type: ignore[arg-type]
+            elif isinstance(event, Admitted):
+                self.admitted.add(event.member)  # type: ignore[arg-type]
             elif event.to is not None:
                 self.got[event.to].append(event.line)  # type: ignore[index]
             else:
                 for member, lines in self.got.items():
-                    if member != event.author:
+                    if member != event.author and member in self.admitted:
                         lines.append(event.line)
 
     def join(self, *members: int) -> None:
         for member in members:
             self.got[member] = []
             self.deliver(self.room.join(member, self.now))
+            self.deliver(self.room.introduce(member))
 
     def say(self, member: int, text: str | bytes) -> None:
         data = text if isinstance(text, bytes) else f"{text}\n".encode()
@@ -77,6 +81,41 @@ def test_a_newcomer_has_a_name_and_is_told_so() -> None:
 
 
 @pytest.mark.parametrize(
+    ("first", "others"),
+    [
+        ("hi", ["* guest-2 joined", "[guest-2] hi"]),
+        ("/me waves", ["* guest-2 joined", "[guest-2] *waves*"]),
+        ("/msg guest-1 psst", ["* guest-2 joined", "[guest-2 to you] psst"]),
+        ("/nick 小雪", ["* 小雪 joined"]),
+        ("/nick server", []),
+        ("/who", []),
+        ("q", []),
+    ],
+)
+def test_others_know_of_a_newcomer_by_its_first_line(first: str, others: list[str]) -> None:
+    talk = Talk()
+    talk.join(1)
+    talk.heard(1)
+    talk.got[2] = []
+    talk.deliver(talk.room.join(2, 0))
+    talk.say(2, first)
+    assert talk.heard(1) == others
+    talk.deliver(talk.room.introduce(2))
+    assert talk.heard(1) == ([] if others else ["* guest-2 joined"])
+
+
+def test_nobody_hears_of_one_that_came_and_left_at_once() -> None:
+    talk = Talk()
+    talk.join(1)
+    talk.heard(1)
+    talk.got[2] = []
+    talk.deliver(talk.room.join(2, 0))
+    talk.deliver(talk.room.leave(2))
+    talk.deliver(talk.room.introduce(2))
+    assert talk.heard(1) == []
+
+
+@pytest.mark.parametrize(
     ("line", "own", "others"),
     [
         ("hi", [], ["[alex] hi"]),
@@ -92,6 +131,7 @@ def test_a_newcomer_has_a_name_and_is_told_so() -> None:
         ("/nick 小雪", ["* 小雪 is taken"], []),
         ("/nick bob", ["* you are bob"], ["* alex is now bob"]),
         ("/nick Alex", ["* you are Alex"], ["* alex is now Alex"]),
+        ("/password x", ["* no password is needed"], []),
         ("/nope", ["* there is no /nope like that: /help tells what there is"], []),
         ("a\x1b[2J\u202e", [], ["[alex] a\\x1b[2J\\u202e"]),
         ("hi\r[小雪] x", [], ["[alex] hi\\x0d[小雪] x"]),
@@ -164,10 +204,24 @@ def test_a_password() -> None:
     talk.join(1, 2, 3)
     talk.say(1, "sesame")
     talk.say(2, "hi\nsesame\nhello")
+    assert talk.heard(3) == ["* this room has a password: type it"]
     talk.say(3, "a\nb\nc")
     assert talk.gone == {3}
     assert talk.room.names() == ["guest-1", "guest-2"]
     assert talk.heard(1)[-2:] == ["* guest-2 joined", "[guest-2] hello"]
+
+
+def test_a_name_comes_before_the_password() -> None:
+    talk = Talk(RoomOptions(password="sesame", flood=0))
+    talk.join(1, 2, 3)
+    talk.say(1, "/nick 小雪\n/password sesame")
+    assert talk.heard(1)[1].startswith("* you are 小雪;")
+    talk.say(2, "/nick 小雪\nsesame")
+    assert talk.heard(2)[1] == "* 小雪 is taken"
+    talk.say(3, "/nick bob\n/password open\n/password sesame")
+    assert talk.heard(3)[1] == "* that is not the password"
+    assert talk.room.names() == ["小雪", "guest-1", "bob"]
+    assert talk.heard(1) == ["* guest-1 joined", "* bob joined"]
 
 
 def test_a_room_that_is_full() -> None:
@@ -224,6 +278,7 @@ class Anything(RuleBasedStateMachine):
         if self.here.pop(member, None) is not None:
             self.talk.deliver(self.talk.room.leave(member))
             del self.talk.got[member]
+            self.talk.admitted.discard(member)
             self.pending.pop(member, None)
             self.talk.gone.discard(member)
 
@@ -236,8 +291,14 @@ class Anything(RuleBasedStateMachine):
     def join(self, member: int) -> None:
         if member not in self.here:
             self.here[member] = self.sent
-            self.talk.join(member)
+            self.talk.got[member] = []
+            self.talk.deliver(self.talk.room.join(member, self.talk.now))
             self.after()
+
+    @rule(member=members)
+    def introduce(self, member: int) -> None:
+        self.talk.deliver(self.talk.room.introduce(member))
+        self.after()
 
     @rule(member=members)
     def go(self, member: int) -> None:

@@ -57,3 +57,18 @@ def test_it_knows_when_the_room_has_taken_its_leave(line: str, parted: bool) -> 
     chat = ChatView()
     chat.feed(f"{line}\n")
     assert chat.parted is parted
+
+
+def test_it_knows_whether_the_room_has_let_the_reader_in() -> None:
+    chat = ChatView()
+    told = [
+        ("* this room has a password: type it", True),
+        ("* you are guest-1; what you type is said to all", False),
+        ("* that is not the password", True),
+        ("[a] * you are bob", True),
+        ("* you are bob", False),
+        ("* the room is full", True),
+    ]
+    for line, outside in told:
+        chat.feed(f"{line}\n")
+        assert chat.outside is outside, line

@@ -17,8 +17,9 @@ def test_names(name: str) -> None:
     "name",
     [
         "", " ", "bob ", "a b", "a\u3000b", "a\tb", "a\x1bb", "a\u202eb", "a\u200bb", "x" * 33,
-        "server", "Server", "ｓｅｒｖｅｒ", "[bob]", "*bob", "a:b", "/who", "［a", "..", "\u0301a",
+        "ｓｅｒｖｅｒ", "[bob]", "*bob", "a:b", "/who", "［a", "..", "\u0301a",
         "\u0430lex", "αlex", "e" + "\u0301" * 200, "あ" * 17,
+        "server", "Server", "You", "\u3164", "\u2800", "\uffa0", "serv\ufe0fer",
     ],
 )  # fmt: skip
 def test_what_is_no_name(name: str) -> None:
@@ -28,7 +29,15 @@ def test_what_is_no_name(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("bob", "BOB"), ("ｂob", "bob"), ("é", "e\u0301"), ("straße", "STRASSE"), ("ﬁx", "fix")],
+    [
+        ("bob", "BOB"),
+        ("ｂob", "bob"),
+        ("é", "e\u0301"),
+        ("straße", "STRASSE"),
+        ("ﬁx", "fix"),
+        ("bob", "b\u034fob\ufe0f"),
+        ("bob", "bo\u3164b"),
+    ],
 )
 def test_names_that_read_the_same(one: str, other: str) -> None:
     assert key(one) == key(other)

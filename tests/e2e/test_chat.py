@@ -140,17 +140,18 @@ def test_the_operator_at_a_terminal(tmp_path: Path) -> None:
 
 def test_an_operator_that_is_a_pipe() -> None:
     with room(stdin=-1) as server, Member(server.port) as one:
-        one.line()
+        one.say("/nick alex", "/who")
+        one.hears("1 here: alex")
         server.type(b"hello\n/who\n/nope\nbye\n/quit\n")
         assert one.hears("hello") == "[server] hello"
         assert one.hears("bye") == "[server] bye"
         assert server.output().decode().splitlines()[:3] == [
-            "* guest-1 joined",
+            "* alex joined",
             "[server] hello",
             "[server] bye",
         ]
         assert server.status() == 0
-        server.said("1 here: guest-1")
+        server.said("1 here: alex")
         server.said("there is no /nope")
 
 
@@ -159,9 +160,16 @@ def test_a_password() -> None:
         assert one.line() == "* this room has a password: type it"
         one.say("sesame")
         one.hears("* you are guest-1")
-        for password, status in (("sesame", 0), ("wrong", 0)):
-            arguments = ["chat", "join", HERE, str(server.port), "--password", password]
-            assert run(*arguments, data=b"hi")[0] == status
+        with Member(server.port) as stranger:
+            assert stranger.line() == "* this room has a password: type it"
+            one.say("for members only")
+            for password, status in (("sesame", 0), ("wrong", 1)):
+                arguments = ["chat", "join", HERE, str(server.port), "--password", password]
+                ended, _, stderr = run(*arguments, data=b"hi")
+                assert ended == status
+                assert ("the room did not let us in" in stderr) == bool(status)
+            stranger.say("q")
+            assert stranger.line() == "* that is not the password"
         one.hears("[guest-2] hi")
         one.say("/who")
         assert one.hears("here:") == "* 1 here: guest-1"
