@@ -9,6 +9,7 @@ connection.
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Callable
 from enum import StrEnum
 from typing import AnyStr, Generic, NamedTuple, Protocol
@@ -177,9 +178,11 @@ class Transcoder:
             self._encoder.setstate(state)
             before = self._encoder.encode(passed, True)
             self._count(passed)
+            place = f"line {self._lines + 1}, character {self._column + 1}"
+            self._count(text[len(passed) :])
             raise TextError(
-                f"{character!r} (U+{ord(character):04X}) at line {self._lines + 1}, "
-                f"character {self._column + 1} of {self._what} is not in {self._target}",
+                f"{character!r} (U+{ord(character):04X}) at {place} of {self._what} "
+                f"is not in {self._target}",
                 "try --errors replace",
                 before,
             ) from error
@@ -192,6 +195,30 @@ class Transcoder:
             self._column = len(text) - text.rindex("\n") - 1
         else:
             self._column += len(text)
+
+
+class Lenient:
+    """A transform of lines that a person types: one that cannot pass is told of and left out.
+
+    `refused` is how many were.
+    """
+
+    def __init__(self, transform: Transform, tell: Callable[[TextError], None]) -> None:
+        self._transform, self._tell = transform, tell
+        self.refused = 0
+
+    def feed(self, data: bytes) -> bytes:
+        out = b""
+        for line in re.findall(rb"[^\n]*\n|[^\n]+", data):
+            try:
+                out += self._transform.feed(line)
+            except TextError as error:
+                self.refused += 1
+                self._tell(error)
+        return out
+
+    def flush(self) -> bytes:
+        return self._transform.flush()
 
 
 class Chain:

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from sockkit.core.ending import Bound, Ending, EndOptions
-from sockkit.core.text import Chain, Transcoder, Transform
+from sockkit.core.text import Chain, Lenient, Transcoder, Transform
 from sockkit.core.units import show_size
-from sockkit.errors import OutputGone, SendError, SockkitError
-from sockkit.events import Emit, InputEnded, Moved, Notice, PeerEnded
+from sockkit.errors import OutputGone, SendError, SockkitError, TextError
+from sockkit.events import Emit, Failure, InputEnded, Moved, Notice, PeerEnded
 from sockkit.net.loop import Loop, Timer
 from sockkit.net.outbox import Outbox
 from sockkit.net.pump import Pump
@@ -57,6 +57,9 @@ class Session:
         self._fault: SockkitError | None = None
         self._timer: Timer | None = None
         self._finishing = self._replied = False
+        self._outbound, self._lenient = talk.outbound, None
+        if talk.outbound and stdio.input.terminal:
+            self._outbound = self._lenient = Lenient(talk.outbound, self._refused)
         self._undelivered = sys.maxsize
         self._give_up = 0.0
         self._then: Callable[[], None] = self._start_input
@@ -71,7 +74,7 @@ class Session:
             loop,
             stdio.input,
             stream,
-            talk.outbound,
+            self._outbound,
             talk.size,
             on_progress=self._sent,
             on_end=self._input_ended,
@@ -101,6 +104,8 @@ class Session:
             self._say(self._talk.greet, self._start_input)
             self._review()
             self._loop.run()
+            if self._lenient and self._lenient.refused:
+                raise TextError("part of what was typed was not sent")
         except OutputGone:
             raise
         except SockkitError as error:
@@ -123,11 +128,14 @@ class Session:
     def _say(self, text: bytes, then: Callable[[], None], *, last: bool = False) -> None:
         """Send `text` as if it had been typed, as the `last` or not, and then do `then`."""
         self._then = then
-        if outbound := self._talk.outbound:
+        if outbound := self._outbound:
             text = outbound.feed(text) + (outbound.flush() if last else b"")
         self._said.put(text)
         if not self._said.size and not self._fault:
             then()
+
+    def _refused(self, error: TextError) -> None:
+        self._emit(Failure(f"this line was not sent: {error}"))
 
     def _start_input(self) -> None:
         if self._talk.reply is None and not self._finishing:

@@ -508,6 +508,23 @@ def test_gbk_as_such_is_not_hinted_at(tmp_path: Path) -> None:
         assert HINT not in screen.text
 
 
+@pytest.mark.parametrize("options", [[], ["--no-edit"]], ids=["edited", "plain"])
+def test_a_line_that_cannot_be_encoded_is_left_out(tmp_path: Path, options: list[str]) -> None:
+    with client(tmp_path, "-E", "gbk", *options) as (screen, sock):
+        screen.type(f"你好{ENTER}")
+        heard(sock, "你好\n", "gbk")
+        screen.type(f"ab👋{ENTER}")
+        screen.shows("this line was not sent: '👋' (U+1F44B) at line 2, character 3")
+        screen.type(f"再👋见{ENTER}")
+        screen.shows("at line 3, character 2")
+        screen.type(f"再见{ENTER}\x04")
+        heard(sock, "再见\n", "gbk")
+        assert read_all(sock) == b""
+        sock.close()
+        assert screen.status() == 65
+        screen.shows("part of what was typed was not sent")
+
+
 @pytest.mark.parametrize("said", [b"", b"bye\n"], ids=["silent", "speaking"])
 def test_a_peer_that_closes_at_once(tmp_path: Path, said: bytes) -> None:
     with (
