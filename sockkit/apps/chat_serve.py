@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from sockkit.apps.chat_history import History
 from sockkit.core.chat import Room, RoomOptions
+from sockkit.core.chat_operator import ChatOperator, Operated
 from sockkit.core.chat_view import ChatView
 from sockkit.errors import UsageError
 from sockkit.events import Emit, Listening
@@ -18,6 +19,9 @@ from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.stdio import Stdio
 from sockkit.term.color import Palette, wanted
+
+if TYPE_CHECKING:
+    from sockkit.net.chat_udp import UdpChatServer
 
 
 class ChatServe(NamedTuple):
@@ -53,14 +57,14 @@ def run(config: ChatServe, loop: Loop, stdio: Stdio, emit: Emit) -> None:
             shown=lambda line: edit(f"{line}\n").encode(stdio.encoding, "backslashreplace"),
         )
         if history:
-            room.history.extend(history.last(config.room.history))
+            room.remember(history.last(config.room.history))
             options = options._replace(kept=history.keep)
         listener = Listener(loop, config.listen, config.sockets, emit)
         try:
             with port_file(config.port_file, listener):
                 listener.announce()
-                stdio.assist(view)
-                ChatServer(loop, listener, room, stdio, options, emit).run()
+                server = ChatServer(loop, listener, room, stdio, options, emit)
+                server.run(_operated(room, server, stdio, config, emit))
         finally:
             listener.close()
     finally:
@@ -96,10 +100,33 @@ def _run_udp(config: ChatServe, loop: Loop, stdio: Stdio, emit: Emit) -> None:
                     line = palette.paint(f"{name}:", palette.color(name)) + text
                 return f"{line}\n".encode(stdio.encoding, "backslashreplace")
 
-            room = SignedRoom(config.room.quit_word, config.room.most)
-            UdpChatServer(loop, sock, room, stdio, config.encoding, shown, emit).run()
+            options = config.room
+            room = SignedRoom(options.quit_word, options.most, options.flood)
+            server = UdpChatServer(loop, sock, room, stdio, config.encoding, shown, emit)
+            server.run(_operated(room, server, stdio, config, emit))
     finally:
         sock.close()
+
+
+def _operated(
+    room: Operated,
+    server: ChatServer | UdpChatServer,
+    stdio: Stdio,
+    config: ChatServe,
+    emit: Emit,
+) -> Callable[[bytes], None]:
+    """What takes the lines that the room's operator types."""
+    operator = ChatOperator(
+        room, stdio.encoding, config.room.quit_word, emit, server.handle, server.quit
+    )
+    stdio.assist(operator)
+
+    def typed(data: bytes) -> None:
+        operator.feed(data)
+        if not data and stdio.input.terminal:
+            server.quit()
+
+    return typed
 
 
 def chat_view(stdio: Stdio, colors: Mapping[str, str], *, timestamps: bool) -> ChatView:

@@ -9,17 +9,20 @@ one clock. Every line that members see begins with `[name] `, for what somebody 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from typing import NamedTuple
 
+from sockkit.core.allowance import Allowance
 from sockkit.core.names import RESERVED, check_name, key
 from sockkit.core.printable import escape
 from sockkit.errors import UsageError
 
 LONGEST = 4096  # bytes of a line
-HELD = 64 * 1024  # most bytes that wait for a member's turn, and of one receive
-BURST = 5.0  # seconds of the flood limit that may be used at once
+TURN = 64 * 1024  # characters a member's lines may become before others have their turn
+NEXT_TURN = 0.001  # seconds until then
+RECENT = 512 * 1024  # characters of the lines a newcomer is shown
 ATTEMPTS = 3  # at the password
+PASSWORD_WAIT = 60.0  # seconds
 
 HELP = (
     "/nick NAME  be called NAME",
@@ -34,7 +37,8 @@ HELP = (
 class RoomOptions(NamedTuple):
     """`flood` is lines a second, 0 for no limit; a member that sends more is read as slowly.
 
-    `history` is how many lines a newcomer is shown, `most` how many members there may be.
+    `history` is how many lines a newcomer is shown, of RECENT characters together; `most` how
+    many members there may be.
     """
 
     flood: float = 10.0
@@ -75,13 +79,27 @@ Event = Out | Admitted | Gone
 class _Member:
     """`name` is empty until it is admitted; others know of it once it is introduced."""
 
-    def __init__(self, now: float, allowance: float) -> None:
+    def __init__(self, allowance: Allowance) -> None:
         self.name = self.wanted = ""
         self.introduced = False
         self.wrong = 0
         self.held = bytearray()
         self.skipping = False
-        self.allowance, self.counted_at = allowance, now
+        self.allowance = allowance
+
+
+class _Recent:
+    """The last lines, at most `most` of them and RECENT characters."""
+
+    def __init__(self, most: int) -> None:
+        self.lines: deque[str] = deque()
+        self._most, self._size = most, 0
+
+    def add(self, line: str) -> None:
+        self.lines.append(line)
+        self._size += len(line)
+        while len(self.lines) > self._most or self._size > RECENT:
+            self._size -= len(self.lines.popleft())
 
 
 class Room:
@@ -92,12 +110,18 @@ class Room:
         self._members: dict[Hashable, _Member] = {}
         self._names: dict[str, Hashable] = {}
         self._guests = 0
-        self.history: deque[str] = deque(maxlen=options.history)
+        self._recent = _Recent(options.history)
+
+    def remember(self, lines: Iterable[str]) -> None:
+        """Show `lines` to newcomers, as if they had been said."""
+        for line in lines:
+            self._recent.add(line)
 
     # Who is here.
 
     def names(self) -> list[str]:
-        return [member.name for member in self._members.values() if member.name]
+        """Safe from any thread."""
+        return [member.name for member in list(self._members.values()) if member.name]
 
     def find(self, name: str) -> Hashable | None:
         """The member of that name, however it is written."""
@@ -107,7 +131,7 @@ class Room:
         """A newcomer, who has a name at once; `introduce` tells the others."""
         options = self._options
         full = options.most is not None and len(self._members) >= options.most
-        self._members[member] = _Member(now, options.flood * BURST)
+        self._members[member] = _Member(Allowance(options.flood, now))
         if full:
             return [Out("* the room is full", to=member), Gone(member)]
         if options.password:
@@ -140,8 +164,8 @@ class Room:
         self._names[key(name)] = member
         lines = [f"* {objection}"] if objection else []
         lines += [f"* you are {name}; what you type is said to all, /help tells more"]
-        lines += [f"* {line}" for line in self._options.motd.splitlines()]
-        lines += self.history
+        lines += [f"* {escape(line)}" for line in self._options.motd.splitlines()]
+        lines += self._recent.lines
         return [Admitted(member), *(Out(line, to=member) for line in lines)]
 
     def _guest(self) -> str:
@@ -171,51 +195,56 @@ class Room:
     def waits(self, member: Hashable, now: float) -> float:
         """Seconds until `go_on` is due for lines that came too fast; 0 if there are none."""
         state = self._members.get(member)
-        if not state or not self._options.flood or b"\n" not in state.held:
+        if not state or b"\n" not in state.held:
             return 0.0
-        return max((1 - state.allowance) / self._options.flood, 0.001)
+        return max(state.allowance.wait(now), NEXT_TURN)
 
     def go_on(self, member: Hashable, now: float) -> list[Event]:
         """Go on with the lines of `member` that its turn has come for."""
         out: list[Event] = []
         state = self._members.get(member)
-        while state and self._members.get(member) is state and self._may_speak(state, now):
-            line = self._line(state)
-            if line is None:
-                break
-            if isinstance(line, tuple):
-                out.append(Out(line[0], to=member))
+        said = 0
+        while state and said < TURN:
+            if self._too_long(state):
+                out.append(
+                    Out(f"* that line is longer than {LONGEST} bytes, and was not sent", to=member)
+                )
                 continue
-            out += self._said(member, state, line)
-            if out and isinstance(out[-1], Gone):
-                state.held.clear()
+            end = state.held.find(b"\n")
+            if end < 0 or state.allowance.wait(now):
                 break
+            line = bytes(state.held[:end]).removesuffix(b"\r")
+            del state.held[: end + 1]
+            events = self._said(member, state, line)
+            out += events
+            size = sum(len(event.line) for event in events if isinstance(event, Out))
+            state.allowance.spend(size)
+            said += max(size, 1)
+            if events and isinstance(events[-1], Gone):
+                state.held.clear()
         return out
 
-    def _may_speak(self, state: _Member, now: float) -> bool:
-        flood = self._options.flood
-        if not flood:
-            return True
-        grown = state.allowance + (now - state.counted_at) * flood
-        state.allowance, state.counted_at = min(grown, flood * BURST), now
-        return state.allowance >= 1
+    def _too_long(self, state: _Member) -> bool:
+        """Drop what comes of a line that is too long; whether one has begun."""
+        while True:
+            end = state.held.find(b"\n")
+            if state.skipping:
+                del state.held[: end + 1 if end >= 0 else len(state.held)]
+                if end < 0:
+                    return False
+                state.skipping = False
+            elif end > LONGEST or (end < 0 and len(state.held) > LONGEST):
+                state.skipping = True
+                return True
+            else:
+                return False
 
-    def _line(self, state: _Member) -> bytes | tuple[str] | None:
-        """The next line without its end, a notice in its place, or None for none yet."""
-        end = state.held.find(b"\n")
-        if state.skipping:
-            del state.held[: end + 1 if end >= 0 else len(state.held)]
-            state.skipping = end < 0
-            return None if end < 0 else self._line(state)
-        if end > LONGEST or (end < 0 and len(state.held) > LONGEST):
-            state.skipping = True
-            return (f"* that line is longer than {LONGEST} bytes, and was not sent",)
-        if end < 0:
-            return None
-        line = bytes(state.held[:end]).removesuffix(b"\r")
-        del state.held[: end + 1]
-        state.allowance -= 1
-        return line
+    def expire(self, member: Hashable) -> list[Event]:
+        """Let go whoever has not said the password in time."""
+        state = self._members.get(member)
+        if not state or state.name:
+            return []
+        return [Out("* no password came: good-bye", to=member), Gone(member)]
 
     def _said(self, member: Hashable, state: _Member, line: bytes) -> list[Event]:
         text = line.decode(self._encoding, "backslashreplace")
@@ -233,7 +262,7 @@ class Room:
 
     def _speech(self, member: Hashable, name: str, text: str) -> Out:
         line = f"[{name}] {text}"
-        self.history.append(line)
+        self._recent.add(line)
         return Out(line, author=member, said=True)
 
     def _password(self, member: Hashable, state: _Member, text: str) -> list[Event]:

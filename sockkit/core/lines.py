@@ -58,17 +58,24 @@ class Merger:
 
 
 class Lines:
-    """Cuts what is fed into lines, without their ends; one of more than `most` bytes is cut."""
+    """Cuts what is fed into lines, without their ends.
+
+    Of a line longer than `most` bytes a beginning comes that is longer, too; the rest is dropped.
+    """
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._held = b""
+        self._skipping = False
 
     def feed(self, data: bytes) -> list[bytes]:
+        if self._skipping:
+            _, end, data = data.partition(b"\n")
+            self._skipping = not end
         *lines, self._held = (self._held + data).split(b"\n")
         if len(self._held) > self._most:
             lines.append(self._held)
-            self._held = b""
+            self._held, self._skipping = b"", True
         return lines
 
     def flush(self) -> list[bytes]:

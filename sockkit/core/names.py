@@ -15,6 +15,7 @@ _UNSEEN = re.compile(  # drawn as nothing and no control characters, Default_Ign
     r"[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0]"
     r"|[\U000e0100-\U000e01ef]"
 )
+_EMOJI = re.compile(r"(?<=[\u203c-\u3299\U0001f000-\U0001faff])\ufe0f")  # in colour
 _FORBIDDEN = set("[]*:/@\\<>\"'`")
 
 
@@ -42,11 +43,14 @@ def check_name(name: str) -> str:
         raise UsageError("a name has no spaces and no control characters")
     if _FORBIDDEN & set(name) or _FORBIDDEN & set(unicodedata.normalize("NFKC", name)):
         raise UsageError("a name has none of " + " ".join(sorted(_FORBIDDEN)))
-    if not kinds & {"L", "N", "S"} or not key(name):
+    if not kinds & {"L", "N", "S"}:
         raise UsageError("a name has a letter, a digit or a symbol")
     if unicodedata.category(name[0])[0] == "M":
         raise UsageError("a name does not begin with a mark")
-    words = [unicodedata.name(letter, "").split(" ")[0] for letter in name if letter.isalpha()]
+    if _UNSEEN.search(_EMOJI.sub("", name)):
+        raise UsageError("a name has no characters that nobody sees")
+    letters = filter(str.isalpha, unicodedata.normalize("NFKC", name))
+    words = [unicodedata.name(letter, "").split(" ")[0] for letter in letters]
     if len({word for word in words if word in _ALPHABETS}) > 1:
         raise UsageError("a name does not mix alphabets that look alike")
     if key(name) in (RESERVED, "you"):

@@ -11,12 +11,11 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from sockkit.core.chat import Event, Gone, Out, Room
-from sockkit.core.lines import Lines
-from sockkit.core.printable import escape
+from sockkit.core.chat import PASSWORD_WAIT, Event, Gone, Out, Room
+from sockkit.core.telnet import Telnet
 from sockkit.core.text import TextOptions, Transcoder
-from sockkit.errors import SockkitError, UsageError
-from sockkit.events import Answer, Closed, Emit, Peer
+from sockkit.errors import SockkitError
+from sockkit.events import Closed, Emit, Peer
 from sockkit.net.listen import Listener
 from sockkit.net.loop import Loop
 from sockkit.net.outbox import Outbox
@@ -26,18 +25,9 @@ from sockkit.net.stream import Stream
 OUTBOX = 4 * 1024 * 1024  # most bytes that wait for a member
 RECEIVE = 64 * 1024  # bytes of one receive
 FAREWELL = 5.0  # seconds a member that leaves is given to take its last lines
-LINE = 64 * 1024  # bytes of a line the operator types
-
-_OPERATOR = {
-    "/who": "who is here",
-    "/kick NAME": "send NAME away",
-    "/help": "this list; //TEXT says a line that begins with /",
-    "/quit": "close the room (also Ctrl-D)",
-}
-
-
 MARK = "/sockkit"  # the first line of a client that speaks the room's encoding
 MARK_WAIT = 0.3  # seconds it is waited for, where others speak another
+_LOST = "connection lost"
 UNNAMED = 0.2  # seconds a newcomer has to say a name before others are told of it
 
 
@@ -54,7 +44,10 @@ class ChatOptions(NamedTuple):
 
 
 class ChatServer:
-    """Owns its members; listener and standard streams are closed elsewhere."""
+    """Owns its members; listener and standard streams are closed elsewhere.
+
+    `quit` closes the room once all have what was said.
+    """
 
     def __init__(
         self,
@@ -71,19 +64,21 @@ class ChatServer:
         self._members: dict[int, _Member] = {}
         self._turn: list[Out] = []
         self._leaving: list[_Member] = []
-        self._lines = Lines(LINE)
         self._unshown = 0
         self._quitting = self._closing = False
         self._output = Outbox(
             loop, stdio.output, on_empty=self._output_empty, on_fail=self._output_failed
         )
 
-    def run(self) -> None:
-        """Serve until the operator's `/quit`, or until something raises: a signal."""
+    def run(self, on_typed: Callable[[bytes], None]) -> None:
+        """Serve until `quit`, or until something raises: a signal.
+
+        `on_typed` is given what is typed, and nothing for its end.
+        """
         try:
             self._stdio.output.watch(self.loop)
             self._listener.accept(self._join)
-            self.loop.when_readable(self._stdio.input.descriptor, self._read_operator)
+            self._stdio.input.give(self.loop, on_typed)
             self.loop.run()
         finally:
             self._quitting = True
@@ -109,6 +104,7 @@ class ChatServer:
         self._members[member.number] = member
         self.handle(self.room.join(member.number, self.loop.now))
         self.loop.later(UNNAMED, lambda: self.handle(self.room.introduce(member.number)))
+        self.loop.later(PASSWORD_WAIT, lambda: self.handle(self.room.expire(member.number)))
 
     def left(self, member: _Member, why: str) -> None:
         """A member's connection is over."""
@@ -176,42 +172,7 @@ class ChatServer:
         if not self._quitting:
             raise error
 
-    def _read_operator(self) -> None:
-        try:
-            size = self._stdio.input.read_into(self.buffer)
-        except BlockingIOError:
-            return
-        for line in self._lines.feed(bytes(self.buffer[:size])) if size else self._lines.flush():
-            self._operate(line.decode(self._stdio.encoding, "backslashreplace").strip())
-        if not size:
-            self.loop.when_readable(self._stdio.input.descriptor, None)
-            if self._stdio.input.terminal:
-                self._quit()
-
-    def _operate(self, text: str) -> None:
-        word, _, rest = text.partition(" ")
-        if not text:
-            return
-        if not text.startswith("/") or text.startswith("//"):
-            self.handle(self.room.announce(text.removeprefix("/")))
-        elif text == "/who":
-            names = self.room.names()
-            self.emit(Answer(f"{len(names)} here: {', '.join(names)}"))
-        elif word == "/kick" and rest:
-            try:
-                self.handle(self.room.kick(rest))
-            except UsageError as error:
-                self.emit(Answer(str(error)))
-        elif text == "/quit":
-            self._quit()
-        elif text == "/help":
-            for command, meaning in _OPERATOR.items():
-                self.emit(Answer(f"{command:<12} {meaning}"))
-        else:
-            self.emit(Answer(f"there is no {escape(word)} like that: /help tells what there is"))
-
-    def _quit(self) -> None:
-        """Close the room once all have what was said."""
+    def quit(self) -> None:
         self._listener.close()
         self._closing = True
         self.handle(Gone(number) for number in list(self._members))
@@ -241,13 +202,14 @@ class _Member:
         self.number = stream.peer.number
         self.since: float = math.inf  # of the present turn, the lines for all that it hears
         self._outbox = Outbox(
-            self._loop, stream, on_empty=self._empty, on_fail=lambda error: self.close(str(error))
+            self._loop, stream, on_empty=self._empty, on_fail=lambda _: self.close(_LOST)
         )
         self._received = 0
         self._ended = self._leaving = self.closed = False
         options = server.options
         self.encoding = options.client_encoding or options.encoding
         self._transcoder: Transcoder | None = None  # to what the room speaks, where that differs
+        self._telnet = None if _is_letter(b"\xff", self.encoding) else Telnet()
         self._first: bytes | None = b""  # what has come, until it is known whether it is MARK
 
     def resume(self) -> None:
@@ -262,10 +224,9 @@ class _Member:
     def send(self, data: bytes) -> None:
         if not data or self._leaving:
             return
-        if self._outbox.size + len(data) > OUTBOX:
+        self._outbox.put(data)
+        if self._outbox.size > OUTBOX:
             self.close("too slow")
-        else:
-            self._outbox.put(data)
 
     def leave(self) -> None:
         """Close once the last lines are out."""
@@ -303,18 +264,21 @@ class _Member:
         except BlockingIOError:
             return
         except SockkitError:
-            self.close("connection lost")
+            self.close(_LOST)
             return
         self._received += size
         self._ended = not size
-        data = self._unmarked(bytes(self._server.buffer[:size]))
+        got = bytes(self._server.buffer[:size])
+        data = self._unmarked(self._telnet.feed(got) if self._telnet else got)
         if data is None:
             return
         if self._transcoder:
-            data = self._transcoder.feed(data) if size else self._transcoder.flush()
-        self._server.handle(self._server.room.feed(self.number, data, self._loop.now))
-        if self._ended and data:
-            self._server.handle(self._server.room.feed(self.number, b"", self._loop.now))
+            data = self._transcoder.feed(data) + (b"" if size else self._transcoder.flush())
+        room, now = self._server.room, self._loop.now
+        if data:
+            self._server.handle(room.feed(self.number, data, now))
+        if self._ended:
+            self._server.handle(room.feed(self.number, b"", now))
         self._go_on_or_end()
 
     def _unmarked(self, data: bytes) -> bytes | None:
@@ -351,3 +315,10 @@ class _Member:
             self._loop.later(wait, self._go_on)
         else:
             self.resume()
+
+
+def _is_letter(data: bytes, encoding: str) -> bool:
+    try:
+        return bool(data.decode(encoding))
+    except UnicodeDecodeError:
+        return False

@@ -81,6 +81,21 @@ class Input:
                 return 0  # the terminal has been closed
             raise self.read_failed(error) from error
 
+    def give(self, loop: Loop, take: Callable[[bytes], None]) -> None:
+        """From now on `take` gets what comes, in the loop; nothing is the end."""
+        buffer = memoryview(bytearray(64 * 1024))
+
+        def read() -> None:
+            try:
+                size = self.read_into(buffer)
+            except BlockingIOError:
+                return
+            if not size:
+                loop.when_readable(self.descriptor, None)
+            take(bytes(buffer[:size]))
+
+        loop.when_readable(self.descriptor, read)
+
     def read_failed(self, error: OSError, /) -> SockkitError:
         return SockkitError(f"could not read standard input: {reason(error)}")
 

@@ -205,6 +205,10 @@ class DatagramOutbox:
             self._pending.append((bytes(rest), size, address))
             self._loop.when_writable(self._socket.descriptor, self._ready)
 
+    def put_whole(self, data: bytes, address: Any = None) -> None:
+        """Send one datagram; `on_fail` is told of one that is too long."""
+        self.put(data, max(len(data), 1), address)
+
     def stop(self) -> None:
         """Drop what is kept."""
         if self._pending:

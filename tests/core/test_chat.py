@@ -11,7 +11,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from sockkit.core.chat import BURST, HELD, LONGEST, Admitted, Event, Gone, Room, RoomOptions
+from sockkit.core.allowance import BURST
+from sockkit.core.chat import LONGEST, RECENT, TURN, Admitted, Event, Gone, Room, RoomOptions
 from sockkit.core.names import key
 
 FREE = RoomOptions(flood=0)
@@ -199,6 +200,64 @@ def test_who_sends_too_fast_is_read_as_slowly() -> None:
     assert talk.now == pytest.approx((100 - burst) / 10, rel=0.05)
 
 
+def test_a_limit_below_a_line_in_five_seconds() -> None:
+    talk = Talk(RoomOptions(flood=0.1))
+    talk.join(1, 2)
+    talk.heard(2)
+    talk.say(1, "a\nb")
+    assert talk.heard(2) == ["[guest-1] a"]
+    assert talk.room.waits(1, 0) == pytest.approx(10)
+
+
+@pytest.mark.parametrize("end", [b"", b"\n"])
+def test_who_may_not_speak_is_not_held_either(end: bytes) -> None:
+    """However much it sends: only a line that waits for its turn stops the reading."""
+    talk = Talk(RoomOptions(flood=0.1))
+    talk.join(1)
+    talk.say(1, "my turn")
+    for _ in range(100):
+        if talk.room.waits(1, talk.now):
+            break
+        talk.say(1, b"x" * 65536 + end)
+        assert len(talk.room._members[1].held) <= LONGEST
+    assert not talk.room.waits(1, talk.now)
+    talk.say(1, b"\nlate\n")
+    assert talk.room.waits(1, talk.now)
+
+
+def test_a_flood_without_limit_goes_by_turns() -> None:
+    talk = Talk(RoomOptions(flood=0))
+    talk.join(1, 2)
+    talk.heard(2)
+    talk.say(1, b"x\n" * 30_000)
+    said = talk.heard(2)
+    assert TURN <= sum(map(len, said)) < TURN + LONGEST
+    while talk.room.waits(1, talk.now):
+        talk.deliver(talk.room.go_on(1, talk.now))
+    assert len(said) + len(talk.heard(2)) == 30_000
+
+
+def test_what_a_newcomer_is_shown_is_bounded() -> None:
+    talk = Talk(RoomOptions(flood=0, history=100_000))
+    talk.join(1)
+    talk.room.remember(f"[a] {number:07}" for number in range(200_000))
+    talk.join(2)
+    lines = talk.heard(2)[1:]
+    assert sum(map(len, lines)) <= RECENT
+    assert len(lines) == RECENT // 11
+    assert lines[-1] == "[a] 0199999"
+
+
+def test_who_says_no_password_is_let_go() -> None:
+    talk = Talk(RoomOptions(password="sesame", flood=0))
+    talk.join(1, 2)
+    talk.say(1, "sesame")
+    for member in (1, 2):
+        talk.deliver(talk.room.expire(member))
+    assert talk.gone == {2}
+    assert talk.heard(2)[-1] == "* no password came: good-bye"
+
+
 def test_a_password() -> None:
     talk = Talk(RoomOptions(password="sesame", flood=0))
     talk.join(1, 2, 3)
@@ -342,7 +401,7 @@ class Anything(RuleBasedStateMachine):
     @invariant()
     def memory_is_bounded(self) -> None:
         for state in self.talk.room._members.values():
-            assert len(state.held) <= HELD + LONGEST
+            assert len(state.held) <= LONGEST + 1000
 
 
 Anything.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)

@@ -7,7 +7,8 @@ from sockkit.errors import UsageError
 
 
 @pytest.mark.parametrize(
-    "name", ["bob", "小雪", "金老板", "a-b_c.d", "é", "e\u0301", "🎉", "x" * 32, "あ" * 16]
+    "name",
+    ["bob", "小雪", "金老板", "a-b_c.d", "é", "e\u0301", "🎉", "☎\ufe0f", "x" * 32, "あ" * 16],
 )
 def test_names(name: str) -> None:
     assert check_name(name) == name
@@ -20,6 +21,7 @@ def test_names(name: str) -> None:
         "ｓｅｒｖｅｒ", "[bob]", "*bob", "a:b", "/who", "［a", "..", "\u0301a",
         "\u0430lex", "αlex", "e" + "\u0301" * 200, "あ" * 17,
         "server", "Server", "You", "\u3164", "\u2800", "\uffa0", "serv\ufe0fer",
+        "b\u034fob", "bob\ufe0f", "bo\u3164b", "\uff42\u043e\uff42",
     ],
 )  # fmt: skip
 def test_what_is_no_name(name: str) -> None:

@@ -62,10 +62,16 @@ class Site:
             if left:
                 self.loop.later(0.001, look)
             else:
-                self.input.give(b"/quit\n")
+                self.input.close()
 
         self.loop.call_soon(look)
-        self.server.run()
+        self.server.run(self.typed)
+
+    def typed(self, data: bytes) -> None:
+        if data:
+            self.server.handle(self.server.room.announce(data.decode().strip()))
+        else:
+            self.server.quit()
 
 
 @pytest.fixture

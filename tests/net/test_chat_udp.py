@@ -46,10 +46,10 @@ def test_datagrams_go_to_all_but_their_sender(loop: Loop, stack: contextlib.Exit
         if len(got) < 2:
             loop.later(0.01, look)
         else:
-            source.far.give(b"/quit\n")
+            source.far.give(b"enough")
 
     loop.call_soon(look)
-    server.run()
+    server.run(lambda _: server.quit())
     sink.release()
     assert got == ["* 小雪 joined".encode("gbk"), "小雪:你好".encode("gbk")]
     assert sink.far.take().decode().startswith("* a joined\n* 小雪 joined\n小雪:你好\n")
