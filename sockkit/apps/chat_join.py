@@ -8,9 +8,11 @@ from typing import NamedTuple
 
 from sockkit.apps.chat_serve import chat_view
 from sockkit.core.address import Address
+from sockkit.core.chat_view import ChatView
 from sockkit.core.ending import EndOptions, Until
+from sockkit.core.names import check_name
 from sockkit.core.printable import Printable
-from sockkit.core.text import Edit, TextOptions
+from sockkit.core.text import Edit, Errors, TextOptions
 from sockkit.core.units import show_seconds
 from sockkit.errors import (
     ConnectError,
@@ -38,6 +40,8 @@ class ChatJoin(NamedTuple):
     name: str | None = None
     password: str | None = None
     encoding: str = "utf-8"
+    errors: Errors | None = None
+    size: int | None = None
     timestamps: bool = False
     reconnect: bool = False
     udp: bool = False
@@ -50,40 +54,54 @@ def run(config: ChatJoin, loop: Loop, stdio: Stdio, emit: Emit) -> None:
         return _run_udp(config, loop, stdio, emit)
     view = chat_view(stdio, config.colors, timestamps=config.timestamps)
     stdio.assist(view)
-    edits: tuple[Edit, ...] = (Printable(), view) if stdio.output.terminal else (view,)
-    text = TextOptions(config.encoding)
-    first = [MARK]
-    first += [f"/nick {config.name}"] if config.name else []
-    first += [f"/password {config.password}"] if config.password else []
-    failures = 0
+    failures, lost = 0, False
     while True:
-        talk = Talk(
-            ending=EndOptions(Until.PEER),
-            outbound=text.outbound(stdio.encoding, "standard input"),
-            inbound=text.inbound(stdio.encoding, edits),
-            greet="".join(f"{line}\n" for line in first).encode(stdio.encoding, "surrogateescape"),
-        )
+        session: Session | None = None
+        error: SockkitError | None = None
         try:
             stream = connect(loop, config.address, config.connect, config.sockets, emit)
             failures = 0
             try:
-                session = Session(loop, stream, stdio, talk, emit)
+                session = Session(loop, stream, stdio, _talk(config, stdio, view), emit)
                 session.run()
             finally:
                 stream.close()
-            if view.outside:
-                raise SockkitError("the room did not let us in", "see what it said, and --password")
-            if session.input_ended or view.parted:
-                return None
-            raise ReceiveError("the room has closed")
-        except (ConnectError, ReceiveError, SendError, TimedOut) as error:
-            if not config.reconnect:
-                raise
-            pause = PAUSES[min(failures, len(PAUSES) - 1)]
-            failures += 1
-            emit(Notice(f"{error}: connecting again in {show_seconds(pause)}"))
-            loop.later(pause, loop.stop)
-            loop.run()
+                view.flush()  # what had not arrived whole is not the next connection's
+            if not session.input_ended and not view.parted:
+                error = ReceiveError("the room has closed")
+        except (ConnectError, ReceiveError, SendError, TimedOut) as caught:
+            error = caught
+        if view.outside:
+            raise SockkitError("the room did not let us in", "see what it said") from error
+        if not error:
+            break
+        if not config.reconnect:
+            raise error
+        lost = lost or bool(session and session.sent_input and not stdio.input.terminal)
+        pause = PAUSES[min(failures, len(PAUSES) - 1)]
+        failures += 1
+        emit(Notice(f"{error}: connecting again in {show_seconds(pause)}"))
+        loop.later(pause, loop.stop)
+        loop.run()
+    if lost:
+        raise SendError("the connection was lost, and with it perhaps some of what was said")
+    return None
+
+
+def _talk(config: ChatJoin, stdio: Stdio, view: ChatView) -> Talk:
+    edits: tuple[Edit, ...] = (Printable(), view) if stdio.output.terminal else (view,)
+    text = TextOptions(config.encoding, errors=config.errors)
+    first = [MARK]
+    first += [f"/nick {config.name}"] if config.name else []
+    first += [f"/password {config.password}"] if config.password else []
+    lines = "".join(f"{line}\n" for line in first)
+    return Talk(
+        ending=EndOptions(Until.PEER),
+        outbound=text.outbound(stdio.encoding, "standard input"),
+        inbound=text.inbound(stdio.encoding, edits),
+        opening=lines.encode(config.encoding, "backslashreplace"),
+        size=config.size,
+    )
 
 
 def _run_udp(config: ChatJoin, loop: Loop, stdio: Stdio, emit: Emit) -> None:
@@ -93,15 +111,17 @@ def _run_udp(config: ChatJoin, loop: Loop, stdio: Stdio, emit: Emit) -> None:
     from sockkit.net.udp import UdpOptions
     from sockkit.net.udp_session import AnswerOptions
 
-    name = config.name or getuser()
     for given, option in ((config.password, "--password"), (config.reconnect, "--reconnect")):
         if given:
             raise UsageError(f"a room over UDP has no {option}", "leave it out, or leave out --udp")
     posting = PostingOptions(
-        TextOptions(config.encoding),
-        name=name,
+        TextOptions(config.encoding, errors=config.errors),
+        name=config.name or _login_name(),
+        size=config.size,
         hello="",
-        good_bye="q",
+        good_bye="/quit",
+        quit_words=("q", "/quit"),
+        timestamps=config.timestamps,
         colors=config.colors,
     )
     client = UdpClient(
@@ -113,3 +133,10 @@ def _run_udp(config: ChatJoin, loop: Loop, stdio: Stdio, emit: Emit) -> None:
         config.connect.source,
     )
     run_client(client, loop, stdio, emit)
+
+
+def _login_name() -> str:
+    try:
+        return check_name(getuser())
+    except (KeyError, OSError, UsageError) as error:
+        raise UsageError("no name to sign with", "give --name") from error

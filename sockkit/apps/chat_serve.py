@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from sockkit.apps.chat_history import History
+from sockkit.apps.conversation import time_stamp
 from sockkit.core.chat import Room, RoomOptions
 from sockkit.core.chat_operator import ChatOperator, Operated
 from sockkit.core.chat_view import ChatView
 from sockkit.errors import UsageError
 from sockkit.events import Emit, Listening
-from sockkit.net.chat import ChatOptions, ChatServer
+from sockkit.net.chat import RECEIVE, ChatOptions, ChatServer
 from sockkit.net.listen import Listener, ListenOptions, is_local, port_file, raise_limit
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
@@ -31,6 +31,7 @@ class ChatServe(NamedTuple):
     sockets: SocketOptions
     room: RoomOptions
     encoding: str = "utf-8"
+    size: int | None = None
     history_file: str | None = None
     port_file: str | None = None
     client_encoding: str | None = None
@@ -52,6 +53,7 @@ def run(config: ChatServe, loop: Loop, stdio: Stdio, emit: Emit) -> None:
     history = History(loop, config.history_file) if config.history_file else None
     try:
         options = ChatOptions(
+            size=config.size or RECEIVE,
             encoding=config.encoding,
             client_encoding=config.client_encoding,
             shown=lambda line: edit(f"{line}\n").encode(stdio.encoding, "backslashreplace"),
@@ -87,8 +89,8 @@ def _run_udp(config: ChatServe, loop: Loop, stdio: Stdio, emit: Emit) -> None:
     for given, option in unknown:
         if given:
             raise UsageError(f"a room over UDP has no {option}", "leave it out, or leave out --udp")
-    sockets = config.sockets._replace(reuse_address=False, no_delay=False, keepalive=False)
-    sock = bind_datagrams(loop, config.listen, sockets, UdpOptions(), None, emit)
+    sockets = config.sockets.for_datagrams()
+    sock = bind_datagrams(loop, config.listen, sockets, UdpOptions(), config.size, emit)
     try:
         with port_file(config.port_file, sock):
             emit(Listening(sock.address, is_local(sock.address)))
@@ -98,7 +100,8 @@ def _run_udp(config: ChatServe, loop: Loop, stdio: Stdio, emit: Emit) -> None:
                 name, colon, text = line.partition(":")
                 if colon and not line.startswith("* "):
                     line = palette.paint(f"{name}:", palette.color(name)) + text
-                return f"{line}\n".encode(stdio.encoding, "backslashreplace")
+                stamp = time_stamp() if config.timestamps else ""
+                return f"{stamp}{line}\n".encode(stdio.encoding, "backslashreplace")
 
             options = config.room
             room = SignedRoom(options.quit_word, options.most, options.flood)
@@ -132,9 +135,8 @@ def _operated(
 def chat_view(stdio: Stdio, colors: Mapping[str, str], *, timestamps: bool) -> ChatView:
     """How lines look on this standard output."""
     palette = Palette(wanted(stdio.output.terminal, os.environ), colors)
-    stamp = (lambda: datetime.now().strftime("%H:%M:%S ")) if timestamps else (lambda: "")
     return ChatView(
         paint=lambda text, name: palette.paint(text, palette.color(name)),
         mark=palette.highlight,
-        stamp=stamp,
+        stamp=time_stamp if timestamps else lambda: "",
     )

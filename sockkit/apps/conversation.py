@@ -75,6 +75,13 @@ def gbk_hint(emit: Emit) -> Callable[[], None]:
     return tell
 
 
+def time_stamp() -> str:
+    """What begins a line that says when it came."""
+    from datetime import datetime
+
+    return datetime.now().strftime("%H:%M:%S ")
+
+
 def labels(stdio: Stdio, colors: Mapping[str, str]) -> Callable[[Peer], bytes]:
     """What gives each peer the label its lines begin with, in its colour."""
     from sockkit.term.color import Palette, wanted

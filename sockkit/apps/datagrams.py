@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from sockkit.apps.conversation import gbk_hint
+from sockkit.apps.conversation import gbk_hint, time_stamp
 from sockkit.core.guess import GbkGuess
 from sockkit.core.printable import Printable, escape
 from sockkit.core.text import TextOptions
@@ -21,8 +21,9 @@ _SIGNED = re.compile(r"([^\s:\x00-\x1f\x7f-\x9f][^:\x00-\x1f\x7f-\x9f]{0,31}):")
 
 
 class PostingOptions(NamedTuple):
-    """`name` signs each line, and `hello` and `good_bye`, which are said first and last. `size`
-    is the most bytes one receive takes, and where standard input is cut that is not lines.
+    """`name` signs each line, and `hello` and `good_bye`, which are said first and last. A line
+    that is one of `quit_words` ends standard input. `size` is the most bytes one receive takes,
+    and where standard input is cut that is not lines.
     """
 
     text: TextOptions
@@ -32,6 +33,8 @@ class PostingOptions(NamedTuple):
     size: int | None = None
     hello: str | None = None
     good_bye: str | None = None
+    quit_words: tuple[str, ...] = ()
+    timestamps: bool = False
     colors: Mapping[str, str] = {}
 
     def post(self, stdio: Stdio, emit: Emit, *, many: bool) -> PostOptions:
@@ -51,6 +54,7 @@ class PostingOptions(NamedTuple):
             show=self._shower(stdio, emit, many) if shown else None,
             first=said[0],
             last=said[1],
+            quit_words=tuple(word.encode(stdio.encoding) for word in self.quit_words),
         )
 
     def packer(self, stdio: Stdio, what: str, name: str | None) -> Callable[[bytes], bytes]:
@@ -79,14 +83,14 @@ class PostingOptions(NamedTuple):
                     transform.hear(GbkGuess(tell_gbk).feed)
                 data = transform.feed(data) + transform.flush()
             data = data.removesuffix(b"\n")
-            label = b""
+            label = time_stamp().encode() if self.timestamps else b""
             if labelled or palette.on:
                 text = data.decode(stdio.encoding, "surrogateescape")
                 signed = _SIGNED.match(text)
                 color = palette.color(signed[1]) if signed else palette.of_peer(peer)
                 if labelled:
                     shown = escape(f"[{peer.number} {peer.address}]")
-                    label = f"{palette.paint(shown, color)} ".encode()
+                    label += f"{palette.paint(shown, color)} ".encode()
                 if signed:
                     text = palette.paint(signed[0], color) + text[signed.end() :]
                     data = text.encode(stdio.encoding, "surrogateescape")

@@ -142,7 +142,7 @@ def _share(config: Echo, loop: Loop, emit: Emit) -> _Share:
         address = listen.address
         if listener and isinstance(address, HostPort) and listener.port:
             listen = listen._replace(address=address._replace(port=listener.port))
-        datagrams = sockets._replace(reuse_address=False, no_delay=False, keepalive=False)
+        datagrams = sockets.for_datagrams()
         return _Share(
             listener, bind_datagrams(loop, listen, datagrams, UdpOptions(), config.size, emit)
         )

@@ -10,6 +10,7 @@ from click import Option
 from sockkit.cli.options import (
     CHAT,
     CLIENT_SOCKET,
+    ERRORS,
     NICKNAME,
     OUTPUT,
     PASSWORD,
@@ -37,6 +38,7 @@ _MEMBER = Bundle(
     (
         NICKNAME,
         PASSWORD,
+        ERRORS,
         UDP,
         Option(["--reconnect"], is_flag=True,
                help="Connect again, after a pause that grows, when the connection is lost."),

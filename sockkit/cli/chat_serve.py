@@ -18,7 +18,7 @@ from sockkit.cli.options import (
     BundledCommand,
     fold,
 )
-from sockkit.cli.params import ENCODING, server_address
+from sockkit.cli.params import LINE_ENCODING, server_address
 
 _HELP = """Open a chat room: whoever connects is in it, with nc as well as with chat join.
 
@@ -46,7 +46,7 @@ _ROOM = Bundle(
         Option(["--flood"], type=click.FloatRange(0), metavar="LINES", default=10.0,
                show_default=True,
                help="Read a member no faster than this many lines a second; 0 for no limit."),
-        Option(["--client-encoding"], type=ENCODING, metavar="NAME",
+        Option(["--client-encoding"], type=LINE_ENCODING, metavar="NAME",
                help="What members speak that are not chat join, where it is not --encoding."),
         UDP,
         Option(["--quit-word"], metavar="WORD", default="q", show_default=True,
@@ -71,7 +71,7 @@ def _run(**values: Any) -> None:
         room=fold(RoomOptions, values),
         colors=dict(values["color"]),
     )
-    start("chat-serve", run, config, values)
+    start("chat-serve", run, config, values, unattended=True)
 
 
 command = BundledCommand(

@@ -16,8 +16,8 @@ from sockkit.cli.options import (
     encoding,
     fold,
 )
-from sockkit.cli.params import DURATION, Parsed, server_address
-from sockkit.core.responder import check_encoding, parse_rule
+from sockkit.cli.params import DURATION, LINE_ENCODING, Parsed, server_address
+from sockkit.core.responder import parse_rule
 from sockkit.core.units import parse_share
 
 _HELP = """Answer what comes with itself: a responder for tests, on TCP and UDP until stopped.
@@ -37,7 +37,6 @@ Examples:
 
 _RULE = Parsed("rule", lambda text: parse_rule(text, regex=False))
 _RULE_RE = Parsed("rule", lambda text: parse_rule(text, regex=True))
-_ENCODING = Parsed("name", check_encoding)
 _SHARE = Parsed("percent", parse_share)
 
 _ANSWERS = Bundle(
@@ -52,7 +51,7 @@ _ANSWERS = Bundle(
                help=r"A rule, as in '^ADD (\d+)=OK \1'. May be given again."),
         Option(["--rules", "rules_file"], type=click.Path(dir_okay=False), metavar="FILE",
                help="More rules, one a line; re: begins a regular expression, # a comment."),
-        encoding("utf-8", _ENCODING),
+        encoding("utf-8", LINE_ENCODING),
         Option(["--greet"], default="", metavar="TEXT",
                help="Send TEXT to each client as it connects. No line end is added."),
         Option(["--delay"], type=DURATION, metavar="DURATION", default="0",
@@ -82,7 +81,7 @@ def _run(**values: Any) -> None:
         listen=fold(ListenOptions, values, address=address),
         sockets=fold(SocketOptions, values),
     )
-    start("echo", run, config, values)
+    start("echo", run, config, values, unattended=True)
 
 
 command = BundledCommand(

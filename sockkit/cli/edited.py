@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 import select
 import signal
+import time
 from collections.abc import Callable
+from threading import Event
 
 from sockkit.cli.render import say
 from sockkit.errors import SockkitError, Stopped
@@ -17,15 +19,20 @@ from sockkit.net.lanes import widen
 from sockkit.net.loop import Loop
 from sockkit.net.outbox import Outbox
 from sockkit.net.stdio import Input, Output, Stdio
-from sockkit.term.editor import Editor, history_path
+from sockkit.term.editor import STUCK, Editor, history_path
 
 
 def run_edited(
-    name: str, loop: Loop, encoding: str, work: Callable[[Stdio, Callable[[str], None]], None]
+    name: str,
+    loop: Loop,
+    encoding: str,
+    work: Callable[[Stdio, Callable[[str], None]], None],
+    stopping: Event,
 ) -> None:
     """Run `work` with standard streams that are edited, and with what says a line above them.
 
-    The history of lines is that of the command `name`. Raises what `work` raises.
+    The history of lines is that of the command `name`. Once `stopping` is set, a terminal that
+    takes nothing is waited for no more than STUCK. Raises what `work` raises.
     """
     typed = _Typed(loop)
     shown, into = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -41,15 +48,22 @@ def run_edited(
     )
 
     talks = os.isatty(2)
+    patience = STUCK
 
     def above(line: str) -> None:
+        nonlocal patience
         begin = "\n" if output.in_line else ""
         data = f"{begin}{line}\n".encode(encoding, "replace")
         while data:
             try:
                 data = data[output.write(data) :]
             except BlockingIOError:
-                select.select([], [into], [])
+                began = time.monotonic()
+                ready = select.select([], [into], [], patience)[1]
+                if stopping.is_set():
+                    patience = max(patience - (time.monotonic() - began), 0)
+                    if not ready:
+                        return
             except SockkitError:
                 return  # the terminal has gone
 

@@ -17,6 +17,7 @@ from sockkit.cli.params import (
     COLOR,
     DURATION,
     ENCODING,
+    LINE_ENCODING,
     NAME,
     PORT,
     SIZE,
@@ -183,15 +184,18 @@ def encoding(default: str | None = None, kind: Parsed = ENCODING) -> Option:
     )  # fmt: skip
 
 
+ERRORS = Option(
+    ["--errors"], type=EnumChoice(Errors),
+    help="What to do with a character the encoding does not have. Default: refuse to send it, "
+         "show what is received as a backslash escape.",
+)  # fmt: skip
 TEXT = Bundle(
     "Text",
     (
         encoding(),
         Option(["--send-encoding"], type=ENCODING, metavar="NAME",
                help="What to send in, where it is not what the peer sends in."),
-        Option(["--errors"], type=EnumChoice(Errors),
-               help="What to do with a character the encoding does not have. Default: refuse to "
-                    "send it, show what is received as a backslash escape."),
+        ERRORS,
         Option(["-C", "--crlf"], is_flag=True,
                help="Send each line end as CR LF, as HTTP, SMTP and many devices want it."),
     ),
@@ -248,7 +252,7 @@ DATAGRAMS = (
 CHAT = Bundle(
     "Text",
     (
-        encoding("utf-8"),
+        encoding("utf-8", LINE_ENCODING),
         Option(["--timestamps"], is_flag=True, help="Begin each line with the time."),
     ),
 )  # fmt: skip

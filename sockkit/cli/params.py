@@ -19,7 +19,7 @@ from sockkit.core.address import (
     parse_unix,
     split_port,
 )
-from sockkit.core.text import check_codec
+from sockkit.core.text import check_codec, check_line_codec
 from sockkit.core.units import parse_duration, parse_size
 from sockkit.errors import UsageError
 from sockkit.net.resolve import service_port
@@ -87,6 +87,7 @@ PORT = Parsed("port", _server_port)
 BIND = Parsed("addr", _bind)
 SOURCE = Parsed("addr[:port]", _source)
 ENCODING = Parsed("name", check_codec)
+LINE_ENCODING = Parsed("name", check_line_codec)
 NAME = Parsed("name", _name)
 COLOR = Parsed("name=color", _color)
 

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from threading import Event
 from types import FrameType
 from typing import Any, TypeVar
 
@@ -20,14 +21,22 @@ T = TypeVar("T")
 
 
 def start(
-    name: str, run: Callable[[T, Loop, Stdio, Emit], None], config: T, values: dict[str, Any]
+    name: str,
+    run: Callable[[T, Loop, Stdio, Emit], None],
+    config: T,
+    values: dict[str, Any],
+    *,
+    unattended: bool = False,
 ) -> None:
     """Run the command `name` on this process's standard streams. Raises SockkitError.
 
     Where stdin and stdout are a terminal that can be drawn on, lines are edited there, if the
-    command has `--no-edit`.
+    command has `--no-edit`. One that may run `unattended` is not stopped in the background for
+    reading the terminal: nobody types there.
     """
     try:
+        if unattended and _in_background(0):
+            _redirect_input()
         stdio, loop = Stdio(Input(0), Output(1), _encoding()), Loop()
     except OSError as error:
         raise SockkitError(f"could not begin: {reason(error)}") from error
@@ -48,9 +57,7 @@ def start(
         if drawn and not values.get("no_edit", True):
             from sockkit.cli.edited import run_edited
 
-            # The loop of an edited run is never stuck, and the terminal is to be put in order.
-            _stop_by_signals(loop, patient=True)
-            run_edited(name, loop, stdio.encoding, work)
+            run_edited(name, loop, stdio.encoding, work, _stop_by_signals(loop, patient=True))
         else:
             _stop_by_signals(loop, patient=False)
             try:
@@ -69,21 +76,37 @@ def _say_beside(output: Output, line: str) -> None:
     say(line)
 
 
+def _in_background(descriptor: int) -> bool:
+    try:
+        return os.tcgetpgrp(descriptor) != os.getpgrp()
+    except OSError:  # no terminal, or not the one that controls us
+        return False
+
+
+def _redirect_input() -> None:
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+
+
 def _encoding() -> str:
     """The user's own encoding: what Python would read standard input in."""
     return sys.stdin.encoding if sys.stdin else "utf-8"
 
 
-def _stop_by_signals(loop: Loop, *, patient: bool) -> None:
+def _stop_by_signals(loop: Loop, *, patient: bool) -> Event:
     """Make Ctrl-C and SIGTERM raise Stopped in the loop; a second one ends at once.
 
-    Unless `patient`: then a second one only says it again.
+    Unless `patient`: then a second one only says it again, for the terminal is to be put in
+    order. What is returned is set by the first.
     """
+    stopping = Event()
 
     def stop(number: int, _: FrameType | None) -> None:
         def end() -> None:
             raise Stopped(number)
 
+        stopping.set()
         if not patient:
             signal.signal(number, signal.SIG_DFL)
         loop.call_soon(end)
@@ -91,3 +114,4 @@ def _stop_by_signals(loop: Loop, *, patient: bool) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, stop)
+    return stopping

@@ -65,7 +65,7 @@ def _run(**values: Any) -> None:
             PostingOptions, values, text=fold(TextOptions, values), colors=dict(values["color"])
         ),
     )
-    start("udp-server", run, config, values)
+    start("udp-server", run, config, values, unattended=True)
 
 
 command = BundledCommand(

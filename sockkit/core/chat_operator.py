@@ -39,7 +39,7 @@ class ChatOperator:
     `deliver` takes what the room has to say, `quit` closes it, as the line `quit_word` does.
     """
 
-    prompt = "> "
+    prompt, secret = "> ", False
 
     def __init__(
         self,

@@ -12,6 +12,9 @@ _NAMED = re.compile(r"\* (?:you are ([^ ;]+)|([^ ]+) joined$|[^ ]+ is now ([^ ]+
 _LEFT = re.compile(r"\* ([^ ]+) (?:left|is now)\b")
 
 _OUTSIDE = ("* this room has a password", "* that is not the password", "* the room is full")
+LONGEST = 64 * 1024  # characters that are held for their line's end
+NAMES = 4096  # that are remembered
+
 PARTINGS = ("* good-bye", "* you have been sent away", "* the room is full")
 COMMANDS = {
     "/nick": "be called something else",
@@ -41,18 +44,31 @@ class ChatView:
     ) -> None:
         self._paint, self._mark, self._stamp = paint, mark, stamp
         self._held = ""
+        self._inside = False  # of a line whose beginning was not held any longer
         self._own = ""
         self.parted = False  # the room has taken its leave
         self.outside = False  # the room has not let the reader in
-        self._names: dict[str, None] = {}  # in the order they were seen
+        self._names: dict[str, None] = {}  # the longest silent first
+
+    @property
+    def secret(self) -> bool:
+        return self.outside
 
     def feed(self, text: str, /) -> str:
         *lines, self._held = (self._held + text).split("\n")
-        return "".join(f"{self._line(line)}\n" for line in lines)
+        out = ""
+        if self._inside and lines:
+            out, self._inside = f"{lines.pop(0)}\n", False
+        out += "".join(f"{self._line(line)}\n" for line in lines)
+        if self._inside or len(self._held) > LONGEST:
+            out += self.flush()
+            self._inside = True
+        return out
 
     def flush(self) -> str:
         held, self._held = self._held, ""
-        return self._line(held) if held else ""
+        inside, self._inside = self._inside, False
+        return held if inside or not held else self._line(held)
 
     def complete(self, text: str) -> list[tuple[str, str]]:
         """What the last word of `text` may become: a command at the beginning, or a name."""
@@ -66,7 +82,7 @@ class ChatView:
     def _line(self, line: str) -> str:
         if said := _SAID.match(line):
             name, text = said[1], said[2]
-            self._names[name] = None
+            self._know(name)
             head = line[: len(line) - len(text)]
             shown = self._paint(head, name) + (self._mark(text) if self._mentions(text) else text)
         else:
@@ -80,8 +96,14 @@ class ChatView:
                     self._own = named[1]
                     self.outside = False
                 else:
-                    self._names[named[2] or named[3]] = None
+                    self._know(named[2] or named[3])
         return self._stamp() + shown
+
+    def _know(self, name: str) -> None:
+        self._names.pop(name, None)
+        self._names[name] = None
+        if len(self._names) > NAMES:
+            del self._names[next(iter(self._names))]
 
     def _mentions(self, text: str) -> bool:
         """Whether the reader's own name is a word of `text`."""

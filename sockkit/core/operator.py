@@ -29,12 +29,19 @@ _LAST = 0  # in place of a peer's number, which is 1 or more
 _TAKES_PEER = ("/to", "/kick")
 _AT = re.compile(r"@(\d+) (.*)", re.ASCII | re.DOTALL)
 
+_AT_NOBODY = re.compile(r"@\d", re.ASCII)  # a peer without a text, or without a space before it
+
 
 class Assistant(Protocol):
     """Who helps with what is typed; asked in the line editor's thread, at any time."""
 
     @property
     def prompt(self) -> str: ...
+
+    @property
+    def secret(self) -> bool:
+        """Whether what is typed now is for nobody to see or keep."""
+        ...
 
     def complete(self, text: str) -> Iterable[tuple[str, str]]:
         """What the last word of `text` may become, each with what it means."""
@@ -68,6 +75,8 @@ class Floor(Protocol):
 
 class Operator:
     """`encoding` is the user's own: what is typed comes in it."""
+
+    secret = False
 
     def __init__(
         self, floor: Floor, encoding: str, emit: Emit, on_prompt: Callable[[], None] = lambda: None
@@ -116,6 +125,8 @@ class Operator:
         try:
             if at := _AT.fullmatch(text):
                 self._say(int(at[1]), at[2].encode(self._encoding, "surrogateescape"))
+            elif _AT_NOBODY.match(text):
+                raise UsageError("write @N TEXT")
             elif text.startswith("/") and not text.startswith("//"):
                 name, _, rest = text.strip().partition(" ")
                 self._command(name, rest.strip())

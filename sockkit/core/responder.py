@@ -15,7 +15,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import translate
 from typing import NamedTuple, Protocol
 
-from sockkit.core.text import check_codec
 from sockkit.errors import UsageError
 
 LONGEST = 64 * 1024  # bytes of a line that rules are asked about; a longer one comes in pieces
@@ -72,13 +71,6 @@ def parse_rules(text: str, name: str) -> list[Rule]:
         except UsageError as error:
             raise UsageError(f"{name}, line {number}: {error}") from error
     return rules
-
-
-def check_encoding(name: str) -> str:
-    """`name`, if its text has lines where its bytes have. Raises UsageError."""
-    if "\n".encode(check_codec(name)) != b"\n":
-        raise UsageError(f"{name} has no line ends that are bytes", "try utf-8 or gbk")
-    return name
 
 
 class Responder(Protocol):

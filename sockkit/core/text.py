@@ -277,6 +277,17 @@ def check_codec(name: str) -> str:
     return name
 
 
+def check_line_codec(name: str) -> str:
+    """`name`, if its text has lines where its bytes have, and its letters are never made of
+    ASCII. Raises UsageError.
+    """
+    check_codec(name)
+    spelled = rb"\u0041 +AEE-".decode(name, Errors.BACKSLASHREPLACE)
+    if "\n".encode(name) != b"\n" or spelled.startswith("A") or spelled.endswith("A"):
+        raise UsageError(f"{name} has no line ends that are bytes", "try utf-8 or gbk")
+    return name
+
+
 class TextOptions(NamedTuple):
     """How text differs between the user's side and the wire; nothing set means bytes.
 

@@ -32,11 +32,14 @@ UNNAMED = 0.2  # seconds a newcomer has to say a name before others are told of 
 
 
 class ChatOptions(NamedTuple):
-    """`encoding` is what members speak, and `client_encoding`, where given, what those do who do
+    """`size` is the most bytes one receive takes.
+
+    `encoding` is what members speak, and `client_encoding`, where given, what those do who do
     not begin with MARK. `kept` is told of each line worth keeping, `shown` makes what the
     operator sees of a line.
     """
 
+    size: int = RECEIVE
     encoding: str = "utf-8"
     client_encoding: str | None = None
     kept: Callable[[str], None] = lambda _: None
@@ -59,7 +62,7 @@ class ChatServer:
         emit: Emit,
     ) -> None:
         self.loop, self.room, self.options, self.emit = loop, room, options, emit
-        self.buffer = memoryview(bytearray(RECEIVE))
+        self.buffer = memoryview(bytearray(options.size))
         self._listener, self._stdio = listener, stdio
         self._members: dict[int, _Member] = {}
         self._turn: list[Out] = []

@@ -30,6 +30,10 @@ class SocketOptions(NamedTuple):
         """The family to resolve for, AF_UNSPEC for both."""
         return {4: socket.AF_INET, 6: socket.AF_INET6, None: socket.AF_UNSPEC}[self.family]
 
+    def for_datagrams(self) -> SocketOptions:
+        """Without what is for streams, and with a port for one socket alone."""
+        return self._replace(reuse_address=False, no_delay=False, keepalive=False)
+
     def open(
         self, family: int, emit: Emit, kind: socket.SocketKind = socket.SOCK_STREAM
     ) -> socket.socket:

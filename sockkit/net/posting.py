@@ -26,7 +26,8 @@ class PostOptions(NamedTuple):
 
     Without it is cut at `size` bytes; with `hold` a datagram that is not full waits a moment for
     the rest. `show` gives what is written for each datagram; without its bytes are. `first` and
-    `last` are datagrams before and after all others.
+    `last` are datagrams before and after all others. A line that is one of `quit_words` ends
+    standard input.
     """
 
     size: int = LARGEST
@@ -35,6 +36,7 @@ class PostOptions(NamedTuple):
     show: Callable[[Peer, bytes], bytes] | None = None
     first: bytes | None = None
     last: bytes | None = None
+    quit_words: tuple[bytes, ...] = ()
 
 
 class Total:
@@ -130,12 +132,16 @@ class Posting:
         data = self._buffer[: self._filled]
         self._filled = 0
         if self._on_typed:
-            if data or ended:
+            if data:
                 self._on_typed(bytes(data))
-        elif self._options.pack:
-            self.post_lines(self._lines.feed(bytes(data)), self._targets())
             if ended:
-                self.post_lines(self._lines.flush(), self._targets())
+                self._on_typed(b"")
+        elif self._options.pack:
+            lines = self._lines.feed(bytes(data)) + (self._lines.flush() if ended else [])
+            for word in self._options.quit_words:
+                if word in lines:
+                    lines, ended = lines[: lines.index(word)], True
+            self.post_lines(lines, self._targets())
         elif data:
             self._post_whole(data, ended)
         self._input_ended = ended

@@ -32,7 +32,8 @@ DELIVERY_STALL = 5.0  # seconds without any acknowledgement before it is given u
 class Talk(NamedTuple):
     """What is said, and how. The transforms belong to this conversation alone.
 
-    `greet` and `reply` are in the user's encoding, as standard input is. `reply` takes the
+    `opening` comes first, as it is. `greet` and `reply` are in the user's encoding, as standard
+    input is. `reply` takes the
     place of standard input once the peer has said something. Lines that arrive are marked
     with `label`, where it is not empty. `size` is the most one receive takes, in bytes.
     """
@@ -40,6 +41,7 @@ class Talk(NamedTuple):
     ending: EndOptions
     outbound: Transform | None = None
     inbound: Transcoder | None = None
+    opening: bytes = b""
     greet: bytes = b""
     reply: bytes | None = None
     label: bytes = b""
@@ -101,6 +103,7 @@ class Session:
         try:
             self._output.watch(self._loop)
             self._down.start()
+            self._said.put(self._talk.opening)
             self._say(self._talk.greet, self._start_input)
             self._review()
             self._loop.run()
@@ -122,6 +125,11 @@ class Session:
     @property
     def input_ended(self) -> bool:
         return self._ending.input_ended
+
+    @property
+    def sent_input(self) -> bool:
+        """Whether anything of standard input was taken."""
+        return bool(self._up.taken)
 
     # Our side: what was to be said first, then standard input or the reply, then half-close.
 

@@ -39,6 +39,7 @@ LONGEST = 2000  # characters of an unfinished line that are shown; after so many
 
 class _Nobody:
     prompt = "> "
+    secret = False
 
     def complete(self, text: str) -> Iterable[tuple[str, str]]:
         return ()
@@ -81,6 +82,7 @@ class Editor:
             enable_suspend=True,
             key_bindings=self._keys(),
             erase_when_done=True,
+            is_password=Condition(lambda: self._assistant.secret),
             output=self._output,
         )
         self._session.default_buffer.accept_handler = self._accept
@@ -112,6 +114,8 @@ class Editor:
         thread.start()
         try:
             asyncio.run(self._edit())
+        except termios.error:  # it has gone, or a signal came while we were in the background
+            self._on_end()
         finally:
             self._finished.set()
             os.close(self._shown)
@@ -196,8 +200,14 @@ class Editor:
         if self._unfinished and not self._more_waits():
             # It stands there, and what was typed answers it; in a flood it will yet be ended.
             unfinished, self._unfinished = f"{self._unfinished}\n", ""
-        for line in buffer.text.split("\n"):
-            self._print(f"{unfinished}{self._assistant.prompt}{escape(line)}\n")
+        text, secret = buffer.text, self._assistant.secret
+        if secret:
+            buffer.text = ""  # that is not for the history
+        if "\n" in text:
+            text = text.removesuffix("\n")  # whole lines were pasted
+        for line in text.split("\n"):
+            shown = "*" * len(line) if secret else escape(line)
+            self._print(f"{unfinished}{self._assistant.prompt}{shown}\n")
             unfinished = ""
             self._on_line(line)
         return False  # the buffer is emptied

@@ -11,7 +11,7 @@ from sockkit.core.chat import RoomOptions
 
 def started(*arguments: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     calls: list[Any] = []
-    monkeypatch.setattr("sockkit.cli.start.start", lambda *call: calls.append(call))
+    monkeypatch.setattr("sockkit.cli.start.start", lambda *call, **_: calls.append(call))
     assert status(["chat", "serve", "-p", "9000", *arguments]) == 0
     ((name, command, config, _),) = calls
     assert (name, command) == ("chat-serve", run)

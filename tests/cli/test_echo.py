@@ -15,7 +15,7 @@ from sockkit.net.options import SocketOptions
 def started(*arguments: str, monkeypatch: pytest.MonkeyPatch) -> Echo:
     """The configuration that `sockkit echo ARGUMENTS` folds to."""
     calls: list[tuple[Any, ...]] = []
-    monkeypatch.setattr("sockkit.cli.start.start", lambda *call: calls.append(call))
+    monkeypatch.setattr("sockkit.cli.start.start", lambda *call, **_: calls.append(call))
     assert status(["echo", *arguments]) == 0
     ((name, command, config, values),) = calls
     assert (name, command) == ("echo", run)

@@ -19,7 +19,7 @@ TEXT = TextOptions()
 def started(*arguments: str, monkeypatch: pytest.MonkeyPatch) -> TcpServer:
     """The configuration that `sockkit tcp-server ARGUMENTS` folds to."""
     calls: list[tuple[str, Any, TcpServer, dict[str, Any]]] = []
-    monkeypatch.setattr("sockkit.cli.start.start", lambda *call: calls.append(call))
+    monkeypatch.setattr("sockkit.cli.start.start", lambda *call, **_: calls.append(call))
     assert status(["tcp-server", *arguments]) == 0
     ((_, command, config, values),) = calls
     assert command is run

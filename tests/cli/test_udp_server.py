@@ -13,7 +13,7 @@ ADDRESS = ["-p", "8008"]
 def started(*arguments: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The configuration that `sockkit udp-server ARGUMENTS` folds to."""
     calls: list[Any] = []
-    monkeypatch.setattr("sockkit.cli.start.start", lambda *call: calls.append(call))
+    monkeypatch.setattr("sockkit.cli.start.start", lambda *call, **_: calls.append(call))
     assert status(["udp-server", *arguments, *ADDRESS]) == 0
     ((name, command, config, _),) = calls
     assert (name, command) == ("udp-server", run)

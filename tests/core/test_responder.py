@@ -15,10 +15,10 @@ from sockkit.core.responder import (
     Rule,
     Ruled,
     Upper,
-    check_encoding,
     parse_rule,
     parse_rules,
 )
+from sockkit.core.text import check_line_codec
 from sockkit.errors import UsageError
 
 TEXT = "ab你é\n👋c\r\n\nñ"
@@ -252,17 +252,6 @@ def test_a_letter_whose_capital_the_encoding_lacks_stays() -> None:
         assert fed(Upper("latin-1"), pieces) == b"AB\xffC\xb5D"
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32", "utf-8-sig", "cp037"])
-def test_an_encoding_whose_lines_are_not_lines_of_bytes_is_refused(encoding: str) -> None:
-    with pytest.raises(UsageError, match=f"^{encoding} has no line ends"):
-        check_encoding(encoding)
-
-
-@pytest.mark.parametrize("encoding", ["utf-8", "gbk", "gb18030", "big5", "shift_jis", "latin-1"])
-def test_an_encoding_with_lines_of_bytes(encoding: str) -> None:
-    assert check_encoding(encoding) == encoding
-
-
 def cut(data: bytes, places: list[int]) -> list[bytes]:
     ends = sorted({min(place, len(data)) for place in places})
     return [data[i:j] for i, j in zip([0, *ends], [*ends, len(data)], strict=True)]
@@ -298,7 +287,7 @@ def test_any_lines_are_answered_in_any_split(lines: list[str], places: list[int]
 )
 def test_an_encoding_whose_every_byte_cannot_be_escaped(encoding: str, data: bytes) -> None:
     with contextlib.suppress(UsageError):  # it may be refused
-        check_encoding(encoding)
+        check_line_codec(encoding)
         assert Upper(encoding).answer(data).lower() == data.lower()
         assert Ruled([glob("zz=y")], encoding).answer(data) == data
         assert Ruled([], encoding, upper=True).answer(data).lower() == data.lower()

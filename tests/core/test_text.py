@@ -15,7 +15,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sockkit.core.printable import Printable
-from sockkit.core.text import Chain, Crlf, Edit, Errors, TextOptions, Transcoder, check_codec
+from sockkit.core.text import (
+    Chain,
+    Crlf,
+    Edit,
+    Errors,
+    Lenient,
+    TextOptions,
+    Transcoder,
+    check_codec,
+    check_line_codec,
+)
 from sockkit.errors import TextError, UsageError
 
 SAMPLES = {
@@ -335,3 +345,55 @@ def test_send_encoding_alone_leaves_the_other_direction_bytes() -> None:
     options = TextOptions(send_encoding="gbk")
     assert options.wire == "gbk"
     assert options.inbound("utf-8") is None
+
+
+@pytest.mark.parametrize(
+    "encoding",
+    [
+        "utf-16",
+        "utf-16-le",
+        "utf-32",
+        "utf-8-sig",
+        "cp037",
+        "utf-7",
+        "unicode_escape",
+        "raw_unicode_escape",
+    ],
+)
+def test_an_encoding_whose_lines_are_not_lines_of_bytes_is_refused(encoding: str) -> None:
+    with pytest.raises(UsageError, match=f"^{encoding} has no line ends"):
+        check_line_codec(encoding)
+
+
+@pytest.mark.parametrize(
+    "encoding",
+    [
+        "utf-8",
+        "gbk",
+        "gb18030",
+        "big5",
+        "shift_jis",
+        "latin-1",
+        "shift_jisx0213",
+        "iso2022_jp",
+        "big5hkscs",
+        "euc_kr",
+    ],
+)
+def test_an_encoding_with_lines_of_bytes(encoding: str) -> None:
+    assert check_line_codec(encoding) == encoding
+
+
+def test_what_is_typed_goes_on_after_a_line_that_cannot_pass() -> None:
+    told: list[str] = []
+    text = TextOptions("gbk")
+    typed = text.outbound("utf-8", "stdin")
+    assert typed
+    lenient = Lenient(typed, lambda error: told.append(str(error)))
+    out = lenient.feed("你\na👋b\n好👋".encode()) + lenient.feed("\n再".encode()) + lenient.flush()
+    assert out == "你\n\n再".encode("gbk")
+    assert lenient.refused == 2
+    assert [line.split(" of ")[0].split(" at ")[1] for line in told] == [
+        "line 2, character 2",
+        "line 3, character 2",
+    ]

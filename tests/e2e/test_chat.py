@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import signal
 import socket
 import subprocess
@@ -272,6 +273,26 @@ def test_it_connects_again_when_asked() -> None:
                 assert member.status() == 0
 
 
+def test_what_was_lost_with_a_connection_is_not_forgotten() -> None:
+    with socket.create_server((HERE, 0)) as listener:
+        port = listener.getsockname()[1]
+        with join(port, "--reconnect", stdin=-1) as member:
+            sock, _ = listener.accept()
+            member.type(b"never heard\n")
+            while b"never heard" not in sock.recv(1000):
+                pass
+            sock.sendall(b"[bob] hal")
+            reset(sock)
+            member.said("connecting again in 1 s")
+            with listener.accept()[0] as sock:
+                sock.sendall(b"* you are guest-1\n")
+                member.end_input()
+                assert b"/sockkit\n" in sock.makefile("rb").read()
+            assert member.status() == 55
+            assert "perhaps some of what was said" in member.stderr
+            assert member.output().decode().endswith("* you are guest-1\n")
+
+
 def test_a_room_that_closes_is_an_error_without() -> None:
     with room() as server, join(server.port, stdin=-1) as member:
         assert member.process.stdout
@@ -279,6 +300,81 @@ def test_a_room_that_closes_is_an_error_without() -> None:
         server.process.send_signal(signal.SIGTERM)
         assert member.status() == 56
         assert "the room has closed" in member.stderr
+
+
+def test_a_telnet_client_is_in_it() -> None:
+    with room() as server, Member(server.port) as one, Member(server.port) as two:
+        one.line()
+        two.sock.sendall(b"\xff\xfb\x1f\xff\xfd\x03" + "你好".encode()[:2])
+        two.sock.sendall("你好".encode()[2:] + b"\r\0/quit\r\n")
+        assert one.hears("[guest-2]") == "[guest-2] 你好"
+        assert one.hears("left") == "* guest-2 left"
+
+
+def test_typed_passwords_are_for_nobody_to_see(tmp_path: Path) -> None:
+    with room("--password", "sesame") as server:
+        arguments = ["chat", "join", HERE, str(server.port), "--name", "小雪"]
+        with Screen(tmp_path, *arguments) as screen:
+            screen.shows("this room has a password")
+            screen.type("wrong\r")
+            screen.shows("> *****")
+            screen.shows("that is not the password")
+            screen.type("sesame\r")
+            screen.shows("you are 小雪")
+            screen.type("hello\r")
+            screen.shows("> hello")
+            screen.type("q\r")
+            assert screen.status() == 0
+            assert b"sesame" not in screen.seen
+        (kept,) = tmp_path.glob("**/chat-join-history")
+        assert "hello" in kept.read_text()
+        assert "sesame" not in kept.read_text()
+
+
+def test_two_with_names_as_in_the_tutorials(tmp_path: Path) -> None:
+    """One to one and one to many: message and answer in turn, and q from either side ends."""
+    with room() as server, Screen(tmp_path / "a", *_as(server, "alex")) as alex:
+        alex.shows("you are alex")
+        with Screen(tmp_path / "b", *_as(server, "小雪")) as snow:
+            alex.shows("* 小雪 joined")
+            alex.type("在吗？\r")
+            snow.shows("[alex] 在吗？")
+            snow.type("在👋\r")
+            alex.shows("[小雪] 在👋")
+            snow.type("q\r")
+            assert snow.status() == 0
+        alex.shows("* 小雪 left")
+        assert "guest" not in alex.text.replace("you are guest-1", "")
+        alex.type("\x03")
+        assert alex.status() == 130
+
+
+def _as(server: Program, name: str, *options: str) -> list[str]:
+    return ["chat", "join", HERE, str(server.port), "--name", name, *options]
+
+
+def test_q_leaves_a_room_by_udp_too(tmp_path: Path) -> None:
+    with room("--udp", "--quit-word", "bye", stdin=-1) as server:
+        with Screen(tmp_path / "a", *_as(server, "alex", "--udp", "--timestamps")) as alex:
+            assert server.process.stdout
+            assert server.process.stdout.readline() == b"* alex joined\n"
+            with Screen(tmp_path / "b", *_as(server, "小雪", "--udp")) as snow:
+                alex.shows("* 小雪 joined")
+                alex.type("/who\r")
+                snow.type("hi\r/msg alex secret\r")
+                assert re.fullmatch(r"\d\d:\d\d:\d\d 小雪:hi", alex.shows("小雪:hi").strip())
+                snow.shows("* a message is name:text")
+                alex.shows("2 here: ")
+                alex.type("q\r")
+                assert alex.status() == 0
+                snow.shows("* alex left")
+                snow.type("/quit\r")
+                assert snow.status() == 0
+                assert "secret" not in alex.text
+        server.type(b"/who\n")
+        server.said("0 here")
+        server.type(b"bye\n")
+        assert server.status() == 0
 
 
 def test_by_udp() -> None:

@@ -120,6 +120,15 @@ def test_several_pasted_lines(tmp_path: Path, somebody: Person) -> None:
         screen.until(lambda lines: lines[-4:] == ["> one", "> 你好", "> three", ">"])
 
 
+def test_pasted_lines_that_are_whole_have_no_empty_line_after_them(tmp_path: Path) -> None:
+    with client(tmp_path) as (screen, sock):
+        screen.prompts(">")
+        screen.type(PASTE.format("one\ntwo\n") + ENTER)
+        heard(sock, "one\ntwo\n")
+        screen.type(f"three{ENTER}")
+        heard(sock, "three\n")
+
+
 def test_a_line_longer_than_the_screen_is_wide(tmp_path: Path) -> None:
     line = "".join(f"<{number:03}>" for number in range(40))
     with client(tmp_path) as (screen, sock):

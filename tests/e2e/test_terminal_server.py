@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import socket
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,10 +17,12 @@ import pytest
 from tests.screen import BACKSPACE, ENTER, UP, Person, Screen, person
 from tests.support import (
     HERE,
+    SOCKKIT,
     WAIT,
     Program,
     connect,
     cpu,
+    eventually,
     read_all,
     read_exactly,
     reset,
@@ -148,6 +151,17 @@ def test_orders(tmp_path: Path) -> None:
         assert screen.status() == 0
 
 
+def test_what_begins_as_a_word_to_one_is_not_said_to_all(tmp_path: Path) -> None:
+    with server(tmp_path, count=2) as (screen, (one, two)):
+        for typed in ("@2", "@2hi", "@22"):
+            screen.type(typed + ENTER)
+            screen.shows(f"> {typed}")
+            screen.shows("write @N TEXT")
+        screen.type(f"@2 hi{ENTER}@alex hello{ENTER}")
+        heard(two, "hi\n@alex hello\n")
+        heard(one, "@alex hello\n")
+
+
 def test_orders_that_cannot_be_done(tmp_path: Path) -> None:
     with server(tmp_path) as (screen, _):
         order(screen, "anybody?", "* nobody is connected")
@@ -249,6 +263,49 @@ def test_it_can_be_left_before_anybody_comes(tmp_path: Path, kind: list[str], ke
             with connect(screen.port) as sock:
                 assert read_all(sock) == b""
         assert screen.status(3) == (130 if key == "\x03" else 0)
+
+
+def test_a_terminal_that_takes_nothing_can_be_left(tmp_path: Path) -> None:
+    """As over a network that has stalled, with clients whose leaving is to be told."""
+    person, child = os.openpty()
+    port_file = tmp_path / "port"
+    process = subprocess.Popen(
+        [SOCKKIT, "tcp-server", "-p", "0", "--port-file", str(port_file)],
+        stdin=child, stdout=child, stderr=child, start_new_session=True,
+        env={**os.environ, "XDG_STATE_HOME": str(tmp_path), "TERM": "xterm-256color"},
+    )  # fmt: skip
+    try:
+        eventually(port_file.exists)
+        with contextlib.ExitStack() as stack:
+            port = int(port_file.read_text())
+            clients = [stack.enter_context(connect(port)) for _ in range(5)]
+            clients[0].settimeout(1)
+            with pytest.raises(TimeoutError):
+                clients[0].sendall(b"not read\n" * 10_000_000)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(5) == 143
+    finally:
+        process.kill()
+        process.wait(WAIT)
+        os.close(person)
+        os.close(child)
+
+
+def test_in_the_background_it_serves_and_reads_nothing(tmp_path: Path) -> None:
+    port_file = tmp_path / "port"
+    with Screen(tmp_path, command=("bash", "--norc", "--noprofile", "-i")) as shell:
+        shell.type(f"PS1='$ '; {SOCKKIT} tcp-server -p 0 --port-file {port_file} &\r")
+        eventually(port_file.exists)
+        with connect(int(port_file.read_text())) as client:
+            client.sendall(b"hello\n")
+            shell.shows("] hello")
+            shell.type("echo typed\r")
+            shell.until(lambda lines: "typed" in lines)
+            shell.type("kill %1; wait %1; echo ended with $?\r")
+            shell.shows("ended with 143")
+            assert read_all(client) == b""
+        shell.type("exit\r")
+        shell.status()
 
 
 def test_what_was_typed_before_the_end_arrives(tmp_path: Path) -> None:
