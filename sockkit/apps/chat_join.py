@@ -130,7 +130,7 @@ def _run_udp(config: ChatJoin, loop: Loop, stdio: Stdio, emit: Emit) -> None:
         UdpOptions(),
         posting,
         AnswerOptions(),
-        config.connect.source,
+        config.connect,
     )
     run_client(client, loop, stdio, emit)
 

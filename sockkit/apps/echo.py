@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from sockkit.core.address import HostPort, UnixPath
-from sockkit.core.responder import Responder, Rule, Ruled, Upper, parse_rules
+from sockkit.core.responder import Responder, Rule, Ruled, Same, Upper, parse_rules
 from sockkit.errors import BindError, SockkitError, UsageError, reason
 from sockkit.events import Emit, Listening
 from sockkit.net.echo import BUFFER, EchoOptions, TcpEcho, UdpEcho
@@ -168,6 +168,8 @@ def _options(config: Echo) -> EchoOptions:
         responder = lambda: Ruled(rules, config.encoding, upper=config.upper)  # noqa: E731
     elif config.upper:
         responder = lambda: Upper(config.encoding)  # noqa: E731
+    elif config.close_after:
+        responder = Same
     greet = config.greet.encode(config.encoding, "surrogateescape")
     return EchoOptions(
         responder, greet, config.delay, config.drop, config.close_after, config.size or BUFFER

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from sockkit.apps.datagrams import PostingOptions
-from sockkit.core.address import Address, HostPort
+from sockkit.core.address import Address
 from sockkit.events import Aimed, Emit
+from sockkit.net.connect import ConnectOptions
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.stdio import Stdio
@@ -20,14 +21,14 @@ class UdpClient(NamedTuple):
     udp: UdpOptions
     posting: PostingOptions
     answers: AnswerOptions
-    source: HostPort | None = None
+    connect: ConnectOptions = ConnectOptions()
 
 
 def run(config: UdpClient, loop: Loop, stdio: Stdio, emit: Emit) -> None:
     """Return when all was sent and the answers have come. Raises SockkitError."""
     size = config.posting.size
     sock, to = connect_datagrams(
-        loop, config.address, config.source, config.sockets, config.udp, size, emit
+        loop, config.address, config.connect, config.sockets, config.udp, size, emit
     )
     try:
         emit(Aimed(str(to), sock.address))

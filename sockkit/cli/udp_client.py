@@ -56,6 +56,7 @@ def _run(address: tuple[str, ...], **values: Any) -> None:
     from sockkit.apps.udp_client import UdpClient, run
     from sockkit.cli.start import start
     from sockkit.core.text import TextOptions
+    from sockkit.net.connect import ConnectOptions
     from sockkit.net.options import SocketOptions
     from sockkit.net.udp import UdpOptions
     from sockkit.net.udp_session import AnswerOptions
@@ -68,7 +69,7 @@ def _run(address: tuple[str, ...], **values: Any) -> None:
             PostingOptions, values, text=fold(TextOptions, values), colors=dict(values["color"])
         ),
         answers=fold(AnswerOptions, values),
-        source=values["source"],
+        connect=fold(ConnectOptions, values),
     )
     start("udp-client", run, config, values)
 

@@ -73,6 +73,9 @@ def parse_rules(text: str, name: str) -> list[Rule]:
     return rules
 
 
+_PIECES = re.compile(rb"[^\n]*\n|[^\n]+")
+
+
 class Responder(Protocol):
     """Answers what one peer sends, in pieces of any size; `flush` at its end.
 
@@ -88,8 +91,21 @@ class Responder(Protocol):
     def answer(self, message: bytes) -> bytes: ...
 
 
+class Same:
+    """Answers with what came, each line by itself, and what is there of one at once."""
+
+    def feed(self, data: bytes) -> list[bytes]:
+        return _PIECES.findall(data)
+
+    def flush(self) -> list[bytes]:
+        return []
+
+    def answer(self, message: bytes) -> bytes:
+        return message
+
+
 class Upper:
-    """Answers in capitals. Bytes that are no text pass as they are."""
+    """The same in capitals. Bytes that are no text pass as they are."""
 
     def __init__(self, encoding: str) -> None:
         self._encoding = encoding
@@ -108,7 +124,7 @@ class Upper:
         held = self._decoder.getstate()[0]
         try:
             text = self._decoder.decode(data, final)
-            return [_capitals(text, self._encoding)] if text else []
+            return _PIECES.findall(_capitals(text, self._encoding))
         except UnicodeError:  # of some encodings not every byte can be escaped
             self._decoder.reset()
             return [held + data]

@@ -14,7 +14,7 @@ from sockkit.errors import BindError, ConnectError, ResolveError, SockkitError, 
 from sockkit.events import Connected, ConnectFailed, Connecting, Emit, Peer, Step
 from sockkit.net.loop import Loop, Timer
 from sockkit.net.options import SocketOptions
-from sockkit.net.resolve import Endpoint, resolve, resolve_soon, show_address, unix_endpoint
+from sockkit.net.resolve import Endpoint, resolve_on, resolve_soon, show_address, unix_endpoint
 from sockkit.net.stream import Stream, words
 
 ATTEMPT_DELAY = 0.25  # seconds before the next address is tried too, RFC 8305 section 5
@@ -35,13 +35,26 @@ def connect(
 
     Raises ResolveError, ConnectError, TimedOut, and BindError for a bad `source`.
     """
+    sources = _sources(loop, options)
     race = _Race(loop, address, options, sockets, emit)
     try:
-        race.start()
+        race.start(sources)
         loop.run()
         return race.winner()
     finally:
         race.close()
+
+
+def _sources(loop: Loop, options: ConnectOptions) -> dict[int, Endpoint]:
+    """Our end by family, of those that it has an address of."""
+    found: dict[int, Endpoint] = {}
+    for family in (socket.AF_INET, socket.AF_INET6) if options.source else ():
+        try:
+            assert options.source
+            found[family] = resolve_on(loop, options.source, family, timeout=options.timeout)[0]
+        except ResolveError:
+            pass  # the name, or the address, is of another family
+    return found
 
 
 def interleave(endpoints: list[Endpoint]) -> list[Endpoint]:
@@ -75,7 +88,9 @@ class _Race:
         self._closed = False
         self._deadline = loop.later(options.timeout, self._expire)
 
-    def start(self) -> None:
+    def start(self, sources: dict[int, Endpoint]) -> None:
+        """`sources` is our end by family, where the options have a source."""
+        self._sources = sources
         if isinstance(self._address, UnixPath):
             self._begin([unix_endpoint(self._address)])
         else:
@@ -107,11 +122,6 @@ class _Race:
 
     def _reachable_from(self, source: HostPort, found: list[Endpoint]) -> list[Endpoint]:
         """Those of `found` that a socket bound to `source` can be connected to."""
-        for family in {endpoint.family for endpoint in found}:
-            try:
-                self._sources[family] = resolve(source, family)[0]
-            except ResolveError:
-                pass  # the name, or the address, is of another family
         reachable = [endpoint for endpoint in found if endpoint.family in self._sources]
         if not reachable:
             raise BindError(

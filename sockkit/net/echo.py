@@ -14,14 +14,15 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from sockkit.core.responder import Responder
-from sockkit.errors import SockkitError
+from sockkit.errors import ReceiveError, SockkitError
 from sockkit.events import Closed, Emit, Failure, Step
 from sockkit.net.listen import Listener
 from sockkit.net.loop import Loop, Timer
 from sockkit.net.outbox import Outbox
 from sockkit.net.pump import Pump
+from sockkit.net.resolve import show_address
 from sockkit.net.stream import Stream
-from sockkit.net.udp import LARGEST, DatagramOutbox, DatagramSocket
+from sockkit.net.udp import DatagramOutbox, DatagramSocket
 
 BUFFER = 256 * 1024  # bytes of one receive, and most that are kept for a client
 PARTING = 1.0  # seconds a client is given to end its side after its last answer
@@ -212,6 +213,7 @@ class _Answering:
         self._answers: Iterator[bytes] = iter(())
         self._received = self._owed = 0  # bytes: received, and of answers that are late
         self._ended = self._closed = self._parting = False
+        self._more = self._turn_due = False  # answers to what was read; when others had theirs
         self._outbox = Outbox(
             echo.loop, stream, on_empty=self._review, on_fail=lambda error: self.close(str(error))
         )
@@ -226,12 +228,22 @@ class _Answering:
             self._answer(self._next_answers())
         if self._closed:
             return
+        if self._more:  # before anything else is read
+            self._loop.when_readable(self.stream.descriptor, None)
+            if not self._outbox.size and self._owed < BUFFER and not self._turn_due:
+                self._turn_due = True
+                self._loop.call_soon(self._take_turn)
+            return
         over = self._ended or self._left == 0
         if over and not self._owed and not self._outbox.size:
             self._part()
             return
         wanted = not over and not self._outbox.size and self._owed < BUFFER
         self._loop.when_readable(self.stream.descriptor, self._read if wanted else None)
+
+    def _take_turn(self) -> None:
+        self._turn_due = False
+        self._review()
 
     def _next_answers(self) -> bytes:
         """Those that are due, or as many as there is room for."""
@@ -240,11 +252,14 @@ class _Answering:
         while self._left != 0 and size < BUFFER:
             answer = next(self._answers, None)
             if answer is None:
+                self._more = False
                 break
             answers.append(answer)
             size += len(answer)
             if self._left is not None:
                 self._left -= 1
+        if self._left == 0:
+            self._more = False
         return b"".join(answers)
 
     def _part(self) -> None:
@@ -280,7 +295,7 @@ class _Answering:
             answers = self._responder.feed(data) if size else self._responder.flush()
         else:
             answers = [data] if size else []
-        self._answers = iter(answers)
+        self._answers, self._more = iter(answers), True
         self._review()
 
     def _answer(self, data: bytes) -> None:
@@ -314,7 +329,7 @@ class UdpEcho:
         self._answer = options.responder().answer if options.responder else None
         self._each = bool(options.responder or options.drop or options.delay)
         self._outgoing = DatagramOutbox(loop, sock, on_empty=self.start, on_fail=self._fail)
-        self._late = _Late(loop, options.delay, lambda late: self._outgoing.put(*late))
+        self._late = _Late(loop, options.delay, lambda late: self._outgoing.put_whole(*late))
         self._told = False
 
     def start(self) -> None:
@@ -329,6 +344,8 @@ class UdpEcho:
             except SockkitError as error:
                 self._fail(error)
                 return
+            if problem := got.cut(show_address(got.address)):
+                self._fail(ReceiveError(problem))
             if self._each:
                 for datagram in got.datagrams():
                     self._respond(datagram, got.address)
@@ -344,9 +361,9 @@ class UdpEcho:
         if self._answer:
             data = self._answer(data)
         if not self._options.delay:
-            self._outgoing.put(data, LARGEST, to)
+            self._outgoing.put_whole(data, to)
         elif len(self._late) < DELAYED:
-            self._late.put((data, LARGEST, to))
+            self._late.put((data, to))
         else:
             self._dropped()
 

@@ -58,7 +58,7 @@ class Hub:
         self._members: dict[int, Member] = {}
         self._busy: set[Member] = set()
         self._input_ended = self._closing = self._quitting = False
-        self._missed = 0  # clients that part of the input did not reach
+        self._missed: set[int] = set()  # numbers of clients that part of the input did not reach
         self._on_typed: Callable[[bytes], None] | None = None
         self._merger = Merger()
         self._pausing: set[Member] = set()  # members whose unfinished line has a timer
@@ -79,7 +79,9 @@ class Hub:
             self._listener.accept(self._join)
             self.loop.run()
             if self._missed:
-                raise SendError(f"part of the input did not reach {self._missed} of the clients")
+                raise SendError(
+                    f"part of the input did not reach {len(self._missed)} of the clients"
+                )
         except OutputGone:
             raise
         except SockkitError as error:
@@ -154,7 +156,8 @@ class Hub:
         return bool(self._busy)
 
     def left(self, member: Member) -> None:
-        self._missed += bool(member.unsent)
+        if member.unsent:
+            self._missed.add(member.peer.number)
         self._members.pop(member.peer.number, None)
         self._output.put(self._merger.end(member, self._options.label(member.peer)))
         self.busy(member, False)
@@ -212,11 +215,12 @@ class Hub:
             except TextError as error:
                 data = error.before
                 problems.append(str(error))
+                self._missed.update(member.peer.number for member in members)
         for member in members:
             try:
                 member.send(data, raw=raw, whole=whole)
             except TextError as error:
-                self._missed += 1
+                self._missed.add(member.peer.number)
                 problems.append(str(error))
         for problem in dict.fromkeys(problems):
             self._emit(Failure(f"part of the input was not sent: {problem}"))

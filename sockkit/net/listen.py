@@ -16,7 +16,7 @@ from sockkit.errors import BindError, OutputError, SockkitError, reason
 from sockkit.events import Connected, Emit, Listening, Notice, Peer, Step
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
-from sockkit.net.resolve import Endpoint, resolve, show_address, unix_endpoint
+from sockkit.net.resolve import Endpoint, resolve_on, show_address, unix_endpoint
 from sockkit.net.stream import Stream, words
 
 ACCEPT_PAUSE = 1.0  # seconds without accepting when the system has no room for a connection
@@ -65,7 +65,7 @@ class Listener:
         self._numbers = count(1)
         self._on_stream: Callable[[Stream], None] | None = None
         self._warn_after = loop.now
-        self._endpoint = _endpoint(options.address, sockets)
+        self._endpoint = _endpoint(loop, options.address, sockets)
         self._socket = self._bound(options, sockets)
         name = self._socket.getsockname()
         self.port: int | None = name[1] if isinstance(name, tuple) else None
@@ -191,10 +191,10 @@ def port_file(path: str | None, listener: Bound) -> Iterator[None]:
         _remove(path)
 
 
-def _endpoint(address: Address, sockets: SocketOptions) -> Endpoint:
+def _endpoint(loop: Loop, address: Address, sockets: SocketOptions) -> Endpoint:
     if isinstance(address, UnixPath):
         return unix_endpoint(address)
-    return resolve(address, sockets.families(), passive=True)[0]
+    return resolve_on(loop, address, sockets.families(), passive=True)[0]
 
 
 def is_local(address: str) -> bool:

@@ -67,7 +67,6 @@ class Member:
         self._waiting_since: float | None = None
         self._timer: Timer | None = None
         self._problem = ""
-        self._lost = 0  # bytes that had to wait when it left
         self._received = 0
         self._left = False
         self.peer = stream.peer
@@ -77,7 +76,7 @@ class Member:
     @property
     def unsent(self) -> int:
         """Bytes that wait, or waited when it left."""
-        return self._lost or self._outbox.size
+        return self._outbox.size + self._outbox.dropped
 
     @property
     def totals(self) -> str:
@@ -117,8 +116,8 @@ class Member:
         self._left = True
         if self._timer:
             self._timer.cancel()
-        unsent = self._lost = self._outbox.size
         self._outbox.stop()
+        unsent = self.unsent
         self._loop.when_readable(self._stream.descriptor, None)
         if abort:
             self._stream.abort()

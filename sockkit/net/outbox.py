@@ -32,7 +32,7 @@ class Outbox:
         self._waiting: deque[memoryview] = deque()
         self._stopped = False
         self.size = 0
-        self.given = 0
+        self.given = self.dropped = 0
 
     def put(self, data: bytes | memoryview) -> None:
         """Write or keep `data`, which may change afterwards."""
@@ -48,7 +48,8 @@ class Outbox:
             self._waiting[-1] = memoryview(bytes(self._waiting[-1]))
 
     def stop(self) -> None:
-        """Drop what waits and write no more."""
+        """Drop what waits, which `dropped` counts, and write no more."""
+        self.dropped += self.size
         if self.size:
             self._loop.when_writable(self._sink.descriptor, None)
         self._stopped = True

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from sockkit.core.lines import Lines
-from sockkit.errors import SendError, SockkitError
+from sockkit.errors import SendError, SockkitError, TextError
 from sockkit.events import Emit, Exchanged, Failure, Peer
 from sockkit.net.loop import Loop, Timer
 from sockkit.net.outbox import Outbox
@@ -56,7 +56,8 @@ class Posting:
     `targets` are the addresses that standard input goes to, at the moment: it is not read
     while there are none, or while the system takes no more. `heard` is told of each receive
     and says from whom it is. `on_input_end` is called once, `on_fail` for each datagram that
-    cannot be sent or received.
+    cannot be sent or received. `cut` and `unshown` count those that came in part or could
+    not be decoded, `sent_at` is when the last one left.
     """
 
     def __init__(
@@ -79,14 +80,15 @@ class Posting:
         self._on_typed: Callable[[bytes], None] | None = None
         self._output = Outbox(loop, stdio.output, on_empty=self.review, on_fail=_raise)
         self._outgoing = DatagramOutbox(
-            loop, sock, on_empty=self.review, on_fail=on_fail, on_sent=self.sent.add
+            loop, sock, on_empty=self.review, on_fail=on_fail, on_sent=self._sent
         )
         self._lines = Lines(LARGEST)
         self._buffer = memoryview(bytearray(segments(options.size) * options.size))
         self._filled = 0
         self._timer: Timer | None = None
         self._input_ended = self._closing = False
-        self.cut = 0
+        self.cut = self.unshown = 0  # datagrams
+        self.sent_at = loop.now
 
     def start(self, on_typed: Callable[[bytes], None] | None = None) -> None:
         """Send and receive from now on. With `on_typed` standard input goes there instead."""
@@ -190,6 +192,10 @@ class Posting:
             except SockkitError as error:
                 self._on_fail(error)
 
+    def _sent(self, size: int, segment: int) -> None:
+        self.sent.add(size, segment)
+        self.sent_at = self._loop.now
+
     def post(self, data: bytes | memoryview, targets: list[Any], size: int | None = None) -> None:
         """Send datagrams of `size` bytes to each of `targets`. What has to wait is kept."""
         for target in targets:
@@ -199,33 +205,43 @@ class Posting:
 
     def _receive(self) -> None:
         shown: list[bytes] = []
+        failure: SockkitError | None = None
         for _ in range(TURNS):
             try:
                 got = self._socket.receive()
             except BlockingIOError:
                 break
             except SockkitError as error:
-                self._on_fail(error)
+                failure = error
                 break
             peer = self._heard(got)
             self.received.add(len(got.data), got.size)
-            if got.true_size > len(got.data):
+            if problem := got.cut(peer.address):
                 self.cut += 1
-                self._emit(
-                    Failure(
-                        f"a datagram of {got.true_size:,} bytes from {peer.address} was cut to "
-                        f"{len(got.data):,}: give a larger --buffer-size"
-                    )
-                )
-            if show := self._options.show:
-                shown += [show(peer, datagram) for datagram in got.datagrams()]
+                self._emit(Failure(problem))
+            if self._options.show:
+                shown += self._shown(peer, got)
             else:
                 self._output.put(got.data)
             if self._output.size or self._outgoing.waits:
                 break
         self._output.put(b"".join(shown))
+        if failure:
+            self._on_fail(failure)
         if self._output.size or self._outgoing.waits:
             self.review()
+
+    def _shown(self, peer: Peer, got: Received) -> list[bytes]:
+        """What there is to see of each datagram; one that cannot be decoded is told of."""
+        assert self._options.show
+        lines: list[bytes] = []
+        for datagram in got.datagrams():
+            try:
+                lines.append(self._options.show(peer, datagram))
+            except TextError as error:
+                self.unshown += 1
+                self._emit(Failure(f"a datagram from {peer.address} is not shown: {error}"))
+        return lines
 
 
 def _fitting(datagram: bytes) -> bytes:

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from sockkit.core.address import HostPort, UnixPath, show
 from sockkit.core.printable import escape
-from sockkit.errors import ResolveError
+from sockkit.core.units import show_seconds
+from sockkit.errors import ResolveError, TimedOut
 from sockkit.net.loop import Loop
 
 SocketAddress = Any  # a tuple or a path, as Python's socket module has it
@@ -60,9 +61,17 @@ def resolve(
 
 
 def resolve_on(
-    loop: Loop, address: HostPort, family: int, *, passive: bool = False
+    loop: Loop,
+    address: HostPort,
+    family: int,
+    *,
+    passive: bool = False,
+    timeout: float | None = None,
 ) -> list[Endpoint]:
-    """The same, with the loop running meanwhile: a signal ends it. Raises ResolveError."""
+    """The same, with the loop running meanwhile: a signal ends it, or `timeout`, in seconds.
+
+    Raises ResolveError, TimedOut.
+    """
     found: list[list[Endpoint] | ResolveError] = []
 
     def done(answer: list[Endpoint] | ResolveError) -> None:
@@ -71,7 +80,13 @@ def resolve_on(
 
     resolve_soon(loop, address, family, done, passive=passive)
     if not found:
+        timer = loop.later(timeout, loop.stop) if timeout is not None else None
         loop.run()
+        if timer:
+            timer.cancel()
+        if not found:
+            within = show_seconds(timeout or 0)
+            raise TimedOut(f"could not resolve {address.host}: no answer within {within}")
     if isinstance(found[0], ResolveError):
         raise found[0]
     return found[0]

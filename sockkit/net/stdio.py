@@ -120,7 +120,11 @@ class Output:
         try:
             if self._socket:
                 return self._socket.send(data, socket.MSG_DONTWAIT)
-            size = os.write(self.descriptor, data[: self._most] if self._most else data)
+            if self._most:
+                data = data[: self._most]
+                if not select.select([], [self.descriptor], [], 0)[1]:
+                    raise BlockingIOError
+            size = os.write(self.descriptor, data)
         except BlockingIOError:
             raise
         except OSError as error:

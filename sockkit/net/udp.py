@@ -19,10 +19,11 @@ from sockkit.errors import (
     UsageError,
 )
 from sockkit.events import Emit, Notice, Step
+from sockkit.net.connect import ConnectOptions
 from sockkit.net.listen import ListenOptions, bind_error
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
-from sockkit.net.resolve import Endpoint, resolve, resolve_on, show_address
+from sockkit.net.resolve import Endpoint, resolve_on, show_address
 from sockkit.net.stream import words
 
 LARGEST = 65_507  # bytes of payload: what IPv4's length field leaves, RFC 768
@@ -47,6 +48,15 @@ class Received(NamedTuple):
     size: int
     address: Any
     true_size: int
+
+    def cut(self, sender: str) -> str:
+        """What to say of a datagram that came in part; nothing where it is whole."""
+        if self.true_size <= len(self.data):
+            return ""
+        return (
+            f"a datagram of {self.true_size:,} bytes from {sender} was cut to "
+            f"{len(self.data):,}: give a larger --buffer-size"
+        )
 
     def datagrams(self) -> list[bytes]:
         """Each of them."""
@@ -266,7 +276,7 @@ def bind_datagrams(
         sock.bind(endpoint.address)
         emit(Step("bind", show_address(sock.getsockname())))
         if udp.join:
-            _join(sock, endpoint, address.host, emit)
+            _join(loop, sock, endpoint, address.host, emit)
     except OSError as error:
         sock.close()
         raise bind_error(error, options.address, "udp") from error
@@ -279,7 +289,7 @@ def bind_datagrams(
 def connect_datagrams(
     loop: Loop,
     address: HostPort | UnixPath,
-    source: HostPort | None,
+    options: ConnectOptions,
     sockets: SocketOptions,
     udp: UdpOptions,
     size: int | None,
@@ -289,14 +299,15 @@ def connect_datagrams(
 
     It is connected, and so hears of refusals, unless answers may come from others than the
     one it sends to: with `broadcast`, or to a group. Raises BindError, ConnectError,
-    ResolveError, UsageError.
+    ResolveError, TimedOut, UsageError.
     """
     failure: OSError | None = None
-    for endpoint in resolve_on(loop, _internet(address), sockets.families()):
+    timeout = options.timeout
+    for endpoint in resolve_on(loop, _internet(address), sockets.families(), timeout=timeout):
         sock = _open(endpoint.family, sockets, udp, emit)
         try:
-            if source:
-                _bind_source(sock, source, endpoint, emit)
+            if options.source:
+                _bind_source(loop, sock, options.source, endpoint, emit)
             if udp.broadcast or is_group(endpoint):
                 return DatagramSocket(sock, None, size, emit), endpoint
             emit(Step("connect", str(endpoint)))
@@ -340,8 +351,10 @@ def _open(family: int, sockets: SocketOptions, udp: UdpOptions, emit: Emit) -> s
     return sock
 
 
-def _bind_source(sock: socket.socket, source: HostPort, to: Endpoint, emit: Emit) -> None:
-    mine = resolve(source, to.family)[0]
+def _bind_source(
+    loop: Loop, sock: socket.socket, source: HostPort, to: Endpoint, emit: Emit
+) -> None:
+    mine = resolve_on(loop, source, to.family)[0]
     try:
         sock.bind(mine.address)
         if is_group(to):
@@ -370,11 +383,11 @@ def _placed(group: Endpoint, host: str) -> Endpoint:
     return group._replace(address=(*group.address[:3], socket.if_nametoindex("lo")))
 
 
-def _join(sock: socket.socket, group: Endpoint, host: str, emit: Emit) -> None:
+def _join(loop: Loop, sock: socket.socket, group: Endpoint, host: str, emit: Emit) -> None:
     """Hear `group` by the interface that `host` is an address of, or that the group names."""
     address = group.address[0].partition("%")[0]
     if sock.family == socket.AF_INET:
-        interface = resolve(HostPort(host, 0), socket.AF_INET)[0].address[0]
+        interface = resolve_on(loop, HostPort(host, 0), socket.AF_INET)[0].address[0]
         member = socket.inet_aton(address) + socket.inet_aton(interface)
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, member)
     else:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from sockkit.core.peers import PeerTable, Recipient
-from sockkit.errors import SendError, SockkitError
+from sockkit.errors import ReceiveError, SendError, SockkitError
 from sockkit.events import Emit, Failure, Forgotten, Heard, Peer
 from sockkit.net.loop import Loop
 from sockkit.net.posting import Posting, PostOptions
@@ -34,7 +34,7 @@ class UdpHub:
         self._loop, self._options, self._emit = loop, options, emit
         self._output = stdio.output
         self._table = PeerTable()
-        self._failed = 0
+        self._unsent = self._missed = 0  # datagrams
         self._posting = Posting(
             loop,
             sock,
@@ -53,15 +53,23 @@ class UdpHub:
             self._output.watch(self._loop)
             self._posting.start(on_typed)
             self._loop.run()
-            if self._failed or self._posting.cut:
-                raise SendError(
-                    f"{self._failed} datagrams were not sent, {self._posting.cut} received in part"
-                )
+            lost = {
+                "not sent": self._unsent,
+                "not received": self._missed,
+                "received in part": self._posting.cut,
+                "not decoded": self._posting.unshown,
+            }
+            if any(lost.values()):
+                told = ", ".join(f"{count} {what}" for what, count in lost.items() if count)
+                raise (SendError if self._unsent else ReceiveError)(f"datagrams: {told}")
         finally:
             self._posting.stop()
 
     def _fail(self, error: SockkitError) -> None:
-        self._failed += 1
+        if isinstance(error, ReceiveError):
+            self._missed += 1
+        else:
+            self._unsent += 1
         self._emit(Failure(str(error)))
 
     # What the operator orders.

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from sockkit.core.peers import PeerTable
 from sockkit.core.units import show_seconds
-from sockkit.errors import ReceiveError, SockkitError, TimedOut
+from sockkit.errors import ReceiveError, SockkitError, TextError, TimedOut
 from sockkit.events import Emit, Peer
 from sockkit.net.loop import Loop, Timer
 from sockkit.net.posting import Posting, PostOptions
@@ -52,7 +52,6 @@ class UdpSession:
         self._timer: Timer | None = None
         self._ended_at: float | None = None
         self._active_at = loop.now
-        self._sent_before = 0
         target: Any = None if self._connected else to.address
         self._posting = Posting(
             loop,
@@ -83,6 +82,8 @@ class UdpSession:
             self._posting.stop()
         if self._posting.cut:
             raise ReceiveError(f"{self._posting.cut} datagrams were received in part")
+        if self._posting.unshown:
+            raise TextError(f"{self._posting.unshown} datagrams could not be decoded")
 
     def _failed(self, error: SockkitError) -> None:
         raise error
@@ -103,9 +104,8 @@ class UdpSession:
         """Finish when everything has come; otherwise wait, for as long as it may last."""
         if self._timer:
             self._timer.cancel()
-        now, sent = self._loop.now, self._posting.sent.count
-        if sent != self._sent_before:
-            self._active_at, self._sent_before = now, sent
+        now = self._loop.now
+        self._active_at = max(self._active_at, self._posting.sent_at)
         waits: list[tuple[float, SockkitError | None]] = []
         if self._options.idle is not None:
             silence = f"nothing was sent or received for {show_seconds(self._options.idle)}"

@@ -23,7 +23,7 @@ def started(*arguments: str, monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     config = started(monkeypatch=monkeypatch)
     assert (config.address.host, config.address.port) == ("127.0.0.1", 8008)
-    assert (config.udp.broadcast, config.source) == (False, None)
+    assert (config.udp.broadcast, config.connect.source) == (False, None)
     assert (config.answers.expect, config.answers.timeout, config.answers.linger) == (
         None,
         10,
@@ -70,7 +70,7 @@ def test_options(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     assert tuple(config.answers) == (3, 2, 0.5, 9)
     assert config.udp.broadcast
-    assert (config.source.host, config.source.port) == ("10.0.0.7", 5)
+    assert (config.connect.source.host, config.connect.source.port) == ("10.0.0.7", 5)
     assert (config.sockets.ttl, config.sockets.tos, config.posting.size) == (3, 8, 1024)
     assert (config.posting.label, dict(config.posting.colors)) == (True, {"alex": "green"})
 

@@ -52,12 +52,12 @@ def by_tcp(port: int, data: bytes) -> bytes:
         return read_all(sock)
 
 
-def by_udp(port: int, *messages: bytes) -> list[bytes]:
-    """The answers to `messages`, each of which has one."""
+def by_udp(port: int, *messages: bytes, wanted: int | None = None) -> list[bytes]:
+    """The answers to `messages`, each of which has one unless `wanted` are."""
     with datagrams(port) as sock:
         for message in messages:
             sock.send(message)
-        return [sock.recv(65536) for _ in messages]
+        return [sock.recv(65536) for _ in range(len(messages) if wanted is None else wanted)]
 
 
 def free_port() -> int:
@@ -253,6 +253,32 @@ def test_after_its_last_answer_a_connection_is_closed() -> None:
                 assert read_exactly(sock, 1) == message
             assert sock.recv(1) == b""
         assert by_udp(program.port, b"1", b"2", b"3") == [b"1", b"2", b"3"]
+
+
+@pytest.mark.parametrize("options", [[], ["--upper"], ["--reply", "zz=y"]])
+def test_an_answer_is_a_line_also_where_several_come_at_once(options: list[str]) -> None:
+    with echo("--tcp", "--close-after", "2", *options) as program:
+        assert by_tcp(program.port, b"a\nb\nc\nd\n").lower() == b"a\nb\n"
+
+
+def test_every_line_has_its_answer_however_long_that_is() -> None:
+    count, answer = 100_000, b"x" * 100
+    with echo("--tcp", "--reply", f"*={answer.decode()}") as program:
+        assert by_tcp(program.port, b"\n" * count) == (answer + b"\n") * count
+
+
+def test_a_datagram_that_was_cut_is_told_of() -> None:
+    with echo("--udp", "--buffer-size", "10") as program:
+        assert by_udp(program.port, b"x" * 20) == [b"x" * 10]
+        program.said("a datagram of 20 bytes from 127.0.0.1:")
+        program.said("was cut to 10: give a larger --buffer-size")
+
+
+def test_an_answer_that_is_no_datagram_is_told_of() -> None:
+    """In capitals it is longer than the largest there is."""
+    with echo("--udp", "--upper") as program:
+        assert by_udp(program.port, "ŉ".encode() * 30_000, b"next", wanted=1) == [b"NEXT"]
+        program.said("a datagram of 90,000 bytes is larger than")
 
 
 @pytest.mark.parametrize("delay", [[], ["--delay", "100ms"]], ids=["at once", "late"])

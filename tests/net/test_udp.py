@@ -12,6 +12,7 @@ from sockkit.core.address import HostPort, UnixPath
 from sockkit.errors import BindError, ConnectError, SendError, SockkitError, UsageError
 from sockkit.events import Event, Notice, Step
 from sockkit.net import udp as module
+from sockkit.net.connect import ConnectOptions
 from sockkit.net.listen import ListenOptions
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
@@ -52,7 +53,7 @@ class Site:
         sock, _ = connect_datagrams(
             self.loop,
             HostPort(host, port),
-            None,
+            ConnectOptions(),
             SocketOptions(),
             UdpOptions(),
             None,
@@ -205,10 +206,18 @@ def test_what_is_no_group(site: Site) -> None:
 def test_broadcast_is_asked_for(site: Site) -> None:
     address = HostPort("127.255.255.255", 9)
     with pytest.raises(ConnectError) as caught:
-        connect_datagrams(site.loop, address, None, SocketOptions(), UdpOptions(), None, id)
+        connect_datagrams(
+            site.loop, address, ConnectOptions(), SocketOptions(), UdpOptions(), None, id
+        )
     assert "--broadcast" in caught.value.hint
     sock, to = connect_datagrams(
-        site.loop, address, None, SocketOptions(), UdpOptions(True), None, site.events.append
+        site.loop,
+        address,
+        ConnectOptions(),
+        SocketOptions(),
+        UdpOptions(True),
+        None,
+        site.events.append,
     )
     with contextlib.closing(sock):
         assert not sock.connected

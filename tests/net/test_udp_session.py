@@ -12,6 +12,7 @@ import pytest
 
 from sockkit.core.address import HostPort
 from sockkit.errors import ConnectError, ReceiveError, SockkitError, TimedOut
+from sockkit.net.connect import ConnectOptions
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.posting import PostOptions
@@ -39,7 +40,7 @@ def run(loop: Loop, stack: contextlib.ExitStack) -> Run:
         sock, to = connect_datagrams(
             loop,
             HostPort(HERE, peer.getsockname()[1]),
-            None,
+            ConnectOptions(),
             SocketOptions(),
             UdpOptions(),
             size,
@@ -101,7 +102,9 @@ def test_a_refusal(loop: Loop, stack: contextlib.ExitStack) -> None:
         port = free.getsockname()[1]
     source, sink = kit.source("pipe", stack, Path()), kit.sink("pipe", stack, Path())
     address = HostPort(HERE, port)
-    sock, to = connect_datagrams(loop, address, None, SocketOptions(), UdpOptions(), None, id)
+    sock, to = connect_datagrams(
+        loop, address, ConnectOptions(), SocketOptions(), UdpOptions(), None, id
+    )
     stack.callback(sock.close)
     source.far.give(b"x")
     stdio = Stdio(source.end, sink.end, "utf-8")
