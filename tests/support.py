@@ -145,6 +145,11 @@ class Program:
         with open(f"/proc/{self.process.pid}/statm") as file:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
+    def peak(self) -> int:
+        """Most bytes that were ever resident."""
+        with open(f"/proc/{self.process.pid}/status") as file:
+            return int(file.read().split("VmHWM:")[1].split()[0]) * 1024
+
 
 def run(
     *arguments: str, data: bytes = b"", wait: float = WAIT, **more: Any

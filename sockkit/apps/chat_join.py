@@ -105,7 +105,7 @@ def _talk(config: ChatJoin, stdio: Stdio, view: ChatView) -> Talk:
 
 
 def _run_udp(config: ChatJoin, loop: Loop, stdio: Stdio, emit: Emit) -> None:
-    from sockkit.apps.datagrams import PostingOptions
+    from sockkit.apps.datagrams import DatagramOptions
     from sockkit.apps.udp_client import UdpClient
     from sockkit.apps.udp_client import run as run_client
     from sockkit.net.udp import UdpOptions
@@ -114,7 +114,7 @@ def _run_udp(config: ChatJoin, loop: Loop, stdio: Stdio, emit: Emit) -> None:
     for given, option in ((config.password, "--password"), (config.reconnect, "--reconnect")):
         if given:
             raise UsageError(f"a room over UDP has no {option}", "leave it out, or leave out --udp")
-    posting = PostingOptions(
+    posting = DatagramOptions(
         TextOptions(config.encoding, errors=config.errors),
         name=config.name or _login_name(),
         size=config.size,

@@ -12,9 +12,9 @@ from sockkit.core.chat import Room, RoomOptions
 from sockkit.core.chat_operator import ChatOperator, Operated
 from sockkit.core.chat_view import ChatView
 from sockkit.errors import UsageError
-from sockkit.events import Emit, Listening
+from sockkit.events import Emit
 from sockkit.net.chat import RECEIVE, ChatOptions, ChatServer
-from sockkit.net.listen import Listener, ListenOptions, is_local, port_file, raise_limit
+from sockkit.net.listen import Listener, ListenOptions, announce, port_file, raise_limit
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.stdio import Stdio
@@ -64,7 +64,7 @@ def run(config: ChatServe, loop: Loop, stdio: Stdio, emit: Emit) -> None:
         listener = Listener(loop, config.listen, config.sockets, emit)
         try:
             with port_file(config.port_file, listener):
-                listener.announce()
+                announce(listener, emit)
                 server = ChatServer(loop, listener, room, stdio, options, emit)
                 server.run(_operated(room, server, stdio, config, emit))
         finally:
@@ -93,7 +93,7 @@ def _run_udp(config: ChatServe, loop: Loop, stdio: Stdio, emit: Emit) -> None:
     sock = bind_datagrams(loop, config.listen, sockets, UdpOptions(), config.size, emit)
     try:
         with port_file(config.port_file, sock):
-            emit(Listening(sock.address, is_local(sock.address)))
+            announce(sock, emit)
             palette = Palette(wanted(stdio.output.terminal, os.environ), config.colors)
 
             def shown(line: str) -> bytes:

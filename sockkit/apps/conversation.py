@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from sockkit.core.ending import EndOptions, Until
 from sockkit.core.printable import Printable, escape
@@ -12,6 +12,9 @@ from sockkit.core.text import Edit, TextOptions, Transcoder
 from sockkit.events import Emit, Notice, Peer
 from sockkit.net.session import Talk
 from sockkit.net.stdio import Stdio
+
+if TYPE_CHECKING:
+    from sockkit.term.color import Palette
 
 TYPIST_LINGER = 1.0  # seconds of silence after Ctrl-D that end what a person types
 
@@ -88,9 +91,10 @@ def labels(stdio: Stdio, colors: Mapping[str, str]) -> Callable[[Peer], bytes]:
 
     palette = Palette(wanted(stdio.output.terminal, os.environ), colors)
 
-    def label(peer: Peer) -> bytes:
-        shown = escape(f"[{peer.number} {peer.address}]")
-        label = f"{palette.paint(shown, palette.of_peer(peer))} "
-        return label.encode(stdio.encoding, "backslashreplace")
+    return lambda peer: label(palette, peer, palette.of_peer(peer), stdio)
 
-    return label
+
+def label(palette: Palette, peer: Peer, color: str, stdio: Stdio) -> bytes:
+    """What begins a line of `peer`."""
+    shown = escape(f"[{peer.number} {peer.address}]")
+    return f"{palette.paint(shown, color)} ".encode(stdio.encoding, "backslashreplace")

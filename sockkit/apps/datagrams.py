@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from sockkit.apps.conversation import gbk_hint, time_stamp
+from sockkit.apps.conversation import gbk_hint, label, time_stamp
 from sockkit.core.guess import GbkGuess
-from sockkit.core.printable import Printable, escape
+from sockkit.core.printable import Printable
 from sockkit.core.text import TextOptions
 from sockkit.events import Emit, Peer
 from sockkit.net.posting import PostOptions
@@ -20,7 +20,7 @@ from sockkit.term.color import Palette, wanted
 _SIGNED = re.compile(r"([^\s:\x00-\x1f\x7f-\x9f][^:\x00-\x1f\x7f-\x9f]{0,31}):")
 
 
-class PostingOptions(NamedTuple):
+class DatagramOptions(NamedTuple):
     """`name` signs each line, and `hello` and `good_bye`, which are said first and last. A line
     that is one of `quit_words` ends standard input. `size` is the most bytes one receive takes,
     and where standard input is cut that is not lines.
@@ -83,17 +83,16 @@ class PostingOptions(NamedTuple):
                     transform.hear(GbkGuess(tell_gbk).feed)
                 data = transform.feed(data) + transform.flush()
             data = data.removesuffix(b"\n")
-            label = time_stamp().encode() if self.timestamps else b""
+            begin = time_stamp().encode() if self.timestamps else b""
             if labelled or palette.on:
                 text = data.decode(stdio.encoding, "surrogateescape")
                 signed = _SIGNED.match(text)
                 color = palette.color(signed[1]) if signed else palette.of_peer(peer)
                 if labelled:
-                    shown = escape(f"[{peer.number} {peer.address}]")
-                    label += f"{palette.paint(shown, color)} ".encode()
+                    begin += label(palette, peer, color, stdio)
                 if signed:
                     text = palette.paint(signed[0], color) + text[signed.end() :]
                     data = text.encode(stdio.encoding, "surrogateescape")
-            return label + data.replace(b"\n", b"\n" + label) + b"\n"
+            return begin + data.replace(b"\n", b"\n" + begin) + b"\n"
 
         return show

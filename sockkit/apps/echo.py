@@ -9,9 +9,9 @@ from typing import NamedTuple
 from sockkit.core.address import HostPort, UnixPath
 from sockkit.core.responder import Responder, Rule, Ruled, Same, Upper, parse_rules
 from sockkit.errors import BindError, SockkitError, UsageError, reason
-from sockkit.events import Emit, Listening
+from sockkit.events import Emit
 from sockkit.net.echo import BUFFER, EchoOptions, TcpEcho, UdpEcho
-from sockkit.net.listen import Bound, Listener, ListenOptions, is_local, port_file, raise_limit
+from sockkit.net.listen import Bound, Listener, ListenOptions, announce, port_file, raise_limit
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.stdio import Stdio
@@ -64,6 +64,7 @@ def run(config: Echo, loop: Loop, stdio: Stdio, emit: Emit) -> None:
         raise UsageError("--workers cannot share a unix address", "leave it out")
     if isinstance(config.listen.address, UnixPath) and not config.tcp:
         raise UsageError(f"{config.listen.address} is no address for UDP", "give --tcp")
+    _check(config)
     options = _options(config)
     raise_limit()
     shares: list[_Share] = []
@@ -80,7 +81,7 @@ def run(config: Echo, loop: Loop, stdio: Stdio, emit: Emit) -> None:
             share = _share(config._replace(listen=listen), loop, lambda _: None)
             shares.append(share)
         with port_file(config.port_file, bound):
-            emit(Listening(bound.address, is_local(bound.address)))
+            announce(bound, emit)
             if config.workers == 1:
                 _serve(shares[0], loop, options, emit)
             else:
@@ -150,6 +151,17 @@ def _share(config: Echo, loop: Loop, emit: Emit) -> _Share:
         if listener:
             listener.close()
         raise
+
+
+def _check(config: Echo) -> None:
+    """Raise UsageError for what has no effect on what is served."""
+    if config.tcp == config.udp:
+        return
+    kind, streams = ("--udp", True) if config.udp else ("--tcp", False)
+    useless = [("--close-after", config.close_after), ("--greet", config.greet)]
+    for option, given in useless if streams else [("--drop", config.drop)]:
+        if given:
+            raise UsageError(f"{option} and {kind} exclude each other", "leave out one")
 
 
 def _options(config: Echo) -> EchoOptions:

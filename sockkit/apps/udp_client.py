@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sockkit.apps.datagrams import PostingOptions
+from sockkit.apps.datagrams import DatagramOptions
 from sockkit.core.address import Address
 from sockkit.events import Aimed, Emit
 from sockkit.net.connect import ConnectOptions
@@ -19,7 +19,7 @@ class UdpClient(NamedTuple):
     address: Address
     sockets: SocketOptions
     udp: UdpOptions
-    posting: PostingOptions
+    posting: DatagramOptions
     answers: AnswerOptions
     connect: ConnectOptions = ConnectOptions()
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-from sockkit.apps.datagrams import PostingOptions
+from sockkit.apps.datagrams import DatagramOptions
 from sockkit.apps.operator import operate
 from sockkit.core.peers import Recipient
-from sockkit.events import Emit, Listening
-from sockkit.net.listen import ListenOptions, is_local, port_file
+from sockkit.events import Emit
+from sockkit.net.listen import ListenOptions, announce, port_file
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.stdio import Stdio
@@ -21,7 +21,7 @@ class UdpServer(NamedTuple):
     listen: ListenOptions
     sockets: SocketOptions
     udp: UdpOptions
-    posting: PostingOptions
+    posting: DatagramOptions
     answer: Recipient = Recipient.LAST
     reply: str | None = None
     port_file: str | None = None
@@ -36,7 +36,7 @@ def run(config: UdpServer, loop: Loop, stdio: Stdio, emit: Emit) -> None:
     sock = bind_datagrams(loop, config.listen, config.sockets, config.udp, posting.size, emit)
     try:
         with port_file(config.port_file, sock):
-            emit(Listening(sock.address, is_local(sock.address)))
+            announce(sock, emit)
             post = posting.post(stdio, emit, many=True)
             hub = UdpHub(loop, sock, stdio, UdpHubOptions(post, config.answer, reply), emit)
             hub.run(operate(hub, stdio, emit))

@@ -66,7 +66,13 @@ class BundledCommand(click.Command):
             return super().parse_args(ctx, args)
         except click.UsageError as error:
             error.ctx = error.ctx or ctx  # the parser's own errors do not say whose they are
+            if error.message.startswith("Got unexpected extra") and self._has_port():
+                hint = f"{error.message}: a server's port is given with -p"
+                raise click.UsageError(hint, error.ctx) from error
             raise
+
+    def _has_port(self) -> bool:
+        return any(param.name == "port" for param in self.params)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         own = self.get_help_option(ctx)

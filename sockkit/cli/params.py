@@ -14,7 +14,6 @@ from sockkit.core.address import (
     HostPort,
     UnixPath,
     parse_address,
-    parse_host,
     parse_port,
     parse_unix,
     split_port,
@@ -58,7 +57,12 @@ def _server_port(text: str) -> int:
 
 
 def _bind(text: str) -> UnixPath | str:
-    return parse_unix(text) or parse_host(text)
+    if unix := parse_unix(text):
+        return unix
+    host, port = split_port(text)
+    if port is not None:
+        raise UsageError(f"{text!r} has a port", f"give --bind {host} -p {port}")
+    return host
 
 
 def _source(text: str) -> HostPort:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from sockkit.core.printable import escape
-from sockkit.core.units import show_seconds, show_size
+from sockkit.core.units import show_count, show_seconds, show_size
 from sockkit.events import (
     Aimed,
     Answer,
@@ -55,7 +55,7 @@ def _failure(palette: Palette, message: str, label: str = "") -> str:
     return f"{palette.paint('sockkit:', 'red')} {label}{escape(message)}"
 
 
-class Talk(NamedTuple):
+class Renderer(NamedTuple):
     """How much is said: `level`, and more of it where a `typist` looks on; and how."""
 
     level: int
@@ -101,7 +101,8 @@ def _line(event: Event) -> tuple[int, str]:
     """The level an event is said at, and its words."""
     match event:
         case Listening(address, loopback):
-            only = " (this machine only; --bind 0.0.0.0 opens it to others)" if loopback else ""
+            every = "::" if address.startswith("[") else "0.0.0.0"
+            only = f" (this machine only; --bind {every} opens it to others)" if loopback else ""
             return NORMAL, f"listening on {address}{only}"
         case Notice(text):
             return NORMAL, text
@@ -151,6 +152,6 @@ def _datagrams(event: Event) -> str:
         case Forgotten():
             return "forgotten, to make room: it was silent for longest"
         case Exchanged(direction, datagrams, size):
-            return f"{direction} {show_size(size)} in {datagrams:,} datagrams"
+            return f"{direction} {show_size(size)} in {show_count(datagrams, 'datagram')}"
         case _:
             raise AssertionError(event)

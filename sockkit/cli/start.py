@@ -10,8 +10,8 @@ from threading import Event
 from types import FrameType
 from typing import Any, TypeVar
 
-from sockkit.cli.render import QUIET, Talk, say
-from sockkit.errors import SockkitError, Stopped, reason
+from sockkit.cli.render import QUIET, Renderer, say
+from sockkit.errors import SockkitError, Stopped, UsageError, reason
 from sockkit.events import Emit
 from sockkit.net.loop import Loop
 from sockkit.net.stdio import Input, Output, Stdio
@@ -34,13 +34,15 @@ def start(
     command has `--no-edit`. One that may run `unattended` is not stopped in the background for
     reading the terminal: nobody types there.
     """
+    if values["quiet"] and values["verbose"]:
+        raise UsageError("-q and -v exclude each other", "leave out one")
     try:
         if unattended and _in_background(0):
             _redirect_input()
         stdio, loop = Stdio(Input(0), Output(1), _encoding()), Loop()
     except OSError as error:
         raise SockkitError(f"could not begin: {reason(error)}") from error
-    talk = Talk(
+    talk = Renderer(
         QUIET if values["quiet"] else values["verbose"],
         typist=stdio.input.terminal and os.isatty(2),
         palette=Palette(wanted(os.isatty(2), os.environ), dict(values.get("color", ()))),

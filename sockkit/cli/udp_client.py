@@ -52,7 +52,7 @@ _ANSWERS = Bundle(
 
 
 def _run(address: tuple[str, ...], **values: Any) -> None:
-    from sockkit.apps.datagrams import PostingOptions
+    from sockkit.apps.datagrams import DatagramOptions
     from sockkit.apps.udp_client import UdpClient, run
     from sockkit.cli.start import start
     from sockkit.core.text import TextOptions
@@ -66,7 +66,7 @@ def _run(address: tuple[str, ...], **values: Any) -> None:
         sockets=fold(SocketOptions, values),
         udp=fold(UdpOptions, values),
         posting=fold(
-            PostingOptions, values, text=fold(TextOptions, values), colors=dict(values["color"])
+            DatagramOptions, values, text=fold(TextOptions, values), colors=dict(values["color"])
         ),
         answers=fold(AnswerOptions, values),
         connect=fold(ConnectOptions, values),

@@ -46,7 +46,7 @@ _ANSWERS = Bundle(
 
 
 def _run(**values: Any) -> None:
-    from sockkit.apps.datagrams import PostingOptions
+    from sockkit.apps.datagrams import DatagramOptions
     from sockkit.apps.udp_server import UdpServer, run
     from sockkit.cli.start import start
     from sockkit.core.text import TextOptions
@@ -62,7 +62,7 @@ def _run(**values: Any) -> None:
         sockets=fold(SocketOptions, values),
         udp=fold(UdpOptions, values),
         posting=fold(
-            PostingOptions, values, text=fold(TextOptions, values), colors=dict(values["color"])
+            DatagramOptions, values, text=fold(TextOptions, values), colors=dict(values["color"])
         ),
     )
     start("udp-server", run, config, values, unattended=True)

@@ -73,7 +73,7 @@ class Gone(NamedTuple):
     member: Hashable
 
 
-Event = Out | Admitted | Gone
+Outcome = Out | Admitted | Gone
 
 
 class _Member:
@@ -127,7 +127,7 @@ class Room:
         """The member of that name, however it is written."""
         return self._names.get(key(name))
 
-    def join(self, member: Hashable, now: float) -> list[Event]:
+    def join(self, member: Hashable, now: float) -> list[Outcome]:
         """A newcomer, who has a name at once; `introduce` tells the others."""
         options = self._options
         full = options.most is not None and len(self._members) >= options.most
@@ -138,7 +138,7 @@ class Room:
             return [Out("* this room has a password: type it", to=member)]
         return self._admit(member)
 
-    def introduce(self, member: Hashable) -> list[Event]:
+    def introduce(self, member: Hashable) -> list[Outcome]:
         """Tell the others of a newcomer, unless they know; its first line does so too."""
         state = self._members.get(member)
         if not state or not state.name or state.introduced:
@@ -146,7 +146,7 @@ class Room:
         state.introduced = True
         return [Out(f"* {state.name} joined", author=member)]
 
-    def leave(self, member: Hashable, why: str = "") -> list[Event]:
+    def leave(self, member: Hashable, why: str = "") -> list[Outcome]:
         """It is gone; `why` if it did not want to."""
         gone = self._members.pop(member, None)
         if not gone or not gone.name:
@@ -156,7 +156,7 @@ class Room:
             return []
         return [Out(f"* {gone.name} left{f' ({why})' if why else ''}")]
 
-    def _admit(self, member: Hashable) -> list[Event]:
+    def _admit(self, member: Hashable) -> list[Outcome]:
         state = self._members[member]
         objection = self._objection(member, state.wanted) if state.wanted else ""
         name = state.wanted if state.wanted and not objection else self._guest()
@@ -184,7 +184,7 @@ class Room:
 
     # What they send.
 
-    def feed(self, member: Hashable, data: bytes, now: float) -> list[Event]:
+    def feed(self, member: Hashable, data: bytes, now: float) -> list[Outcome]:
         """Take what came from `member`; nothing is the end of what it sends."""
         state = self._members[member]
         if not data and state.held and not state.skipping:
@@ -199,9 +199,9 @@ class Room:
             return 0.0
         return max(state.allowance.wait(now), NEXT_TURN)
 
-    def go_on(self, member: Hashable, now: float) -> list[Event]:
+    def go_on(self, member: Hashable, now: float) -> list[Outcome]:
         """Go on with the lines of `member` that its turn has come for."""
-        out: list[Event] = []
+        out: list[Outcome] = []
         state = self._members.get(member)
         said = 0
         while state and said < TURN:
@@ -239,14 +239,14 @@ class Room:
             else:
                 return False
 
-    def expire(self, member: Hashable) -> list[Event]:
+    def expire(self, member: Hashable) -> list[Outcome]:
         """Let go whoever has not said the password in time."""
         state = self._members.get(member)
         if not state or state.name:
             return []
         return [Out("* no password came: good-bye", to=member), Gone(member)]
 
-    def _said(self, member: Hashable, state: _Member, line: bytes) -> list[Event]:
+    def _said(self, member: Hashable, state: _Member, line: bytes) -> list[Outcome]:
         text = line.decode(self._encoding, "backslashreplace")
         if not state.name:
             return self._password(member, state, text)
@@ -265,7 +265,7 @@ class Room:
         self._recent.add(line)
         return Out(line, author=member, said=True)
 
-    def _password(self, member: Hashable, state: _Member, text: str) -> list[Event]:
+    def _password(self, member: Hashable, state: _Member, text: str) -> list[Outcome]:
         if self._options.password in (text, text.removeprefix("/password ")):
             return [*self._admit(member), *self.introduce(member)]
         if text.startswith("/nick "):
@@ -276,8 +276,11 @@ class Room:
             return [Out("* that is not the password", to=member)]
         return [Out("* that is not the password: good-bye", to=member), Gone(member)]
 
-    def _command(self, member: Hashable, state: _Member, word: str, rest: str) -> list[Event]:
+    def _command(self, member: Hashable, state: _Member, word: str, rest: str) -> list[Outcome]:
         match word:
+            case "/msg" | "/me" | "/nick" if not rest:
+                wants = {"/msg": "NAME TEXT", "/me": "TEXT", "/nick": "NAME"}[word]
+                return [Out(f"* write {word} {wants}", to=member)]
             case "/nick":
                 return self._rename(member, state, rest)
             case "/who":
@@ -285,7 +288,7 @@ class Room:
                 return [Out(f"* {len(self.names())} here: {names}", to=member)]
             case "/msg":
                 return self._whisper(member, state, *rest.partition(" ")[::2])
-            case "/me" if rest:
+            case "/me":
                 return [*self.introduce(member), self._speech(member, state.name, f"*{rest}*")]
             case "/help":
                 lines = (line.format(quit_word=self._options.quit_word) for line in HELP)
@@ -299,7 +302,7 @@ class Room:
                     Out(f"* there is no {word} like that: /help tells what there is", to=member)
                 ]
 
-    def _rename(self, member: Hashable, state: _Member, name: str) -> list[Event]:
+    def _rename(self, member: Hashable, state: _Member, name: str) -> list[Outcome]:
         if objection := self._objection(member, name):
             return [Out(f"* {objection}", to=member)]
         before, state.name = state.name, name
@@ -312,10 +315,10 @@ class Room:
             return [you, *self.introduce(member)]
         return [you, Out(f"* {before} is now {name}", author=member)]
 
-    def _whisper(self, member: Hashable, state: _Member, name: str, text: str) -> list[Event]:
+    def _whisper(self, member: Hashable, state: _Member, name: str, text: str) -> list[Outcome]:
         to = self.find(name)
         if to is None:
-            return [Out(f"* nobody here is {name or 'nobody'}: /who tells who is", to=member)]
+            return [Out(f"* nobody here is {name}: /who tells who is", to=member)]
         if not text:
             return [Out("* write /msg NAME TEXT", to=member)]
         other = self._members[to].name
@@ -327,11 +330,11 @@ class Room:
 
     # What the operator of the room does.
 
-    def announce(self, text: str) -> list[Event]:
+    def announce(self, text: str) -> list[Outcome]:
         """Say `text` as the server."""
         return [self._speech(None, RESERVED, escape(text))]
 
-    def kick(self, name: str) -> list[Event]:
+    def kick(self, name: str) -> list[Outcome]:
         """Let the member of that name go. Raises UsageError."""
         member = self.find(name)
         if member is None:

@@ -36,7 +36,7 @@ class EndOptions(NamedTuple):
         return TimedOut(f"nothing was sent or received for {show_seconds(self.idle or 0)}")
 
 
-class Bound(Enum):
+class Limit(Enum):
     """What a silence that has lasted too long means."""
 
     IDLE = auto()
@@ -79,17 +79,17 @@ class Ending:
             case Until.EITHER:
                 return self.input_ended or self.peer_ended
 
-    def bound(self) -> tuple[float, Bound] | None:
+    def bound(self) -> tuple[float, Limit] | None:
         """When the present silence becomes too long, and what it then means."""
-        bounds: list[tuple[float, Bound]] = []
+        bounds: list[tuple[float, Limit]] = []
         idle, linger = self._options.idle, self._options.linger
         if idle is not None:
-            bounds.append((max(self._sent_at, self._received_at) + idle, Bound.IDLE))
+            bounds.append((max(self._sent_at, self._received_at) + idle, Limit.IDLE))
         if self.peer_ended and not self.input_ended:
             if linger is None and self._options.until is Until.BOTH:
                 linger = PEER_ENDED_LINGER
             if linger is not None:
-                bounds.append((self._sent_at + linger, Bound.INPUT_SILENT))
+                bounds.append((self._sent_at + linger, Limit.INPUT_SILENT))
         elif self.input_ended and not self.peer_ended and linger is not None:
-            bounds.append((self._received_at + linger, Bound.PEER_SILENT))
+            bounds.append((self._received_at + linger, Limit.PEER_SILENT))
         return min(bounds, default=None, key=lambda bound: bound[0])

@@ -1,7 +1,7 @@
 """What the operator of a server types: text for the peers, or a command.
 
-Sans-I/O: `parse` says what a line means, `Operator` keeps whom text goes to and does what is
-meant through a `Floor`. A line that begins with two slashes is text that begins with one.
+Sans-I/O: `Operator` keeps whom text goes to and does what a line means through a `Floor`. A
+line that begins with two slashes is text that begins with one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ COMMANDS = {
     "/kick": ("N", "close the connection of peer N"),
     "/hex": ("48 65 0a", "send these bytes, and no line end"),
     "/help": ("", "this list; //text sends a line that begins with a slash"),
-    "/quit": ("", "close all connections and end (also Ctrl-D)"),
+    "/quit": ("", "end, and close what is connected (also Ctrl-D)"),
 }
 _LAST = 0  # in place of a peer's number, which is 1 or more
 _TAKES_PEER = ("/to", "/kick")

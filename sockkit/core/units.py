@@ -41,7 +41,12 @@ def parse_share(text: str) -> float:
 
 def show_size(size: int) -> str:
     """`1 byte`, `1,234 bytes`: exact, because scripts and people compare them."""
-    return f"{size:,} byte{'' if size == 1 else 's'}"
+    return show_count(size, "byte")
+
+
+def show_count(count: int, what: str) -> str:
+    """`1 datagram`, `1,234 datagrams`."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def show_seconds(seconds: float) -> str:

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from sockkit.core.chat import PASSWORD_WAIT, Event, Gone, Out, Room
+from sockkit.core.chat import PASSWORD_WAIT, Gone, Out, Outcome, Room
 from sockkit.core.telnet import Telnet
 from sockkit.core.text import TextOptions, Transcoder
 from sockkit.errors import SockkitError
@@ -116,7 +116,7 @@ class ChatServer:
             self._listener.resume()
             self.loop.call_soon(self._review_quit)
 
-    def handle(self, events: Iterable[Event]) -> None:
+    def handle(self, events: Iterable[Outcome]) -> None:
         """Take what the room says; it is delivered at the end of the turn."""
         for event in events:
             if isinstance(event, Out):

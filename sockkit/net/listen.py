@@ -51,6 +51,11 @@ class Bound(Protocol):
     address: str
 
 
+def announce(bound: Bound, emit: Emit) -> None:
+    """Say that clients may come: after this, whoever waits for it can connect."""
+    emit(Listening(bound.address, _is_local(bound.address)))
+
+
 class Listener:
     """A listening socket, owned. `port` is the real one, None for unix.
 
@@ -70,10 +75,6 @@ class Listener:
         name = self._socket.getsockname()
         self.port: int | None = name[1] if isinstance(name, tuple) else None
         self.address = show_address(name)
-
-    def announce(self) -> None:
-        """Say that clients may come: after this, whoever waits for it can connect."""
-        self._emit(Listening(self.address, is_local(self.address)))
 
     def accept(self, on_stream: Callable[[Stream], None]) -> None:
         """Call `on_stream` with each new connection from now on, who then owns it."""
@@ -197,17 +198,21 @@ def _endpoint(loop: Loop, address: Address, sockets: SocketOptions) -> Endpoint:
     return resolve_on(loop, address, sockets.families(), passive=True)[0]
 
 
-def is_local(address: str) -> bool:
+def _is_local(address: str) -> bool:
     """Whether nobody on another machine can connect; a unix address needs no telling."""
     return address.startswith(("127.", "[::1]:"))
 
 
+def _is_socket(path: str) -> bool:
+    try:
+        return stat.S_ISSOCK(os.stat(path).st_mode)
+    except OSError:
+        return path.startswith("@")
+
+
 def _remove_stale(path: str) -> None:
     """Remove a socket nobody listens on any more; leave everything else to bind's error."""
-    try:
-        if not stat.S_ISSOCK(os.stat(path).st_mode):
-            return
-    except OSError:
+    if not _is_socket(path):
         return
     # A datagram socket cannot disturb a stream server, yet hears whether there is one.
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
@@ -230,7 +235,9 @@ def _remove(path: str) -> None:
 def bind_error(error: OSError, address: Address, protocol: str = "tcp") -> SockkitError:
     """What a failed bind means, and what to try."""
     if not isinstance(address, HostPort):
-        return BindError(f"could not listen on {address}: {words(error)}")
+        taken = error.errno == errno.EADDRINUSE and not _is_socket(address.path)
+        hint = "that file is no socket: give another path" if taken else ""
+        return BindError(f"could not listen on {address}: {words(error)}", hint)
     port = address.port
     if error.errno == errno.EADDRINUSE:
         from sockkit.net.holder import holder

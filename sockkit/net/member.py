@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from sockkit.core.ending import Bound, Ending, EndOptions
+from sockkit.core.ending import Ending, EndOptions, Limit
 from sockkit.core.text import Transcoder, Transform
 from sockkit.core.units import show_seconds, show_size
 from sockkit.errors import SockkitError, TextError
@@ -222,9 +222,9 @@ class Member:
         bound = self._ending.bound()
         if not bound or bound[0] >= self._loop.now:
             self._review()
-        elif bound[1] is Bound.IDLE:
+        elif bound[1] is Limit.IDLE:
             self.leave(str(self._options.ending.idle_error()))
-        elif bound[1] is Bound.INPUT_SILENT and self._host.held_up():
+        elif bound[1] is Limit.INPUT_SILENT and self._host.held_up():
             self._timer = self._loop.later(HELD_UP_CHECK, self._silent)
         else:
             self.leave()

@@ -54,6 +54,8 @@ def resolve(
         found = socket.getaddrinfo(host, address.port, family, socket.SOCK_STREAM, 0, flags)
     except (socket.gaierror, UnicodeError) as error:
         why = error.strerror if isinstance(error, socket.gaierror) else "no such name can be"
+        if error.args[0] == socket.EAI_ADDRFAMILY:
+            why = f"it is no IPv{4 if family == socket.AF_INET else 6} address"
         raise ResolveError(f"could not resolve {address.host}: {why}") from error
     except OSError as error:
         raise ResolveError(f"could not resolve {address.host}: {error.strerror}") from error

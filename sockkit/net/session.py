@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
-from sockkit.core.ending import Bound, Ending, EndOptions
+from sockkit.core.ending import Ending, EndOptions, Limit
 from sockkit.core.text import Chain, Lenient, Transcoder, Transform
 from sockkit.core.units import show_size
 from sockkit.errors import OutputGone, SendError, SockkitError, TextError
@@ -183,7 +183,8 @@ class Session:
 
     def _peer_ended(self) -> None:
         if self._talk.inbound and (cut := self._talk.inbound.cut):
-            self._emit(Notice(f"the peer's last character was cut: it ended after {cut!r}"))
+            shown = " ".join(f"0x{byte:02x}" for byte in cut)
+            self._emit(Notice(f"the peer's last character was cut: it ended after {shown}"))
         if self._finishing:
             return self._deliver()
         self._emit(PeerEnded(self._stream.peer, self._down.taken))
@@ -220,12 +221,12 @@ class Session:
         if not bound or bound[0] >= self._loop.now:
             return self._review()  # there has been progress since the timer was set
         match bound[1]:
-            case Bound.IDLE:
+            case Limit.IDLE:
                 raise self._talk.ending.idle_error()
-            case Bound.INPUT_SILENT if not (self._up.blocked or self._said.size):
+            case Limit.INPUT_SILENT if not (self._up.blocked or self._said.size):
                 self._emit(Notice("the peer has ended and standard input gives nothing: leaving"))
                 return self._finish()
-            case Bound.PEER_SILENT if not self._down.blocked:
+            case Limit.PEER_SILENT if not self._down.blocked:
                 return self._finish()
         # It is not silent: the other end holds it up.
         self._timer = self._loop.later(BLOCKED_CHECK, self._silent)

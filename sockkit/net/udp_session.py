@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from sockkit.core.peers import PeerTable
-from sockkit.core.units import show_seconds
+from sockkit.core.units import show_count, show_seconds
 from sockkit.errors import ReceiveError, SockkitError, TextError, TimedOut
 from sockkit.events import Emit, Peer
 from sockkit.net.loop import Loop, Timer
@@ -74,16 +74,16 @@ class UdpSession:
             self._loop.run()
         except SockkitError as error:
             sent, received = self._posting.sent, self._posting.received
-            error.so_far = f"sent {sent.count:,} datagrams, received {received.count:,}"
+            error.so_far = f"sent {show_count(sent.count, 'datagram')}, received {received.count:,}"
             raise
         finally:
             if self._timer:
                 self._timer.cancel()
             self._posting.stop()
         if self._posting.cut:
-            raise ReceiveError(f"{self._posting.cut} datagrams were received in part")
+            raise ReceiveError(f"{show_count(self._posting.cut, 'datagram')} came in part")
         if self._posting.unshown:
-            raise TextError(f"{self._posting.unshown} datagrams could not be decoded")
+            raise TextError(f"{show_count(self._posting.unshown, 'datagram')} could not be decoded")
 
     def _failed(self, error: SockkitError) -> None:
         raise error

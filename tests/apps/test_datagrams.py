@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from sockkit.apps.datagrams import PostingOptions
+from sockkit.apps.datagrams import DatagramOptions
 from sockkit.core.text import TextOptions
 from sockkit.errors import TextError
 from sockkit.events import Event, Notice, Peer
@@ -22,7 +22,7 @@ class End(NamedTuple):
 
 
 def post(
-    options: PostingOptions,
+    options: DatagramOptions,
     *,
     typed: bool = False,
     shown: bool = False,
@@ -35,24 +35,24 @@ def post(
 
 
 def test_bytes_pass_as_they_are() -> None:
-    made = post(PostingOptions(BYTES))
+    made = post(DatagramOptions(BYTES))
     assert (made.size, made.pack, made.show, made.hold) == (LARGEST, None, None, False)
-    made = post(PostingOptions(BYTES, size=1400))
+    made = post(DatagramOptions(BYTES, size=1400))
     assert (made.size, made.hold) == (1400, True)
 
 
 @pytest.mark.parametrize(
     ("options", "line", "datagram"),
     [
-        (PostingOptions(BYTES, lines=True), "a", b"a"),
-        (PostingOptions(GBK), "你好", "你好".encode("gbk")),
-        (PostingOptions(TextOptions(crlf=True)), "a", b"a\r\n"),
-        (PostingOptions(BYTES, name="小雪"), "hi", "小雪:hi".encode()),
-        (PostingOptions(TextOptions("utf-16")), "a", "a".encode("utf-16")),
+        (DatagramOptions(BYTES, lines=True), "a", b"a"),
+        (DatagramOptions(GBK), "你好", "你好".encode("gbk")),
+        (DatagramOptions(TextOptions(crlf=True)), "a", b"a\r\n"),
+        (DatagramOptions(BYTES, name="小雪"), "hi", "小雪:hi".encode()),
+        (DatagramOptions(TextOptions("utf-16")), "a", "a".encode("utf-16")),
     ],
 )
 def test_a_line_is_a_datagram_of_its_own(
-    options: PostingOptions, line: str, datagram: bytes
+    options: DatagramOptions, line: str, datagram: bytes
 ) -> None:
     pack = post(options).pack
     assert pack
@@ -60,7 +60,7 @@ def test_a_line_is_a_datagram_of_its_own(
 
 
 def test_what_has_no_place_in_the_encoding() -> None:
-    pack = post(PostingOptions(GBK)).pack
+    pack = post(DatagramOptions(GBK)).pack
     assert pack
     with pytest.raises(TextError, match="standard input"):
         pack("👋".encode())
@@ -69,20 +69,20 @@ def test_what_has_no_place_in_the_encoding() -> None:
 @pytest.mark.parametrize(
     ("options", "data", "line"),
     [
-        (PostingOptions(BYTES, lines=True), b"a", b"a\n"),
-        (PostingOptions(BYTES, lines=True), b"a\n", b"a\n"),
-        (PostingOptions(BYTES, lines=True), b"", b"\n"),
-        (PostingOptions(GBK), "你好".encode("gbk"), "你好\n".encode()),
-        (PostingOptions(GBK), b"\xc4", b"\\xc4\n"),
+        (DatagramOptions(BYTES, lines=True), b"a", b"a\n"),
+        (DatagramOptions(BYTES, lines=True), b"a\n", b"a\n"),
+        (DatagramOptions(BYTES, lines=True), b"", b"\n"),
+        (DatagramOptions(GBK), "你好".encode("gbk"), "你好\n".encode()),
+        (DatagramOptions(GBK), b"\xc4", b"\\xc4\n"),
         (
-            PostingOptions(BYTES, label=True),
+            DatagramOptions(BYTES, label=True),
             b"a\nb",
             LABEL + b"a\n" + LABEL + b"b\n",
         ),
-        (PostingOptions(BYTES, label=True), b"\xff", LABEL + b"\xff\n"),
+        (DatagramOptions(BYTES, label=True), b"\xff", LABEL + b"\xff\n"),
     ],
 )
-def test_a_datagram_is_a_line(options: PostingOptions, data: bytes, line: bytes) -> None:
+def test_a_datagram_is_a_line(options: DatagramOptions, data: bytes, line: bytes) -> None:
     show = post(options).show
     assert show
     assert show(PEER, data) == line
@@ -93,14 +93,14 @@ def test_on_a_terminal_nothing_is_obeyed_and_many_are_labelled(
 ) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     for many, label in ((True, b"[2 10.0.0.7:51234] "), (False, b"")):
-        show = post(PostingOptions(BYTES), shown=True, many=many).show
+        show = post(DatagramOptions(BYTES), shown=True, many=many).show
         assert show
         assert show(PEER, b"\x1b[2J") == label + b"\\x1b[2J\n"
 
 
 def test_a_signature_has_its_colour(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
-    options = PostingOptions(BYTES, lines=True, colors={"小雪": "magenta", "2": "red"})
+    options = DatagramOptions(BYTES, lines=True, colors={"小雪": "magenta", "2": "red"})
     show = post(options).show
     assert show
     assert show(PEER, "小雪:a:b".encode()) == "\x1b[35m小雪:\x1b[39ma:b\n".encode()
@@ -112,7 +112,7 @@ def test_a_signature_has_its_colour(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_gbk_is_guessed_once() -> None:
     events: list[Event] = []
-    show = post(PostingOptions(BYTES), shown=True, events=events).show
+    show = post(DatagramOptions(BYTES), shown=True, events=events).show
     assert show
     for _ in range(2):
         show(PEER, "你好世界".encode("gbk"))
@@ -120,5 +120,5 @@ def test_gbk_is_guessed_once() -> None:
 
 
 def test_first_and_last_words_are_signed() -> None:
-    made = post(PostingOptions(BYTES, name="a", hello="", good_bye="q"))
+    made = post(DatagramOptions(BYTES, name="a", hello="", good_bye="q"))
     assert (made.first, made.last) == (b"a:", b"a:q")

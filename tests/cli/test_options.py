@@ -10,6 +10,7 @@ from click import Option
 
 from sockkit.cli.chat import COMMANDS as CHAT
 from sockkit.cli.group import COMMANDS
+from sockkit.cli.main import status
 from sockkit.cli.options import Bundle, BundledCommand, fold
 
 MODULES = {name: module for name, (module, _) in COMMANDS.items() if name != "chat"}
@@ -54,6 +55,28 @@ def test_no_option_is_without_help(name: str) -> None:
         assert option.help, option.opts
         assert option.help[0].isupper(), option.opts
         assert option.help.endswith((".", ")")), option.opts
+
+
+# Not fields by their own names: parts of addresses, `colors` and `rules`, and how things are said.
+OTHERWISE = {"address", "bind", "port", "color", "rules_re", "no_edit", "quiet", "verbose"}
+
+
+def fields(config: Any) -> set[str]:
+    """The names of all fields of a tuple and of those within it."""
+    if not hasattr(config, "_fields"):
+        return set()
+    own = set(config._fields)
+    return own.union(*(fields(getattr(config, name)) for name in own))
+
+
+@each_command
+def test_no_option_is_without_effect(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    configs: list[Any] = []
+    monkeypatch.setattr("sockkit.cli.start.start", lambda *call, **_: configs.append(call[2]))
+    server = any(parameter.name == "port" for parameter in command(name).params)
+    assert status([*name.split(), *(["-p", "0"] if server else ["127.0.0.1", "9"])]) == 0
+    named = {str(parameter.name) for parameter in command(name).params}
+    assert named <= fields(configs[0]) | OTHERWISE
 
 
 @each_command

@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 
-from sockkit.cli.render import NORMAL, QUIET, STEPS, VERBOSE, Talk, complain, say
+from sockkit.cli.render import NORMAL, QUIET, STEPS, VERBOSE, Renderer, complain, say
 from sockkit.events import (
     Aimed,
     Answer,
@@ -89,11 +89,11 @@ LINES: list[tuple[int, Event, str]] = [
 PLAIN = Palette(False)
 
 
-def talk(level: int, typist: bool) -> Talk:
-    return Talk(level, typist, PLAIN)
+def talk(level: int, typist: bool) -> Renderer:
+    return Renderer(level, typist, PLAIN)
 
 
-def said(event: Event, talk: Talk, capsys: Capture) -> str:
+def said(event: Event, talk: Renderer, capsys: Capture) -> str:
     talk.emitter(say)(event)
     out, err = capsys.readouterr()
     assert out == ""
@@ -162,7 +162,7 @@ def test_nobody_to_tell(
 
 
 def test_a_peer_has_its_colour_and_a_failure_is_red(capsys: Capture) -> None:
-    colored = Talk(VERBOSE, False, Palette(True, {"2": "magenta"}))
+    colored = Renderer(VERBOSE, False, Palette(True, {"2": "magenta"}))
     assert said(Connected(CLIENT, ""), colored, capsys) == (
         "* \x1b[35m[2] 10.0.0.7:51234\x1b[39m connected\n"
     )

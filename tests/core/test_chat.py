@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from sockkit.core.allowance import BURST
-from sockkit.core.chat import LONGEST, RECENT, TURN, Admitted, Event, Gone, Room, RoomOptions
+from sockkit.core.chat import LONGEST, RECENT, TURN, Admitted, Gone, Outcome, Room, RoomOptions
 from sockkit.core.names import key
 
 FREE = RoomOptions(flood=0)
@@ -28,7 +28,7 @@ class Talk:
         self.gone: set[int] = set()
         self.admitted: set[int] = set()
 
-    def deliver(self, events: Iterable[Event]) -> None:
+    def deliver(self, events: Iterable[Outcome]) -> None:
         for event in events:
             if isinstance(event, Gone):
                 self.gone.add(event.member)  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockkit.core.ending import Bound, Ending, EndOptions, Until
+from sockkit.core.ending import Ending, EndOptions, Limit, Until
 from sockkit.errors import TimedOut
 
 START = 100.0
@@ -51,37 +51,37 @@ def test_which_ends_end_it(
         # Nobody has ended: only idle counts, from the last byte of either direction.
         ("sr", EndOptions(), None),
         ("sr", EndOptions(linger=3), None),
-        ("", EndOptions(idle=9), (109, Bound.IDLE)),
-        ("rs", EndOptions(idle=9), (111, Bound.IDLE)),
-        ("sr", EndOptions(idle=9), (111, Bound.IDLE)),
+        ("", EndOptions(idle=9), (109, Limit.IDLE)),
+        ("rs", EndOptions(idle=9), (111, Limit.IDLE)),
+        ("sr", EndOptions(idle=9), (111, Limit.IDLE)),
         # Our input has ended: the peer's silence counts, and has no bound by default.
         ("I", EndOptions(), None),
-        ("I", EndOptions(linger=3), (104, Bound.PEER_SILENT)),
-        ("Ir", EndOptions(linger=3), (105, Bound.PEER_SILENT)),
-        ("Is", EndOptions(linger=3), (104, Bound.PEER_SILENT)),
-        ("I", EndOptions(Until.PEER, linger=3), (104, Bound.PEER_SILENT)),
-        ("I", EndOptions(linger=0), (101, Bound.PEER_SILENT)),
+        ("I", EndOptions(linger=3), (104, Limit.PEER_SILENT)),
+        ("Ir", EndOptions(linger=3), (105, Limit.PEER_SILENT)),
+        ("Is", EndOptions(linger=3), (104, Limit.PEER_SILENT)),
+        ("I", EndOptions(Until.PEER, linger=3), (104, Limit.PEER_SILENT)),
+        ("I", EndOptions(linger=0), (101, Limit.PEER_SILENT)),
         # The peer has ended: our input's silence counts, 5 s by default.
-        ("P", EndOptions(), (106, Bound.INPUT_SILENT)),
-        ("Ps", EndOptions(), (107, Bound.INPUT_SILENT)),
-        ("Pr", EndOptions(), (106, Bound.INPUT_SILENT)),
-        ("P", EndOptions(linger=3), (104, Bound.INPUT_SILENT)),
-        ("P", EndOptions(linger=0), (101, Bound.INPUT_SILENT)),
+        ("P", EndOptions(), (106, Limit.INPUT_SILENT)),
+        ("Ps", EndOptions(), (107, Limit.INPUT_SILENT)),
+        ("Pr", EndOptions(), (106, Limit.INPUT_SILENT)),
+        ("P", EndOptions(linger=3), (104, Limit.INPUT_SILENT)),
+        ("P", EndOptions(linger=0), (101, Limit.INPUT_SILENT)),
         # Who asked to go on until stdin ends is not cut short, unless told.
         ("P", EndOptions(Until.STDIN), None),
-        ("P", EndOptions(Until.STDIN, linger=3), (104, Bound.INPUT_SILENT)),
+        ("P", EndOptions(Until.STDIN, linger=3), (104, Limit.INPUT_SILENT)),
         # Both have ended: nobody is waited for.
         ("IP", EndOptions(linger=3), None),
         ("PI", EndOptions(), None),
         # The earlier of two bounds.
-        ("I", EndOptions(linger=3, idle=9), (104, Bound.PEER_SILENT)),
-        ("I", EndOptions(linger=9, idle=3), (104, Bound.IDLE)),
-        ("P", EndOptions(idle=4), (105, Bound.IDLE)),
-        ("P", EndOptions(idle=6), (106, Bound.INPUT_SILENT)),
+        ("I", EndOptions(linger=3, idle=9), (104, Limit.PEER_SILENT)),
+        ("I", EndOptions(linger=9, idle=3), (104, Limit.IDLE)),
+        ("P", EndOptions(idle=4), (105, Limit.IDLE)),
+        ("P", EndOptions(idle=6), (106, Limit.INPUT_SILENT)),
     ],
 )
 def test_how_long_a_silence_may_last(
-    script: str, options: EndOptions, bound: tuple[float, Bound] | None
+    script: str, options: EndOptions, bound: tuple[float, Limit] | None
 ) -> None:
     assert play(script, options).bound() == bound
 

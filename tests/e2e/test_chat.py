@@ -117,6 +117,49 @@ def test_a_member_at_a_terminal(tmp_path: Path) -> None:
             assert screen.status(5) == 0
 
 
+HOSTILE = {
+    "a name": ("[a\x1b[2J] hi", r"[a\x1b[2J] hi"),
+    "a title": ("[a] \x1b]0;t\x07.", r"[a] \x1b]0;t\x07."),
+    "the clipboard": ("[a] \x1b]52;c;aGk=\x07", r"[a] \x1b]52;c;aGk=\x07"),
+    "a notice": ("* \x9b2Jb\x85 joined", r"* \x9b2Jb\x85 joined"),
+    "bidi": ("[a] \u202eb\u2028c", r"[a] \u202eb\u2028c"),
+    "NUL, DEL, BS": ("[a] \0\x7f\b.", r"[a] \x00\x7f\x08."),
+    "CR": ("[a] x\r* bob left", r"[a] x\x0d* bob left"),
+}
+
+
+@pytest.mark.parametrize("line", HOSTILE)
+def test_no_room_drives_a_members_terminal(tmp_path: Path, line: str) -> None:
+    said, shown = HOSTILE[line]
+    with socket.create_server((HERE, 0)) as listener:
+        port = str(listener.getsockname()[1])
+        with Screen(tmp_path, "chat", "join", HERE, port) as screen, listener.accept()[0] as sock:
+            sock.sendall(f"{said}\n[b] 你好👋\n".encode())
+            screen.shows("[b] 你好👋")
+            screen.shows(shown)
+
+
+@pytest.mark.parametrize(("end", "status"), [("key", 130), ("term", 143)])
+@pytest.mark.parametrize("command", ["serve", "join", "serve --udp", "join --udp"])
+def test_a_terminal_is_left_as_it_was(tmp_path: Path, command: str, end: str, status: int) -> None:
+    with contextlib.ExitStack() as stack:
+        word, *options = command.split()
+        if word == "serve":
+            arguments = [*SERVE, *options]
+        else:
+            server = stack.enter_context(room(*options))
+            arguments = _as(server, "alex", *options)
+        screen = stack.enter_context(Screen(tmp_path, *arguments))
+        screen.prompts(">")
+        screen.type("half")
+        screen.prompts("> half")
+        if end == "key":
+            screen.type("\x03")
+        else:
+            screen.process.send_signal(signal.SIGTERM)
+        assert screen.status(3) == status
+
+
 def test_the_operator_at_a_terminal(tmp_path: Path) -> None:
     with Screen(tmp_path, *SERVE) as screen:
         screen.shows("listening on")

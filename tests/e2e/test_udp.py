@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.screen import Screen
 from tests.support import HERE, WAIT, Program, Terminal, eventually, gone, need, run
 
 LARGEST = 65_507
@@ -322,6 +325,65 @@ def test_an_output_that_is_gone_or_full() -> None:
 
 
 # The tutorials' programs.
+
+
+def test_a_pair_that_talks_on_terminals(tmp_path: Path) -> None:
+    """Both ends, as in the tutorials: the server answers whom it has heard with what is typed."""
+    with Screen(tmp_path / "a", "udp-server", "-p", "0") as server:
+        port = str(server.port)
+        server.prompts(">")
+        with Screen(tmp_path / "b", "udp-client", "--name", "小雪", HERE, port) as client:
+            client.prompts(">")
+            client.type("你好👋\r")
+            label = re.compile(r"\[1 127\.0\.0\.1:\d+\] 小雪:你好👋")
+            server.until(lambda lines: any(map(label.fullmatch, lines)))
+            server.type("在\r")
+            client.shows("在")
+            client.type("\r")
+            server.until(lambda lines: sum("小雪:" in line for line in lines) == 2)
+            client.type("\x03")
+            assert client.status(3) == 130
+        server.type("\x04")
+        assert server.status(3) == 0
+
+
+def test_empty_datagrams_both_ways() -> None:
+    with plain() as sock, Program("udp-client", "--lines", HERE, port_of(sock), stdin=-1) as client:
+        client.type(b"\n")
+        data, address = sock.recvfrom(10)
+        assert data == b""
+        for answer in (b"", b"x", b""):
+            sock.sendto(answer, address)
+        client.end_input()
+        assert client.output() == b"\nx\n\n"
+        assert client.status() == 0
+    with Program("udp-server", "-p", "0", "--lines", stdin=-1) as server, plain() as sock:
+        sock.sendto(b"", (HERE, server.port))
+        assert server.process.stdout
+        assert server.process.stdout.readline() == b"\n"
+        server.type(b"\nx\n\n")
+        assert [sock.recv(10) for _ in range(3)] == [b"", b"x", b""]
+
+
+def test_a_datagram_that_is_no_text_costs_no_other() -> None:
+    options = ["-E", "utf-8", "--errors", "strict"]
+    with Program("udp-server", "-p", "0", *options) as server, plain() as sock:
+        for data in (b"good", b"\xff", b"better"):
+            sock.sendto(data, (HERE, server.port))
+        assert server.process.stdout
+        assert [server.process.stdout.readline() for _ in range(2)] == [b"good\n", b"better\n"]
+        server.said("is not shown: what the peer sent is not utf-8: byte 0xff at byte 1")
+
+
+def test_a_line_that_is_too_long_leaves_nothing_behind() -> None:
+    """Its rest is no datagram; the next line is."""
+    with Program("udp-server", "-p", "0", "--lines", stdin=-1) as server, plain() as sock:
+        sock.sendto(b"here", (HERE, server.port))
+        assert server.process.stdout
+        assert server.process.stdout.readline() == b"here\n"
+        server.type(b"x" * 140_000 + b"tail\nnext\n")
+        assert sock.recv(LARGEST) == b"next"
+        server.said("does not fit a datagram")
 
 
 def test_a_pair_that_talks() -> None:

@@ -15,7 +15,7 @@ from sockkit.core.address import HostPort, UnixPath
 from sockkit.errors import BindError, OutputError, ResolveError
 from sockkit.events import Connected, Event, Listening, Notice, Step
 from sockkit.net import listen as module
-from sockkit.net.listen import Listener, ListenOptions, port_file
+from sockkit.net.listen import Listener, ListenOptions, announce, port_file
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.stream import Stream
@@ -68,7 +68,7 @@ def test_port_0_is_a_real_port_and_is_reported(server: Server) -> None:
     assert listener.port
     assert listener.address == f"{HERE}:{listener.port}"
     assert [event for event in server.events if isinstance(event, Listening)] == []
-    listener.announce()
+    announce(listener, server.events.append)
     assert server.events[-1] == Listening(listener.address, True)
     assert [event.call for event in kit.of_kind(server.events, Step)][-2:] == ["bind", "listen"]
 
@@ -77,7 +77,7 @@ def test_port_0_is_a_real_port_and_is_reported(server: Server) -> None:
     ("host", "loopback"), [("0.0.0.0", False), ("::", False), ("::1", True), ("127.0.0.9", True)]
 )
 def test_it_says_whether_others_can_reach_it(host: str, loopback: bool, server: Server) -> None:
-    server.listen(HostPort(host, 0)).announce()
+    announce(server.listen(HostPort(host, 0)), server.events.append)
     assert server.events[-1].loopback is loopback  # type: ignore[union-attr]
 
 
