@@ -96,9 +96,7 @@ def parse_address(words: Sequence[str], service: ServiceLookup) -> Address:
         raise UsageError(f"{words[2]!r} after a host and a port means nothing", "leave it out")
     if len(words) == 2:
         if _looks_split(words[0]) and split_port(words[0])[1]:
-            raise UsageError(
-                f"{words[0]!r} has a port, and {words[1]!r} is another", "leave one out"
-            )
+            raise UsageError(f"{words[0]!r} has a port, {words[1]!r} is another", "leave one out")
         return HostPort(parse_host(words[0]), parse_port(words[1], service))
     host, port = split_port(words[0])
     if port is None:

@@ -15,7 +15,7 @@ def test_it_says_where_it_sends_and_how_much() -> None:
         assert sock.recv(100) == b"hello"
     assert status == 0
     assert f"* sending to {HERE}:{port} from {HERE}:" in stderr
-    assert "* sent 5 bytes in 1 datagrams" in stderr
+    assert "* sent 5 bytes in 1 datagram" in stderr
 
 
 def test_a_unix_address_is_none_for_it() -> None:

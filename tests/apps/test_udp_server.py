@@ -20,7 +20,7 @@ def test_it_says_who_is_new_and_how_much_came() -> None:
         server.process.send_signal(signal.SIGTERM)
         assert server.output() == "再见\n".encode()
         assert server.status() == 143
-        server.said("* received 4 bytes in 1 datagrams")
+        server.said("* received 4 bytes in 1 datagram")
 
 
 def test_a_reply_that_cannot_be_said_is_told_before_it_listens() -> None:

@@ -88,7 +88,7 @@ def test_addresses(words: list[str], address: Address) -> None:
         (["a/b", "80"], "'a/b' is not a host"),
         (["a b", "80"], "'a b' is not a host"),
         (["http://a:80"], "'http://a:80' is not a host"),
-        (["localhost:80", "81"], "'localhost:80' is not a host"),
+        (["localhost:80", "81"], "'localhost:80' has a port, '81' is another"),
         (["localhost", "65536"], "'65536' is not a port"),
         (["localhost", "80", "81"], "'81' after a host and a port"),
         (["unix:/a", "80"], "'80' after unix:/a"),

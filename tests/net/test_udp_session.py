@@ -83,7 +83,7 @@ def test_fewer_are_a_timeout(run: Run) -> None:
     error = run(b"a", expect=2, timeout=0.1)
     assert type(error) is TimedOut
     assert "1 of 2 answers" in str(error)
-    assert "sent 1 datagrams, received 1" in str(error)
+    assert "sent 1 datagram, received 1" in str(error)
 
 
 def test_nothing_either_way_is_a_timeout(run: Run) -> None:
