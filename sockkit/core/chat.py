@@ -215,10 +215,11 @@ class Room:
                 break
             line = bytes(state.held[:end]).removesuffix(b"\r")
             del state.held[: end + 1]
+            known = bool(state.name)
             events = self._said(member, state, line)
             out += events
             size = sum(len(event.line) for event in events if isinstance(event, Out))
-            state.allowance.spend(size)
+            state.allowance.spend(size if known else 0)  # a greeting is not its own
             said += max(size, 1)
             if events and isinstance(events[-1], Gone):
                 state.held.clear()

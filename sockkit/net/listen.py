@@ -65,7 +65,7 @@ class Listener:
     def __init__(
         self, loop: Loop, options: ListenOptions, sockets: SocketOptions, emit: Emit
     ) -> None:
-        """Bind and listen. Raises BindError, ResolveError."""
+        """Bind and listen. Raises BindError, ResolveError, UsageError."""
         self._loop, self._emit = loop, emit
         self._numbers = count(1)
         self._on_stream: Callable[[Stream], None] | None = None

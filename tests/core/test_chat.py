@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from sockkit.core.allowance import BURST
-from sockkit.core.chat import LONGEST, RECENT, TURN, Admitted, Gone, Outcome, Room, RoomOptions
+from sockkit.core.chat import (
+    LONGEST,
+    NEXT_TURN,
+    RECENT,
+    TURN,
+    Admitted,
+    Gone,
+    Outcome,
+    Room,
+    RoomOptions,
+)
 from sockkit.core.names import key
 
 FREE = RoomOptions(flood=0)
@@ -268,6 +278,14 @@ def test_a_password() -> None:
     assert talk.gone == {3}
     assert talk.room.names() == ["guest-1", "guest-2"]
     assert talk.heard(1)[-2:] == ["* guest-2 joined", "[guest-2] hello"]
+
+
+def test_a_long_greeting_costs_no_allowance() -> None:
+    talk = Talk(RoomOptions(password="sesame", flood=1, history=1000))
+    talk.room.remember(["x" * 1000] * 500)
+    talk.join(1)
+    talk.say(1, "sesame\nhi")
+    assert talk.room.waits(1, 0) == NEXT_TURN
 
 
 def test_a_name_comes_before_the_password() -> None:

@@ -430,17 +430,25 @@ def test_a_server_for_others(peer: str) -> None:
         assert server.process.stdout.read(4) == b"ping"
 
 
-def test_a_client_of_socat() -> None:
-    need("socat")
+@pytest.mark.parametrize("peer", ["nc -u -l", "ncat -u -l", "socat -"])
+def test_a_client_of_others(peer: str) -> None:
+    program, *options = peer.split()
+    need(program)
     with plain() as free:
         port = port_of(free)
-    with subprocess.Popen(["socat", "-T", "9", f"UDP-LISTEN:{port},bind={HERE}", "PIPE"]) as other:
+    where = [f"UDP-LISTEN:{port},bind={HERE}"] if program == "socat" else [HERE, port]
+    with subprocess.Popen([program, *options, *where], stdin=-1, stdout=-1) as other:
         try:
-
-            def answered() -> bool:
-                out = run("udp-client", "--linger", "200ms", HERE, port, data=b"hello")
-                return out[:2] == (0, b"hello")
-
-            eventually(answered)
+            eventually(lambda: f":{int(port):04X} " in Path("/proc/net/udp").read_text())
+            with Program("udp-client", "--expect", "1", HERE, port, stdin=-1) as client:
+                client.type(b"hello")
+                client.end_input()
+                assert other.stdin
+                assert other.stdout
+                assert other.stdout.read(5) == b"hello"
+                other.stdin.write(b"world")
+                other.stdin.flush()
+                assert client.output() == b"world"
+                assert client.status() == 0
         finally:
             other.kill()
