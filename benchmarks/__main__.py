@@ -70,7 +70,7 @@ def measure(options: argparse.Namespace, folder: Path) -> list[Row]:
             ],
             "held": lambda: served.held_rows(folder, runs),
             "udp": lambda: [served.udp_row(folder, runs, size) for size in (64, 1400)],
-            "datagrams": lambda: served.datagram_rows(folder, runs, 1400 * 500_000),
+            "datagrams": lambda: served.datagram_rows(folder, runs, 1400 * 1_000_000),
             "chat": lambda: [
                 row for members in (10, 60, 1000) for row in served.chat_rows(folder, runs, members)
             ],

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 import struct
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -28,10 +30,12 @@ from sockkit.net.stream import words
 
 LARGEST = 65_507  # bytes of payload: what IPv4's length field leaves, RFC 768
 MOST_SEGMENTS = 64  # datagrams that one call may send, UDP_MAX_SEGMENTS
+PACE = 1.25e9  # bytes a second in bulk: a receiver that writes them to a file takes little more
 ROOM = 4 * 1024 * 1024  # bytes asked for as the buffer for receiving; the system gives less
 
 # From linux/udp.h and asm-generic/socket.h; Python has no names for them.
-_SOL_UDP, _UDP_SEGMENT, _UDP_GRO, _SO_RXQ_OVFL = 17, 103, 104, 40
+_SOL_UDP, _UDP_SEGMENT, _UDP_GRO = 17, 103, 104
+_SO_RCVBUFFORCE, _SO_RXQ_OVFL = 33, 40
 _NO_SEGMENTS = {errno.EINVAL, errno.EIO, errno.ENOPROTOOPT, errno.EOPNOTSUPP, errno.EMSGSIZE}
 _ANCILLARY = 2 * socket.CMSG_SPACE(4)
 
@@ -98,6 +102,7 @@ class DatagramSocket:
         self.dropped = 0  # datagrams that the system had no room for, socket(7) SO_RXQ_OVFL
         self._buffer = memoryview(bytearray(size or 65_536))
         self._segments = True
+        self._paced_until = 0.0
         _try_option(sock, socket.SOL_SOCKET, _SO_RXQ_OVFL, 1)
         if size is None:
             _try_option(sock, _SOL_UDP, _UDP_GRO, 1)
@@ -153,6 +158,7 @@ class DatagramSocket:
         if self._segments and len(data) > size:
             most = size * segments(size)
             segment = [(_SOL_UDP, _UDP_SEGMENT, struct.pack("H", size))]
+            self._pace(min(len(data), most))
             try:
                 return self._socket.sendmsg([data[:most]], segment, 0, address)
             except OSError as error:
@@ -161,6 +167,15 @@ class DatagramSocket:
                 self._segments = False
         datagram = data[:size]
         return self._socket.sendto(datagram, address) if address else self._socket.send(datagram)
+
+    def _pace(self, size: int) -> None:
+        """Wait some microseconds where bulk would come faster than PACE.
+
+        Nothing tells a sender of datagrams that its receiver drowns. No timer is so fine.
+        """
+        while (now := time.perf_counter()) < self._paced_until:
+            os.sched_yield()
+        self._paced_until = now + size / PACE
 
     def _refused(self, error: OSError) -> SockkitError | None:
         """What ICMP told: only a connected socket hears it, and learns it late."""
@@ -173,7 +188,10 @@ class DatagramSocket:
             return
         if self.dropped:
             self._emit(
-                Notice(f"{self.dropped:,} datagrams came faster than they were taken, and are lost")
+                Notice(
+                    "datagrams came faster than they were taken: "
+                    f"at least {self.dropped:,} are lost"
+                )
             )
         self._emit(Step("close", f"the socket on {self.address}"))
         self._socket.close()
@@ -347,7 +365,8 @@ def _open(family: int, sockets: SocketOptions, udp: UdpOptions, emit: Emit) -> s
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
         emit(Step("setsockopt", "SO_BROADCAST = 1"))
     if sockets.receive_buffer is None:
-        _try_option(sock, socket.SOL_SOCKET, socket.SO_RCVBUF, ROOM)
+        for option in (socket.SO_RCVBUF, _SO_RCVBUFFORCE):  # a privileged user may have it all
+            _try_option(sock, socket.SOL_SOCKET, option, ROOM)
     return sock
 
 

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -163,7 +164,18 @@ def test_what_came_too_fast_is_told(site: Site) -> None:
     server.receive()
     server.close()
     (notice,) = kit.of_kind(site.events, Notice)
-    assert notice.text.startswith(f"{100 - got} datagrams came faster")
+    assert notice.text.endswith(f"at least {100 - got} are lost")
+
+
+def test_bulk_has_a_pace(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PACE", 1e7)
+    client = site.client(site.server().port)
+    began = time.perf_counter()
+    assert client.send(bytes(1_000_000), 1000) == 1_000_000
+    assert time.perf_counter() - began >= 0.09  # 64 datagrams a call: the last call waits for none
+    for _ in range(1000):
+        client.send(b"x", 1000)
+    assert client._paced_until < began + 1, "single datagrams are not in bulk"
 
 
 def test_a_port_in_use_is_an_error(site: Site) -> None:
