@@ -56,7 +56,7 @@ def run(config: ChatServe, loop: Loop, stdio: Stdio, emit: Emit) -> None:
             size=config.size or RECEIVE,
             encoding=config.encoding,
             client_encoding=config.client_encoding,
-            shown=lambda line: edit(f"{line}\n").encode(stdio.encoding, "backslashreplace"),
+            shown=lambda lines: edit(lines).encode(stdio.encoding, "backslashreplace"),
         )
         if history:
             room.remember(history.last(config.room.history))

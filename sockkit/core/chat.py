@@ -18,7 +18,7 @@ from sockkit.core.printable import escape
 from sockkit.errors import UsageError
 
 LONGEST = 4096  # bytes of a line
-TURN = 64 * 1024  # characters a member's lines may become before others have their turn
+TURN = 128 * 1024  # characters a member's lines may become before others have their turn
 NEXT_TURN = 0.001  # seconds until then
 RECENT = 512 * 1024  # characters of the lines a newcomer is shown
 ATTEMPTS = 3  # at the password
@@ -96,6 +96,8 @@ class _Recent:
         self._most, self._size = most, 0
 
     def add(self, line: str) -> None:
+        if not self._most:
+            return
         self.lines.append(line)
         self._size += len(line)
         while len(self.lines) > self._most or self._size > RECENT:
@@ -203,42 +205,34 @@ class Room:
         """Go on with the lines of `member` that its turn has come for."""
         out: list[Outcome] = []
         state = self._members.get(member)
-        said = 0
-        while state and said < TURN:
-            if self._too_long(state):
-                out.append(
-                    Out(f"* that line is longer than {LONGEST} bytes, and was not sent", to=member)
-                )
-                continue
-            end = state.held.find(b"\n")
-            if end < 0 or state.allowance.wait(now):
-                break
-            line = bytes(state.held[:end]).removesuffix(b"\r")
-            del state.held[: end + 1]
-            known = bool(state.name)
-            events = self._said(member, state, line)
-            out += events
-            size = sum(len(event.line) for event in events if isinstance(event, Out))
-            state.allowance.spend(size if known else 0)  # a greeting is not its own
-            said += max(size, 1)
-            if events and isinstance(events[-1], Gone):
-                state.held.clear()
-        return out
-
-    def _too_long(self, state: _Member) -> bool:
-        """Drop what comes of a line that is too long; whether one has begun."""
-        while True:
-            end = state.held.find(b"\n")
+        if not state:
+            return out
+        data, place, said = bytes(state.held), 0, 0
+        while said < TURN:
+            end = data.find(b"\n", place)
             if state.skipping:
-                del state.held[: end + 1 if end >= 0 else len(state.held)]
+                place = end + 1 if end >= 0 else len(data)
                 if end < 0:
-                    return False
+                    break
                 state.skipping = False
-            elif end > LONGEST or (end < 0 and len(state.held) > LONGEST):
+            elif end > place + LONGEST or (end < 0 and len(data) > place + LONGEST):
                 state.skipping = True
-                return True
+                told = f"* that line is longer than {LONGEST} bytes, and was not sent"
+                out.append(Out(told, to=member))
+            elif end < 0 or state.allowance.wait(now):
+                break
             else:
-                return False
+                known = state.name
+                events = self._said(member, state, data[place:end].removesuffix(b"\r"))
+                place = end + 1
+                out += events
+                size = sum([len(event.line) for event in events if isinstance(event, Out)])
+                state.allowance.spend(size if known else 0)  # a greeting is not its own
+                said += size + 1
+                if events and isinstance(events[-1], Gone):
+                    place = len(data)
+        del state.held[:place]
+        return out
 
     def expire(self, member: Hashable) -> list[Outcome]:
         """Let go whoever has not said the password in time."""
@@ -259,7 +253,11 @@ class Room:
         if text.startswith("/") and not text.startswith("//"):
             word, _, rest = text.partition(" ")
             return self._command(member, state, word, rest.strip())
-        return [*self.introduce(member), self._speech(member, state.name, text.removeprefix("/"))]
+        return self._speak(member, state, text.removeprefix("/"))
+
+    def _speak(self, member: Hashable, state: _Member, text: str) -> list[Outcome]:
+        speech = self._speech(member, state.name, text)
+        return [speech] if state.introduced else [*self.introduce(member), speech]
 
     def _speech(self, member: Hashable, name: str, text: str) -> Out:
         line = f"[{name}] {text}"
@@ -290,7 +288,7 @@ class Room:
             case "/msg":
                 return self._whisper(member, state, *rest.partition(" ")[::2])
             case "/me":
-                return [*self.introduce(member), self._speech(member, state.name, f"*{rest}*")]
+                return self._speak(member, state, f"*{rest}*")
             case "/help":
                 lines = (line.format(quit_word=self._options.quit_word) for line in HELP)
                 return [Out(f"* {line}", to=member) for line in lines]

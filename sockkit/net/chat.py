@@ -8,7 +8,9 @@ OUTBOX is dropped. A member that sends faster than the room's limit is read as s
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 from sockkit.core.chat import PASSWORD_WAIT, Gone, Out, Outcome, Room
@@ -36,14 +38,14 @@ class ChatOptions(NamedTuple):
 
     `encoding` is what members speak, and `client_encoding`, where given, what those do who do
     not begin with MARK. `kept` is told of each line worth keeping, `shown` makes what the
-    operator sees of a line.
+    operator sees of whole lines.
     """
 
     size: int = RECEIVE
     encoding: str = "utf-8"
     client_encoding: str | None = None
-    kept: Callable[[str], None] = lambda _: None
-    shown: Callable[[str], bytes] = lambda line: f"{line}\n".encode()
+    kept: Callable[[str], None] | None = None
+    shown: Callable[[str], bytes] = str.encode
 
 
 class ChatServer:
@@ -134,21 +136,19 @@ class ChatServer:
     def _deliver(self) -> None:
         turn, self._turn = self._turn, []
         leaving, self._leaving = self._leaving, []
-        special = {who for out in turn for who in (out.to, out.author) if who is not None}
-        encoded: dict[str, tuple[list[bytes], bytes]] = {}
+        special: defaultdict[Hashable, list[int]] = defaultdict(list)
+        for index, out in enumerate(turn):
+            special[out.author if out.to is None else out.to].append(index)
+        rendered: dict[str, _Rendered] = {}
         for member in list(self._members.values()):
-            if member.encoding not in encoded:
-                lines = [
-                    f"{out.line}\n".encode(member.encoding, "backslashreplace") for out in turn
-                ]
-                whole = zip(lines, turn, strict=True)
-                to_all = b"".join(line for line, out in whole if out.to is None)
-                encoded[member.encoding] = lines, to_all
-            lines, to_all = encoded[member.encoding]
+            if member.encoding not in rendered:
+                rendered[member.encoding] = _Rendered(turn, member.encoding)
+            lines = rendered[member.encoding]
             if member.number in special or member.since:
-                member.send(b"".join(_own(member, lines, turn)))
+                member.send(lines.of(member, special.get(member.number, ())))
+                member.since = 0 if member.since < math.inf else math.inf
             else:
-                member.send(to_all)
+                member.send(lines.public)
         self._show(turn)
         for member in leaving:
             member.leave()
@@ -157,13 +157,14 @@ class ChatServer:
 
     def _show(self, turn: list[Out]) -> None:
         lines = [out.line for out in turn if out.to is None]
-        for out in turn:
-            if out.said:
-                self.options.kept(out.line)
+        if kept := self.options.kept:
+            for out in turn:
+                if out.said:
+                    kept(out.line)
         if self._output.size > OUTBOX:  # whoever reads this has stopped: the room goes on
             self._unshown += len(lines)
         else:
-            self._output.put(b"".join(map(self.options.shown, lines)))
+            self._output.put(self.options.shown("".join([f"{line}\n" for line in lines])))
 
     def _output_empty(self) -> None:
         self._review_quit()
@@ -186,14 +187,29 @@ class ChatServer:
             self.loop.stop()
 
 
-def _own(member: _Member, lines: list[bytes], turn: list[Out]) -> Iterator[bytes]:
-    """The turn's lines that are for `member`."""
-    for place, (line, out) in enumerate(zip(lines, turn, strict=True)):
-        for_all = out.to is None and out.author != member.number and place >= member.since
-        if for_all or out.to == member.number:
-            yield line
-    if member.since < math.inf:
-        member.since = 0
+class _Rendered:
+    """A turn's lines in one encoding. `public` are those for all."""
+
+    def __init__(self, turn: list[Out], encoding: str) -> None:
+        self._turn = turn
+        self._lines = [f"{out.line}\n".encode(encoding, "backslashreplace") for out in turn]
+        each = [
+            line if out.to is None else b"" for out, line in zip(turn, self._lines, strict=True)
+        ]
+        self.public = b"".join(each)
+        self._places = [0, *accumulate(map(len, each))]  # in `public`, of each line of the turn
+
+    def of(self, member: _Member, special: Sequence[int]) -> bytes:
+        """What `member` hears; `special` are the places of the lines by it, or for it alone."""
+        end = len(self._turn)
+        place = self._places[end if member.since > end else int(member.since)]
+        pieces: list[bytes] = []
+        for index in special:
+            pieces.append(self.public[place : self._places[index]])
+            place = max(place, self._places[index + 1])
+            if self._turn[index].to is not None:
+                pieces.append(self._lines[index])
+        return b"".join(pieces) + self.public[place:]
 
 
 class _Member:
