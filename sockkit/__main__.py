@@ -1,5 +1,10 @@
-"""`python -m sockkit` is the `sockkit` command."""
+"""What the shell runs as `sockkit`, and `python -m sockkit`."""
 
-from sockkit.cli.main import main
+import gc
 
-main()
+gc.disable()  # until a command runs: what is imported stays, and to look for garbage takes 5 ms
+
+from sockkit.cli.main import main  # noqa: E402
+
+if __name__ == "__main__":
+    main()

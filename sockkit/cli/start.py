@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -36,6 +37,8 @@ def start(
     """
     if values["quiet"] and values["verbose"]:
         raise UsageError("-q and -v exclude each other", "leave out one")
+    gc.freeze()
+    gc.enable()
     try:
         if unattended and _in_background(0):
             _redirect_input()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import signal
 import sys
@@ -40,6 +41,18 @@ def test_a_command_gets_what_it_needs() -> None:
     assert isinstance(stdio, Stdio)
     assert not stdio.input.terminal
     assert callable(emit)
+
+
+def test_garbage_is_looked_for_while_a_command_runs() -> None:
+    """It is not while the program is imported, which sockkit/__main__.py begins."""
+    gc.disable()
+    try:
+        enabled: list[bool] = []
+        started(lambda *_: enabled.append(gc.isenabled()))
+        assert enabled == [True]
+    finally:
+        gc.enable()
+        gc.unfreeze()
 
 
 def test_quiet_and_verbose_exclude_each_other() -> None:
