@@ -18,13 +18,18 @@ Samples = list[float | None]  # one a round; None where the run failed
 
 @dataclass(frozen=True)
 class Goal:
-    """sockkit at least `times` as fast as a peer or, `at_most`, taking at most `times` as much."""
+    """sockkit at least `times` as fast as a peer or, `at_most`, taking at most `times` as much.
+
+    0 is no goal: the peer stands beside it.
+    """
 
     peer: str
-    times: float
+    times: float = 0.0
     at_most: bool = False
 
     def __str__(self) -> str:
+        if not self.times:
+            return "–"
         if self.at_most:
             return f"at most {self.times:g} times {self.peer}"
         return f"{self.times:g} times as fast as {self.peer}"
@@ -35,6 +40,8 @@ class Goal:
         return [our / their if self.at_most else their / our for our, their in pairs]
 
     def verdict(self, ratio: float) -> str:
+        if not self.times:
+            return "–"
         margin = ratio / self.times - 1
         return verdict(-margin if self.at_most else margin)
 
