@@ -76,6 +76,8 @@ def test_an_output_that_cannot_be_opened_again_takes_what_does_not_block(
     while select.select([], [made.end.descriptor], [], 0)[1]:
         given += made.end.write(memoryview(data)[given:])
     assert given >= select.PIPE_BUF
+    with pytest.raises(BlockingIOError):
+        made.end.write(b"x")
     assert not flags(made.shared) & os.O_NONBLOCK
     made.release()
     assert made.far.take() == data[:given]
