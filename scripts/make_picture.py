@@ -134,7 +134,7 @@ def chat_room(sockkit: str) -> None:
     alex, snow = Window(f"{title} alex", *join, "alex"), Window(f"{title} 小雪", *join, "小雪")
     for window in (alex, snow):
         window.shows("you are")
-    room.shows("is now 小雪")
+    room.shows("小雪 joined")
     alex.type("hello everybody 👋")
     snow.shows("hello")
     snow.type("你好 alex, 今天好吗?")
