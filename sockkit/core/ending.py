@@ -14,6 +14,7 @@ from sockkit.core.units import show_seconds
 from sockkit.errors import TimedOut
 
 PEER_ENDED_LINGER = 5.0  # a peer that has ended its side is given input for so long a silence
+FAULT_LINGER = 0.5  # to receive what a connection that does not send may still have
 
 
 class Until(StrEnum):
@@ -32,8 +33,9 @@ class EndOptions(NamedTuple):
     linger: float | None = None
     idle: float | None = None
 
-    def idle_error(self) -> TimedOut:
-        return TimedOut(f"nothing was sent or received for {show_seconds(self.idle or 0)}")
+
+def idle_error(seconds: float) -> TimedOut:
+    return TimedOut(f"nothing was sent or received for {show_seconds(seconds)}")
 
 
 class Limit(Enum):

@@ -32,7 +32,7 @@ class UdpChatServer:
         self._loop, self._socket, self._room, self._stdio = loop, sock, room, stdio
         self._encoding, self._shown, self._emit = encoding, shown, emit
         self._outgoing = DatagramOutbox(loop, sock, on_empty=self._watch, on_fail=self._fail)
-        self._output = Outbox(loop, stdio.output, on_empty=lambda: None, on_fail=_raise)
+        self._output = Outbox(loop, stdio.output, on_empty=lambda: None)
 
     def run(self, on_typed: Callable[[bytes], None]) -> None:
         """Serve until `quit`, or until something raises: a signal.
@@ -91,7 +91,3 @@ class UdpChatServer:
     def _expire(self) -> None:
         self.handle(self._room.expire(self._loop.now))
         self._loop.later(SILENCE / 10, self._expire)
-
-
-def _raise(error: SockkitError) -> None:
-    raise error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from sockkit.core.ending import Ending, EndOptions, Limit
+from sockkit.core.ending import FAULT_LINGER, Ending, EndOptions, Limit, idle_error
 from sockkit.core.text import Transcoder, Transform
 from sockkit.core.units import show_seconds, show_size
 from sockkit.errors import SockkitError, TextError
@@ -15,7 +15,6 @@ from sockkit.net.outbox import Outbox
 from sockkit.net.stream import Stream
 
 HELD_UP_CHECK = 0.1  # seconds between looks at a standard input that another client holds up
-FAULT_LINGER = 0.5  # seconds to receive what a connection that does not send may still have
 
 
 class MemberOptions(NamedTuple):
@@ -223,7 +222,7 @@ class Member:
         if not bound or bound[0] >= self._loop.now:
             self._review()
         elif bound[1] is Limit.IDLE:
-            self.leave(str(self._options.ending.idle_error()))
+            self.leave(str(idle_error(self._options.ending.idle or 0)))
         elif bound[1] is Limit.INPUT_SILENT and self._host.held_up():
             self._timer = self._loop.later(HELD_UP_CHECK, self._silent)
         else:

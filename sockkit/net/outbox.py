@@ -10,12 +10,16 @@ from sockkit.net.loop import Loop
 from sockkit.net.stream import Sink
 
 
+def _leave(error: SockkitError) -> None:
+    raise error
+
+
 class Outbox:
     """Writes at once what the sink takes and keeps the rest, in order.
 
     It does not bound itself: whoever puts looks at `size` first. `on_progress` is called
     when the sink takes of what was kept, `on_empty` when it has taken all of that; `on_fail`
-    once, after which everything put is dropped.
+    once, after which everything put is dropped. Without `on_fail` the error leaves the loop.
     """
 
     def __init__(
@@ -24,7 +28,7 @@ class Outbox:
         sink: Sink,
         *,
         on_empty: Callable[[], None],
-        on_fail: Callable[[SockkitError], None],
+        on_fail: Callable[[SockkitError], None] = _leave,
         on_progress: Callable[[], None] = lambda: None,
     ) -> None:
         self._loop, self._sink = loop, sink

@@ -78,7 +78,7 @@ class Posting:
         self._input, self._targets, self._heard = stdio.input, targets, heard
         self._on_input_end, self._on_fail = on_input_end, on_fail
         self._on_typed: Callable[[bytes], None] | None = None
-        self._output = Outbox(loop, stdio.output, on_empty=self.review, on_fail=_raise)
+        self._output = Outbox(loop, stdio.output, on_empty=self.review)
         self._outgoing = DatagramOutbox(
             loop, sock, on_empty=self.review, on_fail=on_fail, on_sent=self._sent
         )
@@ -251,7 +251,3 @@ def _fitting(datagram: bytes) -> bytes:
             f"{LARGEST:,} at most"
         )
     return datagram
-
-
-def _raise(error: SockkitError) -> None:
-    raise error

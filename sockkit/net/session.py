@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
-from sockkit.core.ending import Ending, EndOptions, Limit
+from sockkit.core.ending import FAULT_LINGER, Ending, EndOptions, Limit, idle_error
 from sockkit.core.text import Chain, Lenient, Transcoder, Transform
 from sockkit.core.units import show_size
 from sockkit.errors import OutputGone, SendError, SockkitError, TextError
@@ -23,7 +23,6 @@ from sockkit.net.stdio import Stdio
 from sockkit.net.stream import Stream
 
 AT_ONCE = 1.0  # seconds in which a peer that leaves without a word has not listened
-FAULT_LINGER = 0.5  # seconds to receive what a connection that does not send may still have
 BLOCKED_CHECK = 0.1  # seconds between looks at an end that the other holds up
 DELIVERY_CHECK = 0.01  # seconds between looks at what the peer has not acknowledged
 DELIVERY_STALL = 5.0  # seconds without any acknowledgement before it is given up
@@ -222,7 +221,7 @@ class Session:
             return self._review()  # there has been progress since the timer was set
         match bound[1]:
             case Limit.IDLE:
-                raise self._talk.ending.idle_error()
+                raise idle_error(self._talk.ending.idle or 0)
             case Limit.INPUT_SILENT if not (self._up.blocked or self._said.size):
                 self._emit(Notice("the peer has ended and standard input gives nothing: leaving"))
                 return self._finish()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from sockkit.core.ending import idle_error
 from sockkit.core.peers import PeerTable
 from sockkit.core.units import show_count, show_seconds
 from sockkit.errors import ReceiveError, SockkitError, TextError, TimedOut
@@ -108,8 +109,8 @@ class UdpSession:
         self._active_at = max(self._active_at, self._posting.sent_at)
         waits: list[tuple[float, SockkitError | None]] = []
         if self._options.idle is not None:
-            silence = f"nothing was sent or received for {show_seconds(self._options.idle)}"
-            waits.append((self._active_at + self._options.idle, TimedOut(silence)))
+            idle = self._options.idle
+            waits.append((self._active_at + idle, idle_error(idle)))
         if self._ended_at is not None:
             waits.append(self._answers_wait(self._ended_at))
         if waits:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockkit.core.ending import Ending, EndOptions, Limit, Until
+from sockkit.core.ending import Ending, EndOptions, Limit, Until, idle_error
 from sockkit.errors import TimedOut
 
 START = 100.0
@@ -88,7 +88,7 @@ def test_how_long_a_silence_may_last(
 
 @pytest.mark.parametrize(("idle", "words"), [(5.0, "5 s"), (0.25, "0.25 s")])
 def test_the_idle_error_says_how_long(idle: float, words: str) -> None:
-    error = EndOptions(idle=idle).idle_error()
+    error = idle_error(idle)
     assert isinstance(error, TimedOut)
     assert str(error) == f"nothing was sent or received for {words}"
 
