@@ -12,9 +12,9 @@ from sockkit.core.guess import GbkGuess
 from sockkit.core.printable import Printable
 from sockkit.core.text import TextOptions
 from sockkit.events import Emit, Peer
+from sockkit.net.datagrams import LARGEST
 from sockkit.net.posting import PostOptions
 from sockkit.net.stdio import Stdio
-from sockkit.net.udp import LARGEST
 from sockkit.term.color import Palette, wanted
 
 _SIGNED = re.compile(r"([^\s:\x00-\x1f\x7f-\x9f][^:\x00-\x1f\x7f-\x9f]{0,31}):")

@@ -10,12 +10,13 @@ from sockkit.core.address import HostPort, UnixPath
 from sockkit.core.responder import Responder, Rule, Ruled, Same, Upper, parse_rules
 from sockkit.errors import BindError, SockkitError, UsageError, reason
 from sockkit.events import Emit
+from sockkit.net.datagrams import DatagramSocket
 from sockkit.net.echo import BUFFER, EchoOptions, TcpEcho, UdpEcho
 from sockkit.net.listen import Bound, Listener, ListenOptions, announce, port_file, raise_limit
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.stdio import Stdio
-from sockkit.net.udp import DatagramSocket, UdpOptions, bind_datagrams
+from sockkit.net.udp import UdpOptions, bind_datagrams
 
 ATTEMPTS = 20  # to find a free port that both TCP and UDP can have
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable
 from sockkit.core.chat_udp import SILENCE, Delivery, SignedRoom
 from sockkit.errors import SockkitError
 from sockkit.events import Emit, Failure
+from sockkit.net.datagrams import DatagramOutbox, DatagramSocket
 from sockkit.net.loop import Loop
 from sockkit.net.outbox import Outbox
 from sockkit.net.stdio import Stdio
-from sockkit.net.udp import DatagramOutbox, DatagramSocket
 
 TURNS = 64  # datagrams taken before others on the loop get their turn
 WAITING = 4 * 1024 * 1024  # most bytes that wait for the system or for standard output

@@ -16,13 +16,13 @@ from typing import Any, NamedTuple
 from sockkit.core.responder import Responder
 from sockkit.errors import ReceiveError, SockkitError
 from sockkit.events import Closed, Emit, Failure, Step
+from sockkit.net.datagrams import DatagramOutbox, DatagramSocket
 from sockkit.net.listen import Listener
 from sockkit.net.loop import Loop, Timer
 from sockkit.net.outbox import Outbox
 from sockkit.net.pump import Pump
 from sockkit.net.resolve import show_address
 from sockkit.net.stream import Stream
-from sockkit.net.udp import DatagramOutbox, DatagramSocket
 
 BUFFER = 256 * 1024  # bytes of one receive, and most that are kept for a client
 PARTING = 1.0  # seconds a client is given to end its side after its last answer

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 from sockkit.core.lines import Lines
 from sockkit.errors import SendError, SockkitError, TextError
 from sockkit.events import Emit, Exchanged, Failure, Peer
+from sockkit.net.datagrams import LARGEST, DatagramOutbox, DatagramSocket, Received, segments
 from sockkit.net.loop import Loop, Timer
 from sockkit.net.outbox import Outbox
 from sockkit.net.stdio import Stdio
-from sockkit.net.udp import LARGEST, DatagramOutbox, DatagramSocket, Received, segments
 
 HOLD = 0.01  # seconds in which a datagram that is not full may yet become so
 TURNS = 64  # calls of the system for receiving, before the loop looks elsewhere

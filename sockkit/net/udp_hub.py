@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 from sockkit.core.peers import PeerTable, Recipient
 from sockkit.errors import ReceiveError, SendError, SockkitError
 from sockkit.events import Emit, Failure, Forgotten, Heard, Peer
+from sockkit.net.datagrams import LARGEST, DatagramSocket, Received
 from sockkit.net.loop import Loop
 from sockkit.net.posting import Posting, PostOptions
 from sockkit.net.resolve import show_address
 from sockkit.net.stdio import Stdio
-from sockkit.net.udp import LARGEST, DatagramSocket, Received
 
 
 class UdpHubOptions(NamedTuple):

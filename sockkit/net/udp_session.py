@@ -9,11 +9,11 @@ from sockkit.core.peers import PeerTable
 from sockkit.core.units import show_count, show_seconds
 from sockkit.errors import ReceiveError, SockkitError, TextError, TimedOut
 from sockkit.events import Emit, Peer
+from sockkit.net.datagrams import DatagramSocket, Received
 from sockkit.net.loop import Loop, Timer
 from sockkit.net.posting import Posting, PostOptions
 from sockkit.net.resolve import Endpoint, show_address
 from sockkit.net.stdio import Stdio
-from sockkit.net.udp import DatagramSocket, Received
 
 BLOCKED_CHECK = 0.1  # seconds between looks at what the system does not take
 LINGER = 1.0  # seconds without an answer that end it once standard input has ended

@@ -10,12 +10,13 @@ import pytest
 from sockkit.core.address import HostPort
 from sockkit.errors import SendError, SockkitError, TextError
 from sockkit.events import Event, Exchanged, Peer
+from sockkit.net.datagrams import LARGEST, DatagramSocket
 from sockkit.net.listen import ListenOptions
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.posting import Posting, PostOptions
 from sockkit.net.stdio import Stdio
-from sockkit.net.udp import LARGEST, DatagramSocket, UdpOptions, bind_datagrams
+from sockkit.net.udp import UdpOptions, bind_datagrams
 from tests.net import kit
 from tests.net.kit import noise, run_for, run_until
 

@@ -1,0 +1,72 @@
+"""Datagram sockets on one loop, for tests."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+
+import pytest
+
+from sockkit.core.address import HostPort
+from sockkit.events import Event
+from sockkit.net.connect import ConnectOptions
+from sockkit.net.datagrams import DatagramSocket
+from sockkit.net.listen import ListenOptions
+from sockkit.net.loop import Loop
+from sockkit.net.options import SocketOptions
+from sockkit.net.udp import UdpOptions, bind_datagrams, connect_datagrams
+from tests.net.kit import run_until
+
+HERE = "127.0.0.1"
+
+PLAIN = UdpOptions()
+
+
+class Site:
+    def __init__(self, loop: Loop, stack: contextlib.ExitStack) -> None:
+        self.loop, self._stack = loop, stack
+        self.events: list[Event] = []
+
+    def server(
+        self, host: str = HERE, size: int | None = None, udp: UdpOptions = PLAIN
+    ) -> DatagramSocket:
+        options = ListenOptions(HostPort(host, 0))
+        sock = bind_datagrams(self.loop, options, SocketOptions(), udp, size, self.events.append)
+        self._stack.callback(sock.close)
+        return sock
+
+    def client(self, port: int | None, host: str = HERE) -> DatagramSocket:
+        assert port
+        sock, _ = connect_datagrams(
+            self.loop,
+            HostPort(host, port),
+            ConnectOptions(),
+            SocketOptions(),
+            UdpOptions(),
+            None,
+            self.events.append,
+        )
+        self._stack.callback(sock.close)
+        return sock
+
+    def plain(self, family: int = socket.AF_INET) -> socket.socket:
+        sock = self._stack.enter_context(socket.socket(family, socket.SOCK_DGRAM))
+        sock.settimeout(5)
+        return sock
+
+    def receive(self, sock: DatagramSocket, count: int) -> list[bytes]:
+        got: list[bytes] = []
+
+        def read() -> None:
+            with contextlib.suppress(BlockingIOError):
+                got.extend(sock.receive().datagrams())
+
+        self.loop.when_readable(sock.descriptor, read)
+        run_until(self.loop, lambda: len(got) >= count)
+        self.loop.when_readable(sock.descriptor, None)
+        return got
+
+
+@pytest.fixture
+def site(loop: Loop, stack: contextlib.ExitStack) -> Site:
+    return Site(loop, stack)
