@@ -14,9 +14,10 @@ from sockkit.core.chat_view import ChatView
 from sockkit.errors import UsageError
 from sockkit.events import Emit
 from sockkit.net.chat import RECEIVE, ChatOptions, ChatServer
-from sockkit.net.listen import Listener, ListenOptions, announce, port_file, raise_limit
+from sockkit.net.listen import Listener, ListenOptions, announce, raise_limit
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
+from sockkit.net.port_file import port_file
 from sockkit.net.stdio import Stdio
 from sockkit.term.color import Palette, wanted
 
@@ -63,7 +64,7 @@ def run(config: ChatServe, loop: Loop, stdio: Stdio, emit: Emit) -> None:
             options = options._replace(kept=history.keep)
         listener = Listener(loop, config.listen, config.sockets, emit)
         try:
-            with port_file(config.port_file, listener):
+            with port_file(loop, config.port_file, listener):
                 announce(listener, emit)
                 server = ChatServer(loop, listener, room, stdio, options, emit)
                 server.run(_operated(room, server, stdio, config, emit))
@@ -92,7 +93,7 @@ def _run_udp(config: ChatServe, loop: Loop, stdio: Stdio, emit: Emit) -> None:
     sockets = config.sockets.for_datagrams()
     sock = bind_datagrams(loop, config.listen, sockets, UdpOptions(), config.size, emit)
     try:
-        with port_file(config.port_file, sock):
+        with port_file(loop, config.port_file, sock):
             announce(sock, emit)
             palette = Palette(wanted(stdio.output.terminal, os.environ), config.colors)
 

@@ -12,9 +12,10 @@ from sockkit.errors import BindError, SockkitError, UsageError, reason
 from sockkit.events import Emit
 from sockkit.net.datagrams import DatagramSocket
 from sockkit.net.echo import BUFFER, EchoOptions, TcpEcho, UdpEcho
-from sockkit.net.listen import Bound, Listener, ListenOptions, announce, port_file, raise_limit
+from sockkit.net.listen import Bound, Listener, ListenOptions, announce, raise_limit
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
+from sockkit.net.port_file import port_file
 from sockkit.net.stdio import Stdio
 from sockkit.net.udp import UdpOptions, bind_datagrams
 
@@ -81,7 +82,7 @@ def run(config: Echo, loop: Loop, stdio: Stdio, emit: Emit) -> None:
         for _ in range(1, config.workers):
             share = _share(config._replace(listen=listen), loop, lambda _: None)
             shares.append(share)
-        with port_file(config.port_file, bound):
+        with port_file(loop, config.port_file, bound):
             announce(bound, emit)
             if config.workers == 1:
                 _serve(shares[0], loop, options, emit)

@@ -13,9 +13,10 @@ from sockkit.core.ending import Until
 from sockkit.core.text import TextOptions
 from sockkit.errors import UsageError
 from sockkit.events import Emit
-from sockkit.net.listen import Listener, ListenOptions, announce, port_file, raise_limit
+from sockkit.net.listen import Listener, ListenOptions, announce, raise_limit
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
+from sockkit.net.port_file import port_file
 from sockkit.net.session import Session
 from sockkit.net.stdio import Stdio
 from sockkit.net.stream import Stream
@@ -42,7 +43,7 @@ def run(config: TcpServer, loop: Loop, stdio: Stdio, emit: Emit) -> None:
     config.talk.check(stdio)
     listener = Listener(loop, config.listen, config.sockets, emit)
     try:
-        with port_file(config.port_file, listener):
+        with port_file(loop, config.port_file, listener):
             announce(listener, emit)
             if config.once:
                 _serve_one(config, loop, listener, stdio, emit)

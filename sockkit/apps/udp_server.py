@@ -9,9 +9,10 @@ from sockkit.apps.datagrams import DatagramOptions
 from sockkit.apps.operator import operate
 from sockkit.core.peers import Recipient
 from sockkit.events import Emit
-from sockkit.net.listen import ListenOptions, announce, port_file
+from sockkit.net.listen import ListenOptions, announce
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
+from sockkit.net.port_file import port_file
 from sockkit.net.stdio import Stdio
 from sockkit.net.udp import UdpOptions, bind_datagrams
 from sockkit.net.udp_hub import UdpHub, UdpHubOptions
@@ -35,7 +36,7 @@ def run(config: UdpServer, loop: Loop, stdio: Stdio, emit: Emit) -> None:
         reply = posting.packer(stdio, "--reply", None)(os.fsencode(config.reply))
     sock = bind_datagrams(loop, config.listen, config.sockets, config.udp, posting.size, emit)
     try:
-        with port_file(config.port_file, sock):
+        with port_file(loop, config.port_file, sock):
             announce(sock, emit)
             post = posting.post(stdio, emit, many=True)
             hub = UdpHub(loop, sock, stdio, UdpHubOptions(post, config.answer, reply), emit)

@@ -159,8 +159,8 @@ def _server_socket(reuse: bool, *more: Option) -> Bundle:
                         "unix:/PATH."),
             *_FAMILY,
             Option(["--port-file"], type=click.Path(dir_okay=False), metavar="FILE",
-                   help="Write the port to FILE once listening, and remove it at the end: "
-                        "a script waits for the file and never sleeps."),
+                   help="Write the port to FILE once listening. A script reads it from a FIFO "
+                        "(mkfifo FILE), and never sleeps. A new file is removed at the end."),
             _reuse_address(reuse),
             *_SOCKET,
             *more,

@@ -6,13 +6,12 @@ import errno
 import os
 import socket
 import stat
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from itertools import count
 from typing import NamedTuple, Protocol
 
 from sockkit.core.address import Address, HostPort, UnixPath
-from sockkit.errors import BindError, OutputError, SockkitError, reason
+from sockkit.errors import BindError, SockkitError
 from sockkit.events import Connected, Emit, Listening, Notice, Peer, Step
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
@@ -71,6 +70,7 @@ class Listener:
         self._on_stream: Callable[[Stream], None] | None = None
         self._warn_after = loop.now
         self._endpoint = _endpoint(loop, options.address, sockets)
+        self._made: os.stat_result | None = None  # the unix socket that binding made
         self._socket = self._bound(options, sockets)
         name = self._socket.getsockname()
         self.port: int | None = name[1] if isinstance(name, tuple) else None
@@ -99,8 +99,13 @@ class Listener:
         self._loop.when_readable(self._socket.fileno(), None)
         self._socket.close()
         self._emit(Step("close", f"the listener on {self.address}"))
-        if isinstance(self._endpoint.address, str):
-            _remove(self._endpoint.address)
+        self._remove()
+
+    def _remove(self) -> None:
+        """Remove the unix socket we made, unless somebody else has one there by now."""
+        path = self._endpoint.address
+        if isinstance(path, str) and is_same(path, self._made):
+            _unlink(path)
 
     def _bound(self, options: ListenOptions, sockets: SocketOptions) -> socket.socket:
         where = self._endpoint
@@ -116,11 +121,14 @@ class Listener:
             if sockets.reuse_address and isinstance(where.address, str):
                 _remove_stale(where.address)
             sock.bind(where.address)
+            if isinstance(where.address, str):
+                self._made = os.lstat(where.address)
             self._emit(Step("bind", str(where)))
             sock.listen(options.backlog)
             self._emit(Step("listen", f"backlog {options.backlog}"))
         except OSError as error:
             sock.close()
+            self._remove()
             raise bind_error(error, options.address) from error
         return sock
 
@@ -167,29 +175,12 @@ def raise_limit() -> None:
         pass  # more than the system has: what it was will do
 
 
-@contextmanager
-def port_file(path: str | None, listener: Bound) -> Iterator[None]:
-    """Keep the port (for unix, the address) in `path` while listening.
-
-    It is complete as soon as it exists. Raises OutputError.
-    """
-    if path is None:
-        yield
-        return
-    draft = f"{path}.{os.getpid()}"
+def is_same(path: str, then: os.stat_result | None) -> bool:
+    """Whether `path` itself, not what it links to, is still what it was `then`."""
     try:
-        try:
-            with open(draft, "w", encoding="utf-8") as file:
-                file.write(f"{listener.port or listener.address}\n")
-            os.replace(draft, path)
-        finally:
-            _remove(draft)
-    except OSError as error:
-        raise OutputError(f"could not write {path}: {reason(error)}") from error
-    try:
-        yield
-    finally:
-        _remove(path)
+        return then is not None and os.path.samestat(os.lstat(path), then)
+    except OSError:
+        return False
 
 
 def _endpoint(loop: Loop, address: Address, sockets: SocketOptions) -> Endpoint:
@@ -203,16 +194,19 @@ def _is_local(address: str) -> bool:
     return address.startswith(("127.", "[::1]:"))
 
 
-def _is_socket(path: str) -> bool:
+def _socket_at(path: str) -> os.stat_result | None:
+    """The unix socket at `path` itself, not where it links to."""
     try:
-        return stat.S_ISSOCK(os.stat(path).st_mode)
+        there = os.lstat(path)
     except OSError:
-        return path.startswith("@")
+        return None
+    return there if stat.S_ISSOCK(there.st_mode) else None
 
 
 def _remove_stale(path: str) -> None:
-    """Remove a socket nobody listens on any more; leave everything else to bind's error."""
-    if not _is_socket(path):
+    """Remove a socket of our user that nobody listens on any more; bind names all else."""
+    there = _socket_at(path)
+    if not there or there.st_uid != os.geteuid():
         return
     # A datagram socket cannot disturb a stream server, yet hears whether there is one.
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
@@ -220,12 +214,13 @@ def _remove_stale(path: str) -> None:
         try:
             probe.connect(path)
         except ConnectionRefusedError:
-            _remove(path)
+            if is_same(path, there):
+                _unlink(path)
         except OSError:
             pass
 
 
-def _remove(path: str) -> None:
+def _unlink(path: str) -> None:
     try:
         os.unlink(path)
     except OSError:
@@ -235,8 +230,14 @@ def _remove(path: str) -> None:
 def bind_error(error: OSError, address: Address, protocol: str = "tcp") -> SockkitError:
     """What a failed bind means, and what to try."""
     if not isinstance(address, HostPort):
-        taken = error.errno == errno.EADDRINUSE and not _is_socket(address.path)
-        hint = "that file is no socket: give another path" if taken else ""
+        hint = ""
+        if error.errno == errno.EADDRINUSE and not address.path.startswith("@"):
+            there = _socket_at(address.path)
+            hint = "give another path"
+            if not there:
+                hint = f"that is no socket: {hint}"
+            elif there.st_uid != os.geteuid():
+                hint = f"that socket is another user's: {hint}"
         return BindError(f"could not listen on {address}: {words(error)}", hint)
     port = address.port
     if error.errno == errno.EADDRINUSE:

@@ -16,12 +16,14 @@ import pytest
 
 from tests.support import (
     HERE,
+    SOCKKIT,
     WAIT,
     Program,
     connect,
     errors,
     eventually,
     gone,
+    need,
     read_all,
     read_exactly,
     reset,
@@ -237,6 +239,60 @@ def test_port_file(tmp_path: Path) -> None:
             assert program.status(2) == 143
         assert os.listdir(tmp_path) == []
         assert program.stderr.count("\n") <= 1  # -q: no more than why it ended
+
+
+@pytest.mark.parametrize("shell", ["sh", "bash"])
+def test_the_recipe_for_scripts(shell: str, tmp_path: Path) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    recipe = re.search(r"\$ mkfifo port\n(?:\$ .*\n)+", readme)
+    assert recipe
+    (tmp_path / "sent.bin").write_bytes(b"hello" * 100)
+    script = re.sub(r"^\$ ", "", recipe[0], flags=re.MULTILINE)
+    path = f"{Path(SOCKKIT).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        [need(shell), "-e", "-c", script],
+        cwd=tmp_path, env={**os.environ, "PATH": path}, timeout=WAIT, capture_output=True,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert (tmp_path / "got.bin").read_bytes() == b"hello" * 100
+
+
+COMMANDS = ["tcp-server", "udp-server", "echo", "echo --workers 2", "chat serve"]
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "chat serve --udp"])
+def test_a_port_file_is_one_servers(tmp_path: Path, command: str) -> None:
+    place = tmp_path / "port"
+    arguments = [*command.split(), "-p", "0", "--port-file", str(place)]
+    with Program(*arguments, stdin=PIPE) as first:
+        port = first.port
+        status, _, stderr = run("tcp-server", "-p", "0", "--port-file", str(place))
+        assert (status, stderr.count("\n")) == (45, 1)
+        assert f"another server uses --port-file {place}" in stderr
+        assert place.read_text() == f"{port}\n"
+        place.unlink()
+        with Program("tcp-server", "-p", "0", "--port-file", str(place)) as second:
+            assert second.port
+            first.process.terminate()
+            assert first.status(2) in (143, -signal.SIGTERM)
+            assert place.read_text() == f"{second.port}\n"  # the first has left it alone
+
+
+@pytest.mark.parametrize("kind", ["link", "else"])
+def test_a_port_file_that_is_not_ours_stays(tmp_path: Path, kind: str) -> None:
+    place, other = tmp_path / "port", tmp_path / "other"
+    other.write_text("80\n")
+    if kind == "link":
+        place.symlink_to(other)
+    else:
+        place.write_text("precious\n")
+    before = place.lstat()
+    status, _, stderr = run("echo", "-p", "0", "--port-file", str(place))
+    assert (status, stderr.count("\n")) == (23, 1)
+    assert f"could not write {place}: it" in stderr
+    assert place.lstat() == before
+    assert other.read_text() == "80\n"
+    assert sorted(os.listdir(tmp_path)) == ["other", "port"]
 
 
 def test_unix_socket(tmp_path: Path) -> None:

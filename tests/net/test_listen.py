@@ -6,16 +6,15 @@ import contextlib
 import errno
 import os
 import socket
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from sockkit.core.address import HostPort, UnixPath
-from sockkit.errors import BindError, OutputError, ResolveError
+from sockkit.errors import BindError, ResolveError
 from sockkit.events import Connected, Event, Listening, Notice, Step
 from sockkit.net import listen as module
-from sockkit.net.listen import Listener, ListenOptions, announce, port_file
+from sockkit.net.listen import Listener, ListenOptions, announce
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.stream import Stream
@@ -211,8 +210,10 @@ def test_a_stale_unix_socket_is_replaced_and_ours_is_removed(
     assert not path.exists()
 
 
-@pytest.mark.parametrize("what", ["live", "file", "kept"])
-def test_everything_else_at_the_path_stays(what: str, server: Server, tmp_path: Path) -> None:
+@pytest.mark.parametrize("what", ["live", "file", "kept", "link", "foreign"])
+def test_everything_else_at_the_path_stays(
+    what: str, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "socket"
     sockets = SERVER
     match what:
@@ -223,10 +224,36 @@ def test_everything_else_at_the_path_stays(what: str, server: Server, tmp_path: 
         case "kept":
             left_behind(path)
             sockets = SocketOptions(reuse_address=False)
-    before = path.stat()
-    with pytest.raises(BindError, match="address already in use"):
+        case "link":
+            left_behind(tmp_path / "theirs")
+            path.symlink_to("theirs")
+        case "foreign":
+            left_behind(path)
+            monkeypatch.setattr(os, "geteuid", lambda: path.stat().st_uid + 1)
+    before = path.lstat()
+    with pytest.raises(BindError, match=r"address already in use: .*give another path"):
         server.listen(UnixPath(str(path)), sockets)
-    assert path.stat() == before
+    assert path.lstat() == before
+
+
+def test_a_socket_somebody_else_has_bound_since_stays(server: Server, tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    ours = server.listen(UnixPath(str(path)))
+    path.rename(tmp_path / "elsewhere")
+    theirs = server.listen(UnixPath(str(path)))
+    ours.close()
+    assert path.is_socket()
+    theirs.close()
+    assert not path.exists()
+
+
+def test_a_socket_that_cannot_listen_is_not_left(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail_nth(monkeypatch, socket.socket, "listen", 1, OSError(errno.ENOBUFS, "no room"))
+    with pytest.raises(BindError):
+        server.listen(UnixPath(str(tmp_path / "socket")))
+    assert os.listdir(tmp_path) == []
 
 
 def test_looking_whether_a_unix_server_lives_is_no_client_of_it(
@@ -238,63 +265,6 @@ def test_looking_whether_a_unix_server_lives_is_no_client_of_it(
         server.listen(address)
     run_for(loop, 0.02)
     assert server.streams == []
-
-
-def test_the_port_file_holds_the_port_while_listening(server: Server, tmp_path: Path) -> None:
-    path = tmp_path / "port"
-    listener = server.listen()
-    with port_file(str(path), listener):
-        assert path.read_text() == f"{listener.port}\n"
-        assert os.listdir(tmp_path) == ["port"]
-    assert os.listdir(tmp_path) == []
-
-
-def test_the_port_file_is_complete_as_soon_as_it_exists(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "port"
-    listener = server.listen()
-    real: Callable[[str, str], None] = os.replace
-
-    def replace(draft: str, final: str) -> None:
-        assert not path.exists()
-        assert Path(draft).read_text() == f"{listener.port}\n"
-        real(draft, final)
-
-    monkeypatch.setattr(os, "replace", replace)
-    with port_file(str(path), listener):
-        assert path.exists()
-
-
-def test_the_port_file_is_removed_after_an_error(server: Server, tmp_path: Path) -> None:
-    def fail() -> None:
-        with port_file(str(tmp_path / "port"), listener):
-            raise LookupError
-
-    listener = server.listen()
-    with pytest.raises(LookupError):
-        fail()
-    assert os.listdir(tmp_path) == []
-
-
-def test_the_port_file_of_a_unix_server_holds_its_address(server: Server, tmp_path: Path) -> None:
-    listener = server.listen(UnixPath(str(tmp_path / "socket")))
-    with port_file(str(tmp_path / "port"), listener):
-        assert (tmp_path / "port").read_text() == f"{listener.address}\n"
-
-
-def test_a_port_file_that_cannot_be_written(server: Server, tmp_path: Path) -> None:
-    listener = server.listen()
-    (tmp_path / "port").mkdir()
-    for path in (tmp_path / "none" / "port", tmp_path / "port"):
-        with (
-            pytest.raises(OutputError, match=f"could not write {path}"),
-            port_file(str(path), listener),
-        ):
-            pytest.fail("there is no file")
-    assert os.listdir(tmp_path) == ["port"]
-    with port_file(None, listener):
-        pass
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,222 @@
+"""The port of a server, told to scripts: in a file of ours, or by a FIFO.
+
+A file is new, or a regular file of our user that is empty or holds a port. It is locked while
+we serve, so that two servers never share one. Whatever else is there is not ours: it is an
+error, and is left as it is. Links are not followed.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sockkit.errors import BindError, OutputError, SockkitError, reason
+from sockkit.net.listen import Bound, is_same
+from sockkit.net.loop import Loop, Timer
+
+AGAIN = 0.05  # seconds until the line is in the FIFO again after somebody has read it
+ATTEMPTS = 10  # at a path that others make and remove meanwhile
+_MOST = 4096  # bytes: what is longer holds no port
+_PIPE = 1024 * 1024  # bytes a FIFO may hold, pipe(7)
+_OPEN = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)  # of a file system without them
+
+
+@contextmanager
+def port_file(loop: Loop, path: str | None, bound: Bound) -> Iterator[None]:
+    """Keep the port (for unix, the address) readable at `path` while serving, as one line.
+
+    A new file is complete as soon as it exists, and is removed at the end if it is still there.
+    A file that was there is rewritten in place, and empty at the end. From a FIFO each reader
+    gets the line, and nobody waits for one. Raises OutputError, and BindError where another
+    server uses `path`.
+    """
+    if path is None:
+        yield
+        return
+    try:
+        file = _open(loop, path, os.fsencode(f"{bound.port or bound.address}\n"))
+    except OSError as error:
+        raise _refused(path, reason(error)) from error
+    try:
+        yield
+    finally:
+        file.close()
+
+
+class _File:
+    """A regular file, open and locked. `made` if it was not there before."""
+
+    def __init__(self, path: str, descriptor: int, *, made: bool) -> None:
+        self._path, self._descriptor, self._made = path, descriptor, made
+
+    def close(self) -> None:
+        try:
+            if self._made and is_same(self._path, os.fstat(self._descriptor)):
+                os.unlink(self._path)
+            else:
+                os.truncate(self._descriptor, 0)
+        except OSError:
+            pass  # it cannot be changed any more
+        os.close(self._descriptor)  # and with it the lock
+
+
+class _Fifo:
+    """A FIFO, open and locked, that holds the line, and holds it again once it has been read.
+
+    One line fills it: it can be written again when that has gone, pipe(7).
+    """
+
+    def __init__(self, loop: Loop, descriptor: int, line: bytes) -> None:
+        self._loop, self._descriptor, self._line = loop, descriptor, line
+        self._timer: Timer | None = None
+        self._drain()
+        import fcntl
+
+        if hasattr(fcntl, "F_SETPIPE_SZ"):
+            fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _MOST)
+            loop.when_writable(descriptor, self._has_been_read)
+        self._write()
+
+    def close(self) -> None:
+        self._loop.when_writable(self._descriptor, None)
+        if self._timer:
+            self._timer.cancel()
+        self._drain()
+        os.close(self._descriptor)
+
+    def _write(self) -> None:
+        try:
+            os.write(self._descriptor, self._line)
+        except BlockingIOError:
+            pass  # somebody else has written into it
+
+    def _has_been_read(self) -> None:
+        self._loop.when_writable(self._descriptor, None)
+        self._timer = self._loop.later(AGAIN, self._again)
+
+    def _again(self) -> None:
+        self._write()
+        self._loop.when_writable(self._descriptor, self._has_been_read)
+
+    def _drain(self) -> None:
+        """Take out what is in it: the line of a server that has ended is stale."""
+        try:
+            for _ in range(_PIPE // _MOST):
+                os.read(self._descriptor, _MOST)
+        except BlockingIOError:
+            pass
+
+
+def _open(loop: Loop, path: str, line: bytes) -> _File | _Fifo:
+    for _ in range(ATTEMPTS):
+        try:
+            there = os.lstat(path)
+        except FileNotFoundError:
+            if made := _make(path, line):
+                return made
+            continue
+        if objection := _objection(there):
+            raise _refused(path, objection)
+        descriptor = os.open(path, _OPEN)
+        try:
+            if os.path.samestat(os.fstat(descriptor), there):
+                _lock(path, descriptor)
+                if is_same(path, there):  # otherwise the server that had it has just left
+                    return _use(loop, path, descriptor, line)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+    raise _refused(path, "others make and remove it all the time")
+
+
+def _use(loop: Loop, path: str, descriptor: int, line: bytes) -> _File | _Fifo:
+    """Put `line` into what was there before us."""
+    there = os.fstat(descriptor)
+    if stat.S_ISFIFO(there.st_mode):
+        return _Fifo(loop, descriptor, line)
+    if there.st_nlink > 1:
+        raise _refused(path, "it has another name, too (a hard link)")
+    if not _is_port(held := os.pread(descriptor, _MOST, 0)) and held != line:
+        raise _refused(path, "it holds something else than a port")
+    os.truncate(descriptor, 0)
+    os.pwrite(descriptor, line, 0)
+    return _File(path, descriptor, made=False)
+
+
+def _objection(there: os.stat_result) -> str:
+    """Why what is there cannot be used; nothing if it can."""
+    mode = there.st_mode
+    if stat.S_ISFIFO(mode):
+        return ""
+    if stat.S_ISLNK(mode):
+        return "it is a symbolic link"
+    if not stat.S_ISREG(mode):
+        return "it is neither a file nor a FIFO"
+    return "" if there.st_uid == os.geteuid() else "it belongs to another user"
+
+
+def _is_port(held: bytes) -> bool:
+    number = re.fullmatch(rb"([0-9]{0,5})\s*", held)
+    return number is not None and int(number[1] or 0) < 65536
+
+
+def _make(path: str, line: bytes) -> _File | None:
+    """A new file that has the line as soon as it exists; None if another was faster."""
+    draft = os.path.join(os.path.dirname(path), f".port-{os.urandom(6).hex()}")
+    descriptor = os.open(draft, _OPEN | os.O_CREAT | os.O_EXCL, 0o666)
+    file = _File(path, descriptor, made=True)
+    try:
+        try:
+            _lock(path, descriptor)
+            os.write(descriptor, line)
+            os.link(draft, path, follow_symlinks=False)
+        finally:
+            os.unlink(draft)
+        return file
+    except FileExistsError:
+        file.close()
+        return None
+    except OSError as error:
+        file.close()
+        if error.errno in _NO_LINKS:
+            return _make_in_place(path, line)
+        raise
+
+
+def _make_in_place(path: str, line: bytes) -> _File | None:
+    try:
+        descriptor = os.open(path, _OPEN | os.O_CREAT | os.O_EXCL, 0o666)
+    except FileExistsError:
+        return None
+    file = _File(path, descriptor, made=True)
+    try:
+        _lock(path, descriptor)
+        os.write(descriptor, line)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def _lock(path: str, descriptor: int) -> None:
+    """Raises BindError where another server has it. Where nothing can be locked it goes on."""
+    try:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise BindError(
+            f"another server uses --port-file {path}", "give another path, or end that server"
+        ) from error
+    except (ImportError, OSError):
+        pass
+
+
+def _refused(path: str, why: str) -> SockkitError:
+    return OutputError(f"could not write {path}: {why}", "give --port-file another path")
