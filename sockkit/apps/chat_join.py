@@ -11,6 +11,7 @@ from sockkit.core.address import Address
 from sockkit.core.chat_view import ChatView
 from sockkit.core.ending import EndOptions, Until
 from sockkit.core.names import check_name
+from sockkit.core.password import check_password
 from sockkit.core.printable import Printable
 from sockkit.core.text import Edit, Errors, TextOptions
 from sockkit.core.units import show_seconds
@@ -52,6 +53,8 @@ def run(config: ChatJoin, loop: Loop, stdio: Stdio, emit: Emit) -> None:
     """Return when one of both has left, having delivered what was said. Raises SockkitError."""
     if config.udp:
         return _run_udp(config, loop, stdio, emit)
+    if config.password is not None:
+        check_password(config.password, config.encoding)
     view = chat_view(stdio, config.colors, timestamps=config.timestamps)
     stdio.assist(view)
     failures, lost = 0, False
@@ -111,7 +114,8 @@ def _run_udp(config: ChatJoin, loop: Loop, stdio: Stdio, emit: Emit) -> None:
     from sockkit.net.udp import UdpOptions
     from sockkit.net.udp_session import AnswerOptions
 
-    for given, option in ((config.password, "--password"), (config.reconnect, "--reconnect")):
+    unknown = ((config.password is not None, "--password"), (config.reconnect, "--reconnect"))
+    for given, option in unknown:
         if given:
             raise UsageError(f"a room over UDP has no {option}", "leave it out, or leave out --udp")
     posting = DatagramOptions(

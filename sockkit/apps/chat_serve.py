@@ -11,6 +11,7 @@ from sockkit.apps.conversation import time_stamp
 from sockkit.core.chat import Room, RoomOptions
 from sockkit.core.chat_operator import ChatOperator, Operated
 from sockkit.core.chat_view import ChatView
+from sockkit.core.password import check_password
 from sockkit.errors import UsageError
 from sockkit.events import Emit
 from sockkit.net.chat import RECEIVE, ChatOptions, ChatServer
@@ -45,6 +46,8 @@ def run(config: ChatServe, loop: Loop, stdio: Stdio, emit: Emit) -> None:
     """Serve until a signal, or the operator's `/quit`. Raises SockkitError."""
     if config.udp:
         return _run_udp(config, loop, stdio, emit)
+    if config.room.password is not None:
+        check_password(config.room.password, config.encoding)
     raise_limit()
     room = Room(config.room, config.encoding)
     view = chat_view(stdio, config.colors, timestamps=config.timestamps)
@@ -82,7 +85,7 @@ def _run_udp(config: ChatServe, loop: Loop, stdio: Stdio, emit: Emit) -> None:
     from sockkit.net.udp import UdpOptions, bind_datagrams
 
     unknown = [
-        (config.room.password, "--password"),
+        (config.room.password is not None, "--password"),
         (config.room.history or config.history_file, "--history"),
         (config.room.motd, "--motd"),
         (config.client_encoding, "--client-encoding"),

@@ -37,7 +37,7 @@ _MEMBER = Bundle(
     "Member",
     (
         NICKNAME,
-        PASSWORD,
+        *PASSWORD,
         ERRORS,
         UDP,
         Option(["--reconnect"], is_flag=True,
@@ -48,13 +48,14 @@ _MEMBER = Bundle(
 
 def _run(address: tuple[str, ...], **values: Any) -> None:
     from sockkit.apps.chat_join import ChatJoin, run
+    from sockkit.cli.password import room_password
     from sockkit.cli.start import start
     from sockkit.net.connect import ConnectOptions
     from sockkit.net.options import SocketOptions
 
     config = fold(
         ChatJoin,
-        values,
+        {**values, "password": room_password(values)},
         address=client_address(address),
         connect=fold(ConnectOptions, values),
         sockets=fold(SocketOptions, values),

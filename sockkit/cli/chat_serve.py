@@ -35,7 +35,7 @@ Examples:
 _ROOM = Bundle(
     "Room",
     (
-        PASSWORD,
+        *PASSWORD,
         Option(["--max-connections", "most"], type=click.IntRange(1), metavar="N",
                help="Most members; one more is told that the room is full."),
         Option(["--history"], type=click.IntRange(0, 100_000), metavar="N", default=0,
@@ -57,6 +57,7 @@ _ROOM = Bundle(
 
 def _run(**values: Any) -> None:
     from sockkit.apps.chat_serve import ChatServe, run
+    from sockkit.cli.password import room_password
     from sockkit.cli.start import start
     from sockkit.core.chat import RoomOptions
     from sockkit.net.listen import ListenOptions
@@ -68,7 +69,7 @@ def _run(**values: Any) -> None:
         values,
         listen=fold(ListenOptions, values, address=address),
         sockets=fold(SocketOptions, values),
-        room=fold(RoomOptions, values),
+        room=fold(RoomOptions, values)._replace(password=room_password(values)),
         colors=dict(values["color"]),
     )
     start("chat-serve", run, config, values, unattended=True)

@@ -278,7 +278,13 @@ NICKNAME = Option(
     help="Your name: datagrams are signed with it (NAME:text), and a chat room knows you by it.",
 )  # fmt: skip
 UDP = Option(["--udp"], is_flag=True, help="By UDP alone.")
-PASSWORD = Option(["--password"], metavar="TEXT", help="The chat room's password.")
+PASSWORD = (
+    Option(["--password"], metavar="TEXT",
+           help="The chat room's password. Everybody on this machine can see it in the list of "
+                "processes; SOCKKIT_PASSWORD, in the environment, is for you alone."),
+    Option(["--password-file"], type=click.Path(exists=True, dir_okay=False), metavar="FILE",
+           help="Read the chat room's password from FILE; one line end at its end is left out."),
+)  # fmt: skip
 
 OUTPUT = Bundle(
     "Output",

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from sockkit.core.allowance import Allowance
 from sockkit.core.names import RESERVED, check_name, key
+from sockkit.core.password import Gate, whole_address
 from sockkit.core.printable import escape
 from sockkit.errors import UsageError
 
@@ -79,8 +80,9 @@ Outcome = Out | Admitted | Gone
 class _Member:
     """`name` is empty until it is admitted; others know of it once it is introduced."""
 
-    def __init__(self, allowance: Allowance) -> None:
+    def __init__(self, allowance: Allowance, address: str) -> None:
         self.name = self.wanted = ""
+        self.address = address  # whom a wrong password makes wait
         self.introduced = False
         self.wrong = 0
         self.held = bytearray()
@@ -113,6 +115,7 @@ class Room:
         self._names: dict[str, Hashable] = {}
         self._guests = 0
         self._recent = _Recent(options.history)
+        self._gate = Gate(options.password, encoding) if options.password else None
 
     def remember(self, lines: Iterable[str]) -> None:
         """Show `lines` to newcomers, as if they had been said."""
@@ -129,14 +132,15 @@ class Room:
         """The member of that name, however it is written."""
         return self._names.get(key(name))
 
-    def join(self, member: Hashable, now: float) -> list[Outcome]:
-        """A newcomer, who has a name at once; `introduce` tells the others."""
+    def join(self, member: Hashable, now: float, peer: str = "") -> list[Outcome]:
+        """A newcomer from the address `peer`. It has a name at once; `introduce` tells others."""
         options = self._options
         full = options.most is not None and len(self._members) >= options.most
-        self._members[member] = _Member(Allowance(options.flood, now))
+        address = whole_address(peer) if self._gate else ""
+        self._members[member] = _Member(Allowance(options.flood, now), address)
         if full:
             return [Out("* the room is full", to=member), Gone(member)]
-        if options.password:
+        if self._gate:
             return [Out("* this room has a password: type it", to=member)]
         return self._admit(member)
 
@@ -199,7 +203,12 @@ class Room:
         state = self._members.get(member)
         if not state or b"\n" not in state.held:
             return 0.0
-        return max(state.allowance.wait(now), NEXT_TURN)
+        return max(self._pause(state, now), NEXT_TURN)
+
+    def _pause(self, state: _Member, now: float) -> float:
+        """Seconds until its next line may be looked at: it sends too fast, or guesses."""
+        guessed = self._gate.wait(state.address, now) if self._gate and not state.name else 0.0
+        return max(guessed, state.allowance.wait(now))
 
     def go_on(self, member: Hashable, now: float) -> list[Outcome]:
         """Go on with the lines of `member` that its turn has come for."""
@@ -219,11 +228,11 @@ class Room:
                 state.skipping = True
                 told = f"* that line is longer than {LONGEST} bytes, and was not sent"
                 out.append(Out(told, to=member))
-            elif end < 0 or state.allowance.wait(now):
+            elif end < 0 or self._pause(state, now):
                 break
             else:
                 known = state.name
-                events = self._said(member, state, data[place:end].removesuffix(b"\r"))
+                events = self._said(member, state, data[place:end].removesuffix(b"\r"), now)
                 place = end + 1
                 out += events
                 size = sum([len(event.line) for event in events if isinstance(event, Out)])
@@ -241,10 +250,10 @@ class Room:
             return []
         return [Out("* no password came: good-bye", to=member), Gone(member)]
 
-    def _said(self, member: Hashable, state: _Member, line: bytes) -> list[Outcome]:
-        text = line.decode(self._encoding, "backslashreplace")
+    def _said(self, member: Hashable, state: _Member, line: bytes, now: float) -> list[Outcome]:
         if not state.name:
-            return self._password(member, state, text)
+            return self._password(member, state, line, now)
+        text = line.decode(self._encoding, "backslashreplace")
         text = escape(text.replace("\t", " ")).rstrip()
         if not text:
             return []
@@ -264,12 +273,15 @@ class Room:
         self._recent.add(line)
         return Out(line, author=member, said=True)
 
-    def _password(self, member: Hashable, state: _Member, text: str) -> list[Outcome]:
-        if self._options.password in (text, text.removeprefix("/password ")):
+    def _password(self, member: Hashable, state: _Member, line: bytes, now: float) -> list[Outcome]:
+        if self._gate and self._gate.opens(line, state.address):
             return [*self._admit(member), *self.introduce(member)]
-        if text.startswith("/nick "):
-            state.wanted = escape(text.removeprefix("/nick ").strip())
+        if line.startswith(b"/nick "):
+            name = line.decode(self._encoding, "backslashreplace").removeprefix("/nick ")
+            state.wanted = escape(name.strip())
             return []
+        if self._gate:
+            self._gate.shut(state.address, now)
         state.wrong += 1
         if state.wrong < ATTEMPTS:
             return [Out("* that is not the password", to=member)]

@@ -107,7 +107,7 @@ class ChatServer:
         if member.closed or member.number in self._members:
             return
         self._members[member.number] = member
-        self.handle(self.room.join(member.number, self.loop.now))
+        self.handle(self.room.join(member.number, self.loop.now, member.peer.address))
         self.loop.later(UNNAMED, lambda: self.handle(self.room.introduce(member.number)))
         self.loop.later(PASSWORD_WAIT, lambda: self.handle(self.room.expire(member.number)))
 

@@ -24,6 +24,7 @@ from sockkit.core.chat import (
     RoomOptions,
 )
 from sockkit.core.names import key
+from sockkit.core.password import FIRST_WAIT
 
 FREE = RoomOptions(flood=0)
 
@@ -60,6 +61,11 @@ class Talk:
     def say(self, member: int, text: str | bytes) -> None:
         data = text if isinstance(text, bytes) else f"{text}\n".encode()
         self.deliver(self.room.feed(member, data, self.now))
+
+    def later(self, seconds: float, *members: int) -> None:
+        self.now += seconds
+        for member in members:
+            self.deliver(self.room.go_on(member, self.now))
 
     def heard(self, member: int) -> list[str]:
         lines, self.got[member] = self.got[member], []
@@ -273,11 +279,37 @@ def test_a_password() -> None:
     talk.join(1, 2, 3)
     talk.say(1, "sesame")
     talk.say(2, "hi\nsesame\nhello")
+    assert talk.heard(2)[1:] == ["* that is not the password"]
+    assert talk.room.waits(2, talk.now) == FIRST_WAIT
+    talk.later(FIRST_WAIT, 2)
     assert talk.heard(3) == ["* this room has a password: type it"]
     talk.say(3, "a\nb\nc")
+    for wait in (FIRST_WAIT, 2 * FIRST_WAIT):
+        assert talk.gone == set()
+        talk.later(wait, 3)
     assert talk.gone == {3}
     assert talk.room.names() == ["guest-1", "guest-2"]
     assert talk.heard(1)[-2:] == ["* guest-2 joined", "[guest-2] hello"]
+
+
+def test_who_guesses_does_not_delay_others() -> None:
+    talk = Talk(RoomOptions(password="sesame", flood=0))
+    for member, peer in ((1, "10.0.0.1:1"), (2, "10.0.0.1:2"), (3, "10.0.0.2:3")):
+        talk.got[member] = []
+        talk.deliver(talk.room.join(member, talk.now, peer))
+    talk.say(1, "guess")
+    talk.say(2, "sesame")
+    talk.say(3, "sesame")
+    assert talk.admitted == {3}
+    talk.later(talk.room.waits(2, talk.now), 2)
+    assert talk.admitted == {2, 3}
+
+
+def test_what_a_room_for_gbk_cannot_say_may_be_a_password() -> None:
+    talk = Talk(RoomOptions(password="👋 好", flood=0), "gbk")
+    talk.join(1, 2)
+    talk.say(1, "/password 👋 好".encode("gbk", "backslashreplace") + b"\n")  # as chat join does
+    assert talk.admitted == {1}
 
 
 def test_a_long_greeting_costs_no_allowance() -> None:
@@ -296,6 +328,7 @@ def test_a_name_comes_before_the_password() -> None:
     talk.say(2, "/nick 小雪\nsesame")
     assert talk.heard(2)[1] == "* 小雪 is taken"
     talk.say(3, "/nick bob\n/password open\n/password sesame")
+    talk.later(FIRST_WAIT, 3)
     assert talk.heard(3)[1] == "* that is not the password"
     assert talk.room.names() == ["小雪", "guest-1", "bob"]
     assert talk.heard(1) == ["* guest-1 joined", "* bob joined"]

@@ -219,6 +219,74 @@ def test_a_password() -> None:
         assert one.hears("here:") == "* 1 here: guest-1"
 
 
+def test_guesses_come_more_and_more_slowly_from_one_address() -> None:
+    with room("--password", "sesame") as server, contextlib.ExitStack() as stack:
+        guessers = [stack.enter_context(Member(server.port)) for _ in range(20)]
+        for guesser in guessers:
+            guesser.say("a", "b", "c")
+        guessers[0].hears("that is not the password")
+        source = ("127.0.0.2", 0)
+        with socket.create_connection((HERE, server.port), WAIT, source) as other:
+            other.sendall(b"sesame\n")
+            heard = b""
+            while b"you are guest-1" not in heard:
+                heard += other.recv(4096) or pytest.fail(f"it ended: {heard!r}")
+        answered = 0
+        for guesser in guessers:
+            guesser.sock.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                answered += b"not the password" in guesser.sock.recv(4096)
+        assert answered < 5
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"--password": ""}, "the password is empty"),
+        ({"--password": "a\nb"}, "has a line end in it"),
+        ({"--password": "a\r"}, "has a line end in it"),
+        ({"--password": "x" * 5000}, "longer than 4000 bytes"),
+        ({"--password": "", "--udp": None}, "has no --password"),
+        ({"--password-file": "a\n\n"}, "has a line end in it"),
+        ({"--password-file": "\n"}, "the password is empty"),
+        ({"--password-file": "x", "--password": "y"}, "exclude each other"),
+        ({"SOCKKIT_PASSWORD": ""}, "SOCKKIT_PASSWORD is empty"),
+        ({"SOCKKIT_PASSWORD": "a\nb"}, "has a line end in it"),
+    ],
+)
+def test_a_password_that_cannot_be(given: dict[str, str | None], told: str, tmp_path: Path) -> None:
+    arguments, env = [], {}
+    for option, value in given.items():
+        if option == "--password-file":
+            (tmp_path / "file").write_text(value or "")
+            value = str(tmp_path / "file")
+        if option == "SOCKKIT_PASSWORD":
+            env[option] = value or ""
+        else:
+            arguments += [option] if value is None else [option, value]
+    for command in (SERVE[1:], ("join", HERE, "9")):
+        if command[0] == "join" and "" not in given.values():
+            continue  # one of each kind is enough
+        status, _, stderr = run("chat", *command, *arguments, env=env)
+        assert (status, stderr.count("\n")) == (2, 1)
+        assert told in stderr
+
+
+def test_a_password_from_a_file_or_the_environment(tmp_path: Path) -> None:
+    kept = tmp_path / "password"
+    kept.write_bytes("sésame ouvre-toi \r\n".encode())
+    with room("--password-file", str(kept)) as server:
+        for env, options, status in (
+            ({"SOCKKIT_PASSWORD": "sésame ouvre-toi "}, (), 0),
+            ({"SOCKKIT_PASSWORD": "wrong"}, ("--password-file", str(kept)), 0),
+            ({"SOCKKIT_PASSWORD": "sésame ouvre-toi "}, ("--password", "wrong"), 1),
+        ):
+            arguments = ["chat", "join", HERE, str(server.port), *options, "-vv"]
+            ended, _, stderr = run(*arguments, data=b"hi", env=env)
+            assert ended == status, stderr
+            assert "ouvre-toi" not in stderr
+
+
 def test_a_room_for_one() -> None:
     with room("--max-connections", "1") as server, Member(server.port) as one:
         one.line()

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sockkit.cli.password import VARIABLE, room_password
+from sockkit.errors import UsageError
+
+
+def values(**more: Any) -> dict[str, Any]:
+    return {"password": None, "password_file": None, "udp": False, **more}
+
+
+def test_options_come_before_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"kept\n")
+    assert room_password(values()) is None
+    for more, password in (
+        ({}, "told"),
+        ({"password": "x"}, "x"),
+        ({"password_file": str(file)}, "kept"),
+        ({"udp": True}, None),
+    ):
+        monkeypatch.setenv(VARIABLE, "told")
+        assert room_password(values(**more)) == password
+        assert VARIABLE not in os.environ
+
+
+@pytest.mark.parametrize(
+    ("held", "password"),
+    [(b"x", "x"), (b"x\n", "x"), (b"x\r\n", "x"), (b" x \n", " x "), (b"x\n\n", "x\n")],
+)
+def test_one_line_end_is_left_out(held: bytes, password: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(held)
+    assert room_password(values(password_file=str(tmp_path / "file"))) == password
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="could not read"):
+        room_password(values(password_file=str(tmp_path)))
