@@ -13,7 +13,7 @@ from collections.abc import Hashable, Iterable
 from typing import NamedTuple
 
 from sockkit.core.allowance import Allowance
-from sockkit.core.names import RESERVED, check_name, key
+from sockkit.core.names import RESERVED, Names
 from sockkit.core.password import Gate, whole_address
 from sockkit.core.printable import escape
 from sockkit.errors import UsageError
@@ -112,7 +112,7 @@ class Room:
     def __init__(self, options: RoomOptions, encoding: str = "utf-8") -> None:
         self._options, self._encoding = options, encoding
         self._members: dict[Hashable, _Member] = {}
-        self._names: dict[str, Hashable] = {}
+        self._names = Names()
         self._guests = 0
         self._recent = _Recent(options.history)
         self._gate = Gate(options.password, encoding) if options.password else None
@@ -129,8 +129,8 @@ class Room:
         return [member.name for member in list(self._members.values()) if member.name]
 
     def find(self, name: str) -> Hashable | None:
-        """The member of that name, however it is written."""
-        return self._names.get(key(name))
+        """The member of that name, whatever its case and width."""
+        return self._names.find(name)
 
     def join(self, member: Hashable, now: float, peer: str = "") -> list[Outcome]:
         """A newcomer from the address `peer`. It has a name at once; `introduce` tells others."""
@@ -157,7 +157,7 @@ class Room:
         gone = self._members.pop(member, None)
         if not gone or not gone.name:
             return []
-        del self._names[key(gone.name)]
+        self._names.remove(gone.name)
         if not gone.introduced:
             return []
         return [Out(f"* {gone.name} left{f' ({why})' if why else ''}")]
@@ -167,7 +167,7 @@ class Room:
         objection = self._objection(member, state.wanted) if state.wanted else ""
         name = state.wanted if state.wanted and not objection else self._guest()
         state.name = name
-        self._names[key(name)] = member
+        self._names.add(name, member)
         lines = [f"* {objection}"] if objection else []
         lines += [f"* you are {name}; what you type is said to all, /help tells more"]
         lines += [f"* {escape(line)}" for line in self._options.motd.splitlines()]
@@ -176,17 +176,17 @@ class Room:
 
     def _guest(self) -> str:
         self._guests += 1
-        while key(name := f"guest-{self._guests}") in self._names:
+        while self._names.taken(name := f"guest-{self._guests}"):
             self._guests += 1
         return name
 
     def _objection(self, member: Hashable, name: str) -> str:
         """Why `member` cannot have `name`."""
         try:
-            check_name(name)
+            self._names.check(name, member)
         except UsageError as error:
             return str(error)
-        return "" if self._names.get(key(name), member) == member else f"{name} is taken"
+        return ""
 
     # What they send.
 
@@ -317,8 +317,8 @@ class Room:
         if objection := self._objection(member, name):
             return [Out(f"* {objection}", to=member)]
         before, state.name = state.name, name
-        del self._names[key(before)]
-        self._names[key(name)] = member
+        self._names.remove(before)
+        self._names.add(name, member)
         if before == name:
             return []
         you = Out(f"* you are {name}", to=member)

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from sockkit.core.allowance import Allowance
 from sockkit.core.chat import LONGEST
-from sockkit.core.names import RESERVED, check_name, key
+from sockkit.core.names import LONGEST as LONGEST_NAME
+from sockkit.core.names import RESERVED, Names, key
 from sockkit.core.printable import escape
 from sockkit.errors import UsageError
 
@@ -45,7 +46,7 @@ class SignedRoom:
     def __init__(self, quit_word: str = "q", most: int | None = None, flood: float = 0) -> None:
         self._quit_word, self._most, self._flood = quit_word, most, flood
         self._members: dict[Hashable, _Member] = {}  # the longest silent first
-        self._names: dict[str, Hashable] = {}
+        self._names = Names()
         self._guests = 0
 
     def names(self) -> list[str]:
@@ -73,7 +74,7 @@ class SignedRoom:
                 out, member = self._arrive(address, signature, now)
             except UsageError as error:
                 return [Delivery(f"* {error}", to=address)]
-        elif signature and key(signature) != key(member.name):
+        elif len(signature) > LONGEST_NAME or (signature and key(signature) != key(member.name)):
             text = message
         member.heard_at = now
         self._members[address] = member
@@ -86,7 +87,7 @@ class SignedRoom:
 
     def kick(self, name: str) -> list[Delivery]:
         """Let the member of that name go. Raises UsageError."""
-        address = self._names.get(key(name))
+        address = self._names.find(name)
         if address is None:
             raise UsageError(f"nobody here is {name}")
         return [Delivery("* you have been sent away", to=address), *self._leave(address)]
@@ -104,17 +105,15 @@ class SignedRoom:
         """Know `address` by `name`, where it has one. Raises UsageError."""
         if not name:
             self._guests += 1
-            while key(name := f"guest-{self._guests}") in self._names:
+            while self._names.taken(name := f"guest-{self._guests}"):
                 self._guests += 1
-        check_name(name)
-        if key(name) in self._names:
-            raise UsageError(f"{name} is taken")
+        self._names.check(name)
         out: list[Delivery] = []
         if len(self._members) >= (self._most or MOST):
             if self._most:
                 raise UsageError("the room is full")
             out = self._leave(next(iter(self._members)))
-        self._names[key(name)] = address
+        self._names.add(name, address)
         out.append(Delivery(f"* {name} joined", author=address))
         return out, _Member(name, Allowance(self._flood, now), now)
 
@@ -135,5 +134,5 @@ class SignedRoom:
 
     def _leave(self, address: Hashable) -> list[Delivery]:
         member = self._members.pop(address)
-        del self._names[key(member.name)]
+        self._names.remove(member.name)
         return [Delivery(f"* {member.name} left", author=address)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from sockkit.core.names import LONGEST as LONGEST_NAME
 from sockkit.core.names import key
 
 _SAID = re.compile(r"\[(?:you to )?([^\] ]+)(?: to you)?\] (.*)")
@@ -14,6 +15,7 @@ _LEFT = re.compile(r"\* ([^ ]+) (?:left|is now)\b")
 _OUTSIDE = ("* this room has a password", "* that is not the password", "* the room is full")
 LONGEST = 64 * 1024  # characters that are held for their line's end
 NAMES = 4096  # that are remembered
+LOOKED_AT = 4096  # characters of a line that are looked through for the reader's own name
 
 PARTINGS = ("* good-bye", "* you have been sent away", "* the room is full")
 COMMANDS = {
@@ -100,6 +102,8 @@ class ChatView:
         return self._stamp() + shown
 
     def _know(self, name: str) -> None:
+        if len(name) > LONGEST_NAME:
+            return  # no room of ours has it
         self._names.pop(name, None)
         self._names[name] = None
         if len(self._names) > NAMES:
@@ -107,7 +111,7 @@ class ChatView:
 
     def _mentions(self, text: str) -> bool:
         """Whether the reader's own name is a word of `text`."""
-        if not self._own:
+        if not self._own or len(self._own) > LONGEST_NAME:
             return False
         own = re.escape(key(self._own))
-        return bool(re.search(rf"(?<!\w){own}(?!\w)", key(text)))
+        return bool(re.search(rf"(?<!\w){own}(?!\w)", key(text[:LOOKED_AT])))

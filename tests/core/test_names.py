@@ -2,14 +2,20 @@ from __future__ import annotations
 
 import pytest
 
-from sockkit.core.names import check_name, key, width
+from sockkit.core.names import LONGEST, MARKS, Names, check_name, key, looks, width
 from sockkit.errors import UsageError
 
 
 @pytest.mark.parametrize(
     "name",
-    ["bob", "小雪", "金老板", "a-b_c.d", "é", "e\u0301", "🎉", "☎\ufe0f", "x" * 32, "あ" * 16],
-)
+    [
+        "bob", "小雪", "金老板", "小雪alex", "a-b_c.d", "é", "e\u0301", "x" * 32, "あ" * 16,
+        "🎉", "☎\ufe0f", "❤\ufe0f", "©\ufe0f", "👩🏽", "🇩🇪", "ế", "ẗ", "ǭ", "İpek", "ñandú",
+        "Kaʻiulani", "Дмитрий", "Ελένη", "Նարեկ", "მაია", "מרים", "שָׁלוֹם", "مُحَمَّد",
+        "दुःख", "สมชาย", "น้ำ", "வாசு",
+        "བསྒྲུབས", "ကြွေး", "ស្រី", "한글", "ノリ", "ニーナ", "ꓢꓳ", "server2", "e" + "\u0323" * MARKS,
+    ],
+)  # fmt: skip
 def test_names(name: str) -> None:
     assert check_name(name) == name
 
@@ -21,6 +27,11 @@ def test_names(name: str) -> None:
         "ｓｅｒｖｅｒ", "[bob]", "*bob", "a:b", "/who", "［a", "..", "\u0301a",
         "\u0430lex", "αlex", "e" + "\u0301" * 200, "あ" * 17,
         "server", "Server", "You", "\u3164", "\u2800", "\uffa0", "serv\ufe0fer",
+        "ꓢerver", "ꓢꓰꓣꓦꓰꓣ", "ᏚᎬᎡᏙᎬᎡ", "ѕеrvеr", "𝐬𝐞𝐫𝐯𝐞𝐫", "ⓢⓔⓡⓥⓔⓡ", "ꜱᴇʀᴠᴇʀ", "🆂🅴🆁🆅🅴🆁",
+        "ˢᵉʳᵛᵉʳ", "ſerver", "ʏᴏᴜ", "ꓬꓳꓴ", "server\u17d2", "se\u1039rver",
+        "server\u2800", "server\xad", "serverː", "a∗",
+        "\U0001d159", "bob\U0001d159", "\ufffc", "\u115f", "\U000e0fff", "\u17b4", "\U0001bca0",
+        "e" + "\u0301" * 100, "e" + "\u0323" * (MARKS + 1), "a" + "\u20dd" * 5, "x" * 64 * 1024,
         "b\u034fob", "bob\ufe0f", "bo\u3164b", "\uff42\u043e\uff42",
     ],
 )  # fmt: skip
@@ -43,6 +54,42 @@ def test_what_is_no_name(name: str) -> None:
 )
 def test_names_that_read_the_same(one: str, other: str) -> None:
     assert key(one) == key(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "alike"),
+    [
+        ("bob", "b0b", True),
+        ("bill", "BI11", True),
+        ("Ian", "lan", True),
+        ("ian", "lan", False),
+        ("Mom", "rnorn", True),
+        ("ꓟom", "mom", True),
+        ("bo\u1039b", "bob", True),
+        ("guest-1", "guest-l", True),
+        ("guest-1", "guest-11", False),
+        ("é", "e", False),
+        ("小雪", "小雨", False),
+        ("ニ", "二", True),
+    ],
+)
+def test_names_that_look_alike(one: str, other: str, alike: bool) -> None:
+    assert bool(looks(one) & looks(other)) == alike
+
+
+def test_no_two_that_look_alike_are_there() -> None:
+    names = Names()
+    names.add("bob", 1)
+    for name in ("bob", "BOB", "b0b", "ꓐob"):
+        with pytest.raises(UsageError, match="is taken"):
+            names.check(name, 2)
+        names.check(name, 1)  # its own
+    assert (names.find("ＢOB"), names.find("b0b")) == (1, None)
+    names.remove("bob")
+    names.check("b0b", 2)
+    assert names.find("bob") is None
+    assert names.find("\u0301\u0323" * 1_000_000) is None  # at once
+    assert not names.taken("b" * LONGEST)
 
 
 def test_width() -> None:

@@ -219,6 +219,22 @@ def test_a_password() -> None:
         assert one.hears("here:") == "* 1 here: guest-1"
 
 
+def test_nobody_is_called_what_looks_like_another() -> None:
+    with room("--flood", "0") as server, Member(server.port) as one, Member(server.port) as two:
+        one.say("/nick bob")
+        one.hears("you are bob")
+        refused = ["b0b", "ꓐob", "bob\U0001d159", "ꓢerver", "\U0001d159", "e" + "\u0301" * 100]
+        for name in refused:
+            two.say(f"/nick {name}")
+            assert "you are" not in two.hears("* ").replace("you are guest-2", "")
+        two.say("/nick 小雪alex", "/msg BOB hi", "/msg b0b hi")
+        two.hears("you are 小雪alex")
+        assert one.hears("hi") == "[小雪alex to you] hi"
+        two.hears("nobody here is b0b")
+        two.say("/msg " + "a\u0301\u0323" * 700 + " x")
+        assert two.hears("nobody here is a")
+
+
 def test_guesses_come_more_and_more_slowly_from_one_address() -> None:
     with room("--password", "sesame") as server, contextlib.ExitStack() as stack:
         guessers = [stack.enter_context(Member(server.port)) for _ in range(20)]
