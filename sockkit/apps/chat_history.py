@@ -1,67 +1,200 @@
-"""A chat room's lines, kept in a file: SQLite with a write-ahead log."""
+"""A chat room's lines, kept in a file: SQLite with a write-ahead log.
+
+Lines wait in memory and are written together, in one short transaction a second: so several
+rooms can share a file. One that cannot be written now, locked by another program or on a full
+disk, ends nothing: lines wait for it, the oldest are dropped beyond a bound, and it is said.
+"""
 
 from __future__ import annotations
 
+import os
 import sqlite3
+from collections import deque
+from contextlib import suppress
 
-from sockkit.errors import OutputError
+from sockkit.core.chat import RECENT
+from sockkit.core.printable import escape
+from sockkit.errors import OutputError, reason
+from sockkit.events import Emit, Failure, Notice
+from sockkit.net.files import is_same, why_not_ours
 from sockkit.net.loop import Loop, Timer
 
 AT_LATEST = 1.0  # seconds until a line is safe from a kill
+PATIENCE = 2.0  # seconds another program may keep the file locked before that is said
+LOCK_WAIT = 0.5  # seconds a lock is waited for at the beginning and the end, when nobody waits
+WAITING_LINES, WAITING = 10_000, 4 * 1024 * 1024  # most lines, and characters, that wait
+_MAGIC = b"SQLite format 3\0"
+_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+_FOREIGN = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
+_Trouble = (sqlite3.Error, OutputError)
 
 
 class History:
-    """`path` is made when it is not there. Raises OutputError for a file it cannot use."""
+    """The lines in `path`, which is made, for our user alone, when it is not there.
 
-    def __init__(self, loop: Loop, path: str) -> None:
-        self._loop, self._path = loop, path
+    Raises OutputError for what is not ours, or is something else than a history. Nothing is
+    waited for while others might: the loop never is.
+    """
+
+    def __init__(self, loop: Loop, path: str, emit: Emit) -> None:
+        self._loop, self._path, self._emit = loop, path, emit
+        self._whole = os.path.abspath(path)  # never a name that SQLite has a meaning for
+        self._paths = [self._whole + suffix for suffix in ("", "-wal", "-shm", "-journal")]
         self._timer: Timer | None = None
+        self._waiting: deque[str] = deque()
+        self._size = 0  # characters that wait
+        self._dropped = 0
+        self._failing: float | None = None  # since when
+        self._told = False
+        self._file: sqlite3.Connection | None = None
         try:
-            self._file = sqlite3.connect(path, isolation_level=None, timeout=AT_LATEST)
+            self._open(LOCK_WAIT)
         except sqlite3.Error as error:
-            raise self._failed(error) from error
-        try:
-            self._file.execute("PRAGMA journal_mode = WAL")
-            self._file.execute("PRAGMA synchronous = NORMAL")
-            self._file.execute(
-                "CREATE TABLE IF NOT EXISTS lines (id INTEGER PRIMARY KEY, line TEXT)"
-            )
-        except sqlite3.Error as error:
-            self._file.close()
-            raise self._failed(error) from error
+            if _code(error) in _FOREIGN:
+                raise self._refused(str(error)) from error
+            self._tell(error)
+            self._plan()
 
     def last(self, count: int) -> list[str]:
-        """The last `count` lines, oldest first."""
+        """The last `count` lines, oldest first; of RECENT characters, as no more are shown."""
+        lines: list[str] = []
+        size = 0
+        if not self._file:
+            return lines
         try:
             rows = self._file.execute("SELECT line FROM lines ORDER BY id DESC LIMIT ?", (count,))
-            return [line for (line,) in rows][::-1]
+            for (line,) in rows:
+                if line is not None:
+                    text = line.decode("utf-8", "replace") if isinstance(line, bytes) else str(line)
+                    lines.append(escape(text))
+                    size += len(text)
+                if size > RECENT:
+                    break
         except sqlite3.Error as error:
-            raise self._failed(error) from error
+            self._tell(error)
+            self._plan()
+        return lines[::-1]
 
     def keep(self, line: str) -> None:
-        """Write `line`; many in a second are made safe together."""
-        try:
-            if not self._timer:
-                self._file.execute("BEGIN")
-                self._timer = self._loop.later(AT_LATEST, self.commit)
-            self._file.execute("INSERT INTO lines (line) VALUES (?)", (line,))
-        except sqlite3.Error as error:
-            raise self._failed(error) from error
-
-    def commit(self) -> None:
-        if self._timer:
-            self._timer.cancel()
-            self._timer = None
-            try:
-                self._file.execute("COMMIT")
-            except sqlite3.Error as error:
-                raise self._failed(error) from error
+        """Write `line` within AT_LATEST seconds, if that is possible."""
+        self._waiting.append(line)
+        self._size += len(line)
+        while len(self._waiting) > WAITING_LINES or self._size > WAITING:
+            self._size -= len(self._waiting.popleft())
+            self._dropped += 1
+        self._plan()
 
     def close(self) -> None:
+        """Raises OutputError where lines are lost."""
+        if self._timer:
+            self._timer.cancel()
+        why = ""
         try:
-            self.commit()
+            if self._waiting:
+                self._write(LOCK_WAIT)
+        except _Trouble as error:
+            why = f": {error}"
         finally:
-            self._file.close()
+            if self._file:
+                self._file.close()
+        if lost := self._dropped + len(self._waiting):
+            raise OutputError(f"could not write {lost} lines of the history {self._path}{why}")
 
-    def _failed(self, error: sqlite3.Error) -> OutputError:
-        return OutputError(f"could not keep the history in {self._path}: {error}")
+    def _plan(self) -> None:
+        if not self._timer:
+            self._timer = self._loop.later(AT_LATEST, self._commit)
+
+    def _commit(self) -> None:
+        self._timer = None
+        try:
+            self._write(0)
+        except _Trouble as error:
+            self._failing = self._loop.now if self._failing is None else self._failing
+            locked = isinstance(error, sqlite3.Error) and _code(error) in _BUSY
+            if not locked or self._loop.now - self._failing >= PATIENCE:
+                self._tell(error)
+            self._plan()
+            return
+        self._failing = None
+        if self._told:
+            self._told = False
+            lost = f"; {self._dropped} lines in all were dropped" if self._dropped else ""
+            self._emit(Notice(f"the history {self._path} is written again{lost}"))
+
+    def _tell(self, error: Exception) -> None:
+        """Say once that the file cannot be used now."""
+        if not self._told:
+            self._told = True
+            self._emit(Failure(f"{self._words(str(error))}: the room goes on without it"))
+
+    def _write(self, wait: float) -> None:
+        """Write all that waits, or nothing, in a file that is still there."""
+        if self._file and not is_same(self._whole, self._there):
+            self._file.close()
+            self._file = None
+        if not self._file:
+            self._open(wait)
+        assert self._file
+        self._file.execute(f"PRAGMA busy_timeout = {wait * 1000:.0f}")
+        self._file.execute("BEGIN IMMEDIATE")
+        try:
+            rows = ((line,) for line in self._waiting)
+            self._file.executemany("INSERT INTO lines (line) VALUES (?)", rows)
+            self._file.execute("COMMIT")
+        except sqlite3.Error:
+            with suppress(sqlite3.Error):  # it may have been rolled back already
+                self._file.execute("ROLLBACK")
+            raise
+        self._waiting.clear()
+        self._size = 0
+
+    def _open(self, wait: float) -> None:
+        try:
+            self._claim()
+        except OSError as error:
+            raise self._refused(reason(error)) from error
+        file = sqlite3.connect(self._whole, isolation_level=None, timeout=wait)
+        try:
+            file.text_factory = lambda data: data.decode("utf-8", "backslashreplace")
+            tables = {name for (name,) in file.execute("SELECT name FROM sqlite_master")}
+            if tables and "lines" not in tables:
+                raise self._refused("it is the database of something else")
+            file.execute("PRAGMA journal_mode = WAL")
+            file.execute("PRAGMA synchronous = NORMAL")
+            file.execute("CREATE TABLE IF NOT EXISTS lines (id INTEGER PRIMARY KEY, line TEXT)")
+            self._there = os.lstat(self._whole)
+            for path in self._paths:
+                with suppress(OSError):  # one that is not there
+                    os.chmod(path, 0o600)  # SQLite makes its own like the first
+        except BaseException:
+            file.close()
+            raise
+        self._file = file
+
+    def _claim(self) -> None:
+        """See that there is a file of ours, and nobody else's beside it."""
+        try:
+            os.close(os.open(self._whole, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        except FileExistsError:
+            pass
+        for path in self._paths:
+            with suppress(FileNotFoundError):
+                if why := why_not_ours(os.lstat(path)):
+                    raise self._refused(f"{why} ({path})" if path != self._whole else why)
+        file = os.open(self._whole, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            if os.read(file, len(_MAGIC)) not in (b"", _MAGIC):
+                raise self._refused("it is no database")
+        finally:
+            os.close(file)
+
+    def _words(self, why: str) -> str:
+        return f"could not keep the history in {self._path}: {why}"
+
+    def _refused(self, why: str) -> OutputError:
+        return OutputError(self._words(why))
+
+
+def _code(error: sqlite3.Error) -> int:
+    """The primary result code, of SQLite's own errors."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF

@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from sockkit.apps.chat_history import History
 from sockkit.apps.conversation import time_stamp
 from sockkit.core.chat import Room, RoomOptions
 from sockkit.core.chat_operator import ChatOperator, Operated
@@ -23,6 +22,7 @@ from sockkit.net.stdio import Stdio
 from sockkit.term.color import Palette, wanted
 
 if TYPE_CHECKING:
+    from sockkit.apps.chat_history import History
     from sockkit.net.chat_udp import UdpChatServer
 
 
@@ -54,7 +54,7 @@ def run(config: ChatServe, loop: Loop, stdio: Stdio, emit: Emit) -> None:
     # Where nobody looks on, lines are written as they are, in half the time.
     looked_at = stdio.output.terminal or config.timestamps or os.environ.get("FORCE_COLOR")
     edit: Callable[[str], str] = view.feed if looked_at else str
-    history = History(loop, config.history_file) if config.history_file else None
+    history = _history(config, loop, emit)
     try:
         options = ChatOptions(
             size=config.size or RECEIVE,
@@ -79,6 +79,14 @@ def run(config: ChatServe, loop: Loop, stdio: Stdio, emit: Emit) -> None:
     return None
 
 
+def _history(config: ChatServe, loop: Loop, emit: Emit) -> History | None:
+    if config.history_file is None:
+        return None
+    from sockkit.apps.chat_history import History
+
+    return History(loop, config.history_file, emit)
+
+
 def _run_udp(config: ChatServe, loop: Loop, stdio: Stdio, emit: Emit) -> None:
     from sockkit.core.chat_udp import SignedRoom
     from sockkit.net.chat_udp import UdpChatServer
@@ -86,7 +94,7 @@ def _run_udp(config: ChatServe, loop: Loop, stdio: Stdio, emit: Emit) -> None:
 
     unknown = [
         (config.room.password is not None, "--password"),
-        (config.room.history or config.history_file, "--history"),
+        (config.room.history or config.history_file is not None, "--history"),
         (config.room.motd, "--motd"),
         (config.client_encoding, "--client-encoding"),
     ]

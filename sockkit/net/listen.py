@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 from sockkit.core.address import Address, HostPort, UnixPath
 from sockkit.errors import BindError, SockkitError
 from sockkit.events import Connected, Emit, Listening, Notice, Peer, Step
+from sockkit.net.files import is_same
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.resolve import Endpoint, resolve_on, show_address, unix_endpoint
@@ -173,14 +174,6 @@ def raise_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     except (OSError, ValueError):
         pass  # more than the system has: what it was will do
-
-
-def is_same(path: str, then: os.stat_result | None) -> bool:
-    """Whether `path` itself, not what it links to, is still what it was `then`."""
-    try:
-        return then is not None and os.path.samestat(os.lstat(path), then)
-    except OSError:
-        return False
 
 
 def _endpoint(loop: Loop, address: Address, sockets: SocketOptions) -> Endpoint:

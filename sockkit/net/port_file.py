@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sockkit.errors import BindError, OutputError, SockkitError, reason
-from sockkit.net.listen import Bound, is_same
+from sockkit.net.files import is_same, why_not_ours
+from sockkit.net.listen import Bound
 from sockkit.net.loop import Loop, Timer
 
 AGAIN = 0.05  # seconds until the line is in the FIFO again after somebody has read it
@@ -120,8 +121,8 @@ def _open(loop: Loop, path: str, line: bytes) -> _File | _Fifo:
             if made := _make(path, line):
                 return made
             continue
-        if objection := _objection(there):
-            raise _refused(path, objection)
+        if not stat.S_ISFIFO(there.st_mode) and (why := why_not_ours(there)):
+            raise _refused(path, why)
         descriptor = os.open(path, _OPEN)
         try:
             if os.path.samestat(os.fstat(descriptor), there):
@@ -147,18 +148,6 @@ def _use(loop: Loop, path: str, descriptor: int, line: bytes) -> _File | _Fifo:
     os.truncate(descriptor, 0)
     os.pwrite(descriptor, line, 0)
     return _File(path, descriptor, made=False)
-
-
-def _objection(there: os.stat_result) -> str:
-    """Why what is there cannot be used; nothing if it can."""
-    mode = there.st_mode
-    if stat.S_ISFIFO(mode):
-        return ""
-    if stat.S_ISLNK(mode):
-        return "it is a symbolic link"
-    if not stat.S_ISREG(mode):
-        return "it is neither a file nor a FIFO"
-    return "" if there.st_uid == os.geteuid() else "it belongs to another user"
 
 
 def _is_port(held: bytes) -> bool:

@@ -1,46 +1,260 @@
 from __future__ import annotations
 
+import os
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from sockkit.apps import chat_history as module
 from sockkit.apps.chat_history import AT_LATEST, History
 from sockkit.errors import OutputError
+from sockkit.events import Event, Failure
 from sockkit.net.loop import Loop
 from tests.net import kit
+from tests.net.kit import run_until
 
 loop = kit.loop
 
 
-def test_lines_are_kept_in_order(loop: Loop, tmp_path: Path) -> None:
-    path = str(tmp_path / "room.db")
-    history = History(loop, path)
+class Kept:
+    """A file, a history of it, and what that has told."""
+
+    def __init__(self, loop: Loop, path: Path) -> None:
+        self.loop, self.path = loop, path
+        self.events: list[Event] = []
+        self.history = History(loop, str(path), self.events.append)
+
+    def told(self, *words: str) -> None:
+        """Turn the loop until there is an event with each of `words`, and no more."""
+        run_until(self.loop, lambda: len(self.events) >= len(words))
+        assert len(self.events) == len(words), self.events
+        for word, event in zip(words, self.events, strict=True):
+            assert word in event.text  # type: ignore[union-attr]
+
+    def lines(self) -> list[str]:
+        other = sqlite3.connect(self.path)  # as another process would
+        try:
+            return [line for (line,) in other.execute("SELECT line FROM lines ORDER BY id")]
+        finally:
+            other.close()
+
+
+@pytest.fixture
+def kept(loop: Loop, tmp_path: Path) -> Kept:
+    return Kept(loop, tmp_path / "room.db")
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AT_LATEST", "PATIENCE", "LOCK_WAIT"):
+        monkeypatch.setattr(module, name, 0.02)
+
+
+def test_lines_are_kept_in_order(kept: Kept) -> None:
     for number in range(5):
-        history.keep(f"{number} 你好")
-    assert history.last(2) == ["3 你好", "4 你好"]
-    history.close()
-    again = History(loop, path)
-    again.keep("5")
-    assert again.last(100) == [*(f"{number} 你好" for number in range(5)), "5"]
+        kept.history.keep(f"{number} 你好")
+    kept.history.close()
+    again = Kept(kept.loop, kept.path)
+    assert again.history.last(2) == ["3 你好", "4 你好"]
+    again.history.keep("5")
+    again.history.close()
+    assert kept.lines() == [*(f"{number} 你好" for number in range(5)), "5"]
+    assert not kept.events
+
+
+def test_they_are_safe_within_a_second(loop: Loop, kept: Kept) -> None:
+    kept.history.keep("hi")
+    loop.later(AT_LATEST + 0.05, loop.stop)
+    loop.run()
+    assert kept.lines() == ["hi"]
+    kept.history.close()
+
+
+def test_the_files_are_for_us_alone(kept: Kept) -> None:
+    mask = os.umask(0)
+    try:
+        for _ in range(2):
+            kept.path.unlink(missing_ok=True)
+            kept.path.touch(0o666)  # of an earlier release
+            history = Kept(kept.loop, kept.path).history
+            names = os.listdir(kept.path.parent)
+            assert sorted(names) == ["room.db", "room.db-shm", "room.db-wal"]
+            assert {(kept.path.parent / name).stat().st_mode & 0o777 for name in names} == {0o600}
+            history.close()
+    finally:
+        os.umask(mask)
+    kept.history.close()
+
+
+def test_two_rooms_share_a_file(loop: Loop, kept: Kept, soon: None) -> None:
+    one, other = kept, Kept(loop, kept.path)
+    for number in range(20):
+        one.history.keep(f"one {number}")
+        other.history.keep(f"other {number}")
+    run_until(loop, lambda: len(kept.lines()) == 40)
+    for room in (one, other):
+        room.history.close()
+        assert not room.events
+
+
+def full(file: sqlite3.Connection) -> Callable[[], None]:
+    """As a full disk: one more page than there are is refused. Gives the end of that."""
+    file.execute("PRAGMA max_page_count = 1")
+    return lambda: file.execute("PRAGMA max_page_count = 1000000")  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("trouble", ["locked", "full"])
+def test_it_goes_on_and_writes_again_when_it_can(trouble: str, kept: Kept, soon: None) -> None:
+    long = "x" * 5000
+    if trouble == "locked":
+        other = sqlite3.connect(kept.path, isolation_level=None)
+        other.execute("BEGIN EXCLUSIVE")
+        end, words = lambda: other.execute("COMMIT"), "database is locked"
+    else:
+        assert kept.history._file
+        end, words = full(kept.history._file), "full"
+    for number in range(5):
+        kept.history.keep(f"{number}{long}")
+    kept.told(words)
+    assert isinstance(kept.events[0], Failure)
+    kept.history.keep(f"5{long}")
+    for _ in range(5):
+        kept.loop.later(0.03, kept.loop.stop)
+        kept.loop.run()
+    kept.told(words)  # once
+    end()
+    kept.told(words, "is written again")
+    assert kept.lines() == [f"{number}{long}" for number in range(6)]
+    kept.history.close()
+    if trouble == "locked":
+        other.close()
+
+
+def test_what_waits_is_bounded_and_what_is_lost_is_told(
+    kept: Kept, soon: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "WAITING_LINES", 10)
+    monkeypatch.setattr(module, "WAITING", 50)
+    other = sqlite3.connect(kept.path, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    for number in range(13):
+        kept.history.keep(f"{number:4}")
+    kept.history.keep("x" * 15)
+    kept.told("locked")
+    other.execute("COMMIT")
+    kept.told("locked", "5 lines in all were dropped")
+    assert kept.lines() == [*(f"{number:4}" for number in range(5, 13)), "x" * 15]
+    other.execute("BEGIN EXCLUSIVE")
+    kept.history.keep("last")
+    with pytest.raises(OutputError, match=r"could not write 6 lines .*: database is locked"):
+        kept.history.close()
+    other.close()
+
+
+def test_one_that_is_locked_at_the_beginning(loop: Loop, tmp_path: Path, soon: None) -> None:
+    path = tmp_path / "room.db"
+    Kept(loop, path).history.close()
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("PRAGMA locking_mode = EXCLUSIVE")
+    other.execute("BEGIN EXCLUSIVE")
+    kept = Kept(loop, path)
+    assert kept.history.last(5) == []
+    kept.history.keep("hi")
+    other.execute("COMMIT")
+    other.close()
+    kept.told("locked", "is written again")
+    assert kept.lines() == ["hi"]
+    kept.history.close()
+
+
+def test_one_that_is_removed_is_made_again(kept: Kept, soon: None) -> None:
+    kept.history.keep("before")
+    run_until(kept.loop, lambda: kept.lines() == ["before"])
+    kept.path.unlink()
+    kept.history.keep("after")
+    run_until(kept.loop, kept.path.exists)
+    run_until(kept.loop, lambda: kept.path.stat().st_size > 0)
+    kept.history.close()
+    assert kept.lines() == ["after"]
+
+
+def test_somebody_elses_in_its_place_stays(kept: Kept, soon: None) -> None:
+    kept.path.unlink()
+    kept.path.symlink_to("elsewhere")
+    kept.history.keep("hi")
+    kept.told("it is a symbolic link")
+    with pytest.raises(OutputError, match="could not write 1 lines"):
+        kept.history.close()
+    assert not (kept.path.parent / "elsewhere").exists()
+
+
+def test_rows_that_are_no_lines(kept: Kept) -> None:
+    kept.history.close()
+    other = sqlite3.connect(kept.path)
+    rows = ["NULL", "5", "x'ff41'", "CAST(x'fe42' AS TEXT)", "'a' || char(10) || '* b joined'"]
+    for row in rows:
+        other.execute(f"INSERT INTO lines (line) VALUES ({row})")
+    other.commit()
+    other.close()
+    again = Kept(kept.loop, kept.path).history
+    assert again.last(9) == ["5", "\ufffdA", "\\xfeB", "a\\x0a* b joined"]
     again.close()
 
 
-def test_they_are_safe_within_a_second(loop: Loop, tmp_path: Path) -> None:
-    path = tmp_path / "room.db"
-    history = History(loop, str(path))
-    history.keep("hi")
-    loop.later(AT_LATEST + 0.05, loop.stop)
-    loop.run()
-    with sqlite3.connect(path) as other:  # as another process would
-        assert other.execute("SELECT line FROM lines").fetchall() == [("hi",)]
-    other.close()
-    history.close()
+def test_no_more_is_read_than_is_shown(kept: Kept) -> None:
+    for _ in range(300):
+        kept.history.keep("x" * 4096)
+    kept.history.close()
+    again = Kept(kept.loop, kept.path).history
+    assert 128 <= len(again.last(300)) < 140
+    again.close()
 
 
-@pytest.mark.parametrize("what", ["no database", "folder"])
-def test_a_file_that_cannot_be_used(what: str, loop: Loop, tmp_path: Path) -> None:
+FOREIGN = {
+    "text": "it is no database",
+    "folder": "it is no regular file",
+    "link": "it is a symbolic link",
+    "fifo": "it is no regular file",
+    "database": "it is the database of something else",
+    "beside": "it is a symbolic link",
+    "user": "it belongs to another user",
+    "nowhere": "No such file or directory",
+}
+
+
+@pytest.mark.parametrize("what", FOREIGN)
+def test_a_file_that_cannot_be_used(
+    what: str, loop: Loop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "room.db"
-    path.write_text("no database" * 1000) if what == "no database" else path.mkdir()
-    with pytest.raises(OutputError, match="could not keep the history"):
-        History(loop, str(path))
+    match what:
+        case "text":
+            path.write_text("no database" * 1000)
+        case "folder":
+            path.mkdir()
+        case "link":
+            path.symlink_to("elsewhere")
+        case "fifo":
+            os.mkfifo(path)
+        case "database":
+            other = sqlite3.connect(path)
+            other.execute("CREATE TABLE places (url)")
+            other.close()
+        case "beside":
+            (tmp_path / "room.db-wal").symlink_to("elsewhere")
+            path.touch()
+        case "user":
+            path.touch()
+            monkeypatch.setattr(os, "geteuid", lambda: path.stat().st_uid + 1)
+        case "nowhere":
+            path = tmp_path / "none" / "room.db"
+    before = path.lstat() if path.is_symlink() or path.exists() else None
+    names = os.listdir(tmp_path)
+    with pytest.raises(OutputError, match=f"could not keep the history in .*: {FOREIGN[what]}"):
+        History(loop, str(path), lambda _: None)
+    after = path.lstat() if before else None
+    for field in ("st_ino", "st_mode", "st_size", "st_mtime_ns"):
+        assert getattr(before, field, None) == getattr(after, field, None)
+    assert os.listdir(tmp_path) == names

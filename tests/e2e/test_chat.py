@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import re
+import resource
 import signal
 import socket
+import sqlite3
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.screen import Screen
-from tests.support import HERE, WAIT, Program, connect, eventually, need, reset, run
+from tests.support import HERE, WAIT, Program, connect, errors, eventually, need, reset, run
 
 SERVE = ("chat", "serve", "-p", "0")
 
@@ -346,6 +348,56 @@ def test_a_kill_loses_no_more_than_the_last_second(tmp_path: Path) -> None:
         server.process.wait()
     with room(*options) as server, Member(server.port) as one:
         one.hears("[guest-1] kept")
+
+
+def test_a_history_that_is_locked_ends_no_room(tmp_path: Path) -> None:
+    path = tmp_path / "room.db"
+    with room("--history-file", str(path)) as server, Member(server.port) as one:
+        one.say("before")
+        eventually(lambda: kept_lines(path) == ["[guest-1] before"])
+        lock = sqlite3.connect(path, isolation_level=None)
+        lock.execute("BEGIN EXCLUSIVE")
+        with Member(server.port) as two:
+            one.say("meanwhile")
+            two.hears("meanwhile")
+            server.said("the room goes on without it")
+            one.say("and on")
+            two.hears("and on")
+        lock.execute("COMMIT")
+        server.said("is written again")
+        assert kept_lines(path) == [
+            f"[guest-1] {text}" for text in ("before", "meanwhile", "and on")
+        ]
+        lock.execute("BEGIN EXCLUSIVE")
+        one.say("lost", "too")
+        one.say("/who")
+        one.hears("1 here")
+        server.process.terminate()
+        assert server.status(2) == 23
+        assert "could not write 2 lines of the history" in errors(server)[-1]
+        lock.close()
+
+
+def test_a_history_on_a_full_disk_ends_no_room(tmp_path: Path) -> None:
+    path, size = tmp_path / "room.db", 64 * 1024
+    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))  # noqa: E731
+    with (
+        room("--history-file", str(path), "--flood", "0", preexec_fn=limit) as server,
+        Member(server.port) as one,
+    ):
+        one.say(*["x" * 1000] * 200)
+        server.said("the room goes on without it")
+        one.say("/who")
+        one.hears("1 here")
+        server.process.terminate()
+        assert server.status(2) == 23
+        assert "lines of the history" in errors(server)[-1]
+        assert len(errors(server)) == 2
+
+
+def kept_lines(path: Path) -> list[str]:
+    with contextlib.closing(sqlite3.connect(path)) as file:
+        return [line for (line,) in file.execute("SELECT line FROM lines ORDER BY id")]
 
 
 def test_a_history_that_cannot_be_kept(tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ def test_what_is_no_file_stays(loop: Loop, tmp_path: Path) -> None:
     for make, why in (
         (lambda: path.symlink_to("port2"), "symbolic link"),  # dangling
         (lambda: path.symlink_to(__file__), "symbolic link"),
-        (lambda: socket.socket(socket.AF_UNIX), "neither a file nor a FIFO"),
+        (lambda: socket.socket(socket.AF_UNIX), "no regular file"),
     ):
         made = make()
         if isinstance(made, socket.socket):
@@ -143,12 +143,12 @@ def test_what_is_no_file_stays(loop: Loop, tmp_path: Path) -> None:
             refused(loop, path, why)
         path.unlink()
     master, child = os.openpty()
-    refused(loop, Path(os.ttyname(child)), "neither a file nor a FIFO")
+    refused(loop, Path(os.ttyname(child)), "no regular file")
     assert Path(os.ttyname(child)).is_char_device()
     os.close(master)
     os.close(child)
     with unchanged(tmp_path):
-        refused(loop, tmp_path, "neither a file nor a FIFO")
+        refused(loop, tmp_path, "no regular file")
     refused(loop, tmp_path / "none" / "port", "No such file or directory")
     assert os.listdir(tmp_path) == []
 

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from sockkit.net.files import is_same, why_not_ours
+
+
+def test_whether_it_is_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.touch()
+    then = path.lstat()
+    assert is_same(str(path), then)
+    assert not is_same(str(path), None)
+    path.rename(tmp_path / "other")
+    assert not is_same(str(path), then)
+    path.symlink_to("other")
+    assert not is_same(str(path), then)
+
+
+def test_why_it_is_not_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, link, fifo = (tmp_path / name for name in ("file", "link", "fifo"))
+    file.touch()
+    link.symlink_to(file)
+    os.mkfifo(fifo)
+    assert why_not_ours(file.lstat()) == ""
+    assert why_not_ours(link.lstat()) == "it is a symbolic link"
+    assert why_not_ours(fifo.lstat()) == why_not_ours(tmp_path.lstat()) == "it is no regular file"
+    monkeypatch.setattr(os, "geteuid", lambda: file.stat().st_uid + 1)
+    assert why_not_ours(file.lstat()) == "it belongs to another user"
