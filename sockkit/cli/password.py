@@ -14,8 +14,7 @@ VARIABLE = "SOCKKIT_PASSWORD"
 def room_password(values: dict[str, Any]) -> str | None:
     """What --password, --password-file or SOCKKIT_PASSWORD say; the options come first.
 
-    The variable is taken out of the environment: nobody else needs it. A room over UDP has no
-    password, and does not look at it. Raises UsageError.
+    The variable is taken out of the environment: nobody else needs it. Raises UsageError.
     """
     told = os.environ.pop(VARIABLE, None)
     password, path = values["password"], values["password_file"]
@@ -23,9 +22,11 @@ def room_password(values: dict[str, Any]) -> str | None:
         if password is not None:
             raise UsageError("--password and --password-file exclude each other", "leave out one")
         return _read(path)
-    if password is None and told is not None and not values["udp"]:
+    if password is None and told is not None:
         if not told:
             raise UsageError(f"{VARIABLE} is empty", "unset it for an open room")
+        if values["udp"]:
+            raise UsageError(f"a room over UDP has no {VARIABLE}", "unset it, or leave out --udp")
         return told
     return None if password is None else str(password)
 

@@ -24,7 +24,6 @@ def test_options_come_before_the_environment(
         ({}, "told"),
         ({"password": "x"}, "x"),
         ({"password_file": str(file)}, "kept"),
-        ({"udp": True}, None),
     ):
         monkeypatch.setenv(VARIABLE, "told")
         assert room_password(values(**more)) == password
@@ -38,6 +37,13 @@ def test_options_come_before_the_environment(
 def test_one_line_end_is_left_out(held: bytes, password: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(held)
     assert room_password(values(password_file=str(tmp_path / "file"))) == password
+
+
+def test_a_room_over_udp_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "told")
+    with pytest.raises(UsageError, match="a room over UDP has no"):
+        room_password(values(udp=True))
+    assert room_password(values(udp=True)) is None
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:

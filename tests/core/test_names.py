@@ -32,6 +32,7 @@ def test_names(name: str) -> None:
         "server\u2800", "server\xad", "serverː", "a∗",
         "\U0001d159", "bob\U0001d159", "\ufffc", "\u115f", "\U000e0fff", "\u17b4", "\U0001bca0",
         "e" + "\u0301" * 100, "e" + "\u0323" * (MARKS + 1), "a" + "\u20dd" * 5, "x" * 64 * 1024,
+        "\ufdfa" * 8,
         "b\u034fob", "bob\ufe0f", "bo\u3164b", "\uff42\u043e\uff42",
     ],
 )  # fmt: skip
@@ -90,6 +91,11 @@ def test_no_two_that_look_alike_are_there() -> None:
     assert names.find("bob") is None
     assert names.find("\u0301\u0323" * 1_000_000) is None  # at once
     assert not names.taken("b" * LONGEST)
+
+
+def test_marks_do_not_pile_up_in_time() -> None:
+    pile = "\u0301\u0323" * 100_000  # sorted, it would take minutes
+    assert key(f"a{pile}b") == key(f"a{pile[:30]}b")
 
 
 def test_width() -> None:

@@ -249,11 +249,16 @@ def test_the_recipe_for_scripts(shell: str, tmp_path: Path) -> None:
     (tmp_path / "sent.bin").write_bytes(b"hello" * 100)
     script = re.sub(r"^\$ ", "", recipe[0], flags=re.MULTILINE)
     path = f"{Path(SOCKKIT).parent}:{os.environ['PATH']}"
-    done = subprocess.run(
-        [need(shell), "-e", "-c", script],
-        cwd=tmp_path, env={**os.environ, "PATH": path}, timeout=WAIT, capture_output=True,
-    )  # fmt: skip
-    assert (done.returncode, done.stderr) == (0, b"")
+    with subprocess.Popen(
+        [need(shell), "-e", "-c", script], cwd=tmp_path, env={**os.environ, "PATH": path},
+        stderr=PIPE, start_new_session=True,
+    ) as program:  # fmt: skip
+        try:
+            _, stderr = program.communicate(timeout=WAIT)
+            assert (program.returncode, b"sockkit: " in stderr) == (0, False)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(program.pid, signal.SIGKILL)  # the server, too
     assert (tmp_path / "got.bin").read_bytes() == b"hello" * 100
 
 
