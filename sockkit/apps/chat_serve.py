@@ -17,7 +17,7 @@ from sockkit.net.chat import RECEIVE, ChatOptions, ChatServer
 from sockkit.net.listen import Listener, ListenOptions, announce, raise_limit
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
-from sockkit.net.port_file import port_file
+from sockkit.net.port_file import port_file, tells_failure
 from sockkit.net.stdio import Stdio
 from sockkit.term.color import Palette, wanted
 
@@ -42,6 +42,7 @@ class ChatServe(NamedTuple):
     colors: Mapping[str, str] = {}
 
 
+@tells_failure
 def run(config: ChatServe, loop: Loop, stdio: Stdio, emit: Emit) -> None:
     """Serve until a signal, or the operator's `/quit`. Raises SockkitError."""
     if config.udp:

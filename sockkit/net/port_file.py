@@ -11,8 +11,10 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import wraps
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from sockkit.errors import BindError, OutputError, SockkitError, reason
 from sockkit.net.files import is_same, why_not_ours
@@ -25,6 +27,35 @@ _MOST = 4096  # bytes: what is longer holds no port
 _PIPE = 1024 * 1024  # bytes a FIFO may hold, pipe(7)
 _OPEN = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)  # of a file system without them
+
+
+class Configured(Protocol):
+    """A server's configuration."""
+
+    @property
+    def port_file(self) -> str | None: ...
+
+
+C = TypeVar("C", bound=Configured)
+P = ParamSpec("P")
+
+
+def tells_failure(
+    run: Callable[Concatenate[C, P], None],
+) -> Callable[Concatenate[C, P], None]:
+    """Where `run` fails, give whoever waits for the port at a FIFO its end, and no line."""
+
+    @wraps(run)
+    def told(config: C, /, *rest: P.args, **named: P.kwargs) -> None:
+        try:
+            run(config, *rest, **named)
+        except SockkitError:
+            with suppress(OSError):  # nobody waits
+                if config.port_file and stat.S_ISFIFO(os.lstat(config.port_file).st_mode):
+                    os.close(os.open(config.port_file, os.O_WRONLY | os.O_NONBLOCK))
+            raise
+
+    return told
 
 
 @contextmanager
