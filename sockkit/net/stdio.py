@@ -9,11 +9,13 @@ pipe takes at once. A socket is used with MSG_DONTWAIT. A regular file does not 
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import select
 import socket
 import stat
 import sys
+import termios
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -80,6 +82,12 @@ class Input:
             if error.errno == errno.EIO and self.terminal:
                 return 0  # the terminal has been closed
             raise self.read_failed(error) from error
+
+    def has_bytes(self) -> bool:
+        """Known of a pipe, pipe(7) FIONREAD; of other ends it is said that there are none."""
+        if self.kind is not Kind.PIPE:
+            return False
+        return fcntl.ioctl(self.descriptor, termios.FIONREAD, b"\0" * 4) != b"\0" * 4
 
     def give(self, loop: Loop, take: Callable[[bytes], None]) -> None:
         """From now on `take` gets what comes, in the loop; nothing is the end."""

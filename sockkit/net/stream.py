@@ -33,12 +33,17 @@ class Kind(Enum):
 
 
 class Source(Protocol):
-    """`read_into` gives the number of bytes, 0 at the end, or raises BlockingIOError."""
+    """`read_into` gives the number of bytes, 0 at the end, or raises BlockingIOError.
+
+    `has_bytes` is whether it would give any now.
+    """
 
     descriptor: int
     kind: Kind
 
     def read_into(self, buffer: memoryview, /) -> int: ...
+
+    def has_bytes(self) -> bool: ...
 
     def read_failed(self, error: OSError, /) -> SockkitError: ...
 
@@ -82,6 +87,14 @@ class Stream:
             return self._socket.recv_into(buffer)
         except BlockingIOError:
             raise
+        except OSError as error:
+            raise self.read_failed(error) from error
+
+    def has_bytes(self) -> bool:
+        try:
+            return bool(self._socket.recv(1, socket.MSG_PEEK))
+        except BlockingIOError:
+            return False
         except OSError as error:
             raise self.read_failed(error) from error
 
