@@ -79,13 +79,15 @@ class Copy:
                     if not self._fault:
                         return Wait.SOURCE
                     self._take(0)
-            while self._pending:
+            if self._pending:
                 try:
                     written = self._sink.write(self._pending)
                 except BlockingIOError:
                     return Wait.SINK
                 self.given += written
                 self._pending = self._pending[written:]
+                if self._pending:
+                    return Wait.SINK
             if not self._fault and not self._ended:
                 return Wait.SOURCE
         if self._fault:
