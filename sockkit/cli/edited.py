@@ -15,7 +15,7 @@ from threading import Event
 
 from sockkit.cli.render import say
 from sockkit.errors import SockkitError, Stopped
-from sockkit.net.lanes import widen
+from sockkit.net.kernel import widen
 from sockkit.net.loop import Loop
 from sockkit.net.outbox import Outbox
 from sockkit.net.stdio import Input, Output, Stdio

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import stat
 import sys
 from collections.abc import Callable
 from threading import Event
@@ -15,7 +16,7 @@ from sockkit.cli.render import QUIET, Renderer, say
 from sockkit.errors import SockkitError, Stopped, UsageError, reason
 from sockkit.events import Emit
 from sockkit.net.loop import Loop
-from sockkit.net.stdio import Input, Output, Stdio
+from sockkit.net.stdio import Input, Output, Stdio, open_for
 from sockkit.term.color import Palette, wanted
 
 T = TypeVar("T")
@@ -40,7 +41,7 @@ def start(
     gc.freeze()
     gc.enable()
     try:
-        if unattended and _in_background(0):
+        if unattended and (_in_background(0) or _unreadable_device(0)):
             _redirect_input()
         stdio, loop = Stdio(Input(0), Output(1), _encoding()), Loop()
     except OSError as error:
@@ -86,6 +87,11 @@ def _in_background(descriptor: int) -> bool:
         return os.tcgetpgrp(descriptor) != os.getpgrp()
     except OSError:  # no terminal, or not the one that controls us
         return False
+
+
+def _unreadable_device(descriptor: int) -> bool:
+    """Whether it is what nohup(1) gives in place of a terminal, so that nobody reads it."""
+    return stat.S_ISCHR(os.fstat(descriptor).st_mode) and not open_for(descriptor, os.O_RDONLY)
 
 
 def _redirect_input() -> None:

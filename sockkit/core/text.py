@@ -121,20 +121,8 @@ class Transcoder:
         state = self._decoder.getstate()
         try:
             text = self._decoder.decode(data, final)
-        except UnicodeDecodeError as error:
-            # What stands before the fault passes: decode that much again, from the same state.
-            start = error.start - (len(error.object) - len(data))
-            self._decoder.setstate(state)
-            text = self._decoder.decode(data[: max(start, 0)])
-            place = f"byte 0x{error.object[error.start]:02x} at byte {self._fed + start + 1}"
-            self._fed += len(data)
-            raise TextError(
-                f"{self._what} is not {self._source}: {place}",
-                "try --errors replace",
-                self._encode(self._edit(text, final=True), final=True),
-            ) from error
-        except UnicodeError as error:
-            text = self._decode_at_once(state[0] + data, error)
+        except UnicodeError:
+            text = self._decode_as_last(data, state)
         self._fed += len(data)
         return self._encode(self._edit(text, final), final)
 
@@ -151,14 +139,31 @@ class Transcoder:
                 self._decoder.setstate((held, 0))
             self._marks = ()
 
-    def _decode_at_once(self, data: bytes, error: UnicodeError) -> str:
-        """What an incremental decoder gives up on without naming a place."""
-        if self._decoder.errors == Errors.STRICT:
+    def _decode_as_last(self, data: bytes, state: tuple[bytes, int]) -> str:
+        """Decode `data` as if nothing followed: then a decoder says where the fault is.
+
+        Before the end, Python's ISO 2022 decoders refuse an escape sequence that is longer than
+        they can keep, whatever `decode_errors` says, and forget it and what came before it.
+        """
+        self._decoder.setstate(state)
+        try:
+            return self._decoder.decode(data, True)
+        except UnicodeDecodeError as error:
+            # What stands before the fault passes: decode that much again, from the same state.
+            start = error.start - (len(error.object) - len(data))
+            self._decoder.setstate(state)
+            text = self._decoder.decode(data[: max(start, 0)])
+            place = f"byte 0x{error.object[error.start]:02x} at byte {self._fed + start + 1}"
+            self._fed += len(data)
+            raise TextError(
+                f"{self._what} is not {self._source}: {place}",
+                "try --errors replace",
+                self._encode(self._edit(text, final=True), final=True),
+            ) from error
+        except UnicodeError as error:
             raise TextError(
                 f"{self._what} is not {self._source}: {error}", "try --errors replace"
             ) from error
-        self._decoder.reset()
-        return data.decode(self._source, self._decoder.errors)
 
     def _edit(self, text: str, final: bool) -> str:
         for edit in self._edits:

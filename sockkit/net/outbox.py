@@ -77,6 +77,7 @@ class Outbox:
                     self._waiting.popleft()
                 else:
                     self._waiting[0] = self._waiting[0][written:]
+                    break  # it is full
         except BlockingIOError:
             pass
         except SockkitError as error:

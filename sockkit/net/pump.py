@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from sockkit.core.text import Transform
 from sockkit.errors import SockkitError
-from sockkit.net.lanes import Copy, Lane, Unfit, Wait, choose
+from sockkit.net.kernel import Unfit, Wait
+from sockkit.net.lanes import Copy, Lane, choose
 from sockkit.net.loop import Loop
 from sockkit.net.stream import Sink, Source
 

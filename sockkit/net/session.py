@@ -7,13 +7,12 @@ given to the other when `run` returns; otherwise it raises, and says how far it 
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
 from sockkit.core.ending import FAULT_LINGER, Ending, EndOptions, Limit, idle_error
 from sockkit.core.text import Chain, Lenient, Transcoder, Transform
-from sockkit.core.units import show_size
+from sockkit.core.units import show_seconds, show_size
 from sockkit.errors import OutputGone, SendError, SockkitError, TextError
 from sockkit.events import Emit, Failure, InputEnded, Moved, Notice, PeerEnded
 from sockkit.net.loop import Loop, Timer
@@ -23,18 +22,20 @@ from sockkit.net.stdio import Stdio
 from sockkit.net.stream import Stream
 
 AT_ONCE = 1.0  # seconds in which a peer that leaves without a word has not listened
-BLOCKED_CHECK = 0.1  # seconds between looks at an end that the other holds up
+SHUNNED = "the peer closed at once: does it expect TLS, or refuse this address?"
+SILENCE_CHECK = 0.1  # seconds, at the least, between looks at a silence that has a bound
 DELIVERY_CHECK = 0.01  # seconds between looks at what the peer has not acknowledged
-DELIVERY_STALL = 5.0  # seconds without any acknowledgement before it is given up
+# Seconds without any acknowledgement before it is given up. A peer that reads 20 KB/s without a
+# pause acknowledges once in 7 s: its system waits until much of the buffer is free.
+DELIVERY_STALL = 10.0
 
 
 class Talk(NamedTuple):
     """What is said, and how. The transforms belong to this conversation alone.
 
     `opening` comes first, as it is. `greet` and `reply` are in the user's encoding, as standard
-    input is. `reply` takes the
-    place of standard input once the peer has said something. Lines that arrive are marked
-    with `label`, where it is not empty. `size` is the most one receive takes, in bytes.
+    input is. `reply` takes its place once the peer has said something. Lines that arrive are
+    marked with `label`, where it is not empty. `size` is the most one receive takes, in bytes.
     """
 
     ending: EndOptions
@@ -57,11 +58,11 @@ class Session:
         self._began = loop.now
         self._fault: SockkitError | None = None
         self._timer: Timer | None = None
-        self._finishing = self._replied = False
+        self._finishing = self._replied = self._shunned = False
         self._outbound, self._lenient = talk.outbound, None
         if talk.outbound and stdio.input.terminal:
             self._outbound = self._lenient = Lenient(talk.outbound, self._refused)
-        self._undelivered = sys.maxsize
+        self._undelivered = 0
         self._give_up = 0.0
         self._then: Callable[[], None] = self._start_input
         self._said = Outbox(
@@ -188,10 +189,8 @@ class Session:
             return self._deliver()
         self._emit(PeerEnded(self._stream.peer, self._down.taken))
         silent = not self._down.taken and not self._sent_size and not self._ending.input_ended
-        if silent and self._loop.now - self._began < AT_ONCE and self._stream.peer.number == 0:
-            self._emit(
-                Notice("the peer closed at once: does it expect TLS, or refuse this address?")
-            )
+        early = self._loop.now - self._began < AT_ONCE
+        self._shunned = silent and early and self._stream.peer.number == 0
         if self._fault:
             raise self._fault
         self._ending.end_peer(self._loop.now)
@@ -213,9 +212,21 @@ class Session:
         if self._ending.over():
             self._finish()
         elif bound := self._ending.bound():
-            self._timer = self._loop.at(bound[0], self._silent)
+            left = bound[0] - self._loop.now
+            self._timer = self._loop.later(min(left, max(SILENCE_CHECK, left / 10)), self._silent)
+
+    def _look_at_delivery(self) -> int:
+        """How many bytes the peer's system does not have; that it got more is progress."""
+        left, before = self._stream.undelivered(), self._undelivered
+        self._undelivered = left
+        if left < before:
+            self._ending.delivered(self._loop.now)
+        if left != before:
+            self._give_up = self._loop.now + DELIVERY_STALL
+        return left
 
     def _silent(self) -> None:
+        self._look_at_delivery()
         bound = self._ending.bound()
         if not bound or bound[0] >= self._loop.now:
             return self._review()  # there has been progress since the timer was set
@@ -228,7 +239,7 @@ class Session:
             case Limit.PEER_SILENT if not self._down.blocked:
                 return self._finish()
         # It is not silent: the other end holds it up.
-        self._timer = self._loop.later(BLOCKED_CHECK, self._silent)
+        self._timer = self._loop.later(SILENCE_CHECK, self._silent)
         return None
 
     def _finish(self) -> None:
@@ -248,16 +259,18 @@ class Session:
         """Leave when the peer's system has what we sent.
 
         To close a connection that still receives resets it, and a reset may overtake our
-        last bytes, RFC 1122 section 4.2.2.13. A peer that has ended its side sends nothing.
+        last bytes, RFC 1122 section 4.2.2.13. A peer that has ended its side may have closed
+        it, and then resets it when our bytes come.
         """
-        left = self._stream.undelivered()
-        if left < self._undelivered:
-            self._undelivered = left
-            self._give_up = self._loop.now + DELIVERY_STALL
-        if self._ending.peer_ended or self._fault or not left or self._loop.now > self._give_up:
-            self._leave()
-        else:
-            self._loop.later(DELIVERY_CHECK, self._deliver)
+        if self._look_at_delivery() and not self._fault:
+            self._fault = self._stream.failure()
+            if not self._fault and self._loop.now <= self._give_up:
+                self._loop.later(DELIVERY_CHECK, self._deliver)
+                return
+            self._fault = self._fault or SendError(
+                f"the peer has taken nothing for {show_seconds(DELIVERY_STALL)}"
+            )
+        self._leave()
 
     def _leave(self) -> None:
         if self._fault:
@@ -269,12 +282,17 @@ class Session:
         return self._said.given + self._up.given
 
     def _so_far(self) -> str:
-        text = f"sent {show_size(self._sent_size)}, received {show_size(self._down.taken)}"
+        text = f"sent {show_size(self._sent_size)}"
+        if undelivered := self._stream.undelivered():
+            text += f", {show_size(undelivered)} of it not delivered"
+        text += f", received {show_size(self._down.taken)}"
         if unwritten := self._down.lane.held:
             text += f", {show_size(unwritten)} of it not written"
         return text
 
     def _report(self) -> None:
+        if self._shunned and (self._fault or not self._sent_size):  # it took nothing either
+            self._emit(Notice(SHUNNED))
         for direction, pump, size in (
             ("sent", self._up, self._sent_size),
             ("received", self._down, self._down.taken),

@@ -2,18 +2,21 @@
 
 They are shared with other processes, so no flag of theirs is changed. A pipe or terminal
 is opened a second time, through /proc, as a file description of our own with O_NONBLOCK;
-where that fails, reads wait for readiness and writes to a pipe are of a size that a ready
-pipe takes at once. A socket is used with MSG_DONTWAIT. A regular file does not wait.
+where that fails, or would open something else (the master of a pseudo-terminal opens a new
+one, pty(7)), reads wait for readiness and writes are of a size that a ready pipe or terminal
+takes at once. A socket is used with MSG_DONTWAIT. A regular file does not wait.
 """
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import select
 import socket
 import stat
 import sys
+import termios
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     from sockkit.core.operator import Assistant
 
 _GONE = "whoever read standard output has left"
+# From asm-generic/ioctls.h; Python has no names for them.
+_TIOCGPTN, _TIOCGDEV = 0x80045430, 0x80045432
 
 
 def _kind(descriptor: int) -> Kind:
@@ -44,13 +49,35 @@ def _inherited_socket(descriptor: int) -> socket.socket | None:
     return None
 
 
-def _reopened(descriptor: int, flags: int) -> int:
-    if stat.S_ISFIFO(os.fstat(descriptor).st_mode) or os.isatty(descriptor):
-        try:
-            return os.open(f"/proc/self/fd/{descriptor}", flags | os.O_NONBLOCK | os.O_NOCTTY)
-        except OSError:
-            pass  # no /proc, somebody else's terminal, or a pipe that nobody reads
-    return descriptor
+def open_for(descriptor: int, mode: int) -> bool:
+    """Whether it is open for `mode`, O_RDONLY or O_WRONLY."""
+    return fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE in (mode, os.O_RDWR)
+
+
+def _ask(descriptor: int, request: int) -> bytes | None:
+    """What a terminal answers, None for nothing."""
+    try:
+        return fcntl.ioctl(descriptor, request, b"\0" * 4)
+    except OSError:
+        return None
+
+
+def _reopened(descriptor: int, mode: int) -> int:
+    """A description of our own of the same pipe or terminal, or `descriptor` itself."""
+    terminal = os.isatty(descriptor)
+    if not (terminal or stat.S_ISFIFO(os.fstat(descriptor).st_mode)):
+        return descriptor
+    if terminal and _ask(descriptor, _TIOCGPTN):
+        return descriptor  # only a master has that
+    try:
+        own = os.open(f"/proc/self/fd/{descriptor}", mode | os.O_NONBLOCK | os.O_NOCTTY)
+    except OSError:
+        return descriptor  # no /proc, somebody else's terminal, or a pipe that nobody reads
+    # /dev/tty is whatever terminal controls the process that opens it.
+    if terminal and _ask(own, _TIOCGDEV) != _ask(descriptor, _TIOCGDEV):
+        os.close(own)
+        return descriptor
+    return own
 
 
 class Input:
@@ -62,14 +89,20 @@ class Input:
     """
 
     def __init__(self, descriptor: int, *, edited: bool = False) -> None:
-        self.kind = _kind(descriptor)
+        self._readable = open_for(descriptor, os.O_RDONLY)
+        self.kind = _kind(descriptor) if self._readable else Kind.OTHER
         self.terminal = edited or os.isatty(descriptor)
-        self.descriptor = descriptor if edited else _reopened(descriptor, os.O_RDONLY)
+        if not self._readable:
+            self.descriptor = os.open(os.devnull, os.O_RDONLY)  # ready at once, to say so
+        else:
+            self.descriptor = descriptor if edited else _reopened(descriptor, os.O_RDONLY)
         self._socket = _inherited_socket(descriptor)
         own = edited or self.descriptor != descriptor
         self.never_waits = own or self.kind is Kind.FILE or self._socket is not None
 
     def read_into(self, buffer: memoryview, /) -> int:
+        if not self._readable:
+            raise SockkitError("standard input is not open for reading")
         try:
             if self._socket:
                 return self._socket.recv_into(buffer, 0, socket.MSG_DONTWAIT)
@@ -80,6 +113,12 @@ class Input:
             if error.errno == errno.EIO and self.terminal:
                 return 0  # the terminal has been closed
             raise self.read_failed(error) from error
+
+    def has_bytes(self) -> bool:
+        """Known of a pipe, pipe(7) FIONREAD; of other ends it is said that there are none."""
+        if self.kind is not Kind.PIPE:
+            return False
+        return fcntl.ioctl(self.descriptor, termios.FIONREAD, b"\0" * 4) != b"\0" * 4
 
     def give(self, loop: Loop, take: Callable[[bytes], None]) -> None:
         """From now on `take` gets what comes, in the loop; nothing is the end."""
@@ -108,23 +147,30 @@ class Output:
     """
 
     def __init__(self, descriptor: int, *, edited: bool = False) -> None:
-        self.kind = _kind(descriptor)
+        self._writable = open_for(descriptor, os.O_WRONLY)
+        self.kind = _kind(descriptor) if self._writable else Kind.OTHER
         self.terminal = edited or os.isatty(descriptor)
         self.in_line = False
-        self.descriptor = descriptor if edited else _reopened(descriptor, os.O_WRONLY)
-        own = edited or self.descriptor != descriptor
-        self._most = None if own or self.kind is not Kind.PIPE else select.PIPE_BUF
+        keep = edited or not self._writable
+        self.descriptor = descriptor if keep else _reopened(descriptor, os.O_WRONLY)
+        self._at_once: int | None = None  # bytes that it takes when it is ready; None for any
+        if self._writable and not edited and self.descriptor == descriptor:
+            if self.kind is Kind.PIPE:
+                self._at_once = select.PIPE_BUF
+            elif self.terminal:
+                self._at_once = 1
         self._socket = _inherited_socket(descriptor)
 
     def write(self, data: bytes | memoryview, /) -> int:
+        if not self._writable:
+            raise OutputError("standard output is not open for writing")
         try:
             if self._socket:
                 return self._socket.send(data, socket.MSG_DONTWAIT)
-            if self._most:
-                data = data[: self._most]
-                if not select.select([], [self.descriptor], [], 0)[1]:
-                    raise BlockingIOError
-            size = os.write(self.descriptor, data)
+            if self._at_once:
+                size = self._write_while_ready(data, self._at_once)
+            else:
+                size = os.write(self.descriptor, data)
         except BlockingIOError:
             raise
         except OSError as error:
@@ -132,6 +178,17 @@ class Output:
         if self.terminal and size:
             self.in_line = data[size - 1] != ord("\n")
         return size
+
+    def _write_while_ready(self, data: bytes | memoryview, size: int) -> int:
+        """Write pieces of `size` bytes, PIPE_BUF together, for as long as none can block."""
+        written = 0
+        while written < min(len(data), select.PIPE_BUF):
+            if not select.select([], [self.descriptor], [], 0)[1]:
+                break
+            written += os.write(self.descriptor, data[written : written + size])
+        if not written:
+            raise BlockingIOError
+        return written
 
     def watch(self, loop: Loop) -> None:
         """From now on raise OutputGone in the loop when a pipe's reader leaves.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import os
 import socket
 import struct
 import termios
@@ -33,12 +34,17 @@ class Kind(Enum):
 
 
 class Source(Protocol):
-    """`read_into` gives the number of bytes, 0 at the end, or raises BlockingIOError."""
+    """`read_into` gives the number of bytes, 0 at the end, or raises BlockingIOError.
+
+    `has_bytes` is whether it would give any now.
+    """
 
     descriptor: int
     kind: Kind
 
     def read_into(self, buffer: memoryview, /) -> int: ...
+
+    def has_bytes(self) -> bool: ...
 
     def read_failed(self, error: OSError, /) -> SockkitError: ...
 
@@ -67,13 +73,14 @@ class Stream:
     `half_close` ends ours.
     """
 
-    __slots__ = ("_emit", "_socket", "descriptor", "peer")
+    __slots__ = ("_emit", "_half_closed", "_socket", "descriptor", "peer")
     kind = Kind.SOCKET
 
     def __init__(self, sock: socket.socket, peer: Peer, emit: Emit) -> None:
         sock.setblocking(False)
         self._socket = sock
         self._emit = emit
+        self._half_closed = False
         self.peer = peer
         self.descriptor = sock.fileno()
 
@@ -82,6 +89,14 @@ class Stream:
             return self._socket.recv_into(buffer)
         except BlockingIOError:
             raise
+        except OSError as error:
+            raise self.read_failed(error) from error
+
+    def has_bytes(self) -> bool:
+        try:
+            return bool(self._socket.recv(1, socket.MSG_PEEK))
+        except BlockingIOError:
+            return False
         except OSError as error:
             raise self.read_failed(error) from error
 
@@ -106,17 +121,30 @@ class Stream:
         self._emit(Step("shutdown", f"the sending side to {self.peer.address}"))
         try:
             self._socket.shutdown(socket.SHUT_WR)
+            self._half_closed = True
         except OSError as error:
             if error.errno != errno.ENOTCONN:  # the peer has reset: receiving will say so
                 raise self.write_failed(error) from error
 
     def undelivered(self) -> int:
-        """Bytes written that the peer's system has not acknowledged, tcp(7) SIOCOUTQ."""
+        """Bytes written that the peer's system has not acknowledged, tcp(7) SIOCOUTQ.
+
+        After a reset it still says how many were lost. What is written to a unix socket is at
+        the peer at once.
+        """
+        if self._socket.family == socket.AF_UNIX:
+            return 0
         try:
             answer = fcntl.ioctl(self.descriptor, termios.TIOCOUTQ, b"\0" * 4)
         except OSError:
             return 0
-        return int(struct.unpack("i", answer)[0])
+        size = int(struct.unpack("i", answer)[0])
+        return size - 1 if size and self._half_closed else size  # our end counts as a byte
+
+    def failure(self) -> SockkitError | None:
+        """What has ended the connection since the last call, as an error of sending."""
+        code = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        return self.write_failed(OSError(code, os.strerror(code))) if code else None
 
     def close(self) -> None:
         self._emit(Step("close", f"the connection to {self.peer.address}"))

@@ -1,6 +1,6 @@
 """A clock that starts at 100; a script is what happens, one letter each second.
 
-`s` sent, `r` received, `I` our input ends, `P` the peer ends.
+`s` sent, `r` received, `d` delivered, `I` our input ends, `P` the peer ends.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ def play(script: str, options: EndOptions) -> Ending:
     calls = {
         "s": ending.sent,
         "r": ending.received,
+        "d": ending.delivered,
         "I": ending.end_input,
         "P": ending.end_peer,
     }
@@ -54,10 +55,12 @@ def test_which_ends_end_it(
         ("", EndOptions(idle=9), (109, Limit.IDLE)),
         ("rs", EndOptions(idle=9), (111, Limit.IDLE)),
         ("sr", EndOptions(idle=9), (111, Limit.IDLE)),
+        ("srd", EndOptions(idle=9), (112, Limit.IDLE)),
         # Our input has ended: the peer's silence counts, and has no bound by default.
         ("I", EndOptions(), None),
         ("I", EndOptions(linger=3), (104, Limit.PEER_SILENT)),
         ("Ir", EndOptions(linger=3), (105, Limit.PEER_SILENT)),
+        ("Ird", EndOptions(linger=3), (106, Limit.PEER_SILENT)),
         ("Is", EndOptions(linger=3), (104, Limit.PEER_SILENT)),
         ("I", EndOptions(Until.PEER, linger=3), (104, Limit.PEER_SILENT)),
         ("I", EndOptions(linger=0), (101, Limit.PEER_SILENT)),

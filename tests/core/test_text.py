@@ -193,6 +193,20 @@ def test_an_unfinished_escape_of_iso_2022_loses_nothing() -> None:
         assert (undo(out, "ascii"), fault) == (data, "")
 
 
+@pytest.mark.parametrize("kept", ["", "あ", "あい"])
+def test_what_stands_before_an_unfinished_escape_of_iso_2022_is_decoded(kept: str) -> None:
+    """In the character set that was chosen before it, and also where the escape is a fault."""
+    text = kept.encode("iso2022_jp").removesuffix(b"\x1b(B")  # the set is still chosen
+    escape = b"\x1b$" + b"z" * 8  # longer than a decoder keeps, shorter than it looks for an end
+    for pieces in splits(text + escape):
+        out, fault = outcome(inbound("iso2022_jp"), pieces)
+        assert out.startswith(kept.encode() + b"\\x1b")
+        assert fault == ""
+        out, fault = outcome(transcoder("iso2022_jp", "utf-8"), pieces)
+        assert out == kept.encode()
+        assert f"byte 0x1b at byte {len(text) + 1}" in fault
+
+
 def test_utf_16_has_one_byte_order_mark_and_none_for_nothing() -> None:
     assert outcome(transcoder("utf-8", "utf-16"), [b"", b""]) == (b"", "")
     out, _ = outcome(transcoder("utf-8", "utf-16"), [b"", b"a", b"", b"b"])

@@ -6,8 +6,10 @@ import contextlib
 import os
 import resource
 import signal
+import socket
 import subprocess
 import time
+import tty
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -16,7 +18,9 @@ import pytest
 
 from tests.support import (
     CLIENT,
+    END,
     ONCE,
+    SERVER,
     WAIT,
     Program,
     conversation,
@@ -263,3 +267,60 @@ def test_signals_before_a_client_comes(number: int, status: int, tmp_path: Path)
         os.kill(program.process.pid, number)
         assert program.status(2) == status
     assert not ready.exists()
+
+
+@both
+def test_the_master_of_a_pseudo_terminal_is_an_output(kind: str) -> None:
+    """To open it again would make a terminal that nobody has."""
+    master, slave = os.openpty()
+    tty.setraw(slave)
+    with contextlib.ExitStack() as stack:
+        stack.callback(os.close, slave)
+        stack.callback(os.close, master)
+        with conversation(kind, stdout=master) as (program, sock):
+            sock.sendall(b"hello, master")
+            sock.shutdown(socket.SHUT_WR)
+            gone(program, 0)
+        assert os.read(slave, 100) == b"hello, master"
+
+
+@both
+def test_a_master_that_nobody_reads_stops_nothing(kind: str) -> None:
+    master, slave = os.openpty()
+    with contextlib.ExitStack() as stack:
+        stack.callback(os.close, slave)
+        stack.callback(os.close, master)
+        with conversation(kind, stdin=subprocess.PIPE, stdout=master) as (program, sock):
+            sock.sendall(bytes(300_000))
+            program.type(b"still here")
+            assert read_exactly(sock, 10) == b"still here"
+            program.process.send_signal(signal.SIGTERM)
+            assert program.status(END) in (143, -15)
+
+
+@both
+def test_an_input_that_is_open_for_writing_only_is_our_fault(kind: str) -> None:
+    """Not the peer's; and opened again for reading it would take what its reader waits for."""
+    out, into = os.pipe()
+    with open(out, "rb") as reader, open(into, "wb") as stdin:
+        with conversation(kind, stdin=stdin) as (program, _):
+            gone(program, 1, "standard input is not open for reading")
+        stdin.write(b"all of it")
+        stdin.close()
+        assert reader.read() == b"all of it"
+
+
+def test_an_output_that_is_open_for_reading_only_is_our_fault() -> None:
+    with open(os.devnull) as stdout, conversation(CLIENT, stdout=stdout) as (program, sock):
+        sock.sendall(b"lost")
+        gone(program, 23, "standard output is not open for writing")
+
+
+def test_a_server_serves_where_its_input_is_what_nohup_gives() -> None:
+    with (
+        open(os.devnull, "wb") as stdin,
+        conversation(SERVER, "--reply", "yes", stdin=stdin) as (program, sock),
+    ):
+        sock.sendall(b"there?")
+        assert read_exactly(sock, 3) == b"yes"
+        program.process.terminate()

@@ -23,7 +23,8 @@ from sockkit.errors import (
     TextError,
 )
 from sockkit.net import lanes
-from sockkit.net.lanes import Copy, PipedSplice, Wait, choose
+from sockkit.net.kernel import PipedSplice, Wait
+from sockkit.net.lanes import Copy, choose
 from sockkit.net.loop import Loop
 from sockkit.net.pump import Pump
 from sockkit.net.stream import Kind
@@ -238,9 +239,8 @@ def test_a_fault_of_the_kernels_moves_is_named_and_takes_nothing_back(
     assert isinstance(moving.error.__cause__, OSError)
     assert got == data[: moving.pump.given]
     assert moving.pump.taken == moving.pump.given + moving.pump.lane.held
-    if where == "source":
+    if where == "source":  # what had come before is given
         assert moving.pump.lane.held == 0
-        assert (nth == 1) == (got == b"")
 
 
 def test_a_fault_of_the_source_outlives_its_lane(
@@ -343,16 +343,22 @@ def test_the_kernels_moves_survive_short_and_refused_calls(
     pair: tuple[str, str], make: Make, loop: Loop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = kernel_calls(pair)
-    real, chance = getattr(os, name), random.Random(3)
+    real, chance, refused = getattr(os, name), random.Random(3), [False]
     place = 3 if name == "sendfile" else 2
 
     def stuttering(*arguments: Any, **named: Any) -> int:
-        if chance.random() < 0.3:
+        # Never after a refusal: what refuses although both ends are ready is unfit.
+        refused.append(not refused.pop() and chance.random() < 0.3)
+        if refused[0]:
             raise BlockingIOError
         most = chance.choice([1, 1000, 20_000])
         asked = list(arguments)
         asked[place] = min(asked[place], most)
-        return real(*asked, **named)
+        try:
+            return real(*asked, **named)
+        except BlockingIOError:
+            refused[0] = True
+            raise
 
     monkeypatch.setattr(os, name, stuttering)
     moving = Moving(loop, *make(pair))

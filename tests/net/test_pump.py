@@ -13,7 +13,8 @@ import pytest
 
 from sockkit.core.text import Crlf
 from sockkit.errors import OutputGone, ReceiveError, SockkitError
-from sockkit.net.lanes import COPY_SIZE, SPLICE_SIZE
+from sockkit.net.kernel import SPLICE_SIZE
+from sockkit.net.lanes import COPY_SIZE
 from sockkit.net.loop import Loop
 from sockkit.net.pump import Pump
 from tests.net import kit

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import socket
 import struct
 import threading
@@ -25,8 +26,9 @@ from sockkit.errors import (
     TimedOut,
 )
 from sockkit.events import Event, InputEnded, Moved, Notice, PeerEnded
+from sockkit.net import session
 from sockkit.net.loop import Loop
-from sockkit.net.session import Session, Talk
+from sockkit.net.session import SHUNNED, Session, Talk
 from sockkit.net.stdio import Output, Stdio
 from sockkit.net.stream import Stream
 from tests.net import kit
@@ -259,6 +261,73 @@ def test_until_stdin_delivers_all_before_it_closes(begin: Begin) -> None:
     assert talk.result() is None
 
 
+@pytest.mark.parametrize(
+    "ends", [{"until": Until.STDIN}, {"until": Until.EITHER}, {"linger": LINGER}], ids=str
+)
+def test_what_the_peer_does_not_take_is_an_error(
+    ends: dict[str, object], begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "DELIVERY_STALL", LINGER)
+    talk = begin(**ends)
+    talk.typing(bytes(1_000_000)).join()
+    error = talk.failed(SendError)
+    lost = re.search(r"sent 1,000,000 bytes, ([0-9,]+) bytes of it not delivered", str(error))
+    assert lost
+    taken = 1_000_000 - int(lost[1].replace(",", ""))
+    talk.peer.setblocking(False)
+    assert len(talk.peer.recv(1_000_000, socket.MSG_PEEK)) >= taken
+
+
+@pytest.mark.parametrize("how", ["closed", "reset"])
+@pytest.mark.parametrize("ended", [False, True], ids=["open", "half-closed"])
+def test_what_a_peer_that_leaves_has_not_taken_is_an_error(
+    how: str, ended: bool, begin: Begin
+) -> None:
+    talk = begin(Until.STDIN)
+    if ended:
+        talk.peer.shutdown(socket.SHUT_WR)
+        talk.told(PeerEnded)
+    talk.typing(bytes(1_000_000)).join()
+    talk.told(InputEnded)
+    talk.reset() if how == "reset" else talk.peer.close()
+    assert "of it not delivered" in str(talk.failed(SendError))
+
+
+def test_a_peer_that_has_ended_its_side_still_takes_all(begin: Begin) -> None:
+    """To leave at once would be to leave before it is known."""
+    talk = begin()
+    talk.peer.shutdown(socket.SHUT_WR)
+    talk.told(PeerEnded)
+    talk.typing(bytes(1_000_000)).join()
+    talk.told(InputEnded)
+    time.sleep(LINGER)
+    assert not kit.of_kind(talk.events, Moved), "it left"
+    assert len(read_all(talk.peer)) == 1_000_000
+    assert talk.result() is None
+
+
+@pytest.mark.parametrize(
+    "ends",
+    [{"until": Until.STDIN}, {"linger": 0.3}, {"idle": 0.6}],
+    ids=["until", "linger", "idle"],
+)
+def test_a_peer_that_reads_slowly_is_not_given_up(
+    ends: dict[str, object], begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "DELIVERY_STALL", 0.5)
+    talk = begin(**ends)
+    talk.peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    data = noise(100_000)
+    talk.typing(data).join()
+    got = b""
+    while len(got) < len(data):  # for longer than all these bounds together
+        time.sleep(0.03)
+        got += read_exactly(talk.peer, min(4000, len(data) - len(got)))
+    talk.peer.close()
+    assert got == data
+    assert talk.result() is None
+
+
 @pytest.mark.parametrize("linger", [0.0, LINGER])
 def test_linger_bounds_the_peers_silence_after_our_end(linger: float, begin: Begin) -> None:
     talk = begin(linger=linger)
@@ -345,6 +414,24 @@ def test_a_greeting_that_leaves_slowly_is_not_idle(begin: Begin) -> None:
     talk.peer.shutdown(socket.SHUT_WR)
     assert got + read_all(talk.peer) == greet
     assert talk.result() is None
+
+
+@pytest.mark.parametrize("how", ["listens", "closes", "is told nothing"])
+def test_a_peer_that_ends_at_once_is_wondered_at_unless_it_listens(
+    how: str, begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kit, "PEER", kit.PEER._replace(number=0))  # as a client's only one
+    talk = begin()
+    talk.peer.close() if how == "closes" else talk.peer.shutdown(socket.SHUT_WR)
+    talk.told(PeerEnded)
+    if how != "is told nothing":
+        talk.type(b"question")
+    talk.end_input()
+    if how == "listens":
+        assert read_all(talk.peer) == b"question"
+    assert isinstance(talk.result(), SendError if how == "closes" else type(None))
+    told = [event.text for event in kit.of_kind(talk.events, Notice)]
+    assert told == ([] if how == "listens" else [SHUNNED])
 
 
 def test_a_reset_comes_after_the_bytes_before_it(begin: Begin) -> None:

@@ -107,6 +107,67 @@ def test_an_output_to_a_pipe_nobody_reads_is_gone_not_stuck(
         made.end.write(b"x")
 
 
+@pytest.mark.parametrize("name", ["master", "another's terminal"])
+def test_a_terminal_that_is_not_ours_is_used_as_it_is(
+    name: str, stack: contextlib.ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To open a master again would make a new terminal, and one must not be blocked on."""
+    master, slave = kit._terminal()
+    ours, theirs = (master, slave) if name == "master" else (slave, master)
+    if name != "master":
+        refuse_proc(monkeypatch)
+    made = kit.stdio_end(Output, ours, Far(theirs), stack)
+    assert made.end.descriptor == made.shared
+    data, given = b"x" * 1_000_000, 0
+    with contextlib.suppress(BlockingIOError):  # the system keeps some, and nobody reads
+        while given < len(data):
+            given += made.end.write(memoryview(data)[given:])
+    assert 0 < given < len(data)
+    assert not flags(made.shared) & os.O_NONBLOCK
+    os.set_blocking(theirs, False)
+    assert os.read(theirs, 100) == b"x" * 100
+
+
+def test_a_master_is_read_as_it_is(stack: contextlib.ExitStack) -> None:
+    master, slave = kit._terminal()
+    made = kit.stdio_end(Input, master, Far(slave), stack)
+    assert made.end.descriptor == made.shared
+    made.far.give(b"typed")
+    buffer = bytearray(9)
+    assert made.end.read_into(memoryview(buffer)) == 5
+    assert buffer[:5] == b"typed"
+    made.far.close()
+    assert made.end.read_into(memoryview(buffer)) == 0
+
+
+@pytest.mark.parametrize("kind", ["pipe", "file", "device", "terminal"])
+def test_what_is_open_the_other_way_only_says_so(
+    kind: str, stack: contextlib.ExitStack, tmp_path: Path
+) -> None:
+    """To open a pipe again the right way would be to take its reader's place."""
+
+    def shared(mode: int) -> int:
+        if kind == "pipe":
+            ends = os.pipe()
+            stack.callback(os.close, ends[mode == os.O_RDONLY])
+            return ends[mode == os.O_WRONLY]
+        (tmp_path / "file").touch()
+        if kind == "terminal":
+            master, slave = kit._terminal()
+            stack.callback(os.close, master)
+            stack.callback(os.close, slave)
+            return os.open(os.ttyname(slave), mode | os.O_NOCTTY)
+        return os.open(tmp_path / "file" if kind == "file" else "/dev/null", mode)
+
+    source = kit.stdio_end(Input, shared(os.O_WRONLY), Far(-1), stack)
+    with pytest.raises(SockkitError, match="standard input is not open for reading"):
+        source.end.read_into(memoryview(bytearray(9)))
+    sink = kit.stdio_end(Output, shared(os.O_RDONLY), Far(-1), stack)
+    with pytest.raises(OutputError, match="standard output is not open for writing"):
+        sink.end.write(b"x")
+    assert source.end.kind is sink.end.kind is Kind.OTHER
+
+
 def test_a_full_device_says_so(stack: contextlib.ExitStack) -> None:
     made = opened(Output, "/dev/full", os.O_WRONLY, stack)
     with pytest.raises(OutputError, match="standard output: No space left on device") as caught:

@@ -239,7 +239,7 @@ def test_undelivered_falls_to_zero_once_the_peer_has_it(
     made = kit.stream_end(kind, stack)
     assert made.end.undelivered() == 0
     size = fill(made.end)
-    assert made.end.undelivered() > 0
+    assert bool(made.end.undelivered()) == (kind == "tcp")  # a unix socket has it at once
     gathering = Gathering(made.far)
     pour(made.end, b"x")
     made.end.half_close()
