@@ -15,6 +15,7 @@ from sockkit.core.text import Transform
 from sockkit.core.units import show_size
 from sockkit.errors import OutputGone, SendError, SockkitError, TextError
 from sockkit.events import Emit, Failure, Peer
+from sockkit.net.delivery import Closings
 from sockkit.net.listen import Listener
 from sockkit.net.loop import Loop
 from sockkit.net.member import Member, MemberOptions
@@ -55,9 +56,11 @@ class Hub:
         self.buffer = memoryview(bytearray(min(options.size or CHUNK, CHUNK)))
         self._listener, self._stdio, self._options = listener, stdio, options
         self._emit = emit
+        self.closings = Closings(loop)
         self._members: dict[int, Member] = {}
+        self._leaving: set[Member] = set()  # those that are being closed
         self._busy: set[Member] = set()
-        self._input_ended = self._closing = self._quitting = False
+        self._input_ended = self._closing = self._quitting = self._dismissed = False
         self._missed: set[int] = set()  # numbers of clients that part of the input did not reach
         self._on_typed: Callable[[bytes], None] | None = None
         self._merger = Merger()
@@ -91,10 +94,12 @@ class Hub:
             self._closing = True
             self._listener.close()
             for member in list(self._members.values()):
-                member.leave()
+                member.close()
+            self.closings.stop()
             self._output.stop()
 
     def _join(self, stream: Stream) -> None:
+        self.closings.make_room()
         member = Member(self, stream, self._options.members, self._emit)
         self._members[member.peer.number] = member
         if self._input_ended:
@@ -119,14 +124,20 @@ class Hub:
         self._members[number].leave()
 
     def quit(self) -> None:
-        """End `run` once everything taken is given; nothing more is taken."""
+        """End `run` once everything taken is delivered; nothing more is taken."""
         self._quitting = True
         self._listener.close()
         self._watch_input()
         self._review_quit()
 
     def _review_quit(self) -> None:
-        if self._quitting and not self._busy and not self._output.size:
+        if not self._quitting or self._busy or self._output.size:
+            return
+        if not self._dismissed:
+            self._dismissed = True
+            for member in list(self._members.values()):
+                member.leave()
+        if not self._members and not self._leaving:
             self.loop.stop()
 
     # What members tell.
@@ -156,11 +167,16 @@ class Hub:
         return bool(self._busy)
 
     def left(self, member: Member) -> None:
-        if member.unsent:
-            self._missed.add(member.peer.number)
         self._members.pop(member.peer.number, None)
+        self._leaving.add(member)
         self._output.put(self._merger.end(member, self._options.label(member.peer)))
         self.busy(member, False)
+
+    def closed(self, member: Member) -> None:
+        if member.unsent:
+            self._missed.add(member.peer.number)
+        self._leaving.discard(member)
+        self._review_quit()
         self._listener.resume()
 
     def _release(self, member: Member) -> None:
@@ -232,7 +248,7 @@ class Hub:
             member.end_input()
 
     def _lost(self) -> str:
-        unsent = sum(member.unsent for member in self._members.values())
+        unsent = sum(member.unsent for member in (*self._members.values(), *self._leaving))
         lost = [f"{show_size(unsent)} of the input not sent"] if unsent else []
         if self._output.size:
             lost.append(f"{show_size(self._output.size)} received but not written")

@@ -10,6 +10,7 @@ from sockkit.core.text import Transcoder, Transform
 from sockkit.core.units import show_seconds, show_size
 from sockkit.errors import SockkitError, TextError
 from sockkit.events import Closed, Emit, Notice, PeerEnded
+from sockkit.net.delivery import Closings, close_now
 from sockkit.net.loop import Loop, Timer
 from sockkit.net.outbox import Outbox
 from sockkit.net.stream import Stream
@@ -34,6 +35,7 @@ class Host(Protocol):
 
     loop: Loop
     buffer: memoryview
+    closings: Closings
 
     def room(self) -> bool:
         """Whether bytes that arrive can be written out; `resume` follows when not."""
@@ -49,7 +51,11 @@ class Host(Protocol):
         """Whether standard input is silent because some client is slow."""
         ...
 
-    def left(self, member: Member) -> None: ...
+    def left(self, member: Member) -> None:
+        """It is a client no longer; its connection may still be closing."""
+        ...
+
+    def closed(self, member: Member) -> None: ...
 
 
 class Member:
@@ -68,14 +74,18 @@ class Member:
         self._problem = ""
         self._received = 0
         self._left = False
+        self._undelivered: int | None = None
         self.peer = stream.peer
         self.last_received = self._loop.now
         self._review()
 
     @property
     def unsent(self) -> int:
-        """Bytes that wait, or waited when it left."""
-        return self._outbox.size + self._outbox.dropped
+        """Bytes the peer's system has not acknowledged, or had not when it was closed."""
+        undelivered = self._undelivered
+        if undelivered is None:
+            undelivered = self._stream.undelivered()
+        return self._outbox.size + self._outbox.dropped + undelivered
 
     @property
     def totals(self) -> str:
@@ -108,25 +118,37 @@ class Member:
         wanted = not (self._outbox.size or self._ending.peer_ended or self._left)
         self._loop.when_readable(self._stream.descriptor, self._receive if wanted else None)
 
-    def leave(self, problem: str = "", *, abort: bool = False) -> None:
-        """Close the connection; `abort` throws away what the peer has not got."""
+    def leave(self, problem: str = "", *, drop: bool = False) -> None:
+        """Close the connection once the peer has what was sent; `drop` what still waits."""
+        if self._leaves(problem):
+            if drop:
+                self._outbox.stop()
+            self._host.closings.add(self._stream, self._outbox, self._closed)
+
+    def close(self, problem: str = "") -> None:
+        """Close the connection now."""
+        if self._leaves(problem):
+            self._closed(close_now(self._loop, self._stream, self._outbox), False)
+
+    def _leaves(self, problem: str) -> bool:
+        """Be a client no longer; whether it was one."""
         if self._left:
-            return
+            return False
         self._left = True
+        self._problem = self._problem or problem
         if self._timer:
             self._timer.cancel()
-        self._outbox.stop()
-        unsent = self.unsent
-        self._loop.when_readable(self._stream.descriptor, None)
-        if abort:
-            self._stream.abort()
-        else:
-            self._stream.close()
-        problem = self._problem or problem
-        if unsent:
-            problem += f"{', ' if problem else ''}{show_size(unsent)} not sent"
-        self._emit(Closed(self.peer, self._outbox.given, self._received, problem))
         self._host.left(self)
+        return True
+
+    def _closed(self, undelivered: int, reset: bool) -> None:
+        self._undelivered = undelivered
+        problem = self._problem or ("connection reset" if reset and self.unsent else "")
+        if unsent := self.unsent:
+            problem += f"{', ' if problem else ''}{show_size(unsent)} not sent"
+        sent = self._outbox.given - undelivered
+        self._emit(Closed(self.peer, sent, self._received, problem))
+        self._host.closed(self)
 
     def _receive(self) -> None:
         if not self._host.room():
@@ -137,7 +159,7 @@ class Member:
         except BlockingIOError:
             return
         except SockkitError as error:
-            self.leave(str(error), abort=True)
+            self.close(str(error))
             return
         self._received += size
         if size:
@@ -157,7 +179,7 @@ class Member:
                 data, problem = error.before, str(error)
         self._host.arrived(self, data)
         if problem:
-            self.leave(problem, abort=True)
+            self.leave(problem)
         elif self._outbox.size:
             self.resume()  # which pauses it
 
@@ -169,7 +191,7 @@ class Member:
             self._emit(Notice(f"the last character of {self.peer.address} was cut: {cut!r}"))
         self._emit(PeerEnded(self.peer, self._received))
         if self._problem:
-            self.leave(abort=True)
+            self.close()
             return
         self._ending.end_peer(self._loop.now)
         self.resume()
@@ -183,6 +205,8 @@ class Member:
             self._review()
 
     def _caught_up(self) -> None:
+        if self._left:
+            return
         self._waiting_since = None
         self._host.busy(self, False)
         self.resume()
@@ -190,11 +214,13 @@ class Member:
 
     def _sending_failed(self, error: SockkitError) -> None:
         """Send no more; what the client has sent is still read to its end."""
+        if self._left:
+            return
         self._problem = str(error)
         if self._ending.peer_ended:
-            self.leave(abort=True)
+            self.close()
         else:
-            self._loop.later(FAULT_LINGER, lambda: self.leave(abort=True))
+            self._loop.later(FAULT_LINGER, self.close)
             self._caught_up()
 
     def _review(self) -> None:
@@ -215,7 +241,7 @@ class Member:
 
     def _too_slow(self) -> None:
         bound = show_seconds(self._options.slow_timeout)
-        self.leave(f"dropped, it was too slow for {bound} (--slow-timeout)", abort=True)
+        self.leave(f"dropped, it was too slow for {bound} (--slow-timeout)", drop=True)
 
     def _silent(self) -> None:
         bound = self._ending.bound()

@@ -17,6 +17,8 @@ from typing import Protocol
 from sockkit.errors import ReceiveError, SendError, SockkitError, reason
 from sockkit.events import Emit, Peer, Step
 
+_TCP_CLOSE = 7  # linux/tcp.h: no connection any more
+
 
 class Kind(Enum):
     """What a descriptor is, as far as lanes differ by it.
@@ -67,13 +69,14 @@ class Stream:
     `half_close` ends ours.
     """
 
-    __slots__ = ("_emit", "_socket", "descriptor", "peer")
+    __slots__ = ("_emit", "_half_closed", "_socket", "descriptor", "peer")
     kind = Kind.SOCKET
 
     def __init__(self, sock: socket.socket, peer: Peer, emit: Emit) -> None:
         sock.setblocking(False)
         self._socket = sock
         self._emit = emit
+        self._half_closed = False
         self.peer = peer
         self.descriptor = sock.fileno()
 
@@ -106,17 +109,42 @@ class Stream:
         self._emit(Step("shutdown", f"the sending side to {self.peer.address}"))
         try:
             self._socket.shutdown(socket.SHUT_WR)
+            self._half_closed = True
         except OSError as error:
             if error.errno != errno.ENOTCONN:  # the peer has reset: receiving will say so
                 raise self.write_failed(error) from error
 
     def undelivered(self) -> int:
-        """Bytes written that the peer's system has not acknowledged, tcp(7) SIOCOUTQ."""
+        """Bytes written that the peer's system has not acknowledged.
+
+        What a unix socket has taken is with the peer: nothing can destroy it.
+        """
+        if self._socket.family == socket.AF_UNIX:
+            return 0
+        # The FIN counts as one byte, and is acknowledged last: RFC 9293, section 3.4.
+        return max(self.queued() - self._half_closed, 0)
+
+    def queued(self) -> int:
+        """How much the system holds until the peer has taken it, tcp(7) and unix(7) SIOCOUTQ.
+
+        TCP counts bytes and a FIN, a unix socket the memory it uses.
+        """
         try:
             answer = fcntl.ioctl(self.descriptor, termios.TIOCOUTQ, b"\0" * 4)
         except OSError:
             return 0
         return int(struct.unpack("i", answer)[0])
+
+    def dead(self) -> bool:
+        """Whether it was reset although the peer had ended its side, which reading does not tell.
+
+        Known on Linux alone: tcp(7) TCP_INFO begins with the state.
+        """
+        try:
+            state = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+        except (AttributeError, OSError):
+            return False
+        return state == _TCP_CLOSE
 
     def close(self) -> None:
         self._emit(Step("close", f"the connection to {self.peer.address}"))
