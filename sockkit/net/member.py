@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from sockkit.core.ending import FAULT_LINGER, Ending, EndOptions, Limit, idle_error
+from sockkit.core.ending import FAULT_LINGER, LOOKS, Ending, EndOptions, Limit, idle_error
 from sockkit.core.text import Transcoder, Transform
 from sockkit.core.units import show_seconds, show_size
 from sockkit.errors import SockkitError, TextError
 from sockkit.events import Closed, Emit, Notice, PeerEnded
-from sockkit.net.delivery import Closings, close_now
+from sockkit.net.delivery import Closings, Progress, close_now
 from sockkit.net.loop import Loop, Timer
 from sockkit.net.outbox import Outbox
 from sockkit.net.stream import Stream
@@ -21,7 +21,7 @@ HELD_UP_CHECK = 0.1  # seconds between looks at a standard input that another cl
 class MemberOptions(NamedTuple):
     """`outbound` and `inbound` make each client's own transforms.
 
-    A client that has not taken all that waits for it in `slow_timeout` seconds is dropped.
+    A client that takes nothing of what waits for it in `slow_timeout` seconds is dropped.
     """
 
     ending: EndOptions
@@ -70,6 +70,7 @@ class Member:
             self._loop, stream, on_empty=self._caught_up, on_fail=self._sending_failed
         )
         self._waiting_since: float | None = None
+        self._progress = Progress(stream, self._loop.now)
         self._timer: Timer | None = None
         self._problem = ""
         self._received = 0
@@ -232,18 +233,34 @@ class Member:
             self._timer = None
         bound = self._ending.bound()
         if self._waiting_since is not None:
-            slow = self._waiting_since + self._options.slow_timeout
-            self._timer = self._loop.at(slow, self._too_slow)
+            self._look_at(self._slow_at, self._options.slow_timeout / LOOKS, self._slow)
         elif self._ending.over():
             self.leave()
         elif bound:
-            self._timer = self._loop.at(bound[0], self._silent)
+            self._look_at(bound[0], self._ending.pace, self._silent)
 
-    def _too_slow(self) -> None:
+    def _look_at(self, bound: float, pace: float, look: Callable[[], None]) -> None:
+        """Look at `bound` at the latest; before it each `pace` seconds at the peer's progress."""
+        self._timer = self._loop.at(min(bound, self._loop.now + pace), look)
+
+    @property
+    def _slow_at(self) -> float:
+        """When the client is too slow, unless it takes some of what waits before."""
+        assert self._waiting_since is not None
+        since = max(self._waiting_since, self._progress.moved_at)
+        return since + self._options.slow_timeout
+
+    def _slow(self) -> None:
+        self._progress.look(self._outbox.given, self._loop.now)
+        if self._slow_at > self._loop.now:
+            self._review()
+            return
         bound = show_seconds(self._options.slow_timeout)
         self.leave(f"dropped, it was too slow for {bound} (--slow-timeout)", drop=True)
 
     def _silent(self) -> None:
+        self._progress.look(self._outbox.given, self._loop.now)
+        self._ending.taken(self._progress.moved_at)
         bound = self._ending.bound()
         if not bound or bound[0] >= self._loop.now:
             self._review()

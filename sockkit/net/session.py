@@ -16,6 +16,7 @@ from sockkit.core.text import Chain, Lenient, Transcoder, Transform
 from sockkit.core.units import show_size
 from sockkit.errors import OutputGone, SendError, SockkitError, TextError
 from sockkit.events import Emit, Failure, InputEnded, Moved, Notice, PeerEnded
+from sockkit.net.delivery import Progress
 from sockkit.net.loop import Loop, Timer
 from sockkit.net.outbox import Outbox
 from sockkit.net.pump import Pump
@@ -61,6 +62,7 @@ class Session:
         self._outbound, self._lenient = talk.outbound, None
         if talk.outbound and stdio.input.terminal:
             self._outbound = self._lenient = Lenient(talk.outbound, self._refused)
+        self._progress = Progress(stream, loop.now)
         self._undelivered = sys.maxsize
         self._give_up = 0.0
         self._then: Callable[[], None] = self._start_input
@@ -213,9 +215,12 @@ class Session:
         if self._ending.over():
             self._finish()
         elif bound := self._ending.bound():
-            self._timer = self._loop.at(bound[0], self._silent)
+            look = min(bound[0], self._loop.now + self._ending.pace)
+            self._timer = self._loop.at(look, self._silent)
 
     def _silent(self) -> None:
+        self._progress.look(self._sent_size, self._loop.now)
+        self._ending.taken(self._progress.moved_at)
         bound = self._ending.bound()
         if not bound or bound[0] >= self._loop.now:
             return self._review()  # there has been progress since the timer was set
