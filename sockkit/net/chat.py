@@ -23,7 +23,7 @@ from sockkit.events import Closed, Emit, Peer
 from sockkit.net.delivery import Closings, close_now
 from sockkit.net.listen import Listener
 from sockkit.net.loop import Loop
-from sockkit.net.outbox import Outbox
+from sockkit.net.outbox import LineOutbox, Outbox
 from sockkit.net.stdio import Stdio
 from sockkit.net.stream import Stream
 
@@ -72,10 +72,10 @@ class ChatServer:
         self._members: dict[int, _Member] = {}
         self._turn: list[Out] = []
         self._leaving: list[_Member] = []
-        self._unshown = self._missed = 0
+        self._missed = 0
         self._quitting = self._closing = False
-        self._output = Outbox(
-            loop, stdio.output, on_empty=self._output_empty, on_fail=self._output_failed
+        self._output = LineOutbox(
+            loop, stdio.output, OUTBOX, on_empty=self._review_quit, on_fail=self._output_failed
         )
 
     def run(self, on_typed: Callable[[bytes], None]) -> None:
@@ -92,6 +92,9 @@ class ChatServer:
                 raise SendError(
                     f"part of what was said did not reach {self._missed} of the members"
                 )
+        except SockkitError as error:
+            error.so_far = self._output.lost()
+            raise
         finally:
             self._quitting = True
             self._listener.close()
@@ -175,16 +178,8 @@ class ChatServer:
             for out in turn:
                 if out.said:
                     kept(out.line)
-        if self._output.size > OUTBOX:  # whoever reads this has stopped: the room goes on
-            self._unshown += len(lines)
-        else:
-            self._output.put(self.options.shown("".join([f"{line}\n" for line in lines])))
-
-    def _output_empty(self) -> None:
-        self._review_quit()
-        if self._unshown:
-            unshown, self._unshown = self._unshown, 0
-            self._output.put(f"* {unshown} lines were not shown\n".encode())
+        text = "".join([f"{line}\n" for line in lines])
+        self._output.put_lines(lambda: self.options.shown(text), len(lines))
 
     def _output_failed(self, error: SockkitError) -> None:
         if not self._quitting:
@@ -267,7 +262,8 @@ class _Member:
         if self._leaves(why):
             if why == _TOO_SLOW:
                 self._outbox.stop()
-            self._server.closings.add(self._stream, self._outbox, partial(self._closed, why))
+            closed = partial(self._closed, why)
+            self._server.closings.add(self._stream, self._outbox, closed, ended=self._ended)
 
     def close(self, why: str = "") -> None:
         """Close now."""

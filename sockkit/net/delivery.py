@@ -80,15 +80,23 @@ class Closings:
     def __len__(self) -> int:
         return len(self._open)
 
-    def add(self, stream: Stream, outbox: Outbox, on_closed: OnClosed) -> None:
+    def add(
+        self, stream: Stream, outbox: Outbox, on_closed: OnClosed, *, ended: bool = False
+    ) -> None:
         """Close `stream` once the peer has what was put in `outbox`, which takes no more.
 
-        `on_closed` may be called before this returns.
+        `ended` is whether the peer has ended its side. `on_closed` may be called before this
+        returns.
         """
         closing = _Closing(stream, outbox, self._loop.now, on_closed)
+        closing.ended = ended
         self._open[closing] = None
-        self._watch(closing)
-        self._read(closing)
+        if ended:
+            self._loop.when_readable(stream.descriptor, None)
+            self._review(closing)
+        else:
+            self._watch(closing)
+            self._read(closing)
         if self._open and not self._timer:
             self._timer = self._loop.later(TICK, self._tick)
 

@@ -76,6 +76,7 @@ class Member:
         self._received = 0
         self._left = False
         self._undelivered: int | None = None
+        self.undecoded = False  # whether it sent what is no text
         self.peer = stream.peer
         self.last_received = self._loop.now
         self._review()
@@ -124,7 +125,8 @@ class Member:
         if self._leaves(problem):
             if drop:
                 self._outbox.stop()
-            self._host.closings.add(self._stream, self._outbox, self._closed)
+            ended = self._ending.peer_ended
+            self._host.closings.add(self._stream, self._outbox, self._closed, ended=ended)
 
     def close(self, problem: str = "") -> None:
         """Close the connection now."""
@@ -180,6 +182,7 @@ class Member:
                 data, problem = error.before, str(error)
         self._host.arrived(self, data)
         if problem:
+            self.undecoded = True
             self.leave(problem)
         elif self._outbox.size:
             self.resume()  # which pauses it

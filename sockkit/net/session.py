@@ -275,7 +275,7 @@ class Session:
 
     def _so_far(self) -> str:
         text = f"sent {show_size(self._sent_size)}, received {show_size(self._down.taken)}"
-        if unwritten := self._down.lane.held:
+        if unwritten := min(self._down.lane.held, self._down.taken):  # a label is not received
             text += f", {show_size(unwritten)} of it not written"
         return text
 
