@@ -118,6 +118,9 @@ class ChatServer:
         """Let a connection in: it speaks what it has shown to speak."""
         if member.closed or member.number in self._members:
             return
+        if self._closing:
+            member.close()
+            return
         self._members[member.number] = member
         self.handle(self.room.join(member.number, self.loop.now))
         self.loop.later(UNNAMED, lambda: self.handle(self.room.introduce(member.number)))

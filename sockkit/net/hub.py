@@ -60,7 +60,7 @@ class Hub:
         self._members: dict[int, Member] = {}
         self._leaving: set[Member] = set()  # those that are being closed
         self._busy: set[Member] = set()
-        self._input_ended = self._closing = self._quitting = self._dismissed = False
+        self._input_ended = self._closing = self._quitting = False
         self._missed: set[int] = set()  # numbers of clients that part of the input did not reach
         self._refused = 0  # parts of the input that could not be encoded
         self._undecoded = 0  # clients that sent what could not be decoded
@@ -143,16 +143,12 @@ class Hub:
         self._quitting = True
         self._listener.close()
         self._watch_input()
+        for member in list(self._members.values()):
+            member.leave()
         self._review_quit()
 
     def _review_quit(self) -> None:
-        if not self._quitting or self._busy or self._output.size:
-            return
-        if not self._dismissed:
-            self._dismissed = True
-            for member in list(self._members.values()):
-                member.leave()
-        if not self._members and not self._leaving:
+        if self._quitting and not (self._members or self._leaving or self._output.size):
             self.loop.stop()
 
     # What members tell.
@@ -176,7 +172,6 @@ class Hub:
             self._busy.add(member)
         else:
             self._busy.discard(member)
-            self._review_quit()
         self._watch_input()
 
     def held_up(self) -> bool:
