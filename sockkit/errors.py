@@ -116,6 +116,16 @@ class Stopped(SockkitError):  # noqa: N818
         super().__init__("interrupted" if signal_number == 2 else "terminated")
 
 
+def raise_lost(*losses: tuple[int, str, type[SockkitError]], what: str = "") -> None:
+    """Raise the error of the first loss whose count is not 0; its text says all of them.
+
+    Each is a count, what to say of it with `{}` for the count, and its kind; `what` comes first.
+    """
+    if happened := [loss for loss in losses if loss[0]]:
+        told = ", ".join(text.format(count) for count, text, _ in happened)
+        raise happened[0][2](f"{what}{told}")
+
+
 def reason(error: OSError) -> str:
     """The system's words for `error`, without its number."""
     return error.strerror or (os.strerror(error.errno) if error.errno else str(error))

@@ -7,7 +7,15 @@ import signal
 import pytest
 
 from sockkit import errors
-from sockkit.errors import ExitStatus, SockkitError, Stopped, TextError, UsageError, reason
+from sockkit.errors import (
+    ExitStatus,
+    SendError,
+    SockkitError,
+    Stopped,
+    TextError,
+    UsageError,
+    reason,
+)
 
 STATUS = {
     SockkitError: 1,
@@ -93,3 +101,11 @@ def test_the_reason_has_words_and_no_number(error: OSError) -> None:
 
 def test_a_reason_without_a_number_still_has_words() -> None:
     assert "timed out" in reason(TimeoutError("timed out"))
+
+
+def test_of_several_losses_the_first_counts_and_all_are_told() -> None:
+    errors.raise_lost((0, "{} sent", SendError), (0, "text", TextError))
+    with pytest.raises(TextError, match=r"^lost: 2 in text$"):
+        errors.raise_lost((0, "{} sent", SendError), (2, "{} in text", TextError), what="lost: ")
+    with pytest.raises(SendError, match=r"^1 sent, text$"):
+        errors.raise_lost((1, "{} sent", SendError), (2, "text", TextError))

@@ -18,16 +18,18 @@ class Merger:
 
     def __init__(self) -> None:
         self._held: dict[Hashable, bytes] = {}
+        self.size = 0  # bytes that are held
         self._unfinished: Hashable | None = None
 
     def feed(self, key: Hashable, label: bytes, data: bytes) -> bytes:
         """What may be written of `data` and what was held before it; `label` may be empty."""
-        data = self._held.pop(key, b"") + data
+        data = self._take(key) + data
         end = data.rfind(b"\n") + 1
         if len(data) - end > MAX_LINE:
             end = len(data)
         elif end < len(data):
             self._held[key] = data[end:]
+            self.size += len(data) - end
         return self._write(key, label, data[:end])
 
     def holds(self, key: Hashable) -> bool:
@@ -35,7 +37,7 @@ class Merger:
 
     def release(self, key: Hashable, label: bytes) -> bytes:
         """What is held of this peer, although its line has no end yet."""
-        return self._write(key, label, self._held.pop(key, b""))
+        return self._write(key, label, self._take(key))
 
     def end(self, key: Hashable, label: bytes) -> bytes:
         """The peer has left: what is held, and the end of its line where lines are labelled."""
@@ -44,6 +46,11 @@ class Merger:
             self._unfinished = None
             out += b"\n" if label else b""
         return out
+
+    def _take(self, key: Hashable) -> bytes:
+        held = self._held.pop(key, b"")
+        self.size -= len(held)
+        return held
 
     def _write(self, key: Hashable, label: bytes, data: bytes) -> bytes:
         if not data or not label:

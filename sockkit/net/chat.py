@@ -10,26 +10,28 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from functools import partial
 from itertools import accumulate
 from typing import NamedTuple
 
 from sockkit.core.chat import PASSWORD_WAIT, Gone, Out, Outcome, Room
 from sockkit.core.telnet import Telnet
 from sockkit.core.text import TextOptions, Transcoder
-from sockkit.errors import SockkitError
+from sockkit.core.units import show_size
+from sockkit.errors import SendError, SockkitError
 from sockkit.events import Closed, Emit, Peer
+from sockkit.net.delivery import Closings, close_now
 from sockkit.net.listen import Listener
 from sockkit.net.loop import Loop
-from sockkit.net.outbox import Outbox
+from sockkit.net.outbox import LineOutbox, Outbox
 from sockkit.net.stdio import Stdio
 from sockkit.net.stream import Stream
 
 OUTBOX = 4 * 1024 * 1024  # most bytes that wait for a member
 RECEIVE = 64 * 1024  # bytes of one receive
-FAREWELL = 5.0  # seconds a member that leaves is given to take its last lines
 MARK = "/sockkit"  # the first line of a client that speaks the room's encoding
 MARK_WAIT = 0.3  # seconds it is waited for, where others speak another
-_LOST = "connection lost"
+_LOST, _TOO_SLOW = "connection lost", "too slow"
 UNNAMED = 0.2  # seconds a newcomer has to say a name before others are told of it
 
 
@@ -65,14 +67,15 @@ class ChatServer:
     ) -> None:
         self.loop, self.room, self.options, self.emit = loop, room, options, emit
         self.buffer = memoryview(bytearray(options.size))
+        self.closings = Closings(loop)
         self._listener, self._stdio = listener, stdio
         self._members: dict[int, _Member] = {}
         self._turn: list[Out] = []
         self._leaving: list[_Member] = []
-        self._unshown = 0
+        self._missed = 0
         self._quitting = self._closing = False
-        self._output = Outbox(
-            loop, stdio.output, on_empty=self._output_empty, on_fail=self._output_failed
+        self._output = LineOutbox(
+            loop, stdio.output, OUTBOX, on_empty=self._review_quit, on_fail=self._output_failed
         )
 
     def run(self, on_typed: Callable[[bytes], None]) -> None:
@@ -85,16 +88,25 @@ class ChatServer:
             self._listener.accept(self._join)
             self._stdio.input.give(self.loop, on_typed)
             self.loop.run()
+            if self._missed:
+                raise SendError(
+                    f"part of what was said did not reach {self._missed} of the members"
+                )
+        except SockkitError as error:
+            error.so_far = self._output.lost()
+            raise
         finally:
             self._quitting = True
             self._listener.close()
             for member in list(self._members.values()):
                 member.close()
+            self.closings.stop()
             self._output.stop()
 
     # Members.
 
     def _join(self, stream: Stream) -> None:
+        self.closings.make_room()
         member = _Member(self, stream)
         if self.options.client_encoding:
             self.loop.later(MARK_WAIT, lambda: self.admit(member))
@@ -106,17 +118,25 @@ class ChatServer:
         """Let a connection in: it speaks what it has shown to speak."""
         if member.closed or member.number in self._members:
             return
+        if self._closing:
+            member.close()
+            return
         self._members[member.number] = member
         self.handle(self.room.join(member.number, self.loop.now, member.peer.address))
         self.loop.later(UNNAMED, lambda: self.handle(self.room.introduce(member.number)))
         self.loop.later(PASSWORD_WAIT, lambda: self.handle(self.room.expire(member.number)))
 
     def left(self, member: _Member, why: str) -> None:
-        """A member's connection is over."""
+        """A member is one no longer; its connection may still be closing."""
         if self._members.pop(member.number, None) and not self._quitting:
             self.handle(self.room.leave(member.number, why))
-            self._listener.resume()
-            self.loop.call_soon(self._review_quit)
+
+    def closed(self, closed: Closed, *, missed: bool) -> None:
+        """A connection is over; `missed` is whether we let it go with words on their way."""
+        self.emit(closed)
+        self._missed += self._closing and missed
+        self._listener.resume()
+        self.loop.call_soon(self._review_quit)
 
     def handle(self, events: Iterable[Outcome]) -> None:
         """Take what the room says; it is delivered at the end of the turn."""
@@ -161,16 +181,8 @@ class ChatServer:
             for out in turn:
                 if out.said:
                     kept(out.line)
-        if self._output.size > OUTBOX:  # whoever reads this has stopped: the room goes on
-            self._unshown += len(lines)
-        else:
-            self._output.put(self.options.shown("".join([f"{line}\n" for line in lines])))
-
-    def _output_empty(self) -> None:
-        self._review_quit()
-        if self._unshown:
-            unshown, self._unshown = self._unshown, 0
-            self._output.put(f"* {unshown} lines were not shown\n".encode())
+        text = "".join([f"{line}\n" for line in lines])
+        self._output.put_lines(lambda: self.options.shown(text), len(lines))
 
     def _output_failed(self, error: SockkitError) -> None:
         if not self._quitting:
@@ -183,7 +195,8 @@ class ChatServer:
         self.loop.call_soon(self._review_quit)
 
     def _review_quit(self) -> None:
-        if self._closing and not self._members and not self._turn and not self._output.size:
+        connected = self._members or len(self.closings)
+        if self._closing and not connected and not self._turn and not self._output.size:
             self.loop.stop()
 
 
@@ -221,10 +234,10 @@ class _Member:
         self.number = stream.peer.number
         self.since: float = math.inf  # of the present turn, the lines for all that it hears
         self._outbox = Outbox(
-            self._loop, stream, on_empty=self._empty, on_fail=lambda _: self.close(_LOST)
+            self._loop, stream, on_empty=lambda: None, on_fail=lambda _: self.close(_LOST)
         )
         self._received = 0
-        self._ended = self._leaving = self.closed = False
+        self._ended = self.closed = False
         options = server.options
         self.encoding = options.client_encoding or options.encoding
         self._transcoder: Transcoder | None = None  # to what the room speaks, where that differs
@@ -233,7 +246,7 @@ class _Member:
 
     def resume(self) -> None:
         """Read on, unless it has sent more than its share."""
-        if self.closed or self._leaving or self._ended:
+        if self.closed or self._ended:
             return
         wait = self._server.room.waits(self.number, self._loop.now)
         self._loop.when_readable(self._stream.descriptor, None if wait else self._read)
@@ -241,41 +254,40 @@ class _Member:
             self._loop.later(wait, self._go_on)
 
     def send(self, data: bytes) -> None:
-        if not data or self._leaving:
+        if not data or self.closed:
             return
         self._outbox.put(data)
         if self._outbox.size > OUTBOX:
-            self.close("too slow")
+            self.leave(_TOO_SLOW)
 
-    def leave(self) -> None:
-        """Close once the last lines are out."""
-        if self.closed or self._leaving:
-            return
-        self._leaving = True
-        self._loop.when_readable(self._stream.descriptor, None)
-        if self._outbox.size:
-            self._loop.later(FAREWELL, self.close)
-        else:
-            self.close()
+    def leave(self, why: str = "") -> None:
+        """Close once the last lines are delivered, unless it is too slow for them."""
+        if self._leaves(why):
+            if why == _TOO_SLOW:
+                self._outbox.stop()
+            closed = partial(self._closed, why)
+            self._server.closings.add(self._stream, self._outbox, closed, ended=self._ended)
 
     def close(self, why: str = "") -> None:
-        if self.closed:
-            return
-        self.closed = True
-        sent = self._outbox.given
-        problem = why if why == "too slow" else ""
-        self._outbox.stop()
-        self._loop.when_readable(self._stream.descriptor, None)
-        if problem:
-            self._stream.abort()
-        else:
-            self._stream.close()
-        self._server.emit(Closed(self.peer, sent, self._received, problem))
-        self._server.left(self, why)
+        """Close now."""
+        if self._leaves(why):
+            self._closed(why, close_now(self._loop, self._stream, self._outbox), why == _LOST)
 
-    def _empty(self) -> None:
-        if self._leaving:
-            self.close()
+    def _leaves(self, why: str) -> bool:
+        if self.closed:
+            return False
+        self.closed = True
+        self._server.left(self, why)
+        return True
+
+    def _closed(self, why: str, undelivered: int, reset: bool) -> None:
+        """What a member throws away by a reset is its own affair, and no problem."""
+        unsent = 0 if reset else self._outbox.dropped + undelivered
+        problems = [why] if why == _TOO_SLOW else []
+        problems += [f"{show_size(unsent)} not sent"] if unsent else []
+        sent = self._outbox.given - undelivered
+        closed = Closed(self.peer, sent, self._received, ", ".join(problems))
+        self._server.closed(closed, missed=bool(unsent) and not why)
 
     def _read(self) -> None:
         try:
@@ -319,7 +331,7 @@ class _Member:
         return first
 
     def _go_on(self) -> None:
-        if self.closed or self._leaving:
+        if self.closed:
             return
         self._server.handle(self._server.room.go_on(self.number, self._loop.now))
         self._go_on_or_end()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from sockkit.core.chat_udp import SILENCE, Delivery, SignedRoom
 from sockkit.errors import SockkitError
 from sockkit.events import Emit, Failure
 from sockkit.net.datagrams import DatagramOutbox, DatagramSocket
 from sockkit.net.loop import Loop
-from sockkit.net.outbox import Outbox
+from sockkit.net.outbox import LineOutbox
 from sockkit.net.stdio import Stdio
 
 TURNS = 64  # datagrams taken before others on the loop get their turn
@@ -31,8 +32,9 @@ class UdpChatServer:
     ) -> None:
         self._loop, self._socket, self._room, self._stdio = loop, sock, room, stdio
         self._encoding, self._shown, self._emit = encoding, shown, emit
+        self._quitting = False
         self._outgoing = DatagramOutbox(loop, sock, on_empty=self._watch, on_fail=self._fail)
-        self._output = Outbox(loop, stdio.output, on_empty=lambda: None)
+        self._output = LineOutbox(loop, stdio.output, WAITING, on_empty=self._review_quit)
 
     def run(self, on_typed: Callable[[bytes], None]) -> None:
         """Serve until `quit`, or until something raises: a signal.
@@ -45,15 +47,24 @@ class UdpChatServer:
             self._stdio.input.give(self._loop, on_typed)
             self._expire()
             self._loop.run()
+        except SockkitError as error:
+            error.so_far = self._output.lost()
+            raise
         finally:
             self._outgoing.stop()
             self._output.stop()
             self._loop.when_readable(self._socket.descriptor, None)
 
     def quit(self) -> None:
-        self._loop.stop()
+        self._quitting = True
+        self._watch()
+
+    def _review_quit(self) -> None:
+        if self._quitting and not self._outgoing.waits and not self._output.size:
+            self._loop.stop()
 
     def _watch(self) -> None:
+        self._review_quit()
         self._loop.when_readable(self._socket.descriptor, self._receive)
 
     def _fail(self, error: SockkitError) -> None:
@@ -85,8 +96,7 @@ class UdpChatServer:
             for address in self._room.addresses():
                 if address != delivery.author:
                     self._outgoing.put_whole(data, address)
-            if self._output.size < WAITING:
-                self._output.put(self._shown(delivery.line))
+            self._output.put_lines(partial(self._shown, delivery.line), 1)
 
     def _expire(self) -> None:
         self.handle(self._room.expire(self._loop.now))

@@ -17,6 +17,7 @@ from sockkit.core.responder import Responder
 from sockkit.errors import ReceiveError, SockkitError
 from sockkit.events import Closed, Emit, Failure, Step
 from sockkit.net.datagrams import DatagramOutbox, DatagramSocket
+from sockkit.net.delivery import Closings, close_now
 from sockkit.net.listen import Listener
 from sockkit.net.loop import Loop, Timer
 from sockkit.net.outbox import Outbox
@@ -25,7 +26,6 @@ from sockkit.net.resolve import show_address
 from sockkit.net.stream import Stream
 
 BUFFER = 256 * 1024  # bytes of one receive, and most that are kept for a client
-PARTING = 1.0  # seconds a client is given to end its side after its last answer
 MUCH = 4  # receives in a row that fill the buffer: then the kernel may move the rest
 TURNS = 64  # datagrams answered before others on the loop get their turn
 DELAYED = 1024  # datagrams that may wait for their time; one more is dropped
@@ -57,6 +57,7 @@ class TcpEcho:
         self.loop, self.options, self.emit = loop, options, emit
         self.buffer = memoryview(bytearray(options.size))
         self._listener = listener
+        self.closings = Closings(loop)
         self._connections: set[_Mirror | _Answering] = set()
 
     def start(self) -> None:
@@ -66,8 +67,10 @@ class TcpEcho:
         self._listener.close()
         for connection in list(self._connections):
             connection.close()
+        self.closings.stop()
 
     def _join(self, stream: Stream) -> None:
+        self.closings.make_room()
         kind = _Mirror if self.options.plain else _Answering
         self._connections.add(kind(self, stream))
 
@@ -212,7 +215,7 @@ class _Answering:
         self._late = _Late(echo.loop, options.delay, self._in_time)
         self._answers: Iterator[bytes] = iter(())
         self._received = self._owed = 0  # bytes: received, and of answers that are late
-        self._ended = self._closed = self._parting = False
+        self._ended = self._closed = False
         self._more = self._turn_due = False  # answers to what was read; when others had theirs
         self._outbox = Outbox(
             echo.loop, stream, on_empty=self._review, on_fail=lambda error: self.close(str(error))
@@ -222,7 +225,7 @@ class _Answering:
 
     def _review(self) -> None:
         """Close when all is answered; answer and read only while the client takes its answers."""
-        if self._closed or self._parting:
+        if self._closed:
             return
         if not self._outbox.size:
             self._answer(self._next_answers())
@@ -236,7 +239,7 @@ class _Answering:
             return
         over = self._ended or self._left == 0
         if over and not self._owed and not self._outbox.size:
-            self._part()
+            self._leave()
             return
         wanted = not over and not self._outbox.size and self._owed < BUFFER
         self._loop.when_readable(self.stream.descriptor, self._read if wanted else None)
@@ -262,20 +265,6 @@ class _Answering:
             self._more = False
         return b"".join(answers)
 
-    def _part(self) -> None:
-        """Close; what the client still sends is read, as a reset could overtake our answer."""
-        if self._ended:
-            self.close()
-            return
-        self._parting = True
-        try:
-            self.stream.half_close()
-        except SockkitError as error:
-            self.close(str(error))
-            return
-        self._loop.when_readable(self.stream.descriptor, self._read)
-        self._loop.later(PARTING, self.close)
-
     def _read(self) -> None:
         try:
             size = self.stream.read_into(self._echo.buffer)
@@ -286,10 +275,6 @@ class _Answering:
             return
         self._received += size
         self._ended = not size
-        if self._parting:
-            if self._ended:
-                self.close()
-            return
         data = bytes(self._echo.buffer[:size])
         if self._responder:
             answers = self._responder.feed(data) if size else self._responder.flush()
@@ -310,15 +295,25 @@ class _Answering:
         self._outbox.put(data)
         self._review()
 
+    def _leave(self) -> None:
+        """Close once the client has its last answer."""
+        if self._ended:  # it sends nothing more that could reset the connection
+            self.close()
+            return
+        self._closed = True
+        self._echo.closings.add(self.stream, self._outbox, self._delivered)
+
     def close(self, problem: str = "") -> None:
+        """Close now."""
         if self._closed:
             return
         self._closed = True
         self._late.stop()
-        self._outbox.stop()
-        self._loop.when_readable(self.stream.descriptor, None)
-        self.stream.close()
+        close_now(self._loop, self.stream, self._outbox)
         self._echo.left(self, self._outbox.given, self._received, problem)
+
+    def _delivered(self, undelivered: int, _: bool) -> None:
+        self._echo.left(self, self._outbox.given - undelivered, self._received, "")
 
 
 class UdpEcho:

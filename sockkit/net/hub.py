@@ -13,12 +13,13 @@ from typing import NamedTuple
 from sockkit.core.lines import Merger
 from sockkit.core.text import Transform
 from sockkit.core.units import show_size
-from sockkit.errors import OutputGone, SendError, SockkitError, TextError
+from sockkit.errors import OutputGone, SendError, SockkitError, TextError, raise_lost
 from sockkit.events import Emit, Failure, Peer
+from sockkit.net.delivery import Closings
 from sockkit.net.listen import Listener
 from sockkit.net.loop import Loop
 from sockkit.net.member import Member, MemberOptions
-from sockkit.net.outbox import Outbox
+from sockkit.net.outbox import ReceivedOutbox
 from sockkit.net.stdio import Stdio
 from sockkit.net.stream import Stream
 
@@ -55,15 +56,20 @@ class Hub:
         self.buffer = memoryview(bytearray(min(options.size or CHUNK, CHUNK)))
         self._listener, self._stdio, self._options = listener, stdio, options
         self._emit = emit
+        self.closings = Closings(loop)
         self._members: dict[int, Member] = {}
+        self._leaving: set[Member] = set()  # those that are being closed
         self._busy: set[Member] = set()
         self._input_ended = self._closing = self._quitting = False
         self._missed: set[int] = set()  # numbers of clients that part of the input did not reach
+        self._refused = 0  # parts of the input that could not be encoded
+        self._undecoded = 0  # clients that sent what could not be decoded
         self._on_typed: Callable[[bytes], None] | None = None
         self._merger = Merger()
         self._pausing: set[Member] = set()  # members whose unfinished line has a timer
         self._patience = LINE_PATIENCE_TERMINAL if stdio.output.terminal else LINE_PATIENCE
-        self._output = Outbox(
+        self._arrived = self._shown = 0  # bytes that clients sent: all, and those put in the output
+        self._output = ReceivedOutbox(
             loop, stdio.output, on_empty=self._output_empty, on_fail=self._output_failed
         )
 
@@ -78,23 +84,37 @@ class Hub:
             self._stdio.output.watch(self.loop)
             self._listener.accept(self._join)
             self.loop.run()
-            if self._missed:
-                raise SendError(
-                    f"part of the input did not reach {len(self._missed)} of the clients"
-                )
+            self._raise_lost()
         except OutputGone:
             raise
         except SockkitError as error:
-            error.so_far = self._lost()
+            members = (*self._members.values(), *self._leaving)
+            unsent = sum(member.unsent for member in members)
+            lost = [f"{show_size(unsent)} of the input not sent"] if unsent else []
+            self._close()
+            error.so_far = ", ".join([*lost, *filter(None, [self._output.lost()])])
             raise
         finally:
-            self._closing = True
-            self._listener.close()
-            for member in list(self._members.values()):
-                member.leave()
-            self._output.stop()
+            self._close()
+
+    def _close(self) -> None:
+        """Close all there is; what clients have not finished is still written."""
+        self._closing = True
+        self._listener.close()
+        for member in list(self._members.values()):
+            member.close()
+        self.closings.stop()
+        self._output.stop()
+
+    def _raise_lost(self) -> None:
+        raise_lost(
+            (len(self._missed), "part of the input did not reach {} of the clients", SendError),
+            (self._refused, "part of the input could not be encoded", TextError),
+            (self._undecoded, "what {} of the clients sent could not be decoded", TextError),
+        )
 
     def _join(self, stream: Stream) -> None:
+        self.closings.make_room()
         member = Member(self, stream, self._options.members, self._emit)
         self._members[member.peer.number] = member
         if self._input_ended:
@@ -119,14 +139,16 @@ class Hub:
         self._members[number].leave()
 
     def quit(self) -> None:
-        """End `run` once everything taken is given; nothing more is taken."""
+        """End `run` once everything taken is delivered; nothing more is taken."""
         self._quitting = True
         self._listener.close()
         self._watch_input()
+        for member in list(self._members.values()):
+            member.leave()
         self._review_quit()
 
     def _review_quit(self) -> None:
-        if self._quitting and not self._busy and not self._output.size:
+        if self._quitting and not (self._members or self._leaving or self._output.size):
             self.loop.stop()
 
     # What members tell.
@@ -137,7 +159,8 @@ class Hub:
     def arrived(self, member: Member, data: bytes) -> None:
         if not data:
             return
-        self._output.put(self._merger.feed(member, self._options.label(member.peer), data))
+        self._arrived += len(data)
+        self._show(self._merger.feed(member, self._options.label(member.peer), data))
         if self._merger.holds(member) and member not in self._pausing:
             self._pausing.add(member)
             self.loop.later(self._patience, lambda: self._release(member))
@@ -149,18 +172,23 @@ class Hub:
             self._busy.add(member)
         else:
             self._busy.discard(member)
-            self._review_quit()
         self._watch_input()
 
     def held_up(self) -> bool:
         return bool(self._busy)
 
     def left(self, member: Member) -> None:
+        self._members.pop(member.peer.number, None)
+        self._leaving.add(member)
+        self._show(self._merger.end(member, self._options.label(member.peer)))
+        self.busy(member, False)
+
+    def closed(self, member: Member) -> None:
         if member.unsent:
             self._missed.add(member.peer.number)
-        self._members.pop(member.peer.number, None)
-        self._output.put(self._merger.end(member, self._options.label(member.peer)))
-        self.busy(member, False)
+        self._undecoded += member.undecoded
+        self._leaving.discard(member)
+        self._review_quit()
         self._listener.resume()
 
     def _release(self, member: Member) -> None:
@@ -173,7 +201,13 @@ class Hub:
             self._pausing.add(member)
             self.loop.at(paused_since + self._patience, lambda: self._release(member))
         else:
-            self._output.put(self._merger.release(member, self._options.label(member.peer)))
+            self._show(self._merger.release(member, self._options.label(member.peer)))
+
+    def _show(self, data: bytes) -> None:
+        """Write what the merger gave."""
+        received = self._arrived - self._merger.size - self._shown
+        self._shown += received
+        self._output.put_received(data, received)
 
     def _output_empty(self) -> None:
         self._review_quit()
@@ -213,16 +247,15 @@ class Hub:
             try:
                 data = shared.feed(data) if data else shared.flush()
             except TextError as error:
-                data = error.before
+                data = b"" if whole else error.before
                 problems.append(str(error))
-                self._missed.update(member.peer.number for member in members)
         for member in members:
             try:
                 member.send(data, raw=raw, whole=whole)
             except TextError as error:
-                self._missed.add(member.peer.number)
                 problems.append(str(error))
         for problem in dict.fromkeys(problems):
+            self._refused += 1
             self._emit(Failure(f"part of the input was not sent: {problem}"))
 
     def _end_input(self) -> None:
@@ -230,10 +263,3 @@ class Hub:
         self._watch_input()
         for member in list(self._members.values()):
             member.end_input()
-
-    def _lost(self) -> str:
-        unsent = sum(member.unsent for member in self._members.values())
-        lost = [f"{show_size(unsent)} of the input not sent"] if unsent else []
-        if self._output.size:
-            lost.append(f"{show_size(self._output.size)} received but not written")
-        return ", ".join(lost)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from sockkit.core.ending import FAULT_LINGER, Ending, EndOptions, Limit, idle_error
+from sockkit.core.ending import FAULT_LINGER, LOOKS, Ending, EndOptions, Limit, idle_error
 from sockkit.core.text import Transcoder, Transform
 from sockkit.core.units import show_seconds, show_size
 from sockkit.errors import SockkitError, TextError
 from sockkit.events import Closed, Emit, Notice, PeerEnded
+from sockkit.net.delivery import Closings, Progress, close_now
 from sockkit.net.loop import Loop, Timer
 from sockkit.net.outbox import Outbox
 from sockkit.net.stream import Stream
@@ -20,7 +21,7 @@ HELD_UP_CHECK = 0.1  # seconds between looks at a standard input that another cl
 class MemberOptions(NamedTuple):
     """`outbound` and `inbound` make each client's own transforms.
 
-    A client that has not taken all that waits for it in `slow_timeout` seconds is dropped.
+    A client that takes nothing of what waits for it in `slow_timeout` seconds is dropped.
     """
 
     ending: EndOptions
@@ -34,6 +35,7 @@ class Host(Protocol):
 
     loop: Loop
     buffer: memoryview
+    closings: Closings
 
     def room(self) -> bool:
         """Whether bytes that arrive can be written out; `resume` follows when not."""
@@ -49,7 +51,11 @@ class Host(Protocol):
         """Whether standard input is silent because some client is slow."""
         ...
 
-    def left(self, member: Member) -> None: ...
+    def left(self, member: Member) -> None:
+        """It is a client no longer; its connection may still be closing."""
+        ...
+
+    def closed(self, member: Member) -> None: ...
 
 
 class Member:
@@ -64,18 +70,24 @@ class Member:
             self._loop, stream, on_empty=self._caught_up, on_fail=self._sending_failed
         )
         self._waiting_since: float | None = None
+        self._progress = Progress(stream, self._loop.now)
         self._timer: Timer | None = None
         self._problem = ""
         self._received = 0
         self._left = False
+        self._undelivered: int | None = None
+        self.undecoded = False  # whether it sent what is no text
         self.peer = stream.peer
         self.last_received = self._loop.now
         self._review()
 
     @property
     def unsent(self) -> int:
-        """Bytes that wait, or waited when it left."""
-        return self._outbox.size + self._outbox.dropped
+        """Bytes the peer's system has not acknowledged, or had not when it was closed."""
+        undelivered = self._undelivered
+        if undelivered is None:
+            undelivered = self._stream.undelivered()
+        return self._outbox.size + self._outbox.dropped + undelivered
 
     @property
     def totals(self) -> str:
@@ -108,25 +120,38 @@ class Member:
         wanted = not (self._outbox.size or self._ending.peer_ended or self._left)
         self._loop.when_readable(self._stream.descriptor, self._receive if wanted else None)
 
-    def leave(self, problem: str = "", *, abort: bool = False) -> None:
-        """Close the connection; `abort` throws away what the peer has not got."""
+    def leave(self, problem: str = "", *, drop: bool = False) -> None:
+        """Close the connection once the peer has what was sent; `drop` what still waits."""
+        if self._leaves(problem):
+            if drop:
+                self._outbox.stop()
+            ended = self._ending.peer_ended
+            self._host.closings.add(self._stream, self._outbox, self._closed, ended=ended)
+
+    def close(self, problem: str = "") -> None:
+        """Close the connection now."""
+        if self._leaves(problem):
+            self._closed(close_now(self._loop, self._stream, self._outbox), False)
+
+    def _leaves(self, problem: str) -> bool:
+        """Be a client no longer; whether it was one."""
         if self._left:
-            return
+            return False
         self._left = True
+        self._problem = self._problem or problem
         if self._timer:
             self._timer.cancel()
-        self._outbox.stop()
-        unsent = self.unsent
-        self._loop.when_readable(self._stream.descriptor, None)
-        if abort:
-            self._stream.abort()
-        else:
-            self._stream.close()
-        problem = self._problem or problem
-        if unsent:
-            problem += f"{', ' if problem else ''}{show_size(unsent)} not sent"
-        self._emit(Closed(self.peer, self._outbox.given, self._received, problem))
         self._host.left(self)
+        return True
+
+    def _closed(self, undelivered: int, reset: bool) -> None:
+        self._undelivered = undelivered
+        problem = self._problem or ("connection reset" if reset and self.unsent else "")
+        if unsent := self.unsent:
+            problem += f"{', ' if problem else ''}{show_size(unsent)} not sent"
+        sent = self._outbox.given - undelivered
+        self._emit(Closed(self.peer, sent, self._received, problem))
+        self._host.closed(self)
 
     def _receive(self) -> None:
         if not self._host.room():
@@ -137,7 +162,7 @@ class Member:
         except BlockingIOError:
             return
         except SockkitError as error:
-            self.leave(str(error), abort=True)
+            self.close(str(error))
             return
         self._received += size
         if size:
@@ -157,7 +182,8 @@ class Member:
                 data, problem = error.before, str(error)
         self._host.arrived(self, data)
         if problem:
-            self.leave(problem, abort=True)
+            self.undecoded = True
+            self.leave(problem)
         elif self._outbox.size:
             self.resume()  # which pauses it
 
@@ -169,7 +195,7 @@ class Member:
             self._emit(Notice(f"the last character of {self.peer.address} was cut: {cut!r}"))
         self._emit(PeerEnded(self.peer, self._received))
         if self._problem:
-            self.leave(abort=True)
+            self.close()
             return
         self._ending.end_peer(self._loop.now)
         self.resume()
@@ -183,6 +209,8 @@ class Member:
             self._review()
 
     def _caught_up(self) -> None:
+        if self._left:
+            return
         self._waiting_since = None
         self._host.busy(self, False)
         self.resume()
@@ -190,11 +218,13 @@ class Member:
 
     def _sending_failed(self, error: SockkitError) -> None:
         """Send no more; what the client has sent is still read to its end."""
+        if self._left:
+            return
         self._problem = str(error)
         if self._ending.peer_ended:
-            self.leave(abort=True)
+            self.close()
         else:
-            self._loop.later(FAULT_LINGER, lambda: self.leave(abort=True))
+            self._loop.later(FAULT_LINGER, self.close)
             self._caught_up()
 
     def _review(self) -> None:
@@ -206,18 +236,34 @@ class Member:
             self._timer = None
         bound = self._ending.bound()
         if self._waiting_since is not None:
-            slow = self._waiting_since + self._options.slow_timeout
-            self._timer = self._loop.at(slow, self._too_slow)
+            self._look_at(self._slow_at, self._options.slow_timeout / LOOKS, self._slow)
         elif self._ending.over():
             self.leave()
         elif bound:
-            self._timer = self._loop.at(bound[0], self._silent)
+            self._look_at(bound[0], self._ending.pace, self._silent)
 
-    def _too_slow(self) -> None:
+    def _look_at(self, bound: float, pace: float, look: Callable[[], None]) -> None:
+        """Look at `bound` at the latest; before it each `pace` seconds at the peer's progress."""
+        self._timer = self._loop.at(min(bound, self._loop.now + pace), look)
+
+    @property
+    def _slow_at(self) -> float:
+        """When the client is too slow, unless it takes some of what waits before."""
+        assert self._waiting_since is not None
+        since = max(self._waiting_since, self._progress.moved_at)
+        return since + self._options.slow_timeout
+
+    def _slow(self) -> None:
+        self._progress.look(self._outbox.given, self._loop.now)
+        if self._slow_at > self._loop.now:
+            self._review()
+            return
         bound = show_seconds(self._options.slow_timeout)
-        self.leave(f"dropped, it was too slow for {bound} (--slow-timeout)", abort=True)
+        self.leave(f"dropped, it was too slow for {bound} (--slow-timeout)", drop=True)
 
     def _silent(self) -> None:
+        self._progress.look(self._outbox.given, self._loop.now)
+        self._ending.taken(self._progress.moved_at)
         bound = self._ending.bound()
         if not bound or bound[0] >= self._loop.now:
             self._review()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
+from sockkit.core.units import show_count, show_size
 from sockkit.errors import SockkitError
 from sockkit.net.loop import Loop
 from sockkit.net.stream import Sink
@@ -83,3 +84,74 @@ class Outbox:
         except SockkitError as error:
             self.stop()
             self._on_fail(error)
+
+
+class ReceivedOutbox(Outbox):
+    """Standard output's, where what was received has labels and line ends beside it."""
+
+    _put = 0  # bytes
+
+    def __init__(self, loop: Loop, sink: Sink, **calls: Callable[..., None]) -> None:
+        super().__init__(loop, sink, **calls)
+        self._pieces: deque[tuple[int, int]] = deque()  # where in the output each ends, received
+
+    def put_received(self, data: bytes | memoryview, received: int) -> None:
+        """Put `data`, in which `received` bytes are what was received."""
+        while self._pieces and self._pieces[0][0] <= self.given:
+            self._pieces.popleft()
+        self._put += len(data)
+        self._pieces.append((self._put, received))
+        self.put(data)
+
+    @property
+    def unwritten(self) -> int:
+        """Bytes received that were put and are not written; the last known may be in part."""
+        waits = ((end - self.given, received) for end, received in self._pieces)
+        return sum(min(rest, received) for rest, received in waits if rest > 0)
+
+    def lost(self) -> str:
+        """What to say of that, if anything."""
+        unwritten = self.unwritten
+        return f"{show_size(unwritten)} received but not written" if unwritten else ""
+
+
+class LineOutbox(Outbox):
+    """Standard output's, for lines that nobody waits for: beyond `most` bytes they are counted.
+
+    How many were not shown, is shown when there is room.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        sink: Sink,
+        most: int,
+        *,
+        on_empty: Callable[[], None],
+        on_fail: Callable[[SockkitError], None] = _leave,
+    ) -> None:
+        super().__init__(loop, sink, on_empty=self._has_room, on_fail=on_fail)
+        self._most, self._then = most, on_empty
+        self._unshown = 0
+
+    def put_lines(self, make: Callable[[], bytes], count: int) -> None:
+        """Put the `count` lines that `make` makes, if there is room."""
+        if self.size > self._most:
+            self._unshown += count
+        else:
+            self.put(make())
+
+    def _has_room(self) -> None:
+        if self._unshown:
+            unshown, self._unshown = self._unshown, 0
+            self.put(f"* {unshown} lines were not shown\n".encode())
+        self._then()
+
+    def lost(self) -> str:
+        """What to say of lines that were not written, if anything."""
+        lost = []
+        if size := self.size + self.dropped:
+            lost.append(show_size(size))
+        if self._unshown:
+            lost.append(show_count(self._unshown, "line"))
+        return f"{' and '.join(lost)} of what was said not written" if lost else ""

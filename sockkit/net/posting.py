@@ -14,7 +14,7 @@ from sockkit.errors import SendError, SockkitError, TextError
 from sockkit.events import Emit, Exchanged, Failure, Peer
 from sockkit.net.datagrams import LARGEST, DatagramOutbox, DatagramSocket, Received, segments
 from sockkit.net.loop import Loop, Timer
-from sockkit.net.outbox import Outbox
+from sockkit.net.outbox import ReceivedOutbox
 from sockkit.net.stdio import Stdio
 
 HOLD = 0.01  # seconds in which a datagram that is not full may yet become so
@@ -57,7 +57,7 @@ class Posting:
     while there are none, or while the system takes no more. `heard` is told of each receive
     and says from whom it is. `on_input_end` is called once, `on_fail` for each datagram that
     cannot be sent or received. `cut` and `unshown` count those that came in part or could
-    not be decoded, `sent_at` is when the last one left.
+    not be decoded, `sent_at` is when the last one left, `output` what waits for standard output.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Posting:
         self._input, self._targets, self._heard = stdio.input, targets, heard
         self._on_input_end, self._on_fail = on_input_end, on_fail
         self._on_typed: Callable[[bytes], None] | None = None
-        self._output = Outbox(loop, stdio.output, on_empty=self.review)
+        self.output = ReceivedOutbox(loop, stdio.output, on_empty=self.review)
         self._outgoing = DatagramOutbox(
             loop, sock, on_empty=self.review, on_fail=on_fail, on_sent=self._sent
         )
@@ -107,14 +107,14 @@ class Posting:
         if self._timer:
             self._timer.cancel()
         self._outgoing.stop()
-        self._output.stop()
+        self.output.stop()
         for direction, total in (("sent", self.sent), ("received", self.received)):
             self._emit(Exchanged(direction, total.count, total.size))
 
     @property
     def idle(self) -> bool:
         """Whether everything taken is given."""
-        return not self._outgoing.waits and not self._output.size
+        return not self._outgoing.waits and not self.output.size
 
     def review(self) -> None:
         """Wait for what can be gone on with. To be called when the targets have changed."""
@@ -123,7 +123,7 @@ class Posting:
         reads = not self._input_ended and not self._closing
         if not self._on_typed:
             reads = reads and not self._outgoing.waits and bool(self._targets())
-        receives = not self._closing and not self._output.size and not self._outgoing.waits
+        receives = not self._closing and not self.output.size and not self._outgoing.waits
         self._loop.when_readable(self._input.descriptor, self._read if reads else None)
         self._loop.when_readable(self._socket.descriptor, self._receive if receives else None)
 
@@ -205,6 +205,7 @@ class Posting:
 
     def _receive(self) -> None:
         shown: list[bytes] = []
+        size = 0
         failure: SockkitError | None = None
         for _ in range(TURNS):
             try:
@@ -221,14 +222,15 @@ class Posting:
                 self._emit(Failure(problem))
             if self._options.show:
                 shown += self._shown(peer, got)
+                size += len(got.data)
             else:
-                self._output.put(got.data)
-            if self._output.size or self._outgoing.waits:
+                self.output.put_received(got.data, len(got.data))
+            if self.output.size or self._outgoing.waits:
                 break
-        self._output.put(b"".join(shown))
+        self.output.put_received(b"".join(shown), size)
         if failure:
             self._on_fail(failure)
-        if self._output.size or self._outgoing.waits:
+        if self.output.size or self._outgoing.waits:
             self.review()
 
     def _shown(self, peer: Peer, got: Received) -> list[bytes]:

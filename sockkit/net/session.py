@@ -7,6 +7,7 @@ given to the other when `run` returns; otherwise it raises, and says how far it 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from sockkit.core.text import Chain, Lenient, Transcoder, Transform
 from sockkit.core.units import show_seconds, show_size
 from sockkit.errors import OutputGone, SendError, SockkitError, TextError
 from sockkit.events import Emit, Failure, InputEnded, Moved, Notice, PeerEnded
+from sockkit.net.delivery import Progress
 from sockkit.net.loop import Loop, Timer
 from sockkit.net.outbox import Outbox
 from sockkit.net.pump import Pump
@@ -23,7 +25,7 @@ from sockkit.net.stream import Stream
 
 AT_ONCE = 1.0  # seconds in which a peer that leaves without a word has not listened
 SHUNNED = "the peer closed at once: does it expect TLS, or refuse this address?"
-SILENCE_CHECK = 0.1  # seconds, at the least, between looks at a silence that has a bound
+BLOCKED_CHECK = 0.1  # seconds between looks at an end that the other holds up
 DELIVERY_CHECK = 0.01  # seconds between looks at what the peer has not acknowledged
 # Seconds without any acknowledgement before it is given up. A peer that reads 20 KB/s without a
 # pause acknowledges once in 7 s: its system waits until much of the buffer is free.
@@ -62,8 +64,8 @@ class Session:
         self._outbound, self._lenient = talk.outbound, None
         if talk.outbound and stdio.input.terminal:
             self._outbound = self._lenient = Lenient(talk.outbound, self._refused)
-        self._undelivered = 0
-        self._give_up = 0.0
+        self._progress = Progress(stream, loop.now)
+        self._delivering_since = math.inf
         self._then: Callable[[], None] = self._start_input
         self._said = Outbox(
             loop,
@@ -212,21 +214,17 @@ class Session:
         if self._ending.over():
             self._finish()
         elif bound := self._ending.bound():
-            left = bound[0] - self._loop.now
-            self._timer = self._loop.later(min(left, max(SILENCE_CHECK, left / 10)), self._silent)
+            look = min(bound[0], self._loop.now + self._ending.pace)
+            self._timer = self._loop.at(look, self._silent)
 
-    def _look_at_delivery(self) -> int:
+    def _look(self) -> int:
         """How many bytes the peer's system does not have; that it got more is progress."""
-        left, before = self._stream.undelivered(), self._undelivered
-        self._undelivered = left
-        if left < before:
-            self._ending.delivered(self._loop.now)
-        if left != before:
-            self._give_up = self._loop.now + DELIVERY_STALL
+        left = self._progress.look(self._sent_size, self._loop.now)
+        self._ending.taken(self._progress.moved_at)
         return left
 
     def _silent(self) -> None:
-        self._look_at_delivery()
+        self._look()
         bound = self._ending.bound()
         if not bound or bound[0] >= self._loop.now:
             return self._review()  # there has been progress since the timer was set
@@ -239,7 +237,7 @@ class Session:
             case Limit.PEER_SILENT if not self._down.blocked:
                 return self._finish()
         # It is not silent: the other end holds it up.
-        self._timer = self._loop.later(SILENCE_CHECK, self._silent)
+        self._timer = self._loop.later(BLOCKED_CHECK, self._silent)
         return None
 
     def _finish(self) -> None:
@@ -262,9 +260,11 @@ class Session:
         last bytes, RFC 1122 section 4.2.2.13. A peer that has ended its side may have closed
         it, and then resets it when our bytes come.
         """
-        if self._look_at_delivery() and not self._fault:
+        self._delivering_since = min(self._delivering_since, self._loop.now)
+        if self._look() and not self._fault:
             self._fault = self._stream.failure()
-            if not self._fault and self._loop.now <= self._give_up:
+            moved_at = max(self._progress.moved_at, self._delivering_since)
+            if not self._fault and self._loop.now <= moved_at + DELIVERY_STALL:
                 self._loop.later(DELIVERY_CHECK, self._deliver)
                 return
             self._fault = self._fault or SendError(
@@ -286,7 +286,7 @@ class Session:
         if undelivered := self._stream.undelivered():
             text += f", {show_size(undelivered)} of it not delivered"
         text += f", received {show_size(self._down.taken)}"
-        if unwritten := self._down.lane.held:
+        if unwritten := min(self._down.lane.held, self._down.taken):  # a label is not received
             text += f", {show_size(unwritten)} of it not written"
         return text
 

@@ -127,22 +127,31 @@ class Stream:
                 raise self.write_failed(error) from error
 
     def undelivered(self) -> int:
-        """Bytes written that the peer's system has not acknowledged, tcp(7) SIOCOUTQ.
+        """Bytes written that the peer's system has not acknowledged.
 
-        After a reset it still says how many were lost. What is written to a unix socket is at
-        the peer at once.
+        What a unix socket has taken is with the peer: nothing can destroy it.
         """
         if self._socket.family == socket.AF_UNIX:
             return 0
+        # The FIN counts as one byte, and is acknowledged last: RFC 9293, section 3.4.
+        return max(self.queued() - self._half_closed, 0)
+
+    def queued(self) -> int:
+        """How much the system holds until the peer has taken it, tcp(7) and unix(7) SIOCOUTQ.
+
+        TCP counts bytes and a FIN, a unix socket the memory it uses.
+        """
         try:
             answer = fcntl.ioctl(self.descriptor, termios.TIOCOUTQ, b"\0" * 4)
         except OSError:
             return 0
-        size = int(struct.unpack("i", answer)[0])
-        return size - 1 if size and self._half_closed else size  # our end counts as a byte
+        return int(struct.unpack("i", answer)[0])
 
     def failure(self) -> SockkitError | None:
-        """What has ended the connection since the last call, as an error of sending."""
+        """What has ended the connection since the last call, as an error of sending.
+
+        Reading does not tell of a reset once the peer has ended its side.
+        """
         code = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         return self.write_failed(OSError(code, os.strerror(code))) if code else None
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from sockkit.core.peers import PeerTable, Recipient
-from sockkit.errors import ReceiveError, SendError, SockkitError
+from sockkit.errors import OutputGone, ReceiveError, SendError, SockkitError, TextError, raise_lost
 from sockkit.events import Emit, Failure, Forgotten, Heard, Peer
 from sockkit.net.datagrams import LARGEST, DatagramSocket, Received
 from sockkit.net.loop import Loop
@@ -34,7 +34,7 @@ class UdpHub:
         self._loop, self._options, self._emit = loop, options, emit
         self._output = stdio.output
         self._table = PeerTable()
-        self._unsent = self._missed = 0  # datagrams
+        self._unsent = self._missed = self._refused = 0  # datagrams
         self._posting = Posting(
             loop,
             sock,
@@ -53,21 +53,30 @@ class UdpHub:
             self._output.watch(self._loop)
             self._posting.start(on_typed)
             self._loop.run()
-            lost = {
-                "not sent": self._unsent,
-                "not received": self._missed,
-                "received in part": self._posting.cut,
-                "not decoded": self._posting.unshown,
-            }
-            if any(lost.values()):
-                told = ", ".join(f"{count} {what}" for what, count in lost.items() if count)
-                raise (SendError if self._unsent else ReceiveError)(f"datagrams: {told}")
+            self._raise_lost()
+        except OutputGone:
+            raise
+        except SockkitError as error:
+            error.so_far = self._posting.output.lost()
+            raise
         finally:
             self._posting.stop()
+
+    def _raise_lost(self) -> None:
+        raise_lost(
+            (self._unsent, "{} not sent", SendError),
+            (self._missed, "{} not received", ReceiveError),
+            (self._posting.cut, "{} received in part", ReceiveError),
+            (self._refused, "{} not encoded", TextError),
+            (self._posting.unshown, "{} not decoded", TextError),
+            what="datagrams: ",
+        )
 
     def _fail(self, error: SockkitError) -> None:
         if isinstance(error, ReceiveError):
             self._missed += 1
+        elif isinstance(error, TextError):
+            self._refused += 1
         else:
             self._unsent += 1
         self._emit(Failure(str(error)))

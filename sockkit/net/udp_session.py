@@ -8,7 +8,7 @@ from sockkit.core.ending import idle_error
 from sockkit.core.peers import PeerTable
 from sockkit.core.units import show_count, show_seconds
 from sockkit.errors import ReceiveError, SockkitError, TextError, TimedOut
-from sockkit.events import Emit, Peer
+from sockkit.events import Emit, Failure, Peer
 from sockkit.net.datagrams import DatagramSocket, Received
 from sockkit.net.loop import Loop, Timer
 from sockkit.net.posting import Posting, PostOptions
@@ -45,7 +45,8 @@ class UdpSession:
         options: tuple[PostOptions, AnswerOptions],
         emit: Emit,
     ) -> None:
-        self._loop, self._output = loop, stdio.output
+        self._loop, self._output, self._emit = loop, stdio.output, emit
+        self._typed, self._refused = stdio.input.terminal, False
         post, self._options = options
         self._connected = sock.connected
         self._peer = Peer(0, str(to))
@@ -76,6 +77,8 @@ class UdpSession:
         except SockkitError as error:
             sent, received = self._posting.sent, self._posting.received
             error.so_far = f"sent {show_count(sent.count, 'datagram')}, received {received.count:,}"
+            if lost := self._posting.output.lost():
+                error.so_far += f", {lost}"
             raise
         finally:
             if self._timer:
@@ -85,9 +88,15 @@ class UdpSession:
             raise ReceiveError(f"{show_count(self._posting.cut, 'datagram')} came in part")
         if self._posting.unshown:
             raise TextError(f"{show_count(self._posting.unshown, 'datagram')} could not be decoded")
+        if self._refused:
+            raise TextError("part of what was typed was not sent")
 
     def _failed(self, error: SockkitError) -> None:
-        raise error
+        """End, unless it is a typed line that cannot be encoded: it may be typed again."""
+        if not (self._typed and isinstance(error, TextError)):
+            raise error
+        self._refused = True
+        self._emit(Failure(f"this line was not sent: {error}"))
 
     def _heard(self, got: Received) -> Peer:
         self._active_at = self._loop.now

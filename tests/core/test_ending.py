@@ -1,9 +1,11 @@
 """A clock that starts at 100; a script is what happens, one letter each second.
 
-`s` sent, `r` received, `d` delivered, `I` our input ends, `P` the peer ends.
+`s` sent, `t` taken, `r` received, `I` our input ends, `P` the peer ends.
 """
 
 from __future__ import annotations
+
+import math
 
 import pytest
 from hypothesis import given
@@ -19,8 +21,8 @@ def play(script: str, options: EndOptions) -> Ending:
     ending = Ending(options, START)
     calls = {
         "s": ending.sent,
+        "t": ending.taken,
         "r": ending.received,
-        "d": ending.delivered,
         "I": ending.end_input,
         "P": ending.end_peer,
     }
@@ -55,12 +57,10 @@ def test_which_ends_end_it(
         ("", EndOptions(idle=9), (109, Limit.IDLE)),
         ("rs", EndOptions(idle=9), (111, Limit.IDLE)),
         ("sr", EndOptions(idle=9), (111, Limit.IDLE)),
-        ("srd", EndOptions(idle=9), (112, Limit.IDLE)),
         # Our input has ended: the peer's silence counts, and has no bound by default.
         ("I", EndOptions(), None),
         ("I", EndOptions(linger=3), (104, Limit.PEER_SILENT)),
         ("Ir", EndOptions(linger=3), (105, Limit.PEER_SILENT)),
-        ("Ird", EndOptions(linger=3), (106, Limit.PEER_SILENT)),
         ("Is", EndOptions(linger=3), (104, Limit.PEER_SILENT)),
         ("I", EndOptions(Until.PEER, linger=3), (104, Limit.PEER_SILENT)),
         ("I", EndOptions(linger=0), (101, Limit.PEER_SILENT)),
@@ -73,6 +73,10 @@ def test_which_ends_end_it(
         # Who asked to go on until stdin ends is not cut short, unless told.
         ("P", EndOptions(Until.STDIN), None),
         ("P", EndOptions(Until.STDIN, linger=3), (104, Limit.INPUT_SILENT)),
+        # A peer that takes what waits for it is not silent, and gives our input nothing.
+        ("st", EndOptions(idle=3), (105, Limit.IDLE)),
+        ("It", EndOptions(linger=3), (105, Limit.PEER_SILENT)),
+        ("Pt", EndOptions(), (106, Limit.INPUT_SILENT)),
         # Both have ended: nobody is waited for.
         ("IP", EndOptions(linger=3), None),
         ("PI", EndOptions(), None),
@@ -89,6 +93,18 @@ def test_how_long_a_silence_may_last(
     assert play(script, options).bound() == bound
 
 
+@pytest.mark.parametrize(
+    ("options", "pace"),
+    [
+        (EndOptions(), math.inf),
+        (EndOptions(idle=8), 1.0),
+        (EndOptions(idle=80, linger=4), 0.5),
+    ],
+)
+def test_how_often_a_peers_progress_is_looked_at(options: EndOptions, pace: float) -> None:
+    assert Ending(options, START).pace == pace
+
+
 @pytest.mark.parametrize(("idle", "words"), [(5.0, "5 s"), (0.25, "0.25 s")])
 def test_the_idle_error_says_how_long(idle: float, words: str) -> None:
     error = idle_error(idle)
@@ -96,7 +112,7 @@ def test_the_idle_error_says_how_long(idle: float, words: str) -> None:
     assert str(error) == f"nothing was sent or received for {words}"
 
 
-@given(st.text("srIP", max_size=8), st.sampled_from(Until), st.floats(0, 10), st.floats(0, 10))
+@given(st.text("strIP", max_size=8), st.sampled_from(Until), st.floats(0, 10), st.floats(0, 10))
 def test_a_bound_is_a_silence_from_something_that_happened(
     script: str, until: Until, linger: float, idle: float
 ) -> None:

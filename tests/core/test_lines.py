@@ -133,3 +133,15 @@ def test_with_labels_no_line_has_two_peers(
         lines = re.findall(rb"\[%d\] (.*)\n" % key, out)
         assert b"".join(lines) == digit * data.count(digit)
         assert len(lines) >= data.count(b"\n")
+
+
+def test_what_is_held_is_known() -> None:
+    merger = Merger()
+    merger.feed(1, b"", b"whole\nhalf")
+    merger.feed(2, b"", b"some")
+    assert merger.size == 8
+    merger.feed(1, b"", b" and\n")
+    assert merger.size == 4
+    merger.release(2, b"")
+    merger.end(1, b"")
+    assert merger.size == 0

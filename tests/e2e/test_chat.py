@@ -15,7 +15,18 @@ from pathlib import Path
 import pytest
 
 from tests.screen import Screen
-from tests.support import HERE, WAIT, Program, connect, errors, eventually, need, reset, run
+from tests.support import (
+    HERE,
+    WAIT,
+    Program,
+    connect,
+    errors,
+    eventually,
+    gone,
+    need,
+    reset,
+    run,
+)
 
 SERVE = ("chat", "serve", "-p", "0")
 
@@ -199,6 +210,16 @@ def test_an_operator_that_is_a_pipe() -> None:
         assert server.status() == 0
         server.said("1 here: alex")
         server.said("there is no /nope")
+
+
+@pytest.mark.parametrize("udp", [False, True], ids=["tcp", "udp"])
+def test_a_full_output_says_how_much_is_lost(udp: bool) -> None:
+    with open("/dev/full", "wb") as full, room(*["--udp"] * udp, stdout=full) as server:
+        kind = socket.SOCK_DGRAM if udp else socket.SOCK_STREAM
+        with socket.socket(socket.AF_INET, kind) as sock:
+            sock.connect((HERE, server.port))
+            sock.sendall(b"ann:hello" if udp else b"hello\n")
+            gone(server, 23, "No space left on device (", " bytes of what was said not written")
 
 
 def test_a_password() -> None:

@@ -403,6 +403,29 @@ def test_gbk_on_the_wire(tmp_path: Path, somebody: Person) -> None:
         assert HINT not in screen.text
 
 
+@pytest.mark.parametrize("typed", ["hi 👋", "@1 hi 👋"])
+def test_a_line_that_cannot_be_encoded(typed: str, tmp_path: Path) -> None:
+    """It is refused, and the next is sent: 65 at the end, as in a client."""
+    with server(tmp_path, "-E", "gbk", count=1) as (screen, (sock,)):
+        screen.type(f"{typed}{ENTER}")
+        screen.until(lambda lines: "is not in gbk" in "".join(lines))
+        screen.type(f"好{ENTER}")
+        heard(sock, "好\n", "gbk")
+        screen.type(f"/quit{ENTER}")
+        assert screen.status() == 65
+        screen.shows("part of the input could not be encoded")
+
+
+def test_what_arrives_cannot_be_decoded(tmp_path: Path) -> None:
+    options = ["-E", "gbk", "--errors", "strict"]
+    with server(tmp_path, *options, count=1) as (screen, (sock,)):
+        sock.sendall(b"ok\n\xff\xff\n")
+        screen.shows("is not gbk")
+        screen.type(f"/quit{ENTER}")
+        assert screen.status() == 65
+        screen.shows("what 1 of the clients sent could not be decoded")
+
+
 def test_no_edit(tmp_path: Path) -> None:
     with (
         Screen(tmp_path, "tcp-server", "-p", "0", "--no-edit") as screen,

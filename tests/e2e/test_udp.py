@@ -316,7 +316,12 @@ def test_an_output_that_is_gone_or_full() -> None:
     with open("/dev/full", "wb") as full, plain() as sock:
         with Program("udp-server", "-p", "0", stdout=full) as server:
             sock.sendto(b"x", (HERE, server.port))
-            gone(server, 23, "No space left on device")
+            gone(server, 23, "No space left on device (1 byte received but not written)")
+        arguments = ["udp-client", "--lines", HERE, port_of(sock)]
+        with Program(*arguments, stdin=subprocess.PIPE, stdout=full) as client:
+            client.type(b"question\n")
+            sock.sendto(b"answer", sock.recvfrom(100)[1])
+            gone(client, 23, "sent 1 datagram, received 1, 6 bytes received but not written")
         with Program("udp-server", "-p", "0") as server:
             assert server.port
             assert server.process.stdout
@@ -345,6 +350,26 @@ def test_a_pair_that_talks_on_terminals(tmp_path: Path) -> None:
             assert client.status(3) == 130
         server.type("\x04")
         assert server.status(3) == 0
+
+
+@pytest.mark.parametrize("command", ["udp-server", "udp-client", "chat join"])
+def test_a_typed_line_that_cannot_be_encoded(command: str, tmp_path: Path) -> None:
+    """It is refused, and the next is sent: 65 at the end, where nothing else was lost."""
+    with plain() as sock:
+        arguments = ["-p", "0"] if command == "udp-server" else [HERE, port_of(sock)]
+        more = ["--udp", "--name", "ann"] if command == "chat join" else []
+        with Screen(tmp_path, *command.split(), *more, "-E", "gbk", *arguments) as screen:
+            screen.prompts(">")
+            if command == "udp-server":
+                sock.sendto(b"hello", (HERE, screen.port))
+                screen.shows("hello")
+            screen.type("hi 👋\r")
+            screen.until(lambda lines: "is not in gbk" in "".join(lines))
+            screen.type("好\r")
+            while not sock.recv(100).endswith("好".encode("gbk")):
+                pass
+            screen.type("\x04")
+            assert screen.status() == 65
 
 
 def test_empty_datagrams_both_ways() -> None:

@@ -17,7 +17,7 @@ import pytest
 from sockkit.core.address import HostPort
 from sockkit.core.ending import EndOptions, Until
 from sockkit.core.text import TextOptions
-from sockkit.errors import OutputError, OutputGone, Stopped
+from sockkit.errors import OutputError, OutputGone, SendError, Stopped
 from sockkit.events import Closed, Connected, Event, Failure
 from sockkit.net import hub as module
 from sockkit.net.hub import Hub, HubOptions
@@ -44,7 +44,7 @@ class Server:
         output: Made | None,
         more: dict[str, Any],
     ) -> None:
-        self._loop, self._stack = loop, stack
+        self.loop, self._stack = loop, stack
         self.events: list[Event] = []
         self._changed = threading.Condition()
         self.input = kit.source("pipe", stack, Path())
@@ -91,7 +91,7 @@ class Server:
         """Wait until the loop has made a whole turn, and so done what was ready."""
         for _ in range(2):
             turned = threading.Event()
-            self._loop.call_soon(turned.set)
+            self.loop.call_soon(turned.set)
             assert turned.wait(kit.WAIT)
 
     def type(self, data: bytes) -> None:
@@ -113,7 +113,7 @@ class Server:
         def end() -> None:
             raise Stopped(15)
 
-        self._loop.call_soon(end)
+        self.loop.call_soon(end)
         return self.error()
 
 
@@ -302,12 +302,14 @@ def test_a_slow_client_holds_input_back_and_is_then_dropped_and_named(serve: Ser
 def test_what_waits_for_a_slow_client_is_bounded(serve: Serve) -> None:
     server = serve()
     server.client()
-    kit.fill(server.input.far.descriptor)
+    taken = kit.fill(server.input.far.descriptor)
+    (member,) = server.hub._members.values()
+    assert 0 < member._outbox.size <= module.CHUNK
     error = server.stop()
     assert isinstance(error, Stopped)
     unsent = re.fullmatch(r"([\d,]+) bytes of the input not sent", error.so_far)
-    assert unsent
-    assert int(unsent[1].replace(",", "")) <= module.CHUNK
+    assert unsent  # which counts what waits in the system, too
+    assert module.CHUNK < int(unsent[1].replace(",", "")) <= taken
 
 
 def test_clients_are_held_back_by_an_output_that_takes_nothing(serve: Serve) -> None:
@@ -344,6 +346,34 @@ def test_an_output_that_cannot_be_written_ends_the_server(
     assert isinstance(error, OutputError)
     assert "No space left on device" in str(error)
     assert read_all(client) == b""
+
+
+def test_what_is_lost_by_a_full_output_is_told(serve: Serve, stack: contextlib.ExitStack) -> None:
+    """What has arrived counts, and no label; the line that is not finished, too."""
+    full = kit.stdio_end(Output, os.open("/dev/full", os.O_WRONLY), Far(-1), stack)
+    server = serve(output=full, labelled=True)
+    first, second = server.client(), server.client()
+    first.sendall(b"unfinished")
+    server.settle()
+    second.sendall(b"line\nand")
+    error = server.error()
+    assert isinstance(error, OutputError)
+    assert error.so_far == "18 bytes received but not written"
+
+
+def test_what_was_lost_for_two_reasons_is_told_and_the_worse_counts(serve: Serve) -> None:
+    server = serve(text=TextOptions(encoding="gbk"), slow=0.3)
+    server.client()
+    server.type("早👋".encode())
+    server.told(Failure)
+    kit.Feeding(server.input.far, "早".encode() * 5_000_000)  # which it does not take
+    server.told(Closed)
+    server.loop.call_soon(server.hub.quit)
+    error = server.error()
+    assert isinstance(error, SendError)
+    assert str(error).startswith(
+        "part of the input did not reach 1 of the clients, part of the input could not be encoded"
+    )
 
 
 def test_a_stop_closes_the_listener_before_the_clients(serve: Serve) -> None:

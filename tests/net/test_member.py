@@ -15,6 +15,7 @@ from sockkit.core.ending import EndOptions, Until
 from sockkit.core.text import Errors, TextOptions
 from sockkit.errors import TextError
 from sockkit.events import Closed, Event, Notice, PeerEnded
+from sockkit.net.delivery import Closings
 from sockkit.net.loop import Loop
 from sockkit.net.member import Member, MemberOptions
 from tests.net import kit
@@ -36,7 +37,9 @@ class Host:
         self.slow = False
         self.got = b""
         self.waits: list[bool] = []
+        self.closings = Closings(loop)
         self.gone: list[Member] = []
+        self.former: list[Member] = []
 
     def room(self) -> bool:
         return self.open
@@ -51,6 +54,9 @@ class Host:
         return self.slow
 
     def left(self, member: Member) -> None:
+        self.former.append(member)
+
+    def closed(self, member: Member) -> None:
         self.gone.append(member)
 
 
@@ -62,7 +68,8 @@ class Case:
         made = kit.stream_end("tcp", stack)
         self.loop, self.far, self.host = loop, made.far, Host(loop)
         self.member = Member(self.host, made.end, options, self.events.append)
-        stack.callback(self.member.leave)
+        stack.callback(self.host.closings.stop)
+        stack.callback(self.member.close)
         self.member.resume()
 
     def until(self, true: Callable[[], bool]) -> None:
@@ -211,12 +218,53 @@ def test_a_client_that_takes_nothing_is_dropped_and_named(make: Make) -> None:
     case = make(slow=SHORT)
     size = 20_000_000
     case.member.send(bytes(size))
-    unsent = case.member.unsent
-    problem = case.closed().problem
-    assert problem == (
-        f"dropped, it was too slow for 0.05 s (--slow-timeout), {unsent:,} bytes not sent"
+    closed = case.closed()
+    assert case.member.unsent == size - closed.sent
+    assert closed.problem == (
+        "dropped, it was too slow for 0.05 s (--slow-timeout), "
+        f"{size - closed.sent:,} bytes not sent"
     )
-    assert len(case.far.take()) <= size - unsent  # then a reset
+    assert len(case.far.take()) == closed.sent  # then a reset
+
+
+def read_steadily(case: Case) -> None:
+    """From now on take 50,000 bytes in 0.02 s: too little to make the system's room in a second."""
+
+    def read() -> None:
+        os.read(case.far.descriptor, 50_000)
+        case.loop.later(0.02, read)
+
+    read()
+
+
+def test_a_client_that_takes_slowly_and_steadily_is_kept(make: Make, loop: Loop) -> None:
+    case = make(slow=0.4)
+    case.member.send(bytes(20_000_000))
+    read_steadily(case)
+    run_for(loop, 1.0)
+    assert case.host.waits == [True]  # all the time
+    assert not case.host.former
+
+
+def test_a_client_that_has_ceased_to_take_is_dropped(make: Make, loop: Loop) -> None:
+    case = make(slow=0.3)
+    case.member.send(bytes(20_000_000))
+    for _ in range(10):
+        os.read(case.far.descriptor, 200_000)
+        run_for(loop, 0.05)
+    assert not case.host.former
+    began = loop.now
+    case.until(lambda: bool(case.host.former))
+    assert loop.now - began < 2
+
+
+def test_a_client_that_takes_what_waits_is_not_idle(make: Make, loop: Loop) -> None:
+    case = make(idle=0.4)
+    case.member.send(bytes(3_000_000))
+    assert case.host.waits == []  # the system has it
+    read_steadily(case)
+    run_for(loop, 1.0)
+    assert not case.host.former
 
 
 def test_a_client_that_takes_nothing_is_not_read(make: Make, loop: Loop) -> None:
@@ -272,8 +320,10 @@ def test_what_a_client_sent_is_read_although_it_takes_no_more(make: Make) -> Non
 def test_leaving_twice_is_leaving_once(make: Make) -> None:
     case = make()
     case.member.leave("kicked")
-    case.member.leave("again", abort=True)
+    case.member.leave("again", drop=True)
+    case.member.close("and again")
     assert case.closed() == Closed(kit.PEER, 0, 0, "kicked")
+    assert case.host.former == [case.member]
 
 
 def test_each_direction_has_its_encoding(make: Make) -> None:

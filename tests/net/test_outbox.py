@@ -7,9 +7,10 @@ import os
 
 import pytest
 
-from sockkit.errors import SendError, SockkitError
+from sockkit.errors import OutputError, SendError, SockkitError
 from sockkit.net.loop import Loop
-from sockkit.net.outbox import Outbox
+from sockkit.net.outbox import LineOutbox, Outbox, ReceivedOutbox
+from sockkit.net.stream import Kind
 from tests.net import kit
 from tests.net.kit import Gathering, Made, noise, run_for, run_until
 
@@ -106,3 +107,65 @@ def test_stop_drops_what_waits(made: Made, loop: Loop) -> None:
     made.release()
     assert gathering.result() == bytes(given)
     assert (told.box.size, told.empty, told.failed) == (0, 0, [])
+
+
+class Disk:
+    """A sink with room for so many bytes; `waits` makes it take none for now."""
+
+    descriptor, kind = -1, Kind.FILE
+
+    def __init__(self, room: int) -> None:
+        self.room, self.got, self.waits = room, b"", False
+
+    def write(self, data: bytes | memoryview, /) -> int:
+        if self.waits:
+            raise BlockingIOError
+        if not self.room:
+            raise OutputError("full")
+        taken = bytes(data[: self.room])
+        self.room -= len(taken)
+        self.got += taken
+        return len(taken)
+
+    def write_failed(self, error: OSError, /) -> SockkitError:
+        raise NotImplementedError
+
+
+class NoLoop:
+    """Where nobody waits."""
+
+    def when_writable(self, _: int, callback: object) -> None:
+        self.ready = callback
+
+
+@pytest.mark.parametrize(
+    ("room", "unwritten"),
+    [(0, 10), (7, 9), (11, 5), (12, 5), (18, 4), (22, 0)],
+    ids=["nothing", "a byte", "the first", "half a label", "a byte of the next", "all"],
+)
+def test_what_was_received_and_is_not_written(room: int, unwritten: int) -> None:
+    box = ReceivedOutbox(NoLoop(), Disk(room), on_empty=id, on_fail=id)  # type: ignore[arg-type]
+    box.put_received(b"", 0)
+    box.put_received(b"[one] hello", 5)
+    box.put_received(b"[two] hello", 5)
+    box.put_received(b"\n", 0)
+    # A piece that is written in part: its label is taken to be at the beginning.
+    assert box.unwritten == unwritten
+    told = f"{unwritten} bytes received but not written" if unwritten else ""
+    assert box.lost() == told
+
+
+def test_lines_that_nobody_takes_are_counted() -> None:
+    loop, disk = NoLoop(), Disk(1000)
+    box = LineOutbox(loop, disk, 10, on_empty=lambda: None)  # type: ignore[arg-type]
+    box.put_lines(lambda: b"first\n", 1)
+    assert box.lost() == ""
+    disk.waits = True
+    box.put_lines(lambda: b"waits, and is long\n", 1)
+    for count in (1, 2):
+        box.put_lines(lambda: b"never made", count)
+    assert box.lost() == "19 bytes and 3 lines of what was said not written"
+    disk.waits = False
+    loop.ready()  # type: ignore[operator]
+    assert disk.got == b"first\nwaits, and is long\n* 3 lines were not shown\n"
+    assert box.lost() == ""

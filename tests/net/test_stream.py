@@ -237,14 +237,25 @@ def test_undelivered_falls_to_zero_once_the_peer_has_it(
     kind: str, stack: contextlib.ExitStack
 ) -> None:
     made = kit.stream_end(kind, stack)
-    assert made.end.undelivered() == 0
+    assert made.end.queued() == made.end.undelivered() == 0
     size = fill(made.end)
-    assert bool(made.end.undelivered()) == (kind == "tcp")  # a unix socket has it at once
+    assert made.end.queued() > 0
+    assert (made.end.undelivered() > 0) == (kind == "tcp")  # a unix socket's are with the peer
     gathering = Gathering(made.far)
     pour(made.end, b"x")
     made.end.half_close()
     assert len(gathering.result()) == size + 1
-    eventually(lambda: made.end.undelivered() == 0)  # an acknowledgement may come late
+    eventually(lambda: made.end.queued() == 0)  # an acknowledgement may come late
+
+
+def test_the_end_is_no_byte_that_is_undelivered(stack: contextlib.ExitStack) -> None:
+    made = kit.stream_end("tcp", stack)
+    fill(made.end)
+    eventually(lambda: made.end.undelivered() > 0)
+    before = made.end.undelivered()
+    made.end.half_close()
+    assert made.end.undelivered() <= before
+    assert made.end.queued() == made.end.undelivered() + 1
 
 
 def test_abort_throws_away_and_resets(stack: contextlib.ExitStack) -> None:
