@@ -31,28 +31,23 @@ class Telnet:
 
     def feed(self, data: bytes) -> bytes:
         data = self._held + data
-        if b"\xff" not in data:
-            self._held = b""
-            return self._text(data)
-        held, place = b"", 0
-        out: list[bytes] = []
-        for found in _IAC.finditer(data):
-            out.append(self._text(data[place : found.start()]))
-            place = found.end()
-            letters, begun = found.groups()
+        self._held = b""
+        first, *found = _IAC.split(data) if b"\xff" in data else [data]
+        before: list[bytes] = []  # the first command
+        out = [first]
+        for letters, begun, text in zip(found[::3], found[1::3], found[2::3], strict=True):
             if letters:
                 out.append(letters[::2])
             elif begun is not None:
-                held = found[0]
-            else:
+                self._held = b"\xff" + begun
+            elif not self._telnet:
                 self._telnet = True
-        self._held = held
-        return b"".join([*out, self._text(data[place:])])
+                before, out = out, []
+            out.append(text)
+        typed = b"".join(out)
+        return b"".join(before) + (typed.replace(b"\0", b"\n") if self._telnet else typed)
 
     def flush(self) -> bytes:
         """What was held for the rest of a command, where no telnet client has sent it."""
         held, self._held = self._held, b""
         return b"" if self._telnet else held
-
-    def _text(self, data: bytes) -> bytes:
-        return data.replace(b"\0", b"\n") if self._telnet else data
