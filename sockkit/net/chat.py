@@ -14,11 +14,11 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from sockkit.core.chat import PASSWORD_WAIT, Admitted, Gone, Out, Outcome, Room
-from sockkit.core.chat_crowd import WINDOW, Crowd, Move
 from sockkit.core.telnet import Telnet
 from sockkit.core.text import TextOptions, Transcoder
 from sockkit.errors import SockkitError
 from sockkit.events import Closed, Emit, Peer
+from sockkit.net.chat_crowd import CrowdClock
 from sockkit.net.listen import Listener
 from sockkit.net.loop import Loop, Timer
 from sockkit.net.outbox import Outbox
@@ -70,7 +70,9 @@ class ChatServer:
         self._listener, self._stdio = listener, stdio
         self._members: dict[int, _Member] = {}
         self._turn: list[Out] = []
-        self._crowd: Crowd[Out] = Crowd(loop.now)
+        self._crowd = CrowdClock[Out](
+            loop, lambda lines: self.handle(out._replace(move=None) for out in lines), Out
+        )
         self._leaving: list[_Member] = []
         self._unshown = 0
         self._quitting = self._closing = False
@@ -130,7 +132,7 @@ class ChatServer:
         """Take what the room says; it is delivered at the end of the turn."""
         for event in events:
             if isinstance(event, Out):
-                if event.move and self._held_back(event, event.move):
+                if event.move and self._crowd.holds(event, event.move):
                     continue
                 if not self._turn:
                     self.loop.call_soon(self._deliver)
@@ -153,21 +155,6 @@ class ChatServer:
         for block in event.past:
             member.send(block.encoded(encoding))
         member.since = len(self._turn)
-
-    def _held_back(self, event: Out, move: Move) -> bool:
-        """Whether too many come and go to say it now."""
-        waits = self._crowd.holding
-        held = self._crowd.holds(event, move, self.loop.now)
-        if held and not waits:
-            self.loop.later(WINDOW, self._sum_up)
-        return held
-
-    def _sum_up(self) -> None:
-        lines, sum_of_many = self._crowd.sum_up()
-        self.handle(line._replace(move=None) for line in lines)
-        if self._crowd.holding:
-            self.handle([Out(sum_of_many)])
-            self.loop.later(WINDOW, self._sum_up)
 
     def _deliver(self) -> None:
         turn, self._turn = self._turn, []

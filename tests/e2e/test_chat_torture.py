@@ -12,6 +12,8 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 
+import pytest
+
 from tests.e2e.test_chat import Member, room
 from tests.support import HERE, WAIT, connect, cpu, reset
 
@@ -158,6 +160,44 @@ def test_a_storm_of_connections_floods_nobody() -> None:
             assert re.fullmatch(r"\* [\d,]+ more (joined|left)(, [\d,]+ more left)?", said)
             two.say("/who")
             two.hears("2 here: guest-1, late")
+
+
+@pytest.mark.parametrize("text", ["", "hello"])
+def test_strangers_do_not_silence_a_room_by_udp(text: str) -> None:
+    """Two members talk while 3,000 addresses come, from sockets that stand for forged ones."""
+
+    def stranger() -> socket.socket:
+        sock = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        sock.settimeout(WAIT)
+        sock.connect((HERE, server.port))
+        return sock
+
+    with room("--udp") as server, contextlib.ExitStack() as stack:
+        one, two = stranger(), stranger()
+        one.send(b"one:")
+        assert one.send(b"/who")
+        assert b"1 here" in one.recv(2000)
+        two.send(b"two:/who")
+        assert one.recv(2000) == b"* two joined"
+        assert b"2 here" in two.recv(2000)
+        longest = 0.0
+        for number in range(30):
+            with contextlib.ExitStack() as crowd:
+                for each in range(100):
+                    sock = crowd.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+                    sock.sendto(f"n{number}-{each}:{text}".encode(), (HERE, server.port))
+            began = time.monotonic()
+            one.send(f"one:{number}".encode())
+            got = b""
+            while got != f"one:{number}".encode():
+                got = two.recv(2000)
+                assert not got.startswith(b"* too fast")
+            longest = max(longest, time.monotonic() - began)
+            two.send(b"two:here")
+        assert longest < 1
+        late = stranger()
+        late.send(b"late:/who")
+        assert re.match(rb"\* 1024 here: .* and \d+ more$", late.recv(2000))
 
 
 def test_nobody_can_speak_for_another() -> None:
