@@ -20,7 +20,7 @@ from sockkit.errors import UsageError
 
 LONGEST = 4096  # bytes of a line
 TURN = 128 * 1024  # characters a member's lines may become before others have their turn
-LINE_COST, COMMAND_COST = 128, 2048  # characters as many of which take the time of a line
+LINE_COST, COMMAND_COST = 48, 2048  # characters as many of which take the time of a line
 NEXT_TURN = 0.001  # seconds until then
 WHO = 16 * 1024  # bytes of the line that says who is here
 LONGEST_NAME = 8 * WIDEST  # characters, in whatever form it is written: more is not looked at

@@ -27,7 +27,7 @@ from sockkit.net.stream import Stream
 
 OUTBOX = 4 * 1024 * 1024  # most bytes that wait for a member
 RECEIVE = 64 * 1024  # bytes of one receive
-TELNET = 16 * 1024  # of one that may be a telnet client's commands: they take longer than text
+TELNET = 16 * 1024  # of one after a telnet client's commands, which take longer than text
 FAREWELL = 5.0  # seconds a member that leaves is given to take its last lines
 MARK = "/sockkit"  # the first line of a client that speaks the room's encoding
 MARK_WAIT = 0.3  # seconds it is waited for, where others speak another
@@ -253,7 +253,7 @@ class _Member:
         self.encoding = options.client_encoding or options.encoding
         self._transcoder: Transcoder | None = None  # to what the room speaks, where that differs
         self._telnet = None if _is_letter(b"\xff", self.encoding) else Telnet()
-        self._most = TELNET if self._telnet else RECEIVE  # bytes of the next receive
+        self._most = RECEIVE  # bytes of the next receive
         self._first: bytes | None = b""  # what has come, until it is known whether it is MARK
 
     def resume(self) -> None:
