@@ -12,7 +12,7 @@ import sqlite3
 from collections import deque
 from contextlib import suppress
 
-from sockkit.core.chat import RECENT
+from sockkit.core.chat_history import RECENT
 from sockkit.core.printable import escape
 from sockkit.errors import OutputError, reason
 from sockkit.events import Emit, Failure, Notice

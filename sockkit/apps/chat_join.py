@@ -111,6 +111,7 @@ def _run_udp(config: ChatJoin, loop: Loop, stdio: Stdio, emit: Emit) -> None:
     from sockkit.apps.datagrams import DatagramOptions
     from sockkit.apps.udp_client import UdpClient
     from sockkit.apps.udp_client import run as run_client
+    from sockkit.core.chat_udp import refusal
     from sockkit.net.udp import UdpOptions
     from sockkit.net.udp_session import AnswerOptions
 
@@ -118,6 +119,12 @@ def _run_udp(config: ChatJoin, loop: Loop, stdio: Stdio, emit: Emit) -> None:
     for given, option in unknown:
         if given:
             raise UsageError(f"a room over UDP has no {option}", "leave it out, or leave out --udp")
+    refused: list[SockkitError] = []
+
+    def heard(text: str) -> None:
+        if not refused and (error := refusal(text)):
+            refused.append(error)
+
     posting = DatagramOptions(
         TextOptions(config.encoding, errors=config.errors),
         name=config.name or _login_name(),
@@ -127,6 +134,7 @@ def _run_udp(config: ChatJoin, loop: Loop, stdio: Stdio, emit: Emit) -> None:
         quit_words=("q", "/quit"),
         timestamps=config.timestamps,
         colors=config.colors,
+        heard=None if stdio.input.terminal else heard,  # a person sees it, and says it again
     )
     client = UdpClient(
         config.address,
@@ -137,6 +145,8 @@ def _run_udp(config: ChatJoin, loop: Loop, stdio: Stdio, emit: Emit) -> None:
         config.connect,
     )
     run_client(client, loop, stdio, emit)
+    if refused:
+        raise refused[0]
 
 
 def _login_name() -> str:

@@ -23,7 +23,7 @@ _SIGNED = re.compile(r"([^\s:\x00-\x1f\x7f-\x9f][^:\x00-\x1f\x7f-\x9f]{0,31}):")
 class DatagramOptions(NamedTuple):
     """`name` signs each line, and `hello` and `good_bye`, which are said first and last. A line
     that is one of `quit_words` ends standard input. `size` is the most bytes one receive takes,
-    and where standard input is cut that is not lines.
+    and where standard input is cut that is not lines. `heard` is told of each text that is shown.
     """
 
     text: TextOptions
@@ -36,6 +36,7 @@ class DatagramOptions(NamedTuple):
     quit_words: tuple[str, ...] = ()
     timestamps: bool = False
     colors: Mapping[str, str] = {}
+    heard: Callable[[str], None] | None = None
 
     def post(self, stdio: Stdio, emit: Emit, *, many: bool) -> PostOptions:
         """For these standard streams; `many` peers are labelled on a terminal."""
@@ -84,8 +85,10 @@ class DatagramOptions(NamedTuple):
                 data = transform.feed(data) + transform.flush()
             data = data.removesuffix(b"\n")
             begin = time_stamp().encode() if self.timestamps else b""
+            text = data.decode(stdio.encoding, "surrogateescape")
+            if self.heard:
+                self.heard(text)
             if labelled or palette.on:
-                text = data.decode(stdio.encoding, "surrogateescape")
                 signed = _SIGNED.match(text)
                 color = palette.color(signed[1]) if signed else palette.of_peer(peer)
                 if labelled:

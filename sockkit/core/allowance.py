@@ -16,15 +16,19 @@ class Allowance:
         self._rate, self._most = rate, max(rate * BURST, 1.0)
         self._left, self._at = self._most, now
 
-    def wait(self, now: float) -> float:
-        """Seconds until the next line may be said."""
+    def wait(self, now: float, lines: int = 1) -> float:
+        """Seconds until `lines` may be said; with 0, until what was charged is paid."""
         if not self._rate:
             return 0.0
         self._left = min(self._left + (now - self._at) * self._rate, self._most)
         self._at = now
-        lacking = 1 - self._left
+        lacking = lines - self._left
         return lacking / self._rate if lacking > 1e-9 else 0.0
 
     def spend(self, size: int) -> None:
         """Count what came of a line, `size` characters."""
         self._left -= max(size / SHARE, 1.0)
+
+    def charge(self, size: int) -> None:
+        """Count `size` bytes that were no line."""
+        self._left -= size / SHARE

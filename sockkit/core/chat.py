@@ -8,11 +8,12 @@ one clock. Every line that members see begins with `[name] `, for what somebody 
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from typing import NamedTuple
 
 from sockkit.core.allowance import Allowance
+from sockkit.core.chat_crowd import Move
+from sockkit.core.chat_history import Block, Recent
 from sockkit.core.names import RESERVED, Names
 from sockkit.core.password import Gate, whole_address
 from sockkit.core.printable import escape
@@ -20,8 +21,9 @@ from sockkit.errors import UsageError
 
 LONGEST = 4096  # bytes of a line
 TURN = 128 * 1024  # characters a member's lines may become before others have their turn
+LINE_COST, COMMAND_COST = 48, 2048  # characters as many of which take the time of a line
 NEXT_TURN = 0.001  # seconds until then
-RECENT = 512 * 1024  # characters of the lines a newcomer is shown
+WHO = 16 * 1024  # bytes of the line that says who is here
 ATTEMPTS = 3  # at the password
 PASSWORD_WAIT = 60.0  # seconds
 
@@ -53,19 +55,22 @@ class RoomOptions(NamedTuple):
 class Out(NamedTuple):
     """A line to deliver: to one member, or to all who are admitted but `author`.
 
-    `said` is worth keeping.
+    `said` is worth keeping; `move` is who the line says came or left.
     """
 
     line: str
     to: Hashable | None = None
     author: Hashable | None = None
     said: bool = False
+    move: Move | None = None
 
 
 class Admitted(NamedTuple):
-    """From here on a member hears what is for all."""
+    """From here on a member hears what is for all; first `greeting`, then what was said before."""
 
     member: Hashable
+    greeting: tuple[str, ...]
+    past: tuple[Block, ...]
 
 
 class Gone(NamedTuple):
@@ -75,6 +80,18 @@ class Gone(NamedTuple):
 
 
 Outcome = Out | Admitted | Gone
+
+
+def roll(names: Sequence[str], most: int) -> str:
+    """The line that says who is here, of `most` bytes in UTF-8; who does not fit is counted."""
+    shown, left = 0, most - len("* 1,000,000 here:  and 1,000,000 more")
+    for name in names:
+        left -= len(f", {name}".encode())
+        if left < 0:
+            break
+        shown += 1
+    more = f" and {len(names) - shown} more" if shown < len(names) else ""
+    return f"* {len(names)} here: {', '.join(names[:shown])}{more}"
 
 
 class _Member:
@@ -88,22 +105,7 @@ class _Member:
         self.held = bytearray()
         self.skipping = False
         self.allowance = allowance
-
-
-class _Recent:
-    """The last lines, at most `most` of them and RECENT characters."""
-
-    def __init__(self, most: int) -> None:
-        self.lines: deque[str] = deque()
-        self._most, self._size = most, 0
-
-    def add(self, line: str) -> None:
-        if not self._most:
-            return
-        self.lines.append(line)
-        self._size += len(line)
-        while len(self.lines) > self._most or self._size > RECENT:
-            self._size -= len(self.lines.popleft())
+        self.charged = False  # for more than its lines
 
 
 class Room:
@@ -114,7 +116,7 @@ class Room:
         self._members: dict[Hashable, _Member] = {}
         self._names = Names()
         self._guests = 0
-        self._recent = _Recent(options.history)
+        self._recent = Recent(options.history)
         self._gate = Gate(options.password, encoding) if options.password else None
 
     def remember(self, lines: Iterable[str]) -> None:
@@ -150,7 +152,7 @@ class Room:
         if not state or not state.name or state.introduced:
             return []
         state.introduced = True
-        return [Out(f"* {state.name} joined", author=member)]
+        return [Out(f"* {state.name} joined", author=member, move=Move(member, True))]
 
     def leave(self, member: Hashable, why: str = "") -> list[Outcome]:
         """It is gone; `why` if it did not want to."""
@@ -160,7 +162,8 @@ class Room:
         self._names.remove(gone.name)
         if not gone.introduced:
             return []
-        return [Out(f"* {gone.name} left{f' ({why})' if why else ''}")]
+        told = f"* {gone.name} left{f' ({why})' if why else ''}"
+        return [Out(told, move=Move(member, False))]
 
     def _admit(self, member: Hashable) -> list[Outcome]:
         state = self._members[member]
@@ -171,8 +174,7 @@ class Room:
         lines = [f"* {objection}"] if objection else []
         lines += [f"* you are {name}; what you type is said to all, /help tells more"]
         lines += [f"* {escape(line)}" for line in self._options.motd.splitlines()]
-        lines += self._recent.lines
-        return [Admitted(member), *(Out(line, to=member) for line in lines)]
+        return [Admitted(member, tuple(lines), self._recent.blocks())]
 
     def _guest(self) -> str:
         self._guests += 1
@@ -197,6 +199,17 @@ class Room:
             data = b"\n"  # what it ended amid is a line
         state.held += data
         return self.go_on(member, now)
+
+    def charge(self, member: Hashable, size: int) -> None:
+        """Count `size` bytes against what `member` may say: it sent what is no text."""
+        if state := self._members.get(member):
+            state.allowance.charge(size)
+            state.charged = True
+
+    def owes(self, member: Hashable, now: float) -> float:
+        """Seconds for which a member that was charged is not to be read."""
+        state = self._members.get(member)
+        return state.allowance.wait(now, 0) if state and state.charged else 0.0
 
     def waits(self, member: Hashable, now: float) -> float:
         """Seconds until `go_on` is due for lines that came too fast; 0 if there are none."""
@@ -233,11 +246,11 @@ class Room:
             else:
                 known = state.name
                 events = self._said(member, state, data[place:end].removesuffix(b"\r"), now)
-                place = end + 1
                 out += events
                 size = sum([len(event.line) for event in events if isinstance(event, Out)])
                 state.allowance.spend(size if known else 0)  # a greeting is not its own
-                said += size + 1
+                said += size + (COMMAND_COST if data[place] == ord("/") else LINE_COST)
+                place = end + 1
                 if events and isinstance(events[-1], Gone):
                     place = len(data)
         del state.held[:place]
@@ -295,8 +308,7 @@ class Room:
             case "/nick":
                 return self._rename(member, state, rest)
             case "/who":
-                names = ", ".join(self.names())
-                return [Out(f"* {len(self.names())} here: {names}", to=member)]
+                return [Out(roll(self.names(), WHO), to=member)]
             case "/msg":
                 return self._whisper(member, state, *rest.partition(" ")[::2])
             case "/me":

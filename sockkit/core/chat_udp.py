@@ -7,34 +7,69 @@ was signed; what the room says begins with `* `, which no name does.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable
 from typing import NamedTuple
 
 from sockkit.core.allowance import Allowance
-from sockkit.core.chat import LONGEST
+from sockkit.core.chat import LONGEST, roll
+from sockkit.core.chat_crowd import Move
 from sockkit.core.names import LONGEST as LONGEST_NAME
 from sockkit.core.names import RESERVED, Names, key
 from sockkit.core.printable import escape
-from sockkit.errors import UsageError
+from sockkit.errors import SendError, SockkitError, UsageError
 
-MOST = 1024  # members; one more takes the place of the longest silent
+MOST = 1024  # members; one more takes the place of one that is silent
 SILENCE = 300.0  # seconds
+LONGEST_DATAGRAM = 4 * LONGEST  # bytes
+WHO = 1024  # bytes of the line that says who is here, as it may go to a forged address
+
+# Whoever can forge addresses can come as a thousand members. That must not be at the expense of
+# those who are here: when many come at once they are on trial until heard again after a while.
+CALM = 10.0  # newcomers a second, and five seconds' worth at once, who are not on trial
+PROVEN = 5.0  # seconds
+TRIAL = 60.0  # seconds after which it stays without
+QUIET = 60.0  # seconds without a word after which one that is not on trial makes room
+JOINS = 1000.0  # a second; of more strangers nothing is heard
+NEWCOMERS = 2.0  # times as much as one member may say is said by all on trial together
+
+_REFUSAL = re.compile(
+    r"\* (?:\S+ is taken|the room is full|a name .*|nobody is named \S+|(.* not sent))"
+)
 
 HELP = "a message is name:text; /who tells who is here, /quit leaves, //TEXT says /TEXT"
 
 
 class Delivery(NamedTuple):
-    """A line for one address, or for everybody but `author` where `to` is None."""
+    """A line for one address, or for everybody but `author` where `to` is None.
+
+    `move` is who the line says came or left.
+    """
 
     line: str
     to: Hashable | None = None
     author: Hashable | None = None
+    move: Move | None = None
+
+
+def refusal(line: str) -> SockkitError | None:
+    """What it means to a member if the room says `line`; None for what refuses nothing."""
+    if not (refused := _REFUSAL.fullmatch(line)):
+        return None
+    if refused[1]:
+        return SendError("the room did not take all that was said", "see what it said")
+    return SockkitError("the room did not let us in", "see what it said")
 
 
 class _Member:
-    def __init__(self, name: str, allowance: Allowance, now: float) -> None:
-        self.name, self.allowance, self.heard_at = name, allowance, now
+    def __init__(self, name: str, allowance: Allowance, now: float, *, trial: bool) -> None:
+        self.name, self.allowance, self._trial = name, allowance, trial
+        self.came_at = self.heard_at = now
         self.told = False  # that it is too fast
+
+    def on_trial(self, now: float) -> bool:
+        proven = self.heard_at - self.came_at >= PROVEN or now - self.came_at >= TRIAL
+        return self._trial and not proven
 
 
 class SignedRoom:
@@ -48,6 +83,8 @@ class SignedRoom:
         self._members: dict[Hashable, _Member] = {}  # the longest silent first
         self._names = Names()
         self._guests = 0
+        self._joins, self._calm = Allowance(JOINS, 0.0), Allowance(CALM, 0.0)
+        self._newcomers = Allowance(NEWCOMERS * flood, 0.0)
 
     def names(self) -> list[str]:
         """Safe from any thread."""
@@ -60,16 +97,17 @@ class SignedRoom:
         """What comes of a datagram. A signature without text says only who is there."""
         message = message.rstrip("\r\n")
         if len(message) > LONGEST:
-            told = f"* that is longer than {LONGEST} characters, and was not sent"
-            return [Delivery(told, to=address)]
-        signature, colon, text = message.partition(":")
+            return self.refuse_long(address)
+        signature, colon, text = message[: LONGEST_NAME + 1].partition(":")
+        text += message[LONGEST_NAME + 1 :]
         if not colon or not signature or any(map(str.isspace, signature)):
             signature, text = "", message.removeprefix(":")
         out: list[Delivery] = []
         member = self._members.pop(address, None)
         if not member:
-            if not message:
+            if not message or self._joins.wait(now):
                 return []
+            self._joins.spend(0)
             try:
                 out, member = self._arrive(address, signature, now)
             except UsageError as error:
@@ -80,6 +118,11 @@ class SignedRoom:
         self._members[address] = member
         text = escape(text.replace("\t", " ")).strip()
         return out + self._said(address, member, text, now) if text else out
+
+    def refuse_long(self, address: Hashable) -> list[Delivery]:
+        """What comes of a datagram that is too long."""
+        told = f"* that is longer than {LONGEST} characters, and was not sent"
+        return [Delivery(told, to=address)]
 
     def announce(self, text: str) -> list[Delivery]:
         """Say `text` as the server."""
@@ -112,27 +155,44 @@ class SignedRoom:
         if len(self._members) >= (self._most or MOST):
             if self._most:
                 raise UsageError("the room is full")
-            out = self._leave(next(iter(self._members)))
+            out = self._leave(self._dispensable(now))
         self._names.add(name, address)
-        out.append(Delivery(f"* {name} joined", author=address))
-        return out, _Member(name, Allowance(self._flood, now), now)
+        move = Move(address, True)
+        out.append(Delivery(f"* {name} joined", author=address, move=move))
+        trial = bool(self._calm.wait(now))
+        self._calm.spend(0)
+        return out, _Member(name, Allowance(self._flood, now), now, trial=trial)
+
+    def _dispensable(self, now: float) -> Hashable:
+        """Who leaves for one more to come. Raises UsageError."""
+        for address, member in self._members.items():
+            if member.on_trial(now):
+                return address
+        address, member = next(iter(self._members.items()))
+        if now - member.heard_at < QUIET:
+            raise UsageError("the room is full")
+        return address
 
     def _said(self, address: Hashable, member: _Member, text: str, now: float) -> list[Delivery]:
         if text in (self._quit_word, "/quit"):
             return self._leave(address)
-        if member.allowance.wait(now):
+        spoken = not text.startswith("/") or text.startswith("//")
+        allowances = [member.allowance]
+        if spoken and member.on_trial(now):
+            allowances.append(self._newcomers)
+        if any(allowance.wait(now) for allowance in allowances):
             told, member.told = member.told, True
             return [] if told else [Delivery("* too fast: what comes now is not sent", to=address)]
         member.told = False
-        member.allowance.spend(len(text))
-        if not text.startswith("/") or text.startswith("//"):
+        for allowance in allowances:
+            allowance.spend(len(text))
+        if spoken:
             return [Delivery(f"{member.name}:{text.removeprefix('/')}", author=address)]
         if text == "/who":
-            here = f"* {len(self._members)} here: {', '.join(self.names())}"
-            return [Delivery(here, to=address)]
+            return [Delivery(roll(self.names(), WHO), to=address)]
         return [Delivery(f"* {HELP}", to=address)]
 
     def _leave(self, address: Hashable) -> list[Delivery]:
         member = self._members.pop(address)
         self._names.remove(member.name)
-        return [Delivery(f"* {member.name} left", author=address)]
+        return [Delivery(f"* {member.name} left", author=address, move=Move(address, False))]

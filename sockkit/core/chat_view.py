@@ -8,14 +8,17 @@ from collections.abc import Callable
 from sockkit.core.names import LONGEST as LONGEST_NAME
 from sockkit.core.names import key
 
-_SAID = re.compile(r"\[(?:you to )?([^\] ]+)(?: to you)?\] (.*)")
-_NAMED = re.compile(r"\* (?:you are ([^ ;]+)|([^ ]+) joined$|[^ ]+ is now ([^ ]+)$)")
-_LEFT = re.compile(r"\* ([^ ]+) (?:left|is now)\b")
+_MOST = f"{{1,{LONGEST_NAME}}}"
+_SAID = re.compile(rf"\[(?:you to )?([^\] ]{_MOST})(?: to you)?\] (.*)")
+_NAMED = re.compile(
+    rf"\* (?:you are ([^ ;]{_MOST})(?![^ ;])|([^ ]{_MOST}) joined$|[^ ]+ is now ([^ ]{_MOST})$)"
+)
+_LEFT = re.compile(rf"\* ([^ ]{_MOST}) (?:left|is now)\b")
 
 _OUTSIDE = ("* this room has a password", "* that is not the password", "* the room is full")
 LONGEST = 64 * 1024  # characters that are held for their line's end
 NAMES = 4096  # that are remembered
-LOOKED_AT = 4096  # characters of a line that are looked through for the reader's own name
+SEARCHED = 4096  # characters of a line in which the reader's name is looked for
 
 PARTINGS = ("* good-bye", "* you have been sent away", "* the room is full")
 COMMANDS = {
@@ -45,7 +48,8 @@ class ChatView:
         stamp: Callable[[], str] = lambda: "",
     ) -> None:
         self._paint, self._mark, self._stamp = paint, mark, stamp
-        self._held = ""
+        self._held: list[str] = []  # pieces of a line, of `_size` characters together
+        self._size = 0
         self._inside = False  # of a line whose beginning was not held any longer
         self._own = ""
         self.parted = False  # the room has taken its leave
@@ -57,20 +61,34 @@ class ChatView:
         return self.outside
 
     def feed(self, text: str, /) -> str:
-        *lines, self._held = (self._held + text).split("\n")
-        out = ""
-        if self._inside and lines:
-            out, self._inside = f"{lines.pop(0)}\n", False
-        out += "".join(f"{self._line(line)}\n" for line in lines)
-        if self._inside or len(self._held) > LONGEST:
-            out += self.flush()
+        first, *rest = text.split("\n")
+        self._hold(first)
+        out = []
+        for piece in rest:
+            line = self._take()
+            out.append(f"{line if self._inside else self._line(line)}\n")
+            self._inside = False
+            self._hold(piece)
+        if self._inside or self._size > LONGEST:
+            out.append(self.flush())
             self._inside = True
-        return out
+        return "".join(out)
 
     def flush(self) -> str:
-        held, self._held = self._held, ""
-        inside, self._inside = self._inside, False
+        held, inside = self._take(), self._inside
+        self._inside = False
         return held if inside or not held else self._line(held)
+
+    def _hold(self, piece: str) -> None:
+        if piece:
+            self._held.append(piece)
+            self._size += len(piece)
+
+    def _take(self) -> str:
+        line = "".join(self._held)
+        self._held.clear()
+        self._size = 0
+        return line
 
     def complete(self, text: str) -> list[tuple[str, str]]:
         """What the last word of `text` may become: a command at the beginning, or a name."""
@@ -114,4 +132,4 @@ class ChatView:
         if not self._own or len(self._own) > LONGEST_NAME:
             return False
         own = re.escape(key(self._own))
-        return bool(re.search(rf"(?<!\w){own}(?!\w)", key(text[:LOOKED_AT])))
+        return bool(re.search(rf"(?<!\w){own}(?!\w)", key(text[:SEARCHED])))

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 HEARD = 64 * 1024  # bytes that are not ASCII and were looked at, before it is given up
 LINE = 512  # bytes of a line that are looked at
+LOOK = 64  # bytes that take as long as a look at fewer
 
 _HANZI = re.compile(rb"[\xb0-\xf7][\xa1-\xfe]")  # the characters of GB 2312, level 1 and 2
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
@@ -46,15 +47,13 @@ class GbkGuess:
     def feed(self, data: bytes) -> None:
         if self._left <= 0:
             return
-        first, newline, rest = data.partition(b"\n")
-        while True:
-            if not self._skipping:
-                self._look(self._line + first)
-            if newline:
+        for number, part in enumerate(data.split(b"\n")):
+            if number:
                 self._line, self._skipping = b"", False
-            if self._left <= 0 or not rest:
+            if not self._skipping:
+                self._look(self._line + part)
+            if self._left <= 0:
                 return
-            first, newline, rest = rest.partition(b"\n")
 
     def _look(self, line: bytes) -> None:
         """Judge a line, or what there is of it."""
@@ -62,7 +61,7 @@ class GbkGuess:
         self._skipping = len(line) > LINE
         if line.isascii():
             return
-        self._left -= len(self._line)
+        self._left -= max(len(self._line), LOOK)
         if looks_like_gbk(self._line):
             self._left = 0
             self._tell()

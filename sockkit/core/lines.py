@@ -17,27 +17,31 @@ class Merger:
     """`key` is whatever tells one peer from another."""
 
     def __init__(self) -> None:
-        self._held: dict[Hashable, bytes] = {}
+        self._held: dict[Hashable, bytearray] = {}
         self.size = 0  # bytes that are held
         self._unfinished: Hashable | None = None
 
     def feed(self, key: Hashable, label: bytes, data: bytes) -> bytes:
         """What may be written of `data` and what was held before it; `label` may be empty."""
-        data = self._take(key) + data
+        whole, held = b"", self._take(key)
         end = data.rfind(b"\n") + 1
-        if len(data) - end > MAX_LINE:
+        if len(data) - end + (0 if end else len(held)) > MAX_LINE:
             end = len(data)
-        elif end < len(data):
-            self._held[key] = data[end:]
-            self.size += len(data) - end
-        return self._write(key, label, data[:end])
+        if end:
+            whole, held = bytes(held) + data[:end], bytearray(data[end:])
+        else:
+            held += data
+        if held:
+            self._held[key] = held
+            self.size += len(held)
+        return self._write(key, label, whole)
 
     def holds(self, key: Hashable) -> bool:
         return key in self._held
 
     def release(self, key: Hashable, label: bytes) -> bytes:
         """What is held of this peer, although its line has no end yet."""
-        return self._write(key, label, self._take(key))
+        return self._write(key, label, bytes(self._take(key)))
 
     def end(self, key: Hashable, label: bytes) -> bytes:
         """The peer has left: what is held, and the end of its line where lines are labelled."""
@@ -47,8 +51,8 @@ class Merger:
             out += b"\n" if label else b""
         return out
 
-    def _take(self, key: Hashable) -> bytes:
-        held = self._held.pop(key, b"")
+    def _take(self, key: Hashable) -> bytearray:
+        held = self._held.pop(key, bytearray())
         self.size -= len(held)
         return held
 
@@ -72,22 +76,26 @@ class Lines:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._held = b""
+        self._held = bytearray()
         self._skipping = False
 
     def feed(self, data: bytes) -> list[bytes]:
         if self._skipping:
             _, end, data = data.partition(b"\n")
             self._skipping = not end
-        *lines, self._held = (self._held + data).split(b"\n")
+        *lines, last = data.split(b"\n")
+        if lines:
+            lines[0] = bytes(self._held) + lines[0]
+            self._held.clear()
+        self._held += last
         if len(self._held) > self._most:
-            lines.append(self._held)
-            self._held, self._skipping = b"", True
+            lines += self.flush()
+            self._skipping = True
         return lines
 
     def flush(self) -> list[bytes]:
         """The last line, where it has no end."""
-        held, self._held = self._held, b""
+        held, self._held = bytes(self._held), bytearray()
         return [held] if held else []
 
 

@@ -1,20 +1,28 @@
-"""What a telnet client sends besides what is typed, RFC 854."""
+"""Telnet commands in what a client sends, RFC 854 and RFC 855."""
 
 from __future__ import annotations
 
 import re
 
-_COMMAND = re.compile(
-    rb"\xff(?:\xff|[\xfb-\xfe].|\xfa.{0,255}?\xff\xf0|[\xf1-\xf9])", re.DOTALL
-)  # the byte itself; WILL, WON'T, DO, DON'T with an option; SB to SE; the others
-_BEGUN = re.compile(rb"\xff(?:[\xfb-\xfe]?|\xfa.{0,256})\Z", re.DOTALL)
+_SUBNEGOTIATION = rb"\xfa(?:[^\xff]|\xff\xff){0,255}"  # up to the IAC of its IAC SE
+_COMMAND = rb"(?:[\xfb-\xfe].|[\xf1-\xf9]|" + _SUBNEGOTIATION + rb"\xff\xf0)"
+# Every IAC within a subnegotiation but the last has its IAC beside it. So where one turns out to
+# be none, no other can have begun within it: no byte is looked at again and again.
+_IAC = re.compile(
+    rb"\xff(?:(\xff(?:\xff\xff)*)"  # the byte 255 itself, perhaps several times
+    rb"|" + _COMMAND + rb"(?:\xff" + _COMMAND + rb")*"
+    rb"|((?:[\xfb-\xfe]|" + _SUBNEGOTIATION + rb"\xff?)?\Z))",  # a command that may go on
+    re.DOTALL,
+)
 
 
 class Telnet:
     """Takes the commands out of what a client sends, in pieces of any size.
 
-    Once there was one, CR NUL ends a line as CR LF does. Not for encodings in which the byte
-    255 is a letter.
+    A subnegotiation has at most 255 bytes; a longer one is no command but text, as is an IAC
+    before anything that is no command. Once there was a command, CR NUL ends a line as CR LF
+    does. Takes time in proportion to what is fed. Not for encodings in which the byte 255 is a
+    letter.
     """
 
     def __init__(self) -> None:
@@ -24,18 +32,22 @@ class Telnet:
     def feed(self, data: bytes) -> bytes:
         data = self._held + data
         self._held = b""
-        if not self._telnet and b"\xff" not in data:
-            return data
-        out, place = b"", 0
-        for command in _COMMAND.finditer(data):
-            out += data[place : command.start()]
-            place = command.end()
-            if command[0] == b"\xff\xff":
-                out += b"\xff"
-            else:
+        first, *found = _IAC.split(data) if b"\xff" in data else [data]
+        before: list[bytes] = []  # the first command
+        out = [first]
+        for letters, begun, text in zip(found[::3], found[1::3], found[2::3], strict=True):
+            if letters:
+                out.append(letters[::2])
+            elif begun is not None:
+                self._held = b"\xff" + begun
+            elif not self._telnet:
                 self._telnet = True
-        rest = data[place:]
-        if begun := _BEGUN.search(rest):
-            rest, self._held = rest[: begun.start()], begun[0]
-        out += rest
-        return out.replace(b"\0", b"\n") if self._telnet else out
+                before, out = out, []
+            out.append(text)
+        typed = b"".join(out)
+        return b"".join(before) + (typed.replace(b"\0", b"\n") if self._telnet else typed)
+
+    def flush(self) -> bytes:
+        """What was held for the rest of a command, where no telnet client has sent it."""
+        held, self._held = self._held, b""
+        return b"" if self._telnet else held

@@ -14,21 +14,23 @@ from functools import partial
 from itertools import accumulate
 from typing import NamedTuple
 
-from sockkit.core.chat import PASSWORD_WAIT, Gone, Out, Outcome, Room
+from sockkit.core.chat import PASSWORD_WAIT, Admitted, Gone, Out, Outcome, Room
 from sockkit.core.telnet import Telnet
 from sockkit.core.text import TextOptions, Transcoder
 from sockkit.core.units import show_size
 from sockkit.errors import SendError, SockkitError
 from sockkit.events import Closed, Emit, Peer
+from sockkit.net.chat_crowd import CrowdClock
 from sockkit.net.delivery import Closings, close_now
 from sockkit.net.listen import Listener
-from sockkit.net.loop import Loop
+from sockkit.net.loop import Loop, Timer
 from sockkit.net.outbox import LineOutbox, Outbox
 from sockkit.net.stdio import Stdio
 from sockkit.net.stream import Stream
 
 OUTBOX = 4 * 1024 * 1024  # most bytes that wait for a member
 RECEIVE = 64 * 1024  # bytes of one receive
+TELNET = 16 * 1024  # of one after a telnet client's commands, which take longer than text
 MARK = "/sockkit"  # the first line of a client that speaks the room's encoding
 MARK_WAIT = 0.3  # seconds it is waited for, where others speak another
 _LOST, _TOO_SLOW = "connection lost", "too slow"
@@ -71,6 +73,9 @@ class ChatServer:
         self._listener, self._stdio = listener, stdio
         self._members: dict[int, _Member] = {}
         self._turn: list[Out] = []
+        self._crowd = CrowdClock[Out](
+            loop, lambda lines: self.handle(out._replace(move=None) for out in lines), Out
+        )
         self._leaving: list[_Member] = []
         self._missed = 0
         self._quitting = self._closing = False
@@ -109,7 +114,7 @@ class ChatServer:
         self.closings.make_room()
         member = _Member(self, stream)
         if self.options.client_encoding:
-            self.loop.later(MARK_WAIT, lambda: self.admit(member))
+            member.timers["mark"] = self.loop.later(MARK_WAIT, lambda: self.admit(member))
         else:
             self.admit(member)
         member.resume()
@@ -123,11 +128,16 @@ class ChatServer:
             return
         self._members[member.number] = member
         self.handle(self.room.join(member.number, self.loop.now, member.peer.address))
-        self.loop.later(UNNAMED, lambda: self.handle(self.room.introduce(member.number)))
-        self.loop.later(PASSWORD_WAIT, lambda: self.handle(self.room.expire(member.number)))
+        if member.closed:
+            return
+        room, number, later = self.room, member.number, self.loop.later
+        member.timers["name"] = later(UNNAMED, lambda: self.handle(room.introduce(number)))
+        member.timers["password"] = later(PASSWORD_WAIT, lambda: self.handle(room.expire(number)))
 
     def left(self, member: _Member, why: str) -> None:
         """A member is one no longer; its connection may still be closing."""
+        for timer in member.timers.values():
+            timer.cancel()
         if self._members.pop(member.number, None) and not self._quitting:
             self.handle(self.room.leave(member.number, why))
 
@@ -142,6 +152,8 @@ class ChatServer:
         """Take what the room says; it is delivered at the end of the turn."""
         for event in events:
             if isinstance(event, Out):
+                if event.move and self._crowd.holds(event, event.move):
+                    continue
                 if not self._turn:
                     self.loop.call_soon(self._deliver)
                 self._turn.append(event)
@@ -149,9 +161,20 @@ class ChatServer:
                 if isinstance(event, Gone):
                     self._leaving.append(member)
                 else:
-                    member.since = len(self._turn)
+                    self._greet(member, event)
         if self._leaving and not self._turn:
             self.loop.call_soon(self._deliver)
+
+    def _greet(self, member: _Member, event: Admitted) -> None:
+        """From here on it hears what is for all. Newcomers share what was said before."""
+        if any(out.to == member.number for out in self._turn):
+            self._deliver()
+        encoding = member.encoding
+        greeting = "".join([f"{line}\n" for line in event.greeting])
+        member.send(greeting.encode(encoding, "backslashreplace"))
+        for block in event.past:
+            member.send(block.encoded(encoding))
+        member.since = len(self._turn)
 
     def _deliver(self) -> None:
         turn, self._turn = self._turn, []
@@ -236,22 +259,25 @@ class _Member:
         self._outbox = Outbox(
             self._loop, stream, on_empty=lambda: None, on_fail=lambda _: self.close(_LOST)
         )
+        self.timers: dict[str, Timer] = {}  # what is done for it later, while it is here
         self._received = 0
         self._ended = self.closed = False
         options = server.options
         self.encoding = options.client_encoding or options.encoding
         self._transcoder: Transcoder | None = None  # to what the room speaks, where that differs
         self._telnet = None if _is_letter(b"\xff", self.encoding) else Telnet()
+        self._most = RECEIVE  # bytes of the next receive
         self._first: bytes | None = b""  # what has come, until it is known whether it is MARK
 
     def resume(self) -> None:
         """Read on, unless it has sent more than its share."""
         if self.closed or self._ended:
             return
-        wait = self._server.room.waits(self.number, self._loop.now)
+        room, now = self._server.room, self._loop.now
+        wait = max(room.waits(self.number, now), room.owes(self.number, now))
         self._loop.when_readable(self._stream.descriptor, None if wait else self._read)
         if wait:
-            self._loop.later(wait, self._go_on)
+            self.timers["turn"] = self._loop.later(wait, self._go_on)
 
     def send(self, data: bytes) -> None:
         if not data or self.closed:
@@ -291,7 +317,7 @@ class _Member:
 
     def _read(self) -> None:
         try:
-            size = self._stream.read_into(self._server.buffer)
+            size = self._stream.read_into(self._server.buffer[: self._most])
         except BlockingIOError:
             return
         except SockkitError:
@@ -299,9 +325,9 @@ class _Member:
             return
         self._received += size
         self._ended = not size
-        got = bytes(self._server.buffer[:size])
-        data = self._unmarked(self._telnet.feed(got) if self._telnet else got)
+        data = self._unmarked(self._typed(bytes(self._server.buffer[:size])))
         if data is None:
+            self.resume()
             return
         if self._transcoder:
             data = self._transcoder.feed(data) + (b"" if size else self._transcoder.flush())
@@ -311,6 +337,17 @@ class _Member:
         if self._ended:
             self._server.handle(room.feed(self.number, b"", now))
         self._go_on_or_end()
+
+    def _typed(self, data: bytes) -> bytes:
+        """`data` without a telnet client's commands, which cost it as much as text."""
+        if not self._telnet:
+            return data
+        typed = self._telnet.feed(data) if data else self._telnet.flush()
+        self._most = TELNET if len(typed) < len(data) else RECEIVE
+        if len(typed) < len(data):
+            self._server.admit(self)  # no client that begins with MARK
+            self._server.room.charge(self.number, len(data) - len(typed))
+        return typed
 
     def _unmarked(self, data: bytes) -> bytes | None:
         """`data` without MARK at the beginning of all; None while it may yet become that."""
@@ -343,7 +380,7 @@ class _Member:
             self._server.handle([Gone(self.number)])
         elif self._ended:
             self._loop.when_readable(self._stream.descriptor, None)
-            self._loop.later(wait, self._go_on)
+            self.timers["turn"] = self._loop.later(wait, self._go_on)
         else:
             self.resume()
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from sockkit.core.chat_udp import SILENCE, Delivery, SignedRoom
+from sockkit.core.chat_udp import LONGEST_DATAGRAM, SILENCE, Delivery, SignedRoom
 from sockkit.errors import SockkitError
 from sockkit.events import Emit, Failure
+from sockkit.net.chat_crowd import CrowdClock
 from sockkit.net.datagrams import DatagramOutbox, DatagramSocket
 from sockkit.net.loop import Loop
 from sockkit.net.outbox import LineOutbox
@@ -35,6 +36,9 @@ class UdpChatServer:
         self._quitting = False
         self._outgoing = DatagramOutbox(loop, sock, on_empty=self._watch, on_fail=self._fail)
         self._output = LineOutbox(loop, stdio.output, WAITING, on_empty=self._review_quit)
+        self._crowd = CrowdClock[Delivery](
+            loop, lambda lines: self.handle(line._replace(move=None) for line in lines), Delivery
+        )
 
     def run(self, on_typed: Callable[[bytes], None]) -> None:
         """Serve until `quit`, or until something raises: a signal.
@@ -80,6 +84,9 @@ class UdpChatServer:
                 self._fail(error)
                 return
             for datagram in got.datagrams():
+                if len(datagram) > LONGEST_DATAGRAM:  # to decode what is refused takes long
+                    self.handle(self._room.refuse_long(got.address))
+                    continue
                 message = datagram.decode(self._encoding, "backslashreplace")
                 self.handle(self._room.hear(got.address, message, self._loop.now))
             if self._outgoing.size > WAITING:
@@ -89,6 +96,8 @@ class UdpChatServer:
     def handle(self, deliveries: Iterable[Delivery]) -> None:
         """Send what the room says."""
         for delivery in deliveries:
+            if delivery.move and self._crowd.holds(delivery, delivery.move):
+                continue
             data = delivery.line.encode(self._encoding, "backslashreplace")
             if delivery.to is not None:
                 self._outgoing.put_whole(data, delivery.to)

@@ -18,21 +18,30 @@ from typing import Self
 
 Callback = Callable[[], None]
 
+FEW = 64  # cancelled timers that are not worth looking for
+
 _NOBODY: list[Callback | None] = [None, None]
 
 
 class Timer:
     """A callback to come; `cancel` forgets it and may be called at any time."""
 
-    __slots__ = ("callback", "number", "when")
+    __slots__ = ("_forget", "callback", "number", "when")
 
-    def __init__(self, when: float, number: int, callback: Callback) -> None:
+    def __init__(self, when: float, number: int, callback: Callback, forget: Callback) -> None:
         self.when = when
         self.number = number  # of those made: among equals the earlier comes first
         self.callback: Callback | None = callback
+        self._forget = forget
+
+    def take(self) -> Callback | None:
+        """The callback, which is called but once."""
+        callback, self.callback = self.callback, None
+        return callback
 
     def cancel(self) -> None:
-        self.callback = None
+        if self.take():
+            self._forget()
 
     def __lt__(self, other: Timer) -> bool:
         return (self.when, self.number) < (other.when, other.number)
@@ -46,7 +55,7 @@ class Loop:
         self._callbacks: dict[int, list[Callback | None]] = {}
         self._always: dict[int, Callback] = {}  # descriptors that cannot be polled, as files
         self._timers: list[Timer] = []
-        self._made = 0
+        self._made = self._cancelled = 0
         self._soon: deque[Callback] = deque()
         self._running = False
         self._wake_out, self._wake_in = os.pipe()
@@ -80,7 +89,7 @@ class Loop:
     def at(self, when: float, callback: Callback) -> Timer:
         """Call `callback` once `now` has reached `when`."""
         self._made += 1
-        timer = Timer(when, self._made, callback)
+        timer = Timer(when, self._made, callback, self._forget)
         heapq.heappush(self._timers, timer)
         return timer
 
@@ -127,7 +136,20 @@ class Loop:
         while self._running and self._timers and self._timers[0].when <= self.now:
             if self._timers[0].number > made:
                 break
-            self._call(heapq.heappop(self._timers).callback)
+            self._call(self._next_timer().take())
+
+    def _next_timer(self) -> Timer:
+        timer = heapq.heappop(self._timers)
+        self._cancelled -= timer.callback is None
+        return timer
+
+    def _forget(self) -> None:
+        """A timer was cancelled. It stays in the heap, as long as few there are like it."""
+        self._cancelled += 1
+        if self._cancelled > max(FEW, len(self._timers) / 2):
+            self._timers = [timer for timer in self._timers if timer.callback]
+            heapq.heapify(self._timers)
+            self._cancelled = 0
 
     def _call(self, callback: Callback | None) -> None:
         if callback and self._running:
@@ -135,7 +157,7 @@ class Loop:
 
     def _patience(self) -> float | None:
         while self._timers and self._timers[0].callback is None:
-            heapq.heappop(self._timers)
+            self._next_timer()
         if self._always or self._soon:
             return 0
         if self._timers:

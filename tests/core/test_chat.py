@@ -13,16 +13,19 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from sockkit.core.allowance import BURST
 from sockkit.core.chat import (
+    COMMAND_COST,
+    LINE_COST,
     LONGEST,
-    NEXT_TURN,
-    RECENT,
     TURN,
+    WHO,
     Admitted,
     Gone,
     Outcome,
     Room,
     RoomOptions,
 )
+from sockkit.core.chat_history import RECENT
+from sockkit.core.names import LONGEST as LONGEST_NAME
 from sockkit.core.names import key
 from sockkit.core.password import FIRST_WAIT
 
@@ -45,6 +48,8 @@ class Talk:
                 self.gone.add(event.member)  # type: ignore[arg-type]
             elif isinstance(event, Admitted):
                 self.admitted.add(event.member)  # type: ignore[arg-type]
+                heard = self.got[event.member]  # type: ignore[index]
+                heard += [*event.greeting, *(line for block in event.past for line in block.lines)]
             elif event.to is not None:
                 self.got[event.to].append(event.line)  # type: ignore[index]
             else:
@@ -247,10 +252,61 @@ def test_a_flood_without_limit_goes_by_turns() -> None:
     talk.heard(2)
     talk.say(1, b"x\n" * 30_000)
     said = talk.heard(2)
-    assert TURN / 2 < sum(map(len, said)) < TURN
+    assert TURN / 2 < sum(len(line) + LINE_COST for line in said) < TURN + LINE_COST
     while talk.room.waits(1, talk.now):
         talk.deliver(talk.room.go_on(1, talk.now))
     assert len(said) + len(talk.heard(2)) == 30_000
+
+
+def test_commands_go_by_turns_too() -> None:
+    talk = Talk(RoomOptions(flood=0))
+    talk.join(1)
+    talk.say(1, b"/nick server\n" * 5000)
+    assert len(talk.heard(1)) <= TURN // COMMAND_COST + 2
+    assert talk.room.waits(1, talk.now)
+
+
+def test_what_is_no_text_costs_its_sender_as_much() -> None:
+    talk = Talk(RoomOptions(flood=10))
+    talk.join(1, 2)
+    assert talk.room.owes(1, 0) == 0
+    talk.room.charge(1, 20)
+    assert talk.room.owes(1, 0) == 0
+    talk.room.charge(1, 100 * 1024)
+    owed = talk.room.owes(1, 0)
+    assert owed == pytest.approx((100 - 10 * BURST) / 10, rel=0.01)
+    assert talk.room.owes(1, owed) == 0
+    assert talk.room.waits(1, 0) == 0
+    talk.say(1, "hi")
+    assert talk.room.waits(1, 0) > owed
+    assert talk.room.owes(2, 0) == talk.room.owes(3, 0) == 0
+
+
+def test_who_is_here_fits_a_line_however_many_they_are() -> None:
+    talk = Talk()
+    for member in range(2000):
+        talk.room.join(member, 0)
+        talk.room.feed(member, f"/nick {'好' * 12}{member}\n".encode(), 0)
+    talk.got[0] = []
+    talk.say(0, "/who")
+    (told,) = talk.heard(0)
+    assert len(told.encode()) <= WHO
+    assert told.startswith(f"* 2000 here: {'好' * 12}0, ")
+    shown = told.count("好" * 12)
+    assert shown > 300
+    assert told.endswith(f" and {2000 - shown} more")
+
+
+def test_a_name_beyond_all_bounds_is_not_looked_for(talk: Talk) -> None:
+    """Normalising many marks in a row takes time by the square of their number."""
+    for name in ("a" + "\u0301\u0316" * LONGEST_NAME, "alex" + "\ufe00" * LONGEST_NAME):
+        talk.say(2, f"/nick {name}")
+        talk.say(2, f"/msg {name} hi")
+        assert [line[:20] for line in talk.heard(2)] == [
+            "* a name has 1 to 32",
+            "* nobody here is " + name[:3],
+        ]
+    assert talk.heard(1) == []
 
 
 def test_what_a_newcomer_is_shown_is_bounded() -> None:
@@ -261,6 +317,7 @@ def test_what_a_newcomer_is_shown_is_bounded() -> None:
     lines = talk.heard(2)[1:]
     assert sum(map(len, lines)) <= RECENT
     assert len(lines) == RECENT // 11
+    assert lines[0] == f"[a] {200_000 - len(lines):07}"
     assert lines[-1] == "[a] 0199999"
 
 
@@ -316,8 +373,10 @@ def test_a_long_greeting_costs_no_allowance() -> None:
     talk = Talk(RoomOptions(password="sesame", flood=1, history=1000))
     talk.room.remember(["x" * 1000] * 500)
     talk.join(1)
+    talk.join(2)
+    talk.say(2, "sesame")
     talk.say(1, "sesame\nhi")
-    assert talk.room.waits(1, 0) == NEXT_TURN
+    assert talk.heard(2)[-1] == "[guest-2] hi"
 
 
 def test_a_name_comes_before_the_password() -> None:

@@ -602,6 +602,36 @@ def test_by_udp() -> None:
         assert server.status() == 0
 
 
+@pytest.mark.parametrize(
+    ("options", "said", "status", "words"),
+    [
+        ((), b"hi\n", 1, "the room did not let us in"),
+        (("--max-connections", "1"), b"hi\n", 1, "the room did not let us in"),
+        (("--flood", "1"), b"hi\n" * 20, 55, "the room did not take all that was said"),
+        ((), b"x" * 5000, 55, "the room did not take all that was said"),
+    ],
+)
+def test_a_room_by_udp_that_refuses(
+    options: tuple[str, ...], said: bytes, status: int, words: str
+) -> None:
+    """What is piped and not said to the others does not end with 0."""
+    with (
+        room("--udp", *options) as server,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one,
+    ):
+        one.sendto(b"alex:/who", (HERE, server.port))
+        one.recv(1000)
+        name = "alex" if status == 1 and not options else "bob"
+        if options == ("--flood", "1"):
+            one.sendto(b"/quit", (HERE, server.port))
+        arguments = ("chat", "join", HERE, str(server.port), "--udp", "--name", name)
+        ended, _, told = run(*arguments, data=said)
+        assert ended == status
+        assert [line for line in told.splitlines() if line.startswith("sockkit: ")] == [
+            f"sockkit: {words}: see what it said"
+        ]
+
+
 @pytest.mark.parametrize("when", ["at once", "amid a line"])
 def test_a_reset_is_nobodys_trouble(when: str) -> None:
     with room() as server, Member(server.port) as one:

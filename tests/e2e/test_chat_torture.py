@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import resource
 import select
 import socket
@@ -11,8 +12,10 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 
+import pytest
+
 from tests.e2e.test_chat import Member, room
-from tests.support import WAIT, connect, cpu
+from tests.support import HERE, WAIT, connect, cpu, reset
 
 
 def test_two_hundred_members_who_all_talk() -> None:
@@ -110,6 +113,91 @@ def test_a_line_and_a_name_beyond_all_bounds() -> None:
         assert two.hears("longer than") == "* that line is longer than 4096 bytes, and was not sent"
         assert one.hears("still") == "[guest-2] still here"
         assert server.peak() - before < 8 * 2**20
+
+
+def test_idle_newcomers_share_a_long_history() -> None:
+    with room("--flood", "0", "--history", "1000") as server, contextlib.ExitStack() as stack:
+        with Member(server.port) as one, Member(server.port) as two:
+            one.hears("* guest-2 joined")
+            for number in range(400):
+                one.say("好" * 1300)
+                assert two.hears("好")
+                one.say(f"{number}") if number == 399 else None
+            two.hears("399")
+        before = server.resident()
+        newcomers = []
+        for _ in range(150):
+            sock = socket.socket()
+            stack.callback(sock.close)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            sock.connect((HERE, server.port))
+            newcomers.append(sock)
+        with Member(server.port) as late:
+            for _ in range(400):
+                late.hears("] " + "好" * 1300)
+            late.hears("] 399")
+        assert server.resident() - before < 15 * 2**20
+        file = stack.enter_context(newcomers[0].makefile("rb"))
+        lines = [file.readline().decode() for _ in range(402)]
+        assert lines[1:401] == [f"[guest-1] {'好' * 1300}\n"] * 400
+        assert lines[401] == "[guest-1] 399\n"
+
+
+def test_a_storm_of_connections_floods_nobody() -> None:
+    with room() as server, Member(server.port) as one:
+        one.hears("you are")
+        for _ in range(20):
+            crowd = [connect(server.port) for _ in range(20)]
+            for sock in crowd:
+                sock.sendall(b"hi\n")
+            for sock in crowd:
+                sock.recv(100)
+                reset(sock)
+        with Member(server.port) as two:
+            two.say("/nick late", "hello")
+            one.hears("[late] hello")
+            said = one.hears("more")
+            assert re.fullmatch(r"\* [\d,]+ more (joined|left)(, [\d,]+ more left)?", said)
+            two.say("/who")
+            two.hears("2 here: guest-1, late")
+
+
+@pytest.mark.parametrize("text", ["", "hello"])
+def test_strangers_do_not_silence_a_room_by_udp(text: str) -> None:
+    """Two members talk while 3,000 addresses come, from sockets that stand for forged ones."""
+
+    def stranger() -> socket.socket:
+        sock = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        sock.settimeout(WAIT)
+        sock.connect((HERE, server.port))
+        return sock
+
+    with room("--udp") as server, contextlib.ExitStack() as stack:
+        one, two = stranger(), stranger()
+        one.send(b"one:")
+        assert one.send(b"/who")
+        assert b"1 here" in one.recv(2000)
+        two.send(b"two:/who")
+        assert one.recv(2000) == b"* two joined"
+        assert b"2 here" in two.recv(2000)
+        longest = 0.0
+        for number in range(30):
+            with contextlib.ExitStack() as crowd:
+                for each in range(100):
+                    sock = crowd.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+                    sock.sendto(f"n{number}-{each}:{text}".encode(), (HERE, server.port))
+            began = time.monotonic()
+            one.send(f"one:{number}".encode())
+            got = b""
+            while got != f"one:{number}".encode():
+                got = two.recv(2000)
+                assert not got.startswith(b"* too fast")
+            longest = max(longest, time.monotonic() - began)
+            two.send(b"two:here")
+        assert longest < 1
+        late = stranger()
+        late.send(b"late:/who")
+        assert re.match(rb"\* 1024 here: .* and \d+ more$", late.recv(2000))
 
 
 def test_nobody_can_speak_for_another() -> None:

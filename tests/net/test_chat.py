@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import re
 import socket
+import weakref
 from pathlib import Path
 
 import pytest
@@ -20,12 +22,19 @@ from sockkit.net.options import SocketOptions
 from sockkit.net.stdio import Stdio
 from tests.net import kit
 from tests.net.kit import HERE
+from tests.support import reset
 
 loop, stack = kit.loop, kit.stack
 
 
 class Site:
-    def __init__(self, loop: Loop, stack: contextlib.ExitStack, **more: object) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        stack: contextlib.ExitStack,
+        rules: RoomOptions = RoomOptions(flood=0),  # noqa: B008
+        **more: object,
+    ) -> None:
         self.loop, self._stack = loop, stack
         self.events: list[Event] = []
         self.kept: list[str] = []
@@ -34,7 +43,7 @@ class Site:
         source, sink = kit.source("pipe", stack, Path()), kit.sink("pipe", stack, Path())
         self.input, self.output = source.far, sink
         stdio = Stdio(source.end, sink.end, "utf-8")
-        room = Room(RoomOptions(flood=0))
+        room = Room(rules)
         chat = ChatOptions(kept=self.kept.append, **more)  # type: ignore[arg-type]
         self.server = ChatServer(loop, self.listener, room, stdio, chat, self.events.append)
         self._got: dict[socket.socket, bytes] = {}
@@ -148,3 +157,42 @@ def test_the_mark_may_be_cut(loop: Loop, stack: contextlib.ExitStack) -> None:
         lambda: site.has(two, "you are"),
         lambda: site._got[one].endswith("你好\n".encode("gbk")) or site.has(one, "\0"),
     )
+
+
+@pytest.mark.parametrize("more", [{}, {"client_encoding": "gbk"}])
+@pytest.mark.parametrize("password", [None, "sesame"])
+def test_who_only_negotiates_is_read_as_slowly_as_who_talks(
+    loop: Loop, stack: contextlib.ExitStack, password: str | None, more: dict[str, object]
+) -> None:
+    site = Site(loop, stack, RoomOptions(flood=1, password=password), **more)
+    one = site.member()
+    negotiation = b"\xff\xf1" * 2**15
+
+    def negotiate() -> None:
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                one.send(negotiation)
+
+    site.run(lambda: site.has(one, "* "), *[negotiate] * 300)
+    (closed,) = kit.of_kind(site.events, Closed)
+    assert 0 < closed.received <= 64 * 1024
+
+
+def test_who_has_left_is_not_kept(site: Site) -> None:
+    """Not until the last of its timers would have come, a minute later."""
+    here = site.member()
+    left: list[weakref.ref[object]] = []
+
+    def come_and_go() -> None:
+        sock = site.member()
+        site.server.loop.later(0.002, lambda: reset(sock))
+
+    def look() -> None:
+        left.extend(map(weakref.ref, list(site.server._members.values())[1:]))
+
+    def gone() -> bool:
+        gc.collect()
+        return len(site.server._members) == 1 and not any(ref() for ref in left)
+
+    steps = [step for _ in range(10) for step in (come_and_go, look, look)]
+    site.run(lambda: site.has(here, "you are"), *steps, lambda: len(left) > 3, gone)

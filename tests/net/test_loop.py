@@ -6,6 +6,7 @@ import contextlib
 import os
 import socket
 import threading
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -150,6 +151,31 @@ def test_a_cancelled_timer_is_forgotten(loop: Loop) -> None:
     run_for(loop, 0.03)
     second.cancel()
     assert seen == []
+
+
+def test_cancelled_timers_are_not_kept_until_their_time(loop: Loop) -> None:
+    class Big:
+        def ready(self) -> None: ...
+
+    kept = loop.later(3600, Big().ready)
+    gone = []
+    for _ in range(1000):
+        big = Big()
+        gone.append(weakref.ref(big))
+        loop.later(3600, big.ready).cancel()
+        del big
+    assert not any(ref() for ref in gone)
+    assert len(loop._timers) < 200
+    seen: list[str] = []
+    timers = [loop.later(0, counter(seen, f"{number}")) for number in range(300)]
+    for timer in timers[:299]:
+        timer.cancel()
+        timer.cancel()
+    run_for(loop, 0.01)
+    assert seen == ["299"]
+    timers[-1].cancel()  # it has been called
+    kept.cancel()
+    assert loop._cancelled <= len(loop._timers)
 
 
 @pytest.mark.parametrize("way", ["stop", "raise"])

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sockkit.core.allowance import BURST
+from sockkit.core.chat_crowd import RATE, WINDOW, Crowd, Move
+
+CALM = int(RATE * BURST)
+
+
+def crowded() -> Crowd[str]:
+    """One that has just had as many as are told one by one."""
+    crowd: Crowd[str] = Crowd(0.0)
+    for who in range(CALM):
+        assert not crowd.holds(f"{who} joined", Move(who, True), 0.0)
+    return crowd
+
+
+def test_a_few_are_told_as_they_come() -> None:
+    crowd: Crowd[str] = Crowd(0.0)
+    for second in range(100):
+        assert not crowd.holds("a joined", Move("a", True), float(second))
+        assert not crowd.holds("a left", Move("a", False), float(second))
+    assert not crowd.holding
+
+
+def test_many_are_summed_up() -> None:
+    crowd = crowded()
+    for who in range(100, 140):
+        assert crowd.holds(f"{who} joined", Move(who, True), 0.1)
+    for who in range(20):
+        assert crowd.holds(f"{who} left", Move(who, False), 0.2)
+    assert crowd.sum_up() == ([], "* 40 more joined, 20 more left")
+    assert crowd.holding
+    assert crowd.sum_up() == ([], "")
+    assert not crowd.holding
+
+
+def test_who_came_and_left_at_once_is_not_told_of() -> None:
+    crowd = crowded()
+    for who in range(100, 140):
+        crowd.holds(f"{who} joined", Move(who, True), 0.1)
+        crowd.holds(f"{who} left", Move(who, False), 0.1)
+    crowd.holds("0 left", Move(0, False), 0.1)
+    crowd.holds("0 joined", Move(0, True), 0.1)
+    assert crowd.sum_up() == (["0 left", "0 joined"], "")
+
+
+@given(st.lists(st.tuples(st.integers(0, 300), st.floats(0, 0.1)), min_size=1, max_size=600))
+def test_the_rate_is_bounded_and_the_numbers_are_right(moves: list[tuple[int, float]]) -> None:
+    crowd: Crowd[str] = Crowd(0.0)
+    here: set[int] = set()
+    now = lines = told = 0.0
+    due = None
+
+    def count(said: list[str], of_many: str) -> None:
+        nonlocal lines, told
+        words = of_many.replace(",", "").split()
+        lines += len(said) + bool(of_many)
+        told += sum(1 if line.endswith("joined") else -1 for line in said)
+        told += sum(
+            int(number) * (1 if what == "joined" else -1)
+            for number, what in zip(words[1::3], words[3::3], strict=True)
+        )
+
+    for who, pause in moves:
+        now += pause
+        if due and now >= due:
+            count(*crowd.sum_up())
+            due = due + WINDOW if crowd.holding else None
+        came = who not in here
+        here ^= {who}
+        line = f"{who} {'joined' if came else 'left'}"
+        if not crowd.holds(line, Move(who, came), now):
+            count([line], "")
+        elif not due:
+            due = now + WINDOW
+    while crowd.holding:
+        count(*crowd.sum_up())
+    assert told == len(here)
+    assert lines <= CALM + 2 * RATE * (now + 2)

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from sockkit.core.chat_history import BLOCK, RECENT, Recent
+
+
+def shown(recent: Recent, encoding: str = "utf-8") -> str:
+    return b"".join(block.encoded(encoding) for block in recent.blocks()).decode(encoding)
+
+
+def test_the_last_lines_are_shown() -> None:
+    recent = Recent(3)
+    assert recent.blocks() == ()
+    for number in range(5):
+        recent.add(f"line {number}")
+        first = max(0, number - 2)
+        assert shown(recent) == "".join(f"line {n}\n" for n in range(first, number + 1))
+
+
+def test_without_history_nothing_is_kept() -> None:
+    recent = Recent(0)
+    recent.add("a")
+    assert recent.blocks() == ()
+
+
+def test_a_character_that_an_encoding_has_not() -> None:
+    recent = Recent(1)
+    recent.add("好👋")
+    assert shown(recent, "gbk") == "好\\U0001f44b\n"
+    assert shown(recent) == "好👋\n"
+
+
+def test_newcomers_share_what_they_are_shown() -> None:
+    """Each encoding's bytes are made once; a new line changes the last block alone."""
+    recent = Recent(1_000_000)
+    for number in range(3 * RECENT // 1000):
+        recent.add(f"{number:06}" + "好" * 994)
+    before = [block.encoded("utf-8") for block in recent.blocks()]
+    assert all(
+        block.encoded("utf-8") is data for block, data in zip(recent.blocks(), before, strict=True)
+    )
+    recent.add("one more")
+    after = {id(block.encoded("utf-8")) for block in recent.blocks()}
+    assert len(after - set(map(id, before))) <= 2
+    assert max(map(len, before)) < 3 * (BLOCK + 1000)
