@@ -57,7 +57,7 @@ class UdpChatServer:
         self._loop.when_readable(self._socket.descriptor, self._receive)
 
     def _fail(self, error: SockkitError) -> None:
-        self._emit(Failure(str(error)))
+        self._emit(Failure(str(error), error.kind))
 
     def _receive(self) -> None:
         for _ in range(TURNS):

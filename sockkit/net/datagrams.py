@@ -93,9 +93,8 @@ class DatagramSocket:
         except BlockingIOError:
             raise
         except OSError as error:
-            raise self._refused(error) or ReceiveError(
-                f"receiving failed: {words(error)}"
-            ) from error
+            failed = f"receiving failed: {words(error)}"
+            raise self._refused(error) or ReceiveError(failed, kind=failed) from error
         segment = size
         for level, kind, data in ancillary:
             if level == _SOL_UDP and kind == _UDP_GRO:
@@ -125,10 +124,12 @@ class DatagramSocket:
             if error.errno == errno.EMSGSIZE:
                 raise SendError(
                     f"a datagram of {min(size, len(data)):,} bytes is larger than the way to "
-                    f"{where} takes"
+                    f"{where} takes",
+                    kind="a datagram is larger than its way takes",
                 ) from error
+            why = words(error)
             raise self._refused(error) or SendError(
-                f"sending to {where} failed: {words(error)}"
+                f"sending to {where} failed: {why}", kind=f"sending failed: {why}"
             ) from error
 
     def _send_some(self, data: bytes | memoryview, size: int, address: Any) -> int:

@@ -345,7 +345,7 @@ class UdpEcho:
                 self._fail(error)
                 return
             if problem := got.cut(show_address(got.address)):
-                self._fail(ReceiveError(problem))
+                self._fail(ReceiveError(problem, kind="a datagram was cut"))
             if self._each:
                 for datagram in got.datagrams():
                     self._respond(datagram, got.address)
@@ -375,4 +375,4 @@ class UdpEcho:
             )
 
     def _fail(self, error: SockkitError) -> None:
-        self._emit(Failure(str(error)))
+        self._emit(Failure(str(error), error.kind))

@@ -65,7 +65,7 @@ class Member:
         )
         self._waiting_since: float | None = None
         self._timer: Timer | None = None
-        self._problem = ""
+        self._problem = self._kind = ""
         self._received = 0
         self._left = False
         self.peer = stream.peer
@@ -108,7 +108,9 @@ class Member:
         wanted = not (self._outbox.size or self._ending.peer_ended or self._left)
         self._loop.when_readable(self._stream.descriptor, self._receive if wanted else None)
 
-    def leave(self, problem: str = "", *, abort: bool = False) -> None:
+    def leave(
+        self, problem: str = "", *, kind: str = "", lost: bool = True, abort: bool = False
+    ) -> None:
         """Close the connection; `abort` throws away what the peer has not got."""
         if self._left:
             return
@@ -117,15 +119,17 @@ class Member:
             self._timer.cancel()
         self._outbox.stop()
         unsent = self.unsent
+        lost = lost or bool(unsent or self._stream.undelivered())
         self._loop.when_readable(self._stream.descriptor, None)
         if abort:
             self._stream.abort()
         else:
             self._stream.close()
         problem = self._problem or problem
+        kind = self._kind or kind or problem
         if unsent:
             problem += f"{', ' if problem else ''}{show_size(unsent)} not sent"
-        self._emit(Closed(self.peer, self._outbox.given, self._received, problem))
+        self._emit(Closed(self.peer, self._outbox.given, self._received, problem, kind, lost))
         self._host.left(self)
 
     def _receive(self) -> None:
@@ -137,7 +141,7 @@ class Member:
         except BlockingIOError:
             return
         except SockkitError as error:
-            self.leave(str(error), abort=True)
+            self.leave(str(error), kind=error.kind, lost=False, abort=True)
             return
         self._received += size
         if size:
@@ -157,7 +161,7 @@ class Member:
                 data, problem = error.before, str(error)
         self._host.arrived(self, data)
         if problem:
-            self.leave(problem, abort=True)
+            self.leave(problem, kind="what was received is not text", abort=True)
         elif self._outbox.size:
             self.resume()  # which pauses it
 
@@ -166,7 +170,8 @@ class Member:
         if self._left:
             return
         if self._inbound and (cut := self._inbound.cut):
-            self._emit(Notice(f"the last character of {self.peer.address} was cut: {cut!r}"))
+            told = f"the last character of {self.peer.address} was cut: {cut!r}"
+            self._emit(Notice(told, "the last character was cut"))
         self._emit(PeerEnded(self.peer, self._received))
         if self._problem:
             self.leave(abort=True)
@@ -190,7 +195,7 @@ class Member:
 
     def _sending_failed(self, error: SockkitError) -> None:
         """Send no more; what the client has sent is still read to its end."""
-        self._problem = str(error)
+        self._problem, self._kind = str(error), error.kind
         if self._ending.peer_ended:
             self.leave(abort=True)
         else:

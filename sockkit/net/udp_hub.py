@@ -35,6 +35,7 @@ class UdpHub:
         self._output = stdio.output
         self._table = PeerTable()
         self._unsent = self._missed = 0  # datagrams
+        self._replying = False
         self._posting = Posting(
             loop,
             sock,
@@ -70,7 +71,8 @@ class UdpHub:
             self._missed += 1
         else:
             self._unsent += 1
-        self._emit(Failure(str(error)))
+        about = "an answer: " if self._replying and error.kind else ""
+        self._emit(Failure(str(error), about + error.kind))
 
     # What the operator orders.
 
@@ -112,8 +114,10 @@ class UdpHub:
         if heard.new:
             self._emit(Heard(heard.peer))
         if self._options.reply is not None:
+            self._replying = True  # what is typed and cannot be sent is not lost among these
             for _ in got.datagrams():
                 self._posting.post(self._options.reply, [got.address], LARGEST)
+            self._replying = False
         if first:
             self._loop.call_soon(self._posting.review)
         return heard.peer

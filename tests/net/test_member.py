@@ -273,7 +273,7 @@ def test_leaving_twice_is_leaving_once(make: Make) -> None:
     case = make()
     case.member.leave("kicked")
     case.member.leave("again", abort=True)
-    assert case.closed() == Closed(kit.PEER, 0, 0, "kicked")
+    assert case.closed() == Closed(kit.PEER, 0, 0, "kicked", "kicked")
 
 
 def test_each_direction_has_its_encoding(make: Make) -> None:
