@@ -10,6 +10,7 @@ from sockkit.events import Emit, Failure
 from sockkit.net.datagrams import DatagramOutbox, DatagramSocket
 from sockkit.net.loop import Loop
 from sockkit.net.outbox import Outbox
+from sockkit.net.sources import Sources
 from sockkit.net.stdio import Stdio
 
 TURNS = 64  # datagrams taken before others on the loop get their turn
@@ -32,6 +33,7 @@ class UdpChatServer:
         self._loop, self._socket, self._room, self._stdio = loop, sock, room, stdio
         self._encoding, self._shown, self._emit = encoding, shown, emit
         self._outgoing = DatagramOutbox(loop, sock, on_empty=self._watch, on_fail=self._fail)
+        self._sources = Sources(sock, emit)
         self._output = Outbox(loop, stdio.output, on_empty=lambda: None)
 
     def run(self, on_typed: Callable[[bytes], None]) -> None:
@@ -68,6 +70,8 @@ class UdpChatServer:
             except SockkitError as error:
                 self._fail(error)
                 return
+            if not self._sources.answerable(got.address):
+                continue
             for datagram in got.datagrams():
                 message = datagram.decode(self._encoding, "backslashreplace")
                 self.handle(self._room.hear(got.address, message, self._loop.now))

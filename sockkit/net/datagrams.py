@@ -62,7 +62,8 @@ def segments(size: int) -> int:
 
 
 class DatagramSocket:
-    """A UDP socket, owned. `remote` is the one peer of a connected socket.
+    """A UDP socket, owned. `remote` is the one peer of a connected socket, `name` what it is
+    bound to.
 
     `size` is the most bytes of a datagram that are received; None for all of it.
     """
@@ -74,8 +75,9 @@ class DatagramSocket:
         self._socket, self._remote, self._emit = sock, remote, emit
         self.descriptor = sock.fileno()
         self.connected = remote is not None
-        self.address = show_address(sock.getsockname())
-        self.port: int | None = sock.getsockname()[1]
+        self.name: Any = sock.getsockname()
+        self.address = show_address(self.name)
+        self.port: int | None = self.name[1]
         self.dropped = 0  # datagrams that the system had no room for, socket(7) SO_RXQ_OVFL
         self._buffer = memoryview(bytearray(size or 65_536))
         self._segments = True

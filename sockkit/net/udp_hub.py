@@ -12,6 +12,7 @@ from sockkit.net.datagrams import LARGEST, DatagramSocket, Received
 from sockkit.net.loop import Loop
 from sockkit.net.posting import Posting, PostOptions
 from sockkit.net.resolve import show_address
+from sockkit.net.sources import Sources
 from sockkit.net.stdio import Stdio
 
 
@@ -34,6 +35,7 @@ class UdpHub:
         self._loop, self._options, self._emit = loop, options, emit
         self._output = stdio.output
         self._table = PeerTable()
+        self._sources = Sources(sock, emit)
         self._unsent = self._missed = 0  # datagrams
         self._replying = False
         self._posting = Posting(
@@ -113,7 +115,7 @@ class UdpHub:
             self._emit(Forgotten(heard.forgotten))
         if heard.new:
             self._emit(Heard(heard.peer))
-        if self._options.reply is not None:
+        if self._options.reply is not None and self._sources.answerable(got.address):
             self._replying = True  # what is typed and cannot be sent is not lost among these
             for _ in got.datagrams():
                 self._posting.post(self._options.reply, [got.address], LARGEST)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import HERE, Program, connect, errors, eventually, patched, reset
+from tests.support import HERE, WAIT, Program, connect, errors, eventually, patched, reset
 
 MANY = 300
 MOST, MOST_VERBOSE = 20, 130  # lines on stderr
@@ -111,3 +111,64 @@ def test_answers_that_cannot_be_sent(command: list[str], quiet: list[str]) -> No
         stop(program)
         assert 1 <= len([line for line in errors(program) if "no route to host" in line]) < MOST
         assert counted(program, "no route to host") >= MANY
+
+
+ANSWERING = pytest.mark.parametrize(
+    ("command", "message", "answer"),
+    [
+        (["echo", "--udp"], b"hello", b"hello"),
+        (["echo", "--udp", "--upper", "--workers", "2"], b"hello", b"HELLO"),
+        (["udp-server", "--reply", "hi"], b"hello", b"hi"),
+        (["chat", "serve", "--udp"], b"server:x", b"* "),
+    ],
+    ids=["echo", "workers", "udp-server", "chat"],
+)
+
+
+def is_answered(sock: socket.socket, port: int, message: bytes, answer: bytes) -> bool:
+    """Whether a datagram of `sock` is, as another's surely is, that is sent after it."""
+    for _ in range(50):
+        sock.sendto(message, (HERE, port))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as witness:
+        witness.settimeout(WAIT)
+        witness.sendto(message, (HERE, port))
+        assert witness.recv(9999).startswith(answer)
+    sock.setblocking(False)
+    try:
+        return bool(sock.recv(9999))
+    except BlockingIOError:
+        return False
+
+
+@ANSWERING
+def test_what_comes_from_ourselves_is_not_answered(
+    command: list[str], message: bytes, answer: bytes
+) -> None:
+    arguments = ["-v", "-p", "0", "--bind", "0.0.0.0", "--reuse-port"]
+    with (
+        Program(*command, *arguments) as program,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock,
+    ):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        sock.bind(("127.0.0.2", program.port))
+        assert not is_answered(sock, program.port, message, answer)
+        assert f"127.0.0.2:{program.port} is not answered" in program.said("it seems to come")
+
+
+@ANSWERING
+def test_a_service_that_answers_everything_is_not_answered(
+    command: list[str], message: bytes, answer: bytes
+) -> None:
+    with (
+        Program(*command, "-v", "-p", "0") as program,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock,
+    ):
+        try:
+            sock.bind((HERE, 19))
+        except OSError as error:  # a port below 1024 needs root, and may be taken
+            pytest.skip(f"port 19: {error}")
+        assert not is_answered(sock, program.port, message, answer)
+        program.said("which answers everything")
+        if command[0] == "udp-server":
+            assert program.process.stdout
+            assert program.process.stdout.read(5) == b"hello"
