@@ -46,15 +46,16 @@ class SockkitError(Exception):
     """A failure that ends a command or a connection.
 
     `hint` is what to try, in a few words, where that is known; `so_far` is how many bytes a
-    connection had moved.
+    connection had moved. What a peer can cause any number of times has a `kind`: the message
+    without what differs from one peer to the next.
     """
 
     status = ExitStatus.FAILED
     so_far = ""
 
-    def __init__(self, message: str, hint: str = "") -> None:
+    def __init__(self, message: str, hint: str = "", *, kind: str = "") -> None:
         super().__init__(message)
-        self.hint = hint
+        self.hint, self.kind = hint, kind
 
     def __str__(self) -> str:
         message = str(self.args[0])

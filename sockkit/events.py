@@ -77,18 +77,28 @@ class Moved(NamedTuple):
 
 
 class Closed(NamedTuple):
-    """A server's connection is over; `problem` says what was lost, if anything."""
+    """A server's connection is over; `problem` says what went wrong, if anything.
+
+    `kind` is the problem without what differs from one peer to the next. Nothing is `lost`
+    where the peer has only left in its own way.
+    """
 
     peer: Peer
     sent: int
     received: int
     problem: str = ""
+    kind: str = ""
+    lost: bool = True
 
 
 class Notice(NamedTuple):
-    """Something a person should know although nothing has failed."""
+    """Something a person should know although nothing has failed.
+
+    What a peer can cause any number of times has a `kind`: the same words for every peer.
+    """
 
     text: str
+    kind: str = ""
 
 
 class Aimed(NamedTuple):
@@ -110,6 +120,13 @@ class Forgotten(NamedTuple):
     peer: Peer
 
 
+class Unanswered(NamedTuple):
+    """A datagram has come from where no answer may go, and `why` not."""
+
+    address: str
+    why: str
+
+
 class Exchanged(NamedTuple):
     """The datagrams of one direction, in total."""
 
@@ -125,9 +142,10 @@ class Answer(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """Something was lost, and the command goes on."""
+    """Something was lost, and the command goes on. `kind` is as a Notice's."""
 
     text: str
+    kind: str = ""
 
 
 Event = (
@@ -143,6 +161,7 @@ Event = (
     | Aimed
     | Heard
     | Forgotten
+    | Unanswered
     | Exchanged
     | Notice
     | Answer

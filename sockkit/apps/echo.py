@@ -112,11 +112,11 @@ def _supervise(
 ) -> None:
     from sockkit.net.workers import Workers
 
-    def work(number: int, own: Loop) -> None:
+    def work(number: int, own: Loop, tell: Emit) -> None:
         share = shares[number - 1]
         if share.listener:
-            share.listener.adopt(own, number, count)
-        _serve(share, own, options, emit)
+            share.listener.adopt(own, number, count, tell)
+        _serve(share, own, options, tell)
 
     Workers(loop, count, work, emit).run()
 

@@ -29,10 +29,21 @@ from sockkit.events import (
     Peer,
     PeerEnded,
     Step,
+    Unanswered,
 )
 from sockkit.term.color import Palette, wanted
 
 QUIET, NORMAL, VERBOSE, STEPS = -1, 0, 1, 2
+RATE = 1.0  # events of a kind that are said each second, five seconds' worth at once
+VERBOSE_RATE = 20.0  # the same for those that were asked for by -v
+
+_COUNTED: dict[type, str] = {
+    Connected: "connected",
+    PeerEnded: "have ended their side",
+    Heard: "heard for the first time",
+    Forgotten: "forgotten, to make room",
+}
+Passes = Callable[[str, float], bool]  # whether one more of a kind is said, at that rate
 
 
 def complain(message: str) -> None:
@@ -62,14 +73,18 @@ class Renderer(NamedTuple):
     typist: bool
     palette: Palette
 
-    def emitter(self, say: Callable[[str], None]) -> Emit:
-        return lambda event: self._render(event, say)
+    def emitter(self, say: Callable[[str], None], passes: Passes = lambda kind, rate: True) -> Emit:
+        """`passes` is asked about what a peer can cause."""
+        return lambda event: self._render(event, say, passes)
 
-    def _render(self, event: Event, say: Callable[[str], None]) -> None:
+    def _render(self, event: Event, say: Callable[[str], None], passes: Passes) -> None:
         level, words = _line(event)
         if self.typist and _concerns_a_typist(event):
             level = min(level, NORMAL)
         if level > self.level:
+            return
+        kind = _kind(event)
+        if kind and not passes(kind, RATE if level <= NORMAL else VERBOSE_RATE):
             return
         label = self._label(event)
         if isinstance(event, Failure) or (isinstance(event, Closed) and event.problem):
@@ -97,6 +112,21 @@ def _concerns_a_typist(event: Event) -> bool:
             return False
 
 
+def _kind(event: Event) -> str:
+    """What events like this one are counted as; nothing for what no peer can cause."""
+    match event:
+        case Closed():
+            return event.kind or event.problem or "closed"
+        case Failure() | Notice():
+            return event.kind
+        case Unanswered(_, why):
+            return f"not answered: {why}"
+        case Step(call, _):
+            return call
+        case _:
+            return _COUNTED.get(type(event), "")
+
+
 def _line(event: Event) -> tuple[int, str]:
     """The level an event is said at, and its words."""
     match event:
@@ -113,7 +143,7 @@ def _line(event: Event) -> tuple[int, str]:
         case Closed(_, sent, received, problem):
             totals = f"sent {show_size(sent)}, received {show_size(received)}"
             if problem:
-                return QUIET, f"{problem} ({totals})"
+                return (QUIET if event.lost else NORMAL), f"{problem} ({totals})"
             return VERBOSE, f"closed ({totals})"
         case Step(call, detail):
             return STEPS, f"{call}: {detail}"
@@ -151,6 +181,8 @@ def _datagrams(event: Event) -> str:
             return "heard for the first time"
         case Forgotten():
             return "forgotten, to make room: it was silent for longest"
+        case Unanswered(address, why):
+            return f"a datagram from {address} is not answered: {why}"
         case Exchanged(direction, datagrams, size):
             return f"{direction} {show_size(size)} in {show_count(datagrams, 'datagram')}"
         case _:

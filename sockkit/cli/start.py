@@ -12,6 +12,7 @@ from threading import Event
 from types import FrameType
 from typing import Any, TypeVar
 
+from sockkit.cli.counts import Counts
 from sockkit.cli.render import QUIET, Renderer, say
 from sockkit.errors import SockkitError, Stopped, UsageError, reason
 from sockkit.events import Emit
@@ -53,10 +54,13 @@ def start(
     )
 
     def work(stdio: Stdio, say: Callable[[str], None]) -> None:
+        counts = Counts(loop, say)
         try:
-            run(config, loop, stdio, talk.emitter(say))
+            run(config, loop, stdio, talk.emitter(say, counts.passes))
         except OSError as error:  # its place should have made it one of ours
             raise AssertionError(f"not told from a fault: {error}") from error
+        finally:
+            counts.finish()
 
     drawn = stdio.input.terminal and stdio.output.terminal and os.environ.get("TERM") != "dumb"
     with loop:

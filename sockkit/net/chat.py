@@ -312,7 +312,8 @@ class _Member:
         problems = [why] if why == _TOO_SLOW else []
         problems += [f"{show_size(unsent)} not sent"] if unsent else []
         sent = self._outbox.given - undelivered
-        closed = Closed(self.peer, sent, self._received, ", ".join(problems))
+        kind = (why or "part was not sent") if problems else ""
+        closed = Closed(self.peer, sent, self._received, ", ".join(problems), kind)
         self._server.closed(closed, missed=bool(unsent) and not why)
 
     def _read(self) -> None:

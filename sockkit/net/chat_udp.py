@@ -12,6 +12,7 @@ from sockkit.net.chat_crowd import CrowdClock
 from sockkit.net.datagrams import DatagramOutbox, DatagramSocket
 from sockkit.net.loop import Loop
 from sockkit.net.outbox import LineOutbox
+from sockkit.net.sources import Sources
 from sockkit.net.stdio import Stdio
 
 TURNS = 64  # datagrams taken before others on the loop get their turn
@@ -35,6 +36,7 @@ class UdpChatServer:
         self._encoding, self._shown, self._emit = encoding, shown, emit
         self._quitting = False
         self._outgoing = DatagramOutbox(loop, sock, on_empty=self._watch, on_fail=self._fail)
+        self._sources = Sources(sock, emit)
         self._output = LineOutbox(loop, stdio.output, WAITING, on_empty=self._review_quit)
         self._crowd = CrowdClock[Delivery](
             loop, lambda lines: self.handle(line._replace(move=None) for line in lines), Delivery
@@ -72,7 +74,7 @@ class UdpChatServer:
         self._loop.when_readable(self._socket.descriptor, self._receive)
 
     def _fail(self, error: SockkitError) -> None:
-        self._emit(Failure(str(error)))
+        self._emit(Failure(str(error), error.kind))
 
     def _receive(self) -> None:
         for _ in range(TURNS):
@@ -83,6 +85,8 @@ class UdpChatServer:
             except SockkitError as error:
                 self._fail(error)
                 return
+            if not self._sources.answerable(got.address):
+                continue
             for datagram in got.datagrams():
                 if len(datagram) > LONGEST_DATAGRAM:  # to decode what is refused takes long
                     self.handle(self._room.refuse_long(got.address))

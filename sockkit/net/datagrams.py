@@ -62,7 +62,8 @@ def segments(size: int) -> int:
 
 
 class DatagramSocket:
-    """A UDP socket, owned. `remote` is the one peer of a connected socket.
+    """A UDP socket, owned. `remote` is the one peer of a connected socket, `name` what it is
+    bound to.
 
     `size` is the most bytes of a datagram that are received; None for all of it.
     """
@@ -74,8 +75,9 @@ class DatagramSocket:
         self._socket, self._remote, self._emit = sock, remote, emit
         self.descriptor = sock.fileno()
         self.connected = remote is not None
-        self.address = show_address(sock.getsockname())
-        self.port: int | None = sock.getsockname()[1]
+        self.name: Any = sock.getsockname()
+        self.address = show_address(self.name)
+        self.port: int | None = self.name[1]
         self.dropped = 0  # datagrams that the system had no room for, socket(7) SO_RXQ_OVFL
         self._buffer = memoryview(bytearray(size or 65_536))
         self._segments = True
@@ -93,9 +95,8 @@ class DatagramSocket:
         except BlockingIOError:
             raise
         except OSError as error:
-            raise self._refused(error) or ReceiveError(
-                f"receiving failed: {words(error)}"
-            ) from error
+            failed = f"receiving failed: {words(error)}"
+            raise self._refused(error) or ReceiveError(failed, kind=failed) from error
         segment = size
         for level, kind, data in ancillary:
             if level == _SOL_UDP and kind == _UDP_GRO:
@@ -125,10 +126,12 @@ class DatagramSocket:
             if error.errno == errno.EMSGSIZE:
                 raise SendError(
                     f"a datagram of {min(size, len(data)):,} bytes is larger than the way to "
-                    f"{where} takes"
+                    f"{where} takes",
+                    kind="a datagram is larger than its way takes",
                 ) from error
+            why = words(error)
             raise self._refused(error) or SendError(
-                f"sending to {where} failed: {words(error)}"
+                f"sending to {where} failed: {why}", kind=f"sending failed: {why}"
             ) from error
 
     def _send_some(self, data: bytes | memoryview, size: int, address: Any) -> int:

@@ -23,6 +23,7 @@ from sockkit.net.loop import Loop, Timer
 from sockkit.net.outbox import Outbox
 from sockkit.net.pump import Pump
 from sockkit.net.resolve import show_address
+from sockkit.net.sources import Sources
 from sockkit.net.stream import Stream
 
 BUFFER = 256 * 1024  # bytes of one receive, and most that are kept for a client
@@ -325,6 +326,7 @@ class UdpEcho:
         self._each = bool(options.responder or options.drop or options.delay)
         self._outgoing = DatagramOutbox(loop, sock, on_empty=self.start, on_fail=self._fail)
         self._late = _Late(loop, options.delay, lambda late: self._outgoing.put_whole(*late))
+        self._sources = Sources(sock, emit)
         self._told = False
 
     def start(self) -> None:
@@ -340,7 +342,9 @@ class UdpEcho:
                 self._fail(error)
                 return
             if problem := got.cut(show_address(got.address)):
-                self._fail(ReceiveError(problem))
+                self._fail(ReceiveError(problem, kind="a datagram was cut"))
+            if not self._sources.answerable(got.address):
+                continue
             if self._each:
                 for datagram in got.datagrams():
                     self._respond(datagram, got.address)
@@ -370,4 +374,4 @@ class UdpEcho:
             )
 
     def _fail(self, error: SockkitError) -> None:
-        self._emit(Failure(str(error)))
+        self._emit(Failure(str(error), error.kind))

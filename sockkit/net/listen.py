@@ -87,9 +87,9 @@ class Listener:
         if self._on_stream:
             self._loop.when_readable(self._socket.fileno(), self._ready)
 
-    def adopt(self, loop: Loop, number: int, of: int) -> None:
+    def adopt(self, loop: Loop, number: int, of: int, emit: Emit) -> None:
         """In a process that was forked, the `number`-th of several: accept by its own loop."""
-        self._loop = loop
+        self._loop, self._emit = loop, emit
         self._numbers = count(number, of)  # so that no two give a connection one number
 
     def close(self) -> None:

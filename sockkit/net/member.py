@@ -72,9 +72,9 @@ class Member:
         self._waiting_since: float | None = None
         self._progress = Progress(stream, self._loop.now)
         self._timer: Timer | None = None
-        self._problem = ""
+        self._problem = self._kind = ""
         self._received = 0
-        self._left = False
+        self._left, self._lost = False, True
         self._undelivered: int | None = None
         self.undecoded = False  # whether it sent what is no text
         self.peer = stream.peer
@@ -120,20 +120,21 @@ class Member:
         wanted = not (self._outbox.size or self._ending.peer_ended or self._left)
         self._loop.when_readable(self._stream.descriptor, self._receive if wanted else None)
 
-    def leave(self, problem: str = "", *, drop: bool = False) -> None:
+    def leave(self, problem: str = "", *, kind: str = "", drop: bool = False) -> None:
         """Close the connection once the peer has what was sent; `drop` what still waits."""
-        if self._leaves(problem):
+        if self._leaves(problem, kind):
             if drop:
                 self._outbox.stop()
             ended = self._ending.peer_ended
             self._host.closings.add(self._stream, self._outbox, self._closed, ended=ended)
 
-    def close(self, problem: str = "") -> None:
-        """Close the connection now."""
-        if self._leaves(problem):
+    def close(self, problem: str = "", *, kind: str = "", lost: bool = True) -> None:
+        """Close the connection now; nothing is `lost` where the peer has only left in its way."""
+        if self._leaves(problem, kind):
+            self._lost = lost
             self._closed(close_now(self._loop, self._stream, self._outbox), False)
 
-    def _leaves(self, problem: str) -> bool:
+    def _leaves(self, problem: str, kind: str) -> bool:
         """Be a client no longer; whether it was one."""
         if self._left:
             return False
@@ -141,16 +142,21 @@ class Member:
         self._problem = self._problem or problem
         if self._timer:
             self._timer.cancel()
+        self._kind = self._kind or kind or self._problem
         self._host.left(self)
         return True
 
     def _closed(self, undelivered: int, reset: bool) -> None:
         self._undelivered = undelivered
-        problem = self._problem or ("connection reset" if reset and self.unsent else "")
+        if reset and self.unsent and not self._problem:
+            self._problem = self._kind = "connection reset"
+        problem = self._problem
         if unsent := self.unsent:
             problem += f"{', ' if problem else ''}{show_size(unsent)} not sent"
         sent = self._outbox.given - undelivered
-        self._emit(Closed(self.peer, sent, self._received, problem))
+        kind = self._kind or ("part was not sent" if unsent else "")
+        lost = self._lost or bool(unsent)
+        self._emit(Closed(self.peer, sent, self._received, problem, kind, lost))
         self._host.closed(self)
 
     def _receive(self) -> None:
@@ -162,7 +168,7 @@ class Member:
         except BlockingIOError:
             return
         except SockkitError as error:
-            self.close(str(error))
+            self.close(str(error), kind=error.kind, lost=False)
             return
         self._received += size
         if size:
@@ -183,7 +189,7 @@ class Member:
         self._host.arrived(self, data)
         if problem:
             self.undecoded = True
-            self.leave(problem)
+            self.leave(problem, kind="what was received is not text")
         elif self._outbox.size:
             self.resume()  # which pauses it
 
@@ -192,7 +198,8 @@ class Member:
         if self._left:
             return
         if self._inbound and (cut := self._inbound.cut):
-            self._emit(Notice(f"the last character of {self.peer.address} was cut: {cut!r}"))
+            told = f"the last character of {self.peer.address} was cut: {cut!r}"
+            self._emit(Notice(told, "the last character was cut"))
         self._emit(PeerEnded(self.peer, self._received))
         if self._problem:
             self.close()
@@ -220,7 +227,7 @@ class Member:
         """Send no more; what the client has sent is still read to its end."""
         if self._left:
             return
-        self._problem = str(error)
+        self._problem, self._kind = str(error), error.kind
         if self._ending.peer_ended:
             self.close()
         else:

@@ -219,7 +219,7 @@ class Posting:
             self.received.add(len(got.data), got.size)
             if problem := got.cut(peer.address):
                 self.cut += 1
-                self._emit(Failure(problem))
+                self._emit(Failure(problem, "a datagram was cut"))
             if self._options.show:
                 shown += self._shown(peer, got)
                 size += len(got.data)
@@ -242,7 +242,8 @@ class Posting:
                 lines.append(self._options.show(peer, datagram))
             except TextError as error:
                 self.unshown += 1
-                self._emit(Failure(f"a datagram from {peer.address} is not shown: {error}"))
+                told = f"a datagram from {peer.address} is not shown: {error}"
+                self._emit(Failure(told, "a datagram is not shown"))
         return lines
 
 

@@ -101,7 +101,10 @@ class Stream:
             raise self.read_failed(error) from error
 
     def read_failed(self, error: OSError, /) -> SockkitError:
-        return ReceiveError(f"receiving from {self.peer.address} failed: {words(error)}")
+        why = words(error)
+        return ReceiveError(
+            f"receiving from {self.peer.address} failed: {why}", kind=f"receiving failed: {why}"
+        )
 
     def write(self, data: bytes | memoryview, /) -> int:
         try:
@@ -112,9 +115,10 @@ class Stream:
             raise self.write_failed(error) from error
 
     def write_failed(self, error: OSError, /) -> SockkitError:
-        if error.errno == errno.EPIPE:
-            return SendError(f"sending to {self.peer.address} failed: the peer has closed")
-        return SendError(f"sending to {self.peer.address} failed: {words(error)}")
+        why = "the peer has closed" if error.errno == errno.EPIPE else words(error)
+        return SendError(
+            f"sending to {self.peer.address} failed: {why}", kind=f"sending failed: {why}"
+        )
 
     def half_close(self) -> None:
         """Tell the peer that nothing more comes; what was written is still delivered."""

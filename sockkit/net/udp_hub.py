@@ -12,6 +12,7 @@ from sockkit.net.datagrams import LARGEST, DatagramSocket, Received
 from sockkit.net.loop import Loop
 from sockkit.net.posting import Posting, PostOptions
 from sockkit.net.resolve import show_address
+from sockkit.net.sources import Sources
 from sockkit.net.stdio import Stdio
 
 
@@ -34,7 +35,9 @@ class UdpHub:
         self._loop, self._options, self._emit = loop, options, emit
         self._output = stdio.output
         self._table = PeerTable()
+        self._sources = Sources(sock, emit)
         self._unsent = self._missed = self._refused = 0  # datagrams
+        self._replying = False
         self._posting = Posting(
             loop,
             sock,
@@ -79,7 +82,8 @@ class UdpHub:
             self._refused += 1
         else:
             self._unsent += 1
-        self._emit(Failure(str(error)))
+        about = "an answer: " if self._replying and error.kind else ""
+        self._emit(Failure(str(error), about + error.kind))
 
     # What the operator orders.
 
@@ -120,9 +124,11 @@ class UdpHub:
             self._emit(Forgotten(heard.forgotten))
         if heard.new:
             self._emit(Heard(heard.peer))
-        if self._options.reply is not None:
+        if self._options.reply is not None and self._sources.answerable(got.address):
+            self._replying = True  # what is typed and cannot be sent is not lost among these
             for _ in got.datagrams():
                 self._posting.post(self._options.reply, [got.address], LARGEST)
+            self._replying = False
         if first:
             self._loop.call_soon(self._posting.review)
         return heard.peer

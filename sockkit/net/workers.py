@@ -3,38 +3,46 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
+import socket
 import sys
 from collections.abc import Callable
 from typing import NoReturn
 
 from sockkit.errors import SockkitError, UsageError, reason
-from sockkit.events import Emit, Failure
+from sockkit.events import Emit, Event, Failure
 from sockkit.net.loop import Loop
 
 _STOPS = (signal.SIGTERM, signal.SIGINT)
+EVENT = 65_536  # bytes of one event at the most
 AGAIN = 1.0  # seconds before a worker is replaced that did not live as long
 
 
 class Workers:
-    """`count` processes that each run `work(number, loop)`, numbered from 1.
+    """`count` processes that each run `work(number, loop, emit)`, numbered from 1.
 
     What was opened before is theirs too: a listener whose worker has died keeps its clients
-    waiting for the next. A worker ends when this process does, however that ends.
+    waiting for the next. A worker ends when this process does, however that ends. Events of
+    workers are emitted here, so that they are counted together.
     """
 
     def __init__(
-        self, loop: Loop, count: int, work: Callable[[int, Loop], None], emit: Emit
+        self, loop: Loop, count: int, work: Callable[[int, Loop, Emit], None], emit: Emit
     ) -> None:
         if not hasattr(os, "pidfd_open"):
             raise UsageError("--workers needs Linux", "leave it out")
         self._loop, self._count, self._work, self._emit = loop, count, work, emit
         self._processes: dict[int, tuple[int, int, float]] = {}  # number: process, pidfd, began
         self._life, self._lifeline = os.pipe()
+        self._heard, self._told = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._heard.setblocking(False)
+        self._told.setblocking(False)
 
     def run(self) -> None:
         """Until something raises: a signal, or a system without room for the processes."""
         try:
+            self._loop.when_readable(self._heard.fileno(), self._hear)
             for number in range(1, self._count + 1):
                 try:
                     self._begin(number)
@@ -50,6 +58,25 @@ class Workers:
                 os.waitpid(process, 0)
                 os.close(pidfd)
             os.close(self._life)
+            self._loop.when_readable(self._heard.fileno(), None)
+            self._hear()
+            self._heard.close()
+            self._told.close()
+
+    def _hear(self) -> None:
+        """Emit what the workers have told."""
+        try:
+            while True:
+                self._emit(pickle.loads(self._heard.recv(EVENT)))
+        except BlockingIOError:
+            pass
+
+    def _tell(self, event: Event) -> None:
+        """In a worker. It does not wait: where events come too fast, some are not told."""
+        try:
+            self._told.send(pickle.dumps(event))
+        except OSError:
+            pass
 
     def _begin(self, number: int) -> None:
         # A signal between fork and the end of its old handling would be lost on the worker.
@@ -78,10 +105,10 @@ class Workers:
             os.close(self._lifeline)
             with Loop() as loop:
                 loop.when_readable(self._life, lambda: os._exit(0))
-                self._work(number, loop)
+                self._work(number, loop, self._tell)
         except Exception as error:
             told = str(error) if isinstance(error, SockkitError) else repr(error)
-            self._emit(Failure(f"worker {number}: {told}"))
+            self._tell(Failure(f"worker {number}: {told}", "a worker failed"))
         finally:
             sys.stderr.flush()
             os._exit(1)
@@ -90,7 +117,8 @@ class Workers:
         try:
             self._begin(number)
         except OSError as error:
-            self._emit(Failure(f"could not replace worker {number}: {reason(error)}"))
+            told = f"could not replace worker {number}: {reason(error)}"
+            self._emit(Failure(told, "a worker could not be replaced"))
             self._loop.later(AGAIN, lambda: self._again(number))
 
     def _ended(self, number: int) -> None:
@@ -99,7 +127,8 @@ class Workers:
         os.close(pidfd)
         code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
         how = f"was killed by {_signal_name(-code)}" if code < 0 else f"ended with {code}"
-        self._emit(Failure(f"worker {number} (process {process}) {how}: replacing it"))
+        told = f"worker {number} (process {process}) {how}: replacing it"
+        self._emit(Failure(told, "a worker ended and is replaced"))
         pause = AGAIN if self._loop.now - began < AGAIN else 0.0
         self._loop.later(pause, lambda: self._again(number))
 

@@ -26,6 +26,7 @@ from sockkit.events import (
     Peer,
     PeerEnded,
     Step,
+    Unanswered,
 )
 from sockkit.term.color import Palette
 
@@ -39,6 +40,16 @@ LINES: list[tuple[int, Event, str]] = [
         QUIET,
         Closed(CLIENT, 1, 2048, "too slow"),
         "sockkit: [2] 10.0.0.7:51234 too slow (sent 1 byte, received 2,048 bytes)",
+    ),
+    (
+        NORMAL,
+        Closed(CLIENT, 1, 2, "reset", lost=False),
+        "sockkit: [2] 10.0.0.7:51234 reset (sent 1 byte, received 2 bytes)",
+    ),
+    (
+        VERBOSE,
+        Unanswered("10.0.0.7:7", "port 7"),
+        "* a datagram from 10.0.0.7:7 is not answered: port 7",
     ),
     (NORMAL, Listening("127.0.0.1:80", True), f"* listening on 127.0.0.1:80{ONLY}"),
     (NORMAL, Listening("0.0.0.0:80", False), "* listening on 0.0.0.0:80"),
@@ -167,3 +178,44 @@ def test_a_peer_has_its_colour_and_a_failure_is_red(capsys: Capture) -> None:
         "* \x1b[35m[2] 10.0.0.7:51234\x1b[39m connected\n"
     )
     assert said(Failure("lost"), colored, capsys) == "\x1b[31msockkit:\x1b[39m lost\n"
+
+
+@pytest.mark.parametrize(
+    ("event", "kind"),
+    [
+        (Closed(CLIENT, 0, 0), "closed"),
+        (Closed(CLIENT, 0, 0, "10.0.0.7 reset", "reset"), "reset"),
+        (Closed(CLIENT, 0, 0, "too slow"), "too slow"),
+        (Connected(CLIENT, ""), "connected"),
+        (PeerEnded(CLIENT, 0), "have ended their side"),
+        (Heard(CLIENT), "heard for the first time"),
+        (Forgotten(CLIENT), "forgotten, to make room"),
+        (Unanswered("10.0.0.7:7", "port 7"), "not answered: port 7"),
+        (Failure("10.0.0.7 lost", "lost"), "lost"),
+        (Notice("10.0.0.7 look", "look"), "look"),
+        (Step("accept", "10.0.0.7:5"), "accept"),
+    ],
+)
+def test_what_a_peer_can_cause_is_counted_by_its_kind(
+    event: Event, kind: str, capsys: Capture
+) -> None:
+    asked: list[str] = []
+
+    def passes(kind: str, rate: float) -> bool:
+        asked.append(kind)
+        return len(asked) == 1
+
+    emit = talk(STEPS, False).emitter(say, passes)
+    emit(event)
+    emit(event)
+    assert asked == [kind, kind]
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    talk(QUIET - 1, False).emitter(say, passes)(event)  # what is not said is not counted
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize("event", [Failure("this line was not sent"), Notice("x"), Answer("x")])
+def test_what_a_user_causes_is_always_said(event: Event, capsys: Capture) -> None:
+    emit = talk(NORMAL, False).emitter(say, lambda kind, rate: False)
+    emit(event)
+    assert len(capsys.readouterr().err.splitlines()) == 1

@@ -322,7 +322,7 @@ def test_leaving_twice_is_leaving_once(make: Make) -> None:
     case.member.leave("kicked")
     case.member.leave("again", drop=True)
     case.member.close("and again")
-    assert case.closed() == Closed(kit.PEER, 0, 0, "kicked")
+    assert case.closed() == Closed(kit.PEER, 0, 0, "kicked", "kicked")
     assert case.host.former == [case.member]
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import pytest
 
 from sockkit.errors import UsageError
-from sockkit.events import Event, Failure
+from sockkit.events import Emit, Event, Failure, Notice
 from sockkit.net import workers as module
 from sockkit.net.loop import Loop
 from sockkit.net.workers import Workers
@@ -38,7 +38,7 @@ class Crew:
     def run(self, count: int, then: Callable[[Loop], None] = Loop.run) -> None:
         """Until `on_begin`, called whenever a worker has begun, raises Enough."""
 
-        def work(number: int, own: Loop) -> None:
+        def work(number: int, own: Loop, _: Emit) -> None:
             os.write(self._into, struct.pack("ii", number, os.getpid()))
             then(own)
 
@@ -140,7 +140,8 @@ def test_a_fault_in_one_ends_it_alone(crew: Crew, monkeypatch: pytest.MonkeyPatc
 
     crew.on_begin = lambda: crew.enough(2)
     crew.run(1, fail)
-    assert "ended with 1" in ended(crew.events[0])
+    assert "LookupError" in ended(crew.events[0])
+    assert "ended with 1" in ended(crew.events[1])
     assert crew.is_gone()
 
 
@@ -187,3 +188,22 @@ def test_a_system_without_pidfds(loop: Loop, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.delattr(os, "pidfd_open")
     with pytest.raises(UsageError, match="--workers needs Linux"):
         Workers(loop, 2, lambda *_: None, lambda _: None)
+
+
+def test_what_workers_tell_is_emitted_by_the_one_process(loop: Loop) -> None:
+    events: list[Event] = []
+
+    def work(number: int, own: Loop, tell: Emit) -> None:
+        for _ in range(3):
+            tell(Notice(f"worker {number}", "a kind"))
+        own.run()
+
+    def look() -> None:
+        if len(events) == 6:
+            raise Enough
+        loop.later(0.01, look)
+
+    loop.call_soon(look)
+    with pytest.raises(Enough):
+        Workers(loop, 2, work, events.append).run()
+    assert sorted(events) == sorted(3 * [Notice(f"worker {n}", "a kind") for n in (1, 2)])
