@@ -20,7 +20,7 @@ from sockkit.net.files import is_same, why_not_ours
 from sockkit.net.loop import Loop, Timer
 
 AT_LATEST = 1.0  # seconds until a line is safe from a kill
-PATIENCE = 2.0  # seconds another program may keep the file locked before that is said
+PATIENCE = 1.0  # seconds another program may keep the file locked before that is said
 LOCK_WAIT = 0.5  # seconds a lock is waited for at the beginning and the end, when nobody waits
 WAITING_LINES, WAITING = 10_000, 4 * 1024 * 1024  # most lines, and characters, that wait
 _MAGIC = b"SQLite format 3\0"

@@ -58,8 +58,9 @@ def test_no_option_is_without_help(name: str) -> None:
 
 
 # Not fields by their own names: parts of addresses, `colors` and `rules`, and how things are said.
-OTHERWISE = {"address", "bind", "port", "color", "rules_re", "no_edit", "quiet", "verbose"} | {
-    "password_file"  # is the password
+OTHERWISE = {
+    *("address", "bind", "port", "color", "rules_re", "password_file"),
+    *("no_edit", "quiet", "verbose"),
 }
 
 
