@@ -20,12 +20,12 @@ from sockkit.net.files import is_same, why_not_ours
 from sockkit.net.loop import Loop, Timer
 
 AT_LATEST = 1.0  # seconds until a line is safe from a kill
-PATIENCE = 2.0  # seconds another program may keep the file locked before that is said
+PATIENCE = 1.0  # seconds another program may keep the file locked before that is said
 LOCK_WAIT = 0.5  # seconds a lock is waited for at the beginning and the end, when nobody waits
 WAITING_LINES, WAITING = 10_000, 4 * 1024 * 1024  # most lines, and characters, that wait
 _MAGIC = b"SQLite format 3\0"
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-_FOREIGN = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
+_FOREIGN = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR)
 _Trouble = (sqlite3.Error, OutputError)
 
 
@@ -130,6 +130,7 @@ class History:
     def _write(self, wait: float) -> None:
         """Write all that waits, or nothing, in a file that is still there."""
         if self._file and not is_same(self._whole, self._there):
+            self._emit(Notice(f"the history {self._path} has been removed: it is made again"))
             self._file.close()
             self._file = None
         if not self._file:
@@ -138,8 +139,9 @@ class History:
         self._file.execute(f"PRAGMA busy_timeout = {wait * 1000:.0f}")
         self._file.execute("BEGIN IMMEDIATE")
         try:
-            rows = ((line,) for line in self._waiting)
-            self._file.executemany("INSERT INTO lines (line) VALUES (?)", rows)
+            # A few encodings decode to what no UTF-8 has.
+            rows = ((line.encode("utf-8", "backslashreplace"),) for line in self._waiting)
+            self._file.executemany("INSERT INTO lines (line) VALUES (CAST(? AS TEXT))", rows)
             self._file.execute("COMMIT")
         except sqlite3.Error:
             with suppress(sqlite3.Error):  # it may have been rolled back already
@@ -149,27 +151,33 @@ class History:
         self._size = 0
 
     def _open(self, wait: float) -> None:
+        file: sqlite3.Connection | None = None
         try:
             self._claim()
-        except OSError as error:
-            raise self._refused(reason(error)) from error
-        file = sqlite3.connect(self._whole, isolation_level=None, timeout=wait)
-        try:
-            file.text_factory = lambda data: data.decode("utf-8", "backslashreplace")
-            tables = {name for (name,) in file.execute("SELECT name FROM sqlite_master")}
-            if tables and "lines" not in tables:
-                raise self._refused("it is the database of something else")
-            file.execute("PRAGMA journal_mode = WAL")
-            file.execute("PRAGMA synchronous = NORMAL")
-            file.execute("CREATE TABLE IF NOT EXISTS lines (id INTEGER PRIMARY KEY, line TEXT)")
+            file = sqlite3.connect(self._whole, isolation_level=None, timeout=wait)
+            self._prepare(file)
             self._there = os.lstat(self._whole)
-            for path in self._paths:
-                with suppress(OSError):  # one that is not there
-                    os.chmod(path, 0o600)  # SQLite makes its own like the first
-        except BaseException:
-            file.close()
+        except BaseException as error:
+            if file:
+                file.close()
+            if isinstance(error, OSError):
+                raise self._refused(reason(error)) from error
             raise
         self._file = file
+
+    def _prepare(self, file: sqlite3.Connection) -> None:
+        file.text_factory = lambda data: data.decode("utf-8", "backslashreplace")
+        tables = [name for (name,) in file.execute("SELECT name FROM sqlite_master")]
+        if tables and "lines" not in tables:
+            raise self._refused("it is the database of something else")
+        if tables:
+            file.execute("SELECT id, line FROM lines LIMIT 0")
+        file.execute("PRAGMA journal_mode = WAL")
+        file.execute("PRAGMA synchronous = NORMAL")
+        file.execute("CREATE TABLE IF NOT EXISTS lines (id INTEGER PRIMARY KEY, line TEXT)")
+        for path in self._paths:
+            with suppress(OSError):  # one that is not there
+                os.chmod(path, 0o600)  # SQLite makes its own like the first
 
     def _claim(self) -> None:
         """See that there is a file of ours, and nobody else's beside it."""

@@ -148,13 +148,13 @@ def _open(loop: Loop, path: str, line: bytes) -> _File | _Fifo:
     for _ in range(ATTEMPTS):
         try:
             there = os.lstat(path)
+            if not stat.S_ISFIFO(there.st_mode) and (why := why_not_ours(there)):
+                raise _refused(path, why)
+            descriptor = os.open(path, _OPEN)
         except FileNotFoundError:
             if made := _make(path, line):
                 return made
             continue
-        if not stat.S_ISFIFO(there.st_mode) and (why := why_not_ours(there)):
-            raise _refused(path, why)
-        descriptor = os.open(path, _OPEN)
         try:
             if os.path.samestat(os.fstat(descriptor), there):
                 _lock(path, descriptor)

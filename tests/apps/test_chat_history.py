@@ -174,8 +174,7 @@ def test_one_that_is_removed_is_made_again(kept: Kept, soon: None) -> None:
     run_until(kept.loop, lambda: kept.lines() == ["before"])
     kept.path.unlink()
     kept.history.keep("after")
-    run_until(kept.loop, kept.path.exists)
-    run_until(kept.loop, lambda: kept.path.stat().st_size > 0)
+    kept.told("has been removed: it is made again")
     kept.history.close()
     assert kept.lines() == ["after"]
 
@@ -184,10 +183,16 @@ def test_somebody_elses_in_its_place_stays(kept: Kept, soon: None) -> None:
     kept.path.unlink()
     kept.path.symlink_to("elsewhere")
     kept.history.keep("hi")
-    kept.told("it is a symbolic link")
+    kept.told("has been removed", "it is a symbolic link")
     with pytest.raises(OutputError, match="could not write 1 lines"):
         kept.history.close()
     assert not (kept.path.parent / "elsewhere").exists()
+
+
+def test_what_utf_8_does_not_have(kept: Kept) -> None:
+    kept.history.keep("a\udcffb")
+    kept.history.close()
+    assert kept.lines() == ["a\\udcffb"]
 
 
 def test_rows_that_are_no_lines(kept: Kept) -> None:
@@ -218,6 +223,7 @@ FOREIGN = {
     "link": "it is a symbolic link",
     "fifo": "it is no regular file",
     "database": "it is the database of something else",
+    "other lines": "no such column: line",
     "beside": "it is a symbolic link",
     "user": "it belongs to another user",
     "nowhere": "No such file or directory",
@@ -238,9 +244,10 @@ def test_a_file_that_cannot_be_used(
             path.symlink_to("elsewhere")
         case "fifo":
             os.mkfifo(path)
-        case "database":
+        case "database" | "other lines":
             other = sqlite3.connect(path)
-            other.execute("CREATE TABLE places (url)")
+            table = "places" if what == "database" else "lines"
+            other.execute(f"CREATE TABLE {table} (id, url)")
             other.close()
         case "beside":
             (tmp_path / "room.db-wal").symlink_to("elsewhere")

@@ -58,7 +58,10 @@ def test_no_option_is_without_help(name: str) -> None:
 
 
 # Not fields by their own names: parts of addresses, `colors` and `rules`, and how things are said.
-OTHERWISE = {"address", "bind", "port", "color", "rules_re", "no_edit", "quiet", "verbose"}
+OTHERWISE = {
+    *("address", "bind", "port", "color", "rules_re", "password_file"),
+    *("no_edit", "quiet", "verbose"),
+}
 
 
 def fields(config: Any) -> set[str]:
