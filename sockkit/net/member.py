@@ -125,8 +125,8 @@ class Member:
         problem = self._problem or problem
         if unsent:
             problem += f"{', ' if problem else ''}{show_size(unsent)} not sent"
+        self._host.left(self)  # which shows what it sent last, before its end is told
         self._emit(Closed(self.peer, self._outbox.given, self._received, problem))
-        self._host.left(self)
 
     def _receive(self) -> None:
         if not self._host.room():
