@@ -47,6 +47,8 @@ def start(
         try:
             _allocate(values.get("size"))
             _run(name, run, config, loop, stopping, values)
+            if stopping.number:  # the end it has brought about came first, as a terminal's does
+                raise Stopped(stopping.number)
         except MemoryError as error:
             raise _too_large(values) from error
         except SockkitError as error:

@@ -124,7 +124,7 @@ class Editor:
         thread.start()
         try:
             asyncio.run(self._edit())
-        except termios.error:  # it has gone, or a signal came while we were in the background
+        except (termios.error, OSError):  # the terminal has gone
             self._on_end()
         finally:
             os.close(self._shown)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import random
 import resource
@@ -9,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import pytest
@@ -109,6 +111,26 @@ def test_several_at_once_at_any_moment(kind: str, tmp_path: Path) -> None:
                 program.process.send_signal(number)
             assert -program.process.wait(END) in numbers
         assert left(folder) == []
+
+
+@pytest.mark.parametrize("options", [[], ["--no-edit"]], ids=["edited", "plain"])
+def test_a_terminal_that_goes(tmp_path: Path, options: list[str]) -> None:
+    """As when its window is closed: the kernel sends SIGHUP, and the terminal is no more."""
+    person, child = os.openpty()
+    process = subprocess.Popen(
+        [SOCKKIT, *serving(tmp_path), *options], stdin=child, stdout=child, stderr=child,
+        start_new_session=True, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        env={**os.environ, "XDG_STATE_HOME": str(tmp_path / "state"), "TERM": "xterm-256color"},
+    )  # fmt: skip
+    os.close(child)
+    try:
+        eventually((tmp_path / "port").exists)
+        os.close(person)
+        assert process.wait(END) == -signal.SIGHUP
+    finally:
+        process.kill()
+        process.wait(WAIT)
+    assert left(tmp_path) == []
 
 
 INTERRUPT = """
