@@ -57,7 +57,7 @@ def status(arguments: list[str]) -> int:
             complain(str(error))
         return error.status
     except MemoryError:
-        complain("there is not enough memory")
+        os.write(2, b"sockkit: there is not enough memory\n")  # what needs none itself
         return ExitStatus.FAILED
     except Exception as error:
         place = error.__traceback__
@@ -87,6 +87,8 @@ def _invoke(arguments: list[str]) -> int:
         complain(f"{' '.join(error.format_message().split())} (see {about} --help)")
         return ExitStatus.USAGE
     except OSError as error:  # help or a version for an output that cannot be written
+        if error.errno == errno.ENOMEM:
+            raise MemoryError from error
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         if error.errno == errno.EPIPE:
             raise OutputGone("") from error

@@ -51,6 +51,10 @@ def start(
                 raise Stopped(stopping.number)
         except MemoryError as error:
             raise _too_large(values) from error
+        except RuntimeError as error:
+            if "new thread" not in str(error):
+                raise
+            raise SockkitError(f"could not begin: {error}") from error
         except SockkitError as error:
             raise _outcome(error, stopping, values) from error.__cause__
 

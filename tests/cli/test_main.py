@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import sys
 
@@ -28,7 +29,6 @@ def fail_with(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
         (Stopped(2), 130, "sockkit: interrupted\n"),
         (BindError("a\nb\x1b[2J\u202e"), 45, "sockkit: a\\x0ab\\x1b[2J\\u202e\n"),
         (OutputGone("the reader has left"), 141, ""),
-        (MemoryError(), 1, "sockkit: there is not enough memory\n"),
     ],
 )
 def test_a_failure_is_a_line_and_a_status(
@@ -41,6 +41,18 @@ def test_a_failure_is_a_line_and_a_status(
     fail_with(error, monkeypatch)
     assert status([]) == code
     assert capsys.readouterr() == ("", said)
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError(errno.ENOMEM, "Cannot allocate")])
+def test_no_memory_is_a_line_too(
+    error: BaseException, monkeypatch: pytest.MonkeyPatch, capfd: Capture
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(module.group, "make_context", fail)
+    assert status([]) == 1
+    assert capfd.readouterr() == ("", "sockkit: there is not enough memory\n")
 
 
 def test_a_fault_of_ours_is_a_line_too(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
