@@ -1,10 +1,26 @@
 """What the shell runs as `sockkit`, and `python -m sockkit`."""
 
+# Part of the interpreter: to import `signal` takes a millisecond.
+import _signal as signal  # type: ignore[import-not-found]
+
+try:
+    # Until a command runs there is nothing to clean up, and a traceback tells a user nothing.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+except KeyboardInterrupt:  # it came just before
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.raise_signal(signal.SIGINT)
+
 import gc
+import os
 
 gc.disable()  # until a command runs: what is imported stays, and to look for garbage takes 5 ms
 
-from sockkit.cli.main import main  # noqa: E402
+try:
+    from sockkit.cli.main import main
+except MemoryError:
+    os.write(2, b"sockkit: there is not enough memory\n")
+    os._exit(1)
 
 if __name__ == "__main__":
     main()

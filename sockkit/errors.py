@@ -11,7 +11,7 @@
     ├── ReceiveError       56   bytes that the peer may have sent and we did not get
     ├── TextError          65   characters that have no place in an encoding
     ├── OutputGone        141   whoever read our standard output has left
-    └── Stopped       128 + n   signal n: 130 for Ctrl-C, 143 for SIGTERM
+    └── Stopped       128 + n   signal n: 129 SIGHUP, 130 Ctrl-C, 131 SIGQUIT, 143 SIGTERM
 
 The numbers are curl's where curl has one, and the shell's above 128.
 Every message fits one line and reads on from "sockkit: ".
@@ -37,7 +37,9 @@ class ExitStatus(IntEnum):
     NOT_SENT = 55
     NOT_RECEIVED = 56
     NOT_TEXT = 65
+    HUNG_UP = 129
     INTERRUPTED = 130
+    QUIT = 131
     OUTPUT_GONE = 141
     TERMINATED = 143
 
@@ -110,11 +112,13 @@ class OutputGone(SockkitError):  # noqa: N818
 
 
 class Stopped(SockkitError):  # noqa: N818
-    """A signal asked the command to end."""
+    """A signal asked the command to end; nothing is said of it if that is `quiet`."""
+
+    quiet = False
 
     def __init__(self, signal_number: int) -> None:
         self.status = ExitStatus(128 + signal_number)
-        super().__init__("interrupted" if signal_number == 2 else "terminated")
+        super().__init__(self.status.name.lower().replace("_", " "))
 
 
 def raise_lost(*losses: tuple[int, str, type[SockkitError]], what: str = "") -> None:

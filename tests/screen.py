@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 import pyte
 
-from tests.support import HERE, SOCKKIT, WAIT, need
+from tests.support import HERE, SOCKKIT, WAIT, need, shell_status
 
 ROWS, COLUMNS = 24, 80
 LEFT, UP = "\x1b[D", "\x1b[A"
@@ -215,7 +215,7 @@ class Screen:
     # What becomes of the program.
 
     def status(self, wait: float = WAIT) -> int:
-        return self.process.wait(wait)
+        return shell_status(self.process.wait(wait))
 
     @property
     def port(self) -> int:

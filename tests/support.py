@@ -28,6 +28,11 @@ WAIT = 20.0  # seconds: a bound, not a measure
 HERE = "127.0.0.1"
 
 
+def shell_status(status: int) -> int:
+    """A shell's `$?` for what subprocess gives: 128 + n for a process that died of signal n."""
+    return 128 - status if status < 0 else status
+
+
 class Program:
     """A running `sockkit ARGUMENTS`; `stderr` is gathered as it comes.
 
@@ -109,10 +114,10 @@ class Program:
         return int(line.split("listening on ")[1].split()[0].rpartition(":")[2])
 
     def status(self, wait: float = WAIT) -> int:
-        """Wait for the end, and for stderr to be read to its end; the exit status."""
+        """Wait for the end, and for stderr to be read to its end; the status a shell sees."""
         status = self.process.wait(wait)
         self._reader.join(wait)
-        return status
+        return shell_status(status)
 
     def output(self, wait: float = WAIT) -> bytes:
         """Read stdout to its end, then wait; `status` follows at once."""

@@ -46,7 +46,9 @@ def test_the_numbers_that_scripts_rely_on() -> None:
         "NOT_SENT": 55,
         "NOT_RECEIVED": 56,
         "NOT_TEXT": 65,
+        "HUNG_UP": 129,
         "INTERRUPTED": 130,
+        "QUIT": 131,
         "OUTPUT_GONE": 141,
         "TERMINATED": 143,
     }
@@ -64,7 +66,12 @@ def test_the_table_has_every_error() -> None:
 
 @pytest.mark.parametrize(
     ("number", "status", "words"),
-    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
+    [
+        (signal.SIGHUP, 129, "hung up"),
+        (signal.SIGINT, 130, "interrupted"),
+        (signal.SIGQUIT, 131, "quit"),
+        (signal.SIGTERM, 143, "terminated"),
+    ],
 )
 def test_a_signal_has_the_shells_status(number: int, status: int, words: str) -> None:
     stopped = Stopped(number)

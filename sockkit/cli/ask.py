@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import click
 
-from sockkit.cli.params import Parsed
+from sockkit.cli.render import complain
 from sockkit.core.address import parse_port, parse_unix, split_port
+from sockkit.errors import UsageError
 from sockkit.net.resolve import service_port
 
 
 def ask_address(words: tuple[str, ...]) -> tuple[str, ...]:
     """`words` with the host and the port that they lack. Raises click.Abort without an answer."""
     if not words:
-        words = (click.prompt("Host", default="127.0.0.1", type=_HOST),)
+        words = (_ask("Host", "127.0.0.1", _lacks_port),)
     if len(words) == 1 and _lacks_port(words[0]):
-        words = (*words, click.prompt("Port", type=_PORT))
+        words = (*words, _ask("Port", None, lambda text: parse_port(text, service_port)))
     return words
 
 
@@ -22,14 +25,13 @@ def _lacks_port(word: str) -> bool:
     return not parse_unix(word) and split_port(word)[1] is None
 
 
-def _checked_host(text: str) -> str:
-    _lacks_port(text)
-    return text
-
-
-def _checked_port(text: str) -> str:
-    parse_port(text, service_port)
-    return text
-
-
-_HOST, _PORT = Parsed("host", _checked_host), Parsed("port", _checked_port)
+def _ask(what: str, default: str | None, check: Callable[[str], object]) -> str:
+    """The first answer that passes `check`, which raises UsageError."""
+    while True:
+        answer: str = click.prompt(what, default=default)
+        try:
+            check(answer)
+        except UsageError as error:
+            complain(str(error))
+        else:
+            return answer

@@ -72,7 +72,7 @@ def _run(**values: Any) -> None:
         room=fold(RoomOptions, values)._replace(password=room_password(values)),
         colors=dict(values["color"]),
     )
-    start("chat-serve", run, config, values, unattended=True)
+    start("chat-serve", run, config, values)
 
 
 command = BundledCommand(

@@ -81,7 +81,7 @@ def _run(**values: Any) -> None:
         listen=fold(ListenOptions, values, address=address),
         sockets=fold(SocketOptions, values),
     )
-    start("echo", run, config, values, unattended=True)
+    start("echo", run, config, values)
 
 
 command = BundledCommand(

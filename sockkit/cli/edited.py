@@ -6,20 +6,24 @@ To the command it looks like any other run: standard input and output are pipes,
 
 from __future__ import annotations
 
+import fcntl
 import os
-import select
 import signal
-import time
+import termios
+import threading
 from collections.abc import Callable
-from threading import Event
 
-from sockkit.cli.render import say
-from sockkit.errors import SockkitError, Stopped
+from sockkit.cli.stopping import Stopping
+from sockkit.cli.talk import Talk
 from sockkit.net.kernel import widen
 from sockkit.net.loop import Loop
 from sockkit.net.outbox import Outbox
 from sockkit.net.stdio import Input, Output, Stdio
-from sockkit.term.editor import STUCK, Editor, history_path
+from sockkit.term.editor import Editor
+from sockkit.term.history import history_path
+
+SETTLE = 0.2  # seconds to wait for a command to take effect, before the prompt is shown again
+SETTLE_CHECK = 0.001  # seconds between looks whether it has
 
 
 def run_edited(
@@ -27,12 +31,11 @@ def run_edited(
     loop: Loop,
     encoding: str,
     work: Callable[[Stdio, Callable[[str], None]], None],
-    stopping: Event,
+    stopping: Stopping,
 ) -> None:
     """Run `work` with standard streams that are edited, and with what says a line above them.
 
-    The history of lines is that of the command `name`. Once `stopping` is set, a terminal that
-    takes nothing is waited for no more than STUCK. Raises what `work` raises.
+    The history of lines is that of the command `name`. Raises what `work` raises.
     """
     typed = _Typed(loop)
     shown, into = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -43,44 +46,24 @@ def run_edited(
         encoding,
         history_path(name),
         on_line=lambda line: typed.put(f"{line}\n".encode(encoding, "surrogateescape")),
+        settle=typed.settle,
         on_end=typed.end,
-        on_interrupt=lambda: loop.call_soon(_interrupt),
+        on_interrupt=lambda: stopping.stop(signal.SIGINT),
     )
-
-    talks = os.isatty(2)
-    patience = STUCK
-
-    def above(line: str) -> None:
-        nonlocal patience
-        begin = "\n" if output.in_line else ""
-        data = f"{begin}{line}\n".encode(encoding, "replace")
-        while data:
-            try:
-                data = data[output.write(data) :]
-            except BlockingIOError:
-                began = time.monotonic()
-                ready = select.select([], [into], [], patience)[1]
-                if stopping.is_set():
-                    patience = max(patience - (time.monotonic() - began), 0)
-                    if not ready:
-                        return
-            except SockkitError:
-                return  # the terminal has gone
+    stopping.on_stuck = editor.restore
+    talk = Talk(output, encoding, output, loop) if os.isatty(2) else Talk(Output(2), encoding)
 
     def worker() -> None:
         try:
-            work(Stdio(typed.input, output, encoding, editor.assist), above if talks else say)
+            work(Stdio(typed.input, output, encoding, editor.assist), talk.say)
         finally:
+            talk.close()
             os.close(into)
 
     try:
         editor.run(worker)
     finally:
         typed.close()
-
-
-def _interrupt() -> None:
-    raise Stopped(signal.SIGINT)
 
 
 class _Typed:
@@ -97,6 +80,23 @@ class _Typed:
 
     def put(self, data: bytes) -> None:
         self._loop.call_soon(lambda: self._waiting.put(data))
+
+    def settle(self) -> bool:
+        """Wait until the program has taken what was put; False if it does not, for SETTLE."""
+        taken = threading.Event()
+        asked = True
+
+        def look() -> None:
+            if not self._waiting.size and not any(
+                fcntl.ioctl(self.input.descriptor, termios.FIONREAD, b"\0" * 4)
+            ):
+                taken.set()
+            elif asked:
+                self._loop.later(SETTLE_CHECK, look)
+
+        self._loop.call_soon(look)
+        asked = taken.wait(SETTLE)
+        return asked
 
     def end(self) -> None:
         self._loop.call_soon(self._end)

@@ -8,6 +8,7 @@ several lines.
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 from typing import NoReturn
@@ -16,19 +17,29 @@ import click
 
 from sockkit.cli.group import NAME, group
 from sockkit.cli.render import complain
-from sockkit.errors import ExitStatus, OutputError, OutputGone, SockkitError, reason
+from sockkit.cli.stopping import die
+from sockkit.errors import (
+    ExitStatus,
+    OutputError,
+    OutputGone,
+    SockkitError,
+    Stopped,
+    UsageError,
+    reason,
+)
 
 COMPLETE = "_SOCKKIT_COMPLETE"
+_SIGNALS = (
+    ExitStatus.HUNG_UP, ExitStatus.INTERRUPTED, ExitStatus.QUIT, ExitStatus.TERMINATED,
+)  # fmt: skip
 
 
 def main() -> NoReturn:
     """What the shell runs as `sockkit`."""
     _plug()
-    if instruction := os.environ.get(COMPLETE):
-        from click.shell_completion import shell_complete
-
-        sys.exit(shell_complete(group, {}, NAME, COMPLETE, instruction))
     code = status(sys.argv[1:])
+    if code in _SIGNALS:
+        die(code - 128)
     if sys.stderr:
         sys.stderr.flush()
     # Everything is closed and written: to take the interpreter apart would only take time.
@@ -42,10 +53,12 @@ def status(arguments: list[str]) -> int:
     except OutputGone as error:
         return error.status
     except SockkitError as error:
-        complain(str(error))
+        if not (isinstance(error, Stopped) and error.quiet):
+            complain(str(error))
         return error.status
-    except KeyboardInterrupt:  # before there was anything to interrupt
-        return ExitStatus.INTERRUPTED
+    except MemoryError:
+        os.write(2, b"sockkit: there is not enough memory\n")  # what needs none itself
+        return ExitStatus.FAILED
     except Exception as error:
         place = error.__traceback__
         while place and place.tb_next:
@@ -57,6 +70,8 @@ def status(arguments: list[str]) -> int:
 
 def _invoke(arguments: list[str]) -> int:
     try:
+        if instruction := os.environ.get(COMPLETE):
+            return _complete(instruction)
         with group.make_context(NAME, arguments) as context:
             group.invoke(context)
     except click.exceptions.Exit as error:
@@ -72,6 +87,8 @@ def _invoke(arguments: list[str]) -> int:
         complain(f"{' '.join(error.format_message().split())} (see {about} --help)")
         return ExitStatus.USAGE
     except OSError as error:  # help or a version for an output that cannot be written
+        if error.errno == errno.ENOMEM:
+            raise MemoryError from error
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         if error.errno == errno.EPIPE:
             raise OutputGone("") from error
@@ -79,10 +96,21 @@ def _invoke(arguments: list[str]) -> int:
     return ExitStatus.DONE
 
 
+def _complete(instruction: str) -> int:
+    """What a shell's completion script asks for."""
+    from click.shell_completion import shell_complete
+
+    try:
+        return shell_complete(group, {}, NAME, COMPLETE, instruction)
+    except (KeyError, ValueError) as error:
+        raise UsageError(f"{COMPLETE} is for a shell's completion script: {error}") from error
+
+
 def _plug() -> None:
     """Give closed standard streams a descriptor, so that no socket takes their number.
 
-    A closed input is then at its end, and a closed output cannot be written.
+    A closed input is then at its end, and a closed output cannot be written. Help that has
+    characters the user's encoding lacks is shown without them.
     """
     for descriptor, flags in ((0, os.O_RDONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
         try:
@@ -91,3 +119,5 @@ def _plug() -> None:
             os.open(os.devnull, flags)
     if sys.stdout is None:
         sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115 - for the whole run
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
+from sockkit.cli.talk import say
 from sockkit.core.printable import escape
 from sockkit.core.units import show_count, show_seconds, show_size
 from sockkit.events import (
@@ -50,16 +51,6 @@ def complain(message: str) -> None:
     """One line that says what went wrong."""
     terminal = bool(sys.stderr) and sys.stderr.isatty()
     say(_failure(Palette(wanted(terminal, os.environ)), message))
-
-
-def say(line: str) -> None:
-    """Write `line`, which must be safe to show, to standard error."""
-    try:
-        if sys.stderr:
-            sys.stderr.write(f"{line}\n")
-            sys.stderr.flush()
-    except OSError:
-        pass  # there is nobody left to tell
 
 
 def _failure(palette: Palette, message: str, label: str = "") -> str:

@@ -8,13 +8,14 @@ import signal
 import stat
 import sys
 from collections.abc import Callable
-from threading import Event
-from types import FrameType
 from typing import Any, TypeVar
 
 from sockkit.cli.counts import Counts
-from sockkit.cli.render import QUIET, Renderer, say
-from sockkit.errors import SockkitError, Stopped, UsageError, reason
+from sockkit.cli.render import QUIET, Renderer, complain
+from sockkit.cli.stopping import Stopping
+from sockkit.cli.talk import Talk
+from sockkit.core.units import show_size
+from sockkit.errors import OutputGone, SockkitError, Stopped, UsageError, reason
 from sockkit.events import Emit
 from sockkit.net.loop import Loop
 from sockkit.net.stdio import Input, Output, Stdio, open_for
@@ -28,26 +29,53 @@ def start(
     run: Callable[[T, Loop, Stdio, Emit], None],
     config: T,
     values: dict[str, Any],
-    *,
-    unattended: bool = False,
 ) -> None:
     """Run the command `name` on this process's standard streams. Raises SockkitError.
 
     Where stdin and stdout are a terminal that can be drawn on, lines are edited there, if the
-    command has `--no-edit`. One that may run `unattended` is not stopped in the background for
-    reading the terminal: nobody types there.
+    command has `--no-edit`.
     """
     if values["quiet"] and values["verbose"]:
         raise UsageError("-q and -v exclude each other", "leave out one")
     gc.freeze()
     gc.enable()
     try:
-        if unattended and (_in_background(0) or _unreadable_device(0)):
-            _redirect_input()
-        stdio, loop = Stdio(Input(0), Output(1), _encoding()), Loop()
+        loop = Loop()
     except OSError as error:
-        raise SockkitError(f"could not begin: {reason(error)}") from error
-    talk = Renderer(
+        raise _not_begun(error) from error
+    with loop, Stopping(loop) as stopping:
+        # In the background a terminal that is told to stop who writes there would do so.
+        signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+        try:
+            _allocate(values.get("size"))
+            _run(name, run, config, loop, stopping, values)
+            if stopping.number:  # the end it has brought about came first, as a terminal's does
+                raise Stopped(stopping.number)
+        except MemoryError as error:
+            raise _too_large(values) from error
+        except RuntimeError as error:
+            if "new thread" not in str(error):
+                raise
+            raise SockkitError(f"could not begin: {error}") from error
+        except SockkitError as error:
+            raise _outcome(error, stopping, values) from error.__cause__
+
+
+def _run(
+    name: str,
+    run: Callable[[T, Loop, Stdio, Emit], None],
+    config: T,
+    loop: Loop,
+    stopping: Stopping,
+    values: dict[str, Any],
+) -> None:
+    edits = not values.get("no_edit", True) and os.environ.get("TERM") != "dumb"
+    edits = edits and os.isatty(0) and os.isatty(1)
+    try:
+        stdio = Stdio(Input(0) if edits else _input(loop), Output(1), _encoding())
+    except OSError as error:
+        raise _not_begun(error) from error
+    renderer = Renderer(
         QUIET if values["quiet"] else values["verbose"],
         typist=stdio.input.terminal and os.isatty(2),
         palette=Palette(wanted(os.isatty(2), os.environ), dict(values.get("color", ()))),
@@ -56,41 +84,36 @@ def start(
     def work(stdio: Stdio, say: Callable[[str], None]) -> None:
         counts = Counts(loop, say)
         try:
-            run(config, loop, stdio, talk.emitter(say, counts.passes))
+            run(config, loop, stdio, renderer.emitter(say, counts.passes))
         except OSError as error:  # its place should have made it one of ours
             raise AssertionError(f"not told from a fault: {error}") from error
         finally:
             counts.finish()
 
-    drawn = stdio.input.terminal and stdio.output.terminal and os.environ.get("TERM") != "dumb"
-    with loop:
-        if drawn and not values.get("no_edit", True):
-            from sockkit.cli.edited import run_edited
+    if edits:
+        from sockkit.cli.edited import run_edited
 
-            run_edited(name, loop, stdio.encoding, work, _stop_by_signals(loop, patient=True))
-        else:
-            _stop_by_signals(loop, patient=False)
-            try:
-                work(stdio, lambda line: _say_beside(stdio.output, line))
-            except SockkitError:
-                if stdio.output.in_line and os.isatty(2):
-                    say("")  # what went wrong has a line of its own
-                raise
-
-
-def _say_beside(output: Output, line: str) -> None:
-    """On a terminal not within a line that has arrived."""
-    if output.in_line and os.isatty(2):
-        output.in_line = False
-        line = f"\n{line}"
-    say(line)
-
-
-def _in_background(descriptor: int) -> bool:
+        return run_edited(name, loop, stdio.encoding, work, stopping)
+    talk = Talk(Output(2), stdio.encoding, stdio.output if os.isatty(2) else None)
     try:
-        return os.tcgetpgrp(descriptor) != os.getpgrp()
-    except OSError:  # no terminal, or not the one that controls us
-        return False
+        return work(stdio, talk.say)
+    except SockkitError:
+        talk.end_line()
+        raise
+    finally:
+        talk.close()
+
+
+def _input(loop: Loop) -> Input:
+    if _unreadable_device(0):
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, 0)
+        os.close(nothing)
+    if not os.isatty(0):
+        return Input(0)
+    from sockkit.cli.foreground import TerminalInput
+
+    return TerminalInput(0, loop)
 
 
 def _unreadable_device(descriptor: int) -> bool:
@@ -98,35 +121,42 @@ def _unreadable_device(descriptor: int) -> bool:
     return stat.S_ISCHR(os.fstat(descriptor).st_mode) and not open_for(descriptor, os.O_RDONLY)
 
 
-def _redirect_input() -> None:
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
+def _outcome(error: SockkitError, stopping: Stopping, values: dict[str, Any]) -> SockkitError:
+    """What ends the command: once a signal has come it is that, whatever it has brought about."""
+    if not stopping.number:
+        return error
+    if isinstance(error, Stopped):
+        error.quiet = values["quiet"]
+        return error
+    if not isinstance(error, OutputGone):
+        complain(str(error))
+    stopped = Stopped(stopping.number)
+    stopped.quiet = True
+    return stopped
+
+
+def _not_begun(error: OSError) -> SockkitError:
+    return SockkitError(f"could not begin: {reason(error)}")
+
+
+def _allocate(size: int | None) -> None:
+    """Raise MemoryError now, before anybody connects, if there is no room for one buffer."""
+    if size:
+        import mmap
+
+        try:
+            mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
+        except OSError as error:
+            raise MemoryError from error
+
+
+def _too_large(values: dict[str, Any]) -> SockkitError:
+    if size := values.get("size"):
+        told = f"there is no memory for --buffer-size {show_size(size)}"
+        return UsageError(told, "give a smaller one")
+    return SockkitError("there is not enough memory")
 
 
 def _encoding() -> str:
     """The user's own encoding: what Python would read standard input in."""
     return sys.stdin.encoding if sys.stdin else "utf-8"
-
-
-def _stop_by_signals(loop: Loop, *, patient: bool) -> Event:
-    """Make Ctrl-C and SIGTERM raise Stopped in the loop; a second one ends at once.
-
-    Unless `patient`: then a second one only says it again, for the terminal is to be put in
-    order. What is returned is set by the first.
-    """
-    stopping = Event()
-
-    def stop(number: int, _: FrameType | None) -> None:
-        def end() -> None:
-            raise Stopped(number)
-
-        stopping.set()
-        if not patient:
-            signal.signal(number, signal.SIG_DFL)
-        loop.call_soon(end)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, stop)
-    return stopping

@@ -63,7 +63,7 @@ def _run(**values: Any) -> None:
         talk=fold(TalkOptions, values, text=fold(TextOptions, values)),
         colors=dict(values["color"]),
     )
-    start("tcp-server", run, config, values, unattended=not values["once"])
+    start("tcp-server", run, config, values)
 
 
 command = BundledCommand(

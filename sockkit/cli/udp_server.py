@@ -65,7 +65,7 @@ def _run(**values: Any) -> None:
             DatagramOptions, values, text=fold(TextOptions, values), colors=dict(values["color"])
         ),
     )
-    start("udp-server", run, config, values, unattended=True)
+    start("udp-server", run, config, values)
 
 
 command = BundledCommand(

@@ -54,6 +54,7 @@ class Loop:
         self._selector = selectors.DefaultSelector()
         self._callbacks: dict[int, list[Callback | None]] = {}
         self._always: dict[int, Callback] = {}  # descriptors that cannot be polled, as files
+        self._held: set[int] = set()
         self._timers: list[Timer] = []
         self._made = self._cancelled = 0
         self._soon: deque[Callback] = deque()
@@ -74,9 +75,10 @@ class Loop:
         traceback: TracebackType | None,
     ) -> None:
         self._selector.close()
+        # A thread or a handler that is late must not write to whatever has its number.
+        wake_in, self._wake_in = self._wake_in, -1
+        os.close(wake_in)
         os.close(self._wake_out)
-        os.close(self._wake_in)
-        self._wake_in = -1  # a thread that is late must not write to whatever has its number
 
     def when_readable(self, descriptor: int, callback: Callback | None) -> None:
         """Call `callback` while `descriptor` has bytes, an end or an error; None to stop."""
@@ -85,6 +87,12 @@ class Loop:
     def when_writable(self, descriptor: int, callback: Callback | None) -> None:
         """Call `callback` while `descriptor` takes bytes or has an error; None to stop."""
         self._watch(descriptor, 1, callback)
+
+    def hold(self, descriptor: int, held: bool) -> None:
+        """While `held`, let `descriptor` be; what was asked for is done once it is not."""
+        before = self._interest(descriptor)
+        (self._held.add if held else self._held.discard)(descriptor)
+        self._apply(descriptor, before)
 
     def at(self, when: float, callback: Callback) -> Timer:
         """Call `callback` once `now` has reached `when`."""
@@ -171,29 +179,34 @@ class Loop:
             else:
                 self._always[descriptor] = callback
             return
-        callbacks = self._callbacks.setdefault(descriptor, [None, None])
-        before = _interest(callbacks)
-        callbacks[side] = callback
-        after = _interest(callbacks)
+        before = self._interest(descriptor)
+        self._callbacks.setdefault(descriptor, [None, None])[side] = callback
+        self._apply(descriptor, before)
+
+    def _apply(self, descriptor: int, before: int) -> None:
+        """Have the selector wait for what is of interest now; `before` is what it waits for."""
+        after = self._interest(descriptor)
+        callbacks = self._callbacks.get(descriptor, _NOBODY)
+        if callbacks == _NOBODY:
+            self._callbacks.pop(descriptor, None)
         if after == before:
-            if not after:
-                del self._callbacks[descriptor]
             return
         if not before:
             try:
                 self._selector.register(descriptor, after, descriptor)
             except PermissionError:  # epoll(7): EPERM, a file or a directory
                 del self._callbacks[descriptor]
+                callback = callbacks[0] or callbacks[1]
                 assert callback is not None
                 self._always[descriptor] = callback
         elif after:
             self._selector.modify(descriptor, after, descriptor)
         else:
             # An error or a hang-up is reported even to nobody's interest: take it out.
-            del self._callbacks[descriptor]
             self._selector.unregister(descriptor)
 
-
-def _interest(callbacks: list[Callback | None]) -> int:
-    read, write = callbacks
-    return (selectors.EVENT_READ if read else 0) | (selectors.EVENT_WRITE if write else 0)
+    def _interest(self, descriptor: int) -> int:
+        if descriptor in self._held:
+            return 0
+        read, write = self._callbacks.get(descriptor, _NOBODY)
+        return (selectors.EVENT_READ if read else 0) | (selectors.EVENT_WRITE if write else 0)

@@ -143,7 +143,7 @@ class Member:
         if self._timer:
             self._timer.cancel()
         self._kind = self._kind or kind or self._problem
-        self._host.left(self)
+        self._host.left(self)  # which shows what it sent last, before its end is told
         return True
 
     def _closed(self, undelivered: int, reset: bool) -> None:

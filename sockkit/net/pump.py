@@ -80,9 +80,10 @@ class Pump:
         try:
             wait = self._steps()
         except Unfit as unfit:
+            lane = Copy(self._source, self._sink, None, self._size, unfit.held, unfit.fault)
             self._before = (self.taken, self.given)
             self.lane.close()
-            self.lane = Copy(self._source, self._sink, None, self._size, unfit.held, unfit.fault)
+            self.lane = lane
             if self._finishing:
                 self.lane.finish()
             self._step()

@@ -14,7 +14,10 @@ from sockkit.errors import SockkitError, UsageError, reason
 from sockkit.events import Emit, Event, Failure
 from sockkit.net.loop import Loop
 
-_STOPS = (signal.SIGTERM, signal.SIGINT)
+# What a terminal sends to a whole group is the supervisor's: its workers end with it.
+_SUPERVISORS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
+_STOPS = (signal.SIGTERM, *_SUPERVISORS)
+TOGETHER = 0.1  # seconds in which what has ended a worker may end all of us
 EVENT = 65_536  # bytes of one event at the most
 AGAIN = 1.0  # seconds before a worker is replaced that did not live as long
 
@@ -100,7 +103,8 @@ class Workers:
         """In the new process: nothing of the old one's is touched, only left."""
         try:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's
+            for supervisors in _SUPERVISORS:
+                signal.signal(supervisors, signal.SIG_IGN)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
             os.close(self._lifeline)
             with Loop() as loop:
@@ -127,9 +131,11 @@ class Workers:
         os.close(pidfd)
         code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
         how = f"was killed by {_signal_name(-code)}" if code < 0 else f"ended with {code}"
-        told = f"worker {number} (process {process}) {how}: replacing it"
-        self._emit(Failure(told, "a worker ended and is replaced"))
-        pause = AGAIN if self._loop.now - began < AGAIN else 0.0
+        text = f"worker {number} (process {process}) {how}: replacing it"
+        told = Failure(text, "a worker ended and is replaced")
+        pause = AGAIN if self._loop.now - began < AGAIN else TOGETHER
+        # A signal to the whole group ends us, too, and then there is nothing to tell.
+        self._loop.later(TOGETHER, lambda: self._emit(told))
         self._loop.later(pause, lambda: self._again(number))
 
 

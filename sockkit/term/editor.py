@@ -4,12 +4,16 @@ prompt_toolkit edits the line in the main thread; what the program does runs in 
 its own, and the two talk through callbacks and a pipe. Whatever comes through the pipe is
 printed above the line, a chunk at a time between keys, so that neither waits for the other;
 its end is the program's end.
+
+As a job of a shell it edits in the foreground alone. Where it is suspended, or begins, in the
+background, what arrives is printed plainly until the terminal is ours again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import codecs
+import contextlib
 import fcntl
 import os
 import signal
@@ -17,23 +21,26 @@ import sys
 import termios
 import threading
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from prompt_toolkit import ANSI, PromptSession
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
-from prompt_toolkit.filters import Condition
-from prompt_toolkit.history import FileHistory, History, InMemoryHistory
+from prompt_toolkit.enums import DEFAULT_BUFFER
+from prompt_toolkit.filters import Condition, has_focus
+from prompt_toolkit.input.vt100 import Vt100Input, raw_mode
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.layout.processors import TabsProcessor
 from prompt_toolkit.output import create_output
 
 from sockkit.core.operator import Assistant
 from sockkit.core.printable import escape
-from sockkit.errors import Stopped
+from sockkit.term.foreground import LOOK, in_background
+from sockkit.term.history import history_of
 
 FRAME = 1 / 60  # seconds the line being typed is left standing, and printing should take
 CHUNKS = (4 * 1024, 512 * 1024)  # least and most bytes printed at a time
-STUCK = 1.0  # seconds a terminal that takes nothing delays an end by a signal
 LONGEST = 2000  # characters of an unfinished line that are shown; after so many it is ended
 
 
@@ -50,7 +57,8 @@ class Editor:
 
     `shown` is the reading end of a pipe, which it owns: text in `encoding` that is safe to
     show. `on_line` gets each line without its end, `on_end` is called for Ctrl-D and
-    `on_interrupt` for Ctrl-C, all of them in the main thread.
+    `on_interrupt` for Ctrl-C, all of them in the main thread. `settle` waits a moment for what
+    was typed to take effect, and tells whether it has.
     """
 
     def __init__(
@@ -60,29 +68,33 @@ class Editor:
         history: str | None,
         *,
         on_line: Callable[[str], None],
+        settle: Callable[[], bool],
         on_end: Callable[[], None],
         on_interrupt: Callable[[], None],
     ) -> None:
         self._shown = shown
         self._decoder = codecs.getincrementaldecoder(encoding)("replace")
-        self._on_line, self._on_end, self._on_interrupt = on_line, on_end, on_interrupt
+        self._on_line, self._settle = on_line, settle
+        self._on_end, self._on_interrupt = on_end, on_interrupt
         self._assistant: Assistant = _Nobody()
         self._unfinished = ""
         self._chunk = CHUNKS[0]
-        self._before = termios.tcgetattr(sys.stdin.fileno())
-        self._finished = threading.Event()
+        self._before: list[Any] | None = None
+        self._draft = Document()
+        self._suspends: int | None = None  # what is stopped when the line has gone
         self._output = create_output(sys.stdout)
         # Asking a terminal where its cursor is would mix with a flood, and some never answer.
         self._output.enable_cpr = False  # type: ignore[attr-defined]
         self._session: PromptSession[str] = PromptSession(
             self._message,
-            history=_history(history),
+            history=history_of(history),
             completer=_Completer(self),
             complete_while_typing=False,
-            enable_suspend=True,
             key_bindings=self._keys(),
+            input_processors=[TabsProcessor(char1=" ", char2=" ")],
             erase_when_done=True,
             is_password=Condition(lambda: self._assistant.secret),
+            input=_Keyboard(sys.stdin),
             output=self._output,
         )
         self._session.default_buffer.accept_handler = self._accept
@@ -107,41 +119,79 @@ class Editor:
                 work()
             except BaseException as error:
                 errors.append(error)
-                if isinstance(error, Stopped) and not self._finished.wait(STUCK):
-                    self._abandon(error)
 
         thread = threading.Thread(target=worker)
         thread.start()
         try:
             asyncio.run(self._edit())
-        except termios.error:  # it has gone, or a signal came while we were in the background
+        except (termios.error, OSError):  # the terminal has gone
             self._on_end()
         finally:
-            self._finished.set()
             os.close(self._shown)
             thread.join()
         if errors:
             raise errors[0]
 
-    def _abandon(self, error: Stopped) -> None:
-        """Leave although the terminal takes nothing, as whoever sent the signal wants."""
-        termios.tcsetattr(sys.stdin.fileno(), termios.TCSANOW, self._before)
-        os._exit(error.status)
+    def restore(self) -> None:
+        """Give the terminal its settings back, for an end that cannot wait."""
+        with contextlib.suppress(termios.error):
+            if self._before and not in_background(sys.stdin.fileno()):
+                termios.tcsetattr(sys.stdin.fileno(), termios.TCSANOW, self._before)
 
     async def _edit(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._ended = asyncio.Event()
         self._listen()
+        self._loop.add_signal_handler(signal.SIGCONT, self._pause, None)
         try:
-            await self._session.prompt_async(handle_sigint=False, set_exception_handler=False)
+            while not self._ended.is_set():
+                await self._turn()
         except KeyboardInterrupt:
             self._on_interrupt()
         except EOFError:
             self._on_end()
+        finally:
+            self._loop.remove_signal_handler(signal.SIGCONT)  # before asyncio closes its pipe
+        self._end_unfinished()
+        await self._ended.wait()
+
+    async def _turn(self) -> None:
+        """Edit until the program ends or we are suspended; in the background, look again."""
+        if in_background(sys.stdin.fileno()):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._ended.wait(), LOOK)
+            return
+        self._before = termios.tcgetattr(sys.stdin.fileno())
+        if signal.getsignal(signal.SIGTSTP) is signal.SIG_DFL:
+            self._loop.add_signal_handler(signal.SIGTSTP, self._pause, os.getpid())
+        try:
+            await self._session.prompt_async(
+                default=self._draft,
+                handle_sigint=False,
+                set_exception_handler=False,
+                pre_run=self._begun,
+            )
+        finally:
+            self._loop.remove_signal_handler(signal.SIGTSTP)
+        self._end_unfinished()
+        if self._suspends is not None:
+            process, self._suspends = self._suspends, None
+            os.kill(process, signal.SIGTSTP)
+
+    def _begun(self) -> None:
+        self._loop.call_soon(_calm)  # once prompt_toolkit has its own signal handled
+
+    def _pause(self, suspends: int | None) -> None:
+        """Take the line off the screen and draw it anew; before that stop process `suspends`."""
+        if self._editing:
+            self._suspends = suspends
+            self._draft = self._session.default_buffer.document
+            self._session.app.exit()
+
+    def _end_unfinished(self) -> None:
         if self._unfinished:
             self._print(f"{self._unfinished}\n")
             self._unfinished = ""
-        await self._ended.wait()
 
     # What arrives.
 
@@ -205,11 +255,14 @@ class Editor:
             buffer.text = ""  # that is not for the history
         if "\n" in text:
             text = text.removesuffix("\n")  # whole lines were pasted
+        settles = not isinstance(self._assistant, _Nobody)
         for line in text.split("\n"):
-            shown = "*" * len(line) if secret else escape(line)
+            shown = "*" * len(line) if secret else "\t".join(map(escape, line.split("\t")))
             self._print(f"{unfinished}{self._assistant.prompt}{shown}\n")
             unfinished = ""
             self._on_line(line)
+            if settles and line.startswith("/"):  # a command, by which the prompt may change
+                settles = self._settle()
         return False  # the buffer is emptied
 
     def _more_waits(self) -> bool:
@@ -222,10 +275,39 @@ class Editor:
         def _(event: KeyPressEvent) -> None:
             event.current_buffer.insert_text("\t")  # there is nothing to complete
 
+        @keys.add("c-z")
+        def _(event: KeyPressEvent) -> None:
+            self._pause(0)  # the whole job, as the terminal does it
+
+        @keys.add("c-c", filter=has_focus(DEFAULT_BUFFER) & Condition(self._typed))
+        def _(event: KeyPressEvent) -> None:
+            event.current_buffer.reset()
+
         return keys
+
+    def _typed(self) -> bool:
+        return bool(self._session.default_buffer.text)
 
     def completions(self, text: str) -> Iterable[tuple[str, str]]:
         return self._assistant.complete(text)
+
+
+def _calm() -> None:
+    """However many signals come while the terminal takes nothing, asyncio has no complaint."""
+    signal.set_wakeup_fd(signal.set_wakeup_fd(-1), warn_on_full_buffer=False)
+
+
+class _Keyboard(Vt100Input):
+    """The terminal, whose settings are left alone while it is another job's."""
+
+    def raw_mode(self) -> raw_mode:
+        return _RawMode(self.fileno())
+
+
+class _RawMode(raw_mode):
+    def __exit__(self, *error: object) -> None:
+        if not in_background(self.fileno):
+            super().__exit__(*error)
 
 
 class _Completer(Completer):
@@ -237,35 +319,3 @@ class _Completer(Completer):
         typed = len(text) - text.rfind(" ") - 1
         for word, meaning in self._editor.completions(text):
             yield Completion(word, -typed, display_meta=meaning)
-
-
-class _Lines(FileHistory):
-    def store_string(self, string: str) -> None:
-        try:
-            super().store_string(string)
-        except OSError:
-            pass  # the disk is full: the line stays in this run's history
-
-
-def _history(path: str | None) -> History:
-    """The lines kept in `path`; those of this run alone where it cannot be written."""
-    if path is None:
-        return InMemoryHistory()
-    try:
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        # What one types may be a password: it is for nobody else to read.
-        os.close(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600))
-    except OSError:
-        return InMemoryHistory()
-    return _Lines(path)
-
-
-def history_path(name: str) -> str | None:
-    """Where the lines typed at `name` are kept, by the XDG base directory specification."""
-    state = os.environ.get("XDG_STATE_HOME", "")
-    if not os.path.isabs(state):
-        home = os.path.expanduser("~")
-        if not os.path.isabs(home):
-            return None
-        state = os.path.join(home, ".local", "state")
-    return os.path.join(state, "sockkit", f"{name}-history")

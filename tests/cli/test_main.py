@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import sys
 
@@ -28,7 +29,6 @@ def fail_with(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
         (Stopped(2), 130, "sockkit: interrupted\n"),
         (BindError("a\nb\x1b[2J\u202e"), 45, "sockkit: a\\x0ab\\x1b[2J\\u202e\n"),
         (OutputGone("the reader has left"), 141, ""),
-        (KeyboardInterrupt(), 130, ""),
     ],
 )
 def test_a_failure_is_a_line_and_a_status(
@@ -41,6 +41,18 @@ def test_a_failure_is_a_line_and_a_status(
     fail_with(error, monkeypatch)
     assert status([]) == code
     assert capsys.readouterr() == ("", said)
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError(errno.ENOMEM, "Cannot allocate")])
+def test_no_memory_is_a_line_too(
+    error: BaseException, monkeypatch: pytest.MonkeyPatch, capfd: Capture
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(module.group, "make_context", fail)
+    assert status([]) == 1
+    assert capfd.readouterr() == ("", "sockkit: there is not enough memory\n")
 
 
 def test_a_fault_of_ours_is_a_line_too(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
@@ -114,7 +126,28 @@ def test_main_completes(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> Non
     monkeypatch.setenv(COMPLETE, "bash_complete")
     monkeypatch.setenv("COMP_WORDS", "sockkit tcp-s")
     monkeypatch.setenv("COMP_CWORD", "1")
+    monkeypatch.setattr(os, "_exit", leave)
     with pytest.raises(SystemExit) as ended:
         main()
     assert not ended.value.code
     assert capsys.readouterr() == ("plain,tcp-server\n", "")
+
+
+@pytest.mark.parametrize("words", [{}, {"COMP_WORDS": "sockkit"}, {"COMP_CWORD": "x"}])
+def test_a_completion_that_no_shell_asks_for_is_a_line(
+    words: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    for name, value in {COMPLETE: "bash_complete", **words}.items():
+        monkeypatch.setenv(name, value)
+    assert status([]) == 2
+    out, line = capsys.readouterr()
+    assert (out, line.count("\n")) == ("", 1)
+    assert line.startswith(f"sockkit: {COMPLETE} is for a shell's completion script")
+
+
+def test_a_signal_kills(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "die", leave)
+    fail_with(Stopped(15), monkeypatch)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 15

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 from sockkit.cli.start import start
-from sockkit.errors import SockkitError, Stopped, UsageError
+from sockkit.cli.stopping import STOPS
+from sockkit.errors import OutputGone, ReceiveError, SockkitError, Stopped, UsageError
 from sockkit.events import Connecting, Emit, Failure, Notice, Step
 from sockkit.net.loop import Loop
 from sockkit.net.stdio import Stdio
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (*STOPS, signal.SIGALRM, signal.SIGTTOU)
 
 
 @pytest.fixture(autouse=True)
@@ -71,14 +72,14 @@ def test_quiet_and_verbose_exclude_each_other() -> None:
     ],
 )
 def test_levels(
-    quiet: bool, verbose: int, lines: list[str], capsys: pytest.CaptureFixture[str]
+    quiet: bool, verbose: int, lines: list[str], capfd: pytest.CaptureFixture[str]
 ) -> None:
     def run(config: None, loop: Loop, stdio: Stdio, emit: Emit) -> None:
         for event in (Failure("lost"), Notice("look"), Connecting("x"), Step("bind", "x")):
             emit(event)
 
     started(run, quiet=quiet, verbose=verbose)
-    out, err = capsys.readouterr()
+    out, err = capfd.readouterr()
     assert (out, err.splitlines()) == ("", lines)
 
 
@@ -93,19 +94,45 @@ def test_text_is_in_the_encoding_of_standard_input(monkeypatch: pytest.MonkeyPat
     assert got == ["gbk", "utf-8"]
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_stops_the_loop(number: int, status: int) -> None:
+@pytest.mark.parametrize("quiet", [False, True])
+def test_a_signal_stops_the_loop(quiet: bool) -> None:
     def run(config: None, loop: Loop, stdio: Stdio, emit: Emit) -> None:
-        handler = signal.getsignal(number)
-        assert callable(handler)
         loop.later(5, loop.stop)
-        handler(number, None)  # as Python does when the signal comes
-        assert signal.getsignal(number) is signal.SIG_DFL  # a second one ends at once
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGINT)
         loop.run()
 
     with pytest.raises(Stopped) as stopped:
-        started(run)
-    assert stopped.value.status == status
+        started(run, quiet=quiet)
+    assert stopped.value.status == 143  # the first
+    assert stopped.value.quiet == quiet
+
+
+def test_what_a_signal_brings_about_does_not_hide_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """As when whoever read standard output, or the peer, died of the same Ctrl-C."""
+    for error in (OutputGone("gone"), ReceiveError("reset")):
+
+        def run(*_: object, error: SockkitError = error) -> None:
+            signal.raise_signal(signal.SIGINT)
+            raise error
+
+        with pytest.raises(Stopped) as stopped:
+            started(run)
+        assert (stopped.value.status, stopped.value.quiet) == (130, True)
+    assert capsys.readouterr().err == "sockkit: reset\n"
+
+
+@pytest.mark.parametrize(
+    ("size", "kind", "words"),
+    [(2000, UsageError, "--buffer-size 2,000 bytes"), (None, SockkitError, "not enough memory")],
+)
+def test_no_memory_is_told(size: int | None, kind: type[SockkitError], words: str) -> None:
+    def run(*_: object) -> None:
+        raise MemoryError
+
+    with pytest.raises(SockkitError, match=words) as caught:
+        start("test", run, None, {"quiet": False, "verbose": 0, "size": size})
+    assert type(caught.value) is kind
 
 
 def test_a_signal_that_is_ignored_stays_so() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import resource
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -272,3 +273,27 @@ def test_an_error_without_stderr() -> None:
     with taken() as port, closed("2", "tcp-client", HERE, port) as program:
         assert program.status(5) == 7
         assert program.output() == b""
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
+def test_help_in_an_encoding_that_lacks_some_of_it(encoding: str) -> None:
+    for arguments in (["chat", "join", "--help"], ["tcp-server", "--help"], ["--version"]):
+        status, out, stderr = run(*arguments, env={"PYTHONIOENCODING": encoding})
+        assert (status, stderr) == (0, "")
+        assert b"sockkit" in out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["tcp-client", HERE, "9"], ["tcp-server", "--once", "-p", "0"], ["udp-server", "-p", "0"]],
+)
+def test_a_buffer_that_does_not_fit_the_memory(arguments: list[str]) -> None:
+    """As a usage error, and before anybody is spoken to."""
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_AS, (600_000_000, 600_000_000))
+
+    status, out, stderr = run(*arguments, "--buffer-size", "1900M", preexec_fn=limit)
+    assert (status, out) == (2, b"")
+    assert stderr.startswith("sockkit: there is no memory for --buffer-size 1,992,294,400 bytes")
+    assert stderr.count("\n") == 1

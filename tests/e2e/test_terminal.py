@@ -213,7 +213,7 @@ def test_other_ends(kind: str, end: str, terminal: Terminal) -> None:
         elif end != "idle":
             number = signal.SIGTERM if end == "term" else signal.SIGHUP
             os.kill(program.process.pid, number)
-        statuses = {"reset": 56, "idle": 28, "term": 143, "hang-up": -signal.SIGHUP}
+        statuses = {"reset": 56, "idle": 28, "term": 143, "hang-up": 129}
         assert program.status(2) == statuses[end]
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import signal
 import socket
 import stat
 import subprocess
+import termios
 import threading
 import time
 import unicodedata
@@ -129,6 +129,16 @@ def test_pasted_lines_that_are_whole_have_no_empty_line_after_them(tmp_path: Pat
         heard(sock, "three\n")
 
 
+def test_a_pasted_tab_is_a_tab(tmp_path: Path) -> None:
+    with client(tmp_path) as (screen, sock):
+        screen.prompts(">")
+        screen.type(PASTE.format("one\ttwo"))
+        screen.until(lambda lines: lines[-1].split() == [">", "one", "two"])
+        screen.type(ENTER)
+        heard(sock, "one\ttwo\n")
+        screen.until(lambda lines: lines[-2].split() == [">", "one", "two"] and lines[-1] == ">")
+
+
 def test_a_line_longer_than_the_screen_is_wide(tmp_path: Path) -> None:
     line = "".join(f"<{number:03}>" for number in range(40))
     with client(tmp_path) as (screen, sock):
@@ -244,7 +254,11 @@ def test_ends(tmp_path: Path, end: str, status: int) -> None:
         heard(sock, "x\n")
         screen.prompts(">")
         if end == "ctrl-c":
-            screen.type("half\x03")
+            screen.type("half")
+            screen.prompts("> half")
+            screen.type("\x03")  # clears the line
+            screen.prompts(">")
+            screen.type("\x03")
         elif end == "ctrl-d":
             screen.type("\x04")  # and the peer does not close
             assert read_all(sock) == b""
@@ -277,13 +291,13 @@ def test_an_error_has_a_line_of_its_own(tmp_path: Path, options: list[str]) -> N
 
 
 def test_a_terminal_that_takes_nothing_can_be_left(tmp_path: Path) -> None:
-    """As over a network that has stalled: the second signal ends it, whatever waits."""
+    """As over a network that has stalled: a signal ends it, and any number does no worse."""
     person, child = os.openpty()
     with socket.create_server((HERE, 0)) as listener:
         listener.settimeout(WAIT)
         process = subprocess.Popen(
             [SOCKKIT, "tcp-client", HERE, str(listener.getsockname()[1])],
-            stdin=child, stdout=child, stderr=child, start_new_session=True,
+            stdin=child, stdout=child, stderr=subprocess.PIPE, start_new_session=True,
             env={**os.environ, "XDG_STATE_HOME": str(tmp_path), "TERM": "xterm-256color"},
         )  # fmt: skip
         try:
@@ -292,11 +306,15 @@ def test_a_terminal_that_takes_nothing_can_be_left(tmp_path: Path) -> None:
                 sock.settimeout(1)
                 with pytest.raises(TimeoutError):
                     sock.sendall(b"not read\n" * 10_000_000)
-                process.send_signal(signal.SIGTERM)
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(1)
-                process.send_signal(signal.SIGTERM)
-                assert process.wait(2) in (143, -signal.SIGTERM)
+                before = termios.tcgetattr(child)
+                for _ in range(2000):
+                    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGWINCH):
+                        process.send_signal(number)
+                assert -process.wait(2) in (signal.SIGTERM, signal.SIGINT)
+                assert process.stderr
+                assert process.stderr.read() == b""
+                assert termios.tcgetattr(child) != before  # it was raw
+                process.stderr.close()
         finally:
             process.kill()
             process.wait(WAIT)
@@ -463,7 +481,7 @@ def test_it_asks_for_host_and_port(tmp_path: Path) -> None:
                 asked = screen.counts("Port:")
                 screen.type(f"{wrong}{ENTER}")
                 screen.until(lambda lines, n=asked: "\n".join(lines).count("Port:") > n)  # type: ignore[misc]
-                assert f"'{wrong}' is not a port" in screen.text
+                assert f"sockkit: '{wrong}' is not a port" in screen.text
             screen.type(f"{listener.getsockname()[1]}{ENTER}")
             sock, _ = listener.accept()
             with sock:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.screen import BACKSPACE, ENTER, UP, Person, Screen, person
+from tests.screen import BACKSPACE, ENTER, PASTE, UP, Person, Screen, person
 from tests.support import (
     HERE,
     SOCKKIT,
@@ -216,8 +216,32 @@ def test_several_words_to_choose_from(tmp_path: Path) -> None:
                                        for line in lines[3:]) >= 2)  # fmt: skip
         clients[0].sendall(b"meanwhile\n")
         screen.shows("meanwhile")
-        screen.type("\x03")
+        screen.type("\x03\x03")  # the first clears the line
         assert screen.status() == 130
+
+
+def test_pasted_commands_have_the_prompt_they_were_typed_at(tmp_path: Path) -> None:
+    with server(tmp_path, count=2) as (screen, (one, two)):
+        screen.type(PASTE.format("all\n/to 2\ntwo\n/all\nboth\n/to 1\none\n") + ENTER)
+        heard(one, "all\nboth\none\n")
+        heard(two, "all\ntwo\nboth\n")
+        screen.prompts("[1]>")
+        typed = "> all|> /to 2|[2]> two|[2]> /all|> both|> /to 1|[1]> one|[1]>"
+        assert screen.lines()[-8:] == typed.split("|")
+
+
+@pytest.mark.parametrize("options", [[], ["--no-edit"]], ids=["edited", "plain"])
+def test_what_a_client_said_last_is_above_its_end(tmp_path: Path, options: list[str]) -> None:
+    with (
+        Screen(tmp_path, "tcp-server", "-p", "0", *options) as screen,
+        connect(screen.port) as sock,
+    ):
+        sock.sendall(b"good bye")
+        sock.close()
+        screen.shows(" closed (")
+        lines = [line for line in screen.lines() if "good bye" in line or "closed" in line]
+        assert lines[0].endswith("] good bye"), screen.text
+        assert "closed (" in lines[1]
 
 
 def test_history(tmp_path: Path) -> None:
@@ -283,7 +307,7 @@ def test_a_terminal_that_takes_nothing_can_be_left(tmp_path: Path) -> None:
             with pytest.raises(TimeoutError):
                 clients[0].sendall(b"not read\n" * 10_000_000)
             process.send_signal(signal.SIGTERM)
-            assert process.wait(5) == 143
+            assert process.wait(5) == -signal.SIGTERM
     finally:
         process.kill()
         process.wait(WAIT)

@@ -359,3 +359,31 @@ def test_taking_back_what_was_never_asked_is_allowed(
     loop.when_readable(out, None)
     loop.when_writable(out, None)
     loop.when_readable(out, None)
+
+
+def test_what_is_held_is_let_be(loop: Loop) -> None:
+    """Whatever is asked for meanwhile."""
+    reader, writer = os.pipe()
+    calls: list[str] = []
+    os.write(writer, b"x")
+    loop.when_readable(reader, lambda: calls.append("early"))
+    loop.hold(reader, True)
+    loop.hold(reader, True)
+    loop.later(0.01, loop.stop)
+    loop.run()
+    assert calls == []
+    loop.when_readable(reader, lambda: (calls.append("late"), loop.stop()))  # type: ignore[func-returns-value]
+    loop.later(0.01, loop.stop)
+    loop.run()
+    assert calls == []
+    loop.hold(reader, False)
+    loop.run()
+    assert calls == ["late"]
+    loop.hold(reader, True)
+    loop.when_readable(reader, None)
+    loop.hold(reader, False)
+    loop.later(0.01, loop.stop)
+    loop.run()
+    assert calls == ["late"]
+    os.close(reader)
+    os.close(writer)

@@ -1,52 +1,27 @@
-"""What needs no terminal; the rest is tests/e2e/test_terminal_client.py."""
+"""A part by itself; the whole editor is in tests/e2e/test_terminal_client.py."""
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
+import termios
 
 import pytest
-from prompt_toolkit.history import InMemoryHistory
 
-from sockkit.term.editor import _history, history_path
+from sockkit.term import editor
 
 
-@pytest.mark.parametrize(
-    ("state", "home", "path"),
-    [
-        ("/state", "/home/alex", "/state/sockkit/tcp-client-history"),
-        ("", "/home/alex", "/home/alex/.local/state/sockkit/tcp-client-history"),
-        ("relative", "/home/alex", "/home/alex/.local/state/sockkit/tcp-client-history"),
-        ("", "relative", None),
-    ],
-)
-def test_where_lines_are_kept(
-    state: str, home: str, path: str | None, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("away", [False, True])
+def test_the_settings_of_another_jobs_terminal_are_left_alone(
+    away: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", state)
-    monkeypatch.setenv("HOME", home)
-    assert history_path("tcp-client") == path
-
-
-def test_lines_are_kept_for_the_next_run_and_nobody_else(tmp_path: Path) -> None:
-    path = tmp_path / "state" / "sockkit" / "history"
-    history = _history(str(path))
-    for line in ("你好", "one\ntwo"):
-        history.append_string(line)
-    assert list(_history(str(path)).load_history_strings()) == ["one\ntwo", "你好"]
-    assert path.stat().st_mode & 0o777 == 0o600
-    assert path.parent.stat().st_mode & 0o777 == 0o700
-
-
-def test_where_nothing_can_be_kept_there_is_the_history_of_this_run(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    for path in (None, str(tmp_path / "file" / "history"), str(tmp_path)):
-        assert isinstance(_history(path), InMemoryHistory)
-
-
-def test_a_disk_that_is_full_is_no_matter(tmp_path: Path) -> None:
-    history = _history(str(tmp_path / "history"))
-    os.remove(tmp_path / "history")
-    (tmp_path / "history").mkdir()
-    history.append_string("hi")
-    assert history.get_strings() == ["hi"]
+    person, child = os.openpty()
+    try:
+        before = termios.tcgetattr(child)
+        monkeypatch.setattr(editor, "in_background", lambda _: away)
+        with editor._RawMode(child):
+            raw = termios.tcgetattr(child)
+            assert raw != before
+        assert termios.tcgetattr(child) == (raw if away else before)
+    finally:
+        os.close(person)
+        os.close(child)

@@ -1,0 +1,36 @@
+"""Standard input that is a terminal, without line editing, as a job of a shell."""
+
+from __future__ import annotations
+
+import signal
+
+from sockkit.net.loop import Loop, Timer
+from sockkit.net.stdio import Input
+from sockkit.term.foreground import LOOK, in_background
+
+
+class TerminalInput(Input):
+    """Reads the terminal in the foreground alone; in the background, it gives nothing.
+
+    To read there would stop the program.
+    """
+
+    def __init__(self, descriptor: int, loop: Loop) -> None:
+        super().__init__(descriptor)
+        self._loop = loop
+        self._timer: Timer | None = None
+        signal.signal(signal.SIGCONT, lambda *_: loop.call_soon(self._look))
+        self._look()
+
+    def read_into(self, buffer: memoryview, /) -> int:
+        if in_background(self.descriptor):
+            raise BlockingIOError
+        return super().read_into(buffer)
+
+    def _look(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+        away = in_background(self.descriptor)
+        self._loop.hold(self.descriptor, away)
+        if away:
+            self._timer = self._loop.later(LOOK, self._look)

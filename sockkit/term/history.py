@@ -1,0 +1,39 @@
+"""The lines a person has typed, kept from run to run."""
+
+from __future__ import annotations
+
+import os
+
+from prompt_toolkit.history import FileHistory, History, InMemoryHistory
+
+
+class _Lines(FileHistory):
+    def store_string(self, string: str) -> None:
+        try:
+            super().store_string(string)
+        except OSError:
+            pass  # the disk is full: the line stays in this run's history
+
+
+def history_of(path: str | None) -> History:
+    """The lines kept in `path`; those of this run alone where it cannot be written."""
+    if path is None:
+        return InMemoryHistory()
+    try:
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        # What one types may be a password: it is for nobody else to read.
+        os.close(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600))
+    except OSError:
+        return InMemoryHistory()
+    return _Lines(path)
+
+
+def history_path(name: str) -> str | None:
+    """Where the lines typed at `name` are kept, by the XDG base directory specification."""
+    state = os.environ.get("XDG_STATE_HOME", "")
+    if not os.path.isabs(state):
+        home = os.path.expanduser("~")
+        if not os.path.isabs(home):
+            return None
+        state = os.path.join(home, ".local", "state")
+    return os.path.join(state, "sockkit", f"{name}-history")

@@ -1,0 +1,79 @@
+"""Signals in this process; whole programs that end by them are in tests/e2e/test_signals.py."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from sockkit.cli.stopping import STOPS, Stopping
+from sockkit.errors import Stopped
+from sockkit.net.loop import Loop
+from tests.net import kit
+from tests.support import WAIT
+
+loop = kit.loop
+
+
+@pytest.fixture(autouse=True)
+def _signals() -> Iterator[None]:
+    numbers = (*STOPS, signal.SIGALRM)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+
+
+def test_the_first_signal_counts_whenever_it_comes(loop: Loop) -> None:
+    with Stopping(loop) as stopping:
+        signal.raise_signal(signal.SIGHUP)
+        for number in STOPS:
+            signal.raise_signal(number)
+        assert stopping.number == signal.SIGHUP
+        with pytest.raises(Stopped) as stopped:
+            loop.run()
+        assert stopped.value.status == 129
+        loop.later(0, loop.stop)
+        loop.run()  # what cleans up is not disturbed again
+    assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
+
+
+def test_one_that_is_ignored_stays_so(loop: Loop) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with Stopping(loop) as stopping:
+        signal.raise_signal(signal.SIGINT)
+        assert stopping.number == 0
+        stopping.stop(signal.SIGINT)  # but the key is somebody's will
+        with pytest.raises(Stopped):
+            loop.run()
+
+
+def ended(code: str) -> tuple[int, str]:
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=WAIT
+    )
+    assert done.stderr == ""
+    return done.returncode, done.stdout
+
+
+@pytest.mark.parametrize("number", STOPS)
+def test_dying(number: int) -> None:
+    code = f"from sockkit.cli.stopping import die; die({number})"
+    assert ended(code) == (-number, "")
+
+
+def test_what_hangs_is_ended() -> None:
+    code = """
+import signal, threading
+from sockkit.cli import stopping
+from sockkit.net.loop import Loop
+stopping.STUCK = 0.1
+with Loop() as loop, stopping.Stopping(loop) as it:
+    it.on_stuck = lambda: print("in order", flush=True)
+    signal.raise_signal(signal.SIGTERM)
+    threading.Event().wait()
+"""
+    assert ended(code) == (-signal.SIGTERM, "in order\n")

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+
+from sockkit.cli.talk import MOST, Talk, say
+from sockkit.net.loop import Loop
+from sockkit.net.stdio import Output
+from tests.net import kit
+from tests.net.kit import run_until
+
+loop = kit.loop
+
+
+class Pipe:
+    """A pipe without waiting at either end, and what has been read of it."""
+
+    def __init__(self) -> None:
+        self.reader, writer = os.pipe2(os.O_NONBLOCK)
+        self.output = Output(writer, edited=True)
+        self.got = b""
+
+    def fill(self) -> None:
+        with suppress(BlockingIOError):
+            while True:
+                os.write(self.output.descriptor, b"\n" * 4096)
+
+    def read(self) -> list[str]:
+        with suppress(BlockingIOError):
+            while data := os.read(self.reader, 65536):
+                self.got += data
+        return [line for line in self.got.decode().split("\n") if line]
+
+    def close(self) -> None:
+        os.close(self.reader)
+        os.close(self.output.descriptor)
+
+
+@pytest.fixture
+def pipe() -> Iterator[Pipe]:
+    pipe = Pipe()
+    yield pipe
+    pipe.close()
+
+
+def test_lines_are_said_at_once(pipe: Pipe) -> None:
+    talk = Talk(pipe.output, "gbk")
+    talk.say("* 你好")
+    talk.say("* \N{WAVING HAND SIGN}")
+    assert os.read(pipe.reader, 100).decode("gbk") == "* 你好\n* \\U0001f44b\n"
+
+
+def test_what_is_not_taken_waits_and_then_is_counted(pipe: Pipe) -> None:
+    talk = Talk(pipe.output, "utf-8")
+    pipe.fill()
+    lines = [f"{number:09}" for number in range(MOST // 10 + 100)]
+    for line in lines:
+        talk.say(line)
+    pipe.read()
+    talk.say("last")
+    pipe.read()
+    talk.close()
+    fit = MOST // 10
+    assert pipe.read() == [*lines[:fit], "* 100 lines not shown: nobody took them", "last"]
+
+
+def test_the_loop_writes_what_waits(pipe: Pipe, loop: Loop) -> None:
+    talk = Talk(pipe.output, "utf-8", loop=loop)
+    pipe.fill()
+    talk.say("one")
+    talk.say("two " * 2000)
+    run_until(loop, lambda: len(pipe.read()) == 2)
+    assert pipe.read() == ["one", "two " * 2000]
+    talk.close()
+    loop.later(0.01, loop.stop)
+    loop.run()
+
+
+def test_a_line_that_has_arrived_is_ended_first(pipe: Pipe) -> None:
+    pipe.output.write(b"login: ")
+    talk = Talk(pipe.output, "utf-8", pipe.output)
+    talk.say("* peer 2 connected")
+    assert pipe.read() == ["login: ", "* peer 2 connected"]
+    pipe.output.write(b"login: ")
+    talk.end_line()
+    talk.end_line()
+    pipe.read()
+    assert pipe.got.endswith(b"connected\nlogin: \n")
+
+
+def test_the_end_waits_for_a_reader_that_takes_nothing_but_not_long(pipe: Pipe) -> None:
+    talk = Talk(pipe.output, "utf-8")
+    pipe.fill()
+    talk.say("lost")
+    talk.close()
+    assert "lost" not in pipe.read()
+
+
+def test_a_reader_that_has_left_is_no_matter() -> None:
+    pipe = Pipe()
+    talk = Talk(pipe.output, "utf-8")
+    os.close(pipe.reader)
+    talk.say("x")
+    talk.say("x" * 2 * MOST)
+    talk.close()
+    os.close(pipe.output.descriptor)
+
+
+def test_say(capsys: pytest.CaptureFixture[str]) -> None:
+    say("sockkit: no")
+    assert capsys.readouterr() == ("", "sockkit: no\n")
