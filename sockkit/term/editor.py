@@ -29,7 +29,6 @@ from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 from prompt_toolkit.enums import DEFAULT_BUFFER
 from prompt_toolkit.filters import Condition, has_focus
-from prompt_toolkit.input.vt100 import Vt100Input, raw_mode
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.layout.processors import TabsProcessor
 from prompt_toolkit.output import create_output
@@ -38,6 +37,7 @@ from sockkit.core.operator import Assistant
 from sockkit.core.printable import escape
 from sockkit.term.foreground import LOOK, in_background
 from sockkit.term.history import history_of
+from sockkit.term.keyboard import Keyboard
 
 FRAME = 1 / 60  # seconds the line being typed is left standing, and printing should take
 CHUNKS = (4 * 1024, 512 * 1024)  # least and most bytes printed at a time
@@ -94,7 +94,7 @@ class Editor:
             input_processors=[TabsProcessor(char1=" ", char2=" ")],
             erase_when_done=True,
             is_password=Condition(lambda: self._assistant.secret),
-            input=_Keyboard(sys.stdin),
+            input=Keyboard(sys.stdin),
             output=self._output,
         )
         self._session.default_buffer.accept_handler = self._accept
@@ -295,19 +295,6 @@ class Editor:
 def _calm() -> None:
     """However many signals come while the terminal takes nothing, asyncio has no complaint."""
     signal.set_wakeup_fd(signal.set_wakeup_fd(-1), warn_on_full_buffer=False)
-
-
-class _Keyboard(Vt100Input):
-    """The terminal, whose settings are left alone while it is another job's."""
-
-    def raw_mode(self) -> raw_mode:
-        return _RawMode(self.fileno())
-
-
-class _RawMode(raw_mode):
-    def __exit__(self, *error: object) -> None:
-        if not in_background(self.fileno):
-            super().__exit__(*error)
 
 
 class _Completer(Completer):

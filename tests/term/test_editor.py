@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import termios
+from types import SimpleNamespace
 
-import pytest
+from prompt_toolkit.completion import CompleteEvent
+from prompt_toolkit.document import Document
 
-from sockkit.term import editor
+from sockkit.term.editor import _Completer
 
 
-@pytest.mark.parametrize("away", [False, True])
-def test_the_settings_of_another_jobs_terminal_are_left_alone(
-    away: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    person, child = os.openpty()
-    try:
-        before = termios.tcgetattr(child)
-        monkeypatch.setattr(editor, "in_background", lambda _: away)
-        with editor._RawMode(child):
-            raw = termios.tcgetattr(child)
-            assert raw != before
-        assert termios.tcgetattr(child) == (raw if away else before)
-    finally:
-        os.close(person)
-        os.close(child)
+def test_a_completion_takes_the_place_of_the_last_word() -> None:
+    editor = SimpleNamespace(completions=lambda text: [("12", "10.0.0.7:80")] if text else [])
+    completer = _Completer(editor)  # type: ignore[arg-type]
+    (found,) = completer.get_completions(Document("/to 1"), CompleteEvent())
+    assert (found.text, found.start_position) == ("12", -1)
+    assert list(completer.get_completions(Document(""), CompleteEvent())) == []
