@@ -18,6 +18,7 @@ from sockkit.core.telnet import Telnet
 from sockkit.core.text import TextOptions, Transcoder
 from sockkit.errors import SockkitError
 from sockkit.events import Closed, Emit, Peer
+from sockkit.net.gather import PAUSE, Gather
 from sockkit.net.listen import Listener
 from sockkit.net.loop import Loop
 from sockkit.net.outbox import Outbox
@@ -224,6 +225,7 @@ class _Member:
             self._loop, stream, on_empty=self._empty, on_fail=lambda _: self.close(_LOST)
         )
         self._received = 0
+        self._gather, self._rest = Gather(), 0.0
         self._ended = self._leaving = self.closed = False
         options = server.options
         self.encoding = options.client_encoding or options.encoding
@@ -235,7 +237,8 @@ class _Member:
         """Read on, unless it has sent more than its share."""
         if self.closed or self._leaving or self._ended:
             return
-        wait = self._server.room.waits(self.number, self._loop.now)
+        wait = self._server.room.waits(self.number, self._loop.now) or self._rest
+        self._rest = 0.0
         self._loop.when_readable(self._stream.descriptor, None if wait else self._read)
         if wait:
             self._loop.later(wait, self._go_on)
@@ -285,6 +288,8 @@ class _Member:
         except SockkitError:
             self.close(_LOST)
             return
+        rests = self._gather.due(size, self._loop.now, self._outbox.given)
+        self._rest = PAUSE if rests else 0.0
         self._received += size
         self._ended = not size
         got = bytes(self._server.buffer[:size])

@@ -17,6 +17,7 @@ from sockkit.core.responder import Responder
 from sockkit.errors import ReceiveError, SockkitError
 from sockkit.events import Closed, Emit, Failure, Step
 from sockkit.net.datagrams import DatagramOutbox, DatagramSocket
+from sockkit.net.gather import PAUSE, Gather
 from sockkit.net.listen import Listener
 from sockkit.net.loop import Loop, Timer
 from sockkit.net.outbox import Outbox
@@ -84,7 +85,7 @@ class TcpEcho:
 class _Mirror:
     """A connection that is only echoed."""
 
-    __slots__ = ("_closed", "_echo", "_full", "_kept", "_pump", "_size", "stream")
+    __slots__ = ("_closed", "_echo", "_full", "_gather", "_kept", "_pump", "_size", "stream")
 
     def __init__(self, echo: TcpEcho, stream: Stream) -> None:
         self._echo, self.stream = echo, stream
@@ -92,6 +93,7 @@ class _Mirror:
         self._size = self._full = 0
         self._pump: Pump | None = None
         self._closed = False
+        self._gather = Gather()
         echo.loop.when_readable(stream.descriptor, self._read)
 
     def _read(self) -> None:
@@ -122,6 +124,13 @@ class _Mirror:
                 self._hand_over()
         else:
             self._full = 0
+            if self._gather.due(size, self._echo.loop.now):
+                self._echo.loop.when_readable(self.stream.descriptor, None)
+                self._echo.loop.later(PAUSE, self._read_on)
+
+    def _read_on(self) -> None:
+        if not self._closed:
+            self._echo.loop.when_readable(self.stream.descriptor, self._read)
 
     def _keep(self, data: bytes) -> None:
         self._kept = data
@@ -213,6 +222,7 @@ class _Answering:
         self._answers: Iterator[bytes] = iter(())
         self._received = self._owed = 0  # bytes: received, and of answers that are late
         self._ended = self._closed = self._parting = False
+        self._gather, self._rests = Gather(), False
         self._more = self._turn_due = False  # answers to what was read; when others had theirs
         self._outbox = Outbox(
             echo.loop, stream, on_empty=self._review, on_fail=lambda error: self.close(str(error))
@@ -238,7 +248,7 @@ class _Answering:
         if over and not self._owed and not self._outbox.size:
             self._part()
             return
-        wanted = not over and not self._outbox.size and self._owed < BUFFER
+        wanted = not (over or self._outbox.size or self._rests) and self._owed < BUFFER
         self._loop.when_readable(self.stream.descriptor, self._read if wanted else None)
 
     def _take_turn(self) -> None:
@@ -284,6 +294,9 @@ class _Answering:
         except SockkitError as error:
             self.close(str(error))
             return
+        self._rests = self._gather.due(size, self._loop.now)
+        if self._rests:
+            self._loop.later(PAUSE, self._read_on)
         self._received += size
         self._ended = not size
         if self._parting:
@@ -296,6 +309,10 @@ class _Answering:
         else:
             answers = [data] if size else []
         self._answers, self._more = iter(answers), True
+        self._review()
+
+    def _read_on(self) -> None:
+        self._rests = False
         self._review()
 
     def _answer(self, data: bytes) -> None:
