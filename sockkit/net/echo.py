@@ -294,15 +294,15 @@ class _Answering:
         except SockkitError as error:
             self.close(str(error))
             return
-        self._rests = self._gather.due(size, self._loop.now)
-        if self._rests:
-            self._loop.later(PAUSE, self._read_on)
         self._received += size
         self._ended = not size
         if self._parting:
             if self._ended:
                 self.close()
             return
+        self._rests = self._gather.due(size, self._loop.now)
+        if self._rests:
+            self._loop.later(PAUSE, self._read_on)
         data = bytes(self._echo.buffer[:size])
         if self._responder:
             answers = self._responder.feed(data) if size else self._responder.flush()
