@@ -27,12 +27,13 @@ class UdpClient(NamedTuple):
 def run(config: UdpClient, loop: Loop, stdio: Stdio, emit: Emit) -> None:
     """Return when all was sent and the answers have come. Raises SockkitError."""
     size = config.posting.size
-    sock, to = connect_datagrams(
+    aims = connect_datagrams(
         loop, config.address, config.connect, config.sockets, config.udp, size, emit
     )
+    sock, to = next(aims)
     try:
         emit(Aimed(str(to), sock.address))
         post = config.posting.post(stdio, emit, many=not sock.connected)
-        UdpSession(loop, sock, to, stdio, (post, config.answers), emit).run()
+        UdpSession(loop, sock, to, stdio, (post, config.answers), emit, aims).run()
     finally:
         sock.close()

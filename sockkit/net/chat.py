@@ -22,6 +22,7 @@ from sockkit.errors import SendError, SockkitError
 from sockkit.events import Closed, Emit, Peer
 from sockkit.net.chat_crowd import CrowdClock
 from sockkit.net.delivery import Closings, close_now
+from sockkit.net.gather import PAUSE, Gather
 from sockkit.net.listen import Listener
 from sockkit.net.loop import Loop, Timer
 from sockkit.net.outbox import LineOutbox, Outbox
@@ -261,6 +262,7 @@ class _Member:
         )
         self.timers: dict[str, Timer] = {}  # what is done for it later, while it is here
         self._received = 0
+        self._gather, self._rest = Gather(), 0.0
         self._ended = self.closed = False
         options = server.options
         self.encoding = options.client_encoding or options.encoding
@@ -274,7 +276,8 @@ class _Member:
         if self.closed or self._ended:
             return
         room, now = self._server.room, self._loop.now
-        wait = max(room.waits(self.number, now), room.owes(self.number, now))
+        wait = max(room.waits(self.number, now), room.owes(self.number, now), self._rest)
+        self._rest = 0.0
         self._loop.when_readable(self._stream.descriptor, None if wait else self._read)
         if wait:
             self.timers["turn"] = self._loop.later(wait, self._go_on)
@@ -324,6 +327,8 @@ class _Member:
         except SockkitError:
             self.close(_LOST)
             return
+        rests = self._gather.due(size, self._loop.now, self._outbox.given)
+        self._rest = PAUSE if rests else 0.0
         self._received += size
         self._ended = not size
         data = self._unmarked(self._typed(bytes(self._server.buffer[:size])))

@@ -35,7 +35,7 @@ def connect(
 
     Raises ResolveError, ConnectError, TimedOut, and BindError for a bad `source`.
     """
-    sources = _sources(loop, options)
+    sources = our_ends(loop, options)
     race = _Race(loop, address, options, sockets, emit)
     try:
         race.start(sources)
@@ -45,7 +45,7 @@ def connect(
         race.close()
 
 
-def _sources(loop: Loop, options: ConnectOptions) -> dict[int, Endpoint]:
+def our_ends(loop: Loop, options: ConnectOptions) -> dict[int, Endpoint]:
     """Our end by family, of those that it has an address of."""
     found: dict[int, Endpoint] = {}
     for family in (socket.AF_INET, socket.AF_INET6) if options.source else ():
@@ -55,6 +55,21 @@ def _sources(loop: Loop, options: ConnectOptions) -> dict[int, Endpoint]:
         except ResolveError:
             pass  # the name, or the address, is of another family
     return found
+
+
+def reachable(
+    found: list[Endpoint], sources: dict[int, Endpoint], options: ConnectOptions, address: Address
+) -> list[Endpoint]:
+    """Those of `found` that a socket of ours can be connected to. Raises BindError for none."""
+    if not options.source:
+        return found
+    usable = [endpoint for endpoint in found if endpoint.family in sources]
+    if not usable:
+        raise BindError(
+            f"could not use {options.source.host} to reach {address}",
+            "give --source an address of this machine, of the same family",
+        )
+    return usable
 
 
 def interleave(endpoints: list[Endpoint]) -> list[Endpoint]:
@@ -115,20 +130,9 @@ class _Race:
             return  # the resolver was too late
         if isinstance(found, ResolveError):
             raise found
-        if self._options.source:
-            found = self._reachable_from(self._options.source, found)
+        found = reachable(found, self._sources, self._options, self._address)
         self._candidates = interleave(found)
         self._try_next()
-
-    def _reachable_from(self, source: HostPort, found: list[Endpoint]) -> list[Endpoint]:
-        """Those of `found` that a socket bound to `source` can be connected to."""
-        reachable = [endpoint for endpoint in found if endpoint.family in self._sources]
-        if not reachable:
-            raise BindError(
-                f"could not use {source.host} to reach {self._address}",
-                "give --source an address of this machine, of the same family",
-            )
-        return reachable
 
     def _try_next(self) -> None:
         if self._next:
@@ -219,7 +223,10 @@ class _Race:
         return kind(f"could not connect to {self._address}: {why}")
 
     def _expire(self) -> None:
+        why = f" within {show_seconds(self._options.timeout)}"
+        if self._failures:  # of other addresses: they say more than the one that is silent
+            told = [*self._failures, *((end, f"no answer{why}") for end in self._attempts.values())]
+            why = ": " + ", ".join(f"{endpoint} {reason}" for endpoint, reason in told)
         raise TimedOut(
-            f"could not connect to {self._address} within {show_seconds(self._options.timeout)}",
-            "give it longer with --connect-timeout",
+            f"could not connect to {self._address}{why}", "give it longer with --connect-timeout"
         )

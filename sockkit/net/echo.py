@@ -18,6 +18,7 @@ from sockkit.errors import ReceiveError, SockkitError
 from sockkit.events import Closed, Emit, Failure, Step
 from sockkit.net.datagrams import DatagramOutbox, DatagramSocket
 from sockkit.net.delivery import Closings, close_now
+from sockkit.net.gather import PAUSE, Gather
 from sockkit.net.listen import Listener
 from sockkit.net.loop import Loop, Timer
 from sockkit.net.outbox import Outbox
@@ -88,7 +89,7 @@ class TcpEcho:
 class _Mirror:
     """A connection that is only echoed."""
 
-    __slots__ = ("_closed", "_echo", "_full", "_kept", "_pump", "_size", "stream")
+    __slots__ = ("_closed", "_echo", "_full", "_gather", "_kept", "_pump", "_size", "stream")
 
     def __init__(self, echo: TcpEcho, stream: Stream) -> None:
         self._echo, self.stream = echo, stream
@@ -96,6 +97,7 @@ class _Mirror:
         self._size = self._full = 0
         self._pump: Pump | None = None
         self._closed = False
+        self._gather = Gather()
         echo.loop.when_readable(stream.descriptor, self._read)
 
     def _read(self) -> None:
@@ -126,6 +128,13 @@ class _Mirror:
                 self._hand_over()
         else:
             self._full = 0
+            if self._gather.due(size, self._echo.loop.now):
+                self._echo.loop.when_readable(self.stream.descriptor, None)
+                self._echo.loop.later(PAUSE, self._read_on)
+
+    def _read_on(self) -> None:
+        if not self._closed:
+            self._echo.loop.when_readable(self.stream.descriptor, self._read)
 
     def _keep(self, data: bytes) -> None:
         self._kept = data
@@ -216,7 +225,8 @@ class _Answering:
         self._late = _Late(echo.loop, options.delay, self._in_time)
         self._answers: Iterator[bytes] = iter(())
         self._received = self._owed = 0  # bytes: received, and of answers that are late
-        self._ended = self._closed = False
+        self._ended = self._closed = self._rests = False
+        self._gather = Gather()
         self._more = self._turn_due = False  # answers to what was read; when others had theirs
         self._outbox = Outbox(
             echo.loop, stream, on_empty=self._review, on_fail=lambda error: self.close(str(error))
@@ -242,7 +252,7 @@ class _Answering:
         if over and not self._owed and not self._outbox.size:
             self._leave()
             return
-        wanted = not over and not self._outbox.size and self._owed < BUFFER
+        wanted = not (over or self._outbox.size or self._rests) and self._owed < BUFFER
         self._loop.when_readable(self.stream.descriptor, self._read if wanted else None)
 
     def _take_turn(self) -> None:
@@ -276,12 +286,19 @@ class _Answering:
             return
         self._received += size
         self._ended = not size
+        self._rests = self._gather.due(size, self._loop.now)
+        if self._rests:
+            self._loop.later(PAUSE, self._read_on)
         data = bytes(self._echo.buffer[:size])
         if self._responder:
             answers = self._responder.feed(data) if size else self._responder.flush()
         else:
             answers = [data] if size else []
         self._answers, self._more = iter(answers), True
+        self._review()
+
+    def _read_on(self) -> None:
+        self._rests = False
         self._review()
 
     def _answer(self, data: bytes) -> None:

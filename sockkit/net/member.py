@@ -11,6 +11,7 @@ from sockkit.core.units import show_seconds, show_size
 from sockkit.errors import SockkitError, TextError
 from sockkit.events import Closed, Emit, Notice, PeerEnded
 from sockkit.net.delivery import Closings, Progress, close_now
+from sockkit.net.gather import PAUSE, Gather
 from sockkit.net.loop import Loop, Timer
 from sockkit.net.outbox import Outbox
 from sockkit.net.stream import Stream
@@ -73,6 +74,7 @@ class Member:
         self._progress = Progress(stream, self._loop.now)
         self._timer: Timer | None = None
         self._problem = self._kind = ""
+        self._gather = Gather()
         self._received = 0
         self._left, self._lost = False, True
         self._undelivered: int | None = None
@@ -177,6 +179,14 @@ class Member:
             self._deliver(bytes(self._host.buffer[:size]))
         else:
             self._peer_ended()
+        rests = self._gather.due(size, self._loop.now, self._outbox.given)
+        if rests and not self._left:
+            self._loop.when_readable(self._stream.descriptor, None)
+            self._loop.later(PAUSE, self._read_on)
+
+    def _read_on(self) -> None:
+        if not self._left:
+            self.resume()
 
     def _deliver(self, data: bytes) -> None:
         """Give `data`, or at the end what is left in the transform, to standard output."""

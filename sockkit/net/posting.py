@@ -18,6 +18,8 @@ from sockkit.net.outbox import ReceivedOutbox
 from sockkit.net.stdio import Stdio
 
 HOLD = 0.01  # seconds in which a datagram that is not full may yet become so
+EARLY = 1024 * 1024  # bytes that may be sent again when the first address refuses
+EARLY_WAIT = 1.0  # seconds in which a refusal still concerns the first of them
 TURNS = 64  # calls of the system for receiving, before the loop looks elsewhere
 
 
@@ -79,9 +81,9 @@ class Posting:
         self._on_input_end, self._on_fail = on_input_end, on_fail
         self._on_typed: Callable[[bytes], None] | None = None
         self.output = ReceivedOutbox(loop, stdio.output, on_empty=self.review)
-        self._outgoing = DatagramOutbox(
-            loop, sock, on_empty=self.review, on_fail=on_fail, on_sent=self._sent
-        )
+        self._outgoing = self._outbox()
+        self._early: list[tuple[bytes, int]] | None = None  # what may have to be sent again
+        self._early_room, self._early_until = EARLY, 0.0
         self._lines = Lines(LARGEST)
         self._buffer = memoryview(bytearray(segments(options.size) * options.size))
         self._filled = 0
@@ -96,6 +98,52 @@ class Posting:
         if self._options.first is not None:
             self.post(self._options.first, self._targets(), LARGEST)
         self.review()
+
+    def _outbox(self) -> DatagramOutbox:
+        return DatagramOutbox(
+            self._loop,
+            self._socket,
+            on_empty=self.review,
+            on_fail=self._on_fail,
+            on_sent=self._sent,
+        )
+
+    def remember(self) -> None:
+        """Keep what is posted first, for `move`."""
+        self._early, self._early_room = [], EARLY
+
+    def move(self, other: Callable[[], DatagramSocket | None]) -> bool:
+        """Use the `other` socket, and send by it what was sent by the first one in vain.
+
+        False where there is no other, or where that is not known: something has come from the
+        peer, or much was sent, or long ago.
+        """
+        if self._early is None or self._loop.now > self._early_until:
+            return False
+        self._outgoing.stop()
+        self._loop.when_readable(self._socket.descriptor, None)
+        sock = other()
+        if not sock:
+            return False
+        self._socket, early = sock, self._early
+        self._outgoing = self._outbox()
+        self.remember()
+        self.sent = Total()
+        for data, size in early:
+            self.post(data, self._targets(), size)
+        self.review()
+        return True
+
+    def _remember(self, data: bytes | memoryview, size: int) -> None:
+        if self._early is None:
+            return
+        if not self._early:
+            self._early_until = self._loop.now + EARLY_WAIT
+        self._early_room -= len(data) + 64  # an empty one is kept, too
+        if self._early_room < 0 or self._loop.now > self._early_until:
+            self._early = None
+        else:
+            self._early.append((bytes(data), size))
 
     def finish(self) -> None:
         """Take no more, and end the loop's run once everything taken is given."""
@@ -198,6 +246,7 @@ class Posting:
 
     def post(self, data: bytes | memoryview, targets: list[Any], size: int | None = None) -> None:
         """Send datagrams of `size` bytes to each of `targets`. What has to wait is kept."""
+        self._remember(data, size or self._options.size)
         for target in targets:
             self._outgoing.put(data, size or self._options.size, target)
 
@@ -215,6 +264,7 @@ class Posting:
             except SockkitError as error:
                 failure = error
                 break
+            self._early = None
             peer = self._heard(got)
             self.received.add(len(got.data), got.size)
             if problem := got.cut(peer.address):

@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 from sockkit.core.text import Transform
 from sockkit.errors import SockkitError
+from sockkit.net.gather import PAUSE, Gather
 from sockkit.net.kernel import Unfit, Wait
 from sockkit.net.lanes import Copy, Lane, choose
 from sockkit.net.loop import Loop
-from sockkit.net.stream import Sink, Source
+from sockkit.net.stream import Kind, Sink, Source
 
 
 class Pump:
@@ -17,7 +18,7 @@ class Pump:
 
     Memory is bounded by the lane: a sink that takes nothing holds the source back.
     One of `on_end` (all was given) and `on_fail` is called, once; `on_progress` after each
-    step that moved bytes.
+    step that moved bytes. `sent` tells how many bytes the source has been sent, if it is a peer.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class Pump:
         on_progress: Callable[[], None],
         on_end: Callable[[], None],
         on_fail: Callable[[SockkitError], None],
+        sent: Callable[[], int | None] = lambda: None,
     ) -> None:
         self._loop, self._source, self._sink = loop, source, sink
         self._on_progress, self._on_end, self._on_fail = on_progress, on_end, on_fail
@@ -38,6 +40,8 @@ class Pump:
         self._size = size
         self._before = (0, 0)  # bytes taken and given by lanes that were left
         self._finishing = False
+        self._sent = sent
+        self._gather = Gather() if source.kind is Kind.SOCKET else None
         self.seconds = 0.0
         self._began = loop.now
         self.lane: Lane = choose(source, sink, transform, size)
@@ -76,7 +80,7 @@ class Pump:
     def _step(self) -> None:
         if self._waiting is Wait.END:
             return
-        before = self.taken + self.given
+        before, taken = self.taken + self.given, self.taken
         try:
             wait = self._steps()
         except Unfit as unfit:
@@ -94,9 +98,14 @@ class Pump:
             return
         if self.taken + self.given != before:
             self._on_progress()
-        self._wait(wait)
         if wait is Wait.END:
+            self._wait(wait)
             self._on_end()
+        elif self._gather and self._gather.due(self.taken - taken, self._loop.now, self._sent()):
+            self._wait(None)
+            self._loop.later(PAUSE, lambda: self._wait(self._waiting or wait))
+        else:
+            self._wait(wait)
 
     def _steps(self) -> Wait:
         """Step for as long as bytes move and the same end is waited for."""
@@ -107,7 +116,8 @@ class Pump:
                 break
         return wait
 
-    def _wait(self, wait: Wait) -> None:
+    def _wait(self, wait: Wait | None) -> None:
+        """Step when that end is ready; never for None, and never again after END."""
         if wait is self._waiting or self._waiting is Wait.END:
             return
         if wait is Wait.END:

@@ -98,6 +98,7 @@ class Session:
             on_progress=self._received,
             on_end=self._peer_ended,
             on_fail=self._receiving_failed,
+            sent=lambda: self._sent_size,
         )
 
     def run(self) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import socket
 import struct
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from sockkit.core.address import HostPort, UnixPath
 from sockkit.errors import BindError, ConnectError, UsageError
 from sockkit.events import Emit, Step
-from sockkit.net.connect import ConnectOptions
+from sockkit.net.connect import ConnectOptions, our_ends, reachable
 from sockkit.net.datagrams import DatagramSocket, try_option
 from sockkit.net.listen import ListenOptions, bind_error
 from sockkit.net.loop import Loop
@@ -78,34 +79,46 @@ def connect_datagrams(
     udp: UdpOptions,
     size: int | None,
     emit: Emit,
-) -> tuple[DatagramSocket, Endpoint]:
-    """A client's socket, and where its datagrams go.
+) -> Iterator[tuple[DatagramSocket, Endpoint]]:
+    """A client's socket, and where its datagrams go: for each of the name's addresses in turn.
 
     It is connected, and so hears of refusals, unless answers may come from others than the
-    one it sends to: with `broadcast`, or to a group. Raises BindError, ConnectError,
-    ResolveError, TimedOut, UsageError.
+    one it sends to: with `broadcast`, or to a group. The first one raises BindError,
+    ConnectError, ResolveError, TimedOut, UsageError.
     """
+    found = resolve_on(loop, _internet(address), sockets.families(), timeout=options.timeout)
+    mine = our_ends(loop, options)
     failure: OSError | None = None
-    timeout = options.timeout
-    for endpoint in resolve_on(loop, _internet(address), sockets.families(), timeout=timeout):
+    opened = False
+    for endpoint in reachable(found, mine, options, address):
         sock = _open(endpoint.family, sockets, udp, emit)
         try:
-            if options.source:
-                _bind_source(loop, sock, options.source, endpoint, emit)
-            if udp.broadcast or is_group(endpoint):
-                return DatagramSocket(sock, None, size, emit), endpoint
-            emit(Step("connect", str(endpoint)))
-            sock.connect(endpoint.address)
-            return DatagramSocket(sock, endpoint, size, emit), endpoint
+            aimed = _aim(sock, endpoint, mine.get(endpoint.family), udp, emit)
         except OSError as error:
             sock.close()
             failure = error
+            continue
         except BaseException:
             sock.close()
             raise
-    assert failure
-    hint = "give --broadcast" if failure.errno == errno.EACCES else ""
-    raise ConnectError(f"could not send to {address}: {words(failure)}", hint) from failure
+        opened = True
+        yield DatagramSocket(sock, endpoint if aimed else None, size, emit), endpoint
+    if failure and not opened:
+        hint = "give --broadcast" if failure.errno == errno.EACCES else ""
+        raise ConnectError(f"could not send to {address}: {words(failure)}", hint) from failure
+
+
+def _aim(
+    sock: socket.socket, endpoint: Endpoint, mine: Endpoint | None, udp: UdpOptions, emit: Emit
+) -> bool:
+    """Connect `sock`, from our end `mine` if that is given; False where answers are anybody's."""
+    if mine:
+        _bind_source(sock, mine, endpoint, emit)
+    if udp.broadcast or is_group(endpoint):
+        return False
+    emit(Step("connect", str(endpoint)))
+    sock.connect(endpoint.address)
+    return True
 
 
 def is_group(endpoint: Endpoint) -> bool:
@@ -136,10 +149,7 @@ def _open(family: int, sockets: SocketOptions, udp: UdpOptions, emit: Emit) -> s
     return sock
 
 
-def _bind_source(
-    loop: Loop, sock: socket.socket, source: HostPort, to: Endpoint, emit: Emit
-) -> None:
-    mine = resolve_on(loop, source, to.family)[0]
+def _bind_source(sock: socket.socket, mine: Endpoint, to: Endpoint, emit: Emit) -> None:
     try:
         sock.bind(mine.address)
         if is_group(to):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from sockkit.core.ending import idle_error
 from sockkit.core.peers import PeerTable
 from sockkit.core.units import show_count, show_seconds
-from sockkit.errors import ReceiveError, SockkitError, TextError, TimedOut
-from sockkit.events import Emit, Failure, Peer
+from sockkit.errors import ConnectError, ReceiveError, SockkitError, TextError, TimedOut
+from sockkit.events import Aimed, ConnectFailed, Emit, Failure, Peer
 from sockkit.net.datagrams import DatagramSocket, Received
 from sockkit.net.loop import Loop, Timer
 from sockkit.net.posting import Posting, PostOptions
@@ -34,7 +35,7 @@ class AnswerOptions(NamedTuple):
 
 
 class UdpSession:
-    """Owns nothing. `to` is where datagrams go."""
+    """Owns its socket. `to` is where datagrams go, `others` are to be used when that refuses."""
 
     def __init__(
         self,
@@ -44,9 +45,11 @@ class UdpSession:
         stdio: Stdio,
         options: tuple[PostOptions, AnswerOptions],
         emit: Emit,
+        others: Iterator[tuple[DatagramSocket, Endpoint]] | None = None,
     ) -> None:
         self._loop, self._output, self._emit = loop, stdio.output, emit
-        self._typed, self._refused = stdio.input.terminal, False
+        self._typed, self._left_out = stdio.input.terminal, False  # a line that was typed
+        self._socket, self._others = sock, others or iter(())
         post, self._options = options
         self._connected = sock.connected
         self._peer = Peer(0, str(to))
@@ -54,6 +57,7 @@ class UdpSession:
         self._timer: Timer | None = None
         self._ended_at: float | None = None
         self._active_at = loop.now
+        self._refused: SockkitError | None = None
         target: Any = None if self._connected else to.address
         self._posting = Posting(
             loop,
@@ -71,9 +75,13 @@ class UdpSession:
         """Return when all was sent and the answers have come. Raises SockkitError."""
         try:
             self._output.watch(self._loop)
+            if self._connected:
+                self._posting.remember()
             self._posting.start()
             self._review()
             self._loop.run()
+            if self._refused:
+                raise self._refused
         except SockkitError as error:
             sent, received = self._posting.sent, self._posting.received
             error.so_far = f"sent {show_count(sent.count, 'datagram')}, received {received.count:,}"
@@ -84,19 +92,43 @@ class UdpSession:
             if self._timer:
                 self._timer.cancel()
             self._posting.stop()
+            self._socket.close()
         if self._posting.cut:
             raise ReceiveError(f"{show_count(self._posting.cut, 'datagram')} came in part")
         if self._posting.unshown:
             raise TextError(f"{show_count(self._posting.unshown, 'datagram')} could not be decoded")
-        if self._refused:
+        if self._left_out:
             raise TextError("part of what was typed was not sent")
 
     def _failed(self, error: SockkitError) -> None:
-        """End, unless it is a typed line that cannot be encoded: it may be typed again."""
-        if not (self._typed and isinstance(error, TextError)):
+        """End, unless another address may answer, or a typed line can be typed again."""
+        if isinstance(error, ConnectError):
+            if not self._refused:
+                self._loop.call_soon(self._move_on)
+            self._refused = error
+        elif self._typed and isinstance(error, TextError):
+            self._left_out = True
+            self._emit(Failure(f"this line was not sent: {error}"))
+        else:
             raise error
-        self._refused = True
-        self._emit(Failure(f"this line was not sent: {error}"))
+
+    def _move_on(self) -> None:
+        """The address has refused: use the next one of the name, if what was sent is known."""
+        error, self._refused = self._refused, None
+        assert error
+        if not self._posting.move(self._next_socket):
+            raise error
+
+    def _next_socket(self) -> DatagramSocket | None:
+        self._socket.close()  # first: its port may be the one that was asked for
+        following = next(self._others, None)
+        if not following:
+            return None
+        self._emit(ConnectFailed(self._peer.address, "connection refused"))
+        self._socket, to = following
+        self._peer = Peer(0, str(to))
+        self._emit(Aimed(str(to), self._socket.address))
+        return self._socket
 
     def _heard(self, got: Received) -> Peer:
         self._active_at = self._loop.now

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,8 @@ from tests.support import (
     WAIT,
     Program,
     connect,
+    conversation,
+    cpu,
     errors,
     eventually,
     gone,
@@ -388,3 +391,15 @@ def test_it_closes_the_listener_first() -> None:
         closing = [line for line in program.stderr.splitlines() if "close: " in line]
         assert "listener" in closing[0]
         assert "connection" in closing[1]
+
+
+@pytest.mark.parametrize("kind", ["tcp-server", "tcp-server --once"])
+def test_a_client_that_sends_single_bytes_takes_little_of_the_processor(kind: str) -> None:
+    options = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL}
+    with conversation(kind, **options) as (program, sock):  # type: ignore[arg-type]
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        used, began = cpu(program), time.monotonic()
+        while time.monotonic() < began + 1:
+            sock.send(b"x")
+        assert cpu(program) - used < (time.monotonic() - began) / 2
+        program.process.kill()

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.screen import Screen
-from tests.support import HERE, WAIT, Program, Terminal, eventually, gone, need, run
+from tests.support import HERE, WAIT, Program, Terminal, eventually, gone, need, patched, run
 
 LARGEST = 65_507
 SIZES = [1, 1472, 8192, 16384, LARGEST]
@@ -477,3 +477,26 @@ def test_a_client_of_others(peer: str) -> None:
                 assert client.status() == 0
         finally:
             other.kill()
+
+
+def test_a_name_whose_first_address_refuses() -> None:
+    """As `localhost`, where that is ::1 first and the service is at 127.0.0.1."""
+    names = (
+        "import socket\nasked = socket.getaddrinfo\n"
+        "def both(host, *more):\n"
+        "    return sum((asked(each, *more) for each in ('127.0.0.2', '127.0.0.1')), [])"
+        " if host == b'twice' and not more[-1] & 4 else asked(host, *more)\n"
+        "socket.getaddrinfo = both"
+    )
+    with (
+        Program("echo", "--udp", "-p", "0") as service,
+        Program(
+            *("udp-client", "--lines", "--expect", "3", "twice", str(service.port)),
+            command=patched(names),
+            stdin=subprocess.PIPE,
+        ) as program,
+    ):
+        program.type(b"one\ntwo\nthree\n")
+        program.end_input()
+        assert program.output() == b"one\ntwo\nthree\n"
+        assert program.status() == 0

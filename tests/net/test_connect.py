@@ -201,6 +201,15 @@ def test_a_silence_is_a_timeout(client: Client, hole: Endpoint) -> None:
     assert str(caught.value).startswith(f"could not connect to {HERE} port {port} within 0.05 s: ")
 
 
+def test_a_silence_does_not_hide_what_the_other_addresses_said(
+    client: Client, dead: Endpoint, hole: Endpoint
+) -> None:
+    with pytest.raises(TimedOut) as caught:
+        client.connect([dead, hole], ConnectOptions(timeout=0.5))
+    told = f"could not connect to name port 80: {dead} {REFUSED}, {hole} no answer within 0.5 s: "
+    assert str(caught.value).startswith(told)
+
+
 def test_the_timeout_bounds_the_resolver_too(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

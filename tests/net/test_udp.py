@@ -62,18 +62,22 @@ def test_what_is_no_group(site: Site) -> None:
 def test_broadcast_is_asked_for(site: Site) -> None:
     address = HostPort("127.255.255.255", 9)
     with pytest.raises(ConnectError) as caught:
-        connect_datagrams(
-            site.loop, address, ConnectOptions(), SocketOptions(), UdpOptions(), None, id
+        next(
+            connect_datagrams(
+                site.loop, address, ConnectOptions(), SocketOptions(), UdpOptions(), None, id
+            )
         )
     assert "--broadcast" in caught.value.hint
-    sock, to = connect_datagrams(
-        site.loop,
-        address,
-        ConnectOptions(),
-        SocketOptions(),
-        UdpOptions(True),
-        None,
-        site.events.append,
+    sock, to = next(
+        connect_datagrams(
+            site.loop,
+            address,
+            ConnectOptions(),
+            SocketOptions(),
+            UdpOptions(True),
+            None,
+            site.events.append,
+        )
     )
     with contextlib.closing(sock):
         assert not sock.connected

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from sockkit.core.address import HostPort
 from sockkit.errors import ConnectError, ReceiveError, SockkitError, TimedOut
+from sockkit.events import Aimed, Event, Exchanged
+from sockkit.net import posting, udp
 from sockkit.net.connect import ConnectOptions
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.posting import PostOptions
+from sockkit.net.resolve import Endpoint
 from sockkit.net.stdio import Stdio
 from sockkit.net.udp import UdpOptions, connect_datagrams
 from sockkit.net.udp_session import AnswerOptions, UdpSession
@@ -24,6 +28,85 @@ from tests.net import kit
 loop, stack = kit.loop, kit.stack
 HERE = "127.0.0.1"
 Run = Callable[..., SockkitError | None]
+
+
+class Named:
+    """A client of a name with two addresses, of which the first refuses."""
+
+    def __init__(
+        self, loop: Loop, stack: contextlib.ExitStack, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.peer = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        self.peer.bind((HERE, 0))
+        self.peer.settimeout(kit.WAIT)
+        port = self.peer.getsockname()[1]
+        both = [Endpoint(socket.AF_INET, (host, port)) for host in ("127.0.0.2", HERE)]
+        monkeypatch.setattr(udp, "resolve_on", lambda *_, **__: both)
+        self.source, self.sink = (make("pipe", stack, Path()) for make in (kit.source, kit.sink))
+        self.events: list[Event] = []
+        self._loop = loop
+
+    def run(self, options: AnswerOptions, post: PostOptions) -> None:
+        aims = connect_datagrams(
+            self._loop,
+            HostPort("twice", 9),
+            ConnectOptions(),
+            SocketOptions(),
+            UdpOptions(),
+            None,
+            self.events.append,
+        )
+        stdio = Stdio(self.source.end, self.sink.end, "utf-8")
+        sock, to = next(aims)
+        UdpSession(self._loop, sock, to, stdio, (post, options), self.events.append, aims).run()
+
+
+@pytest.fixture
+def named(
+    loop: Loop, stack: contextlib.ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Named]:
+    yield Named(loop, stack, monkeypatch)
+    gc.collect()  # a generator that was left holds a socket
+
+
+LINES = PostOptions(pack=lambda line: line)
+
+
+@pytest.mark.parametrize("lines", [b"x", b"x\ny\n\nz\n"])
+def test_an_address_that_refuses_is_followed_by_the_next(lines: bytes, named: Named) -> None:
+    named.source.far.give(lines)
+    named.source.far.close()
+    named.run(AnswerOptions(linger=0.1), LINES)
+    expected = lines.removesuffix(b"\n").split(b"\n")
+    assert [named.peer.recv(100) for _ in expected] == expected
+    totals = {event.direction: event.datagrams for event in kit.of_kind(named.events, Exchanged)}
+    assert totals["sent"] == len(expected)
+    assert [event.address for event in kit.of_kind(named.events, Aimed)][-1].startswith(HERE)
+
+
+def test_a_refusal_by_all_is_an_error(named: Named) -> None:
+    named.peer.close()
+    named.source.far.give(b"x")
+    with pytest.raises(ConnectError, match=f"could not reach {HERE}:.*refused"):
+        named.run(AnswerOptions(linger=0.1), PostOptions())
+
+
+@pytest.mark.parametrize("linger", [0.0, 0.1])
+def test_a_refusal_is_no_success_however_short_the_wait(linger: float, named: Named) -> None:
+    named.peer.close()
+    named.source.far.give(b"x\ny\n")
+    named.source.far.close()
+    with pytest.raises(ConnectError):
+        named.run(AnswerOptions(linger=linger), LINES)
+
+
+def test_what_is_no_longer_known_is_not_sent_to_another(
+    named: Named, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(posting, "EARLY", 100)
+    named.source.far.give(b"x\n" * 100)
+    with pytest.raises(ConnectError, match=r"could not reach 127\.0\.0\.2"):
+        named.run(AnswerOptions(), LINES)
 
 
 @pytest.fixture
@@ -37,14 +120,16 @@ def run(loop: Loop, stack: contextlib.ExitStack) -> Run:
         peer.bind((HERE, 0))
         peer.settimeout(kit.WAIT)
         source, sink = kit.source("pipe", stack, Path()), kit.sink("pipe", stack, Path())
-        sock, to = connect_datagrams(
-            loop,
-            HostPort(HERE, peer.getsockname()[1]),
-            ConnectOptions(),
-            SocketOptions(),
-            UdpOptions(),
-            size,
-            lambda _: None,
+        sock, to = next(
+            connect_datagrams(
+                loop,
+                HostPort(HERE, peer.getsockname()[1]),
+                ConnectOptions(),
+                SocketOptions(),
+                UdpOptions(),
+                size,
+                lambda _: None,
+            )
         )
         stack.callback(sock.close)
 
@@ -102,8 +187,8 @@ def test_a_refusal(loop: Loop, stack: contextlib.ExitStack) -> None:
         port = free.getsockname()[1]
     source, sink = kit.source("pipe", stack, Path()), kit.sink("pipe", stack, Path())
     address = HostPort(HERE, port)
-    sock, to = connect_datagrams(
-        loop, address, ConnectOptions(), SocketOptions(), UdpOptions(), None, id
+    sock, to = next(
+        connect_datagrams(loop, address, ConnectOptions(), SocketOptions(), UdpOptions(), None, id)
     )
     stack.callback(sock.close)
     source.far.give(b"x")

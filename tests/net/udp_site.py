@@ -37,14 +37,16 @@ class Site:
 
     def client(self, port: int | None, host: str = HERE) -> DatagramSocket:
         assert port
-        sock, _ = connect_datagrams(
-            self.loop,
-            HostPort(host, port),
-            ConnectOptions(),
-            SocketOptions(),
-            UdpOptions(),
-            None,
-            self.events.append,
+        sock, _ = next(
+            connect_datagrams(
+                self.loop,
+                HostPort(host, port),
+                ConnectOptions(),
+                SocketOptions(),
+                UdpOptions(),
+                None,
+                self.events.append,
+            )
         )
         self._stack.callback(sock.close)
         return sock
