@@ -20,7 +20,8 @@ from sockkit.core.printable import escape
 from sockkit.errors import UsageError
 
 LONGEST = 4096  # bytes of a line
-TURN = 128 * 1024  # characters a member's lines may become before others have their turn
+TURN = 128 * 1024  # characters that lines of one turn may become before all else has its turn
+SHARE_OF_TURN = TURN // 16  # that each member has of it, however much the others say
 LINE_COST, COMMAND_COST = 48, 2048  # characters as many of which take the time of a line
 NEXT_TURN = 0.001  # seconds until then
 WHO = 16 * 1024  # bytes of the line that says who is here
@@ -118,6 +119,7 @@ class Room:
         self._guests = 0
         self._recent = Recent(options.history)
         self._gate = Gate(options.password, encoding) if options.password else None
+        self._turn_at, self._turn_said = 0.0, 0
 
     def remember(self, lines: Iterable[str]) -> None:
         """Show `lines` to newcomers, as if they had been said."""
@@ -230,7 +232,10 @@ class Room:
         if not state:
             return out
         data, place, said = bytes(state.held), 0, 0
-        while said < TURN:
+        if now != self._turn_at:
+            self._turn_at, self._turn_said = now, 0
+        most = max(TURN - self._turn_said, SHARE_OF_TURN)
+        while said < most:
             end = data.find(b"\n", place)
             if state.skipping:
                 place = end + 1 if end >= 0 else len(data)
@@ -254,6 +259,7 @@ class Room:
                 if events and isinstance(events[-1], Gone):
                     place = len(data)
         del state.held[:place]
+        self._turn_said += said
         return out
 
     def expire(self, member: Hashable) -> list[Outcome]:

@@ -16,6 +16,7 @@ from sockkit.core.chat import (
     COMMAND_COST,
     LINE_COST,
     LONGEST,
+    SHARE_OF_TURN,
     TURN,
     WHO,
     Admitted,
@@ -256,6 +257,22 @@ def test_a_flood_without_limit_goes_by_turns() -> None:
     while talk.room.waits(1, talk.now):
         talk.deliver(talk.room.go_on(1, talk.now))
     assert len(said) + len(talk.heard(2)) == 30_000
+
+
+def test_all_members_share_a_turn() -> None:
+    talk = Talk(RoomOptions(flood=0))
+    talk.join(*range(20))
+    said = []
+    for member in range(1, 20):
+        talk.heard(0)
+        talk.say(member, b"x\n" * 30_000)
+        said.append(sum(len(line) + LINE_COST for line in talk.heard(0)))
+    assert said[0] > TURN * 0.9
+    assert all(SHARE_OF_TURN * 0.9 < size < SHARE_OF_TURN * 1.1 for size in said[1:])
+    talk.heard(0)
+    talk.now = 1.0
+    talk.deliver(talk.room.go_on(19, talk.now))
+    assert sum(len(line) + LINE_COST for line in talk.heard(0)) > TURN * 0.9
 
 
 def test_commands_go_by_turns_too() -> None:

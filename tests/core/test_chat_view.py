@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from sockkit.core.chat_view import COMMANDS, ChatView
+from sockkit.core.chat import LONGEST_NAME
+from sockkit.core.chat_view import COMMANDS, LONGEST, ChatView
 
 
 def view() -> ChatView:
@@ -72,3 +73,22 @@ def test_it_knows_whether_the_room_has_let_the_reader_in() -> None:
     for line, outside in told:
         chat.feed(f"{line}\n")
         assert chat.outside is outside, line
+
+
+def test_what_no_room_of_ours_says_is_no_name() -> None:
+    """A hostile server must not fill the memory with them, nor keep the reader busy."""
+    chat = view()
+    long = "e" + "\u0301\u0316" * LONGEST_NAME
+    for line in (f"[{long}] hi", f"* {long} joined", f"* b is now {long}", f"* you are {long}"):
+        assert chat.feed(f"{line}\n") == f"{line}\n"
+    assert chat.complete("e") == []
+    chat.feed("* you are bob;\n")
+    assert chat.feed(f"[a] bob {long * 100}\n").startswith("<a>[a] </>!bob ")
+
+
+def test_a_line_without_end_is_shown_in_part() -> None:
+    chat = ChatView(stamp=lambda: "12:00 ")
+    pieces = ["x"] * (LONGEST + 10)
+    out = [chat.feed(piece) for piece in pieces]
+    assert "".join(out) == "12:00 " + "x" * (LONGEST + 10)
+    assert chat.feed("y\n[a] hi\n") == "y\n12:00 [a] hi\n"

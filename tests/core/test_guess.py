@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockkit.core.guess import HEARD, GbkGuess, looks_like_gbk
+from sockkit.core import guess as module
+from sockkit.core.guess import HEARD, LOOK, GbkGuess, looks_like_gbk
 
 CHINESE = "你好，世界！今天天气不错。\n"
 
@@ -56,3 +57,11 @@ def test_what_is_utf8_is_never_taken_for_it(text: str) -> None:
     data = text.encode("utf-8", "ignore")
     assert not any(looks_like_gbk(data[:place]) for place in range(len(data)))
     assert found(data) == 0
+
+
+def test_few_looks_are_taken_however_short_the_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[bytes] = []
+    monkeypatch.setattr(module, "looks_like_gbk", looks.append)
+    guess = GbkGuess(lambda: None)
+    guess.feed(b"\xff\n" * 100_000)
+    assert len(looks) == HEARD // LOOK
