@@ -11,8 +11,7 @@ from threading import Event
 from types import FrameType
 from typing import Any, TypeVar
 
-from sockkit.cli.counts import Counts
-from sockkit.cli.render import QUIET, Renderer, say
+from sockkit.cli.render import QUIET, Counts, Renderer, say
 from sockkit.errors import SockkitError, Stopped, UsageError, reason
 from sockkit.events import Emit
 from sockkit.net.loop import Loop
