@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
+from functools import partial
+from mmap import mmap
 from typing import NamedTuple
 
 from sockkit.core.address import HostPort, UnixPath
-from sockkit.core.responder import Responder, Rule, Ruled, Same, Upper, parse_rules
+from sockkit.core.responder import MESSAGE_TIME, Responder, Rule, Ruled, Same, Upper, parse_rules
 from sockkit.errors import BindError, SockkitError, UsageError, reason
-from sockkit.events import Emit
+from sockkit.events import Emit, Failure
 from sockkit.net.datagrams import DatagramSocket
 from sockkit.net.echo import BUFFER, EchoOptions, TcpEcho, UdpEcho
 from sockkit.net.listen import Bound, Listener, ListenOptions, announce, raise_limit
@@ -17,6 +20,7 @@ from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.port_file import port_file, tells_failure
 from sockkit.net.stdio import Stdio
+from sockkit.net.turns import Turns
 from sockkit.net.udp import UdpOptions, bind_datagrams
 
 ATTEMPTS = 20  # to find a free port that both TCP and UDP can have
@@ -68,7 +72,9 @@ def run(config: Echo, loop: Loop, stdio: Stdio, emit: Emit) -> None:
     if isinstance(config.listen.address, UnixPath) and not config.tcp:
         raise UsageError(f"{config.listen.address} is no address for UDP", "give --tcp")
     _check(config)
-    options = _options(config)
+    rules = [*config.rules, *_file_rules(config.rules_file)]
+    timed_out = _TimedOut(rules, emit)
+    options = _options(config, rules, timed_out)
     raise_limit()
     shares: list[_Share] = []
     try:
@@ -88,19 +94,20 @@ def run(config: Echo, loop: Loop, stdio: Stdio, emit: Emit) -> None:
             if config.workers == 1:
                 _serve(shares[0], loop, options, emit)
             else:
-                _supervise(config.workers, shares, loop, options, emit)
+                _supervise(config.workers, shares, loop, options, timed_out)
     finally:
         for share in shares:
             share.close()
 
 
 def _serve(share: _Share, loop: Loop, options: EchoOptions, emit: Emit) -> None:
-    tcp = TcpEcho(loop, share.listener, options, emit) if share.listener else None
+    turns = Turns(loop)
+    tcp = TcpEcho(loop, share.listener, options, emit, turns) if share.listener else None
     try:
         if tcp:
             tcp.start()
         if share.sock:
-            UdpEcho(loop, share.sock, options, emit).start()
+            UdpEcho(loop, share.sock, options, emit, turns).start()
         loop.run()
     finally:
         if tcp:
@@ -108,17 +115,17 @@ def _serve(share: _Share, loop: Loop, options: EchoOptions, emit: Emit) -> None:
 
 
 def _supervise(
-    count: int, shares: list[_Share], loop: Loop, options: EchoOptions, emit: Emit
+    count: int, shares: list[_Share], loop: Loop, options: EchoOptions, timed_out: _TimedOut
 ) -> None:
     from sockkit.net.workers import Workers
 
     def work(number: int, own: Loop, tell: Emit) -> None:
-        share = shares[number - 1]
+        share, timed_out.emit = shares[number - 1], tell
         if share.listener:
             share.listener.adopt(own, number, count, tell)
         _serve(share, own, options, tell)
 
-    Workers(loop, count, work, emit).run()
+    Workers(loop, count, work, timed_out.emit).run()
 
 
 def _first(config: Echo, loop: Loop, emit: Emit) -> _Share:
@@ -167,8 +174,24 @@ def _check(config: Echo) -> None:
             raise UsageError(f"{option} and {kind} exclude each other", "leave out one")
 
 
-def _options(config: Echo) -> EchoOptions:
-    rules = [*config.rules, *_file_rules(config.rules_file)]
+class _TimedOut:
+    """Names a pattern that has run out of time, once, whichever worker meets it."""
+
+    def __init__(self, rules: list[Rule], emit: Emit) -> None:
+        self.emit = emit
+        self._patterns = [rule.pattern.pattern for rule in rules]
+        self._told = mmap(-1, len(rules) + 1)  # shared with the processes that are forked
+
+    def tell(self, rule: Rule) -> None:
+        pattern = rule.pattern.pattern
+        place = self._patterns.index(pattern)
+        if not self._told[place]:
+            self._told[place] = 1
+            most = f"{1000 * MESSAGE_TIME:g} ms"
+            self.emit(Failure(f"{pattern!r} took more than {most}: it counts as not matched"))
+
+
+def _options(config: Echo, rules: list[Rule], timed_out: _TimedOut) -> EchoOptions:
     said = [
         ("--greet", config.greet),
         *((f"the answer {rule.answer!r}", rule.answer) for rule in rules),
@@ -180,7 +203,14 @@ def _options(config: Echo) -> EchoOptions:
             raise UsageError(f"{what} cannot be said in {config.encoding}") from error
     responder: Callable[[], Responder] | None = None
     if rules:
-        responder = lambda: Ruled(rules, config.encoding, upper=config.upper)  # noqa: E731
+        responder = partial(
+            Ruled,
+            rules,
+            config.encoding,
+            upper=config.upper,
+            clock=time.monotonic,
+            timed_out=timed_out.tell,
+        )
     elif config.upper:
         responder = lambda: Upper(config.encoding)  # noqa: E731
     elif config.close_after:

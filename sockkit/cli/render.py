@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from sockkit.cli.talk import say
 from sockkit.core.printable import escape
@@ -34,6 +34,10 @@ from sockkit.events import (
 )
 from sockkit.term.color import Palette, wanted
 
+if TYPE_CHECKING:
+    from sockkit.core.limiter import Limiter
+    from sockkit.net.loop import Loop, Timer
+
 QUIET, NORMAL, VERBOSE, STEPS = -1, 0, 1, 2
 RATE = 1.0  # events of a kind that are said each second, five seconds' worth at once
 VERBOSE_RATE = 20.0  # the same for those that were asked for by -v
@@ -55,6 +59,48 @@ def complain(message: str) -> None:
 
 def _failure(palette: Palette, message: str, label: str = "") -> str:
     return f"{palette.paint('sockkit:', 'red')} {label}{escape(message)}"
+
+
+class Counts:
+    """Tells how many more events of a kind there were, of which only the first were said.
+
+    `say` is given the lines, in time by `loop` and the last by `finish`.
+    """
+
+    def __init__(self, loop: Loop, say: Callable[[str], None]) -> None:
+        self._loop, self._say = loop, say
+        self._limiter: Limiter | None = None
+        self._timer: Timer | None = None
+
+    def passes(self, kind: str, rate: float) -> bool:
+        """Whether one more event of the kind is said, at most `rate` a second; see Limiter."""
+        if not self._limiter:
+            from sockkit.core.limiter import Limiter  # few runs need it
+
+            self._limiter = Limiter()
+        passes = self._limiter.passes(kind, rate, self._loop.now)
+        if not passes and not self._timer:
+            self._wait()
+        return passes
+
+    def finish(self) -> None:
+        """The run is over."""
+        self._tell(final=True)
+
+    def _wait(self) -> None:
+        if self._limiter and (due := self._limiter.due) is not None:
+            self._timer = self._loop.at(due, self._in_time)
+
+    def _in_time(self) -> None:
+        self._timer = None
+        self._tell()
+        self._wait()
+
+    def _tell(self, *, final: bool = False) -> None:
+        if not self._limiter:
+            return
+        for kind, count in self._limiter.counts(self._loop.now, final=final):
+            self._say(f"* {count:,} more: {kind}")
 
 
 class Renderer(NamedTuple):

@@ -10,8 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from sockkit.cli.counts import Counts
-from sockkit.cli.render import QUIET, Renderer, complain
+from sockkit.cli.render import QUIET, Counts, Renderer, complain
 from sockkit.cli.stopping import Stopping
 from sockkit.cli.talk import Talk
 from sockkit.core.units import show_size

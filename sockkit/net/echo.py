@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+from sockkit.core.peers import MOST
 from sockkit.core.responder import Responder
 from sockkit.errors import ReceiveError, SockkitError
 from sockkit.events import Closed, Emit, Failure, Step
@@ -26,10 +27,12 @@ from sockkit.net.pump import Pump
 from sockkit.net.resolve import show_address
 from sockkit.net.sources import Sources
 from sockkit.net.stream import Stream
+from sockkit.net.turns import Asker, Turns
 
 BUFFER = 256 * 1024  # bytes of one receive, and most that are kept for a client
 MUCH = 4  # receives in a row that fill the buffer: then the kernel may move the rest
 TURNS = 64  # datagrams answered before others on the loop get their turn
+WAITING = 4 * 1024 * 1024  # bytes of datagrams that may wait for their answers to be made
 DELAYED = 1024  # datagrams that may wait for their time; one more is dropped
 
 
@@ -55,9 +58,17 @@ class EchoOptions(NamedTuple):
 class TcpEcho:
     """Answers every connection of `listener`."""
 
-    def __init__(self, loop: Loop, listener: Listener, options: EchoOptions, emit: Emit) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        listener: Listener,
+        options: EchoOptions,
+        emit: Emit,
+        turns: Turns | None = None,
+    ) -> None:
         self.loop, self.options, self.emit = loop, options, emit
         self.buffer = memoryview(bytearray(options.size))
+        self.turns = turns or Turns(loop)
         self._listener = listener
         self.closings = Closings(loop)
         self._connections: set[_Mirror | _Answering] = set()
@@ -214,7 +225,7 @@ class _Late:
         self._wait()
 
 
-class _Answering:
+class _Answering(Asker):
     """A connection whose answers are made, or come late."""
 
     def __init__(self, echo: TcpEcho, stream: Stream) -> None:
@@ -227,7 +238,7 @@ class _Answering:
         self._received = self._owed = 0  # bytes: received, and of answers that are late
         self._ended = self._closed = self._rests = False
         self._gather = Gather()
-        self._more = self._turn_due = False  # answers to what was read; when others had theirs
+        self._more = False  # answers to what was read
         self._outbox = Outbox(
             echo.loop, stream, on_empty=self._review, on_fail=lambda error: self.close(str(error))
         )
@@ -238,15 +249,10 @@ class _Answering:
         """Close when all is answered; answer and read only while the client takes its answers."""
         if self._closed:
             return
-        if not self._outbox.size:
-            self._answer(self._next_answers())
-        if self._closed:
-            return
         if self._more:  # before anything else is read
             self._loop.when_readable(self.stream.descriptor, None)
-            if not self._outbox.size and self._owed < BUFFER and not self._turn_due:
-                self._turn_due = True
-                self._loop.call_soon(self._take_turn)
+            if self._has_room():
+                self._echo.turns.ask(self)
             return
         over = self._ended or self._left == 0
         if over and not self._owed and not self._outbox.size:
@@ -255,12 +261,19 @@ class _Answering:
         wanted = not (over or self._outbox.size or self._rests) and self._owed < BUFFER
         self._loop.when_readable(self.stream.descriptor, self._read if wanted else None)
 
-    def _take_turn(self) -> None:
-        self._turn_due = False
-        self._review()
+    def _has_room(self) -> bool:
+        return not self._outbox.size and self._owed < BUFFER
 
-    def _next_answers(self) -> bytes:
-        """Those that are due, or as many as there is room for."""
+    def take_turn(self, over: Callable[[], bool]) -> bool:
+        if self._closed:
+            return False
+        self._answer(self._next_answers(over))
+        if not self._more:
+            self._review()
+        return self._more and not self._closed and self._has_room()
+
+    def _next_answers(self, over: Callable[[], bool]) -> bytes:
+        """Those that are due, or as many as there is room and time for."""
         answers: list[bytes] = []
         size = self._owed
         while self._left != 0 and size < BUFFER:
@@ -272,6 +285,8 @@ class _Answering:
             size += len(answer)
             if self._left is not None:
                 self._left -= 1
+            if over():
+                break
         if self._left == 0:
             self._more = False
         return b"".join(answers)
@@ -290,16 +305,19 @@ class _Answering:
         if self._rests:
             self._loop.later(PAUSE, self._read_on)
         data = bytes(self._echo.buffer[:size])
-        if self._responder:
-            answers = self._responder.feed(data) if size else self._responder.flush()
-        else:
-            answers = [data] if size else []
-        self._answers, self._more = iter(answers), True
+        self._answers, self._more = self._made(data), True
         self._review()
 
     def _read_on(self) -> None:
         self._rests = False
         self._review()
+
+    def _made(self, data: bytes) -> Iterator[bytes]:
+        """The answers to `data`, each of which is made when it is asked for."""
+        if self._responder:
+            yield from self._responder.feed(data) if data else self._responder.flush()
+        elif data:
+            yield data
 
     def _answer(self, data: bytes) -> None:
         if not self._echo.options.delay:
@@ -337,14 +355,23 @@ class _Answering:
 class UdpEcho:
     """Answers every datagram of `sock`, which it does not own."""
 
-    def __init__(self, loop: Loop, sock: DatagramSocket, options: EchoOptions, emit: Emit) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        sock: DatagramSocket,
+        options: EchoOptions,
+        emit: Emit,
+        turns: Turns | None = None,
+    ) -> None:
+        self._turns = turns or Turns(loop)
+        self._senders: dict[Any, _Sender] = {}  # those that wait or are costly, and some more
+        self._waiting = 0  # bytes of datagrams whose answers are still to be made
         self._loop, self._socket, self._options, self._emit = loop, sock, options, emit
         self._answer = options.responder().answer if options.responder else None
         self._each = bool(options.responder or options.drop or options.delay)
         self._outgoing = DatagramOutbox(loop, sock, on_empty=self.start, on_fail=self._fail)
         self._late = _Late(loop, options.delay, lambda late: self._outgoing.put_whole(*late))
         self._sources = Sources(sock, emit)
-        self._told = False
 
     def start(self) -> None:
         self._loop.when_readable(self._socket.descriptor, self._read)
@@ -375,20 +402,54 @@ class UdpEcho:
         if random.random() < self._options.drop:
             return
         if self._answer:
-            data = self._answer(data)
+            self._ask(data, to)
+        else:
+            self._give(data, to)
+
+    def _ask(self, data: bytes, to: Any) -> None:
+        """Answer in the sender's turn, which nearly always is now."""
+        sender = self._senders.get(to) or _Sender(self, to)
+        if len(sender.held) >= TURNS or self._waiting > WAITING:
+            told = "datagrams come faster than answers can be made: some are lost"
+            self._fail(SockkitError(told, kind=told))
+            return
+        sender.held.append(data)
+        self._waiting += len(data)
+        self._turns.ask(sender)
+        if sender.waiting or self._turns.is_costly(sender):
+            self._senders.setdefault(to, sender)
+            if len(self._senders) > MOST:
+                del self._senders[next(iter(self._senders))]
+
+    def answer(self, data: bytes, to: Any) -> None:
+        """Make the answer to what was held, and send it."""
+        assert self._answer
+        self._waiting -= len(data)
+        self._give(self._answer(data), to)
+
+    def _give(self, data: bytes, to: Any) -> None:
         if not self._options.delay:
             self._outgoing.put_whole(data, to)
         elif len(self._late) < DELAYED:
             self._late.put((data, to))
         else:
-            self._dropped()
-
-    def _dropped(self) -> None:
-        if not self._told:
-            self._told = True
-            self._fail(
-                SockkitError(f"more than {DELAYED} answers wait for their time: some are lost")
-            )
+            told = f"more than {DELAYED} answers wait for their time: some are lost"
+            self._fail(SockkitError(told, kind=told))
 
     def _fail(self, error: SockkitError) -> None:
         self._emit(Failure(str(error), error.kind))
+
+
+class _Sender(Asker):
+    """Where datagrams come from. `held` are those whose answers are still to be made."""
+
+    def __init__(self, echo: UdpEcho, address: Any) -> None:
+        self._echo, self._address = echo, address
+        self.held: deque[bytes] = deque()
+
+    def take_turn(self, over: Callable[[], bool]) -> bool:
+        while self.held:
+            self._echo.answer(self.held.popleft(), self._address)
+            if over():
+                break
+        return bool(self.held)

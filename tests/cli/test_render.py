@@ -6,7 +6,8 @@ from typing import get_args
 
 import pytest
 
-from sockkit.cli.render import NORMAL, QUIET, STEPS, VERBOSE, Renderer, complain, say
+from sockkit.cli.render import NORMAL, QUIET, STEPS, VERBOSE, Counts, Renderer, complain, say
+from sockkit.core import limiter
 from sockkit.events import (
     Aimed,
     Answer,
@@ -28,6 +29,7 @@ from sockkit.events import (
     Step,
     Unanswered,
 )
+from sockkit.net.loop import Loop
 from sockkit.term.color import Palette
 
 Capture = pytest.CaptureFixture[str]
@@ -219,3 +221,18 @@ def test_what_a_user_causes_is_always_said(event: Event, capsys: Capture) -> Non
     emit = talk(NORMAL, False).emitter(say, lambda kind, rate: False)
     emit(event)
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_counts_come_in_time_and_the_last_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limiter, "FIRST_COUNT", 0.01)
+    lines: list[str] = []
+    with Loop() as loop:
+        counts = Counts(loop, lambda line: (lines.append(line), loop.stop())[0])
+        assert [counts.passes("reset", 1.0) for _ in range(1239)].count(True) == 5
+        loop.run()
+        assert lines == ["* 1,234 more: reset"]
+        assert not counts.passes("reset", 1.0)
+        counts.finish()
+        assert lines[1:] == ["* 1 more: reset"]
+        counts.finish()
+        assert len(lines) == 2

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import time
 from collections.abc import Iterator
 from itertools import combinations_with_replacement
 
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sockkit.core.responder import (
+    ESCAPED,
     LONGEST,
     Responder,
     Rule,
@@ -301,3 +303,81 @@ def test_no_bytes_make_it_raise(data: bytes, encoding: str) -> None:
     for responder in (Upper(encoding), Ruled(RULES, encoding), Ruled(RULES, encoding, upper=True)):
         fed(responder, [data[:3], data[3:]])
         responder.answer(data)
+
+
+HOSTILE = [r"(a|a)*$=X", r"(a+)+\1c=X", r".*a.*a.*a.*a.*c=X"]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_pattern_that_takes_too_long_has_not_matched(text: str) -> None:
+    rule, timed_out = regex(text), []
+    ruled = Ruled([rule, glob("*b=B")], "utf-8", clock=time.monotonic, timed_out=timed_out.append)
+    began = time.monotonic()
+    assert ruled.answer(b"a" * LONGEST + b"!\n") == b"a" * LONGEST + b"!\n"
+    assert ruled.answer(b"a" * LONGEST + b"b\n") == b"B\n"  # a rule after it may
+    assert time.monotonic() - began < 2
+    assert timed_out == [rule, rule]
+
+
+def test_the_time_of_a_message_is_for_all_its_rules() -> None:
+    times = iter([0.0, 0.004, 0.012, 1.0])
+    asked: list[float] = []
+
+    class Slow:
+        def search(self, text: str, timeout: float) -> None:
+            asked.append(timeout)
+
+    rule = regex("x=y")._replace(search=Slow())  # type: ignore[arg-type]
+    ruled = Ruled([rule, rule, rule, glob("m=glob")], "utf-8", clock=lambda: next(times))
+    assert ruled.answer(b"m") == b"glob"
+    assert asked == pytest.approx([0.010, 0.006])  # there was no time left for the third
+
+
+@pytest.mark.parametrize("text", ["*a*a*a*a*a*a*a*b=X", "*" * 50 + "?" * 50 + "b=X", "*b*=X"])
+def test_a_glob_takes_time_in_proportion(text: str) -> None:
+    ruled, began = Ruled([glob(text)], "utf-8"), time.monotonic()
+    message = b"a" * LONGEST
+    for _ in range(10):
+        assert ruled.answer(message) == message
+    assert time.monotonic() - began < 2
+
+
+def test_a_long_line_in_single_bytes_takes_time_in_proportion() -> None:
+    ruled, began = Ruled(RULES, "utf-8"), time.monotonic()
+    for _ in range(5 * LONGEST):
+        assert list(ruled.feed(b"a")) in ([], [b"a" * (LONGEST + 1)])
+    assert time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize("size", [1000, 4096, 65_537, 1_000_000])
+def test_a_line_too_long_is_cut_at_the_same_places_however_it_comes(size: int) -> None:
+    data = b"a" * 200_000 + b"\nPING\n" + b"b" * (LONGEST + 2)
+    ruled = Ruled(RULES, "utf-8")
+    got = [a for at in range(0, len(data), size) for a in ruled.feed(data[at : at + size])]
+    sizes = [*[LONGEST + 1] * 3, 200_001 - 3 * (LONGEST + 1), 5, LONGEST + 1]
+    assert [len(answer) for answer in got] == sizes
+    assert got[4] == b"PONG\n"
+    assert ruled.flush() == [b"b"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "gbk", "big5", "latin-1", "cp932", "shift_jis"])
+@pytest.mark.parametrize("data", [b"\xff" * LONGEST, b"\x81\xff" * (LONGEST // 2)])
+def test_much_that_is_no_text_takes_little_time(encoding: str, data: bytes) -> None:
+    ruled = Ruled([glob("no=x")], encoding, upper=True)
+    began = time.monotonic()
+    for _ in range(5):
+        assert ruled.answer(data + b"\n") == data + b"\n"
+        assert Upper(encoding).answer(data) == data
+    assert time.monotonic() - began < 2
+
+
+@given(st.binary(max_size=30), st.lists(st.integers(0, 40)))
+def test_capitals_of_much_are_those_of_little(data: bytes, places: list[int]) -> None:
+    pad = b"x" * (2 * ESCAPED)
+    assert fed(Upper("gbk"), [pad + data]) == fed(Upper("gbk"), [pad, *cut(data, places)])
+
+
+def test_what_pythons_expressions_do_not_have_is_refused() -> None:
+    for text in (r"\p{Han}=x", "(?R)=x", "(?|a|b)=x"):
+        with pytest.raises(UsageError):
+            regex(text)

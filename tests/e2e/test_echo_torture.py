@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import (
+    END,
     HERE,
     WAIT,
     Program,
@@ -515,3 +516,42 @@ def test_a_worker_that_dies_in_a_flood_loses_its_clients_alone() -> None:
                 left += 1
         assert 0 < left < 40
         answered(stack.enter_context(connect(program.port)), 5)
+
+
+@pytest.mark.parametrize("more", [[], ["--workers", "2"]], ids=["", "workers"])
+@pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM], ids=["tcp", "udp"])
+def test_a_pattern_that_backtracks_stops_nobody(kind: socket.SocketKind, more: list[str]) -> None:
+    """Nor is a signal kept waiting by it, while four peers send as fast as they are answered."""
+    line = b"a" * 60_000 + b"!\n"
+    stopping = threading.Event()
+    with echo("--reply-re", "(a|a)*$=X", *more) as program, contextlib.ExitStack() as stack:
+
+        def client() -> socket.socket:
+            sock = stack.enter_context(socket.socket(socket.AF_INET, kind))
+            sock.settimeout(WAIT)
+            sock.connect((HERE, program.port))
+            return sock
+
+        def attack(sock: socket.socket) -> None:
+            sock.settimeout(0.2)
+            while not stopping.is_set():
+                with contextlib.suppress(OSError):
+                    sock.sendall(line)
+                    sock.recv(65536)
+
+        witness = client()
+        attackers = [threading.Thread(target=attack, args=[client()]) for _ in range(4)]
+        for attacker in attackers:
+            attacker.start()
+        program.said("took more than 10 ms")
+        began = time.monotonic()
+        for _ in range(10):
+            witness.send(b"b\n")
+            assert witness.recv(10) == b"X\n"  # for its end is one, too
+        assert time.monotonic() - began < 10  # 0.3 s where nothing else runs
+        program.process.send_signal(signal.SIGTERM)
+        program.status(END)
+        stopping.set()
+        for attacker in attackers:
+            attacker.join(WAIT)
+        assert len([error for error in errors(program) if "(a|a)" in error]) == 1

@@ -76,14 +76,17 @@ def test_a_reset_that_loses_nothing_of_ours_is_no_error(tmp_path: Path) -> None:
     with Program(*arguments, stdin=subprocess.PIPE) as program:
         eventually(path.exists)
         port = int(path.read_text())
-        before = program.descriptors()
         assert program.process.stdout
-        for _ in range(3):
-            sock = connect(port)
-            sock.sendall(b"x\n")
+        with connect(port) as witness:
+            witness.sendall(b"x\n")
             assert program.process.stdout.readline() == b"x\n"
-            reset(sock)
-        eventually(lambda: program.descriptors() == before)
+            before = program.descriptors()
+            for _ in range(3):
+                sock = connect(port)
+                sock.sendall(b"x\n")
+                assert program.process.stdout.readline() == b"x\n"
+                reset(sock)
+            eventually(lambda: program.descriptors() == before)
         assert program.stderr == ""
         with connect(port) as sock:
             program.type(b"x" * 100_000)
