@@ -301,7 +301,7 @@ class _Member:
         self._ended = not size
         got = bytes(self._server.buffer[:size])
         data = self._unmarked(self._telnet.feed(got) if self._telnet else got)
-        if data is None:
+        if data is None or self.closed:
             return
         if self._transcoder:
             data = self._transcoder.feed(data) + (b"" if size else self._transcoder.flush())
