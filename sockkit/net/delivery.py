@@ -190,11 +190,10 @@ class _Closing:
         """Whether the peer has it all, or is not waited for any longer."""
         waits = self._progress.look(self.outbox.given, now) + self.outbox.size
         moved_at = self._progress.moved_at
-        if self.ended:
-            self.reset = self.stream.dead()
-            over = not waits or self.reset
+        if waits:
+            over = self.reset = self.ended and self.stream.dead()
         else:
-            over = not waits and now >= max(moved_at, self.heard_at) + QUIET
+            over = self.ended or now >= max(moved_at, self.heard_at) + QUIET
         return over or now >= min(moved_at + STALL, self._began + LONGEST)
 
     def end(self) -> None:
