@@ -10,10 +10,10 @@ from sockkit.core.text import Transcoder, Transform
 from sockkit.core.units import show_seconds, show_size
 from sockkit.errors import SockkitError, TextError
 from sockkit.events import Closed, Emit, Notice, PeerEnded
-from sockkit.net.delivery import Closings, Progress, close_now
+from sockkit.net.delivery import Closings, close_now
 from sockkit.net.loop import Loop, Timer
 from sockkit.net.outbox import Outbox
-from sockkit.net.stream import Stream
+from sockkit.net.stream import Progress, Stream
 
 HELD_UP_CHECK = 0.1  # seconds between looks at a standard input that another client holds up
 

@@ -16,12 +16,11 @@ from sockkit.core.text import Chain, Lenient, Transcoder, Transform
 from sockkit.core.units import show_size
 from sockkit.errors import OutputGone, SendError, SockkitError, TextError
 from sockkit.events import Emit, Failure, InputEnded, Moved, Notice, PeerEnded
-from sockkit.net.delivery import Progress
 from sockkit.net.loop import Loop, Timer
 from sockkit.net.outbox import Outbox
 from sockkit.net.pump import Pump
 from sockkit.net.stdio import Stdio
-from sockkit.net.stream import Stream
+from sockkit.net.stream import Progress, Stream
 
 AT_ONCE = 1.0  # seconds in which a peer that leaves without a word has not listened
 BLOCKED_CHECK = 0.1  # seconds between looks at an end that the other holds up
