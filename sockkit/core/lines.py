@@ -18,26 +18,25 @@ class Merger:
 
     def __init__(self) -> None:
         self._held: dict[Hashable, bytes] = {}
-        self.size = 0  # bytes that are held
         self._unfinished: Hashable | None = None
 
     def feed(self, key: Hashable, label: bytes, data: bytes) -> bytes:
         """What may be written of `data` and what was held before it; `label` may be empty."""
-        data = self._take(key) + data
+        data = self._held.pop(key, b"") + data
         end = data.rfind(b"\n") + 1
         if len(data) - end > MAX_LINE:
             end = len(data)
         elif end < len(data):
             self._held[key] = data[end:]
-            self.size += len(data) - end
         return self._write(key, label, data[:end])
 
-    def holds(self, key: Hashable) -> bool:
-        return key in self._held
+    def holds(self, key: Hashable) -> int:
+        """How many bytes are held of this peer."""
+        return len(self._held.get(key, b""))
 
     def release(self, key: Hashable, label: bytes) -> bytes:
         """What is held of this peer, although its line has no end yet."""
-        return self._write(key, label, self._take(key))
+        return self._write(key, label, self._held.pop(key, b""))
 
     def end(self, key: Hashable, label: bytes) -> bytes:
         """The peer has left: what is held, and the end of its line where lines are labelled."""
@@ -46,11 +45,6 @@ class Merger:
             self._unfinished = None
             out += b"\n" if label else b""
         return out
-
-    def _take(self, key: Hashable) -> bytes:
-        held = self._held.pop(key, b"")
-        self.size -= len(held)
-        return held
 
     def _write(self, key: Hashable, label: bytes, data: bytes) -> bytes:
         if not data or not label:

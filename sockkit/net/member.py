@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from sockkit.core.ending import FAULT_LINGER, LOOKS, Ending, EndOptions, Limit, idle_error
+from sockkit.core.ending import FAULT_LINGER, Ending, EndOptions, Limit, idle_error
 from sockkit.core.text import Transcoder, Transform
 from sockkit.core.units import show_seconds, show_size
 from sockkit.errors import SockkitError, TextError
@@ -15,6 +16,7 @@ from sockkit.net.loop import Loop, Timer
 from sockkit.net.outbox import Outbox
 from sockkit.net.stream import Progress, Stream
 
+LOOKS = 8  # at a client's progress, in the time in which it has to make some
 HELD_UP_CHECK = 0.1  # seconds between looks at a standard input that another client holds up
 
 
@@ -240,7 +242,9 @@ class Member:
         elif self._ending.over():
             self.leave()
         elif bound:
-            self._look_at(bound[0], self._ending.pace, self._silent)
+            ending = self._options.ending
+            limits = [limit for limit in (ending.idle, ending.linger) if limit is not None]
+            self._look_at(bound[0], min(limits, default=math.inf) / LOOKS, self._silent)
 
     def _look_at(self, bound: float, pace: float, look: Callable[[], None]) -> None:
         """Look at `bound` at the latest; before it each `pace` seconds at the peer's progress."""
@@ -263,7 +267,7 @@ class Member:
 
     def _silent(self) -> None:
         self._progress.look(self._outbox.given, self._loop.now)
-        self._ending.taken(self._progress.moved_at)
+        self._ending.delivered(self._progress.moved_at)
         bound = self._ending.bound()
         if not bound or bound[0] >= self._loop.now:
             self._review()

@@ -20,7 +20,7 @@ from sockkit.net.loop import Loop, Timer
 from sockkit.net.outbox import Outbox
 from sockkit.net.pump import Pump
 from sockkit.net.stdio import Stdio
-from sockkit.net.stream import Progress, Stream
+from sockkit.net.stream import Stream
 
 AT_ONCE = 1.0  # seconds in which a peer that leaves without a word has not listened
 BLOCKED_CHECK = 0.1  # seconds between looks at an end that the other holds up
@@ -61,7 +61,6 @@ class Session:
         self._outbound, self._lenient = talk.outbound, None
         if talk.outbound and stdio.input.terminal:
             self._outbound = self._lenient = Lenient(talk.outbound, self._refused)
-        self._progress = Progress(stream, loop.now)
         self._undelivered = sys.maxsize
         self._give_up = 0.0
         self._then: Callable[[], None] = self._start_input
@@ -214,12 +213,9 @@ class Session:
         if self._ending.over():
             self._finish()
         elif bound := self._ending.bound():
-            look = min(bound[0], self._loop.now + self._ending.pace)
-            self._timer = self._loop.at(look, self._silent)
+            self._timer = self._loop.at(bound[0], self._silent)
 
     def _silent(self) -> None:
-        self._progress.look(self._sent_size, self._loop.now)
-        self._ending.taken(self._progress.moved_at)
         bound = self._ending.bound()
         if not bound or bound[0] >= self._loop.now:
             return self._review()  # there has been progress since the timer was set

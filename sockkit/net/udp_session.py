@@ -46,7 +46,7 @@ class UdpSession:
         emit: Emit,
     ) -> None:
         self._loop, self._output, self._emit = loop, stdio.output, emit
-        self._typed, self._refused = stdio.input.terminal, False
+        self._typed, self._unencoded = stdio.input.terminal, False
         post, self._options = options
         self._connected = sock.connected
         self._peer = Peer(0, str(to))
@@ -88,14 +88,14 @@ class UdpSession:
             raise ReceiveError(f"{show_count(self._posting.cut, 'datagram')} came in part")
         if self._posting.unshown:
             raise TextError(f"{show_count(self._posting.unshown, 'datagram')} could not be decoded")
-        if self._refused:
+        if self._unencoded:
             raise TextError("part of what was typed was not sent")
 
     def _failed(self, error: SockkitError) -> None:
         """End, unless it is a typed line that cannot be encoded: it may be typed again."""
         if not (self._typed and isinstance(error, TextError)):
             raise error
-        self._refused = True
+        self._unencoded = True
         self._emit(Failure(f"this line was not sent: {error}"))
 
     def _heard(self, got: Received) -> Peer:

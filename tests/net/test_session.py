@@ -347,23 +347,6 @@ def test_a_greeting_that_leaves_slowly_is_not_idle(begin: Begin) -> None:
     assert talk.result() is None
 
 
-@pytest.mark.parametrize("bound", ["idle", "linger"])
-def test_a_peer_that_takes_what_waits_is_not_silent(bound: str, begin: Begin) -> None:
-    """The system has it all, and makes room only when much of it is taken."""
-    talk = begin(greet=noise(3_000_000), **{bound: 0.4})  # type: ignore[arg-type]
-    if bound == "linger":
-        talk.end_input()
-    got = 0
-    for _ in range(50):  # 1 s, and 50 KB in 0.02 s
-        time.sleep(0.02)
-        got += len(read_exactly(talk.peer, 50_000))
-    assert talk._thread.is_alive()
-    talk.end_input()
-    talk.peer.shutdown(socket.SHUT_WR)
-    assert got + len(read_all(talk.peer)) == 3_000_000
-    assert talk.result() is None
-
-
 def test_a_reset_comes_after_the_bytes_before_it(begin: Begin) -> None:
     talk = begin()
     talk.type(b"hi")
