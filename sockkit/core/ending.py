@@ -53,7 +53,7 @@ class Ending:
 
     def __init__(self, options: EndOptions, now: float) -> None:
         self._options = options
-        self._sent_at = self._received_at = self._taken_at = now
+        self._sent_at = self._received_at = self._delivered_at = now
         self.input_ended = self.peer_ended = False
 
     def sent(self, now: float) -> None:
@@ -62,13 +62,13 @@ class Ending:
     def received(self, now: float) -> None:
         self._received_at = now
 
-    def taken(self, when: float) -> None:
-        """The peer took of what had waited for it: it is slow, and not silent."""
-        self._taken_at = when
+    def delivered(self, now: float) -> None:
+        """The peer has got more of what was sent, and so was not silent."""
+        self._delivered_at = now
 
     @property
     def pace(self) -> float:
-        """Seconds between looks at whether the peer takes what waits, for `taken` to be timely."""
+        """Seconds between looks at what the peer has got, for `delivered` to be timely."""
         limits = (self._options.idle, self._options.linger)
         return min((limit for limit in limits if limit is not None), default=math.inf) / LOOKS
 
@@ -98,14 +98,14 @@ class Ending:
         bounds: list[tuple[float, Limit]] = []
         idle, linger = self._options.idle, self._options.linger
         if idle is not None:
-            active_at = max(self._sent_at, self._received_at, self._taken_at)
-            bounds.append((active_at + idle, Limit.IDLE))
+            moved_at = max(self._sent_at, self._received_at, self._delivered_at)
+            bounds.append((moved_at + idle, Limit.IDLE))
         if self.peer_ended and not self.input_ended:
             if linger is None and self._options.until is Until.BOTH:
                 linger = PEER_ENDED_LINGER
             if linger is not None:
                 bounds.append((self._sent_at + linger, Limit.INPUT_SILENT))
         elif self.input_ended and not self.peer_ended and linger is not None:
-            active_at = max(self._received_at, self._taken_at)
-            bounds.append((active_at + linger, Limit.PEER_SILENT))
+            heard_at = max(self._received_at, self._delivered_at)
+            bounds.append((heard_at + linger, Limit.PEER_SILENT))
         return min(bounds, default=None, key=lambda bound: bound[0])

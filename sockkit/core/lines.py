@@ -18,12 +18,11 @@ class Merger:
 
     def __init__(self) -> None:
         self._held: dict[Hashable, bytearray] = {}
-        self.size = 0  # bytes that are held
         self._unfinished: Hashable | None = None
 
     def feed(self, key: Hashable, label: bytes, data: bytes) -> bytes:
         """What may be written of `data` and what was held before it; `label` may be empty."""
-        whole, held = b"", self._take(key)
+        whole, held = b"", self._held.pop(key, bytearray())
         end = data.rfind(b"\n") + 1
         if len(data) - end + (0 if end else len(held)) > MAX_LINE:
             end = len(data)
@@ -33,15 +32,15 @@ class Merger:
             held += data
         if held:
             self._held[key] = held
-            self.size += len(held)
         return self._write(key, label, whole)
 
-    def holds(self, key: Hashable) -> bool:
-        return key in self._held
+    def holds(self, key: Hashable) -> int:
+        """How many bytes are held of this peer."""
+        return len(self._held.get(key, b""))
 
     def release(self, key: Hashable, label: bytes) -> bytes:
         """What is held of this peer, although its line has no end yet."""
-        return self._write(key, label, bytes(self._take(key)))
+        return self._write(key, label, bytes(self._held.pop(key, b"")))
 
     def end(self, key: Hashable, label: bytes) -> bytes:
         """The peer has left: what is held, and the end of its line where lines are labelled."""
@@ -50,11 +49,6 @@ class Merger:
             self._unfinished = None
             out += b"\n" if label else b""
         return out
-
-    def _take(self, key: Hashable) -> bytearray:
-        held = self._held.pop(key, bytearray())
-        self.size -= len(held)
-        return held
 
     def _write(self, key: Hashable, label: bytes, data: bytes) -> bytes:
         if not data or not label:

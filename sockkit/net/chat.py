@@ -332,7 +332,7 @@ class _Member:
         self._received += size
         self._ended = not size
         data = self._unmarked(self._typed(bytes(self._server.buffer[:size])))
-        if data is None:
+        if data is None or self.closed:
             self.resume()
             return
         if self._transcoder:

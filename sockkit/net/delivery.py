@@ -1,5 +1,4 @@
-"""What becomes of bytes that were written to a peer: whether it takes them, and the close that
-waits until it has.
+"""The close that waits until the peer has what was written to it.
 
 To close a socket that still receives resets the connection, and a reset can destroy what was
 written last, RFC 1122 section 4.2.2.13. So our side is ended first (half-close), and what the
@@ -13,7 +12,7 @@ from collections.abc import Callable
 from sockkit.errors import SockkitError
 from sockkit.net.loop import Loop, Timer
 from sockkit.net.outbox import Outbox
-from sockkit.net.stream import Stream
+from sockkit.net.stream import Progress, Stream
 
 STALL = 2.0  # seconds without an acknowledgement after which no more is waited for
 LONGEST = 10.0  # seconds, however steadily the peer takes it
@@ -26,28 +25,6 @@ MOST = 128  # connections that are being closed, before a newcomer costs the fir
 # Told how many of the bytes that an outbox gave are not acknowledged, and whether the peer has
 # reset the connection.
 OnClosed = Callable[[int, bool], None]
-
-
-class Progress:
-    """Whether a peer takes what is written to it.
-
-    The system tells of no acknowledgement: it has to be asked, now and then. `moved_at` is
-    when one was last seen of bytes that had waited.
-    """
-
-    def __init__(self, stream: Stream, now: float) -> None:
-        self._stream = stream
-        self._acknowledged = self._waited = 0
-        self.moved_at = now
-
-    def look(self, written: int, now: float) -> int:
-        """How many of the bytes `written` so far are not acknowledged."""
-        queued = self._stream.queued()
-        acknowledged = written - queued
-        if self._waited and acknowledged > self._acknowledged:
-            self.moved_at = now
-        self._acknowledged, self._waited = acknowledged, queued
-        return self._stream.undelivered() if queued else 0
 
 
 def close_now(loop: Loop, stream: Stream, outbox: Outbox) -> int:
@@ -190,11 +167,10 @@ class _Closing:
         """Whether the peer has it all, or is not waited for any longer."""
         waits = self._progress.look(self.outbox.given, now) + self.outbox.size
         moved_at = self._progress.moved_at
-        if self.ended:
-            self.reset = self.stream.failure() is not None
-            over = not waits or self.reset
+        if waits:
+            over = self.reset = self.ended and self.stream.failure() is not None
         else:
-            over = not waits and now >= max(moved_at, self.heard_at) + QUIET
+            over = self.ended or now >= max(moved_at, self.heard_at) + QUIET
         return over or now >= min(moved_at + STALL, self._began + LONGEST)
 
     def end(self) -> None:

@@ -68,7 +68,6 @@ class Hub:
         self._merger = Merger()
         self._pausing: set[Member] = set()  # members whose unfinished line has a timer
         self._patience = LINE_PATIENCE_TERMINAL if stdio.output.terminal else LINE_PATIENCE
-        self._arrived = self._shown = 0  # bytes that clients sent: all, and those put in the output
         self._output = ReceivedOutbox(
             loop, stdio.output, on_empty=self._output_empty, on_fail=self._output_failed
         )
@@ -159,8 +158,9 @@ class Hub:
     def arrived(self, member: Member, data: bytes) -> None:
         if not data:
             return
-        self._arrived += len(data)
-        self._show(self._merger.feed(member, self._options.label(member.peer), data))
+        received = self._merger.holds(member) + len(data)
+        out = self._merger.feed(member, self._options.label(member.peer), data)
+        self._output.put_received(out, received - self._merger.holds(member))
         if self._merger.holds(member) and member not in self._pausing:
             self._pausing.add(member)
             self.loop.later(self._patience, lambda: self._release(member))
@@ -180,7 +180,9 @@ class Hub:
     def left(self, member: Member) -> None:
         self._members.pop(member.peer.number, None)
         self._leaving.add(member)
-        self._show(self._merger.end(member, self._options.label(member.peer)))
+        held = self._merger.holds(member)
+        out = self._merger.end(member, self._options.label(member.peer))
+        self._output.put_received(out, held)
         self.busy(member, False)
 
     def closed(self, member: Member) -> None:
@@ -201,13 +203,9 @@ class Hub:
             self._pausing.add(member)
             self.loop.at(paused_since + self._patience, lambda: self._release(member))
         else:
-            self._show(self._merger.release(member, self._options.label(member.peer)))
-
-    def _show(self, data: bytes) -> None:
-        """Write what the merger gave."""
-        received = self._arrived - self._merger.size - self._shown
-        self._shown += received
-        self._output.put_received(data, received)
+            held = self._merger.holds(member)
+            out = self._merger.release(member, self._options.label(member.peer))
+            self._output.put_received(out, held)
 
     def _output_empty(self) -> None:
         self._review_quit()

@@ -10,11 +10,11 @@ from sockkit.core.text import Transcoder, Transform
 from sockkit.core.units import show_seconds, show_size
 from sockkit.errors import SockkitError, TextError
 from sockkit.events import Closed, Emit, Notice, PeerEnded
-from sockkit.net.delivery import Closings, Progress, close_now
+from sockkit.net.delivery import Closings, close_now
 from sockkit.net.gather import PAUSE, Gather
 from sockkit.net.loop import Loop, Timer
 from sockkit.net.outbox import Outbox
-from sockkit.net.stream import Stream
+from sockkit.net.stream import Progress, Stream
 
 HELD_UP_CHECK = 0.1  # seconds between looks at a standard input that another client holds up
 
@@ -280,7 +280,7 @@ class Member:
 
     def _silent(self) -> None:
         self._progress.look(self._outbox.given, self._loop.now)
-        self._ending.taken(self._progress.moved_at)
+        self._ending.delivered(self._progress.moved_at)
         bound = self._ending.bound()
         if not bound or bound[0] >= self._loop.now:
             self._review()

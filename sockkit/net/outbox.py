@@ -89,10 +89,9 @@ class Outbox:
 class ReceivedOutbox(Outbox):
     """Standard output's, where what was received has labels and line ends beside it."""
 
-    _put = 0  # bytes
-
     def __init__(self, loop: Loop, sink: Sink, **calls: Callable[..., None]) -> None:
         super().__init__(loop, sink, **calls)
+        self._put = 0  # bytes
         self._pieces: deque[tuple[int, int]] = deque()  # where in the output each ends, received
 
     def put_received(self, data: bytes | memoryview, received: int) -> None:
@@ -105,7 +104,10 @@ class ReceivedOutbox(Outbox):
 
     @property
     def unwritten(self) -> int:
-        """Bytes received that were put and are not written; the last known may be in part."""
+        """Bytes received that were put and are not written.
+
+        Of a piece that is written in part, what stands beside them is taken to come first.
+        """
         waits = ((end - self.given, received) for end, received in self._pieces)
         return sum(min(rest, received) for rest, received in waits if rest > 0)
 
@@ -118,7 +120,7 @@ class ReceivedOutbox(Outbox):
 class LineOutbox(Outbox):
     """Standard output's, for lines that nobody waits for: beyond `most` bytes they are counted.
 
-    How many were not shown, is shown when there is room.
+    Once there is room again, how many were not shown is.
     """
 
     def __init__(

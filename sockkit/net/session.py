@@ -16,12 +16,11 @@ from sockkit.core.text import Chain, Lenient, Transcoder, Transform
 from sockkit.core.units import show_seconds, show_size
 from sockkit.errors import OutputGone, SendError, SockkitError, TextError
 from sockkit.events import Emit, Failure, InputEnded, Moved, Notice, PeerEnded
-from sockkit.net.delivery import Progress
 from sockkit.net.loop import Loop, Timer
 from sockkit.net.outbox import Outbox
 from sockkit.net.pump import Pump
 from sockkit.net.stdio import Stdio
-from sockkit.net.stream import Stream
+from sockkit.net.stream import Progress, Stream
 
 AT_ONCE = 1.0  # seconds in which a peer that leaves without a word has not listened
 SHUNNED = "the peer closed at once: does it expect TLS, or refuse this address?"
@@ -221,7 +220,7 @@ class Session:
     def _look(self) -> int:
         """How many bytes the peer's system does not have; that it got more is progress."""
         left = self._progress.look(self._sent_size, self._loop.now)
-        self._ending.taken(self._progress.moved_at)
+        self._ending.delivered(self._progress.moved_at)
         return left
 
     def _silent(self) -> None:

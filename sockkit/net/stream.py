@@ -170,3 +170,25 @@ class Stream:
         except OSError:
             pass  # the peer was faster
         self.close()
+
+
+class Progress:
+    """Whether a peer takes what is written to it.
+
+    The system tells of no acknowledgement: it has to be asked, now and then. `moved_at` is
+    when one was last seen of bytes that had waited.
+    """
+
+    def __init__(self, stream: Stream, now: float) -> None:
+        self._stream = stream
+        self._acknowledged = self._waited = 0
+        self.moved_at = now
+
+    def look(self, written: int, now: float) -> int:
+        """How many of the bytes `written` so far are not acknowledged."""
+        queued = self._stream.queued()
+        acknowledged = written - queued
+        if self._waited and acknowledged > self._acknowledged:
+            self.moved_at = now
+        self._acknowledged, self._waited = acknowledged, queued
+        return self._stream.undelivered() if queued else 0

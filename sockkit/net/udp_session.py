@@ -48,7 +48,7 @@ class UdpSession:
         others: Iterator[tuple[DatagramSocket, Endpoint]] | None = None,
     ) -> None:
         self._loop, self._output, self._emit = loop, stdio.output, emit
-        self._typed, self._left_out = stdio.input.terminal, False  # a line that was typed
+        self._typed, self._unencoded = stdio.input.terminal, False  # a line that was typed
         self._socket, self._others = sock, others or iter(())
         post, self._options = options
         self._connected = sock.connected
@@ -97,7 +97,7 @@ class UdpSession:
             raise ReceiveError(f"{show_count(self._posting.cut, 'datagram')} came in part")
         if self._posting.unshown:
             raise TextError(f"{show_count(self._posting.unshown, 'datagram')} could not be decoded")
-        if self._left_out:
+        if self._unencoded:
             raise TextError("part of what was typed was not sent")
 
     def _failed(self, error: SockkitError) -> None:
@@ -107,7 +107,7 @@ class UdpSession:
                 self._loop.call_soon(self._move_on)
             self._refused = error
         elif self._typed and isinstance(error, TextError):
-            self._left_out = True
+            self._unencoded = True
             self._emit(Failure(f"this line was not sent: {error}"))
         else:
             raise error

@@ -1,6 +1,6 @@
 """A clock that starts at 100; a script is what happens, one letter each second.
 
-`s` sent, `t` taken, `r` received, `I` our input ends, `P` the peer ends.
+`s` sent, `d` delivered, `r` received, `I` our input ends, `P` the peer ends.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def play(script: str, options: EndOptions) -> Ending:
     ending = Ending(options, START)
     calls = {
         "s": ending.sent,
-        "t": ending.taken,
+        "d": ending.delivered,
         "r": ending.received,
         "I": ending.end_input,
         "P": ending.end_peer,
@@ -74,9 +74,9 @@ def test_which_ends_end_it(
         ("P", EndOptions(Until.STDIN), None),
         ("P", EndOptions(Until.STDIN, linger=3), (104, Limit.INPUT_SILENT)),
         # A peer that takes what waits for it is not silent, and gives our input nothing.
-        ("st", EndOptions(idle=3), (105, Limit.IDLE)),
-        ("It", EndOptions(linger=3), (105, Limit.PEER_SILENT)),
-        ("Pt", EndOptions(), (106, Limit.INPUT_SILENT)),
+        ("sd", EndOptions(idle=3), (105, Limit.IDLE)),
+        ("Id", EndOptions(linger=3), (105, Limit.PEER_SILENT)),
+        ("Pd", EndOptions(), (106, Limit.INPUT_SILENT)),
         # Both have ended: nobody is waited for.
         ("IP", EndOptions(linger=3), None),
         ("PI", EndOptions(), None),
@@ -112,7 +112,7 @@ def test_the_idle_error_says_how_long(idle: float, words: str) -> None:
     assert str(error) == f"nothing was sent or received for {words}"
 
 
-@given(st.text("strIP", max_size=8), st.sampled_from(Until), st.floats(0, 10), st.floats(0, 10))
+@given(st.text("sdrIP", max_size=8), st.sampled_from(Until), st.floats(0, 10), st.floats(0, 10))
 def test_a_bound_is_a_silence_from_something_that_happened(
     script: str, until: Until, linger: float, idle: float
 ) -> None:

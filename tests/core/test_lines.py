@@ -139,9 +139,7 @@ def test_what_is_held_is_known() -> None:
     merger = Merger()
     merger.feed(1, b"", b"whole\nhalf")
     merger.feed(2, b"", b"some")
-    assert merger.size == 8
+    assert (merger.holds(1), merger.holds(2)) == (4, 4)
     merger.feed(1, b"", b" and\n")
-    assert merger.size == 4
     merger.release(2, b"")
-    merger.end(1, b"")
-    assert merger.size == 0
+    assert (merger.holds(1), merger.holds(2)) == (0, 0)

@@ -171,6 +171,20 @@ def test_a_client_that_reads_again_in_time_is_kept() -> None:
         assert errors(program) == []
 
 
+def test_a_client_that_reads_slowly_and_steadily_is_kept() -> None:
+    """Although the system asks for more only when a third of what it holds is taken."""
+    with (
+        open("/dev/zero", "rb") as zeros,
+        server("--slow-timeout", "500ms", stdin=zeros) as program,
+        connect(program.port) as sock,
+    ):
+        for _ in range(40):
+            read_exactly(sock, 50_000)
+            time.sleep(0.05)
+        assert errors(program) == []
+        program.said("--slow-timeout")  # now it takes nothing
+
+
 def test_labels_and_whole_lines() -> None:
     with server("-v", "--label") as program, contextlib.ExitStack() as stack:
         clients = joined(program, stack, 2)

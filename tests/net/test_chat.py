@@ -13,7 +13,7 @@ import pytest
 
 from sockkit.core.address import HostPort
 from sockkit.core.chat import Room, RoomOptions
-from sockkit.events import Closed, Event
+from sockkit.events import Closed, Connected, Event
 from sockkit.net import chat as module
 from sockkit.net.chat import ChatOptions, ChatServer
 from sockkit.net.listen import Listener, ListenOptions
@@ -143,6 +143,23 @@ def test_quitting_says_what_was_said_before(site: Site) -> None:
     one.setblocking(True)
     assert site.has(one, "[server] bye")
     assert one.recv(10) == b""
+
+
+def test_who_comes_while_it_closes_does_not_keep_it_open(
+    loop: Loop, stack: contextlib.ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has been accepted and has not yet shown what it speaks."""
+    monkeypatch.setattr(module, "MARK_WAIT", 0.1)
+    site = Site(loop, stack, client_encoding="gbk")
+    stuck = site.member()
+    late: list[socket.socket] = []
+    site.run(
+        lambda: stuck.send(b"here\n") > 0,
+        lambda: site.has(stuck, "you are"),
+        lambda: late.append(site.member()),
+        lambda: len(kit.of_kind(site.events, Connected)) > 1,
+    )
+    assert not site.server._members
 
 
 def test_the_mark_may_be_cut(loop: Loop, stack: contextlib.ExitStack) -> None:

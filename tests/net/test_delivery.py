@@ -11,7 +11,7 @@ from collections.abc import Callable
 import pytest
 
 from sockkit.net import delivery as module
-from sockkit.net.delivery import Closings, Progress, close_now
+from sockkit.net.delivery import Closings, close_now
 from sockkit.net.loop import Loop
 from sockkit.net.outbox import Outbox
 from sockkit.net.stream import Stream
@@ -236,27 +236,3 @@ def test_closing_now_tells_what_was_not_delivered(case: Case) -> None:
     left = close_now(case.loop, case.stream, case.outbox)
     assert 0 < left <= len(LAST)
     assert case.outbox.given == len(LAST)
-
-
-def test_progress_is_what_the_peer_takes(case: Case) -> None:
-    progress = Progress(case.stream, 0.0)
-    assert progress.look(0, 1.0) == 0
-    case.outbox.put(LAST)
-    assert progress.look(case.outbox.given, 2.0) > 0
-    run_for(case.loop, 0.05)
-    progress.look(case.outbox.given, 3.0)
-    run_for(case.loop, 0.05)
-    stuck = progress.look(case.outbox.given, 4.0)
-    assert progress.moved_at < 4.0
-    while progress.look(case.outbox.given, 5.0) == stuck:
-        case.peer.recv(4096)
-    assert progress.moved_at == 5.0
-
-
-def test_what_is_acknowledged_at_once_is_no_progress(case: Case) -> None:
-    """It never waited: the time it was sent says as much."""
-    progress = Progress(case.stream, 0.0)
-    case.outbox.put(b"line")
-    run_until(case.loop, lambda: case.stream.undelivered() == 0)
-    assert progress.look(4, 1.0) == 0
-    assert progress.moved_at == 0.0
