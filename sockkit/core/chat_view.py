@@ -18,7 +18,7 @@ _LEFT = re.compile(rf"\* ([^ ]{_MOST}) (?:left|is now)\b")
 _OUTSIDE = ("* this room has a password", "* that is not the password", "* the room is full")
 LONGEST = 64 * 1024  # characters that are held for their line's end
 NAMES = 4096  # that are remembered
-SEARCHED = 4096  # characters of a line in which the reader's name is looked for
+LOOKED_AT = 4096  # characters of a line that are looked through for the reader's own name
 
 PARTINGS = ("* good-bye", "* you have been sent away", "* the room is full")
 COMMANDS = {
@@ -132,4 +132,4 @@ class ChatView:
         if not self._own or len(self._own) > LONGEST_NAME:
             return False
         own = re.escape(key(self._own))
-        return bool(re.search(rf"(?<!\w){own}(?!\w)", key(text[:SEARCHED])))
+        return bool(re.search(rf"(?<!\w){own}(?!\w)", key(text[:LOOKED_AT])))

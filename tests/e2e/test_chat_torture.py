@@ -116,7 +116,8 @@ def test_a_line_and_a_name_beyond_all_bounds() -> None:
 
 
 def test_idle_newcomers_share_a_long_history() -> None:
-    with room("--flood", "0", "--history", "1000") as server, contextlib.ExitStack() as stack:
+    options = ("--flood", "0", "--history", "1000", "--send-buffer", "16K")
+    with room(*options) as server, contextlib.ExitStack() as stack:
         with Member(server.port) as one, Member(server.port) as two:
             one.hears("* guest-2 joined")
             for number in range(400):
