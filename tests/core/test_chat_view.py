@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from sockkit.core.chat import LONGEST_NAME
 from sockkit.core.chat_view import COMMANDS, LONGEST, ChatView
+from sockkit.core.names import LONGEST as LONGEST_NAME
 
 
 def view() -> ChatView:
