@@ -14,7 +14,8 @@ from sockkit.core.responder import MESSAGE_TIME, Responder, Rule, Ruled, Same, U
 from sockkit.errors import BindError, SockkitError, UsageError, reason
 from sockkit.events import Emit, Failure
 from sockkit.net.datagrams import DatagramSocket
-from sockkit.net.echo import BUFFER, EchoOptions, TcpEcho, UdpEcho
+from sockkit.net.echo import BUFFER, EchoOptions, TcpEcho
+from sockkit.net.echo_udp import UdpEcho
 from sockkit.net.listen import Bound, Listener, ListenOptions, announce, raise_limit
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions

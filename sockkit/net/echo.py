@@ -1,4 +1,4 @@
-"""The responder's connections and datagrams: each peer gets its answers, and nobody waits.
+"""The responder's connections: each client gets its answers, and nobody waits.
 
 A client that is only echoed costs one shared buffer: what it does not take back is kept, at
 most a buffer of it, and it is not read meanwhile. A stream of much data is left to the
@@ -8,32 +8,24 @@ as a copy; on 64 bytes a copy is a quarter faster).
 
 from __future__ import annotations
 
-import random
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from sockkit.core.peers import MOST
 from sockkit.core.responder import Responder
-from sockkit.errors import ReceiveError, SockkitError
-from sockkit.events import Closed, Emit, Failure, Step
-from sockkit.net.datagrams import DatagramOutbox, DatagramSocket
+from sockkit.errors import SockkitError
+from sockkit.events import Closed, Emit, Step
 from sockkit.net.delivery import Closings, close_now
 from sockkit.net.gather import PAUSE, Gather
 from sockkit.net.listen import Listener
 from sockkit.net.loop import Loop, Timer
 from sockkit.net.outbox import Outbox
 from sockkit.net.pump import Pump
-from sockkit.net.resolve import show_address
-from sockkit.net.sources import Sources
 from sockkit.net.stream import Stream
 from sockkit.net.turns import Asker, Turns
 
 BUFFER = 256 * 1024  # bytes of one receive, and most that are kept for a client
 MUCH = 4  # receives in a row that fill the buffer: then the kernel may move the rest
-TURNS = 64  # datagrams answered before others on the loop get their turn
-WAITING = 4 * 1024 * 1024  # bytes of datagrams that may wait for their answers to be made
-DELAYED = 1024  # datagrams that may wait for their time; one more is dropped
 
 
 class EchoOptions(NamedTuple):
@@ -194,7 +186,7 @@ class _Mirror:
         self._echo.left(self, sent, received, problem)
 
 
-class _Late:
+class Late:
     """Gives items back in order, each `seconds` after it was put."""
 
     def __init__(self, loop: Loop, seconds: float, on_due: Callable[[Any], None]) -> None:
@@ -233,7 +225,7 @@ class _Answering(Asker):
         options = echo.options
         self._responder = options.responder() if options.responder else None
         self._left = options.close_after
-        self._late = _Late(echo.loop, options.delay, self._in_time)
+        self._late = Late(echo.loop, options.delay, self._in_time)
         self._answers: Iterator[bytes] = iter(())
         self._received = self._owed = 0  # bytes: received, and of answers that are late
         self._ended = self._closed = self._rests = False
@@ -350,106 +342,3 @@ class _Answering(Asker):
 
     def _delivered(self, undelivered: int, _: bool) -> None:
         self._echo.left(self, self._outbox.given - undelivered, self._received, "")
-
-
-class UdpEcho:
-    """Answers every datagram of `sock`, which it does not own."""
-
-    def __init__(
-        self,
-        loop: Loop,
-        sock: DatagramSocket,
-        options: EchoOptions,
-        emit: Emit,
-        turns: Turns | None = None,
-    ) -> None:
-        self._turns = turns or Turns(loop)
-        self._senders: dict[Any, _Sender] = {}  # those that wait or are costly, and some more
-        self._waiting = 0  # bytes of datagrams whose answers are still to be made
-        self._loop, self._socket, self._options, self._emit = loop, sock, options, emit
-        self._answer = options.responder().answer if options.responder else None
-        self._each = bool(options.responder or options.drop or options.delay)
-        self._outgoing = DatagramOutbox(loop, sock, on_empty=self.start, on_fail=self._fail)
-        self._late = _Late(loop, options.delay, lambda late: self._outgoing.put_whole(*late))
-        self._sources = Sources(sock, emit)
-
-    def start(self) -> None:
-        self._loop.when_readable(self._socket.descriptor, self._read)
-
-    def _read(self) -> None:
-        for _ in range(TURNS):
-            try:
-                got = self._socket.receive()
-            except BlockingIOError:
-                return
-            except SockkitError as error:
-                self._fail(error)
-                return
-            if problem := got.cut(show_address(got.address)):
-                self._fail(ReceiveError(problem, kind="a datagram was cut"))
-            if not self._sources.answerable(got.address):
-                continue
-            if self._each:
-                for datagram in got.datagrams():
-                    self._respond(datagram, got.address)
-            else:  # as many as came in one call go out in one
-                self._outgoing.put(got.data, got.size, got.address)
-            if self._outgoing.waits:
-                self._loop.when_readable(self._socket.descriptor, None)
-                return
-
-    def _respond(self, data: bytes, to: Any) -> None:
-        if random.random() < self._options.drop:
-            return
-        if self._answer:
-            self._ask(data, to)
-        else:
-            self._give(data, to)
-
-    def _ask(self, data: bytes, to: Any) -> None:
-        """Answer in the sender's turn, which nearly always is now."""
-        sender = self._senders.get(to) or _Sender(self, to)
-        if len(sender.held) >= TURNS or self._waiting > WAITING:
-            told = "datagrams come faster than answers can be made: some are lost"
-            self._fail(SockkitError(told, kind=told))
-            return
-        sender.held.append(data)
-        self._waiting += len(data)
-        self._turns.ask(sender)
-        if sender.waiting or self._turns.is_costly(sender):
-            self._senders.setdefault(to, sender)
-            if len(self._senders) > MOST:
-                del self._senders[next(iter(self._senders))]
-
-    def answer(self, data: bytes, to: Any) -> None:
-        """Make the answer to what was held, and send it."""
-        assert self._answer
-        self._waiting -= len(data)
-        self._give(self._answer(data), to)
-
-    def _give(self, data: bytes, to: Any) -> None:
-        if not self._options.delay:
-            self._outgoing.put_whole(data, to)
-        elif len(self._late) < DELAYED:
-            self._late.put((data, to))
-        else:
-            told = f"more than {DELAYED} answers wait for their time: some are lost"
-            self._fail(SockkitError(told, kind=told))
-
-    def _fail(self, error: SockkitError) -> None:
-        self._emit(Failure(str(error), error.kind))
-
-
-class _Sender(Asker):
-    """Where datagrams come from. `held` are those whose answers are still to be made."""
-
-    def __init__(self, echo: UdpEcho, address: Any) -> None:
-        self._echo, self._address = echo, address
-        self.held: deque[bytes] = deque()
-
-    def take_turn(self, over: Callable[[], bool]) -> bool:
-        while self.held:
-            self._echo.answer(self.held.popleft(), self._address)
-            if over():
-                break
-        return bool(self.held)

@@ -394,7 +394,7 @@ def test_a_history_that_is_locked_ends_no_room(tmp_path: Path) -> None:
         one.say("/who")
         one.hears("1 here")
         server.process.terminate()
-        assert server.status(2) == 23
+        assert server.status(2) == 143
         assert "could not write 2 lines of the history" in errors(server)[-1]
         lock.close()
 
@@ -403,15 +403,17 @@ def test_a_history_on_a_full_disk_ends_no_room(tmp_path: Path) -> None:
     path, size = tmp_path / "room.db", 64 * 1024
     limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))  # noqa: E731
     with (
-        room("--history-file", str(path), "--flood", "0", preexec_fn=limit) as server,
+        room("--history-file", str(path), "--flood", "0", stdin=-1, stdout=-3, preexec_fn=limit) as server,
         Member(server.port) as one,
     ):
         one.say(*["x" * 1000] * 200)
         server.said("the room goes on without it")
         one.say("/who")
         one.hears("1 here")
-        server.process.terminate()
-        assert server.status(2) == 23
+        assert server.process.stdin
+        server.process.stdin.write(b"/quit\n")
+        server.process.stdin.flush()
+        assert server.status(5) == 23
         assert "lines of the history" in errors(server)[-1]
         assert len(errors(server)) == 2
 
@@ -494,9 +496,10 @@ def test_what_was_lost_with_a_connection_is_not_forgotten() -> None:
 
 
 def test_a_room_that_closes_is_an_error_without() -> None:
-    with room() as server, join(server.port, stdin=-1) as member:
+    with room() as server, join(server.port, "--name", "bob", stdin=-1) as member:
         assert member.process.stdout
-        member.process.stdout.readline()
+        while b"you are bob" not in member.process.stdout.readline():
+            pass  # then the room has read all that was sent to it
         server.process.send_signal(signal.SIGTERM)
         assert member.status() == 56
         assert "the room has closed" in member.stderr
