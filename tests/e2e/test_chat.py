@@ -402,8 +402,9 @@ def test_a_history_that_is_locked_ends_no_room(tmp_path: Path) -> None:
 def test_a_history_on_a_full_disk_ends_no_room(tmp_path: Path) -> None:
     path, size = tmp_path / "room.db", 64 * 1024
     limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))  # noqa: E731
+    streams = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL, "preexec_fn": limit}
     with (
-        room("--history-file", str(path), "--flood", "0", stdin=-1, stdout=-3, preexec_fn=limit) as server,
+        room("--history-file", str(path), "--flood", "0", **streams) as server,
         Member(server.port) as one,
     ):
         one.say(*["x" * 1000] * 200)
