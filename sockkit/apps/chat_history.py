@@ -93,7 +93,7 @@ class History:
             if self._waiting:
                 self._write(LOCK_WAIT)
         except _Trouble as error:
-            why = f": {error}"
+            why = f": {self._reason(error)}"
         finally:
             if self._file:
                 self._file.close()
@@ -125,7 +125,8 @@ class History:
         """Say once that the file cannot be used now."""
         if not self._told:
             self._told = True
-            self._emit(Failure(f"{self._words(str(error))}: the room goes on without it"))
+            told = self._words(self._reason(error))
+            self._emit(Failure(f"{told}: the room goes on without it"))
 
     def _write(self, wait: float) -> None:
         """Write all that waits, or nothing, in a file that is still there."""
@@ -169,7 +170,7 @@ class History:
         file.text_factory = lambda data: data.decode("utf-8", "backslashreplace")
         tables = [name for (name,) in file.execute("SELECT name FROM sqlite_master")]
         if tables and "lines" not in tables:
-            raise self._refused("it is the database of something else")
+            raise self._refused("it is another program's database")
         if tables:
             file.execute("SELECT id, line FROM lines LIMIT 0")
         file.execute("PRAGMA journal_mode = WAL")
@@ -192,12 +193,15 @@ class History:
         file = os.open(self._whole, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
             if os.read(file, len(_MAGIC)) not in (b"", _MAGIC):
-                raise self._refused("it is no database")
+                raise self._refused("it is not a database")
         finally:
             os.close(file)
 
     def _words(self, why: str) -> str:
         return f"could not keep the history in {self._path}: {why}"
+
+    def _reason(self, error: Exception) -> str:
+        return str(error).removeprefix(self._words(""))
 
     def _refused(self, why: str) -> OutputError:
         return OutputError(self._words(why))

@@ -75,7 +75,8 @@ def run(config: ChatJoin, loop: Loop, stdio: Stdio, emit: Emit) -> None:
         except (ConnectError, ReceiveError, SendError, TimedOut) as caught:
             error = caught
         if view.outside:
-            raise SockkitError("the room did not let us in", "see what it said") from error
+            hint = "give its password, with --password-file" if view.locked else "see what it said"
+            raise SockkitError("the room did not let us in", hint) from error
         if not error:
             break
         if not config.reconnect:

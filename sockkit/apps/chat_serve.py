@@ -17,7 +17,7 @@ from sockkit.net.chat import RECEIVE, ChatOptions, ChatServer
 from sockkit.net.listen import Listener, ListenOptions, announce, raise_limit
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
-from sockkit.net.port_file import port_file, tells_failure
+from sockkit.net.port_file import port_file
 from sockkit.net.stdio import Stdio
 from sockkit.term.color import Palette, wanted
 
@@ -42,7 +42,6 @@ class ChatServe(NamedTuple):
     colors: Mapping[str, str] = {}
 
 
-@tells_failure
 def run(config: ChatServe, loop: Loop, stdio: Stdio, emit: Emit) -> None:
     """Serve until a signal, or the operator's `/quit`. Raises SockkitError."""
     if config.udp:
@@ -95,7 +94,8 @@ def _run_udp(config: ChatServe, loop: Loop, stdio: Stdio, emit: Emit) -> None:
 
     unknown = [
         (config.room.password is not None, "--password"),
-        (config.room.history or config.history_file is not None, "--history"),
+        (config.room.history, "--history"),
+        (config.history_file is not None, "--history-file"),
         (config.room.motd, "--motd"),
         (config.client_encoding, "--client-encoding"),
     ]

@@ -19,7 +19,7 @@ from sockkit.net.echo_udp import UdpEcho
 from sockkit.net.listen import Bound, Listener, ListenOptions, announce, raise_limit
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
-from sockkit.net.port_file import port_file, tells_failure
+from sockkit.net.port_file import port_file
 from sockkit.net.stdio import Stdio
 from sockkit.net.turns import Turns
 from sockkit.net.udp import UdpOptions, bind_datagrams
@@ -65,7 +65,6 @@ class _Share(NamedTuple):
                 end.close()
 
 
-@tells_failure
 def run(config: Echo, loop: Loop, stdio: Stdio, emit: Emit) -> None:
     """Answer until a signal. Raises SockkitError."""
     if config.workers > 1 and isinstance(config.listen.address, UnixPath):

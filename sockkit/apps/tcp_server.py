@@ -16,7 +16,7 @@ from sockkit.events import Emit
 from sockkit.net.listen import Listener, ListenOptions, announce, raise_limit
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
-from sockkit.net.port_file import port_file, tells_failure
+from sockkit.net.port_file import port_file
 from sockkit.net.session import Session
 from sockkit.net.stdio import Stdio
 from sockkit.net.stream import Stream
@@ -33,7 +33,6 @@ class TcpServer(NamedTuple):
     colors: Mapping[str, str] = MappingProxyType({})
 
 
-@tells_failure
 def run(config: TcpServer, loop: Loop, stdio: Stdio, emit: Emit) -> None:
     """Serve until a signal; with `once`, return when the one conversation is over."""
     if not config.once and config.talk.until in (Until.STDIN, Until.EITHER):

@@ -12,7 +12,7 @@ from sockkit.events import Emit
 from sockkit.net.listen import ListenOptions, announce
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
-from sockkit.net.port_file import port_file, tells_failure
+from sockkit.net.port_file import port_file
 from sockkit.net.stdio import Stdio
 from sockkit.net.udp import UdpOptions, bind_datagrams
 from sockkit.net.udp_hub import UdpHub, UdpHubOptions
@@ -28,7 +28,6 @@ class UdpServer(NamedTuple):
     port_file: str | None = None
 
 
-@tells_failure
 def run(config: UdpServer, loop: Loop, stdio: Stdio, emit: Emit) -> None:
     """Serve until a signal, or the operator's `/quit`. Raises SockkitError."""
     posting = config.posting

@@ -51,7 +51,8 @@ def run_edited(
         on_interrupt=lambda: stopping.stop(signal.SIGINT),
     )
     stopping.on_stuck = editor.restore
-    talk = Talk(output, encoding, output, loop) if os.isatty(2) else Talk(Output(2), encoding)
+    own = os.isatty(2)  # above the line that is typed
+    talk = Talk(output if own else Output(2), encoding, loop, output if own else None)
 
     def worker() -> None:
         try:

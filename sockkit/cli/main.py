@@ -38,6 +38,8 @@ def main() -> NoReturn:
     """What the shell runs as `sockkit`."""
     _plug()
     code = status(sys.argv[1:])
+    if code:
+        _release_port_file(sys.argv[1:])
     if code in _SIGNALS:
         die(code - 128)
     if sys.stderr:
@@ -79,9 +81,8 @@ def _invoke(arguments: list[str]) -> int:
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         return ExitStatus.USAGE
-    except click.Abort:  # a question was not answered
-        complain("interrupted")
-        return ExitStatus.INTERRUPTED
+    except click.Abort as error:  # Ctrl-D at a question; Ctrl-C ends us before click sees it
+        raise UsageError("no address was given", "write HOST PORT after the command") from error
     except click.UsageError as error:
         about = error.ctx.command_path if error.ctx else NAME
         complain(f"{' '.join(error.format_message().split())} (see {about} --help)")
@@ -104,6 +105,19 @@ def _complete(instruction: str) -> int:
         return shell_complete(group, {}, NAME, COMPLETE, instruction)
     except (KeyError, ValueError) as error:
         raise UsageError(f"{COMPLETE} is for a shell's completion script: {error}") from error
+
+
+def _release_port_file(arguments: list[str]) -> None:
+    """A script may wait at a FIFO for the port of a server that did not come to listen.
+
+    Whatever was wrong, perhaps with the command line itself, it must not wait for ever.
+    """
+    words = [word.partition("=") for word in arguments]
+    for (option, given, value), (after, *_) in zip(words, [*words[1:], ("",)], strict=True):
+        if option == "--port-file":
+            from sockkit.net.port_file import release
+
+            release(value if given else after)
 
 
 def _plug() -> None:

@@ -93,7 +93,7 @@ def _run(
         from sockkit.cli.edited import run_edited
 
         return run_edited(name, loop, stdio.encoding, work, stopping)
-    talk = Talk(Output(2), stdio.encoding, stdio.output if os.isatty(2) else None)
+    talk = Talk(Output(2), stdio.encoding, loop, stdio.output if os.isatty(2) else None)
     try:
         return work(stdio, talk.say)
     except SockkitError:

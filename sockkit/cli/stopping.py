@@ -61,7 +61,7 @@ class Stopping:
 
     def _stuck(self, _number: int, _: FrameType | None) -> None:
         self.on_stuck()
-        die(self.number)
+        die(self.number or signal.SIGALRM)
 
 
 def die(number: int) -> NoReturn:

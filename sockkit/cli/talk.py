@@ -37,17 +37,16 @@ def say(line: str) -> None:
 class Talk:
     """Says lines to `sink`, which does not block, while the program works.
 
-    On a terminal a line does not begin within what has arrived there by `beside`. With `loop`,
-    in whose thread it must be used then, lines that wait are written as soon as there is room;
-    without it with the next line, or by `close`.
+    It is used in the thread of `loop`, which writes lines that wait as soon as there is room. On
+    a terminal a line does not begin within what has arrived there by `beside`.
     """
 
     def __init__(
-        self, sink: Output, encoding: str, beside: Output | None = None, loop: Loop | None = None
+        self, sink: Output, encoding: str, loop: Loop, beside: Output | None = None
     ) -> None:
         self._sink, self._encoding, self._beside, self._loop = sink, encoding, beside, loop
         # What else is written to the sink has the loop wait for the sink's own number.
-        self._watched = os.dup(sink.descriptor) if loop else -1
+        self._watched = os.dup(sink.descriptor)
         self._waiting = bytearray()
         self._dropped = 0
 
@@ -78,8 +77,7 @@ class Talk:
             if len(self._waiting) == left and time.monotonic() - began >= PATIENCE:
                 break
         self._watch(False)
-        if self._loop:
-            os.close(self._watched)
+        os.close(self._watched)
 
     def _count(self) -> None:
         if self._dropped:
@@ -112,5 +110,4 @@ class Talk:
         del self._waiting[: size - len(begin)]
 
     def _watch(self, wanted: bool) -> None:
-        if self._loop:
-            self._loop.when_writable(self._watched, self._flush if wanted else None)
+        self._loop.when_writable(self._watched, self._flush if wanted else None)

@@ -8,6 +8,7 @@ one clock. Every line that members see begins with `[name] `, for what somebody 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from typing import NamedTuple
 
@@ -26,6 +27,8 @@ LINE_COST, COMMAND_COST = 48, 2048  # characters as many of which take the time 
 NEXT_TURN = 0.001  # seconds until then
 WHO = 16 * 1024  # bytes of the line that says who is here
 ATTEMPTS = 3  # at the password
+NEWCOMERS = 64  # of one address who have not said the password yet
+GUESSERS = 3  # the same, while that address waits after a wrong one
 PASSWORD_WAIT = 60.0  # seconds
 
 HELP = (
@@ -120,6 +123,7 @@ class Room:
         self._recent = Recent(options.history)
         self._gate = Gate(options.password, encoding) if options.password else None
         self._turn_at, self._turn_said = 0.0, 0
+        self._outside: Counter[str] = Counter()  # by address, who is not admitted
 
     def remember(self, lines: Iterable[str]) -> None:
         """Show `lines` to newcomers, as if they had been said."""
@@ -138,15 +142,23 @@ class Room:
 
     def join(self, member: Hashable, now: float, peer: str = "") -> list[Outcome]:
         """A newcomer from the address `peer`. It has a name at once; `introduce` tells others."""
-        options = self._options
-        full = options.most is not None and len(self._members) >= options.most
         address = whole_address(peer) if self._gate else ""
-        self._members[member] = _Member(Allowance(options.flood, now), address)
-        if full:
+        self._members[member] = _Member(Allowance(self._options.flood, now), address)
+        self._outside[address] += 1
+        if self._full():
             return [Out("* the room is full", to=member), Gone(member)]
-        if self._gate:
-            return [Out("* this room has a password: type it", to=member)]
-        return self._admit(member)
+        if not self._gate:
+            return self._admit(member)
+        if self._outside[address] > (GUESSERS if self._gate.wait(address, now) else NEWCOMERS):
+            return [
+                Out("* too many from your address are waiting: try later", to=member),
+                Gone(member),
+            ]
+        return [Out("* this room has a password: type it", to=member)]
+
+    def _full(self) -> bool:
+        most = self._options.most
+        return most is not None and len(self._members) - self._outside.total() >= most
 
     def introduce(self, member: Hashable) -> list[Outcome]:
         """Tell the others of a newcomer, unless they know; its first line does so too."""
@@ -159,7 +171,10 @@ class Room:
     def leave(self, member: Hashable, why: str = "") -> list[Outcome]:
         """It is gone; `why` if it did not want to."""
         gone = self._members.pop(member, None)
-        if not gone or not gone.name:
+        if not gone:
+            return []
+        if not gone.name:
+            self._no_more_outside(gone.address)
             return []
         self._names.remove(gone.name)
         if not gone.introduced:
@@ -167,8 +182,14 @@ class Room:
         told = f"* {gone.name} left{f' ({why})' if why else ''}"
         return [Out(told, move=Move(member, False))]
 
+    def _no_more_outside(self, address: str) -> None:
+        self._outside[address] -= 1
+        if not self._outside[address]:
+            del self._outside[address]
+
     def _admit(self, member: Hashable) -> list[Outcome]:
         state = self._members[member]
+        self._no_more_outside(state.address)
         objection = self._objection(member, state.wanted) if state.wanted else ""
         name = state.wanted if state.wanted and not objection else self._guest()
         state.name = name
@@ -199,6 +220,8 @@ class Room:
         state = self._members[member]
         if not data and state.held and not state.skipping:
             data = b"\n"  # what it ended amid is a line
+        if state.skipping:
+            self.charge(member, len(data))  # the rest of a line that is too long
         state.held += data
         return self.go_on(member, now)
 
@@ -294,6 +317,8 @@ class Room:
 
     def _password(self, member: Hashable, state: _Member, line: bytes, now: float) -> list[Outcome]:
         if self._gate and self._gate.opens(line, state.address):
+            if self._full():
+                return [Out("* the room is full", to=member), Gone(member)]
             return [*self._admit(member), *self.introduce(member)]
         if line.startswith(b"/nick "):
             name = line.decode(self._encoding, "backslashreplace").removeprefix("/nick ")

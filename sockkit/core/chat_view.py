@@ -15,7 +15,8 @@ _NAMED = re.compile(
 )
 _LEFT = re.compile(rf"\* ([^ ]{_MOST}) (?:left|is now)\b")
 
-_OUTSIDE = ("* this room has a password", "* that is not the password", "* the room is full")
+_LOCKED = ("* this room has a password", "* that is not the password")
+_OUTSIDE = (*_LOCKED, "* the room is full", "* too many from your address")
 LONGEST = 64 * 1024  # characters that are held for their line's end
 NAMES = 4096  # that are remembered
 LOOKED_AT = 4096  # characters of a line that are looked through for the reader's own name
@@ -54,6 +55,7 @@ class ChatView:
         self._own = ""
         self.parted = False  # the room has taken its leave
         self.outside = False  # the room has not let the reader in
+        self.locked = False  # it wants a password that the reader has not said
         self._names: dict[str, None] = {}  # the longest silent first
 
     @property
@@ -109,6 +111,7 @@ class ChatView:
             shown = line
             self.parted = self.parted or line in PARTINGS
             self.outside = self.outside or line.startswith(_OUTSIDE)
+            self.locked = self.locked or line.startswith(_LOCKED)
             if left := _LEFT.match(line):
                 self._names.pop(left[1], None)
             if named := _NAMED.match(line):

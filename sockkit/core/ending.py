@@ -7,7 +7,6 @@ of any one clock.
 
 from __future__ import annotations
 
-import math
 from enum import Enum, StrEnum, auto
 from typing import NamedTuple
 
@@ -17,6 +16,7 @@ from sockkit.errors import TimedOut
 PEER_ENDED_LINGER = 5.0  # a peer that has ended its side is given input for so long a silence
 FAULT_LINGER = 0.5  # to receive what a connection that does not send may still have
 LOOKS = 8  # at a peer's progress, in the time of a silence that is too long
+SOONEST = 0.05  # seconds between two looks
 
 
 class Until(StrEnum):
@@ -38,6 +38,11 @@ class EndOptions(NamedTuple):
 
 def idle_error(seconds: float) -> TimedOut:
     return TimedOut(f"nothing was sent or received for {show_seconds(seconds)}")
+
+
+def next_look(bound: float, now: float) -> float:
+    """When to look next at whether the peer has got more, before its silence is too long."""
+    return min(bound, now + max((bound - now) / LOOKS, SOONEST))
 
 
 class Limit(Enum):
@@ -65,12 +70,6 @@ class Ending:
     def delivered(self, now: float) -> None:
         """The peer has got more of what was sent, and so was not silent."""
         self._delivered_at = now
-
-    @property
-    def pace(self) -> float:
-        """Seconds between looks at what the peer has got, for `delivered` to be timely."""
-        limits = (self._options.idle, self._options.linger)
-        return min((limit for limit in limits if limit is not None), default=math.inf) / LOOKS
 
     def end_input(self, now: float) -> None:
         """Our input has ended: a silence of the peer counts from now."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+IAC = b"\xff"  # begins a command
+
 _SUBNEGOTIATION = rb"\xfa(?:[^\xff]|\xff\xff){0,255}"  # up to the IAC of its IAC SE
 _COMMAND = rb"(?:[\xfb-\xfe].|[\xf1-\xf9]|" + _SUBNEGOTIATION + rb"\xff\xf0)"
 # Every IAC within a subnegotiation but the last has its IAC beside it. So where one turns out to
@@ -32,7 +34,7 @@ class Telnet:
     def feed(self, data: bytes) -> bytes:
         data = self._held + data
         self._held = b""
-        first, *found = _IAC.split(data) if b"\xff" in data else [data]
+        first, *found = _IAC.split(data) if IAC in data else [data]
         before: list[bytes] = []  # the first command
         out = [first]
         for letters, begun, text in zip(found[::3], found[1::3], found[2::3], strict=True):

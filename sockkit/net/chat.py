@@ -15,7 +15,7 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from sockkit.core.chat import PASSWORD_WAIT, Admitted, Gone, Out, Outcome, Room
-from sockkit.core.telnet import Telnet
+from sockkit.core.telnet import IAC, Telnet
 from sockkit.core.text import TextOptions, Transcoder
 from sockkit.core.units import show_size
 from sockkit.errors import SendError, SockkitError
@@ -180,6 +180,8 @@ class ChatServer:
     def _deliver(self) -> None:
         turn, self._turn = self._turn, []
         leaving, self._leaving = self._leaving, []
+        if not (turn or leaving):
+            return  # a newcomer's greeting has come first, and took them along
         special: defaultdict[Hashable, list[int]] = defaultdict(list)
         for index, out in enumerate(turn):
             special[out.author if out.to is None else out.to].append(index)
@@ -268,7 +270,7 @@ class _Member:
         self.encoding = options.client_encoding or options.encoding
         self._transcoder: Transcoder | None = None  # to what the room speaks, where that differs
         self._telnet = None if _is_letter(b"\xff", self.encoding) else Telnet()
-        self._most = RECEIVE  # bytes of the next receive
+        self._most = TELNET  # bytes of the next receive
         self._first: bytes | None = b""  # what has come, until it is known whether it is MARK
 
     def resume(self) -> None:
@@ -348,12 +350,12 @@ class _Member:
         """`data` without a telnet client's commands, which cost it as much as text."""
         if not self._telnet:
             return data
-        typed = self._telnet.feed(data) if data else self._telnet.flush()
-        self._most = TELNET if len(typed) < len(data) else RECEIVE
-        if len(typed) < len(data):
+        commands = IAC in data  # or what is no text either, which takes as long to look at
+        self._most = TELNET if commands else RECEIVE
+        if commands:
             self._server.admit(self)  # no client that begins with MARK
-            self._server.room.charge(self.number, len(data) - len(typed))
-        return typed
+            self._server.room.charge(self.number, len(data))
+        return self._telnet.feed(data) if data else self._telnet.flush()
 
     def _unmarked(self, data: bytes) -> bytes | None:
         """`data` without MARK at the beginning of all; None while it may yet become that."""

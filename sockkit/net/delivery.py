@@ -12,10 +12,11 @@ from collections.abc import Callable
 from sockkit.errors import SockkitError
 from sockkit.net.loop import Loop, Timer
 from sockkit.net.outbox import Outbox
-from sockkit.net.stream import Progress, Stream
+from sockkit.net.stream import STALL, Progress, Stream
 
-STALL = 2.0  # seconds without an acknowledgement after which no more is waited for
-LONGEST = 10.0  # seconds, however steadily the peer takes it
+LONGEST = 60.0  # seconds, however steadily the peer takes it
+DROPPED = 2.0  # seconds without an acknowledgement of one that has already been too slow
+CHATTER = 2.0  # seconds for which one that has it all may go on sending
 QUIET = 0.3  # seconds of the peer's silence that end it, when all is acknowledged
 TICK = 0.05  # seconds between looks at what is acknowledged
 SHARE = 4 * 1024 * 1024  # bytes read between two looks, of all who are closed together
@@ -168,10 +169,11 @@ class _Closing:
         waits = self._progress.look(self.outbox.given, now) + self.outbox.size
         moved_at = self._progress.moved_at
         if waits:
-            over = self.reset = self.ended and self.stream.failure() is not None
-        else:
-            over = self.ended or now >= max(moved_at, self.heard_at) + QUIET
-        return over or now >= min(moved_at + STALL, self._began + LONGEST)
+            self.reset = self.ended and self.stream.failure() is not None
+            stall = DROPPED if self.outbox.dropped else STALL
+            return self.reset or now >= min(moved_at + stall, self._began + LONGEST)
+        quiet_since = max(moved_at, self.heard_at)
+        return self.ended or now >= min(quiet_since + QUIET, moved_at + CHATTER)
 
     def end(self) -> None:
         """Tell the peer once that nothing more comes, if it has got all there was."""

@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from sockkit.core.responder import Responder
+from sockkit.core.units import show_size
 from sockkit.errors import SockkitError
-from sockkit.events import Closed, Emit, Step
+from sockkit.events import Closed, Emit, Peer, Step
 from sockkit.net.delivery import Closings, close_now
 from sockkit.net.gather import PAUSE, Gather
 from sockkit.net.listen import Listener
@@ -80,13 +81,26 @@ class TcpEcho:
         self._connections.add(kind(self, stream))
 
     def left(
-        self, connection: _Mirror | _Answering, sent: int, received: int, problem: str
+        self,
+        connection: _Mirror | _Answering,
+        sent: int,
+        received: int,
+        problem: str = "",
+        undelivered: int = 0,
     ) -> None:
+        """`undelivered` are bytes of the last answers that were lost."""
         self._connections.discard(connection)
         if problem:  # a client that leaves as it likes is no fault of the server's
             self.emit(Step("reset", problem))
-        self.emit(Closed(connection.stream.peer, sent, received))
+        self.emit(_closed(connection.stream.peer, sent, received, undelivered))
         self._listener.resume()
+
+
+def _closed(peer: Peer, sent: int, received: int, undelivered: int) -> Closed:
+    if not undelivered:
+        return Closed(peer, sent, received)
+    lost = f"{show_size(undelivered)} not sent"
+    return Closed(peer, sent, received, lost, "part was not sent")
 
 
 class _Mirror:
@@ -341,4 +355,5 @@ class _Answering(Asker):
         self._echo.left(self, self._outbox.given, self._received, problem)
 
     def _delivered(self, undelivered: int, _: bool) -> None:
-        self._echo.left(self, self._outbox.given - undelivered, self._received, "")
+        sent = self._outbox.given - undelivered
+        self._echo.left(self, sent, self._received, undelivered=undelivered)

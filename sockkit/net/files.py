@@ -19,5 +19,5 @@ def why_not_ours(there: os.stat_result) -> str:
     if stat.S_ISLNK(there.st_mode):
         return "it is a symbolic link"
     if not stat.S_ISREG(there.st_mode):
-        return "it is no regular file"
+        return "it is not a regular file"
     return "" if there.st_uid == os.geteuid() else "it belongs to another user"

@@ -61,7 +61,7 @@ class Hub:
         self._leaving: set[Member] = set()  # those that are being closed
         self._busy: set[Member] = set()
         self._input_ended = self._closing = self._quitting = False
-        self._missed: set[int] = set()  # numbers of clients that part of the input did not reach
+        self._missed = 0  # clients that part of the input did not reach
         self._refused = 0  # parts of the input that could not be encoded
         self._undecoded = 0  # clients that sent what could not be decoded
         self._on_typed: Callable[[bytes], None] | None = None
@@ -107,7 +107,7 @@ class Hub:
 
     def _raise_lost(self) -> None:
         raise_lost(
-            (len(self._missed), "part of the input did not reach {} of the clients", SendError),
+            (self._missed, "part of the input did not reach {} of the clients", SendError),
             (self._refused, "part of the input could not be encoded", TextError),
             (self._undecoded, "what {} of the clients sent could not be decoded", TextError),
         )
@@ -186,8 +186,7 @@ class Hub:
         self.busy(member, False)
 
     def closed(self, member: Member) -> None:
-        if member.unsent:
-            self._missed.add(member.peer.number)
+        self._missed += bool(member.unsent)
         self._undecoded += member.undecoded
         self._leaving.discard(member)
         self._review_quit()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from sockkit.core.ending import FAULT_LINGER, LOOKS, Ending, EndOptions, Limit, idle_error
+from sockkit.core.ending import FAULT_LINGER, Ending, EndOptions, Limit, idle_error, next_look
 from sockkit.core.text import Transcoder, Transform
 from sockkit.core.units import show_seconds, show_size
 from sockkit.errors import SockkitError, TextError
@@ -253,15 +253,11 @@ class Member:
             self._timer = None
         bound = self._ending.bound()
         if self._waiting_since is not None:
-            self._look_at(self._slow_at, self._options.slow_timeout / LOOKS, self._slow)
+            self._timer = self._loop.at(next_look(self._slow_at, self._loop.now), self._slow)
         elif self._ending.over():
             self.leave()
         elif bound:
-            self._look_at(bound[0], self._ending.pace, self._silent)
-
-    def _look_at(self, bound: float, pace: float, look: Callable[[], None]) -> None:
-        """Look at `bound` at the latest; before it each `pace` seconds at the peer's progress."""
-        self._timer = self._loop.at(min(bound, self._loop.now + pace), look)
+            self._timer = self._loop.at(next_look(bound[0], self._loop.now), self._silent)
 
     @property
     def _slow_at(self) -> float:

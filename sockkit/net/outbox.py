@@ -41,7 +41,10 @@ class Outbox:
 
     def put(self, data: bytes | memoryview) -> None:
         """Write or keep `data`, which may change afterwards."""
-        if not data or self._stopped:
+        if self._stopped:
+            self.dropped += len(data)
+            return
+        if not data:
             return
         self._waiting.append(memoryview(data))
         self.size += len(data)
@@ -55,7 +58,7 @@ class Outbox:
     def stop(self) -> None:
         """Drop what waits, which `dropped` counts, and write no more."""
         self.dropped += self.size
-        if self.size:
+        if not self._stopped:
             self._loop.when_writable(self._sink.descriptor, None)
         self._stopped = True
         self._waiting.clear()
@@ -146,7 +149,7 @@ class LineOutbox(Outbox):
     def _has_room(self) -> None:
         if self._unshown:
             unshown, self._unshown = self._unshown, 0
-            self.put(f"* {unshown} lines were not shown\n".encode())
+            self.put(f"* {show_count(unshown, 'line')} not shown\n".encode())
         self._then()
 
     def lost(self) -> str:

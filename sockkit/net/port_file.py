@@ -11,12 +11,10 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import wraps
-from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
-from sockkit.errors import BindError, OutputError, SockkitError, reason
+from sockkit.errors import BindError, OutputError, SockkitError, UsageError, reason
 from sockkit.net.files import is_same, why_not_ours
 from sockkit.net.listen import Bound
 from sockkit.net.loop import Loop, Timer
@@ -29,33 +27,11 @@ _OPEN = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)  # of a file system without them
 
 
-class Configured(Protocol):
-    """A server's configuration."""
-
-    @property
-    def port_file(self) -> str | None: ...
-
-
-C = TypeVar("C", bound=Configured)
-P = ParamSpec("P")
-
-
-def tells_failure(
-    run: Callable[Concatenate[C, P], None],
-) -> Callable[Concatenate[C, P], None]:
-    """Where `run` fails, give whoever waits for the port at a FIFO its end, and no line."""
-
-    @wraps(run)
-    def told(config: C, /, *rest: P.args, **named: P.kwargs) -> None:
-        try:
-            run(config, *rest, **named)
-        except SockkitError:
-            with suppress(OSError):  # nobody waits
-                if config.port_file and stat.S_ISFIFO(os.lstat(config.port_file).st_mode):
-                    os.close(os.open(config.port_file, os.O_WRONLY | os.O_NONBLOCK))
-            raise
-
-    return told
+def release(path: str) -> None:
+    """Where `path` is a FIFO, give whoever waits there for a port an end in place of a line."""
+    with suppress(OSError):  # nobody waits
+        if stat.S_ISFIFO(os.lstat(path).st_mode):
+            os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
 
 
 @contextmanager
@@ -70,6 +46,8 @@ def port_file(loop: Loop, path: str | None, bound: Bound) -> Iterator[None]:
     if path is None:
         yield
         return
+    if not path:
+        raise UsageError("--port-file has no name", "give it the path of a file")
     try:
         file = _open(loop, path, os.fsencode(f"{bound.port or bound.address}\n"))
     except OSError as error:
@@ -81,14 +59,20 @@ def port_file(loop: Loop, path: str | None, bound: Bound) -> Iterator[None]:
 
 
 class _File:
-    """A regular file, open and locked. `made` if it was not there before."""
+    """A regular file, open and locked, for `line`. `made` if it was not there before.
 
-    def __init__(self, path: str, descriptor: int, *, made: bool) -> None:
+    At the end it is left alone if it holds something else by then.
+    """
+
+    def __init__(self, path: str, descriptor: int, line: bytes, *, made: bool) -> None:
         self._path, self._descriptor, self._made = path, descriptor, made
+        self._line = line
 
     def close(self) -> None:
         try:
-            if self._made and is_same(self._path, os.fstat(self._descriptor)):
+            if os.pread(self._descriptor, _MOST + 1, 0) not in (self._line, b""):
+                pass  # somebody has rewritten it
+            elif self._made and is_same(self._path, os.fstat(self._descriptor)):
                 os.unlink(self._path)
             else:
                 os.truncate(self._descriptor, 0)
@@ -174,11 +158,12 @@ def _use(loop: Loop, path: str, descriptor: int, line: bytes) -> _File | _Fifo:
         return _Fifo(loop, descriptor, line)
     if there.st_nlink > 1:
         raise _refused(path, "it has another name, too (a hard link)")
-    if not _is_port(held := os.pread(descriptor, _MOST, 0)) and held != line:
-        raise _refused(path, "it holds something else than a port")
+    held = os.pread(descriptor, _MOST + 1, 0)
+    if len(held) > _MOST or (not _is_port(held) and held != line):
+        raise _refused(path, "it holds something other than a port number")
     os.truncate(descriptor, 0)
     os.pwrite(descriptor, line, 0)
-    return _File(path, descriptor, made=False)
+    return _File(path, descriptor, line, made=False)
 
 
 def _is_port(held: bytes) -> bool:
@@ -190,7 +175,7 @@ def _make(path: str, line: bytes) -> _File | None:
     """A new file that has the line as soon as it exists; None if another was faster."""
     draft = os.path.join(os.path.dirname(path), f".port-{os.urandom(6).hex()}")
     descriptor = os.open(draft, _OPEN | os.O_CREAT | os.O_EXCL, 0o666)
-    file = _File(path, descriptor, made=True)
+    file = _File(path, descriptor, line, made=True)
     try:
         try:
             _lock(path, descriptor)
@@ -214,7 +199,7 @@ def _make_in_place(path: str, line: bytes) -> _File | None:
         descriptor = os.open(path, _OPEN | os.O_CREAT | os.O_EXCL, 0o666)
     except FileExistsError:
         return None
-    file = _File(path, descriptor, made=True)
+    file = _File(path, descriptor, line, made=True)
     try:
         _lock(path, descriptor)
         os.write(descriptor, line)

@@ -76,16 +76,22 @@ def resolve_on(
     """
     found: list[list[Endpoint] | ResolveError] = []
 
+    waiting = True
+
     def done(answer: list[Endpoint] | ResolveError) -> None:
-        found.append(answer)
-        loop.stop()
+        if waiting:  # otherwise it is too late, and the loop does something else
+            found.append(answer)
+            loop.stop()
 
     resolve_soon(loop, address, family, done, passive=passive)
     if not found:
         timer = loop.later(timeout, loop.stop) if timeout is not None else None
-        loop.run()
-        if timer:
-            timer.cancel()
+        try:
+            loop.run()
+        finally:
+            waiting = False
+            if timer:
+                timer.cancel()
         if not found:
             within = show_seconds(timeout or 0)
             raise TimedOut(f"could not resolve {address.host}: no answer within {within}")

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
-from sockkit.core.ending import FAULT_LINGER, Ending, EndOptions, Limit, idle_error
+from sockkit.core.ending import FAULT_LINGER, Ending, EndOptions, Limit, idle_error, next_look
 from sockkit.core.text import Chain, Lenient, Transcoder, Transform
 from sockkit.core.units import show_seconds, show_size
 from sockkit.errors import OutputGone, SendError, SockkitError, TextError
@@ -20,15 +20,12 @@ from sockkit.net.loop import Loop, Timer
 from sockkit.net.outbox import Outbox
 from sockkit.net.pump import Pump
 from sockkit.net.stdio import Stdio
-from sockkit.net.stream import Progress, Stream
+from sockkit.net.stream import STALL, Progress, Stream
 
 AT_ONCE = 1.0  # seconds in which a peer that leaves without a word has not listened
 SHUNNED = "the peer closed at once: does it expect TLS, or refuse this address?"
 BLOCKED_CHECK = 0.1  # seconds between looks at an end that the other holds up
 DELIVERY_CHECK = 0.01  # seconds between looks at what the peer has not acknowledged
-# Seconds without any acknowledgement before it is given up. A peer that reads 20 KB/s without a
-# pause acknowledges once in 7 s: its system waits until much of the buffer is free.
-DELIVERY_STALL = 10.0
 
 
 class Talk(NamedTuple):
@@ -120,8 +117,7 @@ class Session:
             self._up.close()
             self._down.close()
             self._said.stop()
-            if self._timer:
-                self._timer.cancel()
+            self._cancel_timer()
             self._report()
 
     @property
@@ -167,7 +163,8 @@ class Session:
         if self._ending.peer_ended:
             raise error
         if isinstance(error, SendError):
-            self._loop.later(FAULT_LINGER, self._finish)
+            self._cancel_timer()
+            self._timer = self._loop.later(FAULT_LINGER, self._finish)
         else:  # the input is at fault, not the connection
             self._finish()
 
@@ -205,17 +202,19 @@ class Session:
 
     # The end.
 
-    def _review(self) -> None:
-        """End what is over; otherwise wait, for as long as the silence may last."""
+    def _cancel_timer(self) -> None:
         if self._timer:
             self._timer.cancel()
+
+    def _review(self) -> None:
+        """End what is over; otherwise wait, for as long as the silence may last."""
         if self._finishing or self._fault:
             return
+        self._cancel_timer()
         if self._ending.over():
             self._finish()
         elif bound := self._ending.bound():
-            look = min(bound[0], self._loop.now + self._ending.pace)
-            self._timer = self._loop.at(look, self._silent)
+            self._timer = self._loop.at(next_look(bound[0], self._loop.now), self._silent)
 
     def _look(self) -> int:
         """How many bytes the peer's system does not have; that it got more is progress."""
@@ -245,6 +244,7 @@ class Session:
         if self._finishing:
             return None
         self._finishing = True
+        self._cancel_timer()
         self._up.stop()
         unsent = self._up.lane.held + self._said.size
         if unsent and not self._fault:
@@ -264,11 +264,11 @@ class Session:
         if self._look() and not self._fault:
             self._fault = self._stream.failure()
             moved_at = max(self._progress.moved_at, self._delivering_since)
-            if not self._fault and self._loop.now <= moved_at + DELIVERY_STALL:
-                self._loop.later(DELIVERY_CHECK, self._deliver)
+            if not self._fault and self._loop.now <= moved_at + STALL:
+                self._timer = self._loop.later(DELIVERY_CHECK, self._deliver)
                 return
             self._fault = self._fault or SendError(
-                f"the peer has taken nothing for {show_seconds(DELIVERY_STALL)}"
+                f"the peer has taken nothing for {show_seconds(STALL)}"
             )
         self._leave()
 

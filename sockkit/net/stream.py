@@ -130,15 +130,16 @@ class Stream:
             if error.errno != errno.ENOTCONN:  # the peer has reset: receiving will say so
                 raise self.write_failed(error) from error
 
-    def undelivered(self) -> int:
-        """Bytes written that the peer's system has not acknowledged.
+    def undelivered(self, queued: int | None = None) -> int:
+        """Bytes written that the peer's system has not acknowledged, of what is `queued`.
 
         What a unix socket has taken is with the peer: nothing can destroy it.
         """
         if self._socket.family == socket.AF_UNIX:
             return 0
         # The FIN counts as one byte, and is acknowledged last: RFC 9293, section 3.4.
-        return max(self.queued() - self._half_closed, 0)
+        queued = self.queued() if queued is None else queued
+        return max(queued - self._half_closed, 0)
 
     def queued(self) -> int:
         """How much the system holds until the peer has taken it, tcp(7) and unix(7) SIOCOUTQ.
@@ -172,6 +173,11 @@ class Stream:
         self.close()
 
 
+# Seconds without any acknowledgement before a peer is given up. One that reads 20 KB/s without a
+# pause acknowledges once in 7 s: its system waits until much of the buffer is free.
+STALL = 10.0
+
+
 class Progress:
     """Whether a peer takes what is written to it.
 
@@ -191,4 +197,4 @@ class Progress:
         if self._waited and acknowledged > self._acknowledged:
             self.moved_at = now
         self._acknowledged, self._waited = acknowledged, queued
-        return self._stream.undelivered() if queued else 0
+        return self._stream.undelivered(queued)

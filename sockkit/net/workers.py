@@ -6,7 +6,6 @@ import os
 import pickle
 import signal
 import socket
-import sys
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -75,9 +74,11 @@ class Workers:
             pass
 
     def _tell(self, event: Event) -> None:
-        """In a worker. It does not wait: where events come too fast, some are not told."""
+        """In a worker. It does not wait: what comes too fast, or is too long, is not told."""
+        data = pickle.dumps(event)
         try:
-            self._told.send(pickle.dumps(event))
+            if len(data) <= EVENT:
+                self._told.send(data)
         except OSError:
             pass
 
@@ -114,7 +115,6 @@ class Workers:
             told = str(error) if isinstance(error, SockkitError) else repr(error)
             self._tell(Failure(f"worker {number}: {told}", "a worker failed"))
         finally:
-            sys.stderr.flush()
             os._exit(1)
 
     def _again(self, number: int) -> None:

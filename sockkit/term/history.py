@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 
@@ -21,8 +22,14 @@ def history_of(path: str | None) -> History:
         return InMemoryHistory()
     try:
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        # What one types may be a password: it is for nobody else to read.
-        os.close(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600))
+        # A FIFO, which nobody reads, must not hold us up.
+        file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK, 0o600)
+        try:
+            if not stat.S_ISREG(os.fstat(file).st_mode):
+                return InMemoryHistory()
+            os.fchmod(file, 0o600)  # what one types may be a password: nobody else reads it
+        finally:
+            os.close(file)
     except OSError:
         return InMemoryHistory()
     return _Lines(path)

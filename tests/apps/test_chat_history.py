@@ -218,11 +218,11 @@ def test_no_more_is_read_than_is_shown(kept: Kept) -> None:
 
 
 FOREIGN = {
-    "text": "it is no database",
-    "folder": "it is no regular file",
+    "text": "it is not a database",
+    "folder": "it is not a regular file",
     "link": "it is a symbolic link",
-    "fifo": "it is no regular file",
-    "database": "it is the database of something else",
+    "fifo": "it is not a regular file",
+    "database": "it is another program's database",
     "other lines": "no such column: line",
     "beside": "it is a symbolic link",
     "user": "it belongs to another user",

@@ -46,15 +46,16 @@ def pipe() -> Iterator[Pipe]:
     pipe.close()
 
 
-def test_lines_are_said_at_once(pipe: Pipe) -> None:
-    talk = Talk(pipe.output, "gbk")
+def test_lines_are_said_at_once(pipe: Pipe, loop: Loop) -> None:
+    talk = Talk(pipe.output, "gbk", loop)
     talk.say("* 你好")
     talk.say("* \N{WAVING HAND SIGN}")
     assert os.read(pipe.reader, 100).decode("gbk") == "* 你好\n* \\U0001f44b\n"
+    talk.close()
 
 
-def test_what_is_not_taken_waits_and_then_is_counted(pipe: Pipe) -> None:
-    talk = Talk(pipe.output, "utf-8")
+def test_what_is_not_taken_waits_and_then_is_counted(pipe: Pipe, loop: Loop) -> None:
+    talk = Talk(pipe.output, "utf-8", loop)
     pipe.fill()
     lines = [f"{number:09}" for number in range(MOST // 10 + 100)]
     for line in lines:
@@ -68,7 +69,7 @@ def test_what_is_not_taken_waits_and_then_is_counted(pipe: Pipe) -> None:
 
 
 def test_the_loop_writes_what_waits(pipe: Pipe, loop: Loop) -> None:
-    talk = Talk(pipe.output, "utf-8", loop=loop)
+    talk = Talk(pipe.output, "utf-8", loop)
     pipe.fill()
     talk.say("one")
     talk.say("two " * 2000)
@@ -79,9 +80,9 @@ def test_the_loop_writes_what_waits(pipe: Pipe, loop: Loop) -> None:
     loop.run()
 
 
-def test_a_line_that_has_arrived_is_ended_first(pipe: Pipe) -> None:
+def test_a_line_that_has_arrived_is_ended_first(pipe: Pipe, loop: Loop) -> None:
     pipe.output.write(b"login: ")
-    talk = Talk(pipe.output, "utf-8", pipe.output)
+    talk = Talk(pipe.output, "utf-8", loop, pipe.output)
     talk.say("* peer 2 connected")
     assert pipe.read() == ["login: ", "* peer 2 connected"]
     pipe.output.write(b"login: ")
@@ -89,19 +90,20 @@ def test_a_line_that_has_arrived_is_ended_first(pipe: Pipe) -> None:
     talk.end_line()
     pipe.read()
     assert pipe.got.endswith(b"connected\nlogin: \n")
+    talk.close()
 
 
-def test_the_end_waits_for_a_reader_that_takes_nothing_but_not_long(pipe: Pipe) -> None:
-    talk = Talk(pipe.output, "utf-8")
+def test_the_end_waits_for_a_reader_that_takes_nothing_but_not_long(pipe: Pipe, loop: Loop) -> None:
+    talk = Talk(pipe.output, "utf-8", loop)
     pipe.fill()
     talk.say("lost")
     talk.close()
     assert "lost" not in pipe.read()
 
 
-def test_a_reader_that_has_left_is_no_matter() -> None:
+def test_a_reader_that_has_left_is_no_matter(loop: Loop) -> None:
     pipe = Pipe()
-    talk = Talk(pipe.output, "utf-8")
+    talk = Talk(pipe.output, "utf-8", loop)
     os.close(pipe.reader)
     talk.say("x")
     talk.say("x" * 2 * MOST)

@@ -14,8 +14,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from sockkit.core.allowance import BURST
 from sockkit.core.chat import (
     COMMAND_COST,
+    GUESSERS,
     LINE_COST,
     LONGEST,
+    NEWCOMERS,
     SHARE_OF_TURN,
     TURN,
     WHO,
@@ -364,6 +366,36 @@ def test_a_password() -> None:
     assert talk.gone == {3}
     assert talk.room.names() == ["guest-1", "guest-2"]
     assert talk.heard(1)[-2:] == ["* guest-2 joined", "[guest-2] hello"]
+
+
+def test_who_guesses_does_not_fill_the_room() -> None:
+    talk = Talk(RoomOptions(password="sesame", flood=0, most=1))
+    peers = {member: f"10.0.0.1:{member}" for member in range(NEWCOMERS + 9)}
+    for member, peer in {**peers, 1000: "10.0.0.2:1", 1001: "10.0.0.2:2"}.items():
+        talk.got[member] = []
+        talk.deliver(talk.room.join(member, talk.now, peer))
+    assert talk.gone == set(range(NEWCOMERS, NEWCOMERS + 9))
+    assert talk.heard(NEWCOMERS)[-1].startswith("* too many from your address")
+    talk.say(0, "guess")
+    for member in range(GUESSERS, NEWCOMERS):
+        talk.deliver(talk.room.leave(member))
+    for member in (2000, 2001):
+        talk.got[member] = []
+        talk.deliver(talk.room.join(member, talk.now, "10.0.0.1:1"))
+    assert {2000, 2001} <= talk.gone  # its address waits, with as many as may
+    talk.say(1000, "sesame")
+    assert talk.admitted == {1000}
+    talk.say(1001, "sesame")
+    assert talk.heard(1001)[-1] == "* the room is full"
+
+
+def test_a_line_without_end_is_read_as_slowly_as_lines() -> None:
+    talk = Talk(RoomOptions(flood=1))
+    talk.join(1)
+    talk.say(1, b"x" * 64 * 1024)
+    assert talk.room.owes(1, talk.now) == 0
+    talk.say(1, b"x" * 64 * 1024)
+    assert talk.room.owes(1, talk.now) > 30
 
 
 def test_who_guesses_does_not_delay_others() -> None:

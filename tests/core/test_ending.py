@@ -5,13 +5,11 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockkit.core.ending import Ending, EndOptions, Limit, Until, idle_error
+from sockkit.core.ending import Ending, EndOptions, Limit, Until, idle_error, next_look
 from sockkit.errors import TimedOut
 
 START = 100.0
@@ -94,15 +92,10 @@ def test_how_long_a_silence_may_last(
 
 
 @pytest.mark.parametrize(
-    ("options", "pace"),
-    [
-        (EndOptions(), math.inf),
-        (EndOptions(idle=8), 1.0),
-        (EndOptions(idle=80, linger=4), 0.5),
-    ],
+    ("bound", "look"), [(START + 8, START + 1), (START + 0.2, START + 0.05), (START - 1, START - 1)]
 )
-def test_how_often_a_peers_progress_is_looked_at(options: EndOptions, pace: float) -> None:
-    assert Ending(options, START).pace == pace
+def test_how_often_a_peers_progress_is_looked_at(bound: float, look: float) -> None:
+    assert next_look(bound, START) == look
 
 
 @pytest.mark.parametrize(("idle", "words"), [(5.0, "5 s"), (0.25, "0.25 s")])

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from tests.screen import ENTER, Screen
-from tests.support import HERE, WAIT, Program, connect, errors, read_all
+from tests.support import HERE, WAIT, Program, connect, errors, patched, read_all
 
+SOON = "import sockkit.net.delivery as delivery; delivery.STALL = 1.0"
 SAID = 100_000  # bytes, more than a peer with a small buffer takes at once
 
 
@@ -119,7 +120,9 @@ def test_a_peer_that_takes_nothing_delays_the_end_for_so_long_and_is_told_of(
     tmp_path: Path,
 ) -> None:
     with (
-        Screen(tmp_path, "tcp-server", "-p", "0", "--greet", "x" * SAID) as screen,
+        Screen(
+            tmp_path, "tcp-server", "-p", "0", "--greet", "x" * SAID, command=patched(SOON)
+        ) as screen,
         chatterer(screen.port),
         chatterer(screen.port),
     ):

@@ -317,16 +317,21 @@ def test_a_port_file_that_is_not_ours_stays(tmp_path: Path, kind: str) -> None:
     assert sorted(os.listdir(tmp_path)) == ["other", "port"]
 
 
-@pytest.mark.parametrize("command", ["tcp-server", "udp-server", "echo", "chat serve"])
-def test_a_server_that_fails_lets_nobody_wait_for_its_port(tmp_path: Path, command: str) -> None:
+@pytest.mark.parametrize(
+    ("command", "wrong"),
+    [("tcp-server", []), ("udp-server", []), ("chat serve", []), ("echo", ["--nosuch"])],
+)
+def test_a_server_that_fails_lets_nobody_wait_for_its_port(
+    tmp_path: Path, command: str, wrong: list[str]
+) -> None:
     fifo = tmp_path / "port"
     os.mkfifo(fifo)
     with subprocess.Popen(["sh", "-c", 'read p < "$0"', str(fifo)]) as reader:
-        foreign = ["--bind", "192.0.2.1", "-p", "7", "--port-file", str(fifo)]
+        foreign = ["--bind", "192.0.2.1", "-p", "7", *wrong, "--port-file", str(fifo)]
         state = Path(f"/proc/{reader.pid}/stat")
         eventually(lambda: state.read_text().rpartition(")")[2].split()[0] == "S")
         try:
-            assert run(*command.split(), *foreign)[0] == 45
+            assert run(*command.split(), *foreign)[0] == (2 if wrong else 45)
             assert reader.wait(WAIT) == 1
         finally:
             reader.kill()

@@ -43,6 +43,13 @@ def left(folder: Path) -> list[str]:
     return [name for name in ("socket", "port") if (folder / name).exists()]
 
 
+def test_an_alarm_of_somebody_elses_is_no_fault() -> None:
+    with Program("tcp-server", "-p", "0") as program:
+        program.said("listening")
+        program.process.send_signal(signal.SIGALRM)
+        assert program.process.wait(END) == -signal.SIGALRM
+
+
 @pytest.mark.parametrize(("number", "words"), list(zip(STOPS, WORDS, strict=True)))
 def test_it_cleans_up_and_dies_of_it(number: int, words: str, tmp_path: Path) -> None:
     def allow_cores() -> None:

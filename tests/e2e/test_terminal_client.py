@@ -499,6 +499,14 @@ def test_it_asks_for_the_port_alone(tmp_path: Path) -> None:
         assert screen.status(3) == 130
 
 
+def test_control_d_at_a_question(tmp_path: Path) -> None:
+    with Screen(tmp_path, "tcp-client") as screen:
+        screen.shows("Host")
+        screen.type("\x04")
+        assert screen.status(3) == 2
+        screen.shows("no address was given")
+
+
 def test_control_c_at_a_question(tmp_path: Path) -> None:
     with Screen(tmp_path, "tcp-client") as screen:
         screen.shows("Host")

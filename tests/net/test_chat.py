@@ -178,12 +178,17 @@ def test_the_mark_may_be_cut(loop: Loop, stack: contextlib.ExitStack) -> None:
 
 @pytest.mark.parametrize("more", [{}, {"client_encoding": "gbk"}])
 @pytest.mark.parametrize("password", [None, "sesame"])
+@pytest.mark.parametrize("command", [b"\xff\xf1", b"\xff\xfa"])  # NOP, and SB without an end
 def test_who_only_negotiates_is_read_as_slowly_as_who_talks(
-    loop: Loop, stack: contextlib.ExitStack, password: str | None, more: dict[str, object]
+    loop: Loop,
+    stack: contextlib.ExitStack,
+    command: bytes,
+    password: str | None,
+    more: dict[str, object],
 ) -> None:
     site = Site(loop, stack, RoomOptions(flood=1, password=password), **more)
     one = site.member()
-    negotiation = b"\xff\xf1" * 2**15
+    negotiation = command * 2**15
 
     def negotiate() -> None:
         with contextlib.suppress(BlockingIOError):

@@ -138,16 +138,22 @@ def test_a_silent_peer_is_let_go_soon(case: Case, monkeypatch: pytest.MonkeyPatc
     assert case.peer.recv(9) == b""
 
 
-@pytest.mark.parametrize("bound", ["STALL", "LONGEST"])
+@pytest.mark.parametrize("bound", ["STALL", "DROPPED", "LONGEST"])
 def test_a_peer_that_takes_nothing_is_waited_for_so_long(
     bound: str, case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("STALL", "LONGEST"):
+    for name in ("STALL", "DROPPED", "LONGEST"):
         monkeypatch.setattr(module, name, 0.1 if name == bound else 1000.0)
-    case.outbox.put(LAST)
+    case.outbox.put(LAST if bound != "DROPPED" else MUCH)
+    if bound == "DROPPED":
+        case.outbox.stop()
     case.close()
     left = case.closed()
     assert not case.reset
+    if bound == "DROPPED":
+        with pytest.raises(ConnectionResetError):
+            read_all(case.peer)
+        return
     assert len(read_all(case.peer)) >= len(LAST) - left  # the system goes on with what it can
 
 
@@ -175,7 +181,7 @@ def test_a_peer_that_did_not_get_all_gets_a_reset(
 
 def test_a_flood_costs_bounded_reading(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SHARE", 100_000)
-    monkeypatch.setattr(module, "STALL", 0.3)
+    monkeypatch.setattr(module, "CHATTER", 0.3)
     read: list[int] = []
     real = Stream.read_into
 

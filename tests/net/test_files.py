@@ -27,6 +27,7 @@ def test_why_it_is_not_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     os.mkfifo(fifo)
     assert why_not_ours(file.lstat()) == ""
     assert why_not_ours(link.lstat()) == "it is a symbolic link"
-    assert why_not_ours(fifo.lstat()) == why_not_ours(tmp_path.lstat()) == "it is no regular file"
+    for path in (fifo, tmp_path):
+        assert why_not_ours(path.lstat()) == "it is not a regular file"
     monkeypatch.setattr(os, "geteuid", lambda: file.stat().st_uid + 1)
     assert why_not_ours(file.lstat()) == "it belongs to another user"

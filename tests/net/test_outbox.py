@@ -167,5 +167,5 @@ def test_lines_that_nobody_takes_are_counted() -> None:
     assert box.lost() == "19 bytes and 3 lines of what was said not written"
     disk.waits = False
     loop.ready()  # type: ignore[operator]
-    assert disk.got == b"first\nwaits, and is long\n* 3 lines were not shown\n"
+    assert disk.got == b"first\nwaits, and is long\n* 3 lines not shown\n"
     assert box.lost() == ""

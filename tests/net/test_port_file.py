@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import pytest
 
-from sockkit.errors import BindError, OutputError
+from sockkit.errors import BindError, OutputError, UsageError
 from sockkit.net.loop import Loop
 from sockkit.net.port_file import port_file
 from tests.net import kit
@@ -95,7 +95,7 @@ def test_a_unix_servers_file_holds_its_address(loop: Loop, tmp_path: Path) -> No
         assert path.read_text() == "unix:/talk\n"
     path.write_text("unix:/other\n")
     with (
-        pytest.raises(OutputError, match="something else"),
+        pytest.raises(OutputError, match="something other"),
         port_file(loop, str(path), Bound(None, "unix:/talk")),
     ):
         pass
@@ -124,8 +124,30 @@ def test_a_file_with_something_else_stays(held: str, loop: Loop, tmp_path: Path)
     path = tmp_path / "port"
     path.write_text(held)
     with unchanged(path):
-        refused(loop, path, "it holds something else than a port")
+        refused(loop, path, "it holds something other than a port")
     assert path.read_text() == held
+
+
+def test_a_long_file_stays(loop: Loop, tmp_path: Path) -> None:
+    path = tmp_path / "port"
+    path.write_text("80" + "\n" * 4094 + "precious\n")
+    with unchanged(path):
+        refused(loop, path, "it holds something other than a port")
+
+
+@pytest.mark.parametrize("made", [True, False])
+def test_what_somebody_wrote_meanwhile_stays(made: bool, loop: Loop, tmp_path: Path) -> None:
+    path = tmp_path / "port"
+    if not made:
+        path.touch()
+    with port_file(loop, str(path), Bound()):
+        path.write_text("precious\n")
+    assert path.read_text() == "precious\n"
+
+
+def test_no_name(loop: Loop) -> None:
+    with pytest.raises(UsageError, match="has no name"), port_file(loop, "", Bound()):
+        pass
 
 
 def test_what_is_no_file_stays(loop: Loop, tmp_path: Path) -> None:
@@ -133,7 +155,7 @@ def test_what_is_no_file_stays(loop: Loop, tmp_path: Path) -> None:
     for make, why in (
         (lambda: path.symlink_to("port2"), "symbolic link"),  # dangling
         (lambda: path.symlink_to(__file__), "symbolic link"),
-        (lambda: socket.socket(socket.AF_UNIX), "no regular file"),
+        (lambda: socket.socket(socket.AF_UNIX), "not a regular file"),
     ):
         made = make()
         if isinstance(made, socket.socket):
@@ -143,12 +165,12 @@ def test_what_is_no_file_stays(loop: Loop, tmp_path: Path) -> None:
             refused(loop, path, why)
         path.unlink()
     master, child = os.openpty()
-    refused(loop, Path(os.ttyname(child)), "no regular file")
+    refused(loop, Path(os.ttyname(child)), "not a regular file")
     assert Path(os.ttyname(child)).is_char_device()
     os.close(master)
     os.close(child)
     with unchanged(tmp_path):
-        refused(loop, tmp_path, "no regular file")
+        refused(loop, tmp_path, "not a regular file")
     refused(loop, tmp_path / "none" / "port", "No such file or directory")
     assert os.listdir(tmp_path) == []
 

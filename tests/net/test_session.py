@@ -267,7 +267,7 @@ def test_until_stdin_delivers_all_before_it_closes(begin: Begin) -> None:
 def test_what_the_peer_does_not_take_is_an_error(
     ends: dict[str, object], begin: Begin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "DELIVERY_STALL", LINGER)
+    monkeypatch.setattr(session, "STALL", LINGER)
     talk = begin(**ends)
     talk.typing(bytes(1_000_000)).join()
     error = talk.failed(SendError)
@@ -314,7 +314,7 @@ def test_a_peer_that_has_ended_its_side_still_takes_all(begin: Begin) -> None:
 def test_a_peer_that_reads_slowly_is_not_given_up(
     ends: dict[str, object], begin: Begin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "DELIVERY_STALL", 0.5)
+    monkeypatch.setattr(session, "STALL", 0.5)
     talk = begin(**ends)
     talk.peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     data = noise(100_000)

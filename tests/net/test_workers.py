@@ -15,7 +15,7 @@ from sockkit.errors import UsageError
 from sockkit.events import Emit, Event, Failure, Notice
 from sockkit.net import workers as module
 from sockkit.net.loop import Loop
-from sockkit.net.workers import Workers
+from sockkit.net.workers import EVENT, Workers
 from tests.net import kit
 
 loop, stack = kit.loop, kit.stack
@@ -196,6 +196,7 @@ def test_what_workers_tell_is_emitted_by_the_one_process(loop: Loop) -> None:
     def work(number: int, own: Loop, tell: Emit) -> None:
         for _ in range(3):
             tell(Notice(f"worker {number}", "a kind"))
+            tell(Notice("x" * EVENT))  # which is too long
         own.run()
 
     def look() -> None:
