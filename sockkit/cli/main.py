@@ -112,8 +112,8 @@ def _release_port_file(arguments: list[str]) -> None:
 
     Whatever was wrong, perhaps with the command line itself, it must not wait for ever.
     """
-    words = [word.partition("=") for word in arguments]
-    for (option, given, value), (after, *_) in zip(words, [*words[1:], ("",)], strict=True):
+    for word, after in zip(arguments, [*arguments[1:], ""], strict=False):
+        option, given, value = word.partition("=")
         if option == "--port-file":
             from sockkit.net.port_file import release
 
