@@ -159,8 +159,9 @@ def _server_socket(reuse: bool, *more: Option) -> Bundle:
                         "unix:/PATH."),
             *_FAMILY,
             Option(["--port-file"], type=click.Path(dir_okay=False), metavar="FILE",
-                   help="Write the port to FILE once listening. A script reads it from a FIFO "
-                        "(mkfifo FILE), and never sleeps. A new file is removed at the end."),
+                   help="Write the port to FILE once listening. If FILE is a FIFO (mkfifo FILE), a "
+                        "script's `read p < FILE` waits until then. A file that sockkit created "
+                        "is removed at the end."),
             _reuse_address(reuse),
             *_SOCKET,
             *more,
@@ -280,10 +281,10 @@ NICKNAME = Option(
 UDP = Option(["--udp"], is_flag=True, help="By UDP alone.")
 PASSWORD = (
     Option(["--password"], metavar="TEXT",
-           help="The chat room's password. Everybody on this machine can see it in the list of "
-                "processes; SOCKKIT_PASSWORD, in the environment, is for you alone."),
+           help="The chat room's password. Other users of this machine can see it in the list of "
+                "processes; the variable SOCKKIT_PASSWORD and --password-file hide it."),
     Option(["--password-file"], type=click.Path(exists=True, dir_okay=False), metavar="FILE",
-           help="Read the chat room's password from FILE; one line end at its end is left out."),
+           help="Read the chat room's password from FILE; one trailing newline is ignored."),
 )  # fmt: skip
 
 OUTPUT = Bundle(

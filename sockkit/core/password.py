@@ -23,7 +23,7 @@ def check_password(password: str, encoding: str = "utf-8") -> str:
     except UnicodeEncodeError as error:
         raise UsageError("the password is not text in your encoding", "give another") from error
     if "\n" in password or "\r" in password:
-        raise UsageError("the password has a line end in it", "a line can never match it")
+        raise UsageError("the password has a line end in it", "a typed line can never match it")
     if len(password.encode(encoding, "backslashreplace")) > LONGEST:
         raise UsageError(f"the password is longer than {LONGEST} bytes", "give a shorter one")
     return password
