@@ -220,8 +220,6 @@ class Room:
         state = self._members[member]
         if not data and state.held and not state.skipping:
             data = b"\n"  # what it ended amid is a line
-        if state.skipping:
-            self.charge(member, len(data))  # the rest of a line that is too long
         state.held += data
         return self.go_on(member, now)
 

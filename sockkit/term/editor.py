@@ -77,6 +77,7 @@ class Editor:
         self._on_line, self._settle = on_line, settle
         self._on_end, self._on_interrupt = on_end, on_interrupt
         self._assistant: Assistant = _Nobody()
+        self._redraw: Callable[[], object] = lambda: None  # safe from any thread
         self._unfinished = ""
         self._chunk = CHUNKS[0]
         self._before: list[Any] | None = None
@@ -104,7 +105,8 @@ class Editor:
     def assist(self, assistant: Assistant) -> None:
         """Let `assistant` name the prompt and complete words. Safe from any thread."""
         self._assistant = assistant
-        self._session.app.invalidate()
+        with contextlib.suppress(RuntimeError):  # asyncio has ended
+            self._redraw()
 
     def run(self, work: Callable[[], None]) -> None:
         """Run `work` in a thread, and edit until it has closed the pipe; raise what it raises.
@@ -140,6 +142,9 @@ class Editor:
 
     async def _edit(self) -> None:
         self._loop = asyncio.get_running_loop()
+        # In asyncio's thread: elsewhere, invalidate may find an application that has half ended.
+        invalidate = self._session.app.invalidate
+        self._redraw = lambda: self._loop.call_soon_threadsafe(invalidate)
         self._ended = asyncio.Event()
         self._listen()
         self._loop.add_signal_handler(signal.SIGCONT, self._pause, None)

@@ -389,15 +389,6 @@ def test_who_guesses_does_not_fill_the_room() -> None:
     assert talk.heard(1001)[-1] == "* the room is full"
 
 
-def test_a_line_without_end_is_read_as_slowly_as_lines() -> None:
-    talk = Talk(RoomOptions(flood=1))
-    talk.join(1)
-    talk.say(1, b"x" * 64 * 1024)
-    assert talk.room.owes(1, talk.now) == 0
-    talk.say(1, b"x" * 64 * 1024)
-    assert talk.room.owes(1, talk.now) > 30
-
-
 def test_who_guesses_does_not_delay_others() -> None:
     talk = Talk(RoomOptions(password="sesame", flood=0))
     for member, peer in ((1, "10.0.0.1:1"), (2, "10.0.0.1:2"), (3, "10.0.0.2:3")):
