@@ -349,3 +349,9 @@ class Terminal:
             ready, _, _ = select.select([self._person], [], [], max(0.0, end - time.monotonic()))
             assert ready, f"{text!r} is not in {self.seen!r}"
             self.seen += os.read(self._person, 65536)
+
+
+def state_of(path: Path) -> tuple[int, ...]:
+    """What tells whether somebody has changed or replaced what is at `path`; looking is neither."""
+    there = path.lstat()
+    return there.st_mode, there.st_ino, there.st_uid, there.st_size, there.st_mtime_ns

@@ -31,6 +31,7 @@ from tests.support import (
     read_exactly,
     reset,
     run,
+    state_of,
 )
 
 PIPE = subprocess.PIPE
@@ -308,11 +309,11 @@ def test_a_port_file_that_is_not_ours_stays(tmp_path: Path, kind: str) -> None:
         place.symlink_to(other)
     else:
         place.write_text("precious\n")
-    before = place.lstat()
+    before = state_of(place)
     status, _, stderr = run("echo", "-p", "0", "--port-file", str(place))
     assert (status, stderr.count("\n")) == (23, 1)
     assert f"could not write {place}: it" in stderr
-    assert place.lstat() == before
+    assert state_of(place) == before
     assert other.read_text() == "80\n"
     assert sorted(os.listdir(tmp_path)) == ["other", "port"]
 

@@ -20,6 +20,7 @@ from sockkit.net.options import SocketOptions
 from sockkit.net.stream import Stream
 from tests.net import kit
 from tests.net.kit import HERE, fail_nth, run_for, run_until
+from tests.support import state_of
 
 loop, stack = kit.loop, kit.stack
 
@@ -230,10 +231,10 @@ def test_everything_else_at_the_path_stays(
         case "foreign":
             left_behind(path)
             monkeypatch.setattr(os, "geteuid", lambda: path.stat().st_uid + 1)
-    before = path.lstat()
+    before = state_of(path)
     with pytest.raises(BindError, match=r"address already in use: .*give another path"):
         server.listen(UnixPath(str(path)), sockets)
-    assert path.lstat() == before
+    assert state_of(path) == before
 
 
 def test_a_socket_somebody_else_has_bound_since_stays(server: Server, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from sockkit.net.loop import Loop
 from sockkit.net.port_file import port_file
 from tests.net import kit
 from tests.net.kit import fail_nth, run_until
+from tests.support import state_of
 
 loop = kit.loop
 
@@ -114,9 +115,9 @@ def test_a_file_of_ours_is_rewritten_in_place(held: str, loop: Loop, tmp_path: P
 
 @contextmanager
 def unchanged(path: Path) -> Iterator[None]:
-    before = path.lstat()
+    before = state_of(path)
     yield
-    assert path.lstat() == before
+    assert state_of(path) == before
 
 
 @pytest.mark.parametrize("held", ["precious\n", "80 81\n", "-1\n", "65536\n", "123456\n", "8o\n"])
