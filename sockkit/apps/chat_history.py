@@ -14,7 +14,7 @@ from contextlib import suppress
 
 from sockkit.core.chat_history import RECENT
 from sockkit.core.printable import escape
-from sockkit.errors import OutputError, reason
+from sockkit.errors import OutputError, UsageError, reason
 from sockkit.events import Emit, Failure, Notice
 from sockkit.net.files import is_same, why_not_ours
 from sockkit.net.loop import Loop, Timer
@@ -37,6 +37,8 @@ class History:
     """
 
     def __init__(self, loop: Loop, path: str, emit: Emit) -> None:
+        if not path:
+            raise UsageError("--history-file has no name", "give it the path of a file")
         self._loop, self._path, self._emit = loop, path, emit
         self._whole = os.path.abspath(path)  # never a name that SQLite has a meaning for
         self._paths = [self._whole + suffix for suffix in ("", "-wal", "-shm", "-journal")]

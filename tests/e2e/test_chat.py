@@ -424,6 +424,11 @@ def kept_lines(path: Path) -> list[str]:
         return [line for (line,) in file.execute("SELECT line FROM lines ORDER BY id")]
 
 
+def test_a_history_without_a_name() -> None:
+    status, _, stderr = run(*SERVE, "--history-file", "")
+    assert (status, stderr.count("\n")) == (2, 1)
+
+
 def test_a_history_that_cannot_be_kept(tmp_path: Path) -> None:
     (tmp_path / "x").write_text("this is no database, and never was one" * 100)
     status, _, stderr = run(*SERVE, "--history-file", str(tmp_path / "x"))
