@@ -1,7 +1,7 @@
 """What can go wrong, and the exit status each kind has.
 
     SockkitError            1   anything else
-    ├── UsageError          2   a value or a combination that cannot be meant
+    ├── UsageError          2   an invalid value, or options that exclude each other
     ├── ResolveError        6   a name that has no address
     ├── ConnectError        7   nobody answers there
     ├── OutputError        23   standard output, or another local file, cannot be written

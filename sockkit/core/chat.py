@@ -78,7 +78,7 @@ class Admitted(NamedTuple):
 
 
 class Gone(NamedTuple):
-    """A member is to be let go once its lines are delivered."""
+    """Close the connection of `member` once its lines are delivered."""
 
     member: Hashable
 
