@@ -261,7 +261,7 @@ def eventually(true: Callable[[], bool], wait: float = WAIT) -> None:
         time.sleep(0.01)
 
 
-END = 2.0  # seconds in which a program is gone once what ends it has happened
+END = 8.0  # seconds in which a program is gone once what ends it has happened: a bound
 CLIENT, ONCE, SERVER = "tcp-client", "tcp-server --once", "tcp-server"
 
 

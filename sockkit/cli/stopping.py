@@ -36,6 +36,9 @@ class Stopping:
         self._loop = loop
 
     def __enter__(self) -> Self:
+        # Python runs a handler between two of its instructions. For a signal that comes just
+        # before the loop's wait, or to another thread, this is what ends the wait.
+        signal.set_wakeup_fd(self._loop.alarm, warn_on_full_buffer=False)
         signal.signal(signal.SIGALRM, self._stuck)
         for number in STOPS:
             if signal.getsignal(number) != signal.SIG_IGN:
@@ -43,6 +46,7 @@ class Stopping:
         return self
 
     def __exit__(self, *error: object) -> None:
+        signal.set_wakeup_fd(-1)
         if self.number:
             signal.setitimer(signal.ITIMER_REAL, 0)
 

@@ -65,6 +65,11 @@ class Loop:
         self._selector.register(self._wake_out, selectors.EVENT_READ)
         self.now = time.monotonic()
 
+    @property
+    def alarm(self) -> int:
+        """A descriptor that wakes the loop when anything is written to it, from anywhere."""
+        return self._wake_in
+
     def __enter__(self) -> Self:
         return self
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -13,9 +17,10 @@ from sockkit.cli.stopping import STOPS, Stopping
 from sockkit.errors import Stopped
 from sockkit.net.loop import Loop
 from tests.net import kit
-from tests.support import WAIT
+from tests.support import WAIT, eventually
 
 loop = kit.loop
+LONG = 5.0  # seconds
 
 
 @pytest.fixture(autouse=True)
@@ -49,6 +54,34 @@ def test_one_that_is_ignored_stays_so(loop: Loop) -> None:
         stopping.stop(signal.SIGINT)  # but the key is somebody's will
         with pytest.raises(Stopped):
             loop.run()
+
+
+def test_a_signal_that_does_not_interrupt_the_wait_ends_it(loop: Loop) -> None:
+    """As one that comes between the last look for signals and the wait, or to another thread."""
+    main = threading.get_native_id()
+
+    def send() -> None:
+        eventually(lambda: waits(main))
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    signals = {signal.SIGTERM}
+    other = threading.Thread(target=send)
+    with Stopping(loop):
+        other.start()
+        begun = time.monotonic()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)  # so that `other` gets it
+        try:
+            with pytest.raises(Stopped):
+                loop.run()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            other.join()
+    assert time.monotonic() - begun < LONG  # a timer, which would end the wait as well, is later
+
+
+def waits(thread: int) -> bool:
+    """Whether that thread of ours waits for descriptors at this moment."""
+    return "poll" in Path(f"/proc/self/task/{thread}/wchan").read_text()
 
 
 def ended(code: str) -> tuple[int, str]:

@@ -16,6 +16,7 @@ import pytest
 
 from tests.screen import Screen
 from tests.support import (
+    END,
     HERE,
     WAIT,
     Program,
@@ -394,7 +395,7 @@ def test_a_history_that_is_locked_ends_no_room(tmp_path: Path) -> None:
         one.say("/who")
         one.hears("1 here")
         server.process.terminate()
-        assert server.status(2) == 143
+        assert server.status(END) == 143
         assert "could not write 2 lines of the history" in errors(server)[-1]
         lock.close()
 

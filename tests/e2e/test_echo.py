@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import (
+    END,
     HERE,
     WAIT,
     Program,
@@ -370,7 +371,7 @@ def test_a_worker_that_is_killed_is_replaced_and_its_queue_served() -> None:
         assert answered(stack.enter_context(connect(program.port)))
         assert len(errors(program)) == 1
         program.process.terminate()
-        assert program.status(2) == 143
+        assert program.status(END) == 143
 
 
 def test_any_signal_to_a_worker_is_survived() -> None:
@@ -457,7 +458,7 @@ def test_workers_on_any_port_and_a_port_file(tmp_path: Path) -> None:
         eventually(path.exists)
         assert path.read_text() == f"{program.port}\n"
         program.process.terminate()
-        assert program.status(2) == 143
+        assert program.status(END) == 143
     assert not path.exists()
 
 

@@ -84,7 +84,7 @@ def test_linger_does_not_end_a_slow_transfer(kind: str) -> None:
         for _ in range(15):  # half as long again as the linger
             sock.sendall(b".")
             time.sleep(0.1)
-        gone(program, 0, wait=3)
+        gone(program, 0)
         assert program.output() == b"." * 15
 
 
@@ -125,7 +125,7 @@ def test_linger_does_not_end_an_input_that_still_gives(kind: str) -> None:
         for _ in range(15):
             program.type(b".")
             time.sleep(0.1)
-        gone(program, 0, wait=3)
+        gone(program, 0)
         assert read_all(sock) == b"." * 15
 
 
@@ -170,7 +170,7 @@ def test_a_peer_that_leaves_amid_our_input(kind: str) -> None:
     with open("/dev/zero", "rb") as zero, conversation(kind, stdin=zero) as (program, sock):
         read_exactly(sock, 1)
         sock.close()  # with bytes unread: the kernel resets
-        assert program.status(2) in (55, 56)
+        assert program.status(END) in (55, 56)
         (line,) = errors(program)
         assert "sent " in line
 
@@ -184,7 +184,7 @@ def test_a_reset_tells_how_far_it_got(kind: str) -> None:
         assert program.process.stdout
         assert program.process.stdout.read(5) == b"hello"
         reset(sock)
-        assert program.status(2) in (55, 56)
+        assert program.status(END) in (55, 56)
         (line,) = errors(program)
         assert "sent 3 bytes" in line
         assert "received 5 bytes" in line
@@ -244,7 +244,7 @@ def test_idle_timeout_counts_either_direction(kind: str, direction: str) -> None
         for _ in range(15):
             program.type(b".") if direction == "out" else sock.sendall(b".")
             time.sleep(0.1)
-        gone(program, 28, "sent 15" if direction == "out" else "received 15", wait=3)
+        gone(program, 28, "sent 15" if direction == "out" else "received 15")
 
 
 @both
@@ -254,7 +254,7 @@ def test_signals(kind: str, number: int, status: int) -> None:
         program.type(b"abc")
         assert read_exactly(sock, 3) == b"abc"
         os.kill(program.process.pid, number)
-        assert program.status(2) == status
+        assert program.status(END) == status
         sock.settimeout(WAIT)
         assert read_all(sock) == b""
 
@@ -265,7 +265,7 @@ def test_signals_before_a_client_comes(number: int, status: int, tmp_path: Path)
     with Program("tcp-server", "--once", "-p", "0", "--port-file", str(ready)) as program:
         assert program.port == int(ready.read_text())
         os.kill(program.process.pid, number)
-        assert program.status(2) == status
+        assert program.status(END) == status
     assert not ready.exists()
 
 

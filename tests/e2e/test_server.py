@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import (
+    END,
     HERE,
     SOCKKIT,
     WAIT,
@@ -254,7 +255,7 @@ def test_port_file(tmp_path: Path) -> None:
         assert place.read_text().endswith("\n")  # whole as soon as it is there
         with connect(int(place.read_text())):
             os.kill(program.process.pid, signal.SIGTERM)
-            assert program.status(2) == 143
+            assert program.status(END) == 143
         assert os.listdir(tmp_path) == []
         assert program.stderr.count("\n") <= 1  # -q: no more than why it ended
 
@@ -297,7 +298,7 @@ def test_a_port_file_is_one_servers(tmp_path: Path, command: str) -> None:
         with Program("tcp-server", "-p", "0", "--port-file", str(place)) as second:
             assert second.port
             first.process.terminate()
-            assert first.status(2) in (143, -signal.SIGTERM)
+            assert first.status(END) in (143, -signal.SIGTERM)
             assert place.read_text() == f"{second.port}\n"  # the first has left it alone
 
 
@@ -353,7 +354,7 @@ def test_unix_socket(tmp_path: Path) -> None:
         status, _, stderr = run("tcp-server", "--bind", f"unix:{path}")
         assert (status, "in use" in stderr) == (45, True)
         os.kill(program.process.pid, signal.SIGINT)
-        assert program.status(2) == 130
+        assert program.status(END) == 130
     assert not path.exists()
 
 

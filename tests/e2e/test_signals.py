@@ -208,7 +208,7 @@ def test_lines_that_nobody_took_are_counted(tmp_path: Path) -> None:
         process = subprocess.Popen(
             [
                 *patched("import sockkit.cli.talk as talk; talk.MOST = 2048"),
-                *["tcp-server", "-p", "0", "-vv", "--port-file", str(port_file)],
+                *["tcp-server", "-p", "0", "-vv", "--greet", "x", "--port-file", str(port_file)],
             ],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=writer,
         )  # fmt: skip
@@ -217,7 +217,8 @@ def test_lines_that_nobody_took_are_counted(tmp_path: Path) -> None:
             eventually(port_file.exists)
             port = int(port_file.read_text())
             for _ in range(100):
-                socket.create_connection((HERE, port), WAIT).close()
+                with socket.create_connection((HERE, port), WAIT) as sock:
+                    assert sock.recv(1) == b"x"  # it has come, and lines were said of it
             process.terminate()
             lines = [line for line in stderr.read().decode().splitlines() if line]
             assert process.wait(END) == -signal.SIGTERM

@@ -15,6 +15,7 @@ import pytest
 
 from tests.support import (
     CLIENT,
+    END,
     HERE,
     ONCE,
     SERVER,
@@ -214,7 +215,7 @@ def test_other_ends(kind: str, end: str, terminal: Terminal) -> None:
             number = signal.SIGTERM if end == "term" else signal.SIGHUP
             os.kill(program.process.pid, number)
         statuses = {"reset": 56, "idle": 28, "term": 143, "hang-up": 129}
-        assert program.status(2) == statuses[end]
+        assert program.status(END) == statuses[end]
 
 
 @both

@@ -19,6 +19,7 @@ import pytest
 
 from tests.support import (
     CLIENT,
+    END,
     HERE,
     ONCE,
     SERVER,
@@ -134,7 +135,7 @@ def test_endless_input_to_a_peer_that_never_reads(kind: str, options: list[str])
         if kind == SERVER:
             program.said("[1] ")
         else:
-            assert program.status(2) in (55, 56)
+            assert program.status(END) in (55, 56)
 
 
 @both
@@ -236,7 +237,7 @@ def test_a_full_disk(kind: str) -> None:
         conversation(kind, stdin=PIPE, stdout=full) as (program, sock),
     ):
         sock.sendall(b"data\n")
-        gone(program, 23, "No space left on device", wait=1)
+        gone(program, 23, "No space left on device")
 
 
 @everyone
@@ -247,7 +248,7 @@ def test_a_reader_that_takes_one_byte_and_leaves(kind: str) -> None:
         assert os.read(program.process.stdout.fileno(), 1) == b"d"
         program.process.stdout.close()
         program.process.stdout = None
-        gone(program, 141, wait=1)
+        gone(program, 141)
 
 
 SIGNALS = pytest.mark.parametrize(
@@ -368,7 +369,7 @@ def test_a_character_cut_by_the_end_is_reported(kind: str, encoding: str) -> Non
         sock.sendall("ok日".encode(encoding)[:-1])
         sock.close()
         assert program.output().startswith(b"ok\\x")
-        assert program.status(2) == 0
+        assert program.status(END) == 0
         assert "last character was cut" in program.stderr
 
 
@@ -438,7 +439,7 @@ def test_a_call_that_fails(
         thread = threading.Thread(target=echo, daemon=True)
         thread.start()
         out = program.output(8)
-        status = program.status(2)
+        status = program.status(END)
         thread.join(WAIT)
         assert "FAILED" in program.stderr
         assert status in statuses
