@@ -226,6 +226,6 @@ def test_lines_that_nobody_took_are_counted(tmp_path: Path) -> None:
             process.kill()
             process.wait(WAIT)
     counts = [line for line in lines if " lines not shown: nobody took them" in line]
-    assert len(counts) == 1, lines[-3:]
+    assert 1 <= len(counts) <= 10, lines  # a short line may fit where a longer one did not
     assert lines[0].startswith("* ")
     assert lines[-1] == "sockkit: terminated"
