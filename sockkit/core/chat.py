@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from typing import NamedTuple
 
+from sockkit.core import chat_lines
 from sockkit.core.allowance import Allowance
 from sockkit.core.chat_crowd import Move
 from sockkit.core.chat_history import Block, Recent
@@ -146,15 +147,12 @@ class Room:
         self._members[member] = _Member(Allowance(self._options.flood, now), address)
         self._outside[address] += 1
         if self._full():
-            return [Out("* the room is full", to=member), Gone(member)]
+            return [Out(chat_lines.FULL, to=member), Gone(member)]
         if not self._gate:
             return self._admit(member)
         if self._outside[address] > (GUESSERS if self._gate.wait(address, now) else NEWCOMERS):
-            return [
-                Out("* too many from your address are waiting: try later", to=member),
-                Gone(member),
-            ]
-        return [Out("* this room has a password: type it", to=member)]
+            return [Out(chat_lines.CROWDED, to=member), Gone(member)]
+        return [Out(chat_lines.LOCKED, to=member)]
 
     def _full(self) -> bool:
         most = self._options.most
@@ -166,7 +164,7 @@ class Room:
         if not state or not state.name or state.introduced:
             return []
         state.introduced = True
-        return [Out(f"* {state.name} joined", author=member, move=Move(member, True))]
+        return [Out(chat_lines.joined(state.name), author=member, move=Move(member, True))]
 
     def leave(self, member: Hashable, why: str = "") -> list[Outcome]:
         """It is gone; `why` if it did not want to."""
@@ -179,8 +177,7 @@ class Room:
         self._names.remove(gone.name)
         if not gone.introduced:
             return []
-        told = f"* {gone.name} left{f' ({why})' if why else ''}"
-        return [Out(told, move=Move(member, False))]
+        return [Out(chat_lines.left(gone.name, why), move=Move(member, False))]
 
     def _no_more_outside(self, address: str) -> None:
         self._outside[address] -= 1
@@ -195,7 +192,7 @@ class Room:
         state.name = name
         self._names.add(name, member)
         lines = [f"* {objection}"] if objection else []
-        lines += [f"* you are {name}; what you type is said to all, /help tells more"]
+        lines += [chat_lines.welcome(name)]
         lines += [f"* {escape(line)}" for line in self._options.motd.splitlines()]
         return [Admitted(member, tuple(lines), self._recent.blocks())]
 
@@ -298,7 +295,7 @@ class Room:
         if not text:
             return []
         if text == self._options.quit_word:
-            return [Out("* good-bye", to=member), Gone(member)]
+            return [Out(chat_lines.GOOD_BYE, to=member), Gone(member)]
         if text.startswith("/") and not text.startswith("//"):
             word, _, rest = text.partition(" ")
             return self._command(member, state, word, rest.strip())
@@ -309,14 +306,14 @@ class Room:
         return [speech] if state.introduced else [*self.introduce(member), speech]
 
     def _speech(self, member: Hashable, name: str, text: str) -> Out:
-        line = f"[{name}] {text}"
+        line = chat_lines.said(name, text)
         self._recent.add(line)
         return Out(line, author=member, said=True)
 
     def _password(self, member: Hashable, state: _Member, line: bytes, now: float) -> list[Outcome]:
         if self._gate and self._gate.opens(line, state.address):
             if self._full():
-                return [Out("* the room is full", to=member), Gone(member)]
+                return [Out(chat_lines.FULL, to=member), Gone(member)]
             return [*self._admit(member), *self.introduce(member)]
         if line.startswith(b"/nick "):
             name = line.decode(self._encoding, "backslashreplace").removeprefix("/nick ")
@@ -326,8 +323,8 @@ class Room:
             self._gate.shut(state.address, now)
         state.wrong += 1
         if state.wrong < ATTEMPTS:
-            return [Out("* that is not the password", to=member)]
-        return [Out("* that is not the password: good-bye", to=member), Gone(member)]
+            return [Out(chat_lines.WRONG, to=member)]
+        return [Out(chat_lines.WRONG_TOO_OFTEN, to=member), Gone(member)]
 
     def _command(self, member: Hashable, state: _Member, word: str, rest: str) -> list[Outcome]:
         match word:
@@ -348,7 +345,7 @@ class Room:
             case "/password":
                 return [Out("* no password is needed", to=member)]
             case "/quit":
-                return [Out("* good-bye", to=member), Gone(member)]
+                return [Out(chat_lines.GOOD_BYE, to=member), Gone(member)]
             case _:
                 return [
                     Out(f"* there is no {word} like that: /help tells what there is", to=member)
@@ -362,10 +359,10 @@ class Room:
         self._names.add(name, member)
         if before == name:
             return []
-        you = Out(f"* you are {name}", to=member)
+        you = Out(chat_lines.you_are(name), to=member)
         if not state.introduced:
             return [you, *self.introduce(member)]
-        return [you, Out(f"* {before} is now {name}", author=member)]
+        return [you, Out(chat_lines.renamed(before, name), author=member)]
 
     def _whisper(self, member: Hashable, state: _Member, name: str, text: str) -> list[Outcome]:
         to = self.find(name)
@@ -376,8 +373,8 @@ class Room:
         other = self._members[to].name
         return [
             *self.introduce(member),
-            Out(f"[{state.name} to you] {text}", to=to),
-            Out(f"[you to {other}] {text}", to=member),
+            Out(chat_lines.said_to_you(state.name, text), to=to),
+            Out(chat_lines.said_by_you(other, text), to=member),
         ]
 
     # What the operator of the room does.
@@ -391,4 +388,4 @@ class Room:
         member = self.find(name)
         if member is None:
             raise UsageError(f"nobody here is {name}")
-        return [Out("* you have been sent away", to=member), Gone(member)]
+        return [Out(chat_lines.SENT_AWAY, to=member), Gone(member)]

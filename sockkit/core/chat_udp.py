@@ -11,6 +11,7 @@ import re
 from collections.abc import Hashable
 from typing import NamedTuple
 
+from sockkit.core import chat_lines
 from sockkit.core.allowance import Allowance
 from sockkit.core.chat import LONGEST, roll
 from sockkit.core.chat_crowd import Move
@@ -133,7 +134,7 @@ class SignedRoom:
         address = self._names.find(name)
         if address is None:
             raise UsageError(f"nobody here is {name}")
-        return [Delivery("* you have been sent away", to=address), *self._leave(address)]
+        return [Delivery(chat_lines.SENT_AWAY, to=address), *self._leave(address)]
 
     def expire(self, now: float) -> list[Delivery]:
         """Let those go that have been silent for too long."""
@@ -158,7 +159,7 @@ class SignedRoom:
             out = self._leave(self._dispensable(now))
         self._names.add(name, address)
         move = Move(address, True)
-        out.append(Delivery(f"* {name} joined", author=address, move=move))
+        out.append(Delivery(chat_lines.joined(name), author=address, move=move))
         trial = bool(self._calm.wait(now))
         self._calm.spend(0)
         return out, _Member(name, Allowance(self._flood, now), now, trial=trial)
@@ -195,4 +196,4 @@ class SignedRoom:
     def _leave(self, address: Hashable) -> list[Delivery]:
         member = self._members.pop(address)
         self._names.remove(member.name)
-        return [Delivery(f"* {member.name} left", author=address, move=Move(address, False))]
+        return [Delivery(chat_lines.left(member.name), author=address, move=Move(address, False))]

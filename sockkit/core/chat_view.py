@@ -5,23 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from sockkit.core import chat_lines
 from sockkit.core.names import LONGEST as LONGEST_NAME
 from sockkit.core.names import key
 
-_MOST = f"{{1,{LONGEST_NAME}}}"
-_SAID = re.compile(rf"\[(?:you to )?([^\] ]{_MOST})(?: to you)?\] (.*)")
-_NAMED = re.compile(
-    rf"\* (?:you are ([^ ;]{_MOST})(?![^ ;])|([^ ]{_MOST}) joined$|[^ ]+ is now ([^ ]{_MOST})$)"
-)
-_LEFT = re.compile(rf"\* ([^ ]{_MOST}) (?:left|is now)\b")
-
-_LOCKED = ("* this room has a password", "* that is not the password")
-_OUTSIDE = (*_LOCKED, "* the room is full", "* too many from your address")
 LONGEST = 64 * 1024  # characters that are held for their line's end
 NAMES = 4096  # that are remembered
 LOOKED_AT = 4096  # characters of a line that are looked through for the reader's own name
 
-PARTINGS = ("* good-bye", "* you have been sent away", "* the room is full")
 COMMANDS = {
     "/nick": "be called something else",
     "/who": "who is here",
@@ -102,24 +93,23 @@ class ChatView:
         ]
 
     def _line(self, line: str) -> str:
-        if said := _SAID.match(line):
+        if said := chat_lines.SAID.match(line):
             name, text = said[1], said[2]
             self._know(name)
             head = line[: len(line) - len(text)]
             shown = self._paint(head, name) + (self._mark(text) if self._mentions(text) else text)
         else:
             shown = line
-            self.parted = self.parted or line in PARTINGS
-            self.outside = self.outside or line.startswith(_OUTSIDE)
-            self.locked = self.locked or line.startswith(_LOCKED)
-            if left := _LEFT.match(line):
-                self._names.pop(left[1], None)
-            if named := _NAMED.match(line):
-                if named[1]:
-                    self._own = named[1]
-                    self.outside = False
-                else:
-                    self._know(named[2] or named[3])
+            self.parted = self.parted or line in chat_lines.PARTINGS
+            self.outside = self.outside or line in chat_lines.NOT_ADMITTED
+            self.locked = self.locked or line in chat_lines.WANTS_PASSWORD
+            if went := chat_lines.WENT.match(line):
+                self._names.pop(went[1], None)
+            if you := chat_lines.YOU_ARE.match(line):
+                self._own = you[1]
+                self.outside = False
+            elif came := chat_lines.CAME.match(line):
+                self._know(came[1] or came[2])
         return self._stamp() + shown
 
     def _know(self, name: str) -> None:

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 import socket
+from typing import Any
 
+from sockkit.apps.chat_join import ChatJoin, _talk
+from sockkit.core.address import HostPort
+from sockkit.core.chat import Admitted, Room, RoomOptions
+from sockkit.core.chat_view import ChatView
+from sockkit.net.chat import MARK
+from sockkit.net.connect import ConnectOptions
+from sockkit.net.options import SocketOptions
+from sockkit.net.stdio import Stdio
 from tests.support import HERE, Program, peer, read_all, run
 
 
@@ -19,6 +28,24 @@ def test_its_first_words() -> None:
                 program.end_input()
                 assert file.read() == b""
             assert program.status() == 0
+
+
+class End:
+    terminal = False
+
+
+def test_the_room_lets_in_whoever_says_them() -> None:
+    ends: Any = End(), End()
+    config = ChatJoin(
+        HostPort(HERE, 9000), ConnectOptions(), SocketOptions(), name="小雪", password="x y"
+    )
+    opening = _talk(config, Stdio(*ends, "utf-8"), ChatView()).opening
+    mark, _, words = opening.partition(b"\n")
+    assert mark == MARK.encode()
+    room = Room(RoomOptions(flood=0, password="x y"))
+    room.join(1, 0.0)
+    assert any(isinstance(event, Admitted) for event in room.feed(1, words, 0.0))
+    assert room.names() == ["小雪"]
 
 
 def test_nothing_that_comes_is_lost() -> None:

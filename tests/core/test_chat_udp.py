@@ -216,6 +216,21 @@ def test_a_refusal_is_known_by_its_words(
     assert [error.status for error in errors] == ([] if status is None else [status])
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("x" * 40, "\u0430lex", "server", "a\x1bb", "a*b", "a∗", "a\u034fb", "..", "\u0301a"),
+        "e" + "\u0301" * 5,
+    ],
+)
+def test_whoever_cannot_have_a_name_knows_it(name: str, room: SignedRoom) -> None:
+    """Each is against another rule of core/names, which says so in its own words."""
+    (told,) = room.hear("C", f"{name}:hi", 2.0)
+    error = refusal(told.line)
+    assert error
+    assert str(error).startswith("the room did not let us in")
+
+
 def test_other_words_are_no_refusal() -> None:
     room = SignedRoom(most=1, flood=1)
     answers = [room.hear("A", f"a:{number}", 0.0)[-1:] for number in range(7)]
