@@ -37,6 +37,8 @@ class Listening(NamedTuple):
 
 
 class Connecting(NamedTuple):
+    """One address of a name is tried."""
+
     address: str
 
 
@@ -48,6 +50,8 @@ class ConnectFailed(NamedTuple):
 
 
 class Connected(NamedTuple):
+    """A connection stands; `local` is our own address on it."""
+
     peer: Peer
     local: str
 

@@ -224,6 +224,9 @@ def test_watch_tells_of_a_pipe_whose_reader_leaves(
 def test_watch_has_nothing_to_say_of_other_outputs(
     name: str, loop: Loop, stack: contextlib.ExitStack, tmp_path: Path
 ) -> None:
+    """A socket and a terminal are readable when somebody writes to them; that says nothing."""
     made = kit.sink(name, stack, tmp_path)
     made.end.watch(loop)
+    if not made.far.stores:
+        made.far.give(b"typed\n")
     run_for(loop, 0.02)
