@@ -1,17 +1,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
 import pytest
 from click import Option
 
+import sockkit
 from sockkit.cli.chat import COMMANDS as CHAT
 from sockkit.cli.group import COMMANDS
 from sockkit.cli.main import status
 from sockkit.cli.options import Bundle, BundledCommand, fold
+from tests.reads import Source
 
 MODULES = {name: module for name, (module, _) in COMMANDS.items() if name != "chat"}
 MODULES |= {f"chat {name}": module for name, (module, _) in CHAT.items()}
@@ -57,29 +61,64 @@ def test_no_option_is_without_help(name: str) -> None:
         assert option.help.endswith((".", ")")), option.opts
 
 
-# Not fields by their own names: parts of addresses, `colors` and `rules`, and how things are said.
-OTHERWISE = {
-    *("address", "bind", "port", "color", "rules_re", "password_file"),
-    *("no_edit", "quiet", "verbose"),
+# A value for each type of option, other than its default. A flag is given by itself.
+OF_TYPE = {
+    **dict.fromkeys(["size", "duration", "integer range", "float range", "port"], "7"),
+    **dict.fromkeys(["addr", "addr[:port]"], "127.0.0.2"),
+    **dict.fromkeys(["rule", "name=color"], "a=red"),
+    "name": "gbk",
+    "percent": "7%",
+    "text": "hi",
 }
+# What `start` itself does, for every command.
+OF_START = {"no_edit", "quiet", "verbose"}
 
 
-def fields(config: Any) -> set[str]:
-    """The names of all fields of a tuple and of those within it."""
-    if not hasattr(config, "_fields"):
-        return set()
-    own = set(config._fields)
-    return own.union(*(fields(getattr(config, name)) for name in own))
+def ways(option: Option, file: str) -> Iterator[list[str]]:
+    """Command lines, one of which at least does not say the default."""
+    if isinstance(option.type, click.Choice):
+        values = list(option.type.choices)
+    else:
+        values = [
+            file if isinstance(option.type, click.Path) else OF_TYPE.get(option.type.name, "")
+        ]
+    flag = option.is_flag or option.count
+    for word in (*option.opts[-1:], *option.secondary_opts):
+        yield from [[word]] if flag else ([word, value] for value in values)
+
+
+def started(name: str, words: list[str], monkeypatch: pytest.MonkeyPatch) -> tuple[Any, Any]:
+    """The configuration and the values that the command starts with."""
+    calls: list[Any] = []
+    monkeypatch.setattr("sockkit.cli.start.start", lambda *call: calls.append(call))
+    server = any(parameter.name == "port" for parameter in command(name).params)
+    where = ["-p", "0"] if server else ["127.0.0.1", "9"]
+    assert status([*name.split(), *where, *words]) == 0, words
+    return calls[0][2:]  # type: ignore[no-any-return]
 
 
 @each_command
-def test_no_option_is_without_effect(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    configs: list[Any] = []
-    monkeypatch.setattr("sockkit.cli.start.start", lambda *call, **_: configs.append(call[2]))
-    server = any(parameter.name == "port" for parameter in command(name).params)
-    assert status([*name.split(), *(["-p", "0"] if server else ["127.0.0.1", "9"])]) == 0
-    named = {str(parameter.name) for parameter in command(name).params}
-    assert named <= fields(configs[0]) | OTHERWISE
+def test_each_option_changes_what_is_run(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What becomes of that is told where the configuration's fields are tested."""
+    (tmp_path / "file").write_text("words\n")
+    config, values = started(name, [], monkeypatch)
+    for option in command(name).params:
+        if not isinstance(option, Option):
+            continue
+        given = [started(name, way, monkeypatch) for way in ways(option, f"{tmp_path}/file")]
+        if option.name in OF_START or (name, option.name) == ("tcp-client", "color"):
+            assert any(other[option.name] != values[option.name] for _, other in given), option.opts
+        else:
+            assert any(other != config for other, _ in given), option.opts
+
+
+def test_each_field_of_what_is_run_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = Source(Path(sockkit.__file__).parent)
+    configs = {type(started(name, [], monkeypatch)[0]).__name__ for name in MODULES}
+    handed_on = {name for name in source.classes if name.endswith("Options")}
+    assert source.options(*configs, *handed_on) - source.reads == set()
 
 
 @each_command
