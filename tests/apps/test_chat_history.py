@@ -132,23 +132,27 @@ def test_it_goes_on_and_writes_again_when_it_can(trouble: str, kept: Kept, soon:
         other.close()
 
 
+@pytest.mark.parametrize(
+    "said",
+    [[f"{number:4}" for number in range(13)], [*"abcdefghij", "x" * 53]],
+    ids=["lines", "characters"],
+)
 def test_what_waits_is_bounded_and_what_is_lost_is_told(
-    kept: Kept, soon: None, monkeypatch: pytest.MonkeyPatch
+    said: list[str], kept: Kept, soon: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "WAITING_LINES", 10)
-    monkeypatch.setattr(module, "WAITING", 50)
+    monkeypatch.setattr(module, "WAITING", 60)
     other = sqlite3.connect(kept.path, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
-    for number in range(13):
-        kept.history.keep(f"{number:4}")
-    kept.history.keep("x" * 15)
+    for line in said:
+        kept.history.keep(line)
     kept.told("locked")
     other.execute("COMMIT")
-    kept.told("locked", "5 lines in all were dropped")
-    assert kept.lines() == [*(f"{number:4}" for number in range(5, 13)), "x" * 15]
+    kept.told("locked", "3 lines in all were dropped")
+    assert kept.lines() == said[3:]
     other.execute("BEGIN EXCLUSIVE")
     kept.history.keep("last")
-    with pytest.raises(OutputError, match=r"could not write 6 lines .*: database is locked"):
+    with pytest.raises(OutputError, match=r"could not write 4 lines .*: database is locked"):
         kept.history.close()
     other.close()
 

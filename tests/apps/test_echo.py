@@ -18,6 +18,7 @@ from sockkit.net.listen import ListenOptions
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.stdio import Input, Output, Stdio
+from tests.net import kit
 from tests.support import HERE, WAIT, connect, read_exactly
 
 CONFIG = Echo(ListenOptions(HostPort(HERE, 0)), SocketOptions(reuse_address=True))
@@ -30,7 +31,7 @@ def serve(config: Echo, clients: Clients) -> list[Event]:
     failures: list[BaseException] = []
     threads: list[threading.Thread] = []
     with Loop() as loop, open(os.devnull, "r+b") as null:
-        loop.later(WAIT, loop.stop)
+        loop.later(kit.WAIT, kit.too_late)
 
         def come(port: int) -> None:
             try:
@@ -52,8 +53,8 @@ def serve(config: Echo, clients: Clients) -> list[Event]:
         finally:
             for thread in threads:
                 thread.join(WAIT)
-    if failures:
-        raise failures[0]
+            if failures:
+                raise failures[0]
     return events
 
 

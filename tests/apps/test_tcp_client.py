@@ -16,6 +16,7 @@ from sockkit.net.connect import ConnectOptions
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.stdio import Input, Output, Stdio
+from tests.net import kit
 from tests.support import HERE, WAIT, peer, read_all, reset
 
 BYTES = TextOptions()
@@ -32,7 +33,7 @@ class Client:
         self._input.write_bytes(data)
         config = TcpClient(address, ConnectOptions(), SocketOptions(), TalkOptions(text))
         with self._input.open("rb") as given, self._output.open("wb") as got, Loop() as loop:
-            loop.later(WAIT, loop.stop)
+            loop.later(kit.WAIT, kit.too_late)
             stdio = Stdio(Input(given.fileno()), Output(got.fileno()), "utf-8")
             run(config, loop, stdio, self.events.append)
 

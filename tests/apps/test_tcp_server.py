@@ -19,6 +19,7 @@ from sockkit.net.listen import ListenOptions
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.stdio import Input, Output, Stdio
+from tests.net import kit
 from tests.support import HERE, WAIT, connect, read_all, read_exactly
 
 TALK = TalkOptions(TextOptions())
@@ -42,7 +43,7 @@ class Server:
         """`clients` gets the port in another thread; a server of many is stopped after it."""
         self._input.write_bytes(data)
         with self._input.open("rb") as given, self._output.open("wb") as got, Loop() as loop:
-            loop.later(WAIT, loop.stop)
+            loop.later(kit.WAIT, kit.too_late)
 
             def come(port: int) -> None:
                 try:
@@ -69,8 +70,8 @@ class Server:
             finally:
                 for one in thread:
                     one.join(WAIT)
-        if self._failures:
-            raise self._failures[0]
+                if self._failures:
+                    raise self._failures[0]
 
     @property
     def output(self) -> bytes:

@@ -31,6 +31,7 @@ from sockkit.core.chat_history import RECENT
 from sockkit.core.names import LONGEST as LONGEST_NAME
 from sockkit.core.names import key
 from sockkit.core.password import FIRST_WAIT
+from sockkit.errors import UsageError
 
 FREE = RoomOptions(flood=0)
 
@@ -455,7 +456,7 @@ def test_the_operator(talk: Talk) -> None:
     assert talk.heard(1) == talk.heard(2) == ["[server] hello\\x1b"]
     talk.deliver(talk.room.kick("ALEX"))
     assert talk.gone == {1}
-    with pytest.raises(Exception, match="nobody here is bob"):
+    with pytest.raises(UsageError, match="nobody here is bob"):
         talk.room.kick("bob")
 
 

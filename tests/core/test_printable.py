@@ -28,7 +28,7 @@ def shown(pieces: list[str]) -> str:
 @pytest.mark.parametrize("code", DANGEROUS)
 def test_what_drives_a_terminal_is_escaped(code: int) -> None:
     line = escape(f"a{chr(code)}b")
-    assert line in (f"a\\x{code:02x}b", f"a\\u{code:04x}b")
+    assert line == (f"a\\x{code:02x}b" if code < 0x100 else f"a\\u{code:04x}b")
     assert shown(["a", chr(code), "b"]) == (f"a{chr(code)}b" if chr(code) in "\n\t" else line)
 
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import contextlib
 import re
 import time
 from collections.abc import Iterator
@@ -281,18 +280,15 @@ def test_any_lines_are_answered_in_any_split(lines: list[str], places: list[int]
 @pytest.mark.parametrize(
     ("encoding", "data"),
     [
-        ("utf-7", b"+\xff"),
         ("hz", b"~x~{\xff~"),
         ("iso2022_jp", b"\\J\x1b$\xe4J"),
-        ("raw_unicode_escape", b"\\u~"),
     ],
 )
 def test_an_encoding_whose_every_byte_cannot_be_escaped(encoding: str, data: bytes) -> None:
-    with contextlib.suppress(UsageError):  # it may be refused
-        check_line_codec(encoding)
-        assert Upper(encoding).answer(data).lower() == data.lower()
-        assert Ruled([glob("zz=y")], encoding).answer(data) == data
-        assert Ruled([], encoding, upper=True).answer(data).lower() == data.lower()
+    check_line_codec(encoding)
+    assert Upper(encoding).answer(data).lower() == data.lower()
+    assert Ruled([glob("zz=y")], encoding).answer(data) == data
+    assert Ruled([], encoding, upper=True).answer(data).lower() == data.lower()
 
 
 CODECS = ["utf-8", "gbk", "gb18030", "big5", "shift_jis", "euc_kr", "cp932", "cp1252", "ascii"]
@@ -344,8 +340,8 @@ def test_a_glob_takes_time_in_proportion(text: str) -> None:
 
 def test_a_long_line_in_single_bytes_takes_time_in_proportion() -> None:
     ruled, began = Ruled(RULES, "utf-8"), time.monotonic()
-    for _ in range(5 * LONGEST):
-        assert list(ruled.feed(b"a")) in ([], [b"a" * (LONGEST + 1)])
+    out = [piece for _ in range(5 * LONGEST) for piece in ruled.feed(b"a")]
+    assert out == [b"a" * (LONGEST + 1)] * 4
     assert time.monotonic() - began < 3
 
 

@@ -135,15 +135,13 @@ def test_late_answers_still_come_after_a_half_close(site: Site) -> None:
     assert site.closed == [(1, 1, "")]
 
 
-def test_stopping_says_what_was_not_sent(site: Site) -> None:
+def test_stopping_sends_no_answer_that_is_not_due(site: Site) -> None:
     echo = site.tcp(EchoOptions(delay=60))
     sock = site.client()
     sock.send(b"12345")
     run_until(site.loop, lambda: any(getattr(c, "_late") for c in echo._connections))  # noqa: B009
     echo.stop()
-    ((sent, received, problem),) = site.closed
-    assert (sent, received) == (0, 5)
-    assert problem == "" or "not sent" in problem
+    assert site.closed == [(0, 5, "")]
 
 
 def test_a_client_that_leaves_frees_what_it_was_owed(site: Site) -> None:
