@@ -118,6 +118,7 @@ def test_nobody_hears_what_was_said_before(site: Site) -> None:
 def test_who_takes_nothing_is_dropped_and_told(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "OUTBOX", 100_000)
     kit.Gathering(site.output.far)
+    site.listener._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
     one, two = site.member(), site.member()
     two.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     line = b"x" * 1000 + b"\n"
@@ -130,7 +131,9 @@ def test_who_takes_nothing_is_dropped_and_told(site: Site, monkeypatch: pytest.M
     site.run(lambda: site.has(one, "guest-2 joined"), talk)
     problems = [event.problem for event in kit.of_kind(site.events, Closed) if event.problem]
     assert len(problems) == 1
-    assert re.fullmatch(r"too slow, [\d,]+ bytes not sent", problems[0])
+    told = re.fullmatch(r"too slow, ([\d,]+) bytes not sent", problems[0])
+    assert told
+    assert 100_000 < int(told[1].replace(",", "")) < 1_000_000
 
 
 def test_quitting_says_what_was_said_before(site: Site) -> None:
