@@ -14,7 +14,7 @@ import pytest
 from sockkit.core.address import HostPort
 from sockkit.errors import ConnectError, ReceiveError, SockkitError, TimedOut
 from sockkit.events import Aimed, Event, Exchanged
-from sockkit.net import posting, udp
+from sockkit.net import posting, udp, udp_session
 from sockkit.net.connect import ConnectOptions
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
@@ -156,8 +156,11 @@ def run(loop: Loop, stack: contextlib.ExitStack) -> Run:
     return run
 
 
-def test_a_silence_ends_it(run: Run) -> None:
+def test_a_silence_ends_it(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(udp_session, "LINGER", 1000.0)
     assert run(b"a", linger=0.05) is None
+    monkeypatch.setattr(udp_session, "LINGER", 0.05)
+    assert run(b"a") is None
 
 
 def test_as_many_answers_as_expected_end_it(run: Run) -> None:
