@@ -39,7 +39,11 @@ def too_late() -> None:
 
 @pytest.fixture
 def loop() -> Iterator[Loop]:
-    """A loop with a deadline; afterwards every descriptor opened since is closed again."""
+    """A loop with a deadline; afterwards every descriptor opened since is closed again.
+
+    Each fault of `fail_nth` has been made by then: a test of one that was not would prove nothing.
+    """
+    _planned.clear()
     gc.collect()  # what an earlier test left to be collected is not this one's
     before = set(os.listdir("/proc/self/fd"))
     with Loop() as loop:
@@ -47,6 +51,7 @@ def loop() -> Iterator[Loop]:
         yield loop
     left = {fd for fd in set(os.listdir("/proc/self/fd")) - before if os.path.exists(_fd(fd))}
     assert not left, [os.readlink(_fd(fd)) for fd in left]
+    assert not _planned, "a fault was not made"
 
 
 def _fd(number: str) -> str:
@@ -290,6 +295,9 @@ def of_kind(events: list[Event], kind: type) -> list[Any]:
     return [event for event in events if isinstance(event, kind)]
 
 
+_planned: list[object] = []  # by `fail_nth`, and not yet made
+
+
 def fail_nth(
     patch: pytest.MonkeyPatch,
     owner: Any,
@@ -301,9 +309,11 @@ def fail_nth(
     """Make the n-th call of `owner.name` whose arguments are `only` such raise `error`."""
     real = getattr(owner, name)
     calls = iter(range(1, 1_000_000))
+    _planned.append(calls)
 
     def failing(*arguments: Any, **named: Any) -> Any:
         if only(*arguments) and next(calls) == nth:
+            _planned.remove(calls)
             raise error
         return real(*arguments, **named)
 

@@ -136,8 +136,9 @@ def test_the_outbox_keeps_what_the_system_does_not_take(
     )
     fail_nth(monkeypatch, socket.socket, call, nth, BlockingIOError(errno.EAGAIN, "full"))
     datagrams = [bytes([number]) * 100 for number in range(20)]
-    box.put(memoryview(bytearray(b"".join(datagrams[:10]))), 100)
-    for datagram in datagrams[10:]:
+    for first in (0, 3, 6):
+        box.put(memoryview(bytearray(b"".join(datagrams[first : first + 3]))), 100)
+    for datagram in datagrams[9:]:
         box.put(datagram, LARGEST)
     assert site.receive(server, 20) == datagrams
     assert (sum(sent), box.size, box.waits, failed) == (2000, 0, False, [])
