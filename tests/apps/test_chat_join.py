@@ -58,6 +58,17 @@ def test_nothing_that_comes_is_lost() -> None:
     assert (status, out.decode()) == (0, "* hi\n[a] \x1b 你")
 
 
+def test_names_have_the_colours_that_it_is_given() -> None:
+    def room(sock: socket.socket) -> None:
+        read_all(sock)
+        sock.sendall(b"[alex] hi\n")
+
+    with peer(room) as port:
+        arguments = ["chat", "join", HERE, str(port), "--color", "alex=red"]
+        status, out, _ = run(*arguments, env={"FORCE_COLOR": "1"})
+    assert (status, out) == (0, b"\x1b[31m[alex] \x1b[39mhi\n")
+
+
 def test_a_room_that_is_not_there() -> None:
     with socket.create_server((HERE, 0)) as listener:
         port = str(listener.getsockname()[1])

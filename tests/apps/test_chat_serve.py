@@ -8,7 +8,7 @@ import pytest
 
 from sockkit.apps.chat_serve import chat_view
 from sockkit.net.stdio import Stdio
-from tests.support import run
+from tests.support import Program, connect, run
 
 
 class End(NamedTuple):
@@ -24,6 +24,15 @@ def test_lines_are_coloured_where_colours_are_wanted(monkeypatch: pytest.MonkeyP
     assert view.feed("[alex] hi\n") == "\x1b[31m[alex] \x1b[39mhi\n"
     monkeypatch.setenv("NO_COLOR", "1")
     assert chat_view(stdio, {}, timestamps=False).feed("[alex] hi\n") == "[alex] hi\n"
+
+
+def test_names_have_the_colours_that_it_is_given() -> None:
+    arguments = ["chat", "serve", "-p", "0", "--color", "alex=red"]
+    with Program(*arguments, env={"FORCE_COLOR": "1"}) as room, connect(room.port) as sock:
+        sock.sendall(b"/nick alex\nhi\n")
+        assert room.process.stdout
+        lines = [room.process.stdout.readline() for _ in range(2)]
+        assert lines == [b"* alex joined\n", b"\x1b[31m[alex] \x1b[39mhi\n"]
 
 
 @pytest.mark.parametrize("option", ["--password x", "--history 5", "--motd x", "--history-file x"])
