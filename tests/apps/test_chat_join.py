@@ -9,9 +9,11 @@ from sockkit.apps.chat_join import ChatJoin, _talk
 from sockkit.core.address import HostPort
 from sockkit.core.chat import Admitted, Room, RoomOptions
 from sockkit.core.chat_view import ChatView
+from sockkit.core.text import Errors
 from sockkit.net.chat import MARK
 from sockkit.net.connect import ConnectOptions
 from sockkit.net.options import SocketOptions
+from sockkit.net.session import Talk
 from sockkit.net.stdio import Stdio
 from tests.support import HERE, Program, peer, read_all, run
 
@@ -34,18 +36,28 @@ class End:
     terminal = False
 
 
-def test_the_room_lets_in_whoever_says_them() -> None:
+def talk(**options: Any) -> Talk:
     ends: Any = End(), End()
-    config = ChatJoin(
-        HostPort(HERE, 9000), ConnectOptions(), SocketOptions(), name="小雪", password="x y"
-    )
-    opening = _talk(config, Stdio(*ends, "utf-8"), ChatView()).opening
-    mark, _, words = opening.partition(b"\n")
+    config = ChatJoin(HostPort(HERE, 9000), ConnectOptions(), SocketOptions(), **options)
+    return _talk(config, Stdio(*ends, "utf-8"), ChatView())
+
+
+def test_the_room_lets_in_whoever_says_them() -> None:
+    mark, _, words = talk(name="小雪", password="x y").opening.partition(b"\n")
     assert mark == MARK.encode()
     room = Room(RoomOptions(flood=0, password="x y"))
     room.join(1, 0.0)
     assert any(isinstance(event, Admitted) for event in room.feed(1, words, 0.0))
     assert room.names() == ["小雪"]
+
+
+def test_what_is_said_is_converted_as_its_options_say() -> None:
+    given = talk(encoding="gbk", errors=Errors.REPLACE, size=7)
+    assert given.outbound
+    assert given.inbound
+    assert given.outbound.feed("你👋\n".encode()) == "你?\n".encode("gbk")
+    assert given.inbound.feed(b"\xc4\xe3\xff\n").decode() == "你\ufffd\n"
+    assert given.size == 7
 
 
 def test_nothing_that_comes_is_lost() -> None:

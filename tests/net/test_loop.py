@@ -349,7 +349,7 @@ def test_a_hang_up_nobody_asked_about_does_not_spin(
     real = loop._turn
     monkeypatch.setattr(loop, "_turn", lambda: (turns.append(""), real()))
     run_for(loop, 0.05)
-    assert len(turns) < 10
+    assert 0 < len(turns) < 10
 
 
 def test_taking_back_what_was_never_asked_is_allowed(
