@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import socket
 from typing import Any, NamedTuple
 
 import pytest
 
 from sockkit.apps.chat_serve import chat_view
 from sockkit.net.stdio import Stdio
-from tests.support import Program, connect, run
+from tests.support import HERE, Program, run
 
 
 class End(NamedTuple):
@@ -26,13 +28,21 @@ def test_lines_are_coloured_where_colours_are_wanted(monkeypatch: pytest.MonkeyP
     assert chat_view(stdio, {}, timestamps=False).feed("[alex] hi\n") == "[alex] hi\n"
 
 
-def test_names_have_the_colours_that_it_is_given() -> None:
-    arguments = ["chat", "serve", "-p", "0", "--color", "alex=red"]
-    with Program(*arguments, env={"FORCE_COLOR": "1"}) as room, connect(room.port) as sock:
-        sock.sendall(b"/nick alex\nhi\n")
+@pytest.mark.parametrize("udp", [False, True])
+def test_its_lines_have_the_time_and_names_the_colours_that_it_is_given(udp: bool) -> None:
+    kind = ["--udp"] if udp else []
+    options = ["--timestamps", "--color", "alex=red", *kind]
+    with (
+        Program("chat", "serve", "-p", "0", *options, env={"FORCE_COLOR": "1"}) as room,
+        socket.socket(type=socket.SOCK_DGRAM if udp else socket.SOCK_STREAM) as sock,
+    ):
+        sock.connect((HERE, room.port))
+        sock.send(b"alex:hi" if udp else b"/nick alex\nhi\n")
         assert room.process.stdout
-        lines = [room.process.stdout.readline() for _ in range(2)]
-        assert lines == [b"* alex joined\n", b"\x1b[31m[alex] \x1b[39mhi\n"]
+        lines = [room.process.stdout.readline().decode() for _ in range(2)]
+    name = "\x1b[31malex:\x1b[39m" if udp else "\x1b[31m[alex] \x1b[39m"
+    for line, words in zip(lines, ("* alex joined", f"{name}hi"), strict=True):
+        assert re.fullmatch(rf"\d\d:\d\d:\d\d {re.escape(words)}\n", line)
 
 
 @pytest.mark.parametrize("option", ["--password x", "--history 5", "--motd x", "--history-file x"])
