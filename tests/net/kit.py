@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from sockkit.events import Event, Peer
-from sockkit.net import loop as loops
+from sockkit.net import loop as loop_module
 from sockkit.net.loop import Loop
 from sockkit.net.stdio import Input, Output
 from sockkit.net.stream import Stream
@@ -61,24 +61,6 @@ def stack(loop: Loop) -> Iterator[contextlib.ExitStack]:
         yield stack
 
 
-def run_until(loop: Loop, true: Callable[[], bool]) -> None:
-    """Turn the loop until `true`, which is asked about once a millisecond."""
-
-    def look() -> None:
-        if true():
-            loop.stop()
-        else:
-            loop.later(0.001, look)
-
-    loop.call_soon(look)
-    loop.run()
-
-
-def run_for(loop: Loop, seconds: float) -> None:
-    loop.later(seconds, loop.stop)
-    loop.run()
-
-
 def do(loop: Loop, *steps: Callable[[], object]) -> list[Callable[[], object]]:
     """Do each step once a turn until it is not False; those that are left when asked."""
     left = list(steps)
@@ -105,13 +87,31 @@ class Clock:
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self._now = time.monotonic()
-        patch.setattr(loops, "time", self)
+        patch.setattr(loop_module, "time", self)
 
     def monotonic(self) -> float:
         return self._now
 
     def passes(self, seconds: float) -> None:
         self._now += seconds
+
+
+def run_until(loop: Loop, true: Callable[[], bool]) -> None:
+    """Turn the loop until `true`, which is asked about once a millisecond."""
+
+    def look() -> None:
+        if true():
+            loop.stop()
+        else:
+            loop.later(0.001, look)
+
+    loop.call_soon(look)
+    loop.run()
+
+
+def run_for(loop: Loop, seconds: float) -> None:
+    loop.later(seconds, loop.stop)
+    loop.run()
 
 
 def noise(size: int) -> bytes:
