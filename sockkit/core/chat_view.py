@@ -43,6 +43,8 @@ class ChatView:
         self._held: list[str] = []  # pieces of a line, of `_size` characters together
         self._size = 0
         self._inside = False  # of a line whose beginning was not held any longer
+        self._open = False  # what was shown last has not ended its line
+        self._torn = False  # that line is an earlier connection's
         self._own = ""
         self.parted = False  # the room has taken its leave
         self.outside = False  # the room has not let the reader in
@@ -63,11 +65,27 @@ class ChatView:
             self._inside = False
             self._hold(piece)
         if self._inside or self._size > LONGEST:
-            out.append(self.flush())
+            out.append(self._rest())
             self._inside = True
-        return "".join(out)
+        return self._shown("".join(out))
 
     def flush(self) -> str:
+        return self._shown(self._rest())
+
+    def begin(self) -> None:
+        """Another connection: what is held is dropped, and the line shown in part has ended."""
+        self._take()
+        self._inside = False
+        self._torn = self._open
+
+    def _shown(self, text: str) -> str:
+        if not text:
+            return text
+        end, self._torn = "\n" if self._torn else "", False
+        self._open = not text.endswith("\n")
+        return end + text
+
+    def _rest(self) -> str:
         held, inside = self._take(), self._inside
         self._inside = False
         return held if inside or not held else self._line(held)

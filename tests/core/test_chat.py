@@ -209,6 +209,14 @@ def test_a_line_too_long_is_refused_and_skipped_to_its_end(talk: Talk) -> None:
     assert talk.heard(2) == ["[alex] next", f"[alex] {'y' * LONGEST}"]
 
 
+def test_who_never_came_in_leaves_nothing_behind() -> None:
+    room = Room(RoomOptions(password="sesame"))
+    for number in range(100):
+        room.join(number, 0.0, f"10.0.0.{number}:1")
+        room.leave(number)
+    assert not room._outside
+
+
 def test_who_sends_too_fast_is_read_as_slowly() -> None:
     talk = Talk(RoomOptions(flood=10))
     talk.join(1, 2)

@@ -107,6 +107,8 @@ def test_too_fast_is_told_once_and_not_sent() -> None:
     assert [out[0].line for out in said[10:11]] == ["* too fast: what comes now is not sent"]
     assert said[11:] == [[], []]
     assert room.hear("A", "a:again", 0.6) == [Delivery("a:again", author="A")]
+    again = [room.hear("A", f"a:{number}", 0.6) for number in range(5)]
+    assert again == [[Delivery("* too fast: what comes now is not sent", to="A")], [], [], [], []]
 
 
 def test_it_is_full() -> None:

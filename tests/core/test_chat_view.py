@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from sockkit.core.chat_view import COMMANDS, LONGEST, ChatView
+from sockkit.core.chat_view import COMMANDS, LONGEST, NAMES, ChatView
 from sockkit.core.names import LONGEST as LONGEST_NAME
 
 
@@ -92,3 +92,24 @@ def test_a_line_without_end_is_shown_in_part() -> None:
     out = [chat.feed(piece) for piece in pieces]
     assert "".join(out) == "12:00 " + "x" * (LONGEST + 10)
     assert chat.feed("y\n[a] hi\n") == "y\n12:00 [a] hi\n"
+
+
+@pytest.mark.parametrize("flushed", [True, False])
+@pytest.mark.parametrize("half", ["[a] hal", "x" * (LONGEST + 1)], ids=["short", "long"])
+def test_another_connection_begins_a_line(half: str, flushed: bool) -> None:
+    """What of the last one's line was not shown is not shown."""
+    chat = ChatView(stamp=lambda: "12:00 ")
+    shown = chat.feed(f"one\n{half}") + (chat.flush() if flushed else "")
+    chat.begin()
+    shown += chat.feed("tw") + chat.feed("o\nthree\n")
+    told = ["one", *([half] if flushed or len(half) > LONGEST else []), "two", "three"]
+    assert shown == "".join(f"12:00 {line}\n" for line in told)
+
+
+def test_the_names_are_bounded_and_the_longest_silent_is_forgotten() -> None:
+    chat = ChatView()
+    for number in range(NAMES):
+        chat.feed(f"* n{number:04} joined\n")
+    chat.feed("[n0000] hi\n* more joined\n")
+    assert len(chat.complete("n")) == NAMES - 1
+    assert [bool(chat.complete(name)) for name in ("n0000", "n0001", "more")] == [True, False, True]

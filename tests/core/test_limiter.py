@@ -49,6 +49,7 @@ def test_after_a_peace_events_are_said_again() -> None:
     assert limiter.counts(35.0) == []
     assert limiter.due is None
     assert flood(limiter, 10, 35.0) == 5
+    assert limiter.due == 35.0 + FIRST_COUNT
 
 
 def test_at_the_end_nothing_stays_uncounted() -> None:

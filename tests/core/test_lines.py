@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockkit.core.lines import MAX_LINE, Labelled, Merger
+from sockkit.core.lines import MAX_LINE, Labelled, Lines, Merger
 
 A, B = b"[1] ", b"[2] "
 CHUNKS = st.lists(st.tuples(st.sampled_from([1, 2, 3]), st.text("ab\n", max_size=5)))
@@ -143,3 +143,22 @@ def test_what_is_held_is_known() -> None:
     merger.feed(1, b"", b" and\n")
     merger.release(2, b"")
     assert (merger.holds(1), merger.holds(2)) == (0, 0)
+
+
+@pytest.mark.parametrize("size", range(1, 30))
+def test_of_a_line_too_long_a_beginning_comes_once(size: int) -> None:
+    lines, data = Lines(5), b"ab\n" + b"x" * 20 + b"\n\nnext\n" + b"y" * 6 + b"\nlast"
+    pieces = [data[at : at + size] for at in range(0, len(data), size)]
+    first, long, *rest = [line for piece in pieces for line in lines.feed(piece)]
+    assert (first, rest[:2]) == (b"ab", [b"", b"next"])
+    assert long == b"x" * max(len(long), 6)
+    assert len(long) < 6 + size
+    assert [len(line) for line in rest[2:]] == [6]
+    assert lines.flush() == [b"last"]
+    assert lines.flush() == []
+
+
+def test_a_line_too_long_in_pieces_has_one_label() -> None:
+    merger, piece = Merger(), b"x" * (MAX_LINE // 2 + 1)
+    out = b"".join(merger.feed(1, A, piece) for _ in range(5)) + merger.feed(1, A, b"\nnext\n")
+    assert out == A + piece * 5 + b"\n" + A + b"next\n"

@@ -100,3 +100,9 @@ def test_marks_do_not_pile_up_in_time() -> None:
 
 def test_width() -> None:
     assert [width(text) for text in ("abc", "你好", "e\u0301", "")] == [3, 4, 1, 0]
+
+
+def test_of_many_names_few_are_kept() -> None:
+    for number in range(2000):
+        looks(f"n{number}")
+    assert looks.cache_info().currsize <= 1024

@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from sockkit.events import Event, Peer
+from sockkit.net import loop as loop_module
 from sockkit.net.loop import Loop
 from sockkit.net.stdio import Input, Output
 from sockkit.net.stream import Stream
@@ -63,6 +64,41 @@ def stack(loop: Loop) -> Iterator[contextlib.ExitStack]:
     """Closes what a test made, before the loop looks for what was left."""
     with contextlib.ExitStack() as stack:
         yield stack
+
+
+def do(loop: Loop, *steps: Callable[[], object]) -> list[Callable[[], object]]:
+    """Do each step once a turn until it is not False; those that are left when asked."""
+    left = list(steps)
+
+    def look() -> None:
+        with contextlib.suppress(BlockingIOError):
+            if left[0]() is not False:
+                left.pop(0)
+        if left:
+            loop.call_soon(look)
+
+    loop.call_soon(look)
+    return left
+
+
+def turns(count: int = 20) -> Callable[[], bool]:
+    """A step that takes so many turns of the loop."""
+    left = iter(range(count))
+    return lambda: next(left) == count - 1
+
+
+class Clock:
+    """The time of all loops, which stands still but for `passes`."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self._now = time.monotonic()
+        patch.setattr(loop_module, "time", self)
+
+    def monotonic(self) -> float:
+        return self._now
+
+    def passes(self, seconds: float) -> None:
+        self._now += seconds
 
 
 def run_until(loop: Loop, true: Callable[[], bool]) -> None:

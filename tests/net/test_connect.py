@@ -6,7 +6,7 @@ import contextlib
 import errno
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,8 +19,10 @@ from sockkit.net.connect import ConnectOptions, connect, interleave
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.resolve import Endpoint, show_address
+from sockkit.net.stream import Stream
 from tests.net import kit
 from tests.net.kit import HERE, run_for
+from tests.support import read_all
 
 loop, stack = kit.loop, kit.stack
 
@@ -69,8 +71,9 @@ class Client:
         to: Address | list[Endpoint],
         options: ConnectOptions = ConnectOptions(),  # noqa: B008
         sockets: SocketOptions = SocketOptions(),  # noqa: B008
+        use: Callable[[Stream], object] = lambda _: None,
     ) -> None:
-        """To an address, or to a name that has these endpoints; close what comes of it."""
+        """To an address, or to a name that has these endpoints; `use` and close the stream."""
         if isinstance(to, list):
             answer = to
             self._monkeypatch.setattr(
@@ -79,7 +82,9 @@ class Client:
                 lambda loop, _a, _f, done: loop.call_soon(lambda: done(answer)),
             )
             to = HostPort("name", 80)
-        connect(self._loop, to, options, sockets, self.events.append).close()
+        stream = connect(self._loop, to, options, sockets, self.events.append)
+        with contextlib.closing(stream):
+            use(stream)
 
     def told(self, *kinds: type) -> list[Event]:
         return [event for event in self.events if isinstance(event, kinds)]
@@ -216,6 +221,53 @@ def test_the_timeout_bounds_the_resolver_too(
     monkeypatch.setattr(module, "resolve_soon", lambda *_: None)
     with pytest.raises(TimedOut):
         client.connect(HostPort("slow", 80), ConnectOptions(timeout=0.02))
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_an_answer_that_comes_too_late_begins_nothing(
+    known: bool, client: Client, loop: Loop, live: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Callable[[list[Endpoint] | ResolveError], None]] = []
+    monkeypatch.setattr(module, "resolve_soon", lambda _l, _a, _f, done: asked.append(done))
+    with pytest.raises(TimedOut):
+        client.connect(HostPort("slow", 80), ConnectOptions(timeout=0.02))
+    answer = [endpoint(live)] if known else ResolveError("none")
+    loop.call_soon(lambda: asked[0](answer))
+    run_for(loop, 0.02)
+    assert client.told(Connecting) == []
+
+
+def test_nothing_is_tried_once_the_time_is_over(
+    client: Client, loop: Loop, hole: Endpoint, live: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ATTEMPT_DELAY", 0.05)
+    with pytest.raises(TimedOut):
+        client.connect([hole, endpoint(live)], ConnectOptions(timeout=0.02))
+    run_for(loop, 0.06)
+    assert client.told(Connecting) == [Connecting(str(hole))]
+
+
+def test_of_two_that_answer_together_one_is_used_and_the_other_closed(
+    client: Client, live: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ATTEMPT_DELAY", 0.0)  # both are on their way in one turn
+    with socket.create_server((HERE, 0)) as other:
+        client.connect([endpoint(live), endpoint(other)], use=lambda stream: stream.write(b"hi"))
+        assert len(client.told(Connecting)) == 2
+        (won,) = kit.of_kind(client.events, Connected)
+        for listener in (live, other):
+            listener.settimeout(kit.WAIT)
+            with listener.accept()[0] as sock:
+                is_used = won.peer.address == str(endpoint(listener))
+                assert read_all(sock) == (b"hi" if is_used else b"")
+
+
+def test_whoever_comes_second_leaves_nothing_on_the_loop(
+    client: Client, loop: Loop, hole: Endpoint, live: socket.socket
+) -> None:
+    """Its descriptor's number may be somebody else's next."""
+    client.connect([hole, endpoint(live)])
+    assert loop._callbacks == {}
 
 
 def test_the_source_is_bound(client: Client, live: socket.socket) -> None:

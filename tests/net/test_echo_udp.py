@@ -11,10 +11,13 @@ import pytest
 
 from sockkit.events import Failure
 from sockkit.net import echo_udp as module
+from sockkit.net.datagrams import DatagramSocket
 from sockkit.net.echo import EchoOptions
+from sockkit.net.turns import Turns
 from tests.net import echo_site, kit
-from tests.net.echo_site import PLAIN, RULED, UPPER, Site, each
-from tests.net.kit import fail_nth, noise, of_kind, run_until
+from tests.net.echo_site import LATE, PLAIN, RULED, UPPER, Site, each
+from tests.net.kit import fail_nth, noise, of_kind, run_for, run_until
+from tests.net.udp_site import Full
 
 loop, stack, site = kit.loop, kit.stack, echo_site.site
 
@@ -136,3 +139,32 @@ def test_late_datagrams_are_bounded_and_the_loss_is_told(
     sock.send(b"again")
     assert site.datagram(sock) == b"again"
     assert any(hasattr(event, "text") for event in site.events)
+
+
+@each
+def test_nobody_is_heard_while_the_system_takes_no_answer(
+    options: EchoOptions, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    echo = site.udp(options)
+    system = Full(monkeypatch, DatagramSocket)
+    sock = site.client(socket.SOCK_DGRAM)
+    for number in range(5):
+        sock.send(b"%d" % number * 100)
+    run_until(site.loop, lambda: bool(echo._outgoing.size))
+    run_for(site.loop, 0.01)
+    assert options is LATE or echo._outgoing.size == 100
+    system.off()
+    assert [site.datagram(sock) for _ in range(5)] == [b"%d" % number * 100 for number in range(5)]
+
+
+def test_the_senders_that_are_remembered_are_bounded(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST", 3)
+    monkeypatch.setattr(Turns, "is_costly", lambda *_: True)
+    echo = site.udp(RULED)
+    socks = [site.client(socket.SOCK_DGRAM) for _ in range(10)]
+    for sock in socks:
+        sock.send(b"PING")
+    assert [site.datagram(sock) for sock in socks] == [b"PONG"] * 10
+    assert len(echo._senders) == 3

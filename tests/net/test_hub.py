@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import select
 import socket
 import struct
 import threading
@@ -259,6 +260,23 @@ def test_a_line_without_its_end_waits_for_a_while_and_no_longer(
     assert server.shown(len(names[0]) + 8) == names[0] + b"prompt> "
     second.sendall(b"other\n")
     assert server.shown(len(names[1]) + 7) == b"\n" + names[1] + b"other\n"
+
+
+def test_patience_with_a_line_is_counted_from_its_last_byte(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = kit.Clock(monkeypatch)
+    server = serve()
+    client = server.client()
+    for piece in (b"one ", b"byte ", b"at a time"):
+        client.sendall(piece)
+        server.settle()
+        clock.passes(module.LINE_PATIENCE * 0.7)
+        server.settle()
+        assert not select.select([server.output.far.descriptor], [], [], 0)[0]
+    clock.passes(module.LINE_PATIENCE * 0.7)
+    server.settle()
+    assert server.shown(18) == b"one byte at a time"
 
 
 @pytest.mark.parametrize("end", ["close", "reset"])

@@ -299,15 +299,25 @@ def test_without_room_it_pauses_says_so_once_and_goes_on(
     run_until(loop, lambda: bool(server.streams))
 
 
+@pytest.mark.parametrize(
+    "code", [errno.ECONNABORTED, errno.EPROTO, errno.EPERM, errno.ENETDOWN, errno.EHOSTUNREACH]
+)
 def test_a_connection_lost_before_it_was_accepted_is_passed_over(
-    server: Server, loop: Loop, monkeypatch: pytest.MonkeyPatch
+    code: int, server: Server, loop: Loop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fail_nth(monkeypatch, socket.socket, "accept", 1, ConnectionAbortedError(103, "aborted"))
+    """At once: the next one does not wait for it, and there is nothing to say."""
+    monkeypatch.setattr(module, "ACCEPT_PAUSE", 1000.0)
+    fail_nth(monkeypatch, socket.socket, "accept", 1, OSError(code, os.strerror(code)))
     listener = server.listen()
+    for _ in range(2):
+        server.client((HERE, listener.port))
+    taken: list[int] = []
     listener.accept(server.welcome)
-    server.client((HERE, listener.port))
+    loop.call_soon(lambda: taken.append(len(server.streams)))  # after the first turn
     run_until(loop, lambda: bool(server.streams))
+    assert taken == [2]
     assert server.streams[0].peer.number == 1
+    assert not kit.of_kind(server.events, Notice)
 
 
 def test_closing_in_a_pause_does_not_listen_again(

@@ -387,3 +387,17 @@ def test_what_is_held_is_let_be(loop: Loop) -> None:
     assert calls == ["late"]
     os.close(reader)
     os.close(writer)
+
+
+def test_a_call_after_the_end_is_for_nobody(loop: Loop, stack: contextlib.ExitStack) -> None:
+    """By then somebody else may have the number of the descriptor that woke the loop."""
+    with Loop() as ended:
+        wakes = ended.alarm
+    pairs = [ends("unix", stack) for _ in range(4)]
+    assert any(wakes in pair for pair in pairs)
+    ended.call_soon(lambda: None)
+    for pair in pairs:
+        for descriptor in pair:
+            os.set_blocking(descriptor, False)
+            with pytest.raises(BlockingIOError):
+                os.read(descriptor, 1)

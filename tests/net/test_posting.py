@@ -19,6 +19,7 @@ from sockkit.net.stdio import Stdio
 from sockkit.net.udp import UdpOptions, bind_datagrams
 from tests.net import kit
 from tests.net.kit import noise, run_for, run_until
+from tests.net.udp_site import Full
 
 loop, stack = kit.loop, kit.stack
 HERE = "127.0.0.1"
@@ -152,6 +153,24 @@ def test_an_output_that_takes_nothing_pauses_receiving(make: Make, loop: Loop) -
     post.say(b"more")
     run_for(loop, 0.05)
     assert post.posting.received.count == before
+
+
+@pytest.mark.parametrize("lines", [True, False])
+def test_a_system_that_takes_nothing_pauses_both_sides(
+    lines: bool, make: Make, loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    post = make(pack=pack) if lines else make()
+    system = Full(monkeypatch, post.near)
+    post.input.far.give(b"one\n")
+    run_until(loop, lambda: not post.posting.idle)
+    post.input.far.give(b"two\n")
+    post.say(b"hi")
+    run_for(loop, 0.02)
+    assert post.input.end.has_bytes()
+    assert post.posting.received.count == 0
+    system.off()
+    assert post.received(2) == ([b"<one>", b"<two>"] if lines else [b"one\n", b"two\n"])
+    run_until(loop, lambda: post.posting.received.count == 1)
 
 
 def test_finish_ends_the_run_once_all_is_given(make: Make, loop: Loop) -> None:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from sockkit.core.address import HostPort, UnixPath
-from sockkit.errors import ResolveError
+from sockkit.errors import ResolveError, Stopped, TimedOut
+from sockkit.net import resolve as module
 from sockkit.net.loop import Loop
 from sockkit.net.resolve import (
     Endpoint,
     resolve,
+    resolve_on,
     resolve_soon,
     service_port,
     show_address,
@@ -96,6 +99,53 @@ def test_a_name_nobody_knows_is_an_answer_too(loop: Loop, monkeypatch: pytest.Mo
     loop.run()
     assert isinstance(answers[0], ResolveError)
     assert str(answers[0]) == "could not resolve nowhere.invalid: Name or service not known"
+
+
+Asked = list[Callable[[Answer], None]]
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
+    """What a resolver is to call, whose answers a test gives."""
+    asked: Asked = []
+    monkeypatch.setattr(module, "resolve_soon", lambda _l, _a, _f, done, **_: asked.append(done))
+    return asked
+
+
+def goes_on(loop: Loop, seconds: float = 0.0) -> bool:
+    """Whether nobody else ends the loop's next run."""
+    ours: list[bool] = []
+
+    def end() -> None:
+        ours.append(True)
+        loop.stop()
+
+    loop.later(seconds, lambda: loop.call_soon(end))
+    loop.run()
+    return bool(ours)
+
+
+@pytest.mark.parametrize("end", ["timeout", "signal"])
+@pytest.mark.parametrize("answer", [[Endpoint(V4, ("127.0.0.1", 80))], ResolveError("none")])
+def test_an_answer_that_comes_too_late_is_nobodys(
+    answer: Answer, end: str, asked: Asked, loop: Loop
+) -> None:
+    def stop() -> None:
+        raise Stopped(15)
+
+    if end == "signal":
+        loop.later(0.01, stop)
+    with pytest.raises(Stopped if end == "signal" else TimedOut):
+        resolve_on(loop, HostPort("slow", 80), ANY, timeout=1.0 if end == "signal" else 0.01)
+    loop.call_soon(lambda: asked[0](answer))
+    assert goes_on(loop)
+
+
+def test_an_answer_in_time_leaves_no_timer(asked: Asked, loop: Loop) -> None:
+    found = [Endpoint(V4, ("127.0.0.1", 80))]
+    loop.call_soon(lambda: asked[0](found))
+    assert resolve_on(loop, HostPort("slow", 80), ANY, timeout=0.03) == found
+    assert goes_on(loop, 0.05)
 
 
 @pytest.mark.parametrize("host", ["nowhere.invalid", "x" * 300, "ü" * 300, "a..ü", "127.0.0.1.1"])

@@ -21,6 +21,7 @@ from sockkit.net.stdio import Stdio
 from sockkit.net.udp import UdpOptions, bind_datagrams
 from sockkit.net.udp_hub import UdpHub, UdpHubOptions
 from tests.net import kit
+from tests.net.udp_site import Full
 
 loop, stack = kit.loop, kit.stack
 HERE = "127.0.0.1"
@@ -39,7 +40,7 @@ class Server:
         options = ListenOptions(HostPort(HERE, 0))
         sock = bind_datagrams(loop, options, SocketOptions(), UdpOptions(), None, id)
         stack.callback(sock.close)
-        self.port = sock.port
+        self.sock, self.port = sock, sock.port
         post = UdpHubOptions(PostOptions(pack=lambda line: line), answer, reply)
         stdio = Stdio(source.end, sink.end, "utf-8")
         self.hub = UdpHub(loop, sock, stdio, post, self.events.append)
@@ -50,22 +51,9 @@ class Server:
         sock.setblocking(False)
         return sock
 
-    def run(self, *steps: Callable[[], bool]) -> None:
+    def run(self, *steps: Callable[[], object]) -> None:
         """Each step is tried until it is true; then the server quits."""
-        left = list(steps)
-
-        def look() -> None:
-            try:
-                if left[0]():
-                    left.pop(0)
-            except BlockingIOError:
-                pass
-            if left:
-                self.loop.later(0.001, look)
-            else:
-                self.hub.quit()
-
-        self.loop.call_soon(look)
+        kit.do(self.loop, *steps, self.hub.quit)
         self.hub.run()
 
 
@@ -94,6 +82,25 @@ def test_each_datagram_is_answered(make: Make) -> None:
     server.run(said(peer, b"a"), heard(peer, b"ok"), said(peer, b""), heard(peer, b"ok"))
     (event,) = kit.of_kind(server.events, Heard)
     assert event.peer.number == 1
+
+
+def test_nobody_is_heard_while_the_system_takes_no_answer(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = make(reply=b"ok")
+    system = Full(monkeypatch, server.sock)
+    system.off()
+    peers = [server.peer() for _ in range(3)]
+    server.run(
+        said(peers[0], b"hi"),
+        heard(peers[0], b"ok"),
+        system.on,
+        lambda: all(peer.send(b"hi") for peer in peers[1:]),
+        kit.turns(),
+        lambda: len(server.hub.peers()) == 2 or pytest.fail("it goes on"),
+        system.off,
+        *[heard(peer, b"ok") for peer in peers[1:]],
+    )
 
 
 @pytest.mark.parametrize("answer", Recipient)

@@ -24,6 +24,7 @@ from sockkit.net.stdio import Stdio
 from sockkit.net.udp import UdpOptions, connect_datagrams
 from sockkit.net.udp_session import AnswerOptions, UdpSession
 from tests.net import kit
+from tests.net.udp_site import Full
 
 loop, stack = kit.loop, kit.stack
 HERE = "127.0.0.1"
@@ -198,3 +199,82 @@ def test_a_refusal(loop: Loop, stack: contextlib.ExitStack) -> None:
     stdio = Stdio(source.end, sink.end, "utf-8")
     with pytest.raises(ConnectError, match="connection refused"):
         UdpSession(loop, sock, to, stdio, (PostOptions(), AnswerOptions()), id).run()
+
+
+class Client:
+    """A session with one peer, and a clock of the test's."""
+
+    def __init__(
+        self, loop: Loop, stack: contextlib.ExitStack, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.clock = kit.Clock(monkeypatch)
+        self.peer = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        self.peer.bind((HERE, 0))
+        self.peer.setblocking(False)
+        self.source, self.sink = (make("pipe", stack, Path()) for make in (kit.source, kit.sink))
+        self._loop, address = loop, HostPort(HERE, self.peer.getsockname()[1])
+        self.sock, self._to = next(
+            connect_datagrams(
+                loop, address, ConnectOptions(), SocketOptions(), UdpOptions(), None, id
+            )
+        )
+        stack.callback(self.sock.close)
+
+    def run(self, options: AnswerOptions, *steps: Callable[[], object]) -> None:
+        stdio = Stdio(self.source.end, self.sink.end, "utf-8")
+        session = UdpSession(self._loop, self.sock, self._to, stdio, (LINES, options), id)
+        left = kit.do(self._loop, *steps)
+        session.run()
+        assert not left
+
+    def passes(self, seconds: float) -> list[Callable[[], object]]:
+        return [lambda: self.clock.passes(seconds), kit.turns()]
+
+    def sends(self, line: bytes) -> list[Callable[[], object]]:
+        return [lambda: self.source.far.give(line + b"\n"), lambda: self.peer.recv(100) == line]
+
+    def answer(self) -> None:
+        self.peer.sendto(b"answer", self.sock.name)
+
+
+@pytest.fixture
+def client(loop: Loop, stack: contextlib.ExitStack, monkeypatch: pytest.MonkeyPatch) -> Client:
+    return Client(loop, stack, monkeypatch)
+
+
+@pytest.mark.parametrize("both", ["sends", "answers"])
+def test_a_side_that_is_not_silent_is_enough(both: str, client: Client) -> None:
+    said = client.sends(b"y") if both == "sends" else [client.answer, kit.turns()]
+    client.run(
+        AnswerOptions(idle=4.0, linger=0.0),
+        *client.sends(b"x"),
+        *client.passes(3.0),
+        *said,
+        *client.passes(3.0),
+        client.source.far.close,
+    )
+
+
+@pytest.mark.parametrize("way", ["idle", "linger"])
+def test_what_the_system_does_not_take_is_no_silence(
+    way: str, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is waited for, and so is the answer to it."""
+    system = Full(monkeypatch, client.sock)
+    options = AnswerOptions(idle=2.0, linger=0.0) if way == "idle" else AnswerOptions(linger=2.0)
+    ends = [client.source.far.close]
+    client.run(
+        options,
+        lambda: client.source.far.give(b"x\n"),
+        *(ends if way == "linger" else []),
+        kit.turns(),
+        *client.passes(3.0),
+        system.off,
+        lambda: client.peer.recv(100) == b"x",
+        *client.passes(1.0),
+        client.answer,
+        kit.turns(),
+        *(ends if way == "idle" else [lambda: client.clock.passes(2.0)]),
+    )
+    client.sink.release()
+    assert client.sink.far.take() == b"answer"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,29 @@ from tests.net.kit import run_until
 HERE = "127.0.0.1"
 
 PLAIN = UdpOptions()
+
+
+class Full:
+    """While it is on, the system takes nothing of a DatagramSocket, or of all of them."""
+
+    def __init__(
+        self, patch: pytest.MonkeyPatch, owner: DatagramSocket | type[DatagramSocket]
+    ) -> None:
+        self._full = True
+        real = owner.send
+
+        def send(*arguments: Any) -> int:
+            if self._full:
+                raise BlockingIOError
+            return real(*arguments)
+
+        patch.setattr(owner, "send", send)
+
+    def on(self) -> None:
+        self._full = True
+
+    def off(self) -> None:
+        self._full = False
 
 
 class Site:

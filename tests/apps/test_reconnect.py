@@ -1,0 +1,172 @@
+"""A member whose connection is lost, and how it leaves; no program is started."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sockkit.apps import chat_join as module
+from sockkit.apps.chat_join import ChatJoin
+from sockkit.core.address import HostPort
+from sockkit.errors import ConnectError, ReceiveError, SendError, SockkitError
+from sockkit.net.connect import ConnectOptions
+from sockkit.net.loop import Loop, Timer
+from sockkit.net.options import SocketOptions
+from sockkit.net.stdio import Stdio
+from sockkit.net.stream import Stream
+from tests.net import kit
+from tests.support import reset
+
+loop, stack = kit.loop, kit.stack
+
+Room = Callable[[socket.socket], None]
+IN = b"* you are guest-1\n"
+
+
+class Member:
+    """`chat join --reconnect`, and what each of its connections comes to.
+
+    Its pauses are kept, and take no time.
+    """
+
+    def __init__(
+        self, loop: Loop, stack: contextlib.ExitStack, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.loop, self._stack, self._later = loop, stack, loop.later
+        self.pauses: list[float] = []
+        self.in_pause: Callable[[], None] = lambda: None
+        self.source, self.sink = (make("pipe", stack, Path()) for make in (kit.source, kit.sink))
+        monkeypatch.setattr(module, "connect", lambda *_: self._connect())
+        monkeypatch.setattr(loop, "later", self._soon)
+
+    def _connect(self) -> Stream:
+        room = self._rooms.pop(0)
+        if isinstance(room, SockkitError):
+            raise room
+        made = kit.stream_end("tcp", self._stack)
+        room(self._stack.enter_context(socket.socket(fileno=os.dup(made.far.descriptor))))
+        made.far.close()
+        return made.end  # type: ignore[no-any-return]
+
+    def _soon(self, delay: float, callback: Callable[[], None]) -> Timer:
+        if callback != self.loop.stop:
+            return self._later(delay, callback)
+        self.pauses.append(delay)
+        self.in_pause()
+        return self._later(0, callback)
+
+    def run(self, *rooms: Room | SockkitError, reconnect: bool = True) -> list[str]:
+        """The lines that it shows."""
+        self._rooms = list(rooms)
+        config = ChatJoin(
+            HostPort("room", 1), ConnectOptions(), SocketOptions(), reconnect=reconnect
+        )
+        stdio = Stdio(self.source.end, self.sink.end, "utf-8")
+        try:
+            module.run(config, self.loop, stdio, lambda _: None)
+        finally:
+            assert not self._rooms
+            self.sink.release()
+        return self.sink.far.take().decode().split("\n")
+
+    def hears(self, text: bytes, then: Callable[[socket.socket], None]) -> Room:
+        """A room that lets it in, and does something once it has heard `text`, b"" for the end."""
+        heard = bytearray()
+
+        def room(sock: socket.socket) -> None:
+            def read() -> None:
+                heard.extend(got := sock.recv(4096))
+                if text in heard if text else not got:
+                    self.loop.when_readable(sock.fileno(), None)
+                    then(sock)
+
+            sock.sendall(IN)
+            self.loop.when_readable(sock.fileno(), read)
+
+        return room
+
+
+@pytest.fixture
+def member(loop: Loop, stack: contextlib.ExitStack, monkeypatch: pytest.MonkeyPatch) -> Member:
+    return Member(loop, stack, monkeypatch)
+
+
+def says(text: bytes) -> Room:
+    """A room that says this and ends."""
+
+    def room(sock: socket.socket) -> None:
+        sock.sendall(IN + text)
+        sock.shutdown(socket.SHUT_WR)
+
+    return room
+
+
+def bids_farewell(sock: socket.socket) -> None:
+    sock.sendall(b"* good-bye\n")
+    sock.shutdown(socket.SHUT_WR)
+
+
+def breaks_off(sock: socket.socket) -> None:
+    sock.sendall(b"[bob] hal")
+    reset(sock)
+
+
+BYE = says(b"* good-bye\n")
+
+
+@pytest.mark.parametrize("end", ["ended", "reset"])
+def test_half_a_line_of_a_lost_connection_is_no_part_of_the_next(end: str, member: Member) -> None:
+    ended = says(b"[bob] hal")
+    lines = member.run(ended if end == "ended" else member.hears(b"/sockkit\n", breaks_off), BYE)
+    assert [line for line in lines if line != "[bob] hal"] == [
+        *["* you are guest-1"] * 2,
+        "* good-bye",
+        "",
+    ]
+
+
+def test_each_pause_is_longer_until_a_room_is_there(member: Member) -> None:
+    gone = ConnectError("nobody is there")
+    member.run(*[gone] * 7, says(b""), gone, BYE)
+    assert member.pauses == [1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 30.0, 1.0, 2.0]
+
+
+def test_without_being_asked_it_does_not_connect_again(member: Member) -> None:
+    with pytest.raises(ReceiveError, match="the room has closed"):
+        member.run(says(b""), reconnect=False)
+    assert member.pauses == []
+
+
+@pytest.mark.parametrize("reconnect", [True, False])
+def test_who_has_left_has_left(reconnect: bool, member: Member) -> None:
+    member.run(BYE, reconnect=reconnect)
+    assert member.pauses == []
+
+
+@pytest.mark.parametrize("person", [True, False])
+def test_a_person_knows_what_was_lost(person: bool, member: Member) -> None:
+    """And leaves with 0; a script does not know, and is told."""
+    member.source.end.terminal = person
+    member.source.far.give(b"never heard\n")
+    lost = member.hears(b"never heard\n", reset)
+    with contextlib.nullcontext() if person else pytest.raises(SendError, match="perhaps"):
+        member.run(lost, BYE)
+
+
+@pytest.mark.parametrize("way", ["Ctrl-D", "/quit"])
+def test_who_leaves_while_it_waits_for_a_room_leaves_the_next_one(way: str, member: Member) -> None:
+    person = member.source
+    person.end.terminal = True
+    if way == "Ctrl-D":
+        member.in_pause = person.far.close
+        back = member.hears(b"", lambda sock: sock.shutdown(socket.SHUT_WR))
+    else:
+        member.in_pause = lambda: person.far.give(b"/quit\n")
+        back = member.hears(b"/quit\n", bids_farewell)
+    member.run(member.hears(b"/sockkit\n", reset), back)
+    assert member.pauses == [1.0]
