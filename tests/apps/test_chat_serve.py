@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import resource
+import signal
 from typing import Any, NamedTuple
 
 import pytest
 
-from sockkit.apps.chat_serve import chat_view
-from sockkit.net.stdio import Stdio
-from tests.support import run
+from sockkit.apps.chat_serve import ChatServe, chat_view
+from sockkit.apps.chat_serve import run as run_room
+from sockkit.core.address import HostPort
+from sockkit.core.chat import RoomOptions
+from sockkit.errors import Stopped
+from sockkit.net.listen import ListenOptions
+from sockkit.net.loop import Loop
+from sockkit.net.options import SocketOptions
+from sockkit.net.stdio import Input, Output, Stdio
+from tests.support import HERE, few_descriptors, run
 
 
 class End(NamedTuple):
@@ -24,6 +34,20 @@ def test_lines_are_coloured_where_colours_are_wanted(monkeypatch: pytest.MonkeyP
     assert view.feed("[alex] hi\n") == "\x1b[31m[alex] \x1b[39mhi\n"
     monkeypatch.setenv("NO_COLOR", "1")
     assert chat_view(stdio, {}, timestamps=False).feed("[alex] hi\n") == "[alex] hi\n"
+
+
+def test_it_may_have_as_many_descriptors_as_the_system_allows() -> None:
+    config = ChatServe(ListenOptions(HostPort(HERE, 0)), SocketOptions(), RoomOptions())
+
+    def stop() -> None:
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (most, most)
+        raise Stopped(signal.SIGTERM)
+
+    with few_descriptors() as most, Loop() as loop, open(os.devnull, "r+b") as null:
+        stdio = Stdio(Input(null.fileno()), Output(null.fileno()), "utf-8")
+        loop.call_soon(stop)
+        with pytest.raises(Stopped):
+            run_room(config, loop, stdio, id)
 
 
 @pytest.mark.parametrize("option", ["--password x", "--history 5", "--motd x", "--history-file x"])
