@@ -98,6 +98,7 @@ class Conversation:
         self._loop.call_soon(self._loop.stop)  # wakes it
         self._thread.join(kit.WAIT)
         self.peer.close()
+        assert not isinstance(self._error, AssertionError), self._error  # too late
 
     def shown(self, size: int) -> bytes:
         """So many bytes of standard output."""
