@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import resource
 import select
 import shutil
 import socket
@@ -261,6 +262,17 @@ def eventually(true: Callable[[], bool], wait: float = WAIT) -> None:
 
 END = 8.0  # seconds in which a program is gone once what ends it has happened: a bound
 CLIENT, ONCE, SERVER = "tcp-client", "tcp-server --once", "tcp-server"
+
+
+@contextlib.contextmanager
+def few_descriptors() -> Iterator[int]:
+    """This process may have few, until it asks for as many as are given: its hard limit."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        yield hard
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def patched(code: str) -> tuple[str, ...]:

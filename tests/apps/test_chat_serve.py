@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import re
+import resource
+import signal
 import socket
 from typing import Any, NamedTuple
 
 import pytest
 
-from sockkit.apps.chat_serve import chat_view
-from sockkit.net.stdio import Stdio
-from tests.support import HERE, Program, run
+from sockkit.apps.chat_serve import ChatServe, chat_view
+from sockkit.apps.chat_serve import run as run_room
+from sockkit.core.address import HostPort
+from sockkit.core.chat import RoomOptions
+from sockkit.errors import Stopped
+from sockkit.net.listen import ListenOptions
+from sockkit.net.loop import Loop
+from sockkit.net.options import SocketOptions
+from sockkit.net.stdio import Input, Output, Stdio
+from tests.support import HERE, Program, few_descriptors, run
 
 
 class End(NamedTuple):
@@ -43,6 +53,20 @@ def test_its_lines_have_the_time_and_names_the_colours_that_it_is_given(udp: boo
     name = "\x1b[31malex:\x1b[39m" if udp else "\x1b[31m[alex] \x1b[39m"
     for line, words in zip(lines, ("* alex joined", f"{name}hi"), strict=True):
         assert re.fullmatch(rf"\d\d:\d\d:\d\d {re.escape(words)}\n", line)
+
+
+def test_it_may_have_as_many_descriptors_as_the_system_allows() -> None:
+    config = ChatServe(ListenOptions(HostPort(HERE, 0)), SocketOptions(), RoomOptions())
+
+    def stop() -> None:
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (most, most)
+        raise Stopped(signal.SIGTERM)
+
+    with few_descriptors() as most, Loop() as loop, open(os.devnull, "r+b") as null:
+        stdio = Stdio(Input(null.fileno()), Output(null.fileno()), "utf-8")
+        loop.call_soon(stop)
+        with pytest.raises(Stopped):
+            run_room(config, loop, stdio, id)
 
 
 @pytest.mark.parametrize("option", ["--password x", "--history 5", "--motd x", "--history-file x"])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 import threading
@@ -19,7 +20,7 @@ from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.stdio import Input, Output, Stdio
 from tests.net import kit
-from tests.support import HERE, WAIT, connect, read_exactly
+from tests.support import HERE, WAIT, connect, few_descriptors, read_exactly
 
 CONFIG = Echo(ListenOptions(HostPort(HERE, 0)), SocketOptions(reuse_address=True))
 Clients = Callable[[int], None]
@@ -91,6 +92,15 @@ def refused(ask: Callable[[], object]) -> bool:
     except ConnectionRefusedError:
         return True
     return False
+
+
+def test_it_may_have_as_many_descriptors_as_the_system_allows() -> None:
+    def client(port: int) -> None:
+        assert by_tcp(port, b"x", 1) == b"x"
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (most, most)
+
+    with few_descriptors() as most:
+        serve(CONFIG, client)
 
 
 @pytest.mark.parametrize(

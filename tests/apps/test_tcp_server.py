@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import resource
 import signal
 import socket
 import threading
@@ -20,7 +21,7 @@ from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.stdio import Input, Output, Stdio
 from tests.net import kit
-from tests.support import HERE, WAIT, connect, read_all, read_exactly
+from tests.support import HERE, WAIT, connect, few_descriptors, read_all, read_exactly
 
 TALK = TalkOptions(TextOptions())
 CONFIG = TcpServer(
@@ -132,6 +133,16 @@ def test_many_at_once(server: Server) -> None:
     server.run(CONFIG._replace(talk=talk), clients)
     assert server.output == b"1\n1\n"
     assert sum(isinstance(event, Connected) for event in server.events) == 2
+
+
+def test_many_may_have_as_many_descriptors_as_the_system_allows(server: Server) -> None:
+    def client(port: int) -> None:
+        with connect(port) as sock:
+            assert read_exactly(sock, 2) == b"hi"
+            assert resource.getrlimit(resource.RLIMIT_NOFILE) == (most, most)
+
+    with few_descriptors() as most:
+        server.run(CONFIG._replace(talk=TALK._replace(greet="hi")), client)
 
 
 def test_standard_input_goes_to_who_is_there(server: Server) -> None:

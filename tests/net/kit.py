@@ -18,6 +18,7 @@ import time
 import tty
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
@@ -29,13 +30,14 @@ from sockkit.net.stdio import Input, Output
 from sockkit.net.stream import Stream
 
 WAIT = 10.0  # seconds: a bound, not a measure
+SKIPPED = 1000.0  # the same, of time that is skipped
 HERE = "127.0.0.1"
 PEER = Peer(1, "there:1")
 SMALL = 4096  # bytes a clogged end takes
 
 
 def too_late() -> None:
-    raise AssertionError(f"the loop did not end in {WAIT:g} s")
+    raise AssertionError("the loop did not end in time")
 
 
 @pytest.fixture
@@ -117,6 +119,27 @@ def run_until(loop: Loop, true: Callable[[], bool]) -> None:
 def run_for(loop: Loop, seconds: float) -> None:
     loop.later(seconds, loop.stop)
     loop.run()
+
+
+def skip_time(loop: Loop, patch: pytest.MonkeyPatch) -> None:
+    """From now on it is the time of the next timer as soon as no descriptor of `loop` is ready.
+
+    So bounds of minutes are tested as they are. It is for peers that live on the loop as well.
+    """
+    select, now = loop._selector.select, loop.now
+    for timer in loop._timers:
+        if timer.callback is too_late:
+            timer.cancel()
+    loop.later(SKIPPED, too_late)
+
+    def skip(patience: float | None) -> list[Any]:
+        nonlocal now
+        ready = select(0)
+        now += 0.0 if ready else patience or 0.0
+        return ready
+
+    patch.setattr(loop._selector, "select", skip)
+    patch.setattr(loop_module, "time", SimpleNamespace(monotonic=lambda: now))
 
 
 def noise(size: int) -> bytes:
@@ -339,7 +362,7 @@ def fail_nth(
     owner: Any,
     name: str,
     nth: int,
-    error: OSError,
+    error: Exception,
     only: Callable[..., bool] = lambda *_: True,
 ) -> None:
     """Make the n-th call of `owner.name` whose arguments are `only` such raise `error`."""

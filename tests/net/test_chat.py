@@ -13,8 +13,10 @@ import pytest
 
 from sockkit.core.address import HostPort
 from sockkit.core.chat import Room, RoomOptions
+from sockkit.errors import SendError
 from sockkit.events import Closed, Connected, Event
 from sockkit.net import chat as module
+from sockkit.net import delivery
 from sockkit.net.chat import ChatOptions, ChatServer
 from sockkit.net.listen import Listener, ListenOptions
 from sockkit.net.loop import Loop
@@ -148,6 +150,76 @@ def test_quitting_says_what_was_said_before(site: Site) -> None:
     assert one.recv(10) == b""
 
 
+def test_closing_waits_for_what_the_operator_has_not_seen(site: Site) -> None:
+    one = site.member()
+    line = b"x" * 1000 + b"\n"
+    shown: list[kit.Gathering] = []
+    site.run(
+        lambda: site.has(one, "you are"),
+        lambda: one.send(line * 200) > 0,
+        lambda: site.server._output.size > 0,
+        lambda: site.input.close(),
+        lambda: not site.server._members and not len(site.server.closings),
+        lambda: shown.append(kit.Gathering(site.output.far)),
+    )
+    assert shown, "it has closed before"
+    site.output.release()
+    output = site.server._output
+    assert (len(shown[0].result()), output.dropped) == (output.given, 0)
+
+
+def test_who_is_sent_away_gets_what_waits_and_is_told(
+    loop: Loop, stack: contextlib.ExitStack
+) -> None:
+    motd = "x" * 2_000_000
+    site = Site(loop, stack, RoomOptions(flood=0, motd=motd))
+    site.listener._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    one = site.member()
+
+    def kick() -> None:
+        (member,) = site.server._members.values()
+        assert member._outbox.size > 0
+        site.server.handle(site.server.room.kick("guest-1"))
+
+    site.run(
+        lambda: len(site.server._members) == 1,
+        kick,
+        lambda: len(site.server.closings) == 1,
+        lambda: site.has(one, "you have been sent away"),
+    )
+    assert f"* {motd}" in site.lines(one)
+    (closed,) = kit.of_kind(site.events, Closed)
+    assert closed.problem == ""
+
+
+def test_who_has_missed_something_at_the_end_is_counted(
+    loop: Loop, stack: contextlib.ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "STALL", 0.1)
+    site = Site(loop, stack, RoomOptions(flood=0, motd="x" * 3_000_000))
+    site.member()
+    with pytest.raises(SendError, match="did not reach 1 of the members"):
+        site.run(lambda: len(site.server._members) == 1)
+    (closed,) = kit.of_kind(site.events, Closed)
+    assert re.fullmatch(r"[\d,]+ bytes not sent", closed.problem)
+
+
+def test_a_newcomer_finds_room_among_those_who_leave(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "MOST", 1)
+    monkeypatch.setattr(delivery, "QUIET", kit.WAIT)
+    monkeypatch.setattr(delivery, "CHATTER", kit.WAIT)
+    one = site.member()
+    site.run(
+        lambda: one.send(b"/quit\n") > 0,
+        lambda: len(site.server.closings) == 1,
+        lambda: bool(site.member()),
+        lambda: len(kit.of_kind(site.events, Closed)) == 1,
+        lambda: monkeypatch.setattr(delivery, "QUIET", 0.0),
+    )
+
+
 def test_who_comes_while_it_closes_does_not_keep_it_open(
     loop: Loop, stack: contextlib.ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -181,24 +253,24 @@ def test_the_mark_may_be_cut(loop: Loop, stack: contextlib.ExitStack) -> None:
 
 @pytest.mark.parametrize("more", [{}, {"client_encoding": "gbk"}])
 @pytest.mark.parametrize("password", [None, "sesame"])
-@pytest.mark.parametrize("command", [b"\xff\xf1", b"\xff\xfa"])  # NOP, and SB without an end
-def test_who_only_negotiates_is_read_as_slowly_as_who_talks(
+@pytest.mark.parametrize("flood", [b"hi\n", b"\xff\xf1", b"\xff\xfa"])  # NOP, SB without an end
+def test_a_flood_of_text_or_negotiation_is_read_slowly(
     loop: Loop,
     stack: contextlib.ExitStack,
-    command: bytes,
+    flood: bytes,
     password: str | None,
     more: dict[str, object],
 ) -> None:
     site = Site(loop, stack, RoomOptions(flood=1, password=password), **more)
     one = site.member()
-    negotiation = command * 2**15
+    much = flood * 2**15
 
-    def negotiate() -> None:
+    def send() -> None:
         with contextlib.suppress(BlockingIOError):
             while True:
-                one.send(negotiation)
+                one.send(much)
 
-    site.run(lambda: site.has(one, "* "), *[negotiate] * 300)
+    site.run(lambda: site.has(one, "* "), *[send] * 60)
     (closed,) = kit.of_kind(site.events, Closed)
     assert 0 < closed.received <= 64 * 1024
 

@@ -13,6 +13,7 @@ import pytest
 
 from sockkit.core.responder import Ruled, parse_rule
 from sockkit.events import Step
+from sockkit.net import delivery
 from sockkit.net.echo import EchoOptions
 from tests.net import echo_site, kit
 from tests.net.echo_site import LATE, MIB, PLAIN, RULED, UPPER, Site, each
@@ -100,6 +101,39 @@ def test_after_its_last_answer_a_connection_is_closed(site: Site) -> None:
     sock.close()
     run_until(site.loop, lambda: bool(site.closed))
     assert site.closed == [(7, 14, "")]
+
+
+@pytest.mark.parametrize("chatters", [False, True])
+def test_a_client_that_stays_after_its_last_answer_is_closed(
+    chatters: bool, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kit.skip_time(site.loop, monkeypatch)
+    site.tcp(UPPER._replace(close_after=1))
+    sock = site.client()
+    assert site.asks(sock, b"a\n", 10) == b"A\n"
+    began = site.loop.now
+
+    def chatter() -> None:
+        sock.send(b"b\n")
+        site.loop.later(0.1, chatter)
+
+    if chatters:
+        chatter()
+    run_until(site.loop, lambda: bool(site.closed))
+    assert site.loop.now - began < (5 if chatters else 1)
+
+
+def test_a_newcomer_finds_room_among_those_who_stay(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "MOST", 1)
+    monkeypatch.setattr(delivery, "QUIET", 1000.0)
+    monkeypatch.setattr(delivery, "CHATTER", 1000.0)
+    site.tcp(UPPER._replace(close_after=1))
+    assert site.asks(site.client(), b"a\n", 10) == b"A\n"
+    assert not site.closed
+    site.client()
+    run_until(site.loop, lambda: bool(site.closed))
 
 
 def test_the_last_answer_arrives_when_more_was_asked(site: Site) -> None:

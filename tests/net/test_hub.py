@@ -15,11 +15,13 @@ from typing import Any
 
 import pytest
 
+from sockkit.core import ending
 from sockkit.core.address import HostPort
 from sockkit.core.ending import EndOptions, Until
 from sockkit.core.text import TextOptions
 from sockkit.errors import OutputError, OutputGone, SendError, Stopped
 from sockkit.events import Closed, Connected, Event, Failure
+from sockkit.net import delivery
 from sockkit.net import hub as module
 from sockkit.net.hub import Hub, HubOptions
 from sockkit.net.listen import Listener, ListenOptions
@@ -28,8 +30,8 @@ from sockkit.net.member import MemberOptions
 from sockkit.net.options import SocketOptions
 from sockkit.net.stdio import Output, Stdio
 from tests.net import kit
-from tests.net.kit import HERE, Far, Feeding, Made, noise
-from tests.support import read_all, read_exactly
+from tests.net.kit import HERE, Far, Feeding, Gathering, Made, noise
+from tests.support import eventually, read_all, read_exactly
 
 loop, stack = kit.loop, kit.stack
 
@@ -143,7 +145,8 @@ def serve(loop: Loop, stack: contextlib.ExitStack) -> Iterator[Serve]:
 
     yield serve
     for each in begun:
-        each.stop()
+        error = each.stop()
+        assert not isinstance(error, AssertionError), error  # too late: that closes all, too
 
 
 def reset(sock: socket.socket) -> None:
@@ -197,6 +200,23 @@ def test_the_end_of_input_ends_nothing(serve: Serve) -> None:
     assert [event.problem for event in server.told(Closed)] == [""]
     late.sendall(b"still\n")
     assert server.shown(6) == b"still\n"
+
+
+@pytest.mark.parametrize("linger", [None, 0.05])
+def test_who_comes_after_the_end_of_input_is_told_of_it(
+    linger: float | None, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So it need not wait for more when it ends its side, nor be waited for beyond `linger`."""
+    monkeypatch.setattr(ending, "PEER_ENDED_LINGER", 1000.0)
+    server = serve(EndOptions(linger=linger))
+    server.input.far.close()
+    server.client().shutdown(socket.SHUT_WR)
+    late = server.client()
+    if linger is None:
+        late.shutdown(socket.SHUT_WR)
+    assert read_all(late) == b""
+    assert [event.problem for event in server.told(Closed, 2)] == ["", ""]
+    server.settle()  # it has not ended, which would have closed all
 
 
 def test_a_client_that_has_ended_its_side_still_gets_input(serve: Serve) -> None:
@@ -339,6 +359,20 @@ def test_clients_are_held_back_by_an_output_that_takes_nothing(serve: Serve) -> 
     assert server.shown(size) == (b"x\n" * size)[:size]
 
 
+def test_quitting_waits_for_what_is_not_yet_written(serve: Serve) -> None:
+    server = serve()
+    client = server.client()
+    client.sendall(noise(200_000))  # more than a pipe holds
+    eventually(lambda: server.hub._output.size > 0)
+    server.loop.call_soon(server.hub.quit)
+    (closed,) = server.told(Closed)
+    server.settle()  # else it is over
+    shown = Gathering(server.output.far)
+    assert server.error() is None
+    server.output.release()
+    assert shown.result() == noise(200_000)[: closed.received]
+
+
 @pytest.mark.parametrize("labelled", [False, True])
 @pytest.mark.parametrize("held", [b"", b"a line begun"])
 def test_when_our_output_is_gone_all_are_closed(held: bytes, labelled: bool, serve: Serve) -> None:
@@ -392,6 +426,43 @@ def test_what_was_lost_for_two_reasons_is_told_and_the_worse_counts(serve: Serve
     assert str(error).startswith(
         "part of the input did not reach 1 of the clients, part of the input could not be encoded"
     )
+
+
+@pytest.mark.parametrize("how", ["resets", "closes"])
+def test_what_a_client_that_leaves_has_missed_is_told_and_makes_the_end_a_failure(
+    how: str, serve: Serve
+) -> None:
+    """What waits for it, and what its system has not acknowledged; to close is to reset, here."""
+    server = serve()
+    client = server.client()
+    taken = kit.fill(server.input.far.descriptor)
+    (member,) = server.hub._members.values()
+    reset(client) if how == "resets" else client.close()
+    (closed,) = server.told(Closed)
+    lost = re.search(r"([\d,]+) bytes not sent", closed.problem)
+    assert lost
+    missed = int(lost[1].replace(",", ""))
+    assert 0 < member._outbox.dropped < missed
+    assert closed.sent + missed == member._outbox.given + member._outbox.dropped <= taken
+    server.loop.call_soon(server.hub.quit)
+    error = server.error()
+    assert isinstance(error, SendError)
+    assert str(error) == "part of the input did not reach 1 of the clients"
+    assert error.status == 55
+
+
+def test_a_newcomer_finds_room_among_those_who_are_let_go(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "MOST", 1)
+    monkeypatch.setattr(delivery, "QUIET", 1000.0)
+    monkeypatch.setattr(delivery, "CHATTER", 1000.0)
+    server = serve()
+    first = server.client()
+    server.loop.call_soon(lambda: server.hub.kick(1))
+    assert read_all(first) == b""
+    server.client()
+    assert server.told(Closed)[0].peer.number == 1
 
 
 def test_a_stop_closes_the_listener_before_the_clients(serve: Serve) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import resource
 import socket
 from pathlib import Path
 
@@ -14,13 +15,13 @@ from sockkit.core.address import HostPort, UnixPath
 from sockkit.errors import BindError, ResolveError
 from sockkit.events import Connected, Event, Listening, Notice, Step
 from sockkit.net import listen as module
-from sockkit.net.listen import Listener, ListenOptions, announce
+from sockkit.net.listen import Listener, ListenOptions, announce, raise_limit
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.stream import Stream
 from tests.net import kit
 from tests.net.kit import HERE, fail_nth, run_for, run_until
-from tests.support import state_of
+from tests.support import few_descriptors, state_of
 
 loop, stack = kit.loop, kit.stack
 
@@ -332,3 +333,20 @@ def test_closing_in_a_pause_does_not_listen_again(
     listener.close()
     run_for(loop, 0.05)
     assert server.streams == []
+
+
+def test_as_many_descriptors_as_the_system_allows() -> None:
+    with few_descriptors() as most:
+        raise_limit()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (most, most)
+
+
+@pytest.mark.parametrize("error", [ValueError, PermissionError])
+def test_a_limit_that_cannot_be_raised_will_do(
+    error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise error("more than the system has")
+
+    monkeypatch.setattr(resource, "setrlimit", refuse)
+    raise_limit()

@@ -13,11 +13,12 @@ import pytest
 
 from sockkit.core.ending import EndOptions, Until
 from sockkit.core.text import Errors, TextOptions
-from sockkit.errors import TextError
+from sockkit.errors import SendError, TextError
 from sockkit.events import Closed, Event, Notice, PeerEnded
 from sockkit.net.delivery import Closings
 from sockkit.net.loop import Loop
 from sockkit.net.member import Member, MemberOptions
+from sockkit.net.stream import Stream
 from tests.net import kit
 from tests.net.kit import noise, run_for, run_until
 
@@ -315,6 +316,30 @@ def test_what_a_client_sent_is_read_although_it_takes_no_more(make: Make) -> Non
     assert case.host.got == b"last words"
     assert closed.received == 10
     assert "there:1 failed" in closed.problem
+
+
+def test_what_a_client_sent_is_read_although_it_has_not_taken_what_waits(make: Make) -> None:
+    """It was not read while its own outbox waited."""
+    case = make()
+    case.member.send(bytes(20_000_000))
+    case.far.give(b"last words")
+    case.far.close()
+    closed = case.closed()
+    assert case.host.got == b"last words"
+    assert "bytes not sent" in closed.problem
+    assert case.host.waits == [True, False]
+
+
+def test_a_client_that_nothing_can_be_sent_to_is_soon_closed(
+    make: Make, loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kit.skip_time(loop, monkeypatch)
+    case = make()
+    kit.fail_nth(monkeypatch, Stream, "write", 1, SendError("it failed"))
+    began = loop.now
+    case.member.send(b"x")
+    assert case.closed().problem == "it failed, 1 byte not sent"
+    assert loop.now - began < 5
 
 
 def test_leaving_twice_is_leaving_once(make: Make) -> None:

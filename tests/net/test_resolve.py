@@ -23,6 +23,7 @@ from sockkit.net.resolve import (
     unix_endpoint,
 )
 from tests.net import kit
+from tests.net.kit import HERE, run_for
 
 loop = kit.loop
 
@@ -85,6 +86,17 @@ def test_a_name_is_asked_for_in_a_thread_and_answered_in_the_loops(
     assert answers == [([Endpoint(V4, ("127.0.0.1", 80))], threading.get_ident())]
     assert len(asked) == 1
     assert threading.get_ident() not in asked
+
+
+def test_the_bound_on_a_resolver_that_has_answered_is_no_bound_on_what_comes_next(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book(monkeypatch, {"here": [(V4, (HERE, 80))]})
+    assert resolve_on(loop, HostPort("here", 80), ANY, timeout=5.0) == [Endpoint(V4, (HERE, 80))]
+    kit.skip_time(loop, monkeypatch)
+    began = loop.now
+    run_for(loop, 60.0)
+    assert loop.now - began >= 60
 
 
 def test_a_name_nobody_knows_is_an_answer_too(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,6 +98,7 @@ class Conversation:
         self._loop.call_soon(self._loop.stop)  # wakes it
         self._thread.join(kit.WAIT)
         self.peer.close()
+        assert not isinstance(self._error, AssertionError), self._error  # too late
 
     def shown(self, size: int) -> bytes:
         """So many bytes of standard output."""
@@ -278,6 +279,20 @@ def test_what_the_peer_does_not_take_is_an_error(
     assert len(talk.peer.recv(1_000_000, socket.MSG_PEEK)) >= taken
 
 
+def test_how_long_a_peer_that_takes_nothing_is_waited_for(
+    loop: Loop, stack: contextlib.ExitStack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    kit.skip_time(loop, monkeypatch)
+    source, made = kit.source("file", stack, tmp_path), kit.stream_end("tcp", stack)
+    Feeding(source.far, bytes(1_000_000))  # the system takes it
+    stdio = Stdio(source.end, kit.sink("pipe", stack, tmp_path).end, "utf-8")
+    began = loop.now
+    with pytest.raises(SendError, match="the peer has taken nothing for") as caught:
+        Session(loop, made.end, stdio, Talk(EndOptions(Until.STDIN)), id).run()
+    assert 5 < loop.now - began < 20
+    assert caught.value.status == 55
+
+
 @pytest.mark.parametrize("how", ["closed", "reset"])
 @pytest.mark.parametrize("ended", [False, True], ids=["open", "half-closed"])
 def test_what_a_peer_that_leaves_has_not_taken_is_an_error(
@@ -326,6 +341,42 @@ def test_a_peer_that_reads_slowly_is_not_given_up(
     talk.peer.close()
     assert got == data
     assert talk.result() is None
+
+
+def test_what_waits_of_a_greeting_when_the_peer_ends_all_is_an_error(begin: Begin) -> None:
+    greet = noise(30_000_000)  # more than the system holds
+    talk = begin(Until.PEER, greet=greet)
+    talk.peer.shutdown(socket.SHUT_WR)
+    talk.told(PeerEnded)
+    got = read_all(talk.peer)
+    assert greet.startswith(got)
+    lost = f"{len(greet) - len(got):,} bytes of the input did not reach the peer"
+    assert lost in str(talk.failed(SendError))
+
+
+@pytest.mark.parametrize("says", [b"", b"last words"])
+def test_a_peer_is_still_heard_when_sending_has_failed(
+    says: bytes, begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For a while; it may have said why."""
+    failed = threading.Event()
+
+    def fail(*_: object) -> int:
+        failed.set()
+        raise SendError("it failed")
+
+    monkeypatch.setattr(Stream, "write", fail)
+    if says:
+        monkeypatch.setattr(session, "FAULT_LINGER", kit.WAIT)
+    talk = begin(**transforms(True))
+    talk.type(b"question")
+    assert failed.wait(kit.WAIT)
+    if says:
+        talk.peer.sendall(says)
+        talk.peer.close()
+    error = talk.failed(SendError)
+    assert str(error) == f"it failed (sent 0 bytes, received {len(says)} bytes)"
+    assert talk.output.far.take() == says
 
 
 @pytest.mark.parametrize("linger", [0.0, LINGER])

@@ -16,6 +16,7 @@ from sockkit.net.stdio import Input, Output
 from sockkit.net.stream import Kind
 from tests.net import kit
 from tests.net.kit import Far, flags, noise, run_for
+from tests.support import reset
 
 loop, stack = kit.loop, kit.stack
 
@@ -104,6 +105,18 @@ def test_an_output_to_a_pipe_nobody_reads_is_gone_not_stuck(
     os.close(out)  # opening it again fails: ENXIO
     made = kit.stdio_end(Output, into, Far(-1), stack)
     with pytest.raises(OutputGone):
+        made.end.write(b"x")
+
+
+def test_a_socket_that_was_reset_is_gone(stack: contextlib.ExitStack) -> None:
+    """As a pipe is whose reader has left, for `sockkit ... | consumer` over a socket."""
+    ours, theirs = kit.tcp_pair()
+    made = kit.stdio_end(Output, ours.detach(), Far(-1), stack)
+    reset(theirs)
+    with pytest.raises(OutputGone) as caught:
+        made.end.write(b"x")
+    assert isinstance(caught.value.__cause__, ConnectionResetError)
+    with pytest.raises(OutputGone):  # from then on it is a broken pipe
         made.end.write(b"x")
 
 
