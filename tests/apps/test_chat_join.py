@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import socket
 
+import pytest
+
 from tests.support import HERE, Program, peer, read_all, run
+
+pytestmark = pytest.mark.process
 
 
 def test_its_first_words() -> None:

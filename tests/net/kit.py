@@ -232,7 +232,8 @@ def _made(
     return made
 
 
-SOURCES = ["tcp", "unix", "pipe", "file", "socketpair", "pty"]
+PTY = pytest.param("pty", marks=pytest.mark.process)
+SOURCES = ["tcp", "unix", "pipe", "file", "socketpair", PTY]
 SINKS = [*SOURCES, "append"]
 
 
