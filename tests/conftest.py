@@ -11,6 +11,7 @@ import os
 import resource
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -53,6 +54,12 @@ def set_environment() -> None:
     locale.setlocale(locale.LC_ALL, "C.UTF-8")
 
 
+def set_input() -> None:
+    """Where a parent has closed it, pytest needs something in its place."""
+    if sys.__stdin__ is None:
+        sys.__stdin__ = open(os.devnull)  # noqa: SIM115
+
+
 def set_limits() -> None:
     os.umask(0o022)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -63,6 +70,7 @@ def set_limits() -> None:
 
 set_signals()
 set_environment()
+set_input()
 set_limits()
 
 # A run is repeated exactly by the next. HYPOTHESIS_PROFILE=search looks further, and elsewhere.

@@ -41,6 +41,7 @@ def test_the_surroundings_are_as_tests_need_them() -> None:
     assert locale.getlocale(locale.LC_CTYPE)[1] == "UTF-8"
     assert {name for name in os.environ if name.startswith(("SOCKKIT_", "NO_"))} == set()
     assert os.environ["TERM"] == "xterm"
+    assert sys.stdin.encoding == "utf-8"
     assert not {"PYTHONIOENCODING", "COLUMNS"} & set(os.environ)
 
 

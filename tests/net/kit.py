@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import gc
 import os
 import pty
@@ -23,6 +24,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from sockkit.events import Event, Peer
+from sockkit.net import delivery
 from sockkit.net.loop import Loop
 from sockkit.net.stdio import Input, Output
 from sockkit.net.stream import Stream
@@ -31,6 +33,10 @@ WAIT = 10.0  # seconds: a bound, not a measure
 HERE = "127.0.0.1"
 PEER = Peer(1, "there:1")
 SMALL = 4096  # bytes a clogged end takes
+BRIEF = {
+    "QUIET": 0.05,
+    "DROPPED": 0.2,
+}  # seconds of net/delivery.py, which most tests only wait for
 
 
 def too_late() -> None:
@@ -42,7 +48,9 @@ def loop() -> Iterator[Loop]:
     """A loop with a deadline; afterwards every descriptor opened since is closed again."""
     gc.collect()  # what an earlier test left to be collected is not this one's
     before = set(os.listdir("/proc/self/fd"))
-    with Loop() as loop:
+    with pytest.MonkeyPatch.context() as patch, Loop() as loop:
+        for name, seconds in BRIEF.items():
+            patch.setattr(delivery, name, seconds)
         loop.later(WAIT, too_late)
         yield loop
     left = {fd for fd in set(os.listdir("/proc/self/fd")) - before if os.path.exists(_fd(fd))}
@@ -78,6 +86,7 @@ def run_for(loop: Loop, seconds: float) -> None:
     loop.run()
 
 
+@functools.lru_cache
 def noise(size: int) -> bytes:
     return random.Random(size).randbytes(size)
 
@@ -100,8 +109,9 @@ class Far:
         self.stores = stores  # a file: it takes all before the first byte is read
 
     def give(self, data: bytes) -> None:
-        while data:
-            data = data[os.write(self.descriptor, data[:50_000]) :]
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(self.descriptor, rest[:50_000]) :]
 
     def take(self) -> bytes:
         """Everything until the end, which for a terminal is an error."""

@@ -15,6 +15,7 @@ from sockkit.core.address import HostPort
 from sockkit.core.chat import Room, RoomOptions
 from sockkit.events import Closed, Connected, Event
 from sockkit.net import chat as module
+from sockkit.net import delivery
 from sockkit.net.chat import ChatOptions, ChatServer
 from sockkit.net.listen import Listener, ListenOptions
 from sockkit.net.loop import Loop
@@ -150,6 +151,7 @@ def test_who_comes_while_it_closes_does_not_keep_it_open(
 ) -> None:
     """It has been accepted and has not yet shown what it speaks."""
     monkeypatch.setattr(module, "MARK_WAIT", 0.1)
+    monkeypatch.setattr(delivery, "QUIET", 0.3)
     site = Site(loop, stack, client_encoding="gbk")
     stuck = site.member()
     late: list[socket.socket] = []
@@ -195,7 +197,7 @@ def test_who_only_negotiates_is_read_as_slowly_as_who_talks(
             while True:
                 one.send(negotiation)
 
-    site.run(lambda: site.has(one, "* "), *[negotiate] * 300)
+    site.run(lambda: site.has(one, "* "), *[negotiate] * 60)
     (closed,) = kit.of_kind(site.events, Closed)
     assert 0 < closed.received <= 64 * 1024
 
