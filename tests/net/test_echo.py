@@ -104,11 +104,11 @@ def test_after_its_last_answer_a_connection_is_closed(site: Site) -> None:
 
 def test_the_last_answer_arrives_when_more_was_asked(site: Site) -> None:
     """What is not read when a connection is closed makes the system throw answers away."""
-    answer = b"x" * 30_000
+    answer = b"x" * 200_000
     rule = parse_rule(f"*={answer.decode()}", regex=False)
     site.tcp(EchoOptions(lambda: Ruled([rule], "utf-8"), close_after=1))
     sock = site.client()
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
     assert site.asks(sock, b"1\n", 1) == b"x"
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         sock.send(b"2\n3\n")
