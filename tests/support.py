@@ -233,7 +233,7 @@ def read_exactly(sock: socket.socket, size: int) -> bytes:
     data = b""
     while len(data) < size:
         chunk = sock.recv(size - len(data))
-        assert chunk, f"ended after {data!r}"
+        assert chunk, f"ended after {len(data)} bytes: {data[-1000:]!r}"
         data += chunk
     return data
 

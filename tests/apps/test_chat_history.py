@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from sockkit.apps import chat_history as module
-from sockkit.apps.chat_history import AT_LATEST, History
+from sockkit.apps.chat_history import History
 from sockkit.errors import OutputError
 from sockkit.events import Event, Failure
 from sockkit.net.loop import Loop
 from tests.net import kit
-from tests.net.kit import run_until
+from tests.net.kit import run_for, run_until
 
 loop = kit.loop
 
@@ -64,10 +64,10 @@ def test_lines_are_kept_in_order(kept: Kept) -> None:
     assert not kept.events
 
 
-def test_they_are_safe_within_a_second(loop: Loop, kept: Kept) -> None:
+def test_they_are_safe_soon(loop: Loop, kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "AT_LATEST", 0.1)
     kept.history.keep("hi")
-    loop.later(AT_LATEST + 0.05, loop.stop)
-    loop.run()
+    run_for(loop, 0.15)
     assert kept.lines() == ["hi"]
     kept.history.close()
 

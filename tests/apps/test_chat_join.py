@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 from typing import Any
 
+import pytest
+
 from sockkit.apps.chat_join import ChatJoin, _talk
 from sockkit.core.address import HostPort
 from sockkit.core.chat import Admitted, Room, RoomOptions
@@ -16,6 +18,8 @@ from sockkit.net.options import SocketOptions
 from sockkit.net.session import Talk
 from sockkit.net.stdio import Stdio
 from tests.support import HERE, Program, peer, read_all, run
+
+pytestmark = pytest.mark.process
 
 
 def test_its_first_words() -> None:

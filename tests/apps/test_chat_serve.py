@@ -38,6 +38,7 @@ def test_lines_are_coloured_where_colours_are_wanted(monkeypatch: pytest.MonkeyP
     assert chat_view(stdio, {}, timestamps=False).feed("[alex] hi\n") == "[alex] hi\n"
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("udp", [False, True])
 def test_its_lines_have_the_time_and_names_the_colours_that_it_is_given(udp: bool) -> None:
     kind = ["--udp"] if udp else []
@@ -69,6 +70,7 @@ def test_it_may_have_as_many_descriptors_as_the_system_allows() -> None:
             run_room(config, loop, stdio, id)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("option", ["--password x", "--history 5", "--motd x", "--history-file x"])
 def test_what_a_room_over_udp_does_not_have(option: str) -> None:
     status, _, stderr = run("chat", "serve", "-p", "0", "--udp", *option.split())

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import socket
 
+import pytest
+
 from tests.support import HERE, run
+
+pytestmark = pytest.mark.process
 
 
 def test_it_says_where_it_sends_and_how_much() -> None:

@@ -5,7 +5,11 @@ from __future__ import annotations
 import signal
 import socket
 
+import pytest
+
 from tests.support import HERE, Program, run
+
+pytestmark = pytest.mark.process
 
 
 def test_it_says_who_is_new_and_how_much_came() -> None:

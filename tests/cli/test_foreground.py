@@ -26,6 +26,7 @@ def away(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bool]]:
     signal.signal(signal.SIGCONT, before)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("told", [False, True], ids=["silent", "told"])
 def test_the_terminal_is_read_in_the_foreground_alone(
     loop: Loop, away: list[bool], told: bool

@@ -92,12 +92,14 @@ def ended(code: str) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("number", STOPS)
 def test_dying(number: int) -> None:
     code = f"from sockkit.cli.stopping import die; die({number})"
     assert ended(code) == (-number, "")
 
 
+@pytest.mark.process
 def test_what_hangs_is_ended() -> None:
     code = """
 import signal, threading

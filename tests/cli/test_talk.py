@@ -6,6 +6,7 @@ from contextlib import suppress
 
 import pytest
 
+from sockkit.cli import talk as module
 from sockkit.cli.talk import MOST, Talk, say
 from sockkit.net.loop import Loop
 from sockkit.net.stdio import Output
@@ -93,7 +94,10 @@ def test_a_line_that_has_arrived_is_ended_first(pipe: Pipe, loop: Loop) -> None:
     talk.close()
 
 
-def test_the_end_waits_for_a_reader_that_takes_nothing_but_not_long(pipe: Pipe, loop: Loop) -> None:
+def test_the_end_waits_for_a_reader_that_takes_nothing_but_not_long(
+    pipe: Pipe, loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PATIENCE", 0.1)
     talk = Talk(pipe.output, "utf-8", loop)
     pipe.fill()
     talk.say("lost")

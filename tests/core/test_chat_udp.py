@@ -140,7 +140,7 @@ def test_strangers_take_no_place_of_who_is_here() -> None:
     crowd(room, 0.0)
     room.hear("B", "bob:", 0.0)
     room.hear("B", "hi", PROVEN)
-    for number in range(5 * MOST):
+    for number in range(3 * MOST):
         now = PROVEN + number / 458
         room.hear(number, f"n{number}:", now)
         assert {"alex", "bob"} <= set(room.names())
@@ -165,9 +165,9 @@ def test_a_room_of_active_members_is_full_until_one_is_quiet() -> None:
 
 def test_more_strangers_than_a_room_can_know_are_not_heard() -> None:
     room = SignedRoom()
-    heard = [bool(room.hear(number, f"n{number}:", 0.0)) for number in range(10_000)]
+    heard = [bool(room.hear(number, f"n{number}:", 0.0)) for number in range(6000)]
     assert heard.count(True) == JOINS * 5
-    assert "n9999" not in room.names()
+    assert "n5999" not in room.names()
     assert room.hear("A", "alex:hi", 1.0)[-1].line == "alex:hi"
 
 

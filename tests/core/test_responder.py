@@ -308,10 +308,10 @@ HOSTILE = [r"(a|a)*$=X", r"(a+)+\1c=X", r".*a.*a.*a.*a.*c=X"]
 def test_a_pattern_that_takes_too_long_has_not_matched(text: str) -> None:
     rule, timed_out = regex(text), []
     ruled = Ruled([rule, glob("*b=B")], "utf-8", clock=time.monotonic, timed_out=timed_out.append)
-    began = time.monotonic()
+    began = time.process_time()
     assert ruled.answer(b"a" * LONGEST + b"!\n") == b"a" * LONGEST + b"!\n"
     assert ruled.answer(b"a" * LONGEST + b"b\n") == b"B\n"  # a rule after it may
-    assert time.monotonic() - began < 2
+    assert time.process_time() - began < 2
     assert timed_out == [rule, rule]
 
 
@@ -331,18 +331,18 @@ def test_the_time_of_a_message_is_for_all_its_rules() -> None:
 
 @pytest.mark.parametrize("text", ["*a*a*a*a*a*a*a*b=X", "*" * 50 + "?" * 50 + "b=X", "*b*=X"])
 def test_a_glob_takes_time_in_proportion(text: str) -> None:
-    ruled, began = Ruled([glob(text)], "utf-8"), time.monotonic()
+    ruled, began = Ruled([glob(text)], "utf-8"), time.process_time()
     message = b"a" * LONGEST
     for _ in range(10):
         assert ruled.answer(message) == message
-    assert time.monotonic() - began < 2
+    assert time.process_time() - began < 2
 
 
 def test_a_long_line_in_single_bytes_takes_time_in_proportion() -> None:
-    ruled, began = Ruled(RULES, "utf-8"), time.monotonic()
+    ruled, began = Ruled(RULES, "utf-8"), time.process_time()
     out = [piece for _ in range(5 * LONGEST) for piece in ruled.feed(b"a")]
     assert out == [b"a" * (LONGEST + 1)] * 4
-    assert time.monotonic() - began < 3
+    assert time.process_time() - began < 3
 
 
 @pytest.mark.parametrize("size", [1000, 4096, 65_537, 1_000_000])
@@ -360,11 +360,11 @@ def test_a_line_too_long_is_cut_at_the_same_places_however_it_comes(size: int) -
 @pytest.mark.parametrize("data", [b"\xff" * LONGEST, b"\x81\xff" * (LONGEST // 2)])
 def test_much_that_is_no_text_takes_little_time(encoding: str, data: bytes) -> None:
     ruled = Ruled([glob("no=x")], encoding, upper=True)
-    began = time.monotonic()
+    began = time.process_time()
     for _ in range(5):
         assert ruled.answer(data + b"\n") == data + b"\n"
         assert Upper(encoding).answer(data) == data
-    assert time.monotonic() - began < 2
+    assert time.process_time() - began < 2
 
 
 @given(st.binary(max_size=30), st.lists(st.integers(0, 40)))

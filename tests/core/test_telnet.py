@@ -108,7 +108,7 @@ def unfinished(rest: bytes) -> bool:
     return rest[1:2] == b"\xfa" and b"\xff" not in data and len(data) <= 255
 
 
-@settings(max_examples=500)
+@settings(max_examples=200)
 @given(telnetish.map(b"".join), st.lists(st.integers(0, 3000), max_size=4))
 def test_it_parses_as_a_table_of_states_does_however_it_is_cut(
     sent: bytes, cuts: list[int]
@@ -124,10 +124,10 @@ def test_it_parses_as_a_table_of_states_does_however_it_is_cut(
     [b"\xff\xfa", b"\xff\xfax", b"\xff\xf1", b"a\xff\xf1", b"\xff", b"\xff\xfa" + b"x" * 254],
 )
 def test_time_is_in_proportion_to_what_is_fed(hostile: bytes) -> None:
-    """A bound against hanging: a subnegotiation looked for at each IAC takes some 10 s."""
-    began = time.monotonic()
-    Telnet().feed(hostile * (2**21 // len(hostile)))
-    assert time.monotonic() - began < 5
+    """A bound against hanging: a subnegotiation looked for at each IAC takes some 3 s."""
+    began = time.process_time()
+    Telnet().feed(hostile * (2**20 // len(hostile)))
+    assert time.process_time() - began < 1.5
 
 
 @given(st.lists(st.binary(max_size=300), max_size=5))

@@ -160,8 +160,8 @@ def test_bytes_that_are_no_text_are_shown(encoding: str, data: bytes) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "gbk", "gb18030", "shift_jis"])
-def test_a_mebibyte_of_random_bytes_loses_nothing(encoding: str) -> None:
-    data = random.Random(1).randbytes(2**20).replace(b"\\", b"")
+def test_many_random_bytes_lose_nothing(encoding: str) -> None:
+    data = random.Random(1).randbytes(2**18).replace(b"\\", b"")
     out, fault = outcome(inbound(encoding), (data[i : i + 997] for i in range(0, len(data), 997)))
     assert not fault
     assert undo(out, encoding) == data
@@ -327,13 +327,14 @@ def test_check_codec_refuses(name: str) -> None:
         check_codec(name)
 
 
-@pytest.mark.parametrize("name", CODECS)
-def test_a_codec_that_is_let_through_raises_only_text_errors(name: str) -> None:
-    transform = TextOptions(encoding=name).outbound("utf-8", "stdin")
-    assert isinstance(transform, Transcoder)
-    out, fault = outcome(transform, [b"hello\n"])
-    assert bool(out) != bool(fault)
-    assert outcome(inbound(name), [out]) == (b"" if fault else b"hello\n", "")
+def test_a_codec_that_is_let_through_raises_only_text_errors() -> None:
+    assert len(CODECS) > 90
+    for name in CODECS:
+        transform = TextOptions(encoding=name).outbound("utf-8", "stdin")
+        assert isinstance(transform, Transcoder)
+        out, fault = outcome(transform, [b"hello\n"])
+        assert bool(out) != bool(fault), name
+        assert outcome(inbound(name), [out]) == (b"" if fault else b"hello\n", ""), name
 
 
 def test_nothing_set_means_bytes() -> None:

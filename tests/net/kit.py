@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import gc
 import os
 import pty
@@ -24,6 +25,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from sockkit.events import Event, Peer
+from sockkit.net import delivery
 from sockkit.net import loop as loop_module
 from sockkit.net.loop import Loop
 from sockkit.net.stdio import Input, Output
@@ -34,6 +36,8 @@ SKIPPED = 1000.0  # the same, of time that is skipped
 HERE = "127.0.0.1"
 PEER = Peer(1, "there:1")
 SMALL = 4096  # bytes a clogged end takes
+BRIEF = {"QUIET": 0.05, "DROPPED": 0.2}  # seconds of net/delivery.py that most tests only wait for
+IN_FULL = {name: getattr(delivery, name) for name in BRIEF}
 
 
 def too_late() -> None:
@@ -49,7 +53,9 @@ def loop() -> Iterator[Loop]:
     _planned.clear()
     gc.collect()  # what an earlier test left to be collected is not this one's
     before = set(os.listdir("/proc/self/fd"))
-    with Loop() as loop:
+    with pytest.MonkeyPatch.context() as patch, Loop() as loop:
+        for name, seconds in BRIEF.items():
+            patch.setattr(delivery, name, seconds)
         loop.later(WAIT, too_late)
         yield loop
     left = {fd for fd in set(os.listdir("/proc/self/fd")) - before if os.path.exists(_fd(fd))}
@@ -126,6 +132,8 @@ def skip_time(loop: Loop, patch: pytest.MonkeyPatch) -> None:
 
     So bounds of minutes are tested as they are. It is for peers that live on the loop as well.
     """
+    for name, seconds in IN_FULL.items():
+        patch.setattr(delivery, name, seconds)
     select, now = loop._selector.select, loop.now
     for timer in loop._timers:
         if timer.callback is too_late:
@@ -142,6 +150,7 @@ def skip_time(loop: Loop, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(loop_module, "time", SimpleNamespace(monotonic=lambda: now))
 
 
+@functools.lru_cache
 def noise(size: int) -> bytes:
     return random.Random(size).randbytes(size)
 
@@ -164,8 +173,9 @@ class Far:
         self.stores = stores  # a file: it takes all before the first byte is read
 
     def give(self, data: bytes) -> None:
-        while data:
-            data = data[os.write(self.descriptor, data[:50_000]) :]
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(self.descriptor, rest[:50_000]) :]
 
     def take(self) -> bytes:
         """Everything until the end, which for a terminal is an error."""
@@ -296,7 +306,8 @@ def _made(
     return made
 
 
-SOURCES = ["tcp", "unix", "pipe", "file", "socketpair", "pty"]
+PTY = pytest.param("pty", marks=pytest.mark.process)
+SOURCES = ["tcp", "unix", "pipe", "file", "socketpair", PTY]
 SINKS = [*SOURCES, "append"]
 
 

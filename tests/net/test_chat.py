@@ -225,6 +225,7 @@ def test_who_comes_while_it_closes_does_not_keep_it_open(
 ) -> None:
     """It has been accepted and has not yet shown what it speaks."""
     monkeypatch.setattr(module, "MARK_WAIT", 0.1)
+    monkeypatch.setattr(delivery, "QUIET", 0.3)
     site = Site(loop, stack, client_encoding="gbk")
     stuck = site.member()
     late: list[socket.socket] = []

@@ -74,7 +74,10 @@ def read_all(sock: socket.socket) -> bytes:
     return bytes(got)
 
 
-def test_what_was_put_is_delivered_although_the_peer_still_sends(case: Case) -> None:
+def test_what_was_put_is_delivered_although_the_peer_still_sends(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "QUIET", 1000.0)
     got: list[bytes] = []
     stop = threading.Event()
 

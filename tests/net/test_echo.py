@@ -77,7 +77,7 @@ def test_who_takes_nothing_is_not_read(options: EchoOptions, site: Site) -> None
             still = 0
         except BlockingIOError:
             still += 1
-        return still == 200  # milliseconds
+        return still == 100  # milliseconds
 
     run_until(site.loop, stuffed)
     assert sent < 32 * MIB
@@ -138,11 +138,11 @@ def test_a_newcomer_finds_room_among_those_who_stay(
 
 def test_the_last_answer_arrives_when_more_was_asked(site: Site) -> None:
     """What is not read when a connection is closed makes the system throw answers away."""
-    answer = b"x" * 100_000
+    answer = b"x" * 200_000
     rule = parse_rule(f"*={answer.decode()}", regex=False)
     site.tcp(EchoOptions(lambda: Ruled([rule], "utf-8"), close_after=1))
     sock = site.client()
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
     assert site.asks(sock, b"1\n", 1) == b"x"
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         sock.send(b"2\n3\n")
@@ -203,7 +203,7 @@ CALLS = [
 
 @each
 @pytest.mark.parametrize(("owner", "name", "code"), CALLS)
-@pytest.mark.parametrize("number", [1, 2, 3])
+@pytest.mark.parametrize("number", [1, 3])
 def test_a_call_that_fails_ends_that_client(
     owner: Any, name: str, code: int, number: int, options: EchoOptions, site: Site,
     monkeypatch: pytest.MonkeyPatch,
@@ -231,7 +231,7 @@ def test_a_call_that_fails_ends_that_client(
     assert site.asks(witness, b"w\n", 2).lower() == b"w\n"
 
 
-@pytest.mark.parametrize("number", range(1, 6))
+@pytest.mark.parametrize("number", [1, 2, 5])
 @pytest.mark.parametrize("code", [errno.ECONNRESET, errno.EINVAL, errno.ENOSYS, errno.EIO])
 def test_a_splice_that_fails(
     code: int, number: int, site: Site, monkeypatch: pytest.MonkeyPatch

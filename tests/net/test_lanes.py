@@ -179,10 +179,10 @@ def kernel_calls(pair: tuple[str, str]) -> str:
 KERNEL_PAIRS = [("file", "tcp"), ("pipe", "tcp"), ("tcp", "pipe"), ("tcp", "file")]
 EACH_KERNEL_PAIR = pytest.mark.parametrize("pair", KERNEL_PAIRS, ids="-".join)
 NTH = pytest.mark.parametrize("nth", [1, 2, 3, 4])
+UNFIT = [errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM]
 
 
-@NTH
-@pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM])
+@pytest.mark.parametrize(("nth", "code"), [*enumerate(UNFIT, 1), *enumerate(UNFIT[::-1], 1)])
 @EACH_KERNEL_PAIR
 def test_what_the_kernel_will_not_move_is_copied_on(
     pair: tuple[str, str],

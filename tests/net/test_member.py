@@ -229,7 +229,7 @@ def test_a_client_that_takes_nothing_is_dropped_and_named(make: Make) -> None:
 
 
 def read_steadily(case: Case) -> None:
-    """From now on take 50,000 bytes in 0.02 s: too little to make the system's room in a second."""
+    """From now on take 50,000 bytes in 0.02 s: too little to make room in half a second."""
 
     def read() -> None:
         os.read(case.far.descriptor, 50_000)
@@ -239,18 +239,18 @@ def read_steadily(case: Case) -> None:
 
 
 def test_a_client_that_takes_slowly_and_steadily_is_kept(make: Make, loop: Loop) -> None:
-    case = make(slow=0.4)
+    case = make(slow=0.2)
     case.member.send(bytes(20_000_000))
     read_steadily(case)
-    run_for(loop, 1.0)
+    run_for(loop, 0.5)
     assert case.host.waits == [True]  # all the time
     assert not case.host.former
 
 
 def test_a_client_that_has_ceased_to_take_is_dropped(make: Make, loop: Loop) -> None:
-    case = make(slow=0.3)
+    case = make(slow=0.2)
     case.member.send(bytes(20_000_000))
-    for _ in range(10):
+    for _ in range(6):
         os.read(case.far.descriptor, 200_000)
         run_for(loop, 0.05)
     assert not case.host.former
@@ -260,11 +260,11 @@ def test_a_client_that_has_ceased_to_take_is_dropped(make: Make, loop: Loop) -> 
 
 
 def test_a_client_that_takes_what_waits_is_not_idle(make: Make, loop: Loop) -> None:
-    case = make(idle=0.4)
+    case = make(idle=0.2)
     case.member.send(bytes(3_000_000))
     assert case.host.waits == []  # the system has it
     read_steadily(case)
-    run_for(loop, 1.0)
+    run_for(loop, 0.5)
     assert not case.host.former
 
 

@@ -152,6 +152,7 @@ def test_no_name(loop: Loop) -> None:
         pass
 
 
+@pytest.mark.process
 def test_what_is_no_file_stays(loop: Loop, tmp_path: Path) -> None:
     path = tmp_path / "port"
     for make, why in (

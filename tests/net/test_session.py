@@ -323,21 +323,21 @@ def test_a_peer_that_has_ended_its_side_still_takes_all(begin: Begin) -> None:
 
 @pytest.mark.parametrize(
     "ends",
-    [{"until": Until.STDIN}, {"linger": 0.3}, {"idle": 0.6}],
+    [{"until": Until.STDIN}, {"linger": 0.3}, {"idle": 0.3}],
     ids=["until", "linger", "idle"],
 )
 def test_a_peer_that_reads_slowly_is_not_given_up(
     ends: dict[str, object], begin: Begin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "STALL", 0.5)
+    monkeypatch.setattr(session, "STALL", 0.3)
     talk = begin(**ends)
-    talk.peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    data = noise(100_000)
+    talk.peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32768)
+    data = noise(600_000)
     talk.typing(data).join()
     got = b""
-    while len(got) < len(data):  # for longer than all these bounds together
+    while len(got) < len(data):  # for longer than each of these bounds
         time.sleep(0.03)
-        got += read_exactly(talk.peer, min(4000, len(data) - len(got)))
+        got += read_exactly(talk.peer, min(30_000, len(data) - len(got)))
     talk.peer.close()
     assert got == data
     assert talk.result() is None
@@ -445,9 +445,9 @@ def test_nothing_either_way_is_a_timeout(begin: Begin) -> None:
 
 @pytest.mark.parametrize("who", ["us", "peer"])
 def test_what_moves_is_not_idle(who: str, begin: Begin) -> None:
-    talk = begin(idle=0.5)
+    talk = begin(idle=0.3)
     for _ in range(8):  # longer together than the silence allowed
-        time.sleep(0.1)
+        time.sleep(0.05)
         talk.type(b"x") if who == "us" else talk.peer.sendall(b"x")
     talk.end_input()
     talk.peer.shutdown(socket.SHUT_WR)
@@ -455,13 +455,14 @@ def test_what_moves_is_not_idle(who: str, begin: Begin) -> None:
 
 
 def test_a_greeting_that_leaves_slowly_is_not_idle(begin: Begin) -> None:
-    greet = noise(30_000_000)  # more than the system holds
-    talk = begin(idle=0.9, greet=greet)
+    greet = noise(20_000_000)  # more than the system holds
+    talk = begin(idle=0.5, greet=greet)
+    talk.peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)  # it makes room at once
     talk.end_input()
     got = b""
     for _ in range(10):  # longer together than the silence allowed
-        time.sleep(0.1)
-        got += read_exactly(talk.peer, 2_000_000)
+        time.sleep(0.07)
+        got += read_exactly(talk.peer, 300_000)
     talk.peer.shutdown(socket.SHUT_WR)
     assert got + read_all(talk.peer) == greet
     assert talk.result() is None
@@ -488,11 +489,11 @@ def test_a_peer_that_ends_at_once_is_wondered_at_unless_it_listens(
 @pytest.mark.parametrize("bound", ["idle", "linger"])
 def test_a_peer_that_takes_what_waits_is_not_silent(bound: str, begin: Begin) -> None:
     """The system has it all, and makes room only when much of it is taken."""
-    talk = begin(greet=noise(3_000_000), **{bound: 0.4})  # type: ignore[arg-type]
+    talk = begin(greet=noise(3_000_000), **{bound: 0.3})  # type: ignore[arg-type]
     if bound == "linger":
         talk.end_input()
     got = 0
-    for _ in range(50):  # 1 s, and 50 KB in 0.02 s
+    for _ in range(25):  # 0.5 s, and 50 KB in 0.02 s
         time.sleep(0.02)
         got += len(read_exactly(talk.peer, 50_000))
     assert talk._thread.is_alive()

@@ -33,10 +33,10 @@ def opened(make: type, path: str | Path, mode: int, stack: contextlib.ExitStack)
     return kit.stdio_end(make, os.open(path, mode), Far(-1), stack)
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", ["pipe", "file", "append", "socketpair", kit.PTY])
 def test_kinds(name: str, stack: contextlib.ExitStack, tmp_path: Path) -> None:
     ends = [kit.sink(name, stack, tmp_path).end]
-    if name in kit.SOURCES:
+    if name != "append":
         ends.append(kit.source(name, stack, tmp_path).end)
     assert [(end.kind, end.terminal) for end in ends] == [(KINDS[name], name == "pty")] * len(ends)
 
@@ -47,7 +47,7 @@ def test_a_device_is_neither_terminal_nor_file(stack: contextlib.ExitStack) -> N
     assert end.read_into(memoryview(bytearray(9))) == 0
 
 
-@pytest.mark.parametrize("name", ["pipe", "pty"])
+@pytest.mark.parametrize("name", ["pipe", kit.PTY])
 @pytest.mark.parametrize("make", [kit.source, kit.sink], ids=["input", "output"])
 def test_a_description_of_its_own_leaves_the_shared_one_alone(
     make: object, name: str, stack: contextlib.ExitStack, tmp_path: Path
@@ -120,6 +120,7 @@ def test_a_socket_that_was_reset_is_gone(stack: contextlib.ExitStack) -> None:
         made.end.write(b"x")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("name", ["master", "another's terminal"])
 def test_a_terminal_that_is_not_ours_is_used_as_it_is(
     name: str, stack: contextlib.ExitStack, monkeypatch: pytest.MonkeyPatch
@@ -141,6 +142,7 @@ def test_a_terminal_that_is_not_ours_is_used_as_it_is(
     assert os.read(theirs, 100) == b"x" * 100
 
 
+@pytest.mark.process
 def test_a_master_is_read_as_it_is(stack: contextlib.ExitStack) -> None:
     master, slave = kit._terminal()
     made = kit.stdio_end(Input, master, Far(slave), stack)
@@ -153,7 +155,7 @@ def test_a_master_is_read_as_it_is(stack: contextlib.ExitStack) -> None:
     assert made.end.read_into(memoryview(buffer)) == 0
 
 
-@pytest.mark.parametrize("kind", ["pipe", "file", "device", "terminal"])
+@pytest.mark.parametrize("kind", ["pipe", "file", "device", kit.PTY])
 def test_what_is_open_the_other_way_only_says_so(
     kind: str, stack: contextlib.ExitStack, tmp_path: Path
 ) -> None:
@@ -165,7 +167,7 @@ def test_what_is_open_the_other_way_only_says_so(
             stack.callback(os.close, ends[mode == os.O_RDONLY])
             return ends[mode == os.O_WRONLY]
         (tmp_path / "file").touch()
-        if kind == "terminal":
+        if kind == "pty":
             master, slave = kit._terminal()
             stack.callback(os.close, master)
             stack.callback(os.close, slave)
@@ -194,7 +196,7 @@ def test_a_directory_cannot_be_read(stack: contextlib.ExitStack, tmp_path: Path)
         made.end.read_into(memoryview(bytearray(9)))
 
 
-@pytest.mark.parametrize("name", ["pty", "pipe"])
+@pytest.mark.parametrize("name", [kit.PTY, "pipe"])
 def test_an_input_error_is_the_end_of_a_terminal_only(
     name: str, stack: contextlib.ExitStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -233,7 +235,7 @@ def test_watch_tells_of_a_pipe_whose_reader_leaves(
         loop.run()
 
 
-@pytest.mark.parametrize("name", ["file", "socketpair", "pty"])
+@pytest.mark.parametrize("name", ["file", "socketpair", kit.PTY])
 def test_watch_has_nothing_to_say_of_other_outputs(
     name: str, loop: Loop, stack: contextlib.ExitStack, tmp_path: Path
 ) -> None:

@@ -155,7 +155,7 @@ def test_a_full_sink_does_not_wait_and_loses_nothing(
     assert gathering.result() == bytes(size) + b"more"
 
 
-@pytest.mark.parametrize("name", ["tcp", "unix", "pipe", "socketpair", "pty"])
+@pytest.mark.parametrize("name", ["tcp", "unix", "pipe", "socketpair", kit.PTY])
 def test_a_sink_whose_reader_has_left_says_so(
     name: str, stack: contextlib.ExitStack, tmp_path: Path
 ) -> None:

@@ -75,6 +75,7 @@ def ended(event: Event) -> str:
     return event.text
 
 
+@pytest.mark.process
 def test_each_number_has_a_process_and_none_is_left(crew: Crew) -> None:
     crew.on_begin = lambda: crew.enough(3)
     crew.run(3)
@@ -85,6 +86,7 @@ def test_each_number_has_a_process_and_none_is_left(crew: Crew) -> None:
     assert crew.is_gone()
 
 
+@pytest.mark.process
 def test_one_that_is_killed_is_named_and_replaced(
     crew: Crew, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -106,6 +108,7 @@ def test_one_that_is_killed_is_named_and_replaced(
     assert crew.is_gone()
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("number", [signal.SIGRTMIN + 1, signal.SIGTERM])
 def test_any_signal_may_end_one(number: int, crew: Crew, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "AGAIN", 0.0)
@@ -120,6 +123,7 @@ def test_any_signal_may_end_one(number: int, crew: Crew, monkeypatch: pytest.Mon
     assert crew.is_gone()
 
 
+@pytest.mark.process
 def test_one_that_ends_at_once_is_not_replaced_at_once(
     crew: Crew, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,6 +136,7 @@ def test_one_that_ends_at_once_is_not_replaced_at_once(
     assert crew.is_gone()
 
 
+@pytest.mark.process
 def test_a_fault_in_one_ends_it_alone(crew: Crew, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "AGAIN", 0.0)
 
@@ -145,6 +150,7 @@ def test_a_fault_in_one_ends_it_alone(crew: Crew, monkeypatch: pytest.MonkeyPatc
     assert crew.is_gone()
 
 
+@pytest.mark.process
 def test_one_ends_when_who_began_it_has_gone(crew: Crew, monkeypatch: pytest.MonkeyPatch) -> None:
     """The end of the lifeline is the news: here it comes by hand."""
     monkeypatch.setattr(module, "AGAIN", 0.0)
@@ -169,6 +175,7 @@ def test_one_ends_when_who_began_it_has_gone(crew: Crew, monkeypatch: pytest.Mon
     assert crew.is_gone()
 
 
+@pytest.mark.process
 def test_a_replacement_that_cannot_be_made_is_tried_again(
     crew: Crew, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -190,6 +197,7 @@ def test_a_system_without_pidfds(loop: Loop, monkeypatch: pytest.MonkeyPatch) ->
         Workers(loop, 2, lambda *_: None, lambda _: None)
 
 
+@pytest.mark.process
 def test_what_workers_tell_is_emitted_by_the_one_process(loop: Loop) -> None:
     events: list[Event] = []
 

@@ -6,6 +6,8 @@ import subprocess
 import sys
 import termios
 
+import pytest
+
 from sockkit.term.foreground import in_background
 from tests.support import WAIT
 
@@ -24,6 +26,7 @@ os.read(reader, 1)
 """
 
 
+@pytest.mark.process
 def test_only_another_jobs_terminal_counts() -> None:
     person, child = os.openpty()
     try:

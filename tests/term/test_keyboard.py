@@ -10,6 +10,7 @@ import pytest
 from sockkit.term import keyboard
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("away", [False, True])
 def test_the_settings_of_another_jobs_terminal_are_left_alone(
     away: bool, monkeypatch: pytest.MonkeyPatch
