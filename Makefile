@@ -2,12 +2,16 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+JOBS := 4
 
-.PHONY: help demo test check completions picture bench clean
+.PHONY: help demo test unit torture test-all unit-others check suite completions picture bench clean
 
 help:
 	@echo 'make demo         install sockkit in $(VENV) and watch it work'
 	@echo 'make test         run every check and test'
+	@echo 'make unit         run the tests that start no program and open no terminal'
+	@echo 'make torture      run the long tests, and those that measure times'
+	@echo 'make test-all     run the tests on each Python found'
 	@echo 'make bench        measure against nc, ncat and socat, where installed'
 	@echo 'make completions  write completions/ anew'
 	@echo 'make picture      draw the pictures in docs/ anew'
@@ -37,8 +41,22 @@ check: $(VENV)/dev $(VENV)/installed
 	$(BIN)/python scripts/check_structure.py
 	$(BIN)/python scripts/make_completions.py --check
 
-test: check
-	$(BIN)/python -m pytest
+test: check suite
+
+suite: $(VENV)/dev $(VENV)/installed
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+
+unit: $(VENV)/dev $(VENV)/installed
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not process and not torture'
+
+torture: $(VENV)/dev $(VENV)/installed
+	$(BIN)/python -m pytest -m torture
+
+test-all: check
+	$(BIN)/python scripts/each_python.py suite
+
+unit-others: $(BIN)/python
+	$(BIN)/python scripts/each_python.py --not $(BIN)/python unit
 
 bench: $(VENV)/installed
 	$(BIN)/python -m benchmarks
@@ -50,5 +68,5 @@ picture: $(VENV)/dev $(VENV)/installed
 	$(BIN)/python scripts/make_picture.py $(BIN)/sockkit
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,86 @@
+"""Makes a target on each Python of this machine that can run sockkit, and says on which.
+
+Each has a virtual environment of its own, .venv-3.12 for example. Pythons are looked for on the
+path and where version managers put them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+OLDEST = (3, 11)
+WAIT = 30  # seconds for a Python to say what it is
+ASK = "import ensurepip, sys, venv; print(*sys.version_info[:2])"
+MANAGERS = (
+    ("PYENV_ROOT", ".pyenv", "versions/*/bin"),
+    ("UV_PYTHON_INSTALL_DIR", ".local/share/uv/python", "*/bin"),
+)
+
+
+def pythons() -> dict[tuple[int, int], Path]:
+    """Version and path of each that can make a virtual environment; the first of a version."""
+    found: dict[tuple[int, int], Path] = {}
+    for path in _candidates():
+        version = _version(path)
+        if version and version >= OLDEST:
+            found.setdefault(version, path)
+    return dict(sorted(found.items()))
+
+
+def _candidates() -> Iterator[Path]:
+    places = [Path(place) for place in os.get_exec_path()]
+    for variable, usual, pattern in MANAGERS:
+        root = Path(os.environ.get(variable) or Path.home() / usual)
+        places += sorted(root.glob(pattern), reverse=True)
+    for place in places:
+        if place.is_dir():
+            yield from sorted(
+                path for path in place.iterdir() if re.fullmatch(r"python3\.\d+", path.name)
+            )
+
+
+def _version(path: Path) -> tuple[int, int] | None:
+    """What `path` says it is; None if it is none, as a version manager's empty shim."""
+    try:
+        done = subprocess.run([path, "-c", ASK], capture_output=True, text=True, timeout=WAIT)
+        major, minor = map(int, done.stdout.split())
+    except (OSError, ValueError, subprocess.TimeoutExpired):
+        return None
+    return major, minor
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--not", dest="but", metavar="PYTHON", help="leave out this one's version")
+    parser.add_argument("target", help="of the Makefile")
+    given = parser.parse_args()
+    but = _version(Path(given.but)) if given.but else None
+    if given.but and not but:
+        sys.exit(f"{given.but} is not a Python that can make a virtual environment")
+    outcomes: dict[bool, list[str]] = {True: [], False: []}
+    for version, path in pythons().items():
+        if version != but:
+            name = ".".join(map(str, version))
+            outcomes[_make(given.target, name, path)].append(name)
+    for passed, names in outcomes.items():
+        if names:
+            print(f"make {given.target} {'passed' if passed else 'FAILED'} on {', '.join(names)}")
+    if not any(outcomes.values()):
+        print(f"make {given.target}: there is no other Python")
+    sys.exit(bool(outcomes[False]))
+
+
+def _make(target: str, name: str, path: Path) -> bool:
+    print(f"make {target} on Python {name} ({path})", flush=True)
+    command = ["make", "--no-print-directory", target, f"PYTHON={path}", f"VENV=.venv-{name}"]
+    return subprocess.run(command).returncode == 0
+
+
+if __name__ == "__main__":
+    main()
