@@ -15,13 +15,14 @@ PACKAGE = "sockkit"
 
 # What each room may import of the package, besides itself.
 MAY_IMPORT = {
+    "values": set(),
     "errors": set(),
-    "events": set(),
-    "core": {"errors", "events"},
-    "net": {"errors", "events", "core"},
-    "term": {"errors", "events", "core"},
-    "apps": {"errors", "events", "core", "net", "term"},
-    "cli": {"errors", "events", "core", "net", "term", "apps", PACKAGE},
+    "events": {"values"},
+    "core": {"values", "errors", "events"},
+    "net": {"values", "errors", "events", "core"},
+    "term": {"values", "errors", "events", "core"},
+    "apps": {"values", "errors", "events", "core", "net", "term"},
+    "cli": {"values", "errors", "events", "core", "net", "term", "apps", PACKAGE},
     "__main__": {"cli"},
     PACKAGE: set(),
 }

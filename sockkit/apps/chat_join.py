@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from getpass import getuser
-from typing import NamedTuple
 
 from sockkit.apps.chat_serve import chat_view
 from sockkit.core.address import Address
@@ -30,11 +29,12 @@ from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.session import Session, Talk
 from sockkit.net.stdio import Stdio
+from sockkit.values import Value
 
 PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # seconds before connecting again
 
 
-class ChatJoin(NamedTuple):
+class ChatJoin(Value):
     address: Address
     connect: ConnectOptions
     sockets: SocketOptions

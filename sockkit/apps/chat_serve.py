@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from sockkit.apps.conversation import time_stamp
 from sockkit.core.chat import Room, RoomOptions
@@ -20,13 +20,14 @@ from sockkit.net.options import SocketOptions
 from sockkit.net.port_file import port_file
 from sockkit.net.stdio import Stdio
 from sockkit.term.color import Palette, wanted
+from sockkit.values import Value
 
 if TYPE_CHECKING:
     from sockkit.apps.chat_history import History
     from sockkit.net.chat_udp import UdpChatServer
 
 
-class ChatServe(NamedTuple):
+class ChatServe(Value):
     """`encoding` is what members speak, `client_encoding` what those do who are not chat join."""
 
     listen: ListenOptions

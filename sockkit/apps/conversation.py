@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from sockkit.core.ending import EndOptions, Until
 from sockkit.core.printable import Printable, escape
@@ -12,6 +12,7 @@ from sockkit.core.text import Edit, TextOptions, Transcoder
 from sockkit.events import Emit, Notice, Peer
 from sockkit.net.session import Talk
 from sockkit.net.stdio import Stdio
+from sockkit.values import Value
 
 if TYPE_CHECKING:
     from sockkit.term.color import Palette
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 TYPIST_LINGER = 1.0  # seconds of silence after Ctrl-D that end what a person types
 
 
-class TalkOptions(NamedTuple):
+class TalkOptions(Value):
     """`until` None means: both ends, and on a terminal the peer's, or what is typed and then
     a silence of the peer. Times are seconds, `size` is the most bytes one receive takes.
     """

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import NamedTuple
 
 from sockkit.apps.conversation import TalkOptions, gbk_hint, labels
 from sockkit.apps.operator import operate
@@ -20,9 +19,10 @@ from sockkit.net.port_file import port_file
 from sockkit.net.session import Session
 from sockkit.net.stdio import Stdio
 from sockkit.net.stream import Stream
+from sockkit.values import Value
 
 
-class TcpServer(NamedTuple):
+class TcpServer(Value):
     listen: ListenOptions
     sockets: SocketOptions
     talk: TalkOptions

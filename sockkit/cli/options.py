@@ -7,7 +7,7 @@ tuple they fold into, so a command takes values apart by `fold` alone.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import click
 from click import Option
@@ -28,11 +28,12 @@ from sockkit.cli.params import (
 from sockkit.core.ending import Until
 from sockkit.core.text import Errors
 from sockkit.term.color import COLORS
+from sockkit.values import Value
 
-T = TypeVar("T", bound=NamedTuple)
+T = TypeVar("T", bound=Value)
 
 
-class Bundle(NamedTuple):
+class Bundle(Value):
     title: str
     options: tuple[Option, ...]
 

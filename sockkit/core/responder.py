@@ -19,9 +19,10 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fnmatch import translate
 from itertools import chain
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from sockkit.errors import UsageError
+from sockkit.values import Value
 
 if TYPE_CHECKING:
     import regex as engine
@@ -39,7 +40,7 @@ _FAST = (
 )  # encodings in which escaping takes no time, and capitals are never lacking
 
 
-class Rule(NamedTuple):
+class Rule(Value):
     """A glob's `pattern`, or a regular expression's `search`, whose answer may refer to groups."""
 
     pattern: re.Pattern[str]

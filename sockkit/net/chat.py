@@ -12,7 +12,6 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import partial
 from itertools import accumulate
-from typing import NamedTuple
 
 from sockkit.core.chat import PASSWORD_WAIT, Admitted, Gone, Out, Outcome, Room
 from sockkit.core.telnet import IAC, Telnet
@@ -28,6 +27,7 @@ from sockkit.net.loop import Loop, Timer
 from sockkit.net.outbox import LineOutbox, Outbox
 from sockkit.net.stdio import Stdio
 from sockkit.net.stream import Stream
+from sockkit.values import Value
 
 OUTBOX = 4 * 1024 * 1024  # most bytes that wait for a member
 RECEIVE = 64 * 1024  # bytes of one receive
@@ -38,7 +38,7 @@ _LOST, _TOO_SLOW = "connection lost", "too slow"
 UNNAMED = 0.2  # seconds a newcomer has to say a name before others are told of it
 
 
-class ChatOptions(NamedTuple):
+class ChatOptions(Value):
     """`size` is the most bytes one receive takes.
 
     `encoding` is what members speak, and `client_encoding`, where given, what those do who do

@@ -18,11 +18,12 @@ import stat
 import sys
 import termios
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from sockkit.errors import OutputError, OutputGone, SockkitError, reason
 from sockkit.net.loop import Loop
 from sockkit.net.stream import Kind
+from sockkit.values import Value
 
 if TYPE_CHECKING:
     from sockkit.core.operator import Assistant
@@ -207,7 +208,7 @@ class Output:
         return OutputError(f"could not write standard output: {reason(error)}")
 
 
-class Stdio(NamedTuple):
+class Stdio(Value):
     """What a command reads and writes; `encoding` is the user's own.
 
     `assist` tells a line editor, where there is one, who knows what is typed; telling it

@@ -6,7 +6,6 @@ import errno
 import socket
 import struct
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from sockkit.core.address import HostPort, UnixPath
 from sockkit.errors import BindError, ConnectError, UsageError
@@ -18,12 +17,13 @@ from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.resolve import Endpoint, resolve_on, show_address
 from sockkit.net.stream import words
+from sockkit.values import Value
 
 ROOM = 4 * 1024 * 1024  # bytes asked for as the buffer for receiving; the system gives less
 _SO_RCVBUFFORCE = 33  # asm-generic/socket.h; Python has no name for it
 
 
-class UdpOptions(NamedTuple):
+class UdpOptions(Value):
     """What a datagram socket can be told besides SocketOptions.
 
     With `join` a server hears that multicast group alone, by the interface of the address
