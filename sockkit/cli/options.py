@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import click
 from click import Option
 
+from sockkit.cli.group import HELP
 from sockkit.cli.params import (
     BIND,
     COLOR,
@@ -23,6 +24,7 @@ from sockkit.cli.params import (
     SIZE,
     SOURCE,
     EnumChoice,
+    File,
     Parsed,
 )
 from sockkit.core.ending import Until
@@ -58,7 +60,7 @@ class BundledCommand(click.Command):
             callback=callback,
             help=text,
             epilog=epilog,
-            context_settings={"help_option_names": ["-h", "--help"]},
+            add_help_option=False,  # ours is in OUTPUT
         )
         self._bundles = bundles
 
@@ -76,11 +78,8 @@ class BundledCommand(click.Command):
         return any(param.name == "port" for param in self.params)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        own = self.get_help_option(ctx)
         for bundle in self._bundles:
             records = [option.get_help_record(ctx) for option in bundle.options]
-            if bundle is self._bundles[-1] and own:
-                records.append(own.get_help_record(ctx))
             with formatter.section(bundle.title):
                 formatter.write_dl([record for record in records if record])
 
@@ -159,7 +158,7 @@ def _server_socket(reuse: bool, *more: Option) -> Bundle:
                         "0.0.0.0 (every IPv4 address), :: (every address), or, for TCP, "
                         "unix:/PATH."),
             *_FAMILY,
-            Option(["--port-file"], type=click.Path(dir_okay=False), metavar="FILE",
+            Option(["--port-file"], type=File(), metavar="FILE",
                    help="Write the port to FILE once listening. If FILE is a FIFO (mkfifo FILE), a "
                         "script's `read p < FILE` waits until then. A file that sockkit created "
                         "is removed at the end."),
@@ -284,7 +283,7 @@ PASSWORD = (
     Option(["--password"], metavar="TEXT",
            help="The chat room's password. Other users of this machine can see it in the list of "
                 "processes; the variable SOCKKIT_PASSWORD and --password-file hide it."),
-    Option(["--password-file"], type=click.Path(exists=True, dir_okay=False), metavar="FILE",
+    Option(["--password-file"], type=File(exists=True), metavar="FILE",
            help="Read the chat room's password from FILE; one trailing newline is ignored."),
 )  # fmt: skip
 
@@ -294,5 +293,6 @@ OUTPUT = Bundle(
         Option(["-v", "--verbose"], count=True,
                help="Say what happens to connections, and the totals; -vv every socket call."),
         Option(["-q", "--quiet"], is_flag=True, help="Say nothing but errors."),
+        HELP,
     ),
 )  # fmt: skip

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import signal
 import stat
 import sys
 from collections.abc import Callable
@@ -43,8 +42,6 @@ def start(
     except OSError as error:
         raise _not_begun(error) from error
     with loop, Stopping(loop) as stopping:
-        # In the background a terminal that is told to stop who writes there would do so.
-        signal.signal(signal.SIGTTOU, signal.SIG_IGN)
         try:
             _allocate(values.get("size"))
             _run(name, run, config, loop, stopping, values)
