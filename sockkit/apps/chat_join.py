@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from getpass import getuser
 
-from sockkit.apps.chat_serve import chat_view
+from sockkit.apps.shown import chat_view
 from sockkit.core.address import Address
-from sockkit.core.chat_view import ChatView
+from sockkit.core.chat_view import MARK, ChatView
 from sockkit.core.ending import EndOptions, Until
 from sockkit.core.names import check_name
 from sockkit.core.password import check_password
@@ -23,7 +22,6 @@ from sockkit.errors import (
     UsageError,
 )
 from sockkit.events import Emit, Notice
-from sockkit.net.chat import MARK
 from sockkit.net.connect import ConnectOptions, connect
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
@@ -151,6 +149,8 @@ def _run_udp(config: ChatJoin, loop: Loop, stdio: Stdio, emit: Emit) -> None:
 
 
 def _login_name() -> str:
+    from getpass import getuser
+
     try:
         return check_name(getuser())
     except (KeyError, OSError, UsageError) as error:

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 
-from sockkit.apps.conversation import gbk_hint, label, time_stamp
+from sockkit.apps.shown import gbk_hint, label, time_stamp
 from sockkit.core.guess import GbkGuess
 from sockkit.core.printable import Printable
 from sockkit.core.text import TextOptions

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sockkit.apps.conversation import TalkOptions, gbk_hint
+from sockkit.apps.conversation import TalkOptions
+from sockkit.apps.shown import gbk_hint
 from sockkit.core.address import Address
 from sockkit.events import Emit
 from sockkit.net.connect import ConnectOptions, connect

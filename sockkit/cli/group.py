@@ -71,10 +71,11 @@ class LazyGroup(click.Group):
         epilog: str,
         options: Sequence[Option] = (),
     ) -> None:
-        super().__init__(
-            name, params=[*options, HELP], help=text, epilog=epilog, add_help_option=False
-        )
+        super().__init__(name, params=[*options], help=text, epilog=epilog)
         self._table = table
+
+    def get_help_option(self, ctx: click.Context) -> Option:
+        return HELP
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self._table)

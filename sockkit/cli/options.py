@@ -60,7 +60,6 @@ class BundledCommand(click.Command):
             callback=callback,
             help=text,
             epilog=epilog,
-            add_help_option=False,  # ours is in OUTPUT
         )
         self._bundles = bundles
 
@@ -74,12 +73,17 @@ class BundledCommand(click.Command):
                 raise click.UsageError(hint, error.ctx) from error
             raise
 
+    def get_help_option(self, ctx: click.Context) -> Option:
+        return HELP
+
     def _has_port(self) -> bool:
         return any(param.name == "port" for param in self.params)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for bundle in self._bundles:
             records = [option.get_help_record(ctx) for option in bundle.options]
+            if bundle is self._bundles[-1]:
+                records.append(HELP.get_help_record(ctx))
             with formatter.section(bundle.title):
                 formatter.write_dl([record for record in records if record])
 
@@ -293,6 +297,5 @@ OUTPUT = Bundle(
         Option(["-v", "--verbose"], count=True,
                help="Say what happens to connections, and the totals; -vv every socket call."),
         Option(["-q", "--quiet"], is_flag=True, help="Say nothing but errors."),
-        HELP,
     ),
 )  # fmt: skip

@@ -21,6 +21,7 @@ LONGEST = 64 * 1024  # characters that are held for their line's end
 NAMES = 4096  # that are remembered
 LOOKED_AT = 4096  # characters of a line that are looked through for the reader's own name
 
+MARK = "/sockkit"  # the first line of a client that speaks the room's encoding
 PARTINGS = ("* good-bye", "* you have been sent away", "* the room is full")
 COMMANDS = {
     "/nick": "be called something else",

@@ -17,7 +17,6 @@ import math
 import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from fnmatch import translate
 from itertools import chain
 from typing import TYPE_CHECKING, Protocol
 
@@ -62,6 +61,8 @@ def parse_rule(text: str, *, regex: bool) -> Rule:
         raise UsageError(f"{text!r} is not a rule", "write PATTERN=ANSWER")
     pattern, answer = parts[1], parts[2]
     if not regex:
+        from fnmatch import translate
+
         glob = translate(pattern.replace("\\=", "=").replace("[", "[[]"))
         return Rule(re.compile(rf"\A{glob}"), answer)
     try:

@@ -14,6 +14,7 @@ from functools import partial
 from itertools import accumulate
 
 from sockkit.core.chat import PASSWORD_WAIT, Admitted, Gone, Out, Outcome, Room
+from sockkit.core.chat_view import MARK
 from sockkit.core.telnet import IAC, Telnet
 from sockkit.core.text import TextOptions, Transcoder
 from sockkit.core.units import show_size
@@ -32,7 +33,6 @@ from sockkit.values import Value
 OUTBOX = 4 * 1024 * 1024  # most bytes that wait for a member
 RECEIVE = 64 * 1024  # bytes of one receive
 TELNET = 16 * 1024  # of one after a telnet client's commands, which take longer than text
-MARK = "/sockkit"  # the first line of a client that speaks the room's encoding
 MARK_WAIT = 0.3  # seconds it is waited for, where others speak another
 _LOST, _TOO_SLOW = "connection lost", "too slow"
 UNNAMED = 0.2  # seconds a newcomer has to say a name before others are told of it
