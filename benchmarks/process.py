@@ -22,6 +22,7 @@ HERE = "127.0.0.1"
 LIMIT = 900.0  # seconds for one run: a bound, not a measure
 SAMPLE_EVERY = 0.01  # seconds between looks at a process's memory
 ENVIRONMENT = {**os.environ, "LC_ALL": "C.UTF-8"}  # text is UTF-8, messages are English
+ENVIRONMENT.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed program is compiled
 
 
 class RunError(Exception):
