@@ -33,8 +33,10 @@ class RunError(Exception):
 def find(program: str) -> str | None:
     """The path of a program: beside this Python, or (but not sockkit) on PATH.
 
-    `nc` is OpenBSD's or none: the options of the other netcats differ.
+    `nc` is OpenBSD's or none: the options of the other netcats differ. A path is what it is.
     """
+    if "/" in program:
+        return shutil.which(program)
     beside = Path(sys.executable).with_name(program)
     if program == "sockkit" or beside.exists():
         return str(beside) if beside.exists() else None
