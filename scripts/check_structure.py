@@ -16,13 +16,14 @@ PACKAGE = "sockkit"
 # What each room may import of the package, besides itself.
 MAY_IMPORT = {
     "values": set(),
+    "system": set(),
     "errors": set(),
     "events": {"values"},
     "core": {"values", "errors", "events"},
-    "net": {"values", "errors", "events", "core"},
-    "term": {"values", "errors", "events", "core"},
-    "apps": {"values", "errors", "events", "core", "net", "term"},
-    "cli": {"values", "errors", "events", "core", "net", "term", "apps", PACKAGE},
+    "net": {"values", "system", "errors", "events", "core"},
+    "term": {"values", "system", "errors", "events", "core"},
+    "apps": {"values", "system", "errors", "events", "core", "net", "term"},
+    "cli": {"values", "system", "errors", "events", "core", "net", "term", "apps", PACKAGE},
     "__main__": {"cli"},
     PACKAGE: set(),
 }

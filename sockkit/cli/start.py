@@ -17,6 +17,7 @@ from sockkit.errors import OutputGone, SockkitError, Stopped, UsageError, reason
 from sockkit.events import Emit
 from sockkit.net.loop import Loop
 from sockkit.net.stdio import Input, Output, Stdio, open_for
+from sockkit.system import termios
 from sockkit.term.color import Palette, wanted
 
 T = TypeVar("T")
@@ -66,7 +67,7 @@ def _run(
     values: dict[str, Any],
 ) -> None:
     edits = not values.get("no_edit", True) and os.environ.get("TERM") != "dumb"
-    edits = edits and os.isatty(0) and os.isatty(1)
+    edits = edits and termios is not None and os.isatty(0) and os.isatty(1)
     try:
         stdio = Stdio(Input(0) if edits else _input(loop), Output(1), _encoding())
     except OSError as error:

@@ -168,8 +168,10 @@ class Listener:
 
 def raise_limit() -> None:
     """Allow this process as many descriptors as it may have, getrlimit(2)."""
-    import resource
-
+    try:
+        import resource
+    except ImportError:  # no such system, and no such limit
+        return
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
