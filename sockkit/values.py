@@ -29,11 +29,9 @@ else:
             if named or len(given) != len(cls._fields):
                 rest = cls._fields[len(given) :]
                 values = cls._field_defaults | named
-                if not (named.keys() <= set(rest) <= values.keys()) or len(given) > len(
-                    cls._fields
-                ):
+                given += tuple(values[field] for field in rest if field in values)
+                if len(given) != len(cls._fields) or not named.keys() <= set(rest):
                     raise TypeError(f"{cls.__name__} has the fields {', '.join(cls._fields)}")
-                given += tuple(values[field] for field in rest)
             return tuple.__new__(cls, given)
 
         def __repr__(self):
