@@ -22,6 +22,7 @@ HERE = "127.0.0.1"
 LIMIT = 900.0  # seconds for one run: a bound, not a measure
 SAMPLE_EVERY = 0.01  # seconds between looks at a process's memory
 ENVIRONMENT = {**os.environ, "LC_ALL": "C.UTF-8"}  # text is UTF-8, messages are English
+ENVIRONMENT.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed program is compiled
 
 
 class RunError(Exception):
@@ -32,8 +33,10 @@ class RunError(Exception):
 def find(program: str) -> str | None:
     """The path of a program: beside this Python, or (but not sockkit) on PATH.
 
-    `nc` is OpenBSD's or none: the options of the other netcats differ.
+    `nc` is OpenBSD's or none: the options of the other netcats differ. A path is what it is.
     """
+    if "/" in program:
+        return shutil.which(program)
     beside = Path(sys.executable).with_name(program)
     if program == "sockkit" or beside.exists():
         return str(beside) if beside.exists() else None

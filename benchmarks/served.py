@@ -42,7 +42,7 @@ def serving(
     command: list[str], port: int, *, udp: bool = False
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A server, from when it listens on `port`; it is ended afterwards, with what it forked."""
-    path = find(command[0]) if "/" not in command[0] else command[0]
+    path = find(command[0])
     if path is None:
         raise RunError(f"{command[0]} is not installed")
     null = subprocess.DEVNULL

@@ -58,7 +58,7 @@ def one_shot(command: list[str], target: Path, expected: bytes, warm_up: bool) -
 def startup_row(folder: Path, runs: int) -> Row:
     """Row 5: start to exit beside the bare imports on the same Python, and beside pwncat."""
     what = f'one-shot `sockkit tcp-client` beside `python -c "{IMPORTS}"`, start to exit'
-    goals = [Goal("python", 1.25, at_most=True), Goal("pwncat", 1, at_most=True)]
+    goals = [Goal("python", 1.2, at_most=True), Goal("pwncat", 1, at_most=True)]
     row = Row("startup", what, milliseconds, goals)
     target = folder / "answer"
     with answering() as port:

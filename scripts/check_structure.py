@@ -15,13 +15,15 @@ PACKAGE = "sockkit"
 
 # What each room may import of the package, besides itself.
 MAY_IMPORT = {
+    "values": set(),
+    "system": set(),
     "errors": set(),
-    "events": set(),
-    "core": {"errors", "events"},
-    "net": {"errors", "events", "core"},
-    "term": {"errors", "events", "core"},
-    "apps": {"errors", "events", "core", "net", "term"},
-    "cli": {"errors", "events", "core", "net", "term", "apps", PACKAGE},
+    "events": {"values"},
+    "core": {"values", "errors", "events"},
+    "net": {"values", "system", "errors", "events", "core"},
+    "term": {"values", "system", "errors", "events", "core"},
+    "apps": {"values", "system", "errors", "events", "core", "net", "term"},
+    "cli": {"values", "system", "errors", "events", "core", "net", "term", "apps", PACKAGE},
     "__main__": {"cli"},
     PACKAGE: set(),
 }

@@ -8,10 +8,11 @@ There is no event per chunk.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+
+from sockkit.values import Value
 
 
-class Peer(NamedTuple):
+class Peer(Value):
     """The other end of one connection.
 
     `number` counts a server's connections from 1 and is never reused in a run;
@@ -22,55 +23,55 @@ class Peer(NamedTuple):
     address: str
 
 
-class Step(NamedTuple):
+class Step(Value):
     """One call on a socket was made: `bind` of `127.0.0.1:8080`."""
 
     call: str
     detail: str
 
 
-class Listening(NamedTuple):
+class Listening(Value):
     """The server is ready; `loopback` when only this machine can reach it."""
 
     address: str
     loopback: bool
 
 
-class Connecting(NamedTuple):
+class Connecting(Value):
     """One address of a name is tried."""
 
     address: str
 
 
-class ConnectFailed(NamedTuple):
+class ConnectFailed(Value):
     """One address of several did not answer; others may."""
 
     address: str
     reason: str
 
 
-class Connected(NamedTuple):
+class Connected(Value):
     """A connection stands; `local` is our own address on it."""
 
     peer: Peer
     local: str
 
 
-class InputEnded(NamedTuple):
+class InputEnded(Value):
     """Our input has ended and the peer has been told (half-close)."""
 
     peer: Peer
     sent: int
 
 
-class PeerEnded(NamedTuple):
+class PeerEnded(Value):
     """The peer has ended its side, and what it sent has been written out."""
 
     peer: Peer
     received: int
 
 
-class Moved(NamedTuple):
+class Moved(Value):
     """The total of one direction, and the lane that ran."""
 
     peer: Peer
@@ -80,7 +81,7 @@ class Moved(NamedTuple):
     seconds: float
 
 
-class Closed(NamedTuple):
+class Closed(Value):
     """A server's connection is over; `problem` says what went wrong, if anything.
 
     `kind` is the problem without what differs from one peer to the next. Nothing is `lost`
@@ -95,7 +96,7 @@ class Closed(NamedTuple):
     lost: bool = True
 
 
-class Notice(NamedTuple):
+class Notice(Value):
     """Something a person should know although nothing has failed.
 
     What a peer can cause any number of times has a `kind`: the same words for every peer.
@@ -105,33 +106,33 @@ class Notice(NamedTuple):
     kind: str = ""
 
 
-class Aimed(NamedTuple):
+class Aimed(Value):
     """Datagrams will go to `address`: nobody need be there."""
 
     address: str
     local: str
 
 
-class Heard(NamedTuple):
+class Heard(Value):
     """A datagram has come from somebody new."""
 
     peer: Peer
 
 
-class Forgotten(NamedTuple):
+class Forgotten(Value):
     """A peer that was silent for longest has made room for another."""
 
     peer: Peer
 
 
-class Unanswered(NamedTuple):
+class Unanswered(Value):
     """A datagram has come from where no answer may go, and `why` not."""
 
     address: str
     why: str
 
 
-class Exchanged(NamedTuple):
+class Exchanged(Value):
     """The datagrams of one direction, in total."""
 
     direction: str
@@ -139,13 +140,13 @@ class Exchanged(NamedTuple):
     size: int
 
 
-class Answer(NamedTuple):
+class Answer(Value):
     """What the person at the terminal asked for."""
 
     text: str
 
 
-class Failure(NamedTuple):
+class Failure(Value):
     """Something was lost, and the command goes on. `kind` is as a Notice's."""
 
     text: str

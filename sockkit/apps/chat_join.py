@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from getpass import getuser
-from typing import NamedTuple
 
-from sockkit.apps.chat_serve import chat_view
+from sockkit.apps.shown import chat_view
 from sockkit.core.address import Address
+from sockkit.core.chat_lines import MARK
 from sockkit.core.chat_view import ChatView
 from sockkit.core.ending import EndOptions, Until
 from sockkit.core.names import check_name
@@ -24,17 +23,17 @@ from sockkit.errors import (
     UsageError,
 )
 from sockkit.events import Emit, Notice
-from sockkit.net.chat import MARK
 from sockkit.net.connect import ConnectOptions, connect
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.session import Session, Talk
 from sockkit.net.stdio import Stdio
+from sockkit.values import Value
 
 PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # seconds before connecting again
 
 
-class ChatJoin(NamedTuple):
+class ChatJoin(Value):
     address: Address
     connect: ConnectOptions
     sockets: SocketOptions
@@ -151,6 +150,8 @@ def _run_udp(config: ChatJoin, loop: Loop, stdio: Stdio, emit: Emit) -> None:
 
 
 def _login_name() -> str:
+    from getpass import getuser
+
     try:
         return check_name(getuser())
     except (KeyError, OSError, UsageError) as error:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from sockkit.apps.conversation import time_stamp
+from sockkit.apps.shown import chat_view, time_stamp
 from sockkit.core.chat import Room, RoomOptions
 from sockkit.core.chat_operator import ChatOperator, Operated
-from sockkit.core.chat_view import ChatView
 from sockkit.core.password import check_password
 from sockkit.errors import UsageError
 from sockkit.events import Emit
@@ -20,13 +19,14 @@ from sockkit.net.options import SocketOptions
 from sockkit.net.port_file import port_file
 from sockkit.net.stdio import Stdio
 from sockkit.term.color import Palette, wanted
+from sockkit.values import Value
 
 if TYPE_CHECKING:
     from sockkit.apps.chat_history import History
     from sockkit.net.chat_udp import UdpChatServer
 
 
-class ChatServe(NamedTuple):
+class ChatServe(Value):
     """`encoding` is what members speak, `client_encoding` what those do who are not chat join."""
 
     listen: ListenOptions
@@ -143,13 +143,3 @@ def _operated(
             server.quit()
 
     return typed
-
-
-def chat_view(stdio: Stdio, colors: Mapping[str, str], *, timestamps: bool) -> ChatView:
-    """How lines look on this standard output."""
-    palette = Palette(wanted(stdio.output.terminal, os.environ), colors)
-    return ChatView(
-        paint=lambda text, name: palette.paint(text, palette.color(name)),
-        mark=palette.highlight,
-        stamp=time_stamp if timestamps else lambda: "",
-    )

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from sockkit.core.ending import EndOptions, Until
-from sockkit.core.printable import Printable, escape
+from sockkit.core.printable import Printable
 from sockkit.core.text import Edit, TextOptions, Transcoder
-from sockkit.events import Emit, Notice, Peer
-from sockkit.net.session import Talk
 from sockkit.net.stdio import Stdio
+from sockkit.values import Value
 
 if TYPE_CHECKING:
-    from sockkit.term.color import Palette
+    from sockkit.net.session import Talk
 
 TYPIST_LINGER = 1.0  # seconds of silence after Ctrl-D that end what a person types
 
 
-class TalkOptions(NamedTuple):
+class TalkOptions(Value):
     """`until` None means: both ends, and on a terminal the peer's, or what is typed and then
     a silence of the peer. Times are seconds, `size` is the most bytes one receive takes.
     """
@@ -40,6 +39,8 @@ class TalkOptions(NamedTuple):
                 transform.flush()
 
     def talk(self, stdio: Stdio, tell_gbk: Callable[[], None], label: bytes = b"") -> Talk:
+        from sockkit.net.session import Talk  # a server of many has none
+
         return Talk(
             ending=self.ending(stdio),
             outbound=self.text.outbound(stdio.encoding, "standard input"),
@@ -64,37 +65,3 @@ class TalkOptions(NamedTuple):
 
             transcoder.hear(GbkGuess(tell_gbk).feed)
         return transcoder
-
-
-def gbk_hint(emit: Emit) -> Callable[[], None]:
-    """What says, once however often it is called, that text looks like GBK."""
-    told: list[Notice] = []
-
-    def tell() -> None:
-        if not told:
-            told.append(Notice("looks like GBK: try -E gbk"))
-            emit(told[0])
-
-    return tell
-
-
-def time_stamp() -> str:
-    """What begins a line that says when it came."""
-    from datetime import datetime
-
-    return datetime.now().strftime("%H:%M:%S ")
-
-
-def labels(stdio: Stdio, colors: Mapping[str, str]) -> Callable[[Peer], bytes]:
-    """What gives each peer the label its lines begin with, in its colour."""
-    from sockkit.term.color import Palette, wanted
-
-    palette = Palette(wanted(stdio.output.terminal, os.environ), colors)
-
-    return lambda peer: label(palette, peer, palette.of_peer(peer), stdio)
-
-
-def label(palette: Palette, peer: Peer, color: str, stdio: Stdio) -> bytes:
-    """What begins a line of `peer`."""
-    shown = escape(f"[{peer.number} {peer.address}]")
-    return f"{palette.paint(shown, color)} ".encode(stdio.encoding, "backslashreplace")

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
-from sockkit.apps.conversation import gbk_hint, label, time_stamp
+from sockkit.apps.shown import gbk_hint, label, time_stamp
 from sockkit.core.guess import GbkGuess
 from sockkit.core.printable import Printable
 from sockkit.core.text import TextOptions
@@ -16,11 +15,12 @@ from sockkit.net.datagrams import LARGEST
 from sockkit.net.posting import PostOptions
 from sockkit.net.stdio import Stdio
 from sockkit.term.color import Palette, wanted
+from sockkit.values import Value
 
 _SIGNED = re.compile(r"([^\s:\x00-\x1f\x7f-\x9f][^:\x00-\x1f\x7f-\x9f]{0,31}):")
 
 
-class DatagramOptions(NamedTuple):
+class DatagramOptions(Value):
     """`name` signs each line, and `hello` and `good_bye`, which are said first and last. A line
     that is one of `quit_words` ends standard input. `size` is the most bytes one receive takes,
     and where standard input is cut that is not lines. `heard` is told of each text that is shown.

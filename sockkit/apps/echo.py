@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from functools import partial
 from mmap import mmap
-from typing import NamedTuple
 
 from sockkit.core.address import HostPort, UnixPath
 from sockkit.core.responder import MESSAGE_TIME, Responder, Rule, Ruled, Same, Upper, parse_rules
@@ -23,11 +22,12 @@ from sockkit.net.port_file import port_file
 from sockkit.net.stdio import Stdio
 from sockkit.net.turns import Turns
 from sockkit.net.udp import UdpOptions, bind_datagrams
+from sockkit.values import Value
 
 ATTEMPTS = 20  # to find a free port that both TCP and UDP can have
 
 
-class Echo(NamedTuple):
+class Echo(Value):
     """`tcp` and `udp`: neither means both. `drop` is a share, 0 to 1."""
 
     listen: ListenOptions
@@ -47,7 +47,7 @@ class Echo(NamedTuple):
     port_file: str | None = None
 
 
-class _Share(NamedTuple):
+class _Share(Value):
     """What one worker listens on."""
 
     listener: Listener | None

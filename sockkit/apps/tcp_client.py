@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-from sockkit.apps.conversation import TalkOptions, gbk_hint
+from sockkit.apps.conversation import TalkOptions
+from sockkit.apps.shown import gbk_hint
 from sockkit.core.address import Address
 from sockkit.events import Emit
 from sockkit.net.connect import ConnectOptions, connect
@@ -12,9 +11,10 @@ from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.session import Session
 from sockkit.net.stdio import Stdio
+from sockkit.values import Value
 
 
-class TcpClient(NamedTuple):
+class TcpClient(Value):
     address: Address
     connect: ConnectOptions
     sockets: SocketOptions

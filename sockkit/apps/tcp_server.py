@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import NamedTuple
 
-from sockkit.apps.conversation import TalkOptions, gbk_hint, labels
+from sockkit.apps.conversation import TalkOptions
 from sockkit.apps.operator import operate
+from sockkit.apps.shown import gbk_hint, labels
 from sockkit.core.ending import Until
 from sockkit.core.text import TextOptions
 from sockkit.errors import UsageError
@@ -17,12 +17,12 @@ from sockkit.net.listen import Listener, ListenOptions, announce, raise_limit
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.port_file import port_file
-from sockkit.net.session import Session
 from sockkit.net.stdio import Stdio
 from sockkit.net.stream import Stream
+from sockkit.values import Value
 
 
-class TcpServer(NamedTuple):
+class TcpServer(Value):
     listen: ListenOptions
     sockets: SocketOptions
     talk: TalkOptions
@@ -54,6 +54,8 @@ def run(config: TcpServer, loop: Loop, stdio: Stdio, emit: Emit) -> None:
 
 
 def _serve_one(config: TcpServer, loop: Loop, listener: Listener, stdio: Stdio, emit: Emit) -> None:
+    from sockkit.net.session import Session
+
     stream = _accept_one(loop, listener)
     try:
         label = labels(stdio, config.colors)(stream.peer) if config.label else b""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from sockkit.apps.datagrams import DatagramOptions
 from sockkit.core.address import Address
 from sockkit.events import Aimed, Emit
@@ -13,9 +11,10 @@ from sockkit.net.options import SocketOptions
 from sockkit.net.stdio import Stdio
 from sockkit.net.udp import UdpOptions, connect_datagrams
 from sockkit.net.udp_session import AnswerOptions, UdpSession
+from sockkit.values import Value
 
 
-class UdpClient(NamedTuple):
+class UdpClient(Value):
     address: Address
     sockets: SocketOptions
     udp: UdpOptions

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
 
 from sockkit.apps.datagrams import DatagramOptions
 from sockkit.apps.operator import operate
@@ -16,9 +15,10 @@ from sockkit.net.port_file import port_file
 from sockkit.net.stdio import Stdio
 from sockkit.net.udp import UdpOptions, bind_datagrams
 from sockkit.net.udp_hub import UdpHub, UdpHubOptions
+from sockkit.values import Value
 
 
-class UdpServer(NamedTuple):
+class UdpServer(Value):
     listen: ListenOptions
     sockets: SocketOptions
     udp: UdpOptions

@@ -18,7 +18,7 @@ from sockkit.cli.options import (
     BundledCommand,
     fold,
 )
-from sockkit.cli.params import LINE_ENCODING, server_address
+from sockkit.cli.params import LINE_ENCODING, File, server_address
 
 _HELP = """Open a chat room: whoever connects is in it, with nc as well as with chat join.
 
@@ -40,7 +40,7 @@ _ROOM = Bundle(
                help="Most members; one more is told that the room is full."),
         Option(["--history"], type=click.IntRange(0, 100_000), metavar="N", default=0,
                show_default=True, help="Show a newcomer the last N lines."),
-        Option(["--history-file"], type=click.Path(dir_okay=False), metavar="FILE",
+        Option(["--history-file"], type=File(), metavar="FILE",
                help="Keep lines in FILE (SQLite), so that they outlive the server."),
         Option(["--motd"], metavar="TEXT", default="", help="Say TEXT to each newcomer."),
         Option(["--flood"], type=click.FloatRange(0), metavar="LINES", default=10.0,

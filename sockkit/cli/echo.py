@@ -16,7 +16,7 @@ from sockkit.cli.options import (
     encoding,
     fold,
 )
-from sockkit.cli.params import DURATION, LINE_ENCODING, Parsed, server_address
+from sockkit.cli.params import DURATION, LINE_ENCODING, File, Parsed, server_address
 from sockkit.core.responder import parse_rule
 from sockkit.core.units import parse_share
 
@@ -49,7 +49,7 @@ _ANSWERS = Bundle(
                help="A rule, as in 'PING*=PONG'. May be given again."),
         Option(["--reply-re", "rules_re"], type=_RULE_RE, multiple=True, metavar="REGEX=ANSWER",
                help=r"A rule, as in '^ADD (\d+)=OK \1'. May be given again."),
-        Option(["--rules", "rules_file"], type=click.Path(dir_okay=False), metavar="FILE",
+        Option(["--rules", "rules_file"], type=File(), metavar="FILE",
                help="More rules, one a line; re: begins a regular expression, # a comment."),
         encoding("utf-8", LINE_ENCODING),
         Option(["--greet"], default="", metavar="TEXT",

@@ -6,10 +6,8 @@ To the command it looks like any other run: standard input and output are pipes,
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
-import termios
 import threading
 from collections.abc import Callable
 
@@ -19,6 +17,7 @@ from sockkit.net.kernel import widen
 from sockkit.net.loop import Loop
 from sockkit.net.outbox import Outbox
 from sockkit.net.stdio import Input, Output, Stdio
+from sockkit.system import FIONREAD, ask
 from sockkit.term.editor import Editor
 from sockkit.term.history import history_path
 
@@ -88,9 +87,7 @@ class _Typed:
         asked = True
 
         def look() -> None:
-            if not self._waiting.size and not any(
-                fcntl.ioctl(self.input.descriptor, termios.FIONREAD, b"\0" * 4)
-            ):
+            if not self._waiting.size and not ask(self.input.descriptor, FIONREAD):
                 taken.set()
             elif asked:
                 self._loop.later(SETTLE_CHECK, look)

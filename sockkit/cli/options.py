@@ -7,11 +7,12 @@ tuple they fold into, so a command takes values apart by `fold` alone.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import click
 from click import Option
 
+from sockkit.cli.group import HELP
 from sockkit.cli.params import (
     BIND,
     COLOR,
@@ -23,16 +24,18 @@ from sockkit.cli.params import (
     SIZE,
     SOURCE,
     EnumChoice,
+    File,
     Parsed,
 )
 from sockkit.core.ending import Until
 from sockkit.core.text import Errors
 from sockkit.term.color import COLORS
+from sockkit.values import Value
 
-T = TypeVar("T", bound=NamedTuple)
+T = TypeVar("T", bound=Value)
 
 
-class Bundle(NamedTuple):
+class Bundle(Value):
     title: str
     options: tuple[Option, ...]
 
@@ -57,7 +60,6 @@ class BundledCommand(click.Command):
             callback=callback,
             help=text,
             epilog=epilog,
-            context_settings={"help_option_names": ["-h", "--help"]},
         )
         self._bundles = bundles
 
@@ -71,15 +73,17 @@ class BundledCommand(click.Command):
                 raise click.UsageError(hint, error.ctx) from error
             raise
 
+    def get_help_option(self, ctx: click.Context) -> Option:
+        return HELP
+
     def _has_port(self) -> bool:
         return any(param.name == "port" for param in self.params)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        own = self.get_help_option(ctx)
         for bundle in self._bundles:
             records = [option.get_help_record(ctx) for option in bundle.options]
-            if bundle is self._bundles[-1] and own:
-                records.append(own.get_help_record(ctx))
+            if bundle is self._bundles[-1]:
+                records.append(HELP.get_help_record(ctx))
             with formatter.section(bundle.title):
                 formatter.write_dl([record for record in records if record])
 
@@ -158,7 +162,7 @@ def _server_socket(reuse: bool, *more: Option) -> Bundle:
                         "0.0.0.0 (every IPv4 address), :: (every address), or, for TCP, "
                         "unix:/PATH."),
             *_FAMILY,
-            Option(["--port-file"], type=click.Path(dir_okay=False), metavar="FILE",
+            Option(["--port-file"], type=File(), metavar="FILE",
                    help="Write the port to FILE once listening. If FILE is a FIFO (mkfifo FILE), a "
                         "script's `read p < FILE` waits until then. A file that sockkit created "
                         "is removed at the end."),
@@ -283,7 +287,7 @@ PASSWORD = (
     Option(["--password"], metavar="TEXT",
            help="The chat room's password. Other users of this machine can see it in the list of "
                 "processes; the variable SOCKKIT_PASSWORD and --password-file hide it."),
-    Option(["--password-file"], type=click.Path(exists=True, dir_okay=False), metavar="FILE",
+    Option(["--password-file"], type=File(exists=True), metavar="FILE",
            help="Read the chat room's password from FILE; one trailing newline is ignored."),
 )  # fmt: skip
 

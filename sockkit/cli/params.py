@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,6 +23,9 @@ from sockkit.core.units import parse_duration, parse_size
 from sockkit.errors import UsageError
 from sockkit.net.resolve import service_port
 from sockkit.term.color import COLORS
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 
 class Parsed(click.ParamType[Any]):
@@ -50,6 +53,24 @@ class EnumChoice(click.Choice[str]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         return self._kind(super().convert(value, param, ctx))
+
+
+class File(click.ParamType[str]):
+    """A file's name: click.Path, which asks for a translation (2 ms) when it is made."""
+
+    name = "file"
+
+    def __init__(self, *, exists: bool = False) -> None:
+        self._exists = exists
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        path: click.Path[str] = click.Path(exists=self._exists, dir_okay=False)
+        return path.convert(value, param, ctx)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        return click.Path().shell_complete(ctx, param, incomplete)
 
 
 def _server_port(text: str) -> int:

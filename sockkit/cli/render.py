@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from sockkit.cli.talk import say
 from sockkit.core.printable import escape
@@ -33,6 +33,7 @@ from sockkit.events import (
     Unanswered,
 )
 from sockkit.term.color import Palette, wanted
+from sockkit.values import Value
 
 if TYPE_CHECKING:
     from sockkit.core.limiter import Limiter
@@ -103,7 +104,7 @@ class Counts:
             self._say(f"* {count:,} more: {kind}")
 
 
-class Renderer(NamedTuple):
+class Renderer(Value):
     """How much is said: `level`, and more of it where a `typist` looks on; and how."""
 
     level: int

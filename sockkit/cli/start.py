@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import signal
 import stat
 import sys
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from sockkit.errors import OutputGone, SockkitError, Stopped, UsageError, reason
 from sockkit.events import Emit
 from sockkit.net.loop import Loop
 from sockkit.net.stdio import Input, Output, Stdio, open_for
+from sockkit.system import termios
 from sockkit.term.color import Palette, wanted
 
 T = TypeVar("T")
@@ -43,8 +43,6 @@ def start(
     except OSError as error:
         raise _not_begun(error) from error
     with loop, Stopping(loop) as stopping:
-        # In the background a terminal that is told to stop who writes there would do so.
-        signal.signal(signal.SIGTTOU, signal.SIG_IGN)
         try:
             _allocate(values.get("size"))
             _run(name, run, config, loop, stopping, values)
@@ -69,7 +67,7 @@ def _run(
     values: dict[str, Any],
 ) -> None:
     edits = not values.get("no_edit", True) and os.environ.get("TERM") != "dumb"
-    edits = edits and os.isatty(0) and os.isatty(1)
+    edits = edits and termios is not None and os.isatty(0) and os.isatty(1)
     try:
         stdio = Stdio(Input(0) if edits else _input(loop), Output(1), _encoding())
     except OSError as error:

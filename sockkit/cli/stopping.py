@@ -6,8 +6,9 @@ nothing and raises nothing, so that it may interrupt anything, another handler t
 
 from __future__ import annotations
 
+# Part of the interpreter: to import `signal`, with its enums, takes a millisecond.
+import _signal as signal  # type: ignore[import-not-found]
 import os
-import signal
 from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn, Self
@@ -40,6 +41,8 @@ class Stopping:
         # before the loop's wait, or to another thread, this is what ends the wait.
         signal.set_wakeup_fd(self._loop.alarm, warn_on_full_buffer=False)
         signal.signal(signal.SIGALRM, self._stuck)
+        # In the background a terminal that is told to stop who writes there would do so.
+        signal.signal(signal.SIGTTOU, signal.SIG_IGN)
         for number in STOPS:
             if signal.getsignal(number) != signal.SIG_IGN:
                 signal.signal(number, self._came)

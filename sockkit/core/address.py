@@ -7,9 +7,9 @@ A bare IPv6 address is never split at a colon: `::1` alone has no port.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from sockkit.errors import UsageError
+from sockkit.values import Value
 
 MAX_PORT = 65535
 _HINT = "give HOST PORT, HOST:PORT, [IPV6]:PORT or unix:/PATH"
@@ -19,7 +19,7 @@ _IPV6 = set("0123456789abcdefABCDEF:.")
 ServiceLookup = Callable[[str], "int | None"]
 
 
-class HostPort(NamedTuple):
+class HostPort(Value):
     """An internet address not yet resolved; `host` has no brackets."""
 
     host: str
@@ -29,7 +29,7 @@ class HostPort(NamedTuple):
         return f"{self.host} port {self.port}"
 
 
-class UnixPath(NamedTuple):
+class UnixPath(Value):
     """A unix-domain address; a leading `@` means Linux's abstract namespace."""
 
     path: str

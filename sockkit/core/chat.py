@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
-from typing import NamedTuple
 
 from sockkit.core import chat_lines
 from sockkit.core.allowance import Allowance
@@ -20,6 +19,7 @@ from sockkit.core.names import RESERVED, Names
 from sockkit.core.password import Gate, whole_address
 from sockkit.core.printable import escape
 from sockkit.errors import UsageError
+from sockkit.values import Value
 
 LONGEST = 4096  # bytes of a line
 TURN = 128 * 1024  # characters that lines of one turn may become before all else has its turn
@@ -42,7 +42,7 @@ HELP = (
 )
 
 
-class RoomOptions(NamedTuple):
+class RoomOptions(Value):
     """`flood` is lines a second, 0 for no limit; a member that sends more is read as slowly.
 
     `history` is how many lines a newcomer is shown, of RECENT characters together; `most` how
@@ -57,7 +57,7 @@ class RoomOptions(NamedTuple):
     quit_word: str = "q"
 
 
-class Out(NamedTuple):
+class Out(Value):
     """A line to deliver: to one member, or to all who are admitted but `author`.
 
     `said` is worth keeping; `move` is who the line says came or left.
@@ -70,7 +70,7 @@ class Out(NamedTuple):
     move: Move | None = None
 
 
-class Admitted(NamedTuple):
+class Admitted(Value):
     """From here on a member hears what is for all; first `greeting`, then what was said before."""
 
     member: Hashable
@@ -78,7 +78,7 @@ class Admitted(NamedTuple):
     past: tuple[Block, ...]
 
 
-class Gone(NamedTuple):
+class Gone(Value):
     """Close the connection of `member` once its lines are delivered."""
 
     member: Hashable

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
 from sockkit.core.allowance import Allowance
+from sockkit.values import Value
 
 RATE = 5.0  # lines a second, and five seconds' worth at once; beyond, they are summed up
 WINDOW = 1.0  # seconds that are summed up in one line
@@ -13,7 +14,7 @@ WINDOW = 1.0  # seconds that are summed up in one line
 Line = TypeVar("Line")
 
 
-class Move(NamedTuple):
+class Move(Value):
     """`who` came into the room, or left it."""
 
     who: Hashable

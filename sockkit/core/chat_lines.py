@@ -1,6 +1,7 @@
 """The lines of a chat room that `chat join` acts on: how they are written, and how they are read.
 
-Only what is here is known by its words; every other line is shown as it comes.
+Only what is here is known by its words; every other line is shown as it comes. MARK goes the other
+way: `chat join` says it first.
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 import re
 
 from sockkit.core.names import LONGEST as LONGEST_NAME
+
+MARK = "/sockkit"  # the first line of a client that speaks the room's encoding
 
 GOOD_BYE = "* good-bye"
 SENT_AWAY = "* you have been sent away"

@@ -8,10 +8,10 @@ of any one clock.
 from __future__ import annotations
 
 from enum import Enum, StrEnum, auto
-from typing import NamedTuple
 
 from sockkit.core.units import show_seconds
 from sockkit.errors import TimedOut
+from sockkit.values import Value
 
 PEER_ENDED_LINGER = 5.0  # a peer that has ended its side is given input for so long a silence
 FAULT_LINGER = 0.5  # to receive what a connection that does not send may still have
@@ -28,7 +28,7 @@ class Until(StrEnum):
     EITHER = "either"
 
 
-class EndOptions(NamedTuple):
+class EndOptions(Value):
     """`linger` and `idle` are seconds of silence, None for no bound (see `Ending.bound`)."""
 
     until: Until = Until.BOTH

@@ -17,11 +17,11 @@ import math
 import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from fnmatch import translate
 from itertools import chain
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from sockkit.errors import UsageError
+from sockkit.values import Value
 
 if TYPE_CHECKING:
     import regex as engine
@@ -39,7 +39,7 @@ _FAST = (
 )  # encodings in which escaping takes no time, and capitals are never lacking
 
 
-class Rule(NamedTuple):
+class Rule(Value):
     """A glob's `pattern`, or a regular expression's `search`, whose answer may refer to groups."""
 
     pattern: re.Pattern[str]
@@ -61,6 +61,8 @@ def parse_rule(text: str, *, regex: bool) -> Rule:
         raise UsageError(f"{text!r} is not a rule", "write PATTERN=ANSWER")
     pattern, answer = parts[1], parts[2]
     if not regex:
+        from fnmatch import translate
+
         glob = translate(pattern.replace("\\=", "=").replace("[", "[[]"))
         return Rule(re.compile(rf"\A{glob}"), answer)
     try:

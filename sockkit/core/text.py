@@ -12,9 +12,10 @@ import codecs
 import re
 from collections.abc import Callable
 from enum import StrEnum
-from typing import AnyStr, Generic, NamedTuple, Protocol
+from typing import AnyStr, Generic, Protocol
 
 from sockkit.errors import TextError, UsageError
+from sockkit.values import Value
 
 
 class Errors(StrEnum):
@@ -293,7 +294,7 @@ def check_line_codec(name: str) -> str:
     return name
 
 
-class TextOptions(NamedTuple):
+class TextOptions(Value):
     """How text differs between the user's side and the wire; nothing set means bytes.
 
     `encoding` is what the wire speaks in both directions, `send_encoding` what it speaks

@@ -12,9 +12,9 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import partial
 from itertools import accumulate
-from typing import NamedTuple
 
 from sockkit.core.chat import PASSWORD_WAIT, Admitted, Gone, Out, Outcome, Room
+from sockkit.core.chat_lines import MARK
 from sockkit.core.telnet import IAC, Telnet
 from sockkit.core.text import TextOptions, Transcoder
 from sockkit.core.units import show_size
@@ -28,17 +28,17 @@ from sockkit.net.loop import Loop, Timer
 from sockkit.net.outbox import LineOutbox, Outbox
 from sockkit.net.stdio import Stdio
 from sockkit.net.stream import Stream
+from sockkit.values import Value
 
 OUTBOX = 4 * 1024 * 1024  # most bytes that wait for a member
 RECEIVE = 64 * 1024  # bytes of one receive
 TELNET = 16 * 1024  # of one after a telnet client's commands, which take longer than text
-MARK = "/sockkit"  # the first line of a client that speaks the room's encoding
 MARK_WAIT = 0.3  # seconds it is waited for, where others speak another
 _LOST, _TOO_SLOW = "connection lost", "too slow"
 UNNAMED = 0.2  # seconds a newcomer has to say a name before others are told of it
 
 
-class ChatOptions(NamedTuple):
+class ChatOptions(Value):
     """`size` is the most bytes one receive takes.
 
     `encoding` is what members speak, and `client_encoding`, where given, what those do who do

@@ -6,7 +6,6 @@ import errno
 import os
 import socket
 from itertools import chain, zip_longest
-from typing import NamedTuple
 
 from sockkit.core.address import Address, HostPort, UnixPath
 from sockkit.core.units import show_seconds
@@ -16,12 +15,13 @@ from sockkit.net.loop import Loop, Timer
 from sockkit.net.options import SocketOptions
 from sockkit.net.resolve import Endpoint, resolve_on, resolve_soon, show_address, unix_endpoint
 from sockkit.net.stream import Stream, words
+from sockkit.values import Value
 
 ATTEMPT_DELAY = 0.25  # seconds before the next address is tried too, RFC 8305 section 5
 BACKLOG_RETRY = 0.05  # a unix listener whose backlog is full says EAGAIN, and never "ready"
 
 
-class ConnectOptions(NamedTuple):
+class ConnectOptions(Value):
     """`timeout` bounds name and connection together, in seconds. `source` binds our end."""
 
     timeout: float = 10.0

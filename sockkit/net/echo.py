@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from sockkit.core.responder import Responder
 from sockkit.core.units import show_size
@@ -24,12 +24,13 @@ from sockkit.net.outbox import Outbox
 from sockkit.net.pump import Pump
 from sockkit.net.stream import Stream
 from sockkit.net.turns import Asker, Turns
+from sockkit.values import Value
 
 BUFFER = 256 * 1024  # bytes of one receive, and most that are kept for a client
 MUCH = 4  # receives in a row that fill the buffer: then the kernel may move the rest
 
 
-class EchoOptions(NamedTuple):
+class EchoOptions(Value):
     """`responder` makes one for each connection, and answers datagrams; None only echoes.
 
     `delay` is in seconds, `drop` the share of datagrams that get no answer, and a connection

@@ -8,7 +8,6 @@ whose outbox waits too long is dropped.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 from sockkit.core.lines import Merger
 from sockkit.core.text import Transform
@@ -22,13 +21,14 @@ from sockkit.net.member import Member, MemberOptions
 from sockkit.net.outbox import ReceivedOutbox
 from sockkit.net.stdio import Stdio
 from sockkit.net.stream import Stream
+from sockkit.values import Value
 
 CHUNK = 64 * 1024  # most bytes one receive takes, and so most that wait for a client
 LINE_PATIENCE = 1.0  # seconds a client may pause in a line before the line is written anyway
 LINE_PATIENCE_TERMINAL = 0.1  # the same where somebody is looking
 
 
-class HubOptions(NamedTuple):
+class HubOptions(Value):
     """`shared` is what standard input passes once, before the members' own transforms;
     `greet` and `reply` are as if they had passed it. `label` begins a peer's lines.
     """

@@ -11,12 +11,12 @@ source that was ready gives nothing, or has ended, it is asked whether it has by
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 from enum import Enum, auto
 
 from sockkit.errors import SockkitError
 from sockkit.net.stream import Kind, Sink, Source
+from sockkit.system import fcntl
 
 SPLICE_SIZE = 1024 * 1024  # the largest pipe an ordinary user gets, pipe(7)
 SENDFILE_SIZE = 8 * 1024 * 1024  # bytes asked for at a time; the socket takes what it can
@@ -203,6 +203,8 @@ class PipedSplice(_Kernel):
 
 def widen(pipe: int) -> None:
     """Make room for more bytes a call in a pipe, where the system lets us, pipe(7)."""
+    if not hasattr(fcntl, "F_SETPIPE_SZ"):
+        return
     try:
         if fcntl.fcntl(pipe, fcntl.F_GETPIPE_SZ) < SPLICE_SIZE:
             fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, SPLICE_SIZE)

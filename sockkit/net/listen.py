@@ -8,7 +8,7 @@ import socket
 import stat
 from collections.abc import Callable
 from itertools import count
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from sockkit.core.address import Address, HostPort, UnixPath
 from sockkit.errors import BindError, SockkitError
@@ -18,6 +18,7 @@ from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.resolve import Endpoint, resolve_on, show_address, unix_endpoint
 from sockkit.net.stream import Stream, words
+from sockkit.values import Value
 
 ACCEPT_PAUSE = 1.0  # seconds without accepting when the system has no room for a connection
 WARN_AGAIN = 60.0  # seconds before that is said again
@@ -37,7 +38,7 @@ _NEXT = {
 }
 
 
-class ListenOptions(NamedTuple):
+class ListenOptions(Value):
     """Where a server listens. Port 0 lets the system choose."""
 
     address: Address
@@ -167,8 +168,10 @@ class Listener:
 
 def raise_limit() -> None:
     """Allow this process as many descriptors as it may have, getrlimit(2)."""
-    import resource
-
+    try:
+        import resource
+    except ImportError:  # no such system, and no such limit
+        return
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

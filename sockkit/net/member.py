@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from sockkit.core.ending import FAULT_LINGER, Ending, EndOptions, Limit, idle_error, next_look
 from sockkit.core.text import Transcoder, Transform
@@ -15,11 +15,12 @@ from sockkit.net.gather import PAUSE, Gather
 from sockkit.net.loop import Loop, Timer
 from sockkit.net.outbox import Outbox
 from sockkit.net.stream import Progress, Stream
+from sockkit.values import Value
 
 HELD_UP_CHECK = 0.1  # seconds between looks at a standard input that another client holds up
 
 
-class MemberOptions(NamedTuple):
+class MemberOptions(Value):
     """`outbound` and `inbound` make each client's own transforms.
 
     A client that takes nothing of what waits for it in `slow_timeout` seconds is dropped.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import socket
-from typing import NamedTuple
 
 from sockkit.errors import UsageError
 from sockkit.events import Emit, Step
+from sockkit.values import Value
 
 
-class SocketOptions(NamedTuple):
+class SocketOptions(Value):
     """What socket(7) and tcp(7) can be told; sizes are bytes.
 
     `family` is 4 or 6 to allow only that version of IP. None and False leave the system's

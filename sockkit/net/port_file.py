@@ -18,6 +18,7 @@ from sockkit.errors import BindError, OutputError, SockkitError, UsageError, rea
 from sockkit.net.files import is_same, why_not_ours
 from sockkit.net.listen import Bound
 from sockkit.net.loop import Loop, Timer
+from sockkit.system import fcntl
 
 AGAIN = 0.05  # seconds until the line is in the FIFO again after somebody has read it
 ATTEMPTS = 10  # at a path that others make and remove meanwhile
@@ -91,8 +92,6 @@ class _Fifo:
         self._loop, self._descriptor, self._line = loop, descriptor, line
         self._timer: Timer | None = None
         self._drain()
-        import fcntl
-
         if hasattr(fcntl, "F_SETPIPE_SZ"):
             fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _MOST)
             loop.when_writable(descriptor, self._has_been_read)
@@ -211,15 +210,15 @@ def _make_in_place(path: str, line: bytes) -> _File | None:
 
 def _lock(path: str, descriptor: int) -> None:
     """Raises BindError where another server has it. Where nothing can be locked it goes on."""
+    if not fcntl:
+        return
     try:
-        import fcntl
-
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise BindError(
             f"another server uses --port-file {path}", "give another path, or end that server"
         ) from error
-    except (ImportError, OSError):
+    except OSError:
         pass
 
 

@@ -7,7 +7,7 @@ received, as it came or as a line for each datagram.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from sockkit.core.lines import Lines
 from sockkit.errors import SendError, SockkitError, TextError
@@ -16,6 +16,7 @@ from sockkit.net.datagrams import LARGEST, DatagramOutbox, DatagramSocket, Recei
 from sockkit.net.loop import Loop, Timer
 from sockkit.net.outbox import ReceivedOutbox
 from sockkit.net.stdio import Stdio
+from sockkit.values import Value
 
 HOLD = 0.01  # seconds in which a datagram that is not full may yet become so
 EARLY = 1024 * 1024  # bytes that may be sent again when the first address refuses
@@ -23,7 +24,7 @@ EARLY_WAIT = 1.0  # seconds in which a refusal still concerns the first of them
 TURNS = 64  # calls of the system for receiving, before the loop looks elsewhere
 
 
-class PostOptions(NamedTuple):
+class PostOptions(Value):
     """With `pack` standard input is lines, and it makes a datagram of each (raises TextError).
 
     Without it is cut at `size` bytes; with `hold` a datagram that is not full waits a moment for

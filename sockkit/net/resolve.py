@@ -5,18 +5,19 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from sockkit.core.address import HostPort, UnixPath, show
 from sockkit.core.printable import escape
 from sockkit.core.units import show_seconds
 from sockkit.errors import ResolveError, TimedOut
 from sockkit.net.loop import Loop
+from sockkit.values import Value
 
 SocketAddress = Any  # a tuple or a path, as Python's socket module has it
 
 
-class Endpoint(NamedTuple):
+class Endpoint(Value):
     """One address a socket of `family` can be bound or connected to."""
 
     family: int

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
 
 from sockkit.core.ending import FAULT_LINGER, Ending, EndOptions, Limit, idle_error, next_look
 from sockkit.core.text import Chain, Lenient, Transcoder, Transform
@@ -21,6 +20,7 @@ from sockkit.net.outbox import Outbox
 from sockkit.net.pump import Pump
 from sockkit.net.stdio import Stdio
 from sockkit.net.stream import STALL, Progress, Stream
+from sockkit.values import Value
 
 AT_ONCE = 1.0  # seconds in which a peer that leaves without a word has not listened
 SHUNNED = "the peer closed at once: does it expect TLS, or refuse this address?"
@@ -28,7 +28,7 @@ BLOCKED_CHECK = 0.1  # seconds between looks at an end that the other holds up
 DELIVERY_CHECK = 0.01  # seconds between looks at what the peer has not acknowledged
 
 
-class Talk(NamedTuple):
+class Talk(Value):
     """What is said, and how. The transforms belong to this conversation alone.
 
     `opening` comes first, as it is. `greet` and `reply` are in the user's encoding, as standard

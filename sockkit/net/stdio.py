@@ -10,19 +10,19 @@ takes at once. A socket is used with MSG_DONTWAIT. A regular file does not wait.
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import select
 import socket
 import stat
 import sys
-import termios
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from sockkit.errors import OutputError, OutputGone, SockkitError, reason
 from sockkit.net.loop import Loop
 from sockkit.net.stream import Kind
+from sockkit.system import FIONREAD, ask, fcntl
+from sockkit.values import Value
 
 if TYPE_CHECKING:
     from sockkit.core.operator import Assistant
@@ -50,16 +50,8 @@ def _inherited_socket(descriptor: int) -> socket.socket | None:
 
 
 def open_for(descriptor: int, mode: int) -> bool:
-    """Whether it is open for `mode`, O_RDONLY or O_WRONLY."""
-    return fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE in (mode, os.O_RDWR)
-
-
-def _ask(descriptor: int, request: int) -> bytes | None:
-    """What a terminal answers, None for nothing."""
-    try:
-        return fcntl.ioctl(descriptor, request, b"\0" * 4)
-    except OSError:
-        return None
+    """Whether it is open for `mode`, O_RDONLY or O_WRONLY. Where nothing tells, using it will."""
+    return not fcntl or fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE in (mode, os.O_RDWR)
 
 
 def _reopened(descriptor: int, mode: int) -> int:
@@ -67,14 +59,14 @@ def _reopened(descriptor: int, mode: int) -> int:
     terminal = os.isatty(descriptor)
     if not (terminal or stat.S_ISFIFO(os.fstat(descriptor).st_mode)):
         return descriptor
-    if terminal and _ask(descriptor, _TIOCGPTN):
+    if terminal and ask(descriptor, _TIOCGPTN) is not None:
         return descriptor  # only a master has that
     try:
         own = os.open(f"/proc/self/fd/{descriptor}", mode | os.O_NONBLOCK | os.O_NOCTTY)
     except OSError:
         return descriptor  # no /proc, somebody else's terminal, or a pipe that nobody reads
     # /dev/tty is whatever terminal controls the process that opens it.
-    if terminal and _ask(own, _TIOCGDEV) != _ask(descriptor, _TIOCGDEV):
+    if terminal and ask(own, _TIOCGDEV) != ask(descriptor, _TIOCGDEV):
         os.close(own)
         return descriptor
     return own
@@ -116,9 +108,7 @@ class Input:
 
     def has_bytes(self) -> bool:
         """Known of a pipe, pipe(7) FIONREAD; of other ends it is said that there are none."""
-        if self.kind is not Kind.PIPE:
-            return False
-        return fcntl.ioctl(self.descriptor, termios.FIONREAD, b"\0" * 4) != b"\0" * 4
+        return self.kind is Kind.PIPE and bool(ask(self.descriptor, FIONREAD))
 
     def give(self, loop: Loop, take: Callable[[bytes], None]) -> None:
         """From now on `take` gets what comes, in the loop; nothing is the end."""
@@ -207,7 +197,7 @@ class Output:
         return OutputError(f"could not write standard output: {reason(error)}")
 
 
-class Stdio(NamedTuple):
+class Stdio(Value):
     """What a command reads and writes; `encoding` is the user's own.
 
     `assist` tells a line editor, where there is one, who knows what is typed; telling it

@@ -7,16 +7,15 @@ calls into one of ours, because only the place of a call knows what an EPIPE mea
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import socket
 import struct
-import termios
 from enum import Enum, auto
 from typing import Protocol
 
 from sockkit.errors import ReceiveError, SendError, SockkitError, reason
 from sockkit.events import Emit, Peer, Step
+from sockkit.system import TIOCOUTQ, ask
 
 
 class Kind(Enum):
@@ -144,13 +143,9 @@ class Stream:
     def queued(self) -> int:
         """How much the system holds until the peer has taken it, tcp(7) and unix(7) SIOCOUTQ.
 
-        TCP counts bytes and a FIN, a unix socket the memory it uses.
+        TCP counts bytes and a FIN, a unix socket the memory it uses. Where nothing tells, it is 0.
         """
-        try:
-            answer = fcntl.ioctl(self.descriptor, termios.TIOCOUTQ, b"\0" * 4)
-        except OSError:
-            return 0
-        return int(struct.unpack("i", answer)[0])
+        return ask(self.descriptor, TIOCOUTQ) or 0
 
     def failure(self) -> SockkitError | None:
         """What has ended the connection since the last call, as an error of sending.

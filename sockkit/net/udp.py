@@ -6,24 +6,27 @@ import errno
 import socket
 import struct
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
 from sockkit.core.address import HostPort, UnixPath
 from sockkit.errors import BindError, ConnectError, UsageError
 from sockkit.events import Emit, Step
-from sockkit.net.connect import ConnectOptions, our_ends, reachable
 from sockkit.net.datagrams import DatagramSocket, try_option
-from sockkit.net.listen import ListenOptions, bind_error
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.resolve import Endpoint, resolve_on, show_address
 from sockkit.net.stream import words
+from sockkit.values import Value
+
+if TYPE_CHECKING:
+    from sockkit.net.connect import ConnectOptions
+    from sockkit.net.listen import ListenOptions
 
 ROOM = 4 * 1024 * 1024  # bytes asked for as the buffer for receiving; the system gives less
 _SO_RCVBUFFORCE = 33  # asm-generic/socket.h; Python has no name for it
 
 
-class UdpOptions(NamedTuple):
+class UdpOptions(Value):
     """What a datagram socket can be told besides SocketOptions.
 
     With `join` a server hears that multicast group alone, by the interface of the address
@@ -63,6 +66,8 @@ def bind_datagrams(
         if udp.join:
             _join(loop, sock, endpoint, address.host, emit)
     except OSError as error:
+        from sockkit.net.listen import bind_error  # a server has it, and a client needs it not
+
         sock.close()
         raise bind_error(error, options.address, "udp") from error
     except BaseException:
@@ -86,6 +91,8 @@ def connect_datagrams(
     one it sends to: with `broadcast`, or to a group. The first one raises BindError,
     ConnectError, ResolveError, TimedOut, UsageError.
     """
+    from sockkit.net.connect import our_ends, reachable  # only a client has use for them
+
     found = resolve_on(loop, _internet(address), sockets.families(), timeout=options.timeout)
     mine = our_ends(loop, options)
     failure: OSError | None = None

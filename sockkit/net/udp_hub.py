@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from sockkit.core.peers import PeerTable, Recipient
 from sockkit.errors import OutputGone, ReceiveError, SendError, SockkitError, TextError, raise_lost
@@ -14,9 +14,10 @@ from sockkit.net.posting import Posting, PostOptions
 from sockkit.net.resolve import show_address
 from sockkit.net.sources import Sources
 from sockkit.net.stdio import Stdio
+from sockkit.values import Value
 
 
-class UdpHubOptions(NamedTuple):
+class UdpHubOptions(Value):
     """`answer` is whom standard input goes to, `reply` what each datagram is answered with."""
 
     post: PostOptions

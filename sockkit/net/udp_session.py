@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from sockkit.core.ending import idle_error
 from sockkit.core.peers import PeerTable
@@ -15,12 +15,13 @@ from sockkit.net.loop import Loop, Timer
 from sockkit.net.posting import Posting, PostOptions
 from sockkit.net.resolve import Endpoint, show_address
 from sockkit.net.stdio import Stdio
+from sockkit.values import Value
 
 BLOCKED_CHECK = 0.1  # seconds between looks at what the system does not take
 LINGER = 1.0  # seconds without an answer that end it once standard input has ended
 
 
-class AnswerOptions(NamedTuple):
+class AnswerOptions(Value):
     """How many answers to wait for, and how long; times are seconds.
 
     With `expect` that many answers end it, and `timeout` after the end of standard input is

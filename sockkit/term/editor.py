@@ -14,11 +14,9 @@ from __future__ import annotations
 import asyncio
 import codecs
 import contextlib
-import fcntl
 import os
 import signal
 import sys
-import termios
 import threading
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -35,9 +33,10 @@ from prompt_toolkit.output import create_output
 
 from sockkit.core.operator import Assistant
 from sockkit.core.printable import escape
+from sockkit.system import FIONREAD, ask, termios
 from sockkit.term.foreground import LOOK, in_background
 from sockkit.term.history import history_of
-from sockkit.term.keyboard import Keyboard
+from sockkit.term.keyboard import keyboard
 
 FRAME = 1 / 60  # seconds the line being typed is left standing, and printing should take
 CHUNKS = (4 * 1024, 512 * 1024)  # least and most bytes printed at a time
@@ -95,7 +94,7 @@ class Editor:
             input_processors=[TabsProcessor(char1=" ", char2=" ")],
             erase_when_done=True,
             is_password=Condition(lambda: self._assistant.secret),
-            input=Keyboard(sys.stdin),
+            input=keyboard(sys.stdin),
             output=self._output,
         )
         self._session.default_buffer.accept_handler = self._accept
@@ -271,7 +270,7 @@ class Editor:
         return False  # the buffer is emptied
 
     def _more_waits(self) -> bool:
-        return any(fcntl.ioctl(self._shown, termios.FIONREAD, b"\0" * 4))
+        return bool(ask(self._shown, FIONREAD))
 
     def _keys(self) -> KeyBindings:
         keys = KeyBindings()

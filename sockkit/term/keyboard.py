@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from prompt_toolkit.input.vt100 import Vt100Input, raw_mode
+from typing import TYPE_CHECKING, TextIO
 
 from sockkit.term.foreground import in_background
 
-
-class Keyboard(Vt100Input):
-    """The terminal, whose settings are left alone while it is another job's."""
-
-    def raw_mode(self) -> raw_mode:
-        return _RawMode(self.fileno())
+if TYPE_CHECKING:
+    from prompt_toolkit.input.vt100 import Vt100Input
 
 
-class _RawMode(raw_mode):
-    def __exit__(self, *error: object) -> None:
-        if not in_background(self.fileno):
-            super().__exit__(*error)
+def keyboard(stream: TextIO) -> Vt100Input:
+    """The terminal `stream`, whose settings are left alone while it is another job's.
+
+    What is imported here needs termios.
+    """
+    from prompt_toolkit.input.vt100 import Vt100Input, raw_mode
+
+    class RawMode(raw_mode):
+        def __exit__(self, *error: object) -> None:
+            if not in_background(self.fileno):
+                super().__exit__(*error)
+
+    class Keyboard(Vt100Input):
+        def raw_mode(self) -> raw_mode:
+            return RawMode(self.fileno())
+
+    return Keyboard(stream)

@@ -10,9 +10,9 @@ import pytest
 from sockkit.apps.chat_join import ChatJoin, _talk
 from sockkit.core.address import HostPort
 from sockkit.core.chat import Admitted, Room, RoomOptions
+from sockkit.core.chat_lines import MARK
 from sockkit.core.chat_view import ChatView
 from sockkit.core.text import Errors
-from sockkit.net.chat import MARK
 from sockkit.net.connect import ConnectOptions
 from sockkit.net.options import SocketOptions
 from sockkit.net.session import Talk

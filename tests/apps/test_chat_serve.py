@@ -7,11 +7,10 @@ import re
 import resource
 import signal
 import socket
-from typing import Any, NamedTuple
 
 import pytest
 
-from sockkit.apps.chat_serve import ChatServe, chat_view
+from sockkit.apps.chat_serve import ChatServe
 from sockkit.apps.chat_serve import run as run_room
 from sockkit.core.address import HostPort
 from sockkit.core.chat import RoomOptions
@@ -21,21 +20,6 @@ from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.stdio import Input, Output, Stdio
 from tests.support import HERE, Program, few_descriptors, run
-
-
-class End(NamedTuple):
-    terminal: bool
-
-
-def test_lines_are_coloured_where_colours_are_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
-    ends: Any = End(False), End(True)
-    stdio = Stdio(*ends, "utf-8")
-    monkeypatch.delenv("NO_COLOR", raising=False)
-    monkeypatch.setenv("TERM", "xterm")
-    view = chat_view(stdio, {"alex": "red"}, timestamps=False)
-    assert view.feed("[alex] hi\n") == "\x1b[31m[alex] \x1b[39mhi\n"
-    monkeypatch.setenv("NO_COLOR", "1")
-    assert chat_view(stdio, {}, timestamps=False).feed("[alex] hi\n") == "[alex] hi\n"
 
 
 @pytest.mark.process

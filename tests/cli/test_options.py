@@ -15,6 +15,7 @@ from sockkit.cli.chat import COMMANDS as CHAT
 from sockkit.cli.group import COMMANDS
 from sockkit.cli.main import status
 from sockkit.cli.options import Bundle, BundledCommand, fold
+from sockkit.cli.params import File
 from tests.reads import Source
 
 MODULES = {name: module for name, (module, _) in COMMANDS.items() if name != "chat"}
@@ -79,9 +80,7 @@ def ways(option: Option, file: str) -> Iterator[list[str]]:
     if isinstance(option.type, click.Choice):
         values = list(option.type.choices)
     else:
-        values = [
-            file if isinstance(option.type, click.Path) else OF_TYPE.get(option.type.name, "")
-        ]
+        values = [file if isinstance(option.type, File) else OF_TYPE.get(option.type.name, "")]
     flag = option.is_flag or option.count
     for word in (*option.opts[-1:], *option.secondary_opts):
         yield from [[word]] if flag else ([word, value] for value in values)

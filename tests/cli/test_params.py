@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 import pytest
 
 from sockkit.cli import params
-from sockkit.cli.params import Parsed, server_address
+from sockkit.cli.params import File, Parsed, server_address
 from sockkit.core.address import HostPort, UnixPath
 from sockkit.errors import UsageError
 
@@ -94,3 +96,13 @@ def test_server_address(
 def test_no_server_address(bind: UnixPath | str | None, port: int | None, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         server_address(bind, port, None)
+
+
+def test_a_shell_completes_a_file_as_a_file(tmp_path: Path) -> None:
+    context = click.Context(click.Command("x"))
+    assert [item.type for item in File().shell_complete(context, OPTION, "a")] == ["file"]
+    missing = str(tmp_path / "missing")
+    assert File().convert(missing, OPTION, None) == missing
+    for kind, path in ((File(), str(tmp_path)), (File(exists=True), missing)):
+        with pytest.raises(click.BadParameter):
+            kind.convert(path, OPTION, None)

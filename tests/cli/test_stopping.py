@@ -25,7 +25,7 @@ LONG = 5.0  # seconds
 
 @pytest.fixture(autouse=True)
 def _signals() -> Iterator[None]:
-    numbers = (*STOPS, signal.SIGALRM)
+    numbers = (*STOPS, signal.SIGALRM, signal.SIGTTOU)
     before = [signal.getsignal(number) for number in numbers]
     yield
     for number, handler in zip(numbers, before, strict=True):

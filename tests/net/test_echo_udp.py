@@ -119,7 +119,7 @@ def test_all_or_none_are_dropped(drop: float, answered: int, site: Site) -> None
 
 def test_a_share_is_dropped_at_random(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     draws = iter([0.5, 0.049, 0.05, 0.0, 0.999])
-    monkeypatch.setattr(module.random, "random", lambda: next(draws))
+    monkeypatch.setattr("random.random", lambda: next(draws))
     site.udp(PLAIN._replace(drop=0.05))
     sock = site.client(socket.SOCK_DGRAM)
     for number in range(5):

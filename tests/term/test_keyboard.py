@@ -19,7 +19,7 @@ def test_the_settings_of_another_jobs_terminal_are_left_alone(
     try:
         before = termios.tcgetattr(child)
         monkeypatch.setattr(keyboard, "in_background", lambda _: away)
-        with keyboard._RawMode(child):
+        with open(child, closefd=False) as stream, keyboard.keyboard(stream).raw_mode():
             raw = termios.tcgetattr(child)
             assert raw != before
         assert termios.tcgetattr(child) == (raw if away else before)

@@ -1,0 +1,45 @@
+"""Immutable values with named fields, as options and events are.
+
+A `Value` is declared and used like a typing.NamedTuple, and to a type checker it is one. To
+define it costs a quarter, 0.05 ms: nothing is compiled for it. Every start defines dozens.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+__all__ = ["Value"]
+
+if TYPE_CHECKING:
+    from typing import NamedTuple as Value
+else:
+    from operator import itemgetter
+
+    class _Defining(type):
+        def __new__(cls, name, bases, space):
+            fields = tuple(space.get("__annotations__", ()))
+            defaults = {field: space[field] for field in fields if field in space}
+            space |= {field: property(itemgetter(place)) for place, field in enumerate(fields)}
+            space |= {"__slots__": (), "__match_args__": fields}
+            space |= {"_fields": fields, "_field_defaults": defaults}
+            return super().__new__(cls, name, bases, space)
+
+    class Value(tuple, metaclass=_Defining):
+        def __new__(cls, *given, **named):
+            if named or len(given) != len(cls._fields):
+                rest = cls._fields[len(given) :]
+                values = cls._field_defaults | named
+                given += tuple(values[field] for field in rest if field in values)
+                if len(given) != len(cls._fields) or not named.keys() <= set(rest):
+                    raise TypeError(f"{cls.__name__} has the fields {', '.join(cls._fields)}")
+            return tuple.__new__(cls, given)
+
+        def __repr__(self):
+            fields = zip(self._fields, self, strict=True)
+            return f"{type(self).__name__}({', '.join(f'{name}={it!r}' for name, it in fields)})"
+
+        def __getnewargs__(self):
+            return tuple(self)
+
+        def _replace(self, **changed):
+            return type(self)(**dict(zip(self._fields, self, strict=True)) | changed)

@@ -1,0 +1,31 @@
+"""Tests of sockkit.system; without its calls: tests/e2e/test_elsewhere.py."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from sockkit import system
+from sockkit.system import FIONREAD, ask
+
+
+def test_a_pipe_tells_what_it_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    out, into = os.pipe()
+    try:
+        assert ask(out, FIONREAD) == 0
+        os.write(into, b"x" * 300)
+        assert ask(out, FIONREAD) == 300
+        monkeypatch.setattr(system, "fcntl", None)
+        assert ask(out, FIONREAD) is None
+    finally:
+        os.close(out)
+        os.close(into)
+
+
+def test_what_has_no_such_number_tells_none() -> None:
+    null = os.open(os.devnull, os.O_RDONLY)
+    try:
+        assert ask(null, system.TIOCOUTQ) is None
+    finally:
+        os.close(null)
