@@ -318,6 +318,13 @@ def sleeps(program: Program) -> bool:
         return file.read().rpartition(")")[2].split()[0] == "S"
 
 
+def idles(program: Program) -> bool:
+    """Whether it uses next to no processor for a while; `eventually` asks again."""
+    used = cpu(program)
+    time.sleep(0.2)
+    return cpu(program) - used < 0.03
+
+
 class Terminal:
     """A pseudo-terminal. A program gets `child`; the test is the person in front of it."""
 
