@@ -318,11 +318,16 @@ def sleeps(program: Program) -> bool:
         return file.read().rpartition(")")[2].split()[0] == "S"
 
 
-def idles(program: Program) -> bool:
-    """Whether it uses next to no processor for a while; `eventually` asks again."""
+def share(program: Program, seconds: float) -> float:
+    """The share of a processor that it uses while `seconds` pass."""
     used = cpu(program)
-    time.sleep(0.2)
-    return cpu(program) - used < 0.03
+    time.sleep(seconds)
+    return (cpu(program) - used) / seconds
+
+
+def rests(program: Program) -> None:
+    """Wait until it uses next to nothing for a while. How little: tests/e2e/test_timed.py."""
+    eventually(lambda: share(program, 0.2) < 0.15)
 
 
 class Terminal:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.e2e.test_chat import Member, room
-from tests.support import HERE, WAIT, connect, eventually, idles, reset
+from tests.support import HERE, WAIT, Program, connect, reset, rests
 
 
 def test_members_who_all_talk() -> None:
@@ -246,8 +246,11 @@ def test_more_members_than_descriptors() -> None:
     crowded_room(WAIT)
 
 
-def crowded_room(wait: float) -> None:
-    """200 members come where 64 descriptors are, and 150 leave: newcomers are in within `wait`."""
+def crowded_room(wait: float, rest: Callable[[Program], None] = rests) -> None:
+    """200 members come where 64 descriptors are, and 150 leave: newcomers are in within `wait`.
+
+    `rest` looks whether nothing is used while they wait.
+    """
 
     def few() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
@@ -259,7 +262,7 @@ def crowded_room(wait: float) -> None:
         clients = [stack.enter_context(Member(server.port)) for _ in range(200)]
         server.said("could not accept a connection")
         clients[0].hears("you are")
-        eventually(lambda: idles(server))
+        rest(server)
         for client in clients[1:151]:
             client.__exit__()
         clients[-1].sock.settimeout(wait)

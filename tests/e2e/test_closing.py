@@ -143,6 +143,10 @@ def test_an_answer_that_is_the_last(options: list[str]) -> None:
 def test_a_peer_that_takes_nothing_delays_the_end_for_so_long_and_is_told_of(
     tmp_path: Path,
 ) -> None:
+    two_that_take_nothing(tmp_path, WAIT)
+
+
+def two_that_take_nothing(tmp_path: Path, wait: float) -> None:
     with (
         Screen(
             tmp_path, "tcp-server", "-p", "0", "--greet", "x" * SAID, command=patched(STALLED)
@@ -152,13 +156,21 @@ def test_a_peer_that_takes_nothing_delays_the_end_for_so_long_and_is_told_of(
     ):
         screen.shows("] chatter")
         screen.type(f"/quit{ENTER}")
-        assert screen.process.wait(WAIT) == 55
+        assert screen.process.wait(wait) == 55
         screen.shows("bytes not sent")
         screen.shows("part of the input did not reach 2 of the clients")
 
 
-@pytest.mark.parametrize("command", ["tcp-server", "chat serve"])
+COMMANDS = ["tcp-server", "chat serve"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_a_signal_waits_for_nobody(command: str) -> None:
+    signal_amid_output(command, END)
+
+
+def signal_amid_output(command: str, wait: float) -> None:
+    """It ends within `wait`, although a client has not got all."""
     with (
         Program(*command.split(), "-p", "0", stdin=subprocess.PIPE) as program,
         chatterer(program.port),
@@ -168,4 +180,4 @@ def test_a_signal_waits_for_nobody(command: str) -> None:
         program.type(b"x" * SAID + b"\n")
         eventually(lambda: sleeps(program))
         program.process.send_signal(signal.SIGTERM)
-        assert program.status(END) == 143
+        assert program.status(wait) == 143

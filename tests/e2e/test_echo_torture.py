@@ -29,10 +29,10 @@ from tests.support import (
     connect,
     errors,
     eventually,
-    idles,
     patched,
     read_exactly,
     reset,
+    rests,
 )
 
 KIB, MIB = 1024, 1024 * 1024
@@ -76,13 +76,21 @@ each = pytest.mark.parametrize("options", [[], ["--reply", "zz=y"]], ids=["plain
 
 @each
 def test_a_client_that_never_reads_costs_a_buffer(options: list[str]) -> None:
+    never_reads(options)
+
+
+Rest = Callable[[Program], None]
+
+
+def never_reads(options: list[str], rest: Rest = rests) -> None:
+    """`rest` looks whether nothing is used for such a client."""
     with echo(*options) as program, connect(program.port) as witness:
         answered(witness)
         idle = program.resident()
         with connect(program.port) as sock:
             stuff(sock, b"x" * 1023 + b"\n")
             answered(witness)
-            eventually(lambda: idles(program))
+            rest(program)
             assert program.resident() < idle + 8 * MIB
             assert program.peak() < idle + 16 * MIB
         answered(witness)
@@ -138,15 +146,20 @@ def test_more_clients_than_descriptors(leave: Callable[[socket.socket], None]) -
     crowd(leave, WAIT, *(["--upper"] if leave is reset else []))
 
 
-def crowd(leave: Callable[[socket.socket], None], wait: float, *options: str) -> None:
-    """200 clients come where 64 descriptors are, and 150 leave: each answer comes in `wait`."""
+def crowd(
+    leave: Callable[[socket.socket], None], wait: float, *options: str, rest: Rest = rests
+) -> None:
+    """200 clients come where 64 descriptors are, and 150 leave: each answer comes in `wait`.
+
+    `rest` looks whether nothing is used while they wait.
+    """
     with (
         echo("--backlog", "200", *options, preexec_fn=few) as program,
         contextlib.ExitStack() as stack,
     ):
         clients = [stack.enter_context(connect(program.port)) for _ in range(200)]
         program.said("could not accept a connection")
-        eventually(lambda: idles(program))
+        rest(program)
         answered(clients[0], wait)
         for client in clients[1:151]:
             leave(client)
@@ -230,16 +243,17 @@ os.splice = lambda a, b, size, **more: splice(a, b, some(min(size, 65536)), **mo
 SPLICE_AT_ONCE = "import sockkit.net.echo as e\ne.BUFFER, e.MUCH = 16, 1\n"
 
 
+STUTTERS: list[tuple[str, list[str]]] = [
+    (STUTTER.format(short=True), []),
+    (STUTTER.format(short=False) + SPLICE_AT_ONCE, []),
+    (STUTTER.format(short=True), ["--upper"]),
+    (STUTTER.format(short=True), ["--reply", "zz=y"]),
+    (STUTTER.format(short=True), ["--delay", "1ms"]),
+]
+
+
 @pytest.mark.parametrize(
-    ("code", "options"),
-    [
-        (STUTTER.format(short=True), []),
-        (STUTTER.format(short=False) + SPLICE_AT_ONCE, []),
-        (STUTTER.format(short=True), ["--upper"]),
-        (STUTTER.format(short=True), ["--reply", "zz=y"]),
-        (STUTTER.format(short=True), ["--delay", "1ms"]),
-    ],
-    ids=["copy", "splice", "upper", "ruled", "late"],
+    ("code", "options"), STUTTERS, ids=["copy", "splice", "upper", "ruled", "late"]
 )
 def test_stutter(code: str, options: list[str]) -> None:
     stutter(code, options, MIB // 2)

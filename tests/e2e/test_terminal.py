@@ -189,6 +189,11 @@ def test_only_stdin_need_be_a_terminal(terminal: Terminal) -> None:
 
 @everyone
 def test_control_c(kind: str, terminal: Terminal) -> None:
+    control_c(kind, terminal, END)
+
+
+def control_c(kind: str, terminal: Terminal, wait: float) -> None:
+    """The key ends it within `wait`."""
     with conversation(
         kind, "--no-edit",
         "-v", stdin=terminal.child, stdout=terminal.child,
@@ -198,7 +203,7 @@ def test_control_c(kind: str, terminal: Terminal) -> None:
         terminal.type(b"x\n")
         assert read_exactly(sock, 2) == b"x\n"
         terminal.type(b"\x03")
-        assert program.status(END) == 130
+        assert program.status(wait) == 130
 
 
 @both

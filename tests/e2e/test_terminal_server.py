@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,10 @@ from tests.support import (
     Program,
     connect,
     eventually,
-    idles,
     read_all,
     read_exactly,
     reset,
+    rests,
 )
 
 HINT = "looks like GBK: try -E gbk"
@@ -359,12 +359,17 @@ def test_a_client_that_takes_nothing_does_not_hold_the_operator(tmp_path: Path) 
 
 
 def test_idle_is_idle(tmp_path: Path) -> None:
+    idle(tmp_path, rests)
+
+
+def idle(tmp_path: Path, rest: Callable[[Any], None]) -> None:
+    """Lines begun on both sides, and nothing that happens; `rest` looks."""
     with server(tmp_path, count=2) as (screen, (one, _)):
         one.sendall(b"an unfinished line")
         screen.shows("unfinished")
         screen.type("half")
         screen.prompts("> half")
-        eventually(lambda: idles(screen))  # type: ignore[arg-type]
+        rest(screen)
 
 
 def test_two_that_speak_do_not_mix(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ How fast, and in full size: tests/e2e/test_timed.py.
 from __future__ import annotations
 
 import contextlib
+import filecmp
 import hashlib
 import os
 import random
@@ -33,11 +34,11 @@ from tests.support import (
     errors,
     eventually,
     gone,
-    idles,
     patched,
     read_all,
     read_exactly,
     reset,
+    rests,
     sleeps,
 )
 
@@ -71,24 +72,29 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-@pytest.mark.parametrize(
-    ("command", "lane"), [((), "sendfile"), (patched(WITHOUT), "copy")], ids=["kernel", "copy"]
-)
-def test_from_file_to_file(command: tuple[str, ...], lane: str, tmp_path: Path) -> None:
-    data = noise(8 * MIB)
-    (tmp_path / "in").write_bytes(data)
-    more = {"command": command} if command else {}
+LANES = {"kernel": ("sendfile", "splice through a pipe"), "copy": ("copy", "copy")}
+
+
+@pytest.mark.parametrize("lane", LANES)
+def test_from_file_to_file(lane: str, tmp_path: Path) -> None:
+    (tmp_path / "in").write_bytes(noise(8 * MIB))
+    from_file_to_file(lane, tmp_path / "in", tmp_path / "out")
+
+
+def from_file_to_file(lane: str, sent: Path, received: Path) -> None:
+    more = {"command": patched(WITHOUT)} if lane == "copy" else {}
+    out, into = LANES[lane]
     with (
-        open(tmp_path / "in", "rb") as source,
-        open(tmp_path / "out", "wb") as sink,
+        sent.open("rb") as source,
+        received.open("wb") as sink,
         Program("tcp-server", "--once", "-v", "-p", "0", stdout=sink, **more) as server,
         Program("tcp-client", "-v", HERE, str(server.port), stdin=source, **more) as client,
     ):
-        assert (client.status(), server.status()) == (0, 0)
-        assert f" by {lane} in" in client.said("sent 8,388,608 bytes")
-        lane = "copy" if lane == "copy" else "splice through a pipe"
-        assert f" by {lane} in" in server.said("received 8,388,608 bytes")
-    assert digest((tmp_path / "out").read_bytes()) == digest(data)
+        assert (client.status(60), server.status()) == (0, 0)
+        size = f"{sent.stat().st_size:,} bytes"
+        assert f" by {out} in" in client.said(f"sent {size}")
+        assert f" by {into} in" in server.said(f"received {size}")
+    assert filecmp.cmp(sent, received, shallow=False)
 
 
 @both
@@ -117,10 +123,18 @@ def test_pipe_to_pipe(kind: str, lane: str) -> None:
         assert program.stderr.count(f" by {lane} in") == 2
 
 
+Rest = Callable[[Program], None]
+
+
 @pytest.mark.parametrize(
     ("kind", "options"), [(CLIENT, []), (CLIENT, ["-E", "gbk"]), (ONCE, []), (SERVER, [])]
 )
 def test_endless_input_to_a_peer_that_never_reads(kind: str, options: list[str]) -> None:
+    endless_input(kind, options)
+
+
+def endless_input(kind: str, options: list[str], rest: Rest = rests) -> None:
+    """It costs little memory; `rest` looks whether nothing is used for it."""
     with conversation(kind, *options, stdin=PIPE) as (program, sock):
         program.type(b".")
         read_exactly(sock, 1)
@@ -130,7 +144,7 @@ def test_endless_input_to_a_peer_that_never_reads(kind: str, options: list[str])
         conversation(kind, *options, stdin=zero) as (program, sock),
     ):
         read_exactly(sock, 1)
-        eventually(lambda: idles(program))
+        rest(program)
         assert program.resident() < idle + 8 * MIB
         sock.close()
         if kind == SERVER:
@@ -141,12 +155,17 @@ def test_endless_input_to_a_peer_that_never_reads(kind: str, options: list[str])
 
 @both
 def test_an_answer_long_after_the_end_of_input(kind: str) -> None:
+    answer_after(0.3, kind)
+
+
+def answer_after(pause: float, kind: str) -> None:
+    """It all arrives; for `pause` seconds nothing happens, and nobody gives up."""
     answer = noise(MIB)
     with conversation(kind, stdin=PIPE) as (program, sock):
         program.type(b"0123456789")
         program.end_input()
         assert read_all(sock) == b"0123456789"
-        time.sleep(0.3)  # nothing happens, and nobody gives up
+        time.sleep(pause)
         sock.sendall(answer)
         sock.close()
         assert digest(program.output()) == digest(answer)
@@ -534,8 +553,11 @@ def few() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
 
 
-def crowd(leave: Callable[[socket.socket], None], wait: float) -> None:
-    """200 clients come where 64 descriptors are, and 150 leave: each answer comes in `wait`."""
+def crowd(leave: Callable[[socket.socket], None], wait: float, rest: Rest = rests) -> None:
+    """200 clients come where 64 descriptors are, and 150 leave: each answer comes in `wait`.
+
+    `rest` looks whether nothing is used while they wait.
+    """
 
     def answered(sock: socket.socket) -> None:
         sock.settimeout(wait)
@@ -546,7 +568,7 @@ def crowd(leave: Callable[[socket.socket], None], wait: float) -> None:
     with Program(*arguments, preexec_fn=few) as program, contextlib.ExitStack() as stack:
         clients = [stack.enter_context(connect(program.port)) for _ in range(200)]
         program.said("could not accept a connection")
-        eventually(lambda: idles(program))
+        rest(program)
         answered(clients[0])
         for client in clients[1:151]:
             leave(client)

@@ -24,13 +24,18 @@ from tests.support import (
 )
 
 
-def say(sock: socket.socket, arrived: Callable[[bytes], None]) -> None:
+def say(
+    sock: socket.socket,
+    arrived: Callable[[bytes], None],
+    pause: Callable[[], object] = lambda: None,
+) -> None:
     """Send text with urgent bytes in it. That nothing turns meanwhile: tests/net/test_kernel.py."""
     sock.sendall(b"one ")
     arrived(b"one ")
     sock.send(b"!", socket.MSG_OOB)
     sock.sendall(b"two ")
     arrived(b"one two ")
+    pause()
     sock.sendall(b"three\n")
     arrived(b"one two three\n")
 
@@ -46,6 +51,13 @@ def say(sock: socket.socket, arrived: Callable[[bytes], None]) -> None:
     ],
 )
 def test_urgent_data_loses_nothing(kind: str, output: str, tmp_path: Path) -> None:
+    urgent(kind, output, tmp_path)
+
+
+def urgent(
+    kind: str, output: str, tmp_path: Path, pause: Callable[[Program], object] = lambda _: None
+) -> None:
+    """All that is not urgent arrives; `pause` while nothing comes."""
     path = tmp_path / "out"
     seen = b""
     with open(path, "wb") as file, Terminal() as terminal:
@@ -66,7 +78,7 @@ def test_urgent_data_loses_nothing(kind: str, output: str, tmp_path: Path) -> No
                         seen += program.process.stdout.read1(4096)  # type: ignore[attr-defined]
                     assert seen == data
 
-            say(sock, arrived)
+            say(sock, arrived, lambda: pause(program))
             sock.shutdown(socket.SHUT_WR)
             if kind == SERVER:
                 program.process.terminate()
