@@ -479,7 +479,7 @@ def test_plain_clients_of_another_encoding() -> None:
             assert other.status() == 0
 
 
-AGAIN = "from sockkit.apps import chat_join; chat_join.PAUSES = (0.1,) * 6"
+AGAIN = "from sockkit.apps import chat_join; chat_join.PAUSES = (0.5, 0.1)"
 
 
 def test_it_connects_again_when_asked() -> None:
@@ -492,7 +492,7 @@ def test_it_connects_again_when_asked() -> None:
                 one.hears("小雪")
             server.process.send_signal(signal.SIGTERM)
             server.status()
-            member.said("connecting again in 0.1 s")
+            member.said("connecting again in 0.5 s")
             with Program("chat", "serve", "-p", str(port)) as again, Member(again.port) as one:
                 one.hears("小雪")
                 member.type(b"back\n")
@@ -511,7 +511,7 @@ def test_what_was_lost_with_a_connection_is_not_forgotten() -> None:
                 pass
             sock.sendall(b"[bob] hal")
             reset(sock)
-            member.said("connecting again in 0.1 s")
+            member.said("connecting again in 0.5 s")
             with listener.accept()[0] as sock:
                 sock.sendall(b"* you are guest-1\n")
                 member.end_input()

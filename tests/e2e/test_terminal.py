@@ -109,9 +109,10 @@ def test_a_pipe_gets_the_bytes(kind: str, terminal: Terminal) -> None:
 
 
 def test_names_in_errors_are_escaped(terminal: Terminal) -> None:
-    name = "\x1b]0;x\x07a\u202e\x9b2J.invalid"
+    no_host, unknown = "\x1b]0;x\x07\x9b2J.invalid", "a\u202eb.invalid"
     command = ("sh", "-c", 'exec "$0" "$@" 2>&1', SOCKKIT)
-    for arguments in (["tcp-client", name, "80"], ["tcp-client", HERE, name], [name]):
+    clients = ([no_host, "80"], [unknown, "80"], [HERE, no_host])
+    for arguments in (*(["tcp-client", *words] for words in clients), [no_host]):
         with Program(*arguments, command=command, stdout=terminal.child, env=PLAIN) as program:
             assert program.status() in (2, 6)
     terminal.shows(b"\n")

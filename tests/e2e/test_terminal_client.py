@@ -221,7 +221,7 @@ def typing_in_a_flood(tmp_path: Path, size: int) -> float:
             count += 1000
         sock.sendall(b"the end\n")
 
-    line = "a flood: 你"
+    line = "typed 你"
     with client(tmp_path, bulk=rb"flood \d{8} \.{56}") as (screen, sock):
         screen.prompts(">")
         flooding = threading.Thread(target=flood, args=[sock], daemon=True)
