@@ -3,11 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test check completions picture bench clean
+.PHONY: help demo test torture check completions picture bench clean
 
 help:
 	@echo 'make demo         install sockkit in $(VENV) and watch it work'
 	@echo 'make test         run every check and test'
+	@echo 'make torture      run the long and the timed tests, on a machine with nothing else to do'
 	@echo 'make bench        measure against nc, ncat and socat, where installed'
 	@echo 'make completions  write completions/ anew'
 	@echo 'make picture      draw the pictures in docs/ anew'
@@ -39,6 +40,9 @@ check: $(VENV)/dev $(VENV)/installed
 
 test: check
 	$(BIN)/python -m pytest
+
+torture: $(VENV)/dev $(VENV)/installed
+	$(BIN)/python -m pytest -m torture --durations=0 --durations-min=5
 
 bench: $(VENV)/installed
 	$(BIN)/python -m benchmarks

@@ -247,6 +247,7 @@ def test_a_file_in_datagrams_of_one_size(tmp_path: Path) -> None:
     data = noise(140_700)
     (tmp_path / "in").write_bytes(data)
     with plain() as sock, open(tmp_path / "in", "rb") as stdin:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_000_000)
         arguments = ["udp-client", *AT_ONCE, "--buffer-size", "1400", HERE, port_of(sock)]
         with Program(*arguments, stdin=stdin) as program:
             got = [sock.recv(100_000) for _ in range(101)]
