@@ -53,8 +53,9 @@ def source(kind: str, path: Path) -> Iterator[IO[bytes]]:
 
 
 @both
-@pytest.mark.parametrize("size", [len(DATA), 0])
-@pytest.mark.parametrize("given_by", ["pipe", "file"])
+@pytest.mark.parametrize(
+    ("given_by", "size"), [("pipe", len(DATA)), ("file", len(DATA)), ("file", 0)]
+)
 def test_input_ends_and_the_answer_comes(
     kind: str, given_by: str, size: int, tmp_path: Path
 ) -> None:

@@ -172,9 +172,18 @@ LANES_IN = {"file": "sendfile", "pipe": "splice"}
 LANES_OUT = {"file": "splice through a pipe", "append": "copy", "pipe": "splice"}
 
 
-@pytest.mark.parametrize("out", LANES_OUT)
-@pytest.mark.parametrize("source", LANES_IN)
-@pytest.mark.parametrize("sender", ["client", "server"])
+# Every pair of ends is in tests/net/test_lanes.py.
+@pytest.mark.parametrize(
+    ("sender", "source", "out"),
+    [
+        ("client", "file", "pipe"),
+        ("client", "pipe", "append"),
+        ("client", "file", "file"),
+        ("server", "file", "append"),
+        ("server", "pipe", "pipe"),
+        ("server", "pipe", "file"),
+    ],
+)
 def test_every_lane(sender: str, source: str, out: str, small: Path, received: Path) -> None:
     """Each end's lane is the fastest for what it reads or writes, and -v names it."""
     cat = subprocess.Popen(["cat", small], stdout=PIPE) if source == "pipe" else None
