@@ -10,7 +10,7 @@ help:
 	@echo 'make demo         install sockkit in $(VENV) and watch it work'
 	@echo 'make test         run every check and test'
 	@echo 'make unit         run the tests that start no program and open no terminal'
-	@echo 'make torture      run the long tests, and those that measure times'
+	@echo 'make torture      run the long tests, and those that measure times, on a machine with nothing else to do'
 	@echo 'make test-all     run the tests on each Python found'
 	@echo 'make bench        measure against nc, ncat and socat, where installed'
 	@echo 'make completions  write completions/ anew'
@@ -50,7 +50,7 @@ unit: $(VENV)/dev $(VENV)/installed
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not process and not torture'
 
 torture: $(VENV)/dev $(VENV)/installed
-	$(BIN)/python -m pytest -m torture
+	$(BIN)/python -m pytest -m torture --durations=0 --durations-min=5
 
 test-all: check
 	$(BIN)/python scripts/each_python.py suite

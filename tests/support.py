@@ -328,6 +328,18 @@ def sleeps(program: Program) -> bool:
         return file.read().rpartition(")")[2].split()[0] == "S"
 
 
+def share(program: Program, seconds: float) -> float:
+    """The share of a processor that it uses while `seconds` pass."""
+    used = cpu(program)
+    time.sleep(seconds)
+    return (cpu(program) - used) / seconds
+
+
+def rests(program: Program) -> None:
+    """Wait until it uses next to nothing for a while. How little: tests/e2e/test_timed.py."""
+    eventually(lambda: share(program, 0.2) < 0.15)
+
+
 class Terminal:
     """A pseudo-terminal. A program gets `child`; the test is the person in front of it."""
 

@@ -80,6 +80,16 @@ def test_a_fault_of_ours_is_a_line_too(monkeypatch: pytest.MonkeyPatch, capsys: 
         (["tcp-server", "-p", "0", "more"], ["more", "(see sockkit tcp-server --help)"]),
         (["tcp-server", "--backlog", "x", "-p", "0"], ["'x'", "--backlog"]),
         (["tcp-server", "-p"], ["-p", "(see sockkit tcp-server --help)"]),
+        (["tcp-server"], ["no port"]),
+        (["tcp-server", "--once", "extra", "-p", "0"], ["extra"]),
+        (["tcp-server", "-p", "1", "--bind", "unix:/x"], ["unix:/x"]),
+        (["tcp-server", "-p", "0", "--backlog", "-1"], ["-1"]),
+        (["tcp-client", "-w", "soon", "h", "80"], ["soon", "--connect-timeout"]),
+        (["tcp-client", "--linger", "-1", "h", "80"], ["-1", "--linger"]),
+        (["tcp-client", "--buffer-size", "0", "h", "80"], ["'0'", "--buffer-size"]),
+        (["tcp-client", "-E", "nosuch", "h", "80"], ["nosuch"]),
+        (["tcp-client", "-E", "rot13", "h", "80"], ["rot13"]),
+        (["tcp-client", "--errors", "nosuch", "h", "80"], ["nosuch"]),
     ],
 )
 def test_usage(arguments: list[str], words: list[str], capsys: Capture) -> None:
@@ -90,6 +100,53 @@ def test_usage(arguments: list[str], words: list[str], capsys: Capture) -> None:
     assert line[:-1].isprintable()
     for word in words:
         assert word in line
+
+
+NO_PORTS = ["65536", "99999999999", "-1", "abc", "1.5", "80x", "+80", "0x50", "８０", "", " 80"]
+
+
+@pytest.mark.parametrize(
+    ("words", "joint"),
+    [
+        (["tcp-client", "h"], ""),
+        (["tcp-client"], "h:"),
+        (["udp-client", "h"], ""),
+        (["chat", "join", "h"], ""),
+        *((f"{server} -p".split(), "") for server in ("tcp-server", "udp-server", "echo")),
+        (["chat", "serve", "-p"], ""),
+    ],
+    ids=" ".join,
+)
+def test_no_port(words: list[str], joint: str, capsys: Capture) -> None:
+    client = words[-1] != "-p"
+    for port in ["0", *NO_PORTS] if client else NO_PORTS:
+        assert status([*words, joint + port]) == 2
+        out, line = capsys.readouterr()
+        assert (out, line.count("\n")) == ("", 1)
+        assert f"'{port}'" in line
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ([], "no address"),
+        (["127.0.0.1"], "127.0.0.1"),
+        (["[::1]"], "[::1]"),
+        (["", "80"], "'' is not a host"),
+        ([":80"], "':80' has no host"),
+        (["[::1", "80"], "[::1"),
+        (["a b", "80"], "a b"),
+        (["h", "80", "81"], "81"),
+        (["unix:@"], "unix:@"),
+        (["unix:/" + "x" * 108], "unix:/xxx"),
+    ],
+)
+def test_no_address(words: list[str], named: str, capsys: Capture) -> None:
+    for client in (["tcp-client"], ["udp-client"], ["chat", "join"]):
+        assert status([*client, *words]) == 2
+        out, line = capsys.readouterr()
+        assert (out, line.count("\n")) == ("", 1)
+        assert named in line or (client == ["udp-client"] and "no address for UDP" in line)
 
 
 def test_help_and_version(capsys: Capture) -> None:

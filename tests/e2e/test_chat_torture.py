@@ -1,4 +1,4 @@
-"""What a chat room must survive."""
+"""What a chat room must survive. How fast, and in full size: tests/e2e/test_timed.py."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ from collections.abc import Callable
 import pytest
 
 from tests.e2e.test_chat import Member, room
-from tests.support import HERE, WAIT, connect, cpu, reset
+from tests.support import HERE, WAIT, Program, connect, reset, rests
 
 
-def test_two_hundred_members_who_all_talk() -> None:
+def test_members_who_all_talk() -> None:
+    all_talk(40, 10)
+
+
+def all_talk(members: int, lines: int) -> None:
     """Each gets each line once, and those of a sender in order."""
-    members, lines = 200, 50
     with room("--flood", "0") as server, contextlib.ExitStack() as stack:
         socks = {stack.enter_context(connect(server.port)): bytearray() for _ in range(members)}
         for number, sock in enumerate(socks):
@@ -71,6 +74,11 @@ def hear(
 
 
 def test_one_that_never_reads_holds_nobody_up() -> None:
+    one_never_reads(16_400, WAIT)
+
+
+def one_never_reads(sent: int, wait: float) -> None:
+    """Two others exchange `sent` lines of 1 KiB, and a newcomer is greeted within `wait`."""
     with room("--flood", "0") as server, Member(server.port) as one, Member(server.port) as two:
         stalled = connect(server.port)
         stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -78,7 +86,6 @@ def test_one_that_never_reads_holds_nobody_up() -> None:
         two.hears("* guest-3 joined")
         before = server.resident()
         line = "x" * 1023
-        sent = 65_600
 
         def talk() -> None:
             for _ in range(sent // 100):
@@ -94,9 +101,9 @@ def test_one_that_never_reads_holds_nobody_up() -> None:
             if got == "* guest-3 left (too slow)":
                 dropped = True
                 with Member(server.port) as late:
-                    late.sock.settimeout(1)
+                    late.sock.settimeout(wait)
                     assert late.line().startswith("* you are")
-        talker.join(10)
+        talker.join(WAIT)
         assert dropped
         assert server.peak() - before < 32 * 2**20
         server.said("[3] ")
@@ -104,10 +111,15 @@ def test_one_that_never_reads_holds_nobody_up() -> None:
 
 
 def test_a_line_and_a_name_beyond_all_bounds() -> None:
+    beyond_bounds(16)
+
+
+def beyond_bounds(mib: int) -> None:
+    """A line of `mib` MiB and a name of one cost nothing and nobody."""
     with room() as server, Member(server.port) as one, Member(server.port) as two:
         one.hears("* guest-2 joined")
         before = server.resident()
-        for _ in range(100):
+        for _ in range(mib):
             two.sock.sendall(b"x" * 2**20)
         two.say("", "/nick " + "n" * 2**20, "still here")
         assert two.hears("longer than") == "* that line is longer than 4096 bytes, and was not sent"
@@ -156,16 +168,25 @@ def test_a_storm_of_connections_floods_nobody() -> None:
                 reset(sock)
         with Member(server.port) as two:
             two.say("/nick late", "hello")
-            one.hears("[late] hello")
-            said = one.hears("more")
+            said = ""
+            while (line := one.line()) != "[late] hello":
+                assert line
+                said = line if " more " in line else said
+            said = said or one.hears(" more ")
             assert re.fullmatch(r"\* [\d,]+ more (joined|left)(, [\d,]+ more left)?", said)
             two.say("/who")
             two.hears("2 here: guest-1, late")
 
 
-@pytest.mark.parametrize("text", ["", "hello"])
-def test_strangers_do_not_silence_a_room_by_udp(text: str) -> None:
-    """Two members talk while 3,000 addresses come, from sockets that stand for forged ones."""
+@pytest.mark.parametrize(("text", "crowds"), [("", 12), ("hello", 3)])
+def test_strangers_do_not_silence_a_room_by_udp(text: str, crowds: int) -> None:
+    strangers(text, crowds)
+
+
+def strangers(text: str, crowds: int) -> float:
+    """Two members talk while 100 addresses come at a time, from sockets that stand for forged
+    ones. The most seconds for which one waited for what the other said.
+    """
 
     def stranger() -> socket.socket:
         sock = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
@@ -182,7 +203,7 @@ def test_strangers_do_not_silence_a_room_by_udp(text: str) -> None:
         assert one.recv(2000) == b"* two joined"
         assert b"2 here" in two.recv(2000)
         longest = 0.0
-        for number in range(30):
+        for number in range(crowds):
             with contextlib.ExitStack() as crowd:
                 for each in range(100):
                     sock = crowd.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
@@ -195,10 +216,12 @@ def test_strangers_do_not_silence_a_room_by_udp(text: str) -> None:
                 assert not got.startswith(b"* too fast")
             longest = max(longest, time.monotonic() - began)
             two.send(b"two:here")
-        assert longest < 1
         late = stranger()
         late.send(b"late:/who")
-        assert re.match(rb"\* 1024 here: .* and \d+ more$", late.recv(2000))
+        while not (here := re.match(rb"\* (\d+) here: .* and \d+ more$", late.recv(2000))):
+            pass  # what the others have said since
+        assert int(here[1]) == 1024 or crowds < 11
+    return longest
 
 
 def test_nobody_can_speak_for_another() -> None:
@@ -225,6 +248,15 @@ def test_nobody_can_speak_for_another() -> None:
 
 
 def test_more_members_than_descriptors() -> None:
+    crowded_room(WAIT)
+
+
+def crowded_room(wait: float, rest: Callable[[Program], None] = rests) -> None:
+    """200 members come where 64 descriptors are, and 150 leave: newcomers are in within `wait`.
+
+    `rest` looks whether nothing is used while they wait.
+    """
+
     def few() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
 
@@ -235,16 +267,14 @@ def test_more_members_than_descriptors() -> None:
         clients = [stack.enter_context(Member(server.port)) for _ in range(200)]
         server.said("could not accept a connection")
         clients[0].hears("you are")
-        used = cpu(server)
-        time.sleep(1)
-        assert cpu(server) - used < 0.1  # a tenth
+        rest(server)
         for client in clients[1:151]:
             client.__exit__()
-        clients[-1].sock.settimeout(2)
+        clients[-1].sock.settimeout(wait)
         clients[-1].hears("you are")
         clients[-1].say("hello")
         clients[0].hears("hello")
         with Member(server.port) as one:
-            one.sock.settimeout(2)
+            one.sock.settimeout(wait)
             one.hears("you are")
         assert len(server.stderr.splitlines()) <= 5

@@ -19,12 +19,9 @@ asked = pytest.mark.parametrize(
     ("line", "answers"),
     [
         ("sockkit tcp-", ["tcp-client", "tcp-server"]),
-        ("sockkit tcp-server --un", ["--until"]),
         ("sockkit chat jo", ["join"]),
         ("sockkit chat serve --max", ["--max-connections"]),
-        ("sockkit udp-server --answer ", ["all", "last"]),
         ("sockkit tcp-server --until ", ["both", "either", "peer", "stdin"]),
-        ("sockkit tcp-client --er", ["--errors"]),
     ],
 )
 

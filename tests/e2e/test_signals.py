@@ -102,10 +102,18 @@ def test_process_1_of_a_container(tmp_path: Path) -> None:
     assert left(tmp_path) == []
 
 
-@pytest.mark.parametrize("kind", ["plain", "workers", "edited"])
+kinds = pytest.mark.parametrize("kind", ["plain", "workers", "edited"])
+
+
+@kinds
 def test_several_at_once_at_any_moment(kind: str, tmp_path: Path) -> None:
+    several_at_once(kind, tmp_path, 4, END)
+
+
+def several_at_once(kind: str, tmp_path: Path, turns: int, wait: float) -> None:
+    """The program is gone within `wait` each time, of one of them, and has cleaned up."""
     chance = random.Random(f"{kind}1")
-    for turn in range(12):
+    for turn in range(turns):
         folder = tmp_path / str(turn)
         folder.mkdir()
         arguments = serving(folder)
@@ -117,7 +125,7 @@ def test_several_at_once_at_any_moment(kind: str, tmp_path: Path) -> None:
             numbers = [chance.choice(STOPS) for _ in range(3)]
             for number in numbers:
                 program.process.send_signal(number)
-            assert -program.process.wait(END) in numbers
+            assert -program.process.wait(wait) in numbers
         assert left(folder) == []
 
 

@@ -16,7 +16,7 @@ SECONDS = float(os.environ.get("SOAK_SECONDS", "600"))
 CLIENTS = 200
 
 
-@pytest.mark.soak
+@pytest.mark.torture
 @pytest.mark.timeout(SECONDS + 120)
 def test_memory_stays() -> None:
     chance = random.Random(1)

@@ -27,14 +27,13 @@ from tests.support import (
     run,
 )
 
-NO_PORTS = ["65536", "99999999999", "-1", "abc", "1.5", "80x", "+80", "0x50", "８０", "", " 80"]
 CLOSED = {"0": "<&-", "1": ">&-", "2": "2>&-"}
 PR_CAPBSET_DROP, CAP_NET_BIND_SERVICE = 24, 10
 
 
 def fails(status: int, *words: str, arguments: list[str], data: bytes = b"") -> None:
     """`sockkit ARGUMENTS` says nothing but one line with all `words`."""
-    got, out, stderr = run(*arguments, data=data, wait=5)
+    got, out, stderr = run(*arguments, data=data)
     assert (got, out) == (status, b""), stderr
     assert stderr.startswith("sockkit: ")
     assert stderr.count("\n") == 1
@@ -42,80 +41,36 @@ def fails(status: int, *words: str, arguments: list[str], data: bytes = b"") -> 
         assert word in stderr
 
 
-@pytest.mark.parametrize("port", ["0", *NO_PORTS])
-def test_no_port_of_a_client(port: str) -> None:
-    fails(2, port, "port" if port != "-1" else "", arguments=["tcp-client", HERE, port])
-    fails(2, port, "port", arguments=["tcp-client", f"{HERE}:{port}"])
-
-
-@pytest.mark.parametrize("port", NO_PORTS)
-def test_no_port_of_a_server(port: str) -> None:
-    fails(2, port, "port", arguments=["tcp-server", "-p", port])
-
-
+# What else is a usage error is in tests/cli/test_main.py.
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        ([], "no address"),
-        ([HERE], HERE),
-        (["::1"], "::1"),
-        (["[::1]"], "[::1]"),
-        (["", "80"], "'' is not a host"),
-        ([":80"], "':80' has no host"),
-        (["[::1", "80"], "[::1"),
-        (["a b", "80"], "a b"),
-        ([HERE, "80", "81"], "81"),
-        (["unix:"], "unix:"),
-        (["unix:@"], "unix:@"),
-        (["unix:/x", "80"], "80"),
-        (["unix:/" + "x" * 108], "unix:/xxx"),
-    ],
-)
-def test_no_address(arguments: list[str], named: str) -> None:
-    fails(2, named, arguments=["tcp-client", *arguments])
-
-
-@pytest.mark.parametrize(
-    ("arguments", "named"),
-    [
-        (["nosuch"], "nosuch"),
-        (["--nosuch"], "--nosuch"),
-        (["tcp-server"], "no port"),
-        (["tcp-server", "--once", "extra", "-p", "0"], "extra"),
-        (["tcp-server", "-p", "1", "--bind", "unix:/x"], "unix:/x"),
-        (["tcp-server", "-p", "0", "--until", "stdin"], "--once"),
-        (["tcp-server", "-p", "0", "--backlog", "-1"], "-1"),
+        (["tcp-client", HERE, "65536"], "'65536' is not a port"),
+        (["tcp-server", "-p", "８０"], "'８０' is not a port"),
         (["tcp-client", "--nosuch", HERE, "80"], "--nosuch"),
-        (["tcp-client", "-w", "soon", HERE, "80"], "soon"),
-        (["tcp-client", "--linger", "-1", HERE, "80"], "-1"),
-        (["tcp-client", "--buffer-size", "0", HERE, "80"], "'0'"),
-        (["tcp-client", "-E", "nosuch", HERE, "80"], "nosuch"),
-        (["tcp-client", "-E", "rot13", HERE, "80"], "rot13"),
-        (["tcp-client", "-E", "base64", HERE, "80"], "base64"),
-        (["tcp-client", "--errors", "nosuch", HERE, "80"], "nosuch"),
+        (["tcp-server", "-p", "0", "--until", "stdin"], "--once"),
     ],
 )
 def test_usage(arguments: list[str], named: str) -> None:
     fails(2, named, arguments=arguments)
 
 
-@pytest.mark.parametrize("form", ["{0} {1}", "{0}:{1}", "localhost {1}", "localhost:{1}"])
+@pytest.mark.parametrize("form", ["{0} {1}", "localhost:{1}"])
 def test_address_forms(form: str) -> None:
     with peer(lambda sock: sock.sendall(b"here")) as port:
         assert run("tcp-client", *form.format(HERE, port).split()) == (0, b"here", "")
 
 
-@pytest.mark.parametrize("form", ["::1 {}", "[::1] {}", "[::1]:{}", "-6 ::1 {}"])
+@pytest.mark.parametrize("form", ["[::1]:{}", "-6 ::1 {}"])
 def test_address_forms_of_ipv6(form: str) -> None:
     with peer(lambda sock: sock.sendall(b"here"), "::1", socket.AF_INET6) as port:
         assert run("tcp-client", *form.format(port).split()) == (0, b"here", "")
 
 
-@pytest.mark.parametrize(
-    "name", ["nosuch.invalid", "a..b", "x" * 64, "x" * 5000, "ü..ü", "\udcff", "127.0.0.1%lo"]
-)
+@pytest.mark.parametrize("name", ["nosuch.invalid", "\udcff"])
 def test_a_name_that_has_no_address(name: str) -> None:
-    fails(6, "could not resolve", name[:20].encode(errors="replace").decode().strip("?"),
+    """More of them are in tests/net/test_resolve.py."""
+    fails(6, "could not resolve", name.encode(errors="replace").decode().strip("?"),
           arguments=["tcp-client", name, "80"])  # fmt: skip
 
 
@@ -167,8 +122,8 @@ def test_privileged_port() -> None:
         gone(program, 45, "port 80 needs privileges", "try -p 8080")
 
 
-@pytest.mark.parametrize("address", ["192.0.2.1", "2001:db8::1"])
-def test_foreign_address(address: str) -> None:
+def test_foreign_address() -> None:
+    address = "192.0.2.1"
     fails(45, address, "try --bind", arguments=["tcp-server", "-p", "0", "--bind", address])
 
 
@@ -203,22 +158,20 @@ def test_input_that_cannot_be_encoded(
     assert got == [sent]
 
 
-@pytest.mark.parametrize("option", ["--greet", "--reply"])
-@pytest.mark.parametrize("kind", [ONCE, SERVER])
+@pytest.mark.parametrize(("kind", "option"), [(ONCE, "--greet"), (SERVER, "--reply")])
 def test_an_answer_that_cannot_be_encoded(kind: str, option: str) -> None:
     fails(65, option, "'👋'", arguments=[*kind.split(), "-p", "0", "-E", "gbk", option, "hi 👋"])
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "gbk"])
-def test_what_arrives_cannot_be_decoded(encoding: str) -> None:
-    with conversation(ONCE, "-E", encoding, "--errors", "strict") as (program, sock):
+def test_what_arrives_cannot_be_decoded() -> None:
+    with conversation(ONCE, "-E", "gbk", "--errors", "strict") as (program, sock):
         sock.sendall(b"good\xff\xffbad")
         sock.close()
         gone(program, 65, "0xff", "byte 5")
         assert program.output() == b"good"
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["tcp-client", "-h"]])
+@pytest.mark.parametrize("arguments", [["--version"], ["tcp-client", "-h"]])
 def test_help_is_output(arguments: list[str]) -> None:
     status, out, stderr = run(*arguments)
     assert (status, stderr) == (0, "")
@@ -242,9 +195,7 @@ def closed(which: str, *arguments: str, **more: object) -> Program:
     return Program(*arguments, command=("sh", "-c", shell, SOCKKIT), **more)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    ("which", "status"), [("0", 0), ("2", 0), ("02", 0), ("1", 23), ("01", 23), ("012", 23)]
-)
+@pytest.mark.parametrize(("which", "status"), [("0", 0), ("2", 0), ("1", 23), ("012", 23)])
 def test_closed_standard_streams(which: str, status: int) -> None:
     got: list[bytes] = []
 
@@ -258,35 +209,30 @@ def test_closed_standard_streams(which: str, status: int) -> None:
     ):
         if "0" not in which:
             program.end_input()
-        assert program.status(5) == status
+        assert program.status() == status
         assert program.output() == (b"" if "1" in which else b"answer")
     assert got == [b""]
 
 
-@pytest.mark.parametrize("which", ["1", "12", "012"])
-def test_help_without_an_output(which: str) -> None:
-    with closed(which, "--help") as program:
-        assert program.status(5) == 23
+def test_help_without_an_output() -> None:
+    with closed("12", "--help") as program:
+        assert program.status() == 23
 
 
 def test_an_error_without_stderr() -> None:
     with taken() as port, closed("2", "tcp-client", HERE, port) as program:
-        assert program.status(5) == 7
+        assert program.status() == 7
         assert program.output() == b""
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
 def test_help_in_an_encoding_that_lacks_some_of_it(encoding: str) -> None:
-    for arguments in (["chat", "join", "--help"], ["tcp-server", "--help"], ["--version"]):
-        status, out, stderr = run(*arguments, env={"PYTHONIOENCODING": encoding})
-        assert (status, stderr) == (0, "")
-        assert b"sockkit" in out
+    status, out, stderr = run("chat", "join", "--help", env={"PYTHONIOENCODING": encoding})
+    assert (status, stderr) == (0, "")
+    assert b"sockkit" in out
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [["tcp-client", HERE, "9"], ["tcp-server", "--once", "-p", "0"], ["udp-server", "-p", "0"]],
-)
+@pytest.mark.parametrize("arguments", [["tcp-client", HERE, "9"], ["udp-server", "-p", "0"]])
 def test_a_buffer_that_does_not_fit_the_memory(arguments: list[str]) -> None:
     """As a usage error, and before anybody is spoken to."""
 

@@ -51,7 +51,6 @@ HOSTILE = {
     "U+2028": "a\u2028b\u2029c".encode(),
     "no text": b"\xff\xc0\x9b\xed\xa0\x80\xf0\x9f\x91",
 }
-hostile = pytest.mark.parametrize("data", HOSTILE.values(), ids=HOSTILE)
 HARMFUL = {"Cc", "Zl", "Zp"}
 BIDIRECTIONAL = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 
@@ -71,19 +70,22 @@ def harmless(screen: bytes) -> None:
 
 
 @everyone
-@hostile
 @pytest.mark.parametrize("options", [[], ["-E", "utf-8"], ["-E", "latin-1"]], ids=" ".join)
 def test_what_a_peer_sends_is_shown_escaped(
-    kind: str, data: bytes, options: list[str], terminal: Terminal
+    kind: str, options: list[str], terminal: Terminal
 ) -> None:
+    """Each of it is, tests/core/test_printable.py; here, that it is done for each command."""
     with conversation(
         kind, *options, stdin=PIPE, stdout=terminal.child, env=PLAIN
     ) as (_, sock):  # fmt: skip
-        for piece in (data[:1], data[1:], b" seen\n"):  # a sequence cut in two, too
-            sock.sendall(piece)
-        terminal.shows(b" seen\r\n")
+        for name, data in HOSTILE.items():
+            for piece in (data[:1], data[1:], f" {name} seen\n".encode()):  # cut in two, too
+                sock.sendall(piece)
+            terminal.shows(f" {name} seen\r\n".encode())
         harmless(terminal.seen)
-        assert b"\\x" in terminal.seen or b"\\u" in terminal.seen or "latin-1" in options
+        lines = terminal.seen.split(b"\r\n")[:-1]
+        assert len(lines) == len(HOSTILE)
+        assert all(b"\\x" in line or b"\\u" in line or "latin-1" in options for line in lines)
 
 
 @everyone
@@ -98,20 +100,21 @@ def test_text_is_shown_as_it_is(kind: str, terminal: Terminal) -> None:
 
 
 @everyone
-@hostile
-def test_a_pipe_gets_the_bytes(kind: str, data: bytes, terminal: Terminal) -> None:
+def test_a_pipe_gets_the_bytes(kind: str, terminal: Terminal) -> None:
+    data = b"\n".join([*HOSTILE.values(), b""])
     with conversation(kind, stdin=terminal.child) as (program, sock):
-        sock.sendall(data + b"\n")
+        sock.sendall(data)
         assert program.process.stdout
-        assert program.process.stdout.read(len(data) + 1) == data + b"\n"
+        assert program.process.stdout.read(len(data)) == data
 
 
-@pytest.mark.parametrize("name", ["\x1b]0;x\x07.invalid", "a\u202eb.invalid", "\x9b2J.invalid"])
-def test_names_in_errors_are_escaped(name: str, terminal: Terminal) -> None:
+def test_names_in_errors_are_escaped(terminal: Terminal) -> None:
+    no_host, unknown = "\x1b]0;x\x07\x9b2J.invalid", "a\u202eb.invalid"
     command = ("sh", "-c", 'exec "$0" "$@" 2>&1', SOCKKIT)
-    for arguments in (["tcp-client", name, "80"], ["tcp-client", HERE, name], [name]):
+    clients = ([no_host, "80"], [unknown, "80"], [HERE, no_host])
+    for arguments in (*(["tcp-client", *words] for words in clients), [no_host]):
         with Program(*arguments, command=command, stdout=terminal.child, env=PLAIN) as program:
-            assert program.status(5) in (2, 6)
+            assert program.status() in (2, 6)
     terminal.shows(b"\n")
     harmless(terminal.seen)
 
@@ -187,6 +190,11 @@ def test_only_stdin_need_be_a_terminal(terminal: Terminal) -> None:
 
 @everyone
 def test_control_c(kind: str, terminal: Terminal) -> None:
+    control_c(kind, terminal, END)
+
+
+def control_c(kind: str, terminal: Terminal, wait: float) -> None:
+    """The key ends it within `wait`."""
     with conversation(
         kind, "--no-edit",
         "-v", stdin=terminal.child, stdout=terminal.child,
@@ -196,7 +204,7 @@ def test_control_c(kind: str, terminal: Terminal) -> None:
         terminal.type(b"x\n")
         assert read_exactly(sock, 2) == b"x\n"
         terminal.type(b"\x03")
-        assert program.status(1) == 130
+        assert program.status(wait) == 130
 
 
 @both

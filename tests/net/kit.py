@@ -361,6 +361,19 @@ def fill(descriptor: int, most: int = 64_000_000) -> int:
     return size
 
 
+def gathers(patch: pytest.MonkeyPatch, module: Any) -> None:
+    """Have what `module` reads gather for a while after each receive, as it does of tiny pieces."""
+    patch.setattr(module, "PAUSE", 0.1)
+    patch.setattr(module.Gather, "due", lambda *_: True)
+
+
+def give_tiny_pieces(loop: Loop, far: Far, count: int) -> None:
+    """`far` gives a byte every two milliseconds, `count` of them, while the loop turns."""
+    if count:
+        far.give(b"x")
+        loop.later(0.002, lambda: give_tiny_pieces(loop, far, count - 1))
+
+
 def of_kind(events: list[Event], kind: type) -> list[Any]:
     return [event for event in events if isinstance(event, kind)]
 

@@ -198,6 +198,7 @@ CALLS = [
     (socket.socket, "recv_into", errno.ENOMEM),
     (socket.socket, "send", errno.ECONNRESET),
     (socket.socket, "send", errno.EPIPE),
+    (socket.socket, "send", errno.ENOBUFS),
 ]
 
 
@@ -232,7 +233,9 @@ def test_a_call_that_fails_ends_that_client(
 
 
 @pytest.mark.parametrize("number", [1, 2, 5])
-@pytest.mark.parametrize("code", [errno.ECONNRESET, errno.EINVAL, errno.ENOSYS, errno.EIO])
+@pytest.mark.parametrize(
+    "code", [errno.ECONNRESET, errno.ENOMEM, errno.EINVAL, errno.ENOSYS, errno.EIO]
+)
 def test_a_splice_that_fails(
     code: int, number: int, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,6 +15,7 @@ from sockkit.core.ending import EndOptions, Until
 from sockkit.core.text import Errors, TextOptions
 from sockkit.errors import SendError, TextError
 from sockkit.events import Closed, Event, Notice, PeerEnded
+from sockkit.net import member as module
 from sockkit.net.delivery import Closings
 from sockkit.net.loop import Loop
 from sockkit.net.member import Member, MemberOptions
@@ -382,3 +383,16 @@ def test_a_character_cut_by_the_end(text: Any, got: bytes, problem: str, make: M
     assert problem in closed.problem
     assert bool(closed.problem) == bool(problem)
     assert bool(kit.of_kind(case.events, Notice)) != bool(problem)
+
+
+def test_a_client_that_sends_tiny_pieces_is_read_less_often(
+    make: Make, loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When that is due: tests/net/test_gather.py."""
+    kit.gathers(monkeypatch, module)
+    case = make()
+    receives: list[bytes] = []
+    monkeypatch.setattr(case.host, "arrived", lambda _, data: receives.append(data))
+    kit.give_tiny_pieces(loop, case.far, 50)
+    case.until(lambda: len(b"".join(receives)) == 50)
+    assert len(receives) <= 10

@@ -13,6 +13,7 @@ import pytest
 
 from sockkit.core.text import Crlf
 from sockkit.errors import OutputGone, ReceiveError, SockkitError
+from sockkit.net import pump as module
 from sockkit.net.kernel import SPLICE_SIZE
 from sockkit.net.lanes import COPY_SIZE
 from sockkit.net.loop import Loop
@@ -249,3 +250,15 @@ def test_seconds_are_those_from_start_to_end(make: Make, loop: Loop) -> None:
     before = loop.now
     run_until(loop, lambda: bool(told.told))
     assert 0.02 <= told.pump.seconds <= loop.now - before
+
+
+def test_a_peer_that_sends_tiny_pieces_is_read_less_often(
+    make: Make, loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When that is due: tests/net/test_gather.py."""
+    kit.gathers(monkeypatch, module)
+    told, source, _ = make("tcp", "pipe")
+    told.pump.start()
+    kit.give_tiny_pieces(loop, source.far, 50)
+    run_until(loop, lambda: told.pump.given == 50)
+    assert told.progress <= 10

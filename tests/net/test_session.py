@@ -425,6 +425,27 @@ def test_linger_does_not_count_while_the_peer_takes_nothing(begin: Begin) -> Non
     assert talk.result() is None
 
 
+@pytest.mark.parametrize("ended", ["input", "peer"])
+def test_linger_does_not_end_what_still_moves(ended: str, begin: Begin) -> None:
+    talk = begin(linger=0.5)
+    if ended == "input":
+        talk.end_input()
+        assert read_all(talk.peer) == b""
+    else:
+        talk.peer.shutdown(socket.SHUT_WR)
+        talk.told(PeerEnded)
+    for _ in range(8):  # longer together than the silence allowed
+        time.sleep(0.1)
+        talk.peer.sendall(b".") if ended == "input" else talk.type(b".")
+    if ended == "input":
+        assert talk.shown(8) == b"." * 8
+        talk.peer.shutdown(socket.SHUT_WR)
+    else:
+        talk.end_input()
+        assert read_all(talk.peer) == b"." * 8
+    assert talk.result() is None
+
+
 def test_linger_does_not_count_while_the_peer_takes_no_reply(begin: Begin) -> None:
     reply = noise(8_000_000)
     talk = begin(linger=LINGER, reply=reply)
