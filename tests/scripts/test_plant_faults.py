@@ -19,6 +19,8 @@ def problems(fault: Fault) -> list[str]:
         compile(fault.planted((ROOT / fault.file).read_text(encoding="utf-8")), fault.file, "exec")
     except (OSError, SyntaxError, ValueError) as error:
         found.append(f"{fault.name}: {error}")
+    if not all(fault.stages()):
+        found.append(f"{fault.name}: there are no tests to run it against")
     for test in (test for tests in fault.stages() for test in tests):
         file, _, name = test.partition("::")
         path = ROOT / file
@@ -83,7 +85,7 @@ class FakeSite(Site):
     ("planted", "broken", "by", "left_out"),
     [
         ([["a"], ["a"]], "", "a", [[], []]),
-        ([["a"], [], [], []], "", "", [[], [], ["a"], []]),
+        ([["a"], [], []], "", "", [[], [], ["a"]]),
         ([["a"], ["a"], ["b"], ["b"]], "a", "b", [[], [], ["a"], []]),
     ],
     ids=["it fails again", "it failed by chance", "it fails without the fault, too"],
@@ -92,7 +94,7 @@ def test_what_counts_as_noticed(
     planted: list[list[str]], broken: str, by: str, left_out: list[list[str]]
 ) -> None:
     site, trial = FakeSite(planted, broken), Trial(None)
-    trial.judge(site, FAULT)
+    trial.judge(site, FAULT, 0)
     assert trial.verdicts[FAULT.name].by == by
     assert site.left_out == left_out
 
