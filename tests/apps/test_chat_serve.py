@@ -26,7 +26,10 @@ def test_lines_are_coloured_where_colours_are_wanted(monkeypatch: pytest.MonkeyP
     assert chat_view(stdio, {}, timestamps=False).feed("[alex] hi\n") == "[alex] hi\n"
 
 
-@pytest.mark.parametrize("option", ["--password x", "--history 5", "--motd x", "--history-file x"])
+@pytest.mark.parametrize(
+    "option",
+    ["--password x", "--history 5", "--motd x", "--history-file x", "--client-encoding gbk"],
+)
 def test_what_a_room_over_udp_does_not_have(option: str) -> None:
     status, _, stderr = run("chat", "serve", "-p", "0", "--udp", *option.split())
     assert status == 2

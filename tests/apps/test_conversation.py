@@ -4,10 +4,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from sockkit.apps.conversation import TalkOptions
+from sockkit.apps.conversation import TalkOptions, gbk_hint
 from sockkit.core.ending import EndOptions, Until
 from sockkit.core.text import TextOptions
 from sockkit.errors import TextError
+from sockkit.events import Event, Notice
 from sockkit.net.stdio import Stdio
 
 BYTES, GBK = TextOptions(), TextOptions("gbk")
@@ -36,8 +37,8 @@ def stdio(*, typed: bool = False, shown: bool = False, encoding: str = "utf-8") 
     ],
 )
 def test_until(given: Until | None, typed: bool, until: Until) -> None:
-    options = TalkOptions(BYTES, given, linger=1.0, idle=2.0)
-    assert options.ending(stdio(typed=typed)) == EndOptions(until, 1.0, 2.0)
+    options = TalkOptions(BYTES, given, linger=3.0, idle=2.0)
+    assert options.ending(stdio(typed=typed)) == EndOptions(until, 3.0, 2.0)
 
 
 def test_bytes_pass_without_a_transform() -> None:
@@ -59,6 +60,14 @@ def test_a_terminal_is_shown_no_control_characters(text: TextOptions) -> None:
     inbound = TalkOptions(text).inbound(stdio(shown=True), silent)
     assert inbound
     assert inbound.feed(b"\x1b[2J\xff ok\n") == b"\\x1b[2J\\xff ok\n"
+
+
+def test_what_looks_like_gbk_is_told_once() -> None:
+    events: list[Event] = []
+    tell = gbk_hint(events.append)
+    tell()
+    tell()
+    assert events == [Notice("looks like GBK: try -E gbk")]
 
 
 def test_what_is_said_is_in_the_users_encoding_and_arrives_as_it_was_given() -> None:

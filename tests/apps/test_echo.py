@@ -9,15 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from sockkit.apps.echo import Echo, run
+from sockkit.apps.echo import Echo, _TimedOut, run
 from sockkit.core.address import HostPort, UnixPath
 from sockkit.core.responder import parse_rule
 from sockkit.errors import BindError, OutputError, SockkitError, Stopped, UsageError
-from sockkit.events import Event, Listening
+from sockkit.events import Event, Failure, Listening
 from sockkit.net.listen import ListenOptions
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.stdio import Input, Output, Stdio
+from tests.net import kit
 from tests.support import HERE, WAIT, connect, read_exactly
 
 CONFIG = Echo(ListenOptions(HostPort(HERE, 0)), SocketOptions(reuse_address=True))
@@ -126,6 +127,18 @@ def test_rules_then_capitals(upper: bool, tmp_path: Path) -> None:
         assert by_udp(port, b"else") == (b"ELSE" if upper else b"else")
 
     serve(config, clients)
+
+
+def test_a_pattern_that_takes_too_long_is_named_once() -> None:
+    events: list[Event] = []
+    rules = [parse_rule(text, regex=True) for text in ("(a+)+$=1", "(b+)+$=2")]
+    timed_out = _TimedOut(rules, events.append)
+    for rule in (*rules, *rules):
+        timed_out.tell(rule)
+    assert [event.text.split(" ")[0] for event in kit.of_kind(events, Failure)] == [
+        "'(a+)+$'",
+        "'(b+)+$'",
+    ]
 
 
 def test_an_encoding() -> None:
