@@ -58,6 +58,14 @@ def test_families(family: int | None, expected: int) -> None:
     assert SocketOptions(family=family).families() == expected
 
 
+def test_a_socket_for_datagrams_shares_no_port_unless_that_is_asked_for() -> None:
+    streams = SocketOptions(6, True, False, True, True, 5, 6, 7, 8)
+    assert streams.for_datagrams() == SocketOptions(
+        6, send_buffer=5, receive_buffer=6, ttl=7, tos=8
+    )
+    assert SocketOptions(reuse_port=True).for_datagrams() == SocketOptions(reuse_port=True)
+
+
 @pytest.mark.parametrize("missing", [True, False], ids=["no such option", "refused"])
 def test_what_the_system_does_not_set_is_a_usage_error_and_leaks_nothing(
     missing: bool, monkeypatch: pytest.MonkeyPatch
