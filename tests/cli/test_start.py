@@ -13,6 +13,7 @@ import pytest
 
 from sockkit.cli.start import start
 from sockkit.cli.stopping import STOPS
+from sockkit.cli.talk import Talk
 from sockkit.errors import OutputGone, ReceiveError, SockkitError, Stopped, UsageError
 from sockkit.events import Connecting, Emit, Failure, Notice, Step
 from sockkit.net.loop import Loop
@@ -178,6 +179,20 @@ def test_without_a_descriptor_it_says_so(monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(SockkitError, match="could not begin: Too many open files") as caught:
         started(lambda *_: None)
     assert caught.value.status == 1
+
+
+def test_an_error_is_not_said_within_a_line_that_has_arrived(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ended: list[Talk] = []
+    monkeypatch.setattr(Talk, "end_line", lambda talk: ended.append(talk))
+
+    def run(*_: object) -> None:
+        raise SockkitError("no")
+
+    with pytest.raises(SockkitError):
+        started(run)
+    assert len(ended) == 1
 
 
 def test_what_a_command_raises_passes() -> None:

@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 
 from sockkit.core.address import HostPort
-from sockkit.core.chat import Room, RoomOptions
+from sockkit.core.chat import Out, Room, RoomOptions
+from sockkit.errors import SendError
 from sockkit.events import Closed, Connected, Event
 from sockkit.net import chat as module
+from sockkit.net import delivery
 from sockkit.net.chat import ChatOptions, ChatServer
 from sockkit.net.listen import Listener, ListenOptions
 from sockkit.net.loop import Loop
@@ -174,6 +176,29 @@ def test_the_mark_may_be_cut(loop: Loop, stack: contextlib.ExitStack) -> None:
         lambda: site.has(two, "you are"),
         lambda: site._got[one].endswith("你好\n".encode("gbk")) or site.has(one, "\0"),
     )
+
+
+def test_one_that_ends_amid_the_mark_is_closed(loop: Loop, stack: contextlib.ExitStack) -> None:
+    site = Site(loop, stack, client_encoding="gbk")
+    one = site.member()
+    site.run(
+        lambda: one.send(b"/sock") > 0,
+        lambda: one.shutdown(socket.SHUT_WR),
+        lambda: site.has(one, "you are"),
+        lambda: bool(kit.of_kind(site.events, Closed)),
+    )
+
+
+def test_words_that_did_not_reach_a_member_are_told_at_the_end(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "OUTBOX", 100_000_000)
+    monkeypatch.setattr(delivery, "STALL", 0.05)
+    kit.Gathering(site.output.far)
+    one = site.member()
+    lines = [Out("x" * 4000)] * 5000  # more than the system takes
+    with pytest.raises(SendError, match="did not reach 1 of the members"):
+        site.run(lambda: site.has(one, "you are"), lambda: site.server.handle(lines))
 
 
 @pytest.mark.parametrize("more", [{}, {"client_encoding": "gbk"}])
