@@ -117,6 +117,22 @@ def test_nobody_hears_what_was_said_before(site: Site) -> None:
     assert not site.has(late[0], "early")
 
 
+def test_a_newcomer_does_not_hear_what_the_same_turn_had_before(site: Site) -> None:
+    late: list[socket.socket] = []
+
+    def come() -> None:
+        late.append(site.member())  # it is accepted in the next turn, before lines are delivered
+        site.server.handle([Out("early")])
+
+    site.run(
+        come,
+        lambda: site.has(late[0], "you are"),
+        lambda: site.server.handle([Out("late")]),
+        lambda: site.has(late[0], "late"),
+    )
+    assert not site.has(late[0], "early")
+
+
 def test_who_takes_nothing_is_dropped_and_told(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "OUTBOX", 100_000)
     kit.Gathering(site.output.far)
