@@ -12,6 +12,7 @@ import pytest
 from sockkit.events import Failure
 from sockkit.net import echo_udp as module
 from sockkit.net.echo import EchoOptions
+from sockkit.net.turns import Turns
 from tests.net import echo_site, kit
 from tests.net.echo_site import PLAIN, RULED, UPPER, Site, each
 from tests.net.kit import fail_nth, noise, of_kind, run_until
@@ -122,6 +123,17 @@ def test_a_share_is_dropped_at_random(site: Site, monkeypatch: pytest.MonkeyPatc
     for number in range(5):
         sock.send(b"%d" % number)
     assert [site.datagram(sock) for _ in range(3)] == [b"0", b"2", b"4"]
+
+
+def test_few_senders_are_remembered(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST", 3)
+    monkeypatch.setattr(Turns, "is_costly", lambda *_: True)
+    echo = site.udp(RULED)
+    for _ in range(5):
+        sock = site.client(socket.SOCK_DGRAM)
+        sock.send(b"x")
+        assert site.datagram(sock) == b"x"
+    assert len(echo._senders) == 3
 
 
 def test_late_datagrams_are_bounded_and_the_loss_is_told(
