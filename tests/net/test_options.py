@@ -36,6 +36,24 @@ def test_an_option_is_set_only_when_asked_for(
     assert [event.call for event in events if isinstance(event, Step)] == ["socket", "setsockopt"]
 
 
+@pytest.mark.parametrize(
+    ("family", "level", "names"),
+    [
+        (socket.AF_INET, socket.IPPROTO_IP, ("IP_TTL", "IP_MULTICAST_TTL", "IP_TOS")),
+        (
+            socket.AF_INET6,
+            socket.IPPROTO_IPV6,
+            ("IPV6_UNICAST_HOPS", "IPV6_MULTICAST_HOPS", "IPV6_TCLASS"),
+        ),
+        (socket.AF_INET6, socket.IPPROTO_IP, ("IP_TTL", "IP_TTL", "IP_TOS")),  # IPv4 on it
+    ],
+)
+def test_what_every_datagram_carries(family: int, level: int, names: tuple[str, ...]) -> None:
+    options = SocketOptions(ttl=5, tos=8)
+    with options.open(family, lambda _: None, socket.SOCK_DGRAM) as sock:
+        assert [sock.getsockopt(level, getattr(socket, name)) for name in names] == [5, 5, 8]
+
+
 def test_a_unix_socket_takes_buffers_and_is_spared_what_is_of_the_internet() -> None:
     options = SocketOptions(None, True, True, True, True, 50_000, 60_000)
     events: list[Event] = []
