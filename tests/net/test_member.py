@@ -298,7 +298,7 @@ def test_it_is_read_only_while_the_host_has_room(make: Make, loop: Loop) -> None
 def test_one_that_sends_tiny_pieces_is_read_less_often(
     make: Make, loop: Loop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "PAUSE", 0.2)
+    monkeypatch.setattr(module, "PAUSE", 0.5)
     monkeypatch.setattr(Gather, "due", lambda *_: True)
     case = make()
     case.far.give(b"a")
