@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -155,6 +156,37 @@ def test_what_waits_is_bounded_and_what_is_lost_is_told(
     with pytest.raises(OutputError, match=r"could not write 4 lines .*: database is locked"):
         kept.history.close()
     other.close()
+
+
+def locked(path: Path) -> sqlite3.Connection:
+    """Another program's, which writes in it just now."""
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN EXCLUSIVE")
+    return other
+
+
+def test_a_short_lock_is_not_told_of_although_there_was_one_before(kept: Kept) -> None:
+    for line in ("first", "second"):
+        other = locked(kept.path)
+        kept.history.keep(line)
+        kept.history._commit()
+        other.close()
+        kept.history._commit()
+        kept.loop.now += 2 * module.PATIENCE
+    assert kept.lines() == ["first", "second"]
+    assert kept.events == []
+    kept.history.close()
+
+
+def test_a_lock_is_waited_for_at_the_end(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LOCK_WAIT", 10.0)
+    other = locked(kept.path)
+    kept.history.keep("hi")
+    release = threading.Timer(0.2, other.close)
+    release.start()
+    kept.history.close()
+    release.join()
+    assert kept.lines() == ["hi"]
 
 
 def test_one_that_is_locked_at_the_beginning(loop: Loop, tmp_path: Path, soon: None) -> None:

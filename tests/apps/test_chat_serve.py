@@ -55,7 +55,10 @@ def test_it_may_have_as_many_descriptors_as_the_system_allows() -> None:
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("option", ["--password x", "--history 5", "--motd x", "--history-file x"])
+@pytest.mark.parametrize(
+    "option",
+    ["--password x", "--history 5", "--motd x", "--history-file x", "--client-encoding gbk"],
+)
 def test_what_a_room_over_udp_does_not_have(option: str) -> None:
     status, _, stderr = run("chat", "serve", "-p", "0", "--udp", *option.split())
     assert status == 2

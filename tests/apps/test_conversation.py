@@ -36,8 +36,8 @@ def stdio(*, typed: bool = False, shown: bool = False, encoding: str = "utf-8") 
     ],
 )
 def test_until(given: Until | None, typed: bool, until: Until) -> None:
-    options = TalkOptions(BYTES, given, linger=1.0, idle=2.0)
-    assert options.ending(stdio(typed=typed)) == EndOptions(until, 1.0, 2.0)
+    options = TalkOptions(BYTES, given, linger=3.0, idle=2.0)
+    assert options.ending(stdio(typed=typed)) == EndOptions(until, 3.0, 2.0)
 
 
 def test_bytes_pass_without_a_transform() -> None:

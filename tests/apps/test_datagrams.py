@@ -39,6 +39,7 @@ def test_bytes_pass_as_they_are() -> None:
     assert (made.size, made.pack, made.show, made.hold) == (LARGEST, None, None, False)
     made = post(DatagramOptions(BYTES, size=1400))
     assert (made.size, made.hold) == (1400, True)
+    assert post(DatagramOptions(BYTES, size=100_000)).size == LARGEST
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,18 @@ import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from sockkit.apps.echo import Echo, run
+from sockkit.apps import echo as module
+from sockkit.apps.echo import Echo, _TimedOut, run
 from sockkit.core.address import HostPort, UnixPath
 from sockkit.core.responder import parse_rule
 from sockkit.errors import BindError, OutputError, SockkitError, Stopped, UsageError
-from sockkit.events import Event, Listening
+from sockkit.events import Emit, Event, Failure, Listening
+from sockkit.net.echo import EchoOptions
 from sockkit.net.listen import ListenOptions
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
@@ -139,6 +143,35 @@ def test_rules_then_capitals(upper: bool, tmp_path: Path) -> None:
     serve(config, clients)
 
 
+def test_a_pattern_that_takes_too_long_is_named_once() -> None:
+    events: list[Event] = []
+    rules = [parse_rule(text, regex=True) for text in ("(a+)+$=1", "(b+)+$=2")]
+    timed_out = _TimedOut(rules, events.append)
+    for rule in (*rules, *rules):
+        timed_out.tell(rule)
+    assert [event.text.split(" ")[0] for event in kit.of_kind(events, Failure)] == [
+        "'(a+)+$'",
+        "'(b+)+$'",
+    ]
+
+
+def test_no_two_workers_give_connections_one_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    adopted: list[tuple[int, int]] = []
+    listener: Any = SimpleNamespace(
+        adopt=lambda loop, number, of, emit: adopted.append((number, of))
+    )
+
+    def workers(loop: Loop, count: int, work: Callable[..., None], emit: Emit) -> Any:
+        return SimpleNamespace(run=lambda: [work(n, loop, emit) for n in range(1, count + 1)])
+
+    monkeypatch.setattr("sockkit.net.workers.Workers", workers)
+    monkeypatch.setattr(module, "_serve", lambda *_: None)
+    with Loop() as loop:
+        told = _TimedOut([], lambda _: None)
+        module._supervise(3, [module._Share(listener, None)] * 3, loop, EchoOptions(), told)
+    assert adopted == [(1, 3), (2, 3), (3, 3)]
+
+
 def test_an_encoding() -> None:
     rules = (parse_rule("你好=谢谢", regex=False),)
     config = CONFIG._replace(encoding="gbk", rules=rules, greet="在")
@@ -192,8 +225,6 @@ def test_a_number_that_one_of_both_cannot_have(busy: str, other: str) -> None:
 
 def test_any_number_is_one_that_both_can_have(monkeypatch: pytest.MonkeyPatch) -> None:
     """The system chooses for TCP; the first choices are taken for UDP."""
-    from sockkit.apps import echo as module
-
     real, calls = module.bind_datagrams, []
 
     def bind(*arguments: object) -> object:

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import socket
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from sockkit.apps import udp_client
+from sockkit.core.address import HostPort
+from sockkit.net.loop import Loop
+from sockkit.net.options import SocketOptions
+from sockkit.net.stdio import Stdio
+from sockkit.net.udp import UdpOptions
+from sockkit.net.udp_session import AnswerOptions
+from tests.net import kit
 from tests.support import HERE, run
 
-pytestmark = pytest.mark.process
+loop = kit.loop
 
 
+@pytest.mark.process
 def test_it_says_where_it_sends_and_how_much() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind((HERE, 0))
@@ -22,7 +33,24 @@ def test_it_says_where_it_sends_and_how_much() -> None:
     assert "* sent 5 bytes in 1 datagram" in stderr
 
 
+@pytest.mark.process
 def test_a_unix_address_is_none_for_it() -> None:
     status, _, stderr = run("udp-client", "unix:/tmp/x")
     assert status == 2
     assert "no address for UDP" in stderr
+
+
+@pytest.mark.parametrize("many", [False, True], ids=["one", "anybody"])
+def test_whether_several_may_answer(
+    many: bool, loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then a terminal shows who each of them is."""
+    told: list[bool] = []
+    posting: Any = SimpleNamespace(size=None, post=lambda *_, many: told.append(many))
+    session = SimpleNamespace(run=lambda: None)
+    monkeypatch.setattr(udp_client, "UdpSession", lambda *_: session)
+    config = udp_client.UdpClient(
+        HostPort(HERE, 9), SocketOptions(), UdpOptions(broadcast=many), posting, AnswerOptions()
+    )
+    udp_client.run(config, loop, cast(Stdio, None), lambda _: None)
+    assert told == [many]

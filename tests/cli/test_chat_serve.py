@@ -31,9 +31,11 @@ def test_options(monkeypatch: pytest.MonkeyPatch) -> None:
         *["--password", "x", "--max-connections", "9", "--history", "5", "--motd", "hi"],
         *["--flood", "0", "--quit-word", "bye", "-E", "gbk", "--client-encoding", "big5"],
         *["--history-file", "room.db", "--timestamps", "--color", "a=red", "--udp"],
+        *["--backlog", "5", "--ttl", "6"],
         monkeypatch=monkeypatch,
     )
     assert config.room == RoomOptions(0, 5, 9, "x", "hi", "bye")
     assert (config.encoding, config.client_encoding) == ("gbk", "big5")
     assert (config.history_file, config.timestamps, config.udp) == ("room.db", True, True)
     assert dict(config.colors) == {"a": "red"}
+    assert (config.listen.backlog, config.sockets.ttl) == (5, 6)

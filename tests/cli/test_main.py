@@ -10,6 +10,7 @@ from sockkit import __version__
 from sockkit.cli import main as module
 from sockkit.cli.main import COMPLETE, main, status
 from sockkit.errors import BindError, OutputGone, Stopped, TextError
+from sockkit.net import port_file
 
 Capture = pytest.CaptureFixture[str]
 
@@ -177,6 +178,20 @@ def test_main_ends_with_the_status(
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == code
+
+
+@pytest.mark.parametrize("code", [0, 2, 45])
+def test_whoever_waits_for_a_port_is_let_go_if_there_is_none(
+    code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released: list[str] = []
+    monkeypatch.setattr(port_file, "release", released.append)
+    monkeypatch.setattr(os, "_exit", leave)
+    monkeypatch.setattr(module, "status", lambda _: code)
+    monkeypatch.setattr(sys, "argv", ["sockkit", "echo", "--port-file", "a", "--port-file=b"])
+    with pytest.raises(SystemExit):
+        main()
+    assert released == (["a", "b"] if code else [])
 
 
 def test_main_completes(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from sockkit.cli.password import VARIABLE, room_password
+from sockkit.core.password import LONGEST
 from sockkit.errors import UsageError
 
 
@@ -49,3 +50,8 @@ def test_a_room_over_udp_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="could not read"):
         room_password(values(password_file=str(tmp_path)))
+
+
+def test_one_that_is_too_long_is_not_cut_to_fit(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"x" * (LONGEST + 1))
+    assert len(room_password(values(password_file=str(tmp_path / "file"))) or "") > LONGEST

@@ -6,7 +6,18 @@ from typing import get_args
 
 import pytest
 
-from sockkit.cli.render import NORMAL, QUIET, STEPS, VERBOSE, Counts, Renderer, complain, say
+from sockkit.cli.render import (
+    NORMAL,
+    QUIET,
+    RATE,
+    STEPS,
+    VERBOSE,
+    VERBOSE_RATE,
+    Counts,
+    Renderer,
+    complain,
+    say,
+)
 from sockkit.core import limiter
 from sockkit.events import (
     Aimed,
@@ -31,6 +42,7 @@ from sockkit.events import (
 )
 from sockkit.net.loop import Loop
 from sockkit.term.color import Palette
+from tests.support import WAIT
 
 Capture = pytest.CaptureFixture[str]
 SERVER, CLIENT = Peer(0, "10.0.0.1:80"), Peer(2, "10.0.0.7:51234")
@@ -216,6 +228,20 @@ def test_what_a_peer_can_cause_is_counted_by_its_kind(
     assert len(asked) == 2
 
 
+def test_more_is_said_of_what_was_asked_for(capsys: Capture) -> None:
+    rates: list[float] = []
+
+    def passes(_: str, rate: float) -> bool:
+        rates.append(rate)
+        return True
+
+    emit = talk(STEPS, False).emitter(say, passes)
+    for event in (Connected(CLIENT, ""), Step("accept", "x"), Failure("10.0.0.7 lost", "lost")):
+        emit(event)
+    assert rates == [VERBOSE_RATE, VERBOSE_RATE, RATE]
+    capsys.readouterr()
+
+
 @pytest.mark.parametrize("event", [Failure("this line was not sent"), Notice("x"), Answer("x")])
 def test_what_a_user_causes_is_always_said(event: Event, capsys: Capture) -> None:
     emit = talk(NORMAL, False).emitter(say, lambda kind, rate: False)
@@ -225,14 +251,19 @@ def test_what_a_user_causes_is_always_said(event: Event, capsys: Capture) -> Non
 
 def test_counts_come_in_time_and_the_last_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limiter, "FIRST_COUNT", 0.01)
+    monkeypatch.setattr(limiter, "LAST_COUNT", 0.01)
     lines: list[str] = []
     with Loop() as loop:
         counts = Counts(loop, lambda line: (lines.append(line), loop.stop())[0])
         assert [counts.passes("reset", 1.0) for _ in range(1239)].count(True) == 5
+        loop.later(WAIT, loop.stop)
         loop.run()
         assert lines == ["* 1,234 more: reset"]
         assert not counts.passes("reset", 1.0)
-        counts.finish()
+        loop.run()
         assert lines[1:] == ["* 1 more: reset"]
+        assert not counts.passes("reset", 1.0)
         counts.finish()
-        assert len(lines) == 2
+        assert lines[2:] == ["* 1 more: reset"]
+        counts.finish()
+        assert len(lines) == 3

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import gc
+import mmap
 import os
 import signal
 import sys
@@ -12,6 +13,7 @@ import pytest
 
 from sockkit.cli.start import start
 from sockkit.cli.stopping import STOPS
+from sockkit.cli.talk import Talk
 from sockkit.errors import OutputGone, ReceiveError, SockkitError, Stopped, UsageError
 from sockkit.events import Connecting, Emit, Failure, Notice, Step
 from sockkit.net.loop import Loop
@@ -135,6 +137,32 @@ def test_no_memory_is_told(size: int | None, kind: type[SockkitError], words: st
     assert type(caught.value) is kind
 
 
+def test_a_buffer_is_looked_for_before_anybody_connects(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    monkeypatch.setattr(mmap, "mmap", full)
+    ran: list[object] = []
+    with pytest.raises(UsageError, match="--buffer-size 5 bytes"):
+        start("test", lambda *_: ran.append(1), None, {"quiet": False, "verbose": 0, "size": 5})
+    assert not ran
+
+
+def test_what_was_only_counted_is_told_at_the_end(capfd: pytest.CaptureFixture[str]) -> None:
+    def run(config: None, loop: Loop, stdio: Stdio, emit: Emit) -> None:
+        for _ in range(9):
+            emit(Failure("peer 1 is lost", "lost"))
+
+    started(run)
+    assert capfd.readouterr().err.splitlines()[4:] == ["sockkit: peer 1 is lost", "* 4 more: lost"]
+
+
+def test_a_signal_that_comes_with_the_end_counts() -> None:
+    with pytest.raises(Stopped) as stopped:
+        started(lambda *_: signal.raise_signal(signal.SIGTERM))
+    assert stopped.value.status == 143
+
+
 def test_a_signal_that_is_ignored_stays_so() -> None:
     """As under nohup, or of a background job in a script."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -151,6 +179,20 @@ def test_without_a_descriptor_it_says_so(monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(SockkitError, match="could not begin: Too many open files") as caught:
         started(lambda *_: None)
     assert caught.value.status == 1
+
+
+def test_an_error_is_not_said_within_a_line_that_has_arrived(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ended: list[Talk] = []
+    monkeypatch.setattr(Talk, "end_line", lambda talk: ended.append(talk))
+
+    def run(*_: object) -> None:
+        raise SockkitError("no")
+
+    with pytest.raises(SockkitError):
+        started(run)
+    assert len(ended) == 1
 
 
 def test_what_a_command_raises_passes() -> None:

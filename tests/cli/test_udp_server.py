@@ -40,11 +40,14 @@ def test_options(monkeypatch: pytest.MonkeyPatch) -> None:
             "x",
             "--bind",
             "::",
+            "--ttl",
+            "5",
         ],
         monkeypatch=monkeypatch,
     )
     assert (config.answer, config.reply, config.udp.join) == ("all", "ok", "239.1.2.3")
     assert (config.port_file, config.listen.address.host) == ("x", "::")
+    assert config.sockets.ttl == 5
 
 
 @pytest.mark.parametrize("wrong", ["--answer nobody", "--backlog 5", "--bind unix:/x"])

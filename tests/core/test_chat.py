@@ -130,6 +130,15 @@ def test_others_know_of_a_newcomer_by_its_first_line(first: str, others: list[st
     assert talk.heard(1) == ([] if others else ["* guest-2 joined"])
 
 
+def test_a_name_is_free_again_for_others(talk: Talk) -> None:
+    talk.say(1, "/nick bob")
+    talk.say(2, "/nick alex")  # which was 1's
+    assert talk.heard(2)[-1] == "* you are alex"
+    talk.deliver(talk.room.leave(2))
+    talk.say(1, "/nick alex")
+    assert talk.heard(1)[-1] == "* you are alex"
+
+
 def test_nobody_hears_of_one_that_came_and_left_at_once() -> None:
     talk = Talk()
     talk.join(1)

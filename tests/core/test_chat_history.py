@@ -34,6 +34,7 @@ def test_newcomers_share_what_they_are_shown() -> None:
     recent = Recent(1_000_000)
     for number in range(3 * RECENT // 1000):
         recent.add(f"{number:06}" + "好" * 994)
+    assert RECENT - 1000 <= sum(block.size for block in recent.blocks()) <= RECENT
     before = [block.encoded("utf-8") for block in recent.blocks()]
     assert all(
         block.encoded("utf-8") is data for block, data in zip(recent.blocks(), before, strict=True)

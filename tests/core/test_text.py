@@ -413,3 +413,16 @@ def test_what_is_typed_goes_on_after_a_line_that_cannot_pass() -> None:
         "line 2, character 2",
         "line 3, character 2",
     ]
+
+
+def test_a_fault_at_the_end_keeps_what_came_before_it() -> None:
+    class Cut:
+        def feed(self, data: bytes) -> bytes:
+            return data
+
+        def flush(self) -> bytes:
+            raise TextError("cut", before=b"last\n")
+
+    with pytest.raises(TextError) as caught:
+        Chain(Cut(), Crlf(b"\r\n")).flush()
+    assert caught.value.before == b"last\r\n"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sockkit.core.address import HostPort
-from sockkit.core.chat import Room, RoomOptions
+from sockkit.core.chat import Out, Room, RoomOptions
 from sockkit.errors import SendError
 from sockkit.events import Closed, Connected, Event
 from sockkit.net import chat as module
@@ -112,6 +112,22 @@ def test_nobody_hears_what_was_said_before(site: Site) -> None:
         lambda: late.append(site.member()),
         lambda: site.has(late[0], "you are"),
         lambda: one.send(b"late\n") > 0,
+        lambda: site.has(late[0], "late"),
+    )
+    assert not site.has(late[0], "early")
+
+
+def test_a_newcomer_does_not_hear_what_the_same_turn_had_before(site: Site) -> None:
+    late: list[socket.socket] = []
+
+    def come() -> None:
+        late.append(site.member())  # it is accepted in the next turn, before lines are delivered
+        site.server.handle([Out("early")])
+
+    site.run(
+        come,
+        lambda: site.has(late[0], "you are"),
+        lambda: site.server.handle([Out("late")]),
         lambda: site.has(late[0], "late"),
     )
     assert not site.has(late[0], "early")
@@ -250,6 +266,29 @@ def test_the_mark_may_be_cut(loop: Loop, stack: contextlib.ExitStack) -> None:
         lambda: site.has(two, "you are"),
         lambda: site._got[one].endswith("你好\n".encode("gbk")) or site.has(one, "\0"),
     )
+
+
+def test_one_that_ends_amid_the_mark_is_closed(loop: Loop, stack: contextlib.ExitStack) -> None:
+    site = Site(loop, stack, client_encoding="gbk")
+    one = site.member()
+    site.run(
+        lambda: one.send(b"/sock") > 0,
+        lambda: one.shutdown(socket.SHUT_WR),
+        lambda: site.has(one, "you are"),
+        lambda: bool(kit.of_kind(site.events, Closed)),
+    )
+
+
+def test_words_that_did_not_reach_a_member_are_told_at_the_end(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "OUTBOX", 100_000_000)
+    monkeypatch.setattr(delivery, "STALL", 0.05)
+    kit.Gathering(site.output.far)
+    one = site.member()
+    lines = [Out("x" * 4000)] * 5000  # more than the system takes
+    with pytest.raises(SendError, match="did not reach 1 of the members"):
+        site.run(lambda: site.has(one, "you are"), lambda: site.server.handle(lines))
 
 
 @pytest.mark.parametrize("more", [{}, {"client_encoding": "gbk"}])

@@ -58,6 +58,10 @@ def test_many_of_one_size(
     assert site.receive(server, len(whole)) == whole
 
 
+def test_how_many_a_call_may_send() -> None:
+    assert [segments(size) for size in (1, 1000, 1400, LARGEST)] == [64, 64, 46, 1]
+
+
 def test_a_datagram_larger_than_the_buffer_tells_its_size(site: Site) -> None:
     server = site.server(size=10)
     site.client(server.port).send(b"0123456789abc", LARGEST)

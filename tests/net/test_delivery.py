@@ -135,6 +135,7 @@ def test_a_peer_that_resets_ends_it(
 
 def test_a_silent_peer_is_let_go_soon(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "STALL", 1000.0)
+    monkeypatch.setattr(module, "CHATTER", 1000.0)
     monkeypatch.setattr(module, "QUIET", 0.05)
     case.close()
     assert case.closed() == 0

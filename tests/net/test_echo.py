@@ -7,6 +7,7 @@ import errno
 import itertools
 import os
 import socket
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from sockkit.core.responder import Ruled, parse_rule
 from sockkit.events import Step
 from sockkit.net import delivery
-from sockkit.net.echo import EchoOptions
+from sockkit.net.echo import BUFFER, EchoOptions, _Answering
 from tests.net import echo_site, kit
 from tests.net.echo_site import LATE, MIB, PLAIN, RULED, UPPER, Site, each
 from tests.net.kit import fail_nth, noise, of_kind, run_until
@@ -167,6 +168,29 @@ def test_late_answers_still_come_after_a_half_close(site: Site) -> None:
     sock.shutdown(socket.SHUT_WR)
     assert site.asks(sock, b"", 9) == b"1"
     assert site.closed == [(1, 1, "")]
+
+
+def test_late_answers_are_bounded_and_the_rest_waits_quietly(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rule = parse_rule(f"*={'x' * 100_000}", regex=False)
+    echo = site.tcp(EchoOptions(lambda: Ruled([rule], "utf-8"), delay=3600))
+    site.client().send(b"1\n" * 100)
+    run_until(site.loop, lambda: bool(echo._connections))
+    (connection,) = echo._connections
+    assert isinstance(connection, _Answering)
+    run_until(site.loop, lambda: connection._owed >= BUFFER)
+    turns: list[bool] = []
+    real = connection.take_turn
+
+    def take_turn(over: Callable[[], bool]) -> bool:
+        turns.append(real(over))
+        return turns[-1]
+
+    monkeypatch.setattr(connection, "take_turn", take_turn)
+    kit.run_for(site.loop, 0.05)
+    assert connection._owed <= BUFFER + 100_001
+    assert len(turns) <= 1
 
 
 def test_stopping_sends_no_answer_that_is_not_due(site: Site) -> None:

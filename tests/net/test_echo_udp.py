@@ -127,6 +127,17 @@ def test_a_share_is_dropped_at_random(site: Site, monkeypatch: pytest.MonkeyPatc
     assert [site.datagram(sock) for _ in range(3)] == [b"0", b"2", b"4"]
 
 
+def test_few_senders_are_remembered(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST", 3)
+    monkeypatch.setattr(Turns, "is_costly", lambda *_: True)
+    echo = site.udp(RULED)
+    for _ in range(5):
+        sock = site.client(socket.SOCK_DGRAM)
+        sock.send(b"x")
+        assert site.datagram(sock) == b"x"
+    assert len(echo._senders) == 3
+
+
 def test_late_datagrams_are_bounded_and_the_loss_is_told(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:

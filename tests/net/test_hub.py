@@ -18,8 +18,8 @@ import pytest
 from sockkit.core import ending
 from sockkit.core.address import HostPort
 from sockkit.core.ending import EndOptions, Until
-from sockkit.core.text import TextOptions
-from sockkit.errors import OutputError, OutputGone, SendError, Stopped
+from sockkit.core.text import Errors, TextOptions
+from sockkit.errors import OutputError, OutputGone, SendError, Stopped, TextError
 from sockkit.events import Closed, Connected, Event, Failure
 from sockkit.net import delivery
 from sockkit.net import hub as module
@@ -463,6 +463,28 @@ def test_a_newcomer_finds_room_among_those_who_are_let_go(
     assert read_all(first) == b""
     server.client()
     assert server.told(Closed)[0].peer.number == 1
+
+
+def test_who_leaves_makes_room_for_a_newcomer(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there was no descriptor for one."""
+    server = serve()
+    resumed = threading.Event()
+    monkeypatch.setattr(server.listener, "resume", resumed.set)
+    reset(server.client())
+    assert resumed.wait(kit.WAIT)
+
+
+def test_what_could_not_be_decoded_is_told_at_the_end(serve: Serve) -> None:
+    server = serve(text=TextOptions(encoding="gbk", errors=Errors.STRICT))
+    for _ in range(2):
+        server.client().sendall(b"\xff\n")
+    server.told(Closed, 2)
+    server.loop.call_soon(server.hub.quit)
+    error = server.error()
+    assert isinstance(error, TextError)
+    assert str(error) == "what 2 of the clients sent could not be decoded"
 
 
 def test_a_stop_closes_the_listener_before_the_clients(serve: Serve) -> None:

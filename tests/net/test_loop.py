@@ -133,6 +133,15 @@ def test_timers_come_in_order_of_time(loop: Loop) -> None:
     assert seen == ["0.0", "0.01", "0.02"]
 
 
+def test_timers_of_one_time_come_in_the_order_they_were_set(loop: Loop) -> None:
+    seen: list[str] = []
+    when = loop.now
+    for number in range(100):
+        loop.at(when, counter(seen, f"{number}"))
+    run_for(loop, 0.01)
+    assert seen == [f"{number}" for number in range(100)]
+
+
 def test_a_timer_is_not_early(loop: Loop) -> None:
     when = loop.now + 0.02
     at: list[float] = []
@@ -207,21 +216,23 @@ def test_a_timer_can_cancel_another_of_the_same_turn(loop: Loop) -> None:
     assert seen == []
 
 
-def test_a_timer_that_sets_itself_again_leaves_turns_to_others(
-    loop: Loop, stack: contextlib.ExitStack
+@pytest.mark.parametrize("way", ["later", "call_soon"])
+def test_a_call_that_asks_for_itself_again_leaves_turns_to_others(
+    way: str, loop: Loop, stack: contextlib.ExitStack
 ) -> None:
     out, into = ends("pipe", stack)
     left = 100_000
+    ask = loop.call_soon if way == "call_soon" else lambda call: loop.later(0, call)
     loop.later(0, lambda: os.write(into, b"x") and None)
 
     def again() -> None:
         nonlocal left
         left -= 1
         assert left, "the descriptor got no turn"
-        loop.later(0, again)
+        ask(again)
 
     loop.when_readable(out, loop.stop)
-    loop.later(0, again)
+    ask(again)
     loop.run()
 
 

@@ -17,6 +17,7 @@ from sockkit.errors import SendError, TextError
 from sockkit.events import Closed, Event, Notice, PeerEnded
 from sockkit.net import member as module
 from sockkit.net.delivery import Closings
+from sockkit.net.gather import Gather
 from sockkit.net.loop import Loop
 from sockkit.net.member import Member, MemberOptions
 from sockkit.net.stream import Stream
@@ -293,6 +294,20 @@ def test_it_is_read_only_while_the_host_has_room(make: Make, loop: Loop) -> None
     assert case.host.got == b""  # until it is told
     case.member.resume()
     case.until(lambda: case.host.got == b"waits")
+
+
+def test_one_that_sends_tiny_pieces_is_read_less_often(
+    make: Make, loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PAUSE", 0.5)
+    monkeypatch.setattr(Gather, "due", lambda *_: True)
+    case = make()
+    case.far.give(b"a")
+    case.until(lambda: case.host.got == b"a")
+    case.far.give(b"b")
+    run_for(loop, 0.01)
+    assert case.host.got == b"a"
+    case.until(lambda: case.host.got == b"ab")
 
 
 def test_a_reset_is_told_with_what_came_before(make: Make) -> None:

@@ -36,6 +36,24 @@ def test_an_option_is_set_only_when_asked_for(
     assert [event.call for event in events if isinstance(event, Step)] == ["socket", "setsockopt"]
 
 
+@pytest.mark.parametrize(
+    ("family", "level", "names"),
+    [
+        (socket.AF_INET, socket.IPPROTO_IP, ("IP_TTL", "IP_MULTICAST_TTL", "IP_TOS")),
+        (
+            socket.AF_INET6,
+            socket.IPPROTO_IPV6,
+            ("IPV6_UNICAST_HOPS", "IPV6_MULTICAST_HOPS", "IPV6_TCLASS"),
+        ),
+        (socket.AF_INET6, socket.IPPROTO_IP, ("IP_TTL", "IP_TTL", "IP_TOS")),  # IPv4 on it
+    ],
+)
+def test_what_every_datagram_carries(family: int, level: int, names: tuple[str, ...]) -> None:
+    options = SocketOptions(ttl=5, tos=8)
+    with options.open(family, lambda _: None, socket.SOCK_DGRAM) as sock:
+        assert [sock.getsockopt(level, getattr(socket, name)) for name in names] == [5, 5, 8]
+
+
 def test_a_unix_socket_takes_buffers_and_is_spared_what_is_of_the_internet() -> None:
     options = SocketOptions(None, True, True, True, True, 50_000, 60_000)
     events: list[Event] = []
@@ -56,6 +74,14 @@ def test_a_stream_socket_of_the_family(family: int) -> None:
 )
 def test_families(family: int | None, expected: int) -> None:
     assert SocketOptions(family=family).families() == expected
+
+
+def test_a_socket_for_datagrams_shares_no_port_unless_that_is_asked_for() -> None:
+    streams = SocketOptions(6, True, False, True, True, 5, 6, 7, 8)
+    assert streams.for_datagrams() == SocketOptions(
+        6, send_buffer=5, receive_buffer=6, ttl=7, tos=8
+    )
+    assert SocketOptions(reuse_port=True).for_datagrams() == SocketOptions(reuse_port=True)
 
 
 @pytest.mark.parametrize("missing", [True, False], ids=["no such option", "refused"])

@@ -62,6 +62,18 @@ def test_the_rest_waits_in_order(made: Made, loop: Loop) -> None:
     assert told.failed == []
 
 
+def test_a_buffer_may_be_used_again_at_once(made: Made, loop: Loop) -> None:
+    told = Told(loop, made)
+    buffer = bytearray(noise(500_000))
+    for _ in range(2):
+        told.box.put(memoryview(buffer))
+        buffer[:] = bytes(len(buffer))
+    gathering = Gathering(made.far)
+    run_until(loop, lambda: told.empty > 0)
+    made.release()
+    assert gathering.result() == noise(500_000) + bytes(500_000)
+
+
 def test_it_can_be_used_again_once_empty(made: Made, loop: Loop) -> None:
     told = Told(loop, made)
     got = b""

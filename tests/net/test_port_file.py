@@ -263,6 +263,8 @@ def test_a_fifo_keeps_no_stale_line(loop: Loop, tmp_path: Path) -> None:
     os.write(held, b"1\n" * 5000)  # of a server that was killed
     with port_file(loop, str(path), Bound()):
         assert os.read(held, 4096).decode() == LINE
+    with port_file(loop, str(path), Bound()):
+        pass  # nobody reads it
     with pytest.raises(BlockingIOError):
         os.read(held, 4096)
     os.close(held)

@@ -14,7 +14,7 @@ from sockkit.net.datagrams import LARGEST, DatagramSocket
 from sockkit.net.listen import ListenOptions
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
-from sockkit.net.posting import Posting, PostOptions
+from sockkit.net.posting import HOLD, Posting, PostOptions
 from sockkit.net.stdio import Stdio
 from sockkit.net.udp import UdpOptions, bind_datagrams
 from tests.net import kit
@@ -106,8 +106,10 @@ def test_what_is_not_full_waits_a_moment(make: Make) -> None:
     run_for(post.loop, 0.002)
     post.input.far.give(data[700:])
     assert post.received(2) == [data[:1000], data[1000:]]
+    run_for(post.loop, 2 * HOLD)
     post.input.far.give(b"rest")
     assert post.received(1) == [b"rest"]
+    assert post.posting.sent.count == 3
 
 
 def test_lines_are_packed_and_what_cannot_be_is_told(make: Make) -> None:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -507,6 +508,34 @@ def test_a_peer_that_ends_at_once_is_wondered_at_unless_it_listens(
     assert told == ([] if how == "listens" else [SHUNNED])
 
 
+def test_a_peer_that_ends_later_is_not_wondered_at(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kit, "PEER", kit.PEER._replace(number=0))
+    monkeypatch.setattr(session, "AT_ONCE", 0.0)
+    talk = begin()
+    talk.peer.shutdown(socket.SHUT_WR)
+    talk.told(PeerEnded)
+    talk.end_input()
+    assert talk.result() is None
+    assert kit.of_kind(talk.events, Notice) == []
+
+
+def test_what_a_peer_still_says_is_heard_when_sending_fails(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> int:
+        raise SendError("the peer has closed")
+
+    monkeypatch.setattr(session, "FAULT_LINGER", kit.WAIT)
+    monkeypatch.setattr(Stream, "write", fail)
+    talk = begin(greet=b"hi")
+    talk.peer.sendall(b"last words")
+    talk.peer.shutdown(socket.SHUT_WR)
+    assert talk.failed(SendError).so_far == "sent 0 bytes, received 10 bytes"
+    assert talk.output.far.take() == b"last words"
+
+
 @pytest.mark.parametrize("bound", ["idle", "linger"])
 def test_a_peer_that_takes_what_waits_is_not_silent(bound: str, begin: Begin) -> None:
     """The system has it all, and makes room only when much of it is taken."""
@@ -620,6 +649,24 @@ def test_input_that_has_no_place_on_the_wire(begin: Begin) -> None:
     error = talk.failed(TextError)
     assert "U+1F44B" in str(error)
     assert read_all(talk.peer) == "早上".encode("gbk")
+
+
+def test_a_typed_line_that_has_no_place_is_left_out_and_told_at_the_end(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def typed(*which: Any) -> Made:
+        made = source(*which)
+        made.end.terminal = True
+        return made
+
+    source = kit.source
+    monkeypatch.setattr(kit, "source", typed)
+    talk = begin(outbound=GBK.outbound("utf-8", "standard input"))
+    talk.type("早\n👋\n好\n".encode())
+    talk.end_input()
+    talk.peer.shutdown(socket.SHUT_WR)
+    assert read_all(talk.peer).decode("gbk") == "早\n好\n"
+    assert str(talk.failed(TextError)).startswith("part of what was typed was not sent")
 
 
 def test_text_arrives_in_our_encoding_and_a_cut_character_is_told(begin: Begin) -> None:

@@ -245,3 +245,13 @@ def test_watch_has_nothing_to_say_of_other_outputs(
     if not made.far.stores:
         made.far.give(b"typed\n")
     run_for(loop, 0.02)
+
+
+def test_what_is_given_has_one_end(loop: Loop, stack: contextlib.ExitStack) -> None:
+    made = kit.source("pipe", stack, Path())
+    made.far.give(b"hi")
+    made.far.close()
+    got: list[bytes] = []
+    made.end.give(loop, got.append)
+    run_for(loop, 0.02)
+    assert got == [b"hi", b""]

@@ -59,6 +59,25 @@ def test_what_is_no_group(site: Site) -> None:
         site.server(udp=UdpOptions(join="10.0.0.1"))
 
 
+def test_to_a_group_answers_may_come_from_anybody(site: Site) -> None:
+    group = HostPort("239.1.2.3", 9)
+    sock, _ = next(
+        connect_datagrams(
+            site.loop, group, ConnectOptions(), SocketOptions(), UdpOptions(), None, id
+        )
+    )
+    sock.close()
+    assert not sock.connected
+
+
+def test_a_size_that_is_asked_for_is_that_of_the_buffer(site: Site) -> None:
+    where, asked = ListenOptions(HostPort(HERE, 0)), SocketOptions(receive_buffer=50_000)
+    with contextlib.closing(
+        bind_datagrams(site.loop, where, asked, UdpOptions(), None, id)
+    ) as sock:
+        assert sock._socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) == 100_000
+
+
 def test_broadcast_is_asked_for(site: Site) -> None:
     address = HostPort("127.255.255.255", 9)
     with pytest.raises(ConnectError) as caught:

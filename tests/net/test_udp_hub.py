@@ -11,12 +11,13 @@ import pytest
 
 from sockkit.core.address import HostPort
 from sockkit.core.peers import Recipient
-from sockkit.errors import SendError
+from sockkit.errors import ReceiveError, SendError
 from sockkit.events import Event, Failure, Heard, Peer
 from sockkit.net.listen import ListenOptions
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.posting import PostOptions
+from sockkit.net.sources import Sources
 from sockkit.net.stdio import Stdio
 from sockkit.net.udp import UdpOptions, bind_datagrams
 from sockkit.net.udp_hub import UdpHub, UdpHubOptions
@@ -31,14 +32,19 @@ class Server:
     """A hub, and steps that are done one after the other while it runs."""
 
     def __init__(
-        self, loop: Loop, stack: contextlib.ExitStack, answer: Recipient, reply: bytes | None
+        self,
+        loop: Loop,
+        stack: contextlib.ExitStack,
+        answer: Recipient,
+        reply: bytes | None,
+        size: int | None,
     ) -> None:
         self.loop, self._stack = loop, stack
         self.events: list[Event] = []
         source, sink = kit.source("pipe", stack, Path()), kit.sink("pipe", stack, Path())
         self.input = source.far
         options = ListenOptions(HostPort(HERE, 0))
-        sock = bind_datagrams(loop, options, SocketOptions(), UdpOptions(), None, id)
+        sock = bind_datagrams(loop, options, SocketOptions(), UdpOptions(), size, id)
         stack.callback(sock.close)
         self.sock, self.port = sock, sock.port
         post = UdpHubOptions(PostOptions(pack=lambda line: line), answer, reply)
@@ -62,8 +68,10 @@ Make = Callable[..., Server]
 
 @pytest.fixture
 def make(loop: Loop, stack: contextlib.ExitStack) -> Make:
-    def make(answer: Recipient = Recipient.LAST, reply: bytes | None = None) -> Server:
-        return Server(loop, stack, answer, reply)
+    def make(
+        answer: Recipient = Recipient.LAST, reply: bytes | None = None, size: int | None = None
+    ) -> Server:
+        return Server(loop, stack, answer, reply, size)
 
     return make
 
@@ -136,6 +144,27 @@ def test_what_the_operator_says(make: Make) -> None:
     )
     assert [peer.number for peer, _ in server.hub.peers()] == [1, 2]
     assert isinstance(server.hub.last(), Peer)
+
+
+def test_who_must_not_be_answered_gets_no_reply(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = make(reply=b"ok")
+    peer = server.peer()
+    monkeypatch.setattr(Sources, "answerable", lambda *_: False)
+    server.run(said(peer, b"a"), lambda: bool(server.hub.peers()))
+    with pytest.raises(BlockingIOError):
+        peer.recv(100)
+
+
+def test_what_came_in_part_makes_the_end_a_failure(make: Make) -> None:
+    server = make(size=4)
+    peer = server.peer()
+    with pytest.raises(ReceiveError, match=r"^datagrams: 2 received in part$"):
+        server.run(
+            *[said(peer, b"12345"), said(peer, b"1234"), said(peer, b"12345")],
+            lambda: server.hub._posting.received.count == 3,
+        )
 
 
 def test_what_is_not_sent_is_told_and_makes_the_end_a_failure(make: Make) -> None:

@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from sockkit.errors import ConnectError, ReceiveError, SockkitError, TimedOut
 from sockkit.events import Aimed, Event, Exchanged
 from sockkit.net import posting, udp, udp_session
 from sockkit.net.connect import ConnectOptions
+from sockkit.net.datagrams import DatagramSocket
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.posting import PostOptions
@@ -101,11 +103,12 @@ def test_a_refusal_is_no_success_however_short_the_wait(linger: float, named: Na
         named.run(AnswerOptions(linger=linger), LINES)
 
 
+@pytest.mark.parametrize(("bound", "most", "lines"), [("EARLY", 100, 100), ("EARLY_WAIT", 0, 1)])
 def test_what_is_no_longer_known_is_not_sent_to_another(
-    named: Named, monkeypatch: pytest.MonkeyPatch
+    bound: str, most: int, lines: int, named: Named, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(posting, "EARLY", 100)
-    named.source.far.give(b"x\n" * 100)
+    monkeypatch.setattr(posting, bound, most)
+    named.source.far.give(b"x\n" * lines)
     with pytest.raises(ConnectError, match=r"could not reach 127\.0\.0\.2"):
         named.run(AnswerOptions(), LINES)
 
@@ -179,6 +182,21 @@ def test_nothing_either_way_is_a_timeout(run: Run) -> None:
     error = run(ends=False, idle=0.05)
     assert type(error) is TimedOut
     assert "nothing was sent or received" in str(error)
+
+
+def test_what_the_system_holds_up_is_no_silence(
+    run: Run, loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = DatagramSocket.send
+    until = loop.now + 0.8
+
+    def send(sock: DatagramSocket, *arguments: Any) -> int:
+        if loop.now < until:
+            raise BlockingIOError
+        return real(sock, *arguments)
+
+    monkeypatch.setattr(DatagramSocket, "send", send)
+    assert run(b"a", idle=0.5, expect=1) is None
 
 
 def test_a_datagram_that_was_cut_is_a_fault(run: Run) -> None:

@@ -35,6 +35,9 @@ def test_lines_are_kept_for_the_next_run_and_nobody_else(tmp_path: Path) -> None
         history.append_string(line)
     assert list(history_of(str(path)).load_history_strings()) == ["one\ntwo", "你好"]
     assert path.stat().st_mode & 0o777 == 0o600
+    path.chmod(0o644)  # somebody's copy
+    history_of(str(path))
+    assert path.stat().st_mode & 0o777 == 0o600
     assert path.parent.stat().st_mode & 0o777 == 0o700
 
 

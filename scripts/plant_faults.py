@@ -1,0 +1,351 @@
+"""Plants faults in sockkit, one at a time, and shows which of them the tests notice.
+
+    scripts/plant_faults.py [--only WORD] [--jobs N] [--json FILE] [--compare OLD.json]
+                            [--tests CHECKOUT-OR-COMMIT]
+
+The faults are data, tests/faults/*.toml: a text of a source file, found once, and what stands
+there instead. Each is run against the tests of its module, and if those pass, against the
+end-to-end files that touch it. A test that fails counts if it fails again, and passes without the
+fault. The exit status is 1 if a fault is not noticed that is not marked as `equivalent`, or if one
+is not that was in the results of an earlier run (`--compare`). It takes about an hour.
+
+Neither mutmut nor cosmic-ray fits: both make their own small changes of operators and constants,
+which are seldom what goes wrong here (a timer that is not cancelled, a pause left out). And both
+have one stage of tests: mutmut switches faults within its own process, which an installed program
+never sees, and cosmic-ray runs one command, so that every fault would cost a whole suite.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import tempfile
+import threading
+import time
+import tomllib
+import venv
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import cache_from_source
+from pathlib import Path
+from typing import Any, NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+FAULTS = ROOT / "tests" / "faults"
+LONGEST = 600.0  # seconds of one run of pytest: a bound against hanging
+TRIES = 5  # failing tests that are looked at for one fault, where none of them counts
+_NOT_COPIED = (".git", ".venv", "__pycache__", ".hypothesis", ".*_cache")
+
+# Which end-to-end files touch a module: those of every line whose words are in its path.
+_TOUCH = {
+    "chat|names|password|allowance|telnet": ("test_chat", "test_chat_torture"),
+    "echo|responder|turns|workers": ("test_echo", "test_echo_torture"),
+    "udp|datagrams|posting|peers|sources": ("test_udp",),
+    "hub|member|tcp_server|lines|listen|delivery|outbox|gather|limiter": (
+        "test_server", "test_closing", "test_floods",
+    ),
+    "address|connect|resolve|params|units|options|holder|files?.py|main": ("test_statuses",),
+    "session|ending|tcp_client|conversation|stdio|stream|text": ("test_endings", "test_statuses"),
+    "pump|lanes|kernel|session|stream|stdio": ("test_urgent", "test_torture"),
+    "loop|stopping|start|main|workers": ("test_signals",),
+    "render|talk|printable|guess|shown": ("test_server", "test_floods", "test_terminal"),
+    "term/|edited|ask|operator|hexadecimal|chat_view": (
+        "test_terminal", "test_terminal_client", "test_terminal_server",
+    ),
+    "foreground|keyboard|edited": ("test_jobs",),
+    "group|cli/chat.py|cli/options": ("test_completions", "test_imports"),
+}  # fmt: skip
+
+
+class Fault(NamedTuple):
+    """`tests` are those of its module, `e2e` the end-to-end files; see above where left out."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...] = ()
+    e2e: tuple[str, ...] = ()
+    equivalent: str = ""  # why nobody could notice it
+
+    @property
+    def room(self) -> str:
+        return Path(self.file).parent.name
+
+    def planted(self, text: str) -> str:
+        """`text`, its file's, with the fault. Raises ValueError where it does not fit."""
+        if (found := text.count(self.old)) != 1:
+            raise ValueError(f"{self.name}: its old text is {found} times in {self.file}, not once")
+        return text.replace(self.old, self.new)
+
+    def stages(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        place = Path(self.file).relative_to("sockkit")
+        module = (f"tests/{place.parent / f'test_{place.name}'}",)
+        touch = (names for words, names in _TOUCH.items() if re.search(words, self.file))
+        files = dict.fromkeys(f"tests/e2e/{name}.py" for names in touch for name in names)
+        return self.tests or module, self.e2e or tuple(files)
+
+
+class Verdict(NamedTuple):
+    """`by` is the test that noticed it, empty for none."""
+
+    file: str
+    by: str
+    seconds: float
+
+
+def load(folder: Path) -> list[Fault]:
+    """The faults of all files in `folder`."""
+    faults = []
+    for path in sorted(folder.glob("*.toml")):
+        for entry in tomllib.loads(path.read_text(encoding="utf-8"))["fault"]:
+            lists = {key: tuple(entry[key]) for key in ("tests", "e2e") if key in entry}
+            faults.append(Fault(**{**entry, **lists}))
+    return faults
+
+
+class Site:
+    """A copy of the tree at `place`, with an interpreter that has it installed, and no other."""
+
+    def __init__(self, place: Path, tests: str | None) -> None:
+        self.tree, self._cache = place / "tree", place / "cache"
+        shutil.copytree(ROOT, self.tree, ignore=shutil.ignore_patterns(*_NOT_COPIED))
+        if tests:
+            _use_tests(self.tree, tests)
+        venv.create(place / "venv", symlinks=True)
+        self.python = place / "venv" / "bin" / "python"
+        packages = next((place / "venv" / "lib").glob("python*/site-packages"))
+        # The copy comes first; what else is installed is where this interpreter has it. An
+        # editable install there is not seen: such a file in that directory is not read.
+        installed = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
+        packages.joinpath("copy.pth").write_text("\n".join([str(self.tree), *installed]))
+        program = self.python.with_name("sockkit")
+        main = "import sys\nfrom sockkit.__main__ import main\nsys.exit(main())\n"
+        program.write_text(f"#!{self.python}\n{main}")
+        program.chmod(0o755)
+
+    @contextlib.contextmanager
+    def having(self, fault: Fault) -> Iterator[None]:
+        """The copy has the fault."""
+        path = self.tree / fault.file
+        text = path.read_text(encoding="utf-8")
+        try:
+            self._write(path, fault.planted(text))
+            yield
+        finally:
+            self._write(path, text)
+
+    def _write(self, path: Path, text: str) -> None:
+        path.write_text(text, encoding="utf-8")
+        # What is compiled is told by size and second: two faults may have both.
+        Path(cache_from_source(str(path))).unlink(missing_ok=True)
+
+    def failing(
+        self, tests: Sequence[str], without: Sequence[str] = (), first: bool = True
+    ) -> list[str]:
+        """The tests that fail, or the `first` one; all if they come to no end."""
+        shutil.rmtree(self._cache, ignore_errors=True)
+        command = [str(self.python), "-m", "pytest", "-q", "-o", f"cache_dir={self._cache}", *tests]
+        command += [*(["-x"] if first else []), *(f"--deselect={test}" for test in without)]
+        process = subprocess.Popen(
+            command,
+            cwd=self.tree,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            status = process.wait(LONGEST)
+        except subprocess.TimeoutExpired:
+            status = None
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        if status in (0, 4, 5):  # 4 and 5: there is no such test
+            return []
+        with contextlib.suppress(OSError):
+            found = json.loads((self._cache / "v/cache/lastfailed").read_text())
+            return [*found] or [*tests]
+        return [*tests]
+
+    def present(self, tests: Sequence[str]) -> list[str]:
+        """`tests` as this tree has them: the file for a test that it lacks."""
+        found: dict[str, None] = {}
+        for test in tests:
+            file, _, name = test.partition("::")
+            path = self.tree / file
+            if path.exists():
+                has = f"def {name.partition('[')[0]}(" in path.read_text(encoding="utf-8")
+                found[test if name and has else file] = None
+        return list(found)
+
+
+def _use_tests(tree: Path, tests: str) -> None:
+    """Put the tests of another checkout, or of a commit, in place of the tree's own."""
+    shutil.rmtree(tree / "tests")
+    if Path(tests).is_dir():
+        ignored = shutil.ignore_patterns(*_NOT_COPIED)
+        shutil.copytree(Path(tests) / "tests", tree / "tests", ignore=ignored)
+        shutil.copy(Path(tests) / "pyproject.toml", tree)  # which has pytest's settings
+        return
+    command = ["git", "-C", str(ROOT), "archive", tests, "tests", "pyproject.toml"]
+    packed = subprocess.run(command, check=True, capture_output=True).stdout
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        archive.extractall(tree, filter="data")
+
+
+class Trial:
+    """Runs faults, and tells of each as soon as it is known. Safe from several threads."""
+
+    def __init__(self, path: str | None) -> None:
+        self.verdicts: dict[str, Verdict] = {}
+        self._path = path
+        self._broken: set[str] = set()  # tests that fail without any fault
+        self._sound: set[str] = set()  # tests, and files of them, that pass without
+        self._lock = threading.Lock()
+
+    def caught(self, fault: Fault) -> bool:
+        return fault.name in self.verdicts and bool(self.verdicts[fault.name].by)
+
+    def check(self, site: Site, tests: Sequence[str]) -> list[str]:
+        """Those of `tests` that fail without a fault, twice: they are left out from now on."""
+        unknown = [test for test in tests if not {test, test.partition("::")[0]} & self._sound]
+        failed = site.failing(unknown, first=False) if unknown else []
+        broken = site.failing(failed, first=False) if failed else []
+        with self._lock:
+            for test in broken:
+                print(f"LEFT OUT: {test} fails without a fault", flush=True)
+            self._broken.update(broken)
+            self._sound.update(tests)
+        return broken
+
+    def judge(self, site: Site, fault: Fault, stage: int) -> None:
+        """Plant `fault`, and run it against the tests of its module, or in stage 1 end to end."""
+        began = time.monotonic()
+        by = self._noticed(site, fault, site.present(fault.stages()[stage]))
+        seconds = round(time.monotonic() - began, 1)
+        with self._lock:
+            self.verdicts[fault.name] = Verdict(fault.file, by, seconds)
+            told = f"caught by {by}" if by else ("passes its module's tests", "SURVIVED")[stage]
+            print(f"{fault.room:5} {seconds:6.1f} s  {fault.name}: {told}", flush=True)
+            if self._path:
+                data = {name: verdict._asdict() for name, verdict in self.verdicts.items()}
+                Path(self._path).write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+
+    def _noticed(self, site: Site, fault: Fault, tests: Sequence[str]) -> str:
+        """The test that notices it: it fails, twice, and passes without the fault."""
+        left_out: list[str] = []
+        for _ in range(TRIES if tests else 0):
+            with site.having(fault):
+                failed = site.failing(tests, sorted({*self._broken, *left_out}))
+                if not failed:
+                    return ""
+                steady = site.failing(failed)
+            if not self.check(site, failed) and steady:
+                return failed[0]
+            left_out += failed
+        return ""
+
+
+def prove(site: Site) -> None:
+    """Raises SystemExit unless the tests run the copy: whatever stops all commands is noticed."""
+    test = ["tests/e2e/test_http.py"]
+    fault = Fault(
+        "every command ends at once", "sockkit/cli/main.py", "    _plug()\n", "    sys.exit(9)\n"
+    )
+    if failed := site.failing(test):
+        raise SystemExit(f"without a fault {failed[0]} fails: see to that first")
+    with site.having(fault):
+        if not site.failing(test):
+            raise SystemExit(f"{test[0]} does not run the program of the copy")
+
+
+def run(faults: list[Fault], jobs: int, tests: str | None, path: str | None) -> Trial:
+    """Plant each of `faults`, in `jobs` copies of the tree side by side."""
+    trial = Trial(path)
+    with tempfile.TemporaryDirectory(prefix="faults-") as folder:
+        sites = [Site(Path(folder) / str(number), tests) for number in range(jobs)]
+        prove(sites[0])
+        modules = sorted({test for fault in faults for test in fault.stages()[0]})
+        trial.check(sites[0], sites[0].present(modules))
+        free = list(sites)
+
+        def judge(fault: Fault, stage: int) -> None:
+            site = free.pop()
+            try:
+                trial.judge(site, fault, stage)
+            finally:
+                free.append(site)
+
+        with ThreadPoolExecutor(jobs) as pool:
+            for stage in (0, 1):  # the quick one first, for all
+                left = [fault for fault in faults if not trial.caught(fault)]
+                list(pool.map(judge, left, [stage] * len(left)))
+    return trial
+
+
+def report(faults: list[Fault], verdicts: dict[str, Verdict]) -> bool:
+    """Print a count for each room; whether all were noticed."""
+    rooms = Counter(fault.room for fault in faults)
+    caught = Counter(fault.room for fault in faults if verdicts[fault.name].by)
+    e2e = sum(verdict.by.startswith("tests/e2e/") for verdict in verdicts.values())
+    for room in rooms:
+        print(f"{room}: {caught[room]} of {rooms[room]} caught")
+    total = caught.total()
+    print(f"in all: {total} of {len(faults)} caught, {e2e} of them by end-to-end tests")
+    for fault in faults:
+        if not verdicts[fault.name].by:
+            print(f"SURVIVED: {fault.name} ({fault.file})")
+    return total == len(faults)
+
+
+def lost(before: dict[str, Any], now: dict[str, Verdict], word: str) -> list[str]:
+    """Faults whose name or file has `word` that were caught `before` and are not `now`."""
+    return [
+        name
+        for name, verdict in before.items()
+        if verdict["by"] and word in f"{name} {verdict['file']}"
+        if name not in now or not now[name].by
+    ]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--only", default="", metavar="WORD", help="in the fault's name or file")
+    parser.add_argument("--jobs", type=int, default=2, metavar="N", help="side by side")
+    parser.add_argument("--json", metavar="FILE", help="write the results to FILE")
+    parser.add_argument("--compare", metavar="OLD.json", help="name what was caught before")
+    parser.add_argument("--tests", metavar="CHECKOUT", help="another checkout's or commit's tests")
+    given = parser.parse_args()
+    # The programs that tests start must not inherit signals that are ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, lambda *_: None)
+    picked = [fault for fault in load(FAULTS) if given.only in f"{fault.name} {fault.file}"]
+    for fault in picked:
+        if fault.equivalent:
+            print(f"not run: {fault.name}: {fault.equivalent}")
+    faults = [fault for fault in picked if not fault.equivalent]
+    before = json.loads(Path(given.compare).read_text()) if given.compare else {}
+    trial = run(faults, given.jobs, given.tests, given.json)
+    all_caught = report(faults, trial.verdicts)
+    gone = lost(before, trial.verdicts, given.only)
+    for name in gone:
+        print(f"CAUGHT BEFORE, NOT NOW: {name}")
+    return 0 if all_caught and not gone else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
