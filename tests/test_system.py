@@ -7,7 +7,7 @@ import os
 import pytest
 
 from sockkit import system
-from sockkit.system import FIONREAD, ask
+from sockkit.system import FIONREAD, ask, pipe
 
 
 def test_a_pipe_tells_what_it_holds(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,3 +29,14 @@ def test_what_has_no_such_number_tells_none() -> None:
         assert ask(null, system.TIOCOUTQ) is None
     finally:
         os.close(null)
+
+
+def test_no_end_of_a_pipe_blocks_or_is_inherited() -> None:
+    ends = pipe()
+    try:
+        assert not any(os.get_blocking(end) or os.get_inheritable(end) for end in ends)
+        with pytest.raises(BlockingIOError):
+            os.read(ends[0], 1)
+    finally:
+        for end in ends:
+            os.close(end)

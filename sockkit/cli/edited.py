@@ -17,7 +17,7 @@ from sockkit.net.kernel import widen
 from sockkit.net.loop import Loop
 from sockkit.net.outbox import Outbox
 from sockkit.net.stdio import Input, Output, Stdio
-from sockkit.system import FIONREAD, ask
+from sockkit.system import FIONREAD, ask, pipe
 from sockkit.term.editor import Editor
 from sockkit.term.history import history_path
 
@@ -37,7 +37,7 @@ def run_edited(
     The history of lines is that of the command `name`. Raises what `work` raises.
     """
     typed = _Typed(loop)
-    shown, into = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    shown, into = pipe()
     widen(into)
     output = Output(into, edited=True)
     editor = Editor(
@@ -71,7 +71,7 @@ class _Typed:
 
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
-        out, self._into = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        out, self._into = pipe()
         self.input = Input(out, edited=True)
         self._ended = False
         self._waiting = Outbox(

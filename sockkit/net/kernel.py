@@ -16,7 +16,7 @@ from enum import Enum, auto
 
 from sockkit.errors import SockkitError
 from sockkit.net.stream import Kind, Sink, Source
-from sockkit.system import fcntl
+from sockkit.system import fcntl, pipe
 
 SPLICE_SIZE = 1024 * 1024  # the largest pipe an ordinary user gets, pipe(7)
 SENDFILE_SIZE = 8 * 1024 * 1024  # bytes asked for at a time; the socket takes what it can
@@ -155,7 +155,7 @@ class PipedSplice(_Kernel):
 
     def __init__(self, source: Source, sink: Sink, size: int | None) -> None:
         super().__init__(source, sink, size)
-        self._pipe_out, self._pipe_in = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._pipe_out, self._pipe_in = pipe()
         widen(self._pipe_in)
 
     def step(self) -> Wait:
@@ -201,13 +201,13 @@ class PipedSplice(_Kernel):
         os.close(self._pipe_in)
 
 
-def widen(pipe: int) -> None:
+def widen(descriptor: int) -> None:
     """Make room for more bytes a call in a pipe, where the system lets us, pipe(7)."""
     if not hasattr(fcntl, "F_SETPIPE_SZ"):
         return
     try:
-        if fcntl.fcntl(pipe, fcntl.F_GETPIPE_SZ) < SPLICE_SIZE:
-            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, SPLICE_SIZE)
+        if fcntl.fcntl(descriptor, fcntl.F_GETPIPE_SZ) < SPLICE_SIZE:
+            fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, SPLICE_SIZE)
     except OSError:
         pass  # the user's share is used up: a smaller pipe does too
 

@@ -16,6 +16,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+from sockkit.system import pipe
+
 Callback = Callable[[], None]
 
 FEW = 64  # cancelled timers that are not worth looking for
@@ -59,9 +61,7 @@ class Loop:
         self._made = self._cancelled = 0
         self._soon: deque[Callback] = deque()
         self._running = False
-        self._wake_out, self._wake_in = os.pipe()
-        os.set_blocking(self._wake_out, False)
-        os.set_blocking(self._wake_in, False)
+        self._wake_out, self._wake_in = pipe()
         self._selector.register(self._wake_out, selectors.EVENT_READ)
         self.now = time.monotonic()
 

@@ -175,15 +175,21 @@ def test_what_does_not_go_says_so_in_a_line(arguments: list[str], status: int, w
             gone(program, status, word)
 
 
-def test_a_terminal_has_no_line_editor() -> None:
+@pytest.mark.parametrize(
+    ("hide", "editor"), [(HIDE, False), ("import os; del os.pipe2, os.splice, os.sendfile", True)]
+)
+def test_a_terminal_has_a_line_editor_where_there_is_termios(
+    hide: str, editor: bool, tmp_path: Path
+) -> None:
     with Terminal() as terminal, socket.create_server((HERE, 0)) as listener:
-        port = str(listener.getsockname()[1])
-        with Program(
-            "tcp-client", HERE, port, command=WITHOUT, stdin=terminal.child, stdout=terminal.child
-        ) as program:
+        talk = ("tcp-client", HERE, str(listener.getsockname()[1]))
+        end, home = terminal.child, {"XDG_STATE_HOME": str(tmp_path)}
+        with Program(*talk, command=patched(hide), stdin=end, stdout=end, env=home) as program:
             sock, _ = listener.accept()
             with sock:
-                terminal.type(b"typed\n")
+                if editor:
+                    terminal.shows(b"\x1b[?2004h")  # bracketed paste, which only an editor asks for
+                terminal.type(b"typed\r")
                 assert sock.recv(6, socket.MSG_WAITALL) == b"typed\n"
                 sock.sendall(b"shown\n")
                 terminal.shows(b"shown")
