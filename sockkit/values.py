@@ -1,7 +1,8 @@
 """Immutable values with named fields, as options and events are.
 
-A `Value` is declared and used like a typing.NamedTuple, and to a type checker it is one. To
-define it costs a quarter, 0.05 ms: nothing is compiled for it. Every start defines dozens.
+A `Value` is declared and used like a typing.NamedTuple, and to a type checker it is one. Defining
+one takes 0.05 ms, a quarter of a NamedTuple, and every start defines dozens. Making one takes 3 µs,
+ten times as long: what is made for each message is a NamedTuple.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
+from typing import NamedTuple
 
 from sockkit.core import chat_lines
 from sockkit.core.allowance import Allowance
@@ -57,7 +58,7 @@ class RoomOptions(Value):
     quit_word: str = "q"
 
 
-class Out(Value):
+class Out(NamedTuple):
     """A line to deliver: to one member, or to all who are admitted but `author`.
 
     `said` is worth keeping; `move` is who the line says came or left.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable
+from typing import NamedTuple
 
 from sockkit.core import chat_lines
 from sockkit.core.allowance import Allowance
@@ -18,7 +19,6 @@ from sockkit.core.names import LONGEST as LONGEST_NAME
 from sockkit.core.names import RESERVED, Names, key
 from sockkit.core.printable import escape
 from sockkit.errors import SendError, SockkitError, UsageError
-from sockkit.values import Value
 
 MOST = 1024  # members; one more takes the place of one that is silent
 SILENCE = 300.0  # seconds
@@ -41,7 +41,7 @@ _REFUSAL = re.compile(
 HELP = "a message is name:text; /who tells who is here, /quit leaves, //TEXT says /TEXT"
 
 
-class Delivery(Value):
+class Delivery(NamedTuple):
     """A line for one address, or for everybody but `author` where `to` is None.
 
     `move` is who the line says came or left.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from enum import StrEnum
+from typing import NamedTuple
 
 from sockkit.events import Peer
-from sockkit.values import Value
 
 MOST = 1024  # peers remembered; one more, and the longest silent is forgotten
 
@@ -18,7 +18,7 @@ class Recipient(StrEnum):
     ALL = "all"
 
 
-class Sighting(Value):
+class Sighting(NamedTuple):
     """`forgotten` had to make room for `peer`, who is `new`."""
 
     peer: Peer

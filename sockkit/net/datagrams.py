@@ -9,14 +9,13 @@ import struct
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from sockkit.errors import ConnectError, ReceiveError, SendError, SockkitError
 from sockkit.events import Emit, Notice, Step
 from sockkit.net.loop import Loop
 from sockkit.net.resolve import Endpoint, show_address
 from sockkit.net.stream import words
-from sockkit.values import Value
 
 LARGEST = 65_507  # bytes of payload: what IPv4's length field leaves, RFC 768
 MOST_SEGMENTS = 64  # datagrams that one call may send, UDP_MAX_SEGMENTS
@@ -29,7 +28,7 @@ _NO_SEGMENTS = {errno.EINVAL, errno.EIO, errno.ENOPROTOOPT, errno.EOPNOTSUPP, er
 _ANCILLARY = 2 * socket.CMSG_SPACE(4)
 
 
-class Received(Value):
+class Received(NamedTuple):
     """Datagrams of one peer that came in one call.
 
     `data` holds them, one after the other, each of `size` bytes and the last perhaps
