@@ -2,20 +2,20 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-JOBS := 4
+JOBS := 4# tests at once: on 2 cores, as most wait for a program
 
 .PHONY: help demo test unit torture test-all unit-others check suite completions picture bench clean
 
 help:
 	@echo 'make demo         install sockkit in $(VENV) and watch it work'
-	@echo 'make test         run every check and test'
+	@echo 'make test         run every check and test but those of make torture'
 	@echo 'make unit         run the tests that start no program and open no terminal'
-	@echo 'make torture      run the long tests, and those that measure times, on a machine with nothing else to do'
+	@echo 'make torture      run the long and the timed tests; half an hour on an idle machine'
 	@echo 'make test-all     run the tests on each Python found'
 	@echo 'make bench        measure against nc, ncat and socat, where installed'
 	@echo 'make completions  write completions/ anew'
 	@echo 'make picture      draw the pictures in docs/ anew'
-	@echo 'make clean        remove $(VENV) and caches'
+	@echo 'make clean        remove $(VENV), $(VENV)-* and caches'
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -43,7 +43,10 @@ def count(text: str) -> int:
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser("python -m benchmarks", description="Compare with peers.")
+    parser = argparse.ArgumentParser(
+        "python -m benchmarks",
+        description="Measure sockkit beside nc, ncat, socat and bare C; print a table in Markdown.",
+    )
     add = parser.add_argument
     add("--size", type=size, default=2 << 30, help="bytes to move (default: 2G)")
     add("--text-size", type=size, default=256 << 20, help="bytes of text (default: 256M)")

@@ -16,7 +16,8 @@ from pathlib import Path
 
 OLDEST = (3, 11)
 WAIT = 30  # seconds for a Python to say what it is
-ASK = "import ensurepip, sys, venv; print(*sys.version_info[:2])"
+ASK = "import sys; print(*sys.version_info[:2])"
+CAN = "import ensurepip, venv"
 MANAGERS = (
     ("PYENV_ROOT", ".pyenv", "versions/*/bin"),
     ("UV_PYTHON_INSTALL_DIR", ".local/share/uv/python", "*/bin"),
@@ -28,8 +29,12 @@ def pythons() -> dict[tuple[int, int], Path]:
     found: dict[tuple[int, int], Path] = {}
     for path in _candidates():
         version = _version(path)
-        if version and version >= OLDEST:
-            found.setdefault(version, path)
+        if not version or version < OLDEST or version in found:
+            continue
+        if _run(path, CAN) is None:
+            print(f"{path} is left out: it cannot make a virtual environment")
+        else:
+            found[version] = path
     return dict(sorted(found.items()))
 
 
@@ -48,21 +53,31 @@ def _candidates() -> Iterator[Path]:
 def _version(path: Path) -> tuple[int, int] | None:
     """What `path` says it is; None if it is none, as a version manager's empty shim."""
     try:
-        done = subprocess.run([path, "-c", ASK], capture_output=True, text=True, timeout=WAIT)
-        major, minor = map(int, done.stdout.split())
-    except (OSError, ValueError, subprocess.TimeoutExpired):
+        major, minor = map(int, (_run(path, ASK) or "").split())
+    except ValueError:
         return None
     return major, minor
 
 
+def _run(path: Path, code: str) -> str | None:
+    """What Python prints that runs `code`; None if it fails."""
+    try:
+        done = subprocess.run([path, "-c", code], capture_output=True, text=True, timeout=WAIT)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return None if done.returncode else done.stdout
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--not", dest="but", metavar="PYTHON", help="leave out this one's version")
-    parser.add_argument("target", help="of the Makefile")
+    parser.add_argument(
+        "--not", dest="but", metavar="PYTHON", help="leave out the version of this one"
+    )
+    parser.add_argument("target", help="the make target to run, such as unit")
     given = parser.parse_args()
     but = _version(Path(given.but)) if given.but else None
     if given.but and not but:
-        sys.exit(f"{given.but} is not a Python that can make a virtual environment")
+        sys.exit(f"{given.but} is no Python")
     outcomes: dict[bool, list[str]] = {True: [], False: []}
     for version, path in pythons().items():
         if version != but:

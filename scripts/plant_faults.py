@@ -1,7 +1,7 @@
 """Plants faults in sockkit, one at a time, and shows which of them the tests notice.
 
-    scripts/plant_faults.py [--only WORD] [--jobs N] [--json FILE] [--compare OLD.json]
-                            [--tests CHECKOUT-OR-COMMIT]
+    python scripts/plant_faults.py [--only WORD] [--jobs N] [--json FILE] [--compare OLD.json]
+                                   [--tests WHERE]
 
 The faults are data, tests/faults/*.toml: a text of a source file, found once, and what stands
 there instead. Each is run against the tests of its module, and if those pass, against the
@@ -323,12 +323,29 @@ def lost(before: dict[str, Any], now: dict[str, Verdict], word: str) -> list[str
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--only", default="", metavar="WORD", help="in the fault's name or file")
-    parser.add_argument("--jobs", type=int, default=2, metavar="N", help="side by side")
+    parser = argparse.ArgumentParser(
+        description=(__doc__ or "").split("\n")[0],
+        epilog="It takes about an hour. The exit status is 1 if a fault is not caught.",
+    )
+    parser.add_argument(
+        "--only", default="", metavar="WORD", help="only faults with WORD in their name or file"
+    )
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=2,
+        metavar="N",
+        help="copies of the tree to test side by side (default: 2)",
+    )
     parser.add_argument("--json", metavar="FILE", help="write the results to FILE")
-    parser.add_argument("--compare", metavar="OLD.json", help="name what was caught before")
-    parser.add_argument("--tests", metavar="CHECKOUT", help="another checkout's or commit's tests")
+    parser.add_argument(
+        "--compare",
+        metavar="OLD.json",
+        help="fail also if a fault is not caught that was in OLD.json",
+    )
+    parser.add_argument(
+        "--tests", metavar="WHERE", help="use the tests of another checkout or commit"
+    )
     given = parser.parse_args()
     # The programs that tests start must not inherit signals that are ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)

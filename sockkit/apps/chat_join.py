@@ -68,7 +68,7 @@ def run(config: ChatJoin, loop: Loop, stdio: Stdio, emit: Emit) -> None:
                 session.run()
             finally:
                 stream.close()
-                view.begin()  # what had not arrived whole is not the next connection's
+                view.disconnected()  # what had not arrived whole is not the next connection's
             if not session.input_ended and not view.parted:
                 error = ReceiveError("the room has closed")
         except (ConnectError, ReceiveError, SendError, TimedOut) as caught:

@@ -48,7 +48,7 @@ def _show(text: Callable[[click.Context], str]) -> Callable[[click.Context, Opti
 
 
 def _showing(names: list[str], what: str, text: Callable[[click.Context], str]) -> Option:
-    """An option that shows `text` and exits. click's own ask for a translation: 2 ms."""
+    """An option that shows `text` and exits. click's own look up a translation: 2 ms."""
     return Option(
         names, is_flag=True, is_eager=True, expose_value=False, callback=_show(text), help=what
     )

@@ -41,7 +41,7 @@ class Stopping:
         # before the loop's wait, or to another thread, this is what ends the wait.
         signal.set_wakeup_fd(self._loop.alarm, warn_on_full_buffer=False)
         signal.signal(signal.SIGALRM, self._stuck)
-        # In the background a terminal that is told to stop who writes there would do so.
+        # It would stop us when we write to a terminal from the background, stty(1) tostop.
         signal.signal(signal.SIGTTOU, signal.SIG_IGN)
         for number in STOPS:
             if signal.getsignal(number) != signal.SIG_IGN:

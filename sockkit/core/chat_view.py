@@ -72,8 +72,8 @@ class ChatView:
     def flush(self) -> str:
         return self._shown(self._rest())
 
-    def begin(self) -> None:
-        """Another connection: what is held is dropped, and the line shown in part has ended."""
+    def disconnected(self) -> None:
+        """The connection has ended: drop what is held, and end the line that is shown in part."""
         self._take()
         self._inside = False
         self._torn = self._open

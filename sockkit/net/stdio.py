@@ -50,7 +50,7 @@ def _inherited_socket(descriptor: int) -> socket.socket | None:
 
 
 def open_for(descriptor: int, mode: int) -> bool:
-    """Whether it is open for `mode`, O_RDONLY or O_WRONLY. Where nothing tells, using it will."""
+    """Whether it is open for `mode`, O_RDONLY or O_WRONLY. Without fcntl, true: using it tells."""
     return not fcntl or fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE in (mode, os.O_RDWR)
 
 

@@ -100,7 +100,7 @@ def test_another_connection_begins_a_line(half: str, flushed: bool) -> None:
     """What of the last one's line was not shown is not shown."""
     chat = ChatView(stamp=lambda: "12:00 ")
     shown = chat.feed(f"one\n{half}") + (chat.flush() if flushed else "")
-    chat.begin()
+    chat.disconnected()
     shown += chat.feed("tw") + chat.feed("o\nthree\n")
     told = ["one", *([half] if flushed or len(half) > LONGEST else []), "two", "three"]
     assert shown == "".join(f"12:00 {line}\n" for line in told)

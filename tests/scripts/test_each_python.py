@@ -29,6 +29,7 @@ def program(path: Path, code: str) -> None:
 def make(tmp_path: Path) -> Make:
     """Run the script where `make` only says what it is asked for, and fails on 3.14."""
     program(tmp_path / "bin/python3.10", "echo 3 10")
+    program(tmp_path / "bin/python3.11", 'case "$*" in *venv*) exit 1;; *) echo 3 11;; esac')
     program(tmp_path / "bin/python3.12", "echo 3 12")
     program(tmp_path / "bin/python3.13", "echo 'no such version' >&2; exit 127")
     program(tmp_path / "pyenv/versions/3.13.0/bin/python3.13", "echo 3 13")
@@ -56,6 +57,7 @@ def test_each_that_can_run_sockkit(make: Make, tmp_path: Path) -> None:
     assert "make unit on Python 3.13 " in done.stdout
     assert done.stdout.endswith("make unit passed on 3.12, 3.13\nmake unit FAILED on 3.14\n")
     assert "3.10" not in done.stdout
+    assert "bin/python3.11 is left out: it cannot make a virtual environment\n" in done.stdout
 
 
 def test_one_is_left_out(make: Make, tmp_path: Path) -> None:
