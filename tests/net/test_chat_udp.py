@@ -78,7 +78,6 @@ def test_who_is_silent_for_long_leaves(
         monkeypatch.setattr(room, "SILENCE", 0.05)
     site = Site(loop, stack)
     site.one.send(b"a:hi")
-
     here: list[bool] = []
 
     def look() -> None:
