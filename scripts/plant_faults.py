@@ -221,10 +221,9 @@ class Trial:
         return fault.name in self.verdicts and bool(self.verdicts[fault.name].by)
 
     def check(self, site: Site, tests: Sequence[str]) -> list[str]:
-        """Those of `tests` that fail without a fault, twice: they are left out from now on."""
+        """Those of `tests` that fail without a fault: they are left out from now on."""
         unknown = [test for test in tests if not {test, test.partition("::")[0]} & self._sound]
-        failed = site.failing(unknown, first=False) if unknown else []
-        broken = site.failing(failed, first=False) if failed else []
+        broken = site.failing(unknown, first=False) if unknown else []
         with self._lock:
             for test in broken:
                 print(f"LEFT OUT: {test} fails without a fault", flush=True)

@@ -106,12 +106,18 @@ def full(file: sqlite3.Connection) -> Callable[[], None]:
     return lambda: file.execute("PRAGMA max_page_count = 1000000")  # type: ignore[return-value]
 
 
+def locked(path: Path) -> sqlite3.Connection:
+    """Another program's, which writes in it just now."""
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN EXCLUSIVE")
+    return other
+
+
 @pytest.mark.parametrize("trouble", ["locked", "full"])
 def test_it_goes_on_and_writes_again_when_it_can(trouble: str, kept: Kept, soon: None) -> None:
     long = "x" * 5000
     if trouble == "locked":
-        other = sqlite3.connect(kept.path, isolation_level=None)
-        other.execute("BEGIN EXCLUSIVE")
+        other = locked(kept.path)
         end, words = lambda: other.execute("COMMIT"), "database is locked"
     else:
         assert kept.history._file
@@ -143,8 +149,7 @@ def test_what_waits_is_bounded_and_what_is_lost_is_told(
 ) -> None:
     monkeypatch.setattr(module, "WAITING_LINES", 10)
     monkeypatch.setattr(module, "WAITING", 60)
-    other = sqlite3.connect(kept.path, isolation_level=None)
-    other.execute("BEGIN EXCLUSIVE")
+    other = locked(kept.path)
     for line in said:
         kept.history.keep(line)
     kept.told("locked")
@@ -156,13 +161,6 @@ def test_what_waits_is_bounded_and_what_is_lost_is_told(
     with pytest.raises(OutputError, match=r"could not write 4 lines .*: database is locked"):
         kept.history.close()
     other.close()
-
-
-def locked(path: Path) -> sqlite3.Connection:
-    """Another program's, which writes in it just now."""
-    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    other.execute("BEGIN EXCLUSIVE")
-    return other
 
 
 def test_a_short_lock_is_not_told_of_although_there_was_one_before(kept: Kept) -> None:

@@ -150,6 +150,22 @@ def test_the_last_answer_arrives_when_more_was_asked(site: Site) -> None:
     assert site.asks(sock, b"", 1_000_000) == answer[1:] + b"\n"
 
 
+def test_what_a_client_did_not_get_is_told_and_not_counted(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "STALL", 0.05)
+    rule = parse_rule(f"*={'x' * 299_999}", regex=False)  # which the system takes
+    site.tcp(EchoOptions(lambda: Ruled([rule], "utf-8"), close_after=1))
+    sock = site.client()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    sock.send(b"1\n")
+    run_until(site.loop, lambda: bool(site.closed))
+    ((sent, _, problem),) = site.closed
+    lost = int(problem.removesuffix(" bytes not sent").replace(",", ""))
+    assert lost > 0
+    assert sent + lost == 300_000
+
+
 def test_late_answers_keep_their_order(site: Site) -> None:
     site.tcp(LATE)
     sock = site.client()
