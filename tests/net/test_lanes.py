@@ -139,7 +139,7 @@ def test_every_pair_has_a_lane_where_the_kernel_has_none(
 
 
 def test_without_a_descriptor_for_a_pipe_it_is_a_copy(monkeypatch: pytest.MonkeyPatch) -> None:
-    fail_nth(monkeypatch, os, "pipe2", 1, OSError(errno.EMFILE, ""))
+    fail_nth(monkeypatch, os, "pipe", 1, OSError(errno.EMFILE, ""))
     assert chosen(Kind.SOCKET, Kind.FILE) == "copy"
 
 
