@@ -145,6 +145,10 @@ class Screen:
     def type(self, text: str) -> None:
         os.write(self._person, text.encode(self._encoding))
 
+    def job(self) -> int:
+        """The process group that is in the foreground of the terminal."""
+        return os.tcgetpgrp(self._person)
+
     def resize(self, rows: int, columns: int) -> None:
         with self._changed:
             self._drawn.resize(rows, columns)

@@ -35,8 +35,7 @@ def answers(screen: Screen, number: int) -> None:
 def foreground(screen: Screen, options: str, typed: str = "") -> None:
     """The job has the terminal, and shows what was `typed` before, if it edits."""
     screen.type(f"fg{ENTER}")
-    fg = "$ fg"
-    screen.until(lambda lines: fg in lines and lines[-lines[::-1].index(fg)].startswith("/"))
+    eventually(lambda: screen.job() != screen.process.pid)  # the shell's settings are gone, too
     if not options:
         screen.prompts(f"> {typed}")
 
