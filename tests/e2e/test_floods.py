@@ -26,8 +26,8 @@ sendto = socket.socket.sendto
 def fail(sock, *values):
     if values[-1][0] == "127.0.0.1":
         raise OSError(errno.EHOSTUNREACH, "No route to host")
-    return sendto(sock, values[0] if len(values) == 2 else b"".join(values[0]), values[-1])
-socket.socket.sendto = socket.socket.sendmsg = fail
+    return sendto(sock, *values)
+socket.socket.sendto = fail
 """
 ELSEWHERE = "127.0.0.2"
 
