@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import resource
 import select
 import socket
 import threading
@@ -15,7 +14,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.e2e.test_chat import Member, room
-from tests.support import HERE, WAIT, Program, connect, reset, rests
+from tests.support import HERE, WAIT, Program, connect, few, reset, rests
 
 
 def test_members_who_all_talk() -> None:
@@ -264,10 +263,6 @@ def crowded_room(wait: float, rest: Callable[[Program], None] = rests) -> None:
 
     `rest` looks whether nothing is used while they wait.
     """
-
-    def few() -> None:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
-
     with (
         room("--backlog", "200", preexec_fn=few) as server,
         contextlib.ExitStack() as stack,

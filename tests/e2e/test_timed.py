@@ -25,22 +25,21 @@ from tests.e2e import test_terminal_server as server
 from tests.e2e import test_torture as tcp
 from tests.e2e import test_urgent as urgent
 from tests.support import (
-    CLIENT,
     ONCE,
     SERVER,
     Program,
     Terminal,
+    both,
     conversation,
     cpu,
+    everyone,
+    leaving,
     read_exactly,
-    reset,
     share,
 )
 
 MIB = 1024 * 1024
 pytestmark = [pytest.mark.torture, pytest.mark.timeout(300)]
-everyone = pytest.mark.parametrize("kind", [CLIENT, ONCE, SERVER])
-leaving = pytest.mark.parametrize("leave", [socket.socket.close, reset])
 Leave = Callable[[socket.socket], None]
 
 
@@ -88,12 +87,12 @@ def test_endless_input_costs_no_processor_after_a_second(kind: str, options: lis
     tcp.endless_input(kind, options, rest)
 
 
-@tcp.both
+@both
 def test_an_answer_two_seconds_after_the_end_of_input(kind: str) -> None:
     tcp.answer_after(2, kind)
 
 
-@tcp.both
+@both
 def test_8_mib_in_a_stutter(kind: str) -> None:
     tcp.stutter(kind, [], 8 * MIB)
 
