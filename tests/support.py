@@ -21,8 +21,9 @@ import termios
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from itertools import combinations_with_replacement
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, AnyStr
 
 import pytest
 
@@ -261,6 +262,13 @@ def datagrams(port: int) -> socket.socket:
 def noise(size: int) -> bytes:
     """Bytes at random, which are the same each time."""
     return random.Random(size).randbytes(size)
+
+
+def splits(data: AnyStr) -> Iterator[list[AnyStr]]:
+    """`data` one by one, and in three at every two places; a piece may be empty."""
+    yield [data[i : i + 1] for i in range(len(data))]
+    for i, j in combinations_with_replacement(range(len(data) + 1), 2):
+        yield [data[:i], data[i:j], data[j:]]
 
 
 def need(command: str) -> str:

@@ -40,6 +40,7 @@ from tests.support import (
 
 MIB = 1024 * 1024
 pytestmark = [pytest.mark.torture, pytest.mark.timeout(300)]
+received = interop.received
 Leave = Callable[[socket.socket], None]
 
 
@@ -53,13 +54,6 @@ def gibibyte(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     path = interop.blocks(tmp_path_factory.mktemp("gibibyte") / "sent", 1024)
     yield path
     path.unlink()  # pytest keeps the folders of three sessions
-
-
-@pytest.fixture
-def received(tmp_path: Path) -> Iterator[Path]:
-    path = tmp_path / "received"
-    yield path
-    path.unlink(missing_ok=True)
 
 
 @interop.each_peer
