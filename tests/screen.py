@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pyte
+import pytest
 
 from tests.support import HERE, SOCKKIT, WAIT, need, shell_status
 
@@ -260,3 +261,9 @@ def person(encoding: str, folder: Path) -> Person:
         check=True, timeout=WAIT, capture_output=True,
     )  # fmt: skip
     return Person(encoding, {"LOCPATH": str(folder), "LC_ALL": "zh_CN.GBK", "PYTHONUTF8": "0"})
+
+
+@pytest.fixture(scope="module", params=["utf-8", "gbk"])
+def somebody(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Person:
+    """Who works in UTF-8, and who works in GBK."""
+    return person(request.param, tmp_path_factory.mktemp("locale"))

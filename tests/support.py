@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import os
+import random
 import resource
 import select
 import shutil
@@ -19,8 +21,9 @@ import termios
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from itertools import combinations_with_replacement
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, AnyStr
 
 import pytest
 
@@ -244,6 +247,30 @@ def reset(sock: socket.socket) -> None:
     sock.close()
 
 
+leaving = pytest.mark.parametrize("leave", [socket.socket.close, reset])
+
+
+def datagrams(port: int) -> socket.socket:
+    """A plain client by UDP, with a bound on every wait."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.settimeout(WAIT)
+    sock.connect((HERE, port))
+    return sock
+
+
+@functools.lru_cache
+def noise(size: int) -> bytes:
+    """Bytes at random, which are the same each time."""
+    return random.Random(size).randbytes(size)
+
+
+def splits(data: AnyStr) -> Iterator[list[AnyStr]]:
+    """`data` one by one, and in three at every two places; a piece may be empty."""
+    yield [data[i : i + 1] for i in range(len(data))]
+    for i, j in combinations_with_replacement(range(len(data) + 1), 2):
+        yield [data[:i], data[i:j], data[j:]]
+
+
 def need(command: str) -> str:
     """The path of another program. Without it the test skips, which fails where CI is set."""
     path = shutil.which(command)
@@ -262,6 +289,8 @@ def eventually(true: Callable[[], bool], wait: float = WAIT) -> None:
 
 END = 8.0  # seconds in which a program is gone once what ends it has happened: a bound
 CLIENT, ONCE, SERVER = "tcp-client", "tcp-server --once", "tcp-server"
+both = pytest.mark.parametrize("kind", [CLIENT, ONCE])
+everyone = pytest.mark.parametrize("kind", [CLIENT, ONCE, SERVER])
 
 
 @contextlib.contextmanager
@@ -273,6 +302,15 @@ def few_descriptors() -> Iterator[int]:
         yield hard
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def few() -> None:
+    """For preexec_fn: a program with 64 descriptors."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+
+
+# For `patched`: a server that could not accept tries again soon.
+SOON = "import sockkit.net.listen as listen; listen.ACCEPT_PAUSE = 0.1\n"
 
 
 def patched(code: str) -> tuple[str, ...]:

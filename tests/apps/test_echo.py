@@ -24,7 +24,7 @@ from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.stdio import Input, Output, Stdio
 from tests.net import kit
-from tests.support import HERE, WAIT, connect, few_descriptors, read_exactly
+from tests.support import HERE, WAIT, connect, datagrams, few_descriptors, read_exactly
 
 CONFIG = Echo(ListenOptions(HostPort(HERE, 0)), SocketOptions(reuse_address=True))
 Clients = Callable[[int], None]
@@ -69,13 +69,6 @@ def stop() -> None:
 
 def nobody(_: int) -> None:
     raise AssertionError("nobody should come")
-
-
-def datagrams(port: int) -> socket.socket:
-    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    sock.settimeout(WAIT)
-    sock.connect((HERE, port))
-    return sock
 
 
 def by_tcp(port: int, data: bytes, size: int) -> bytes:

@@ -1,23 +1,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from itertools import combinations_with_replacement
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sockkit.core.lines import MAX_LINE, Labelled, Lines, Merger
+from tests.support import splits
 
 A, B = b"[1] ", b"[2] "
 CHUNKS = st.lists(st.tuples(st.sampled_from([1, 2, 3]), st.text("ab\n", max_size=5)))
-
-
-def splits(data: bytes) -> Iterator[list[bytes]]:
-    yield [data[i : i + 1] for i in range(len(data))]
-    for i, j in combinations_with_replacement(range(len(data) + 1), 2):
-        yield [data[:i], data[i:j], data[j:]]
 
 
 @pytest.mark.parametrize(

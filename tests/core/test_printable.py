@@ -1,23 +1,16 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator
-from itertools import combinations_with_replacement
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sockkit.core.printable import Printable, escape
+from tests.support import splits
 
 DANGEROUS = [*range(0x20), *range(0x7F, 0xA0), *map(ord, "\u061c\u200e\u200f\u2028\u2029")]
 DANGEROUS += [*range(0x202A, 0x202F), *range(0x2066, 0x206A)]
-
-
-def splits(text: str) -> Iterator[list[str]]:
-    yield list(text)
-    for i, j in combinations_with_replacement(range(len(text) + 1), 2):
-        yield [text[:i], text[i:j], text[j:]]
 
 
 def shown(pieces: list[str]) -> str:

@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
-from itertools import combinations_with_replacement
 
 import pytest
 from hypothesis import given
@@ -21,6 +19,7 @@ from sockkit.core.responder import (
 )
 from sockkit.core.text import check_line_codec
 from sockkit.errors import UsageError
+from tests.support import splits
 
 TEXT = "ab你é\n👋c\r\n\nñ"
 NO_TEXT = [
@@ -41,12 +40,6 @@ def glob(text: str) -> Rule:
 
 def regex(text: str) -> Rule:
     return parse_rule(text, regex=True)
-
-
-def splits(data: bytes) -> Iterator[list[bytes]]:
-    yield [data[i : i + 1] for i in range(len(data))]
-    for i, j in combinations_with_replacement(range(len(data) + 1), 2):
-        yield [data[:i], data[i:j], data[j:]]
 
 
 def fed(responder: Responder, pieces: list[bytes]) -> bytes:

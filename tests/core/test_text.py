@@ -5,10 +5,9 @@ from __future__ import annotations
 import pkgutil
 import random
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from encodings import __path__ as codec_modules
-from itertools import accumulate, combinations_with_replacement
-from typing import AnyStr
+from itertools import accumulate
 
 import pytest
 from hypothesis import given
@@ -27,6 +26,7 @@ from sockkit.core.text import (
     check_line_codec,
 )
 from sockkit.errors import TextError, UsageError
+from tests.support import splits
 
 SAMPLES = {
     "utf-8": "aé\n你😀",
@@ -48,13 +48,6 @@ def known(name: str) -> bool:
 
 
 CODECS = [module.name for module in pkgutil.iter_modules(codec_modules) if known(module.name)]
-
-
-def splits(data: AnyStr) -> Iterator[list[AnyStr]]:
-    """`data` one by one, and in three at every two places; a piece may be empty."""
-    yield [data[i : i + 1] for i in range(len(data))]
-    for i, j in combinations_with_replacement(range(len(data) + 1), 2):
-        yield [data[:i], data[i:j], data[j:]]
 
 
 def outcome(transform: Chain | Transcoder, chunks: Iterable[bytes]) -> tuple[bytes, str]:

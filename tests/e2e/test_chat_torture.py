@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import resource
 import select
 import socket
 import threading
@@ -15,36 +14,43 @@ from collections.abc import Callable
 import pytest
 
 from tests.e2e.test_chat import Member, room
-from tests.support import HERE, WAIT, Program, connect, reset, rests
+from tests.support import HERE, WAIT, Program, connect, few, reset, rests
 
 
 def test_members_who_all_talk() -> None:
-    all_talk(40, 10)
+    all_talk(40, 10, 10)
 
 
-def all_talk(members: int, lines: int) -> None:
-    """Each gets each line once, and those of a sender in order."""
+def all_talk(members: int, lines: int, at_once: int) -> list[float]:
+    """Each gets each line once, and those of a sender in order.
+
+    The seconds for which each line was waited for, once `at_once` of each member were on their way.
+    """
     with room("--flood", "0") as server, contextlib.ExitStack() as stack:
         socks = {stack.enter_context(connect(server.port)): bytearray() for _ in range(members)}
         for number, sock in enumerate(socks):
             sock.sendall(f"/nick m{number}\n/who\n".encode())
         hear(socks, lambda sock, _: b"here: " in socks[sock])
 
-        def talk() -> None:
-            for line in range(lines):
+        def talk(first: int) -> None:
+            for line in range(first, first + at_once):
                 for number, sock in enumerate(socks):
                     sock.sendall(f"#{line} 你好👋 from {number}\n".encode())
 
-        talker = threading.Thread(target=talk, daemon=True)
-        talker.start()
-        left = dict.fromkeys(socks, (members - 1) * lines)
+        waits: list[float] = []
 
         def heard_all(sock: socket.socket, data: bytes) -> bool:
             left[sock] -= data.count(b"#")
+            waits.extend([time.monotonic() - began] * data.count(b"#"))
             return not left[sock]
 
-        hear(socks, heard_all)
-        talker.join(WAIT)
+        for first in range(0, lines, at_once):
+            left = dict.fromkeys(socks, (members - 1) * at_once)
+            began = time.monotonic()
+            talker = threading.Thread(target=talk, args=[first], daemon=True)
+            talker.start()
+            hear(socks, heard_all)
+            talker.join(WAIT)
         expected = list(range(lines))
         for number, data in enumerate(socks.values()):
             said: dict[str, list[int]] = defaultdict(list)
@@ -55,6 +61,7 @@ def all_talk(members: int, lines: int) -> None:
             assert len(said) == members - 1
             assert f"[m{number}" not in said
             assert all(order == expected for order in said.values())
+    return waits
 
 
 def hear(
@@ -256,10 +263,6 @@ def crowded_room(wait: float, rest: Callable[[Program], None] = rests) -> None:
 
     `rest` looks whether nothing is used while they wait.
     """
-
-    def few() -> None:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
-
     with (
         room("--backlog", "200", preexec_fn=few) as server,
         contextlib.ExitStack() as stack,

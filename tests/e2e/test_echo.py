@@ -20,6 +20,7 @@ from tests.support import (
     WAIT,
     Program,
     connect,
+    datagrams,
     errors,
     eventually,
     gone,
@@ -36,13 +37,6 @@ PIPE = subprocess.PIPE
 
 def echo(*options: str, **more: object) -> Program:
     return Program("echo", "-p", "0", *options, **more)  # type: ignore[arg-type]
-
-
-def datagrams(port: int) -> socket.socket:
-    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    sock.settimeout(WAIT)
-    sock.connect((HERE, port))
-    return sock
 
 
 def by_tcp(port: int, data: bytes) -> bytes:

@@ -24,11 +24,16 @@ import pytest
 from tests.support import (
     END,
     HERE,
+    SOON,
     WAIT,
     Program,
     connect,
+    datagrams,
     errors,
     eventually,
+    few,
+    leaving,
+    noise,
     patched,
     read_exactly,
     reset,
@@ -41,17 +46,6 @@ UDP_SEGMENT = (17, 103)  # linux/udp.h
 
 def echo(*options: str, **more: object) -> Program:
     return Program("echo", "-p", "0", *options, **more)  # type: ignore[arg-type]
-
-
-def datagrams(port: int) -> socket.socket:
-    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    sock.settimeout(WAIT)
-    sock.connect((HERE, port))
-    return sock
-
-
-def noise(size: int) -> bytes:
-    return random.Random(size).randbytes(size)
 
 
 def answered(sock: socket.socket, wait: float = WAIT) -> None:
@@ -132,13 +126,6 @@ def take(sock: socket.socket, size: int) -> bytearray:
         assert count, f"ended {len(view)} bytes early"
         view = view[count:]
     return got
-
-
-def few() -> None:
-    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
-
-
-leaving = pytest.mark.parametrize("leave", [socket.socket.close, reset])
 
 
 @leaving
@@ -467,9 +454,6 @@ def test_a_splice_that_fails(error: str, number: int) -> None:
         assert errors(program) == []
 
 
-SOON = "import sockkit.net.listen as listen; listen.ACCEPT_PAUSE = 0.1\n"
-
-
 @pytest.mark.parametrize(("error", "number"), [("ECONNABORTED", 1), ("EMFILE", 2)])
 def test_an_accept_that_fails(error: str, number: int) -> None:
     fail = FAIL.format(name="accept", number=number, error=error, spare_none=True)
@@ -563,6 +547,8 @@ def backtracking(kind: socket.SocketKind, more: list[str]) -> float:
     """
     line = b"a" * 60_000 + b"!\n"
     stopping = threading.Event()
+    if kind is socket.SOCK_DGRAM:
+        more = [*more, "--receive-buffer", "1m"]  # the usual one loses what follows three lines
     with echo("--reply-re", "(a|a)*$=X", *more) as program, contextlib.ExitStack() as stack:
 
         def client() -> socket.socket:

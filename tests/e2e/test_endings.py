@@ -23,6 +23,7 @@ from tests.support import (
     SOCKKIT,
     WAIT,
     Program,
+    both,
     conversation,
     errors,
     eventually,
@@ -34,7 +35,6 @@ from tests.support import (
     sleeps,
 )
 
-both = pytest.mark.parametrize("kind", [CLIENT, ONCE])
 PIPE = subprocess.PIPE
 DATA = bytes(range(256)) * 4096  # 1 MiB
 ENDED = "the peer has ended its side"

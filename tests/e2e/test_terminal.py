@@ -14,7 +14,6 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support import (
-    CLIENT,
     END,
     HERE,
     ONCE,
@@ -22,8 +21,10 @@ from tests.support import (
     SOCKKIT,
     Program,
     Terminal,
+    both,
     connect,
     conversation,
+    everyone,
     gone,
     peer,
     read_all,
@@ -33,8 +34,6 @@ from tests.support import (
 
 PIPE = subprocess.PIPE
 PLAIN = {"NO_COLOR": "1"}
-everyone = pytest.mark.parametrize("kind", [CLIENT, ONCE, SERVER])
-both = pytest.mark.parametrize("kind", [CLIENT, ONCE])
 
 HOSTILE = {
     "OSC 0": b"\x1b]0;title\x07",

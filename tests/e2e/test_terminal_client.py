@@ -18,7 +18,8 @@ from typing import Any
 
 import pytest
 
-from tests.screen import BACKSPACE, ENTER, LEFT, PASTE, UP, Person, Screen, client, person
+from tests import screen as screens
+from tests.screen import BACKSPACE, ENTER, LEFT, PASTE, UP, Person, Screen, client
 from tests.support import (
     END,
     HERE,
@@ -32,12 +33,8 @@ from tests.support import (
     run,
 )
 
+somebody = screens.somebody
 HINT = "looks like GBK: try -E gbk"
-
-
-@pytest.fixture(scope="module", params=["utf-8", "gbk"])
-def somebody(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Person:
-    return person(request.param, tmp_path_factory.mktemp("locale"))
 
 
 def heard(sock: socket.socket, text: str, encoding: str = "utf-8") -> None:

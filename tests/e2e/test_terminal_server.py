@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.screen import BACKSPACE, ENTER, PASTE, UP, Person, Screen, person
+from tests import screen as screens
+from tests.screen import BACKSPACE, ENTER, PASTE, UP, Person, Screen
 from tests.support import (
     END,
     HERE,
@@ -28,14 +29,10 @@ from tests.support import (
     rests,
 )
 
+somebody = screens.somebody
 HINT = "looks like GBK: try -E gbk"
 KINDS = [["tcp-server"], ["tcp-server", "--once"]]
 kinds = pytest.mark.parametrize("kind", KINDS, ids=["many", "once"])
-
-
-@pytest.fixture(scope="module", params=["utf-8", "gbk"])
-def somebody(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Person:
-    return person(request.param, tmp_path_factory.mktemp("locale"))
 
 
 @contextlib.contextmanager

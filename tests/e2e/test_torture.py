@@ -10,7 +10,6 @@ import filecmp
 import hashlib
 import os
 import random
-import resource
 import signal
 import socket
 import subprocess
@@ -27,13 +26,19 @@ from tests.support import (
     HERE,
     ONCE,
     SERVER,
+    SOON,
     WAIT,
     Program,
+    both,
     connect,
     conversation,
     errors,
     eventually,
+    everyone,
+    few,
     gone,
+    leaving,
+    noise,
     patched,
     read_all,
     read_exactly,
@@ -44,8 +49,6 @@ from tests.support import (
 
 MIB = 1024 * 1024
 PIPE = subprocess.PIPE
-both = pytest.mark.parametrize("kind", [CLIENT, ONCE])
-everyone = pytest.mark.parametrize("kind", [CLIENT, ONCE, SERVER])
 
 # Sends and receives of random size, and EAGAIN where the kernel would have moved bytes.
 STUTTER = """
@@ -62,10 +65,6 @@ S.recv_into = lambda s, buffer, *more: recv_into(s, buffer[:some(len(buffer))], 
 os.splice = lambda a, b, size, **more: splice(a, b, some(min(size, 65536)), **more)
 """
 WITHOUT = "import os\nos.splice = os.sendfile = None\ndel os.splice, os.sendfile\n"
-
-
-def noise(size: int) -> bytes:
-    return random.Random(size).randbytes(size)
 
 
 def digest(data: bytes) -> str:
@@ -496,9 +495,6 @@ def test_a_connect_that_fails(error: str, status: int) -> None:
         gone(program, status, "could not connect to")
 
 
-SOON = "import sockkit.net.listen as listen; listen.ACCEPT_PAUSE = 0.1\n"
-
-
 @pytest.mark.parametrize(
     ("kind", "number", "error"),
     [
@@ -541,16 +537,9 @@ def test_a_server_outlives_a_call_that_fails(name: str, number: int) -> None:
         eventually(lambda: program.descriptors() == before)
 
 
-leaving = pytest.mark.parametrize("leave", [socket.socket.close, reset])
-
-
 @leaving
 def test_more_clients_than_descriptors(leave: Callable[[socket.socket], None]) -> None:
     crowd(leave, WAIT)
-
-
-def few() -> None:
-    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
 
 
 def crowd(leave: Callable[[socket.socket], None], wait: float, rest: Rest = rests) -> None:

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import functools
 import gc
 import os
 import pty
-import random
 import socket
 import threading
 import time
@@ -30,10 +28,11 @@ from sockkit.net import loop as loop_module
 from sockkit.net.loop import Loop
 from sockkit.net.stdio import Input, Output
 from sockkit.net.stream import Stream
+from tests.support import HERE
+from tests.support import noise as noise
 
 WAIT = 10.0  # seconds: a bound, not a measure
 SKIPPED = 1000.0  # the same, of time that is skipped
-HERE = "127.0.0.1"
 PEER = Peer(1, "there:1")
 SMALL = 4096  # bytes a clogged end takes
 BRIEF = {"QUIET": 0.05, "DROPPED": 0.2}  # seconds of net/delivery.py that most tests only wait for
@@ -148,11 +147,6 @@ def skip_time(loop: Loop, patch: pytest.MonkeyPatch) -> None:
 
     patch.setattr(loop._selector, "select", skip)
     patch.setattr(loop_module, "time", SimpleNamespace(monotonic=lambda: now))
-
-
-@functools.lru_cache
-def noise(size: int) -> bytes:
-    return random.Random(size).randbytes(size)
 
 
 def flags(descriptor: int) -> int:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from sockkit.net.holder import holder
+from tests.support import HERE
 
-HERE = "127.0.0.1"
 ME = f"{Path('/proc/self/comm').read_text().strip()} (process {os.getpid()})"
 
 

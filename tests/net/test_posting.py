@@ -20,9 +20,9 @@ from sockkit.net.udp import UdpOptions, bind_datagrams
 from tests.net import kit
 from tests.net.kit import noise, run_for, run_until
 from tests.net.udp_site import Full
+from tests.support import HERE
 
 loop, stack = kit.loop, kit.stack
-HERE = "127.0.0.1"
 
 
 class Post:

@@ -23,9 +23,9 @@ from sockkit.net.udp import UdpOptions, bind_datagrams
 from sockkit.net.udp_hub import UdpHub, UdpHubOptions
 from tests.net import kit
 from tests.net.udp_site import Full
+from tests.support import HERE
 
 loop, stack = kit.loop, kit.stack
-HERE = "127.0.0.1"
 
 
 class Server:

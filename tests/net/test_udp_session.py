@@ -27,9 +27,9 @@ from sockkit.net.udp import UdpOptions, connect_datagrams
 from sockkit.net.udp_session import AnswerOptions, UdpSession
 from tests.net import kit
 from tests.net.udp_site import Full
+from tests.support import HERE
 
 loop, stack = kit.loop, kit.stack
-HERE = "127.0.0.1"
 Run = Callable[..., SockkitError | None]
 
 

@@ -17,8 +17,7 @@ from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.udp import UdpOptions, bind_datagrams, connect_datagrams
 from tests.net.kit import run_until
-
-HERE = "127.0.0.1"
+from tests.support import HERE
 
 PLAIN = UdpOptions()
 
