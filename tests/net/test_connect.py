@@ -353,11 +353,17 @@ def test_a_unix_listener_with_a_full_backlog_is_asked_again(
 
 @pytest.mark.parametrize("way", ["refused", "no file", "source"])
 def test_a_failure_leaves_nothing_on_the_loop(
-    way: str, client: Client, loop: Loop, dead: Endpoint, tmp_path: Path
+    way: str,
+    client: Client,
+    loop: Loop,
+    dead: Endpoint,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     here = HostPort(*dead.address)
     to = UnixPath(str(tmp_path / "none")) if way == "no file" else here
     source = here if way == "source" else None
     with pytest.raises(BindError if source else ConnectError):
-        client.connect(to, ConnectOptions(0.03, source))
-    run_for(loop, 0.06)
+        client.connect(to, ConnectOptions(kit.WAIT, source))
+    kit.skip_time(loop, monkeypatch)
+    run_for(loop, 2 * kit.WAIT)

@@ -283,9 +283,9 @@ def test_a_line_without_its_end_waits_for_a_while_and_no_longer(
 
 
 def test_patience_with_a_line_is_counted_from_its_last_byte(
-    serve: Serve, monkeypatch: pytest.MonkeyPatch
+    loop: Loop, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock = kit.Clock(monkeypatch)
+    clock = kit.Clock(loop, monkeypatch)
     server = serve()
     client = server.client()
     for piece in (b"one ", b"byte ", b"at a time"):
