@@ -157,10 +157,11 @@ def test_after_a_silence_the_next_is_tried_too(
 
 
 def test_the_first_keeps_its_chance_while_the_next_is_tried(
-    client: Client, hole: Endpoint, dead: Endpoint
+    client: Client, hole: Endpoint, dead: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(module, "ATTEMPT_DELAY", 0.02)
     with pytest.raises(TimedOut):
-        client.connect([hole, dead], ConnectOptions(timeout=0.4))
+        client.connect([hole, dead], ConnectOptions(timeout=0.5))
     assert client.told(Connecting, ConnectFailed) == [
         Connecting(str(hole)),
         Connecting(str(dead)),
@@ -299,8 +300,9 @@ def test_a_bad_source_is_a_bind_error_and_leaks_nothing(
 
 
 def test_a_source_port_in_use_by_an_attempt_of_ours_fails_the_next_alone(
-    client: Client, hole: Endpoint, live: socket.socket
+    client: Client, hole: Endpoint, live: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(module, "ATTEMPT_DELAY", 0.02)
     with socket.create_server((HERE, 0)) as free:
         port = free.getsockname()[1]
     options = ConnectOptions(timeout=0.6, source=HostPort(HERE, port))
