@@ -291,6 +291,8 @@ def test_without_room_it_pauses_says_so_once_and_goes_on(
     listener = server.listen()
     listener.accept(server.welcome)
     server.client((HERE, listener.port))
+    kit.skip_time(loop, monkeypatch)
+    run_until(loop, lambda: calls > 0)
     run_for(loop, 0.1)
     assert 2 <= calls <= 6  # a pause between each, not a busy loop
     notices = [event.text for event in kit.of_kind(server.events, Notice)]

@@ -210,14 +210,15 @@ def test_a_client_that_has_become_idle_leaves(who: str, make: Make) -> None:
     assert "nothing was sent or received" in case.closed().problem
 
 
-def test_a_client_that_talks_is_not_idle(make: Make, loop: Loop) -> None:
-    case = make(idle=0.2)
+def test_a_client_that_talks_is_not_idle(make: Make, loop: Loop, clock: kit.Clock) -> None:
+    case = make(idle=MOST)
     case.member.end_input()
-    for _ in range(8):
+    for count in range(1, 4):
         case.far.give(b"x")
-        run_for(loop, 0.05)
-    assert not case.host.gone
-    assert case.host.got == b"x" * 8
+        kit.do(loop, lambda count=count: len(case.host.got) == count, loop.stop)  # type: ignore[misc]
+        loop.run()
+        case.lasts(clock, SILENCE)
+        assert not case.host.gone
 
 
 def test_a_slow_client_makes_its_host_busy_until_it_has_caught_up(make: Make, loop: Loop) -> None:
