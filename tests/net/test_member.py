@@ -218,7 +218,7 @@ def test_a_client_that_talks_is_not_idle(make: Make, loop: Loop, clock: kit.Cloc
         kit.do(loop, lambda count=count: len(case.host.got) == count, loop.stop)  # type: ignore[misc]
         loop.run()
         case.lasts(clock, SILENCE)
-        assert not case.host.gone
+        assert not case.host.former
 
 
 def test_a_slow_client_makes_its_host_busy_until_it_has_caught_up(make: Make, loop: Loop) -> None:
