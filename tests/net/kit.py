@@ -17,7 +17,6 @@ import time
 import tty
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
@@ -94,12 +93,22 @@ def turns(count: int = 20) -> Callable[[], bool]:
     return lambda: next(left) == count - 1
 
 
-class Clock:
-    """The time of all loops, which stands still but for `passes`."""
+def settle(loop: Loop) -> None:
+    """Turn the loop until what was ready is done."""
+    do(loop, turns(), loop.stop)
+    loop.run()
 
-    def __init__(self, patch: pytest.MonkeyPatch) -> None:
-        self._now = time.monotonic()
+
+class Clock:
+    """The time of `loop`, which stands still but for `passes`."""
+
+    def __init__(self, loop: Loop, patch: pytest.MonkeyPatch) -> None:
+        self._now = loop.now
         patch.setattr(loop_module, "time", self)
+        for timer in loop._timers:
+            if timer.callback is too_late:
+                timer.cancel()
+        loop.later(SKIPPED, too_late)
 
     def monotonic(self) -> float:
         return self._now
@@ -129,24 +138,19 @@ def run_for(loop: Loop, seconds: float) -> None:
 def skip_time(loop: Loop, patch: pytest.MonkeyPatch) -> None:
     """From now on it is the time of the next timer as soon as no descriptor of `loop` is ready.
 
-    So bounds of minutes are tested as they are. It is for peers that live on the loop as well.
+    So bounds of minutes are tested as they are. It is for peers that live on the loop as well:
+    what another thread does, and what the system does later, takes no time that is skipped.
     """
     for name, seconds in IN_FULL.items():
         patch.setattr(delivery, name, seconds)
-    select, now = loop._selector.select, loop.now
-    for timer in loop._timers:
-        if timer.callback is too_late:
-            timer.cancel()
-    loop.later(SKIPPED, too_late)
+    select, clock = loop._selector.select, Clock(loop, patch)
 
     def skip(patience: float | None) -> list[Any]:
-        nonlocal now
         ready = select(0)
-        now += 0.0 if ready else patience or 0.0
+        clock.passes(0.0 if ready else patience or 0.0)
         return ready
 
     patch.setattr(loop._selector, "select", skip)
-    patch.setattr(loop_module, "time", SimpleNamespace(monotonic=lambda: now))
 
 
 def flags(descriptor: int) -> int:

@@ -157,10 +157,11 @@ def test_after_a_silence_the_next_is_tried_too(
 
 
 def test_the_first_keeps_its_chance_while_the_next_is_tried(
-    client: Client, hole: Endpoint, dead: Endpoint
+    client: Client, hole: Endpoint, dead: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(module, "ATTEMPT_DELAY", 0.02)
     with pytest.raises(TimedOut):
-        client.connect([hole, dead], ConnectOptions(timeout=0.4))
+        client.connect([hole, dead], ConnectOptions(timeout=0.5))
     assert client.told(Connecting, ConnectFailed) == [
         Connecting(str(hole)),
         Connecting(str(dead)),
@@ -299,8 +300,9 @@ def test_a_bad_source_is_a_bind_error_and_leaks_nothing(
 
 
 def test_a_source_port_in_use_by_an_attempt_of_ours_fails_the_next_alone(
-    client: Client, hole: Endpoint, live: socket.socket
+    client: Client, hole: Endpoint, live: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(module, "ATTEMPT_DELAY", 0.02)
     with socket.create_server((HERE, 0)) as free:
         port = free.getsockname()[1]
     options = ConnectOptions(timeout=0.6, source=HostPort(HERE, port))
@@ -353,11 +355,17 @@ def test_a_unix_listener_with_a_full_backlog_is_asked_again(
 
 @pytest.mark.parametrize("way", ["refused", "no file", "source"])
 def test_a_failure_leaves_nothing_on_the_loop(
-    way: str, client: Client, loop: Loop, dead: Endpoint, tmp_path: Path
+    way: str,
+    client: Client,
+    loop: Loop,
+    dead: Endpoint,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     here = HostPort(*dead.address)
     to = UnixPath(str(tmp_path / "none")) if way == "no file" else here
     source = here if way == "source" else None
     with pytest.raises(BindError if source else ConnectError):
-        client.connect(to, ConnectOptions(0.03, source))
-    run_for(loop, 0.06)
+        client.connect(to, ConnectOptions(kit.WAIT, source))
+    kit.skip_time(loop, monkeypatch)
+    run_for(loop, 2 * kit.WAIT)

@@ -12,7 +12,7 @@ from sockkit.net.gather import PATIENCE, PAUSE, ROW, SOON, TINY, TRIES, Gather
 from sockkit.net.loop import Loop
 from sockkit.net.pump import Pump
 from tests.net import kit
-from tests.net.kit import run_until
+from tests.net.kit import Gathering
 
 loop, stack = kit.loop, kit.stack
 
@@ -71,8 +71,13 @@ def test_who_does_not_wait_for_answers_is_found_out() -> None:
 
 @pytest.mark.parametrize("sink", ["pipe", "file"])
 def test_a_pump_takes_few_steps_for_many_pieces(
-    sink: str, loop: Loop, stack: contextlib.ExitStack, tmp_path: Path
+    sink: str,
+    loop: Loop,
+    stack: contextlib.ExitStack,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    clock = kit.Clock(loop, monkeypatch)
     made, out = kit.source("tcp", stack, tmp_path), kit.sink(sink, stack, tmp_path)
     peer = stack.enter_context(socket.socket(fileno=made.far.descriptor))
     made.far.descriptor = -1
@@ -93,12 +98,16 @@ def test_a_pump_takes_few_steps_for_many_pieces(
     pump.start()
 
     def send() -> None:
-        if pump.taken >= 500 and peer.fileno() >= 0:
+        clock.passes(PAUSE / 10)
+        if pump.taken >= 500:
             peer.close()
-        elif peer.fileno() >= 0:
+        else:
             peer.send(b"x")
-            loop.call_soon(send)  # a piece for each turn of the loop
+        loop.call_soon(send)  # a piece for each turn of the loop
 
+    gathering = Gathering(out.far)  # a pipe is soon full of tiny pieces
     send()
-    run_until(loop, lambda: pump.given >= 500)
+    loop.run()
+    out.release()
+    assert len(gathering.result()) == pump.taken >= 500
     assert len(steps) < 250

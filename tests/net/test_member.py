@@ -27,6 +27,7 @@ from tests.net.kit import noise, run_for, run_until
 loop, stack = kit.loop, kit.stack
 
 SHORT = 0.05
+MOST, SILENCE = 4.0, 3.0  # seconds of a `clock`: a bound, and a silence that it allows
 GBK = TextOptions(encoding="gbk")
 
 
@@ -70,6 +71,7 @@ class Case:
         self.events: list[Event] = []
         made = kit.stream_end("tcp", stack)
         self.loop, self.far, self.host = loop, made.far, Host(loop)
+        self.stream: Stream = made.end
         self.member = Member(self.host, made.end, options, self.events.append)
         stack.callback(self.host.closings.stop)
         stack.callback(self.member.close)
@@ -85,6 +87,20 @@ class Case:
         (event,) = kit.of_kind(self.events, Closed)
         return event  # type: ignore[no-any-return]
 
+    def lasts(self, clock: kit.Clock, seconds: float) -> None:
+        """So much time passes."""
+        clock.passes(seconds)
+        kit.settle(self.loop)
+
+    def takes_steadily(self, clock: kit.Clock) -> None:
+        """The client takes a little now and then, for longer than MOST."""
+        for _ in range(3):
+            self.lasts(clock, SILENCE)
+            waits = self.stream.queued()
+            while self.stream.queued() >= waits:  # much has to be taken until the system tells so
+                os.read(self.far.descriptor, 50_000)
+        self.lasts(clock, SILENCE)
+
     def end(self) -> None:
         """The client ends its side."""
         with socket.socket(fileno=os.dup(self.far.descriptor)) as sock:
@@ -97,6 +113,11 @@ class Case:
 
 
 Make = Callable[..., Case]
+
+
+@pytest.fixture
+def clock(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> kit.Clock:
+    return kit.Clock(loop, monkeypatch)
 
 
 @pytest.fixture
@@ -189,14 +210,15 @@ def test_a_client_that_has_become_idle_leaves(who: str, make: Make) -> None:
     assert "nothing was sent or received" in case.closed().problem
 
 
-def test_a_client_that_talks_is_not_idle(make: Make, loop: Loop) -> None:
-    case = make(idle=0.2)
+def test_a_client_that_talks_is_not_idle(make: Make, loop: Loop, clock: kit.Clock) -> None:
+    case = make(idle=MOST)
     case.member.end_input()
-    for _ in range(8):
+    for count in range(1, 4):
         case.far.give(b"x")
-        run_for(loop, 0.05)
-    assert not case.host.gone
-    assert case.host.got == b"x" * 8
+        kit.do(loop, lambda count=count: len(case.host.got) == count, loop.stop)  # type: ignore[misc]
+        loop.run()
+        case.lasts(clock, SILENCE)
+        assert not case.host.former
 
 
 def test_a_slow_client_makes_its_host_busy_until_it_has_caught_up(make: Make, loop: Loop) -> None:
@@ -230,43 +252,28 @@ def test_a_client_that_takes_nothing_is_dropped_and_named(make: Make) -> None:
     assert len(case.far.take()) == closed.sent  # then a reset
 
 
-def read_steadily(case: Case) -> None:
-    """From now on take 50,000 bytes in 0.02 s: too little to make room in half a second."""
-
-    def read() -> None:
-        os.read(case.far.descriptor, 50_000)
-        case.loop.later(0.02, read)
-
-    read()
-
-
-def test_a_client_that_takes_slowly_and_steadily_is_kept(make: Make, loop: Loop) -> None:
-    case = make(slow=0.2)
+def test_a_client_that_takes_slowly_and_steadily_is_kept(make: Make, clock: kit.Clock) -> None:
+    case = make(slow=MOST)
     case.member.send(bytes(20_000_000))
-    read_steadily(case)
-    run_for(loop, 0.5)
+    case.takes_steadily(clock)
     assert case.host.waits == [True]  # all the time
     assert not case.host.former
 
 
-def test_a_client_that_has_ceased_to_take_is_dropped(make: Make, loop: Loop) -> None:
-    case = make(slow=0.2)
+def test_a_client_that_has_ceased_to_take_is_dropped(make: Make, clock: kit.Clock) -> None:
+    case = make(slow=MOST)
     case.member.send(bytes(20_000_000))
-    for _ in range(6):
-        os.read(case.far.descriptor, 200_000)
-        run_for(loop, 0.05)
-    assert not case.host.former
-    began = loop.now
-    case.until(lambda: bool(case.host.former))
-    assert loop.now - began < 2
+    case.takes_steadily(clock)
+    for _ in range(8):  # what was on its way may still arrive
+        case.lasts(clock, SILENCE)
+    assert case.host.former
 
 
-def test_a_client_that_takes_what_waits_is_not_idle(make: Make, loop: Loop) -> None:
-    case = make(idle=0.2)
+def test_a_client_that_takes_what_waits_is_not_idle(make: Make, clock: kit.Clock) -> None:
+    case = make(idle=MOST)
     case.member.send(bytes(3_000_000))
     assert case.host.waits == []  # the system has it
-    read_steadily(case)
-    run_for(loop, 0.5)
+    case.takes_steadily(clock)
     assert not case.host.former
 
 

@@ -34,11 +34,12 @@ from sockkit.net.stdio import Output, Stdio
 from sockkit.net.stream import Stream
 from tests.net import kit
 from tests.net.kit import Far, Feeding, Gathering, Made, noise
-from tests.support import read_all, read_exactly
+from tests.support import eventually, read_all, read_exactly
 
 loop, stack = kit.loop, kit.stack
 
 LINGER = 0.05
+MOST, SILENCE = 4.0, 3.0  # seconds of a `clock`: a bound, and a silence that it allows
 GBK = TextOptions(encoding="gbk")
 
 
@@ -58,13 +59,13 @@ class Conversation:
         self._changed = threading.Condition()
         self._error: BaseException | None = None
         stdio = Stdio(self.input.end, self.output.end, "utf-8")
-        session = Session(loop, self._stream, stdio, talk, self._told)
-        self._thread = threading.Thread(target=self._run, args=(session,), daemon=True)
+        self._session = Session(loop, self._stream, stdio, talk, self._told)
+        self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
-    def _run(self, session: Session) -> None:
+    def _run(self) -> None:
         try:
-            session.run()
+            self._session.run()
         except BaseException as error:
             self._error = error
         finally:
@@ -81,6 +82,46 @@ class Conversation:
             found = self._changed.wait_for(lambda: kit.of_kind(self.events, kind), kit.WAIT)
         assert found, f"no {kind.__name__}: {self.events}"
         return found[0]  # type: ignore[no-any-return]
+
+    def settle(self) -> None:
+        """Wait until it has seen what has come. It must not end by that."""
+        settled = threading.Event()
+        kit.do(self._loop, kit.turns(), settled.set)
+        eventually(lambda: settled.is_set() or not self._thread.is_alive())
+        assert settled.is_set(), f"it left: {self._error}"
+
+    def lasts(self, clock: kit.Clock, seconds: float) -> None:
+        """It goes on when so much time has passed."""
+        self.settle()
+        clock.passes(seconds)
+        self.settle()
+
+    def moves(self, *, from_peer: bool) -> None:
+        """A byte goes all the way."""
+        if from_peer:
+            self.peer.sendall(b".")
+            assert self.shown(1) == b"."
+        else:
+            self.type(b".")
+            assert read_exactly(self.peer, 1) == b"."
+
+    def is_held_up(self) -> None:
+        """Wait until the peer's system takes no more of the input."""
+        size = -1
+        while size < self._session._sent_size or not self._session._up.blocked:
+            size = self._session._sent_size
+            time.sleep(0.05)
+
+    def delivered(self) -> int:
+        """How many bytes the peer's system has acknowledged."""
+        return self._session._sent_size - self._stream.queued()
+
+    def takes_some(self) -> bytes:
+        """What the peer has to take until its system tells so."""
+        before, taken = self.delivered(), b""
+        while self.delivered() <= before:
+            taken += read_exactly(self.peer, 10_000)
+        return taken
 
     def result(self) -> BaseException | None:
         """Wait for the end."""
@@ -144,6 +185,13 @@ def begin(loop: Loop, stack: contextlib.ExitStack) -> Iterator[Begin]:
     yield begin
     for each in begun:
         each.give_up()
+
+
+@pytest.fixture
+def clock(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> kit.Clock:
+    """For silences: they last so long as a test says, however busy the machine is."""
+    monkeypatch.setattr(session, "DELIVERY_CHECK", 0.0)  # which the end waits for
+    return kit.Clock(loop, monkeypatch)
 
 
 def text(options: TextOptions) -> dict[str, object]:
@@ -284,8 +332,9 @@ def test_how_long_a_peer_that_takes_nothing_is_waited_for(
     loop: Loop, stack: contextlib.ExitStack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     kit.skip_time(loop, monkeypatch)
+    monkeypatch.setattr(Stream, "queued", lambda _: 100)  # an acknowledgement takes real time
     source, made = kit.source("file", stack, tmp_path), kit.stream_end("tcp", stack)
-    Feeding(source.far, bytes(1_000_000))  # the system takes it
+    Feeding(source.far, bytes(100))
     stdio = Stdio(source.end, kit.sink("pipe", stack, tmp_path).end, "utf-8")
     began = loop.now
     with pytest.raises(SendError, match="the peer has taken nothing for") as caught:
@@ -316,29 +365,30 @@ def test_a_peer_that_has_ended_its_side_still_takes_all(begin: Begin) -> None:
     talk.told(PeerEnded)
     talk.typing(bytes(1_000_000)).join()
     talk.told(InputEnded)
-    time.sleep(LINGER)
-    assert not kit.of_kind(talk.events, Moved), "it left"
+    talk.settle()
     assert len(read_all(talk.peer)) == 1_000_000
     assert talk.result() is None
 
 
 @pytest.mark.parametrize(
     "ends",
-    [{"until": Until.STDIN}, {"linger": 0.3}, {"idle": 0.3}],
+    [{"until": Until.STDIN}, {"linger": MOST}, {"idle": MOST}],
     ids=["until", "linger", "idle"],
 )
 def test_a_peer_that_reads_slowly_is_not_given_up(
-    ends: dict[str, object], begin: Begin, monkeypatch: pytest.MonkeyPatch
+    ends: dict[str, object], begin: Begin, clock: kit.Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "STALL", 0.3)
+    monkeypatch.setattr(session, "STALL", MOST)
     talk = begin(**ends)
     talk.peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32768)
     data = noise(600_000)
     talk.typing(data).join()
+    talk.told(InputEnded)
     got = b""
-    while len(got) < len(data):  # for longer than each of these bounds
-        time.sleep(0.03)
-        got += read_exactly(talk.peer, min(30_000, len(data) - len(got)))
+    for _ in range(3):
+        talk.lasts(clock, SILENCE)
+        got += talk.takes_some()
+    got += read_exactly(talk.peer, len(data) - len(got))
     talk.peer.close()
     assert got == data
     assert talk.result() is None
@@ -400,60 +450,63 @@ def test_linger_bounds_our_silence_after_the_peers_end(linger: float, begin: Beg
 
 
 @pytest.mark.parametrize("linger", [0.0, LINGER])
-def test_linger_does_not_count_while_our_own_output_is_full(linger: float, begin: Begin) -> None:
+def test_linger_does_not_count_while_our_own_output_is_full(
+    linger: float, begin: Begin, clock: kit.Clock
+) -> None:
     talk = begin(linger=linger)
     sent = kit.fill(talk.peer.fileno())
     talk.end_input()
     talk.told(InputEnded)
-    time.sleep(3 * LINGER)  # more than the silence allowed
-    assert not kit.of_kind(talk.events, Moved), "it left"
+    talk.lasts(clock, 3 * LINGER)
     gathering = Gathering(talk.output.far)
     talk.peer.shutdown(socket.SHUT_WR)
     assert talk.result() is None
     assert len(gathering.result()) == sent
 
 
-def test_linger_does_not_count_while_the_peer_takes_nothing(begin: Begin) -> None:
+def test_linger_does_not_count_while_the_peer_takes_nothing(begin: Begin, clock: kit.Clock) -> None:
     talk = begin(linger=LINGER)
     data = noise(8_000_000)
     typing = talk.typing(data)
     start = read_exactly(talk.peer, 1)  # standard input is no longer silent
     talk.peer.shutdown(socket.SHUT_WR)
     talk.told(PeerEnded)
-    time.sleep(3 * LINGER)
+    talk.is_held_up()
+    talk.lasts(clock, 3 * LINGER)
     assert start + read_all(talk.peer) == data
     typing.join()
     assert talk.result() is None
 
 
 @pytest.mark.parametrize("ended", ["input", "peer"])
-def test_linger_does_not_end_what_still_moves(ended: str, begin: Begin) -> None:
-    talk = begin(linger=0.5)
+def test_linger_does_not_end_what_still_moves(ended: str, begin: Begin, clock: kit.Clock) -> None:
+    talk = begin(linger=MOST)
     if ended == "input":
         talk.end_input()
         assert read_all(talk.peer) == b""
     else:
         talk.peer.shutdown(socket.SHUT_WR)
         talk.told(PeerEnded)
-    for _ in range(8):  # longer together than the silence allowed
-        time.sleep(0.1)
-        talk.peer.sendall(b".") if ended == "input" else talk.type(b".")
+    for _ in range(3):
+        talk.lasts(clock, SILENCE)
+        talk.moves(from_peer=ended == "input")
     if ended == "input":
-        assert talk.shown(8) == b"." * 8
         talk.peer.shutdown(socket.SHUT_WR)
     else:
         talk.end_input()
-        assert read_all(talk.peer) == b"." * 8
+        assert read_all(talk.peer) == b""
     assert talk.result() is None
 
 
-def test_linger_does_not_count_while_the_peer_takes_no_reply(begin: Begin) -> None:
+def test_linger_does_not_count_while_the_peer_takes_no_reply(
+    begin: Begin, clock: kit.Clock
+) -> None:
     reply = noise(8_000_000)
     talk = begin(linger=LINGER, reply=reply)
     talk.peer.sendall(b"x")
     talk.peer.shutdown(socket.SHUT_WR)
     talk.told(PeerEnded)
-    time.sleep(3 * LINGER)
+    talk.lasts(clock, 3 * LINGER)
     assert read_all(talk.peer) == reply
     assert talk.result() is None
     assert kit.of_kind(talk.events, InputEnded) == [InputEnded(kit.PEER, len(reply))]
@@ -466,25 +519,25 @@ def test_nothing_either_way_is_a_timeout(begin: Begin) -> None:
 
 
 @pytest.mark.parametrize("who", ["us", "peer"])
-def test_what_moves_is_not_idle(who: str, begin: Begin) -> None:
-    talk = begin(idle=0.3)
-    for _ in range(8):  # longer together than the silence allowed
-        time.sleep(0.05)
-        talk.type(b"x") if who == "us" else talk.peer.sendall(b"x")
+def test_what_moves_is_not_idle(who: str, begin: Begin, clock: kit.Clock) -> None:
+    talk = begin(idle=MOST)
+    for _ in range(3):
+        talk.lasts(clock, SILENCE)
+        talk.moves(from_peer=who == "peer")
     talk.end_input()
     talk.peer.shutdown(socket.SHUT_WR)
     assert talk.result() is None
 
 
-def test_a_greeting_that_leaves_slowly_is_not_idle(begin: Begin) -> None:
+def test_a_greeting_that_leaves_slowly_is_not_idle(begin: Begin, clock: kit.Clock) -> None:
     greet = noise(20_000_000)  # more than the system holds
-    talk = begin(idle=0.5, greet=greet)
+    talk = begin(idle=MOST, greet=greet)
     talk.peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)  # it makes room at once
     talk.end_input()
     got = b""
-    for _ in range(10):  # longer together than the silence allowed
-        time.sleep(0.07)
-        got += read_exactly(talk.peer, 300_000)
+    for _ in range(3):
+        talk.lasts(clock, SILENCE)
+        got += talk.takes_some()
     talk.peer.shutdown(socket.SHUT_WR)
     assert got + read_all(talk.peer) == greet
     assert talk.result() is None
@@ -537,20 +590,24 @@ def test_what_a_peer_still_says_is_heard_when_sending_fails(
 
 
 @pytest.mark.parametrize("bound", ["idle", "linger"])
-def test_a_peer_that_takes_what_waits_is_not_silent(bound: str, begin: Begin) -> None:
+def test_a_peer_that_takes_what_waits_is_not_silent(
+    bound: str, begin: Begin, clock: kit.Clock
+) -> None:
     """The system has it all, and makes room only when much of it is taken."""
-    talk = begin(greet=noise(3_000_000), **{bound: 0.3})  # type: ignore[arg-type]
+    greet = noise(3_000_000)
+    talk = begin(greet=greet, **{bound: MOST})  # type: ignore[arg-type]
     if bound == "linger":
         talk.end_input()
-    got = 0
-    for _ in range(25):  # 0.5 s, and 50 KB in 0.02 s
-        time.sleep(0.02)
-        got += len(read_exactly(talk.peer, 50_000))
-    assert talk._thread.is_alive()
+    got = b""
+    for _ in range(3):
+        talk.lasts(clock, SILENCE)
+        got += talk.takes_some()
+    talk.peer.sendall(b"thanks")  # it is still listened to
     talk.end_input()
     talk.peer.shutdown(socket.SHUT_WR)
-    assert got + len(read_all(talk.peer)) == 3_000_000
+    assert got + read_all(talk.peer) == greet
     assert talk.result() is None
+    assert talk.output.far.take() == b"thanks"
 
 
 def test_a_reset_comes_after_the_bytes_before_it(begin: Begin) -> None:

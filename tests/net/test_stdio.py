@@ -15,7 +15,7 @@ from sockkit.net.loop import Loop
 from sockkit.net.stdio import Input, Output
 from sockkit.net.stream import Kind
 from tests.net import kit
-from tests.net.kit import Far, flags, noise, run_for
+from tests.net.kit import Far, flags, noise, run_for, run_until
 from tests.support import reset
 
 loop, stack = kit.loop, kit.stack
@@ -253,5 +253,6 @@ def test_what_is_given_has_one_end(loop: Loop, stack: contextlib.ExitStack) -> N
     made.far.close()
     got: list[bytes] = []
     made.end.give(loop, got.append)
-    run_for(loop, 0.02)
+    run_until(loop, lambda: b"" in got)
+    kit.settle(loop)
     assert got == [b"hi", b""]

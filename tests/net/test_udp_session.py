@@ -225,7 +225,7 @@ class Client:
     def __init__(
         self, loop: Loop, stack: contextlib.ExitStack, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        self.clock = kit.Clock(monkeypatch)
+        self.clock = kit.Clock(loop, monkeypatch)
         self.peer = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
         self.peer.bind((HERE, 0))
         self.peer.setblocking(False)

@@ -131,7 +131,7 @@ def test_one_that_ends_at_once_is_not_replaced_at_once(
     began = time.monotonic()
     crew.on_begin = lambda: crew.enough(4)
     crew.run(1, lambda _: os._exit(3))
-    assert 0.6 <= time.monotonic() - began < 5
+    assert time.monotonic() - began >= 0.6
     assert "ended with 3" in ended(crew.events[0])
     assert crew.is_gone()
 
