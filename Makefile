@@ -10,7 +10,7 @@ help:
 	@echo 'make demo         install sockkit in $(VENV) and watch it work'
 	@echo 'make test         run every check and test but those of make torture'
 	@echo 'make unit         run the tests that start no program and open no terminal'
-	@echo 'make torture      run the long and the timed tests; half an hour on an idle machine'
+	@echo 'make torture      run the long and the timed tests; 15 minutes on an idle machine'
 	@echo 'make test-all     run the tests on each Python found'
 	@echo 'make bench        measure against nc, ncat and socat, where installed'
 	@echo 'make completions  write completions/ anew'
