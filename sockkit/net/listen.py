@@ -170,7 +170,7 @@ def raise_limit() -> None:
     """Allow this process as many descriptors as it may have, getrlimit(2)."""
     try:
         import resource
-    except ImportError:  # no such system, and no such limit
+    except ImportError:  # a system without such a limit
         return
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:

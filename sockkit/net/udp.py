@@ -66,7 +66,7 @@ def bind_datagrams(
         if udp.join:
             _join(loop, sock, endpoint, address.host, emit)
     except OSError as error:
-        from sockkit.net.listen import bind_error  # a server has it, and a client needs it not
+        from sockkit.net.listen import bind_error  # only a server needs it
 
         sock.close()
         raise bind_error(error, options.address, "udp") from error
@@ -91,7 +91,7 @@ def connect_datagrams(
     one it sends to: with `broadcast`, or to a group. The first one raises BindError,
     ConnectError, ResolveError, TimedOut, UsageError.
     """
-    from sockkit.net.connect import our_ends, reachable  # only a client has use for them
+    from sockkit.net.connect import our_ends, reachable  # only a client needs them
 
     found = resolve_on(loop, _internet(address), sockets.families(), timeout=options.timeout)
     mine = our_ends(loop, options)
