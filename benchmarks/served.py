@@ -148,7 +148,7 @@ def udp_row(folder: Path, runs: int, size: int) -> Row:
 
 # What runs sockkit without the kernel's offloads for datagrams.
 SINGLY = (
-    "import sockkit.net.datagrams as udp, sockkit.cli.main as program\n"
+    "import sockkit.net.udp.datagrams as udp, sockkit.cli.main as program\n"
     "udp._UDP_SEGMENT = udp._UDP_GRO = 9999\n"
     "program.main()\n"
 )

@@ -23,11 +23,11 @@ from sockkit.errors import (
     UsageError,
 )
 from sockkit.events import Emit, Notice
-from sockkit.net.connect import ConnectOptions, connect
+from sockkit.net.ends.stdio import Stdio
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
-from sockkit.net.session import Session, Talk
-from sockkit.net.stdio import Stdio
+from sockkit.net.tcp.dial import ConnectOptions, connect
+from sockkit.net.tcp.session import Session, Talk
 from sockkit.values import Value
 
 PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # seconds before connecting again
@@ -112,8 +112,8 @@ def _run_udp(config: ChatJoin, loop: Loop, stdio: Stdio, emit: Emit) -> None:
     from sockkit.apps.udp_client import UdpClient
     from sockkit.apps.udp_client import run as run_client
     from sockkit.core.chat_udp import refusal
-    from sockkit.net.udp import UdpOptions
-    from sockkit.net.udp_session import AnswerOptions
+    from sockkit.net.udp.client import AnswerOptions
+    from sockkit.net.udp.open import UdpOptions
 
     unknown = ((config.password is not None, "--password"), (config.reconnect, "--reconnect"))
     for given, option in unknown:

@@ -12,18 +12,18 @@ from sockkit.core.chat_operator import ChatOperator, Operated
 from sockkit.core.password import check_password
 from sockkit.errors import UsageError
 from sockkit.events import Emit
-from sockkit.net.chat import RECEIVE, ChatOptions, ChatServer
-from sockkit.net.listen import Listener, ListenOptions, announce, raise_limit
+from sockkit.net.chat.server import RECEIVE, ChatOptions, ChatServer
+from sockkit.net.ends.stdio import Stdio
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.port_file import port_file
-from sockkit.net.stdio import Stdio
+from sockkit.net.tcp.listen import Listener, ListenOptions, announce, raise_limit
 from sockkit.term.color import Palette, wanted
 from sockkit.values import Value
 
 if TYPE_CHECKING:
     from sockkit.apps.chat_history import History
-    from sockkit.net.chat_udp import UdpChatServer
+    from sockkit.net.chat.udp import UdpChatServer
 
 
 class ChatServe(Value):
@@ -89,8 +89,8 @@ def _history(config: ChatServe, loop: Loop, emit: Emit) -> History | None:
 
 def _run_udp(config: ChatServe, loop: Loop, stdio: Stdio, emit: Emit) -> None:
     from sockkit.core.chat_udp import SignedRoom
-    from sockkit.net.chat_udp import UdpChatServer
-    from sockkit.net.udp import UdpOptions, bind_datagrams
+    from sockkit.net.chat.udp import UdpChatServer
+    from sockkit.net.udp.open import UdpOptions, bind_datagrams
 
     unknown = [
         (config.room.password is not None, "--password"),

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from sockkit.core.ending import EndOptions, Until
 from sockkit.core.printable import Printable
 from sockkit.core.text import Edit, TextOptions, Transcoder
-from sockkit.net.stdio import Stdio
+from sockkit.net.ends.stdio import Stdio
 from sockkit.values import Value
 
 if TYPE_CHECKING:
-    from sockkit.net.session import Talk
+    from sockkit.net.tcp.session import Talk
 
 TYPIST_LINGER = 1.0  # seconds of silence after Ctrl-D that end what a person types
 
@@ -39,7 +39,7 @@ class TalkOptions(Value):
                 transform.flush()
 
     def talk(self, stdio: Stdio, tell_gbk: Callable[[], None], label: bytes = b"") -> Talk:
-        from sockkit.net.session import Talk  # a server of many has none
+        from sockkit.net.tcp.session import Talk  # a server of many has none
 
         return Talk(
             ending=self.ending(stdio),
@@ -61,7 +61,7 @@ class TalkOptions(Value):
         edits: tuple[Edit, ...] = (Printable(),) if stdio.output.terminal else ()
         transcoder = self.text.inbound(stdio.encoding, edits)
         if transcoder and transcoder.source == "utf-8":
-            from sockkit.core.guess import GbkGuess
+            from sockkit.core.gbk import GbkGuess
 
             transcoder.hear(GbkGuess(tell_gbk).feed)
         return transcoder

@@ -7,13 +7,13 @@ import re
 from collections.abc import Callable, Mapping
 
 from sockkit.apps.shown import gbk_hint, label, time_stamp
-from sockkit.core.guess import GbkGuess
+from sockkit.core.gbk import GbkGuess
 from sockkit.core.printable import Printable
 from sockkit.core.text import TextOptions
 from sockkit.events import Emit, Peer
-from sockkit.net.datagrams import LARGEST
-from sockkit.net.posting import PostOptions
-from sockkit.net.stdio import Stdio
+from sockkit.net.ends.stdio import Stdio
+from sockkit.net.udp.datagrams import LARGEST
+from sockkit.net.udp.posting import PostOptions
 from sockkit.term.color import Palette, wanted
 from sockkit.values import Value
 

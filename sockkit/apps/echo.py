@@ -12,16 +12,16 @@ from sockkit.core.address import HostPort, UnixPath
 from sockkit.core.responder import MESSAGE_TIME, Responder, Rule, Ruled, Same, Upper, parse_rules
 from sockkit.errors import BindError, SockkitError, UsageError, reason
 from sockkit.events import Emit, Failure
-from sockkit.net.datagrams import DatagramSocket
-from sockkit.net.echo import BUFFER, EchoOptions, TcpEcho
-from sockkit.net.echo_udp import UdpEcho
-from sockkit.net.listen import Bound, Listener, ListenOptions, announce, raise_limit
+from sockkit.net.echo.tcp import BUFFER, EchoOptions, TcpEcho
+from sockkit.net.echo.turns import Turns
+from sockkit.net.echo.udp import UdpEcho
+from sockkit.net.ends.stdio import Stdio
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.port_file import port_file
-from sockkit.net.stdio import Stdio
-from sockkit.net.turns import Turns
-from sockkit.net.udp import UdpOptions, bind_datagrams
+from sockkit.net.tcp.listen import Bound, Listener, ListenOptions, announce, raise_limit
+from sockkit.net.udp.datagrams import DatagramSocket
+from sockkit.net.udp.open import UdpOptions, bind_datagrams
 from sockkit.values import Value
 
 ATTEMPTS = 20  # to find a free port that both TCP and UDP can have

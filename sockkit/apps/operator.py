@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sockkit.events import Emit
-from sockkit.net.stdio import Stdio
+from sockkit.net.ends.stdio import Stdio
 
 if TYPE_CHECKING:
     from sockkit.core.operator import Floor

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sockkit.core.printable import escape
 from sockkit.events import Emit, Notice, Peer
-from sockkit.net.stdio import Stdio
+from sockkit.net.ends.stdio import Stdio
 from sockkit.term.color import Palette, wanted
 
 if TYPE_CHECKING:

@@ -6,11 +6,11 @@ from sockkit.apps.conversation import TalkOptions
 from sockkit.apps.shown import gbk_hint
 from sockkit.core.address import Address
 from sockkit.events import Emit
-from sockkit.net.connect import ConnectOptions, connect
+from sockkit.net.ends.stdio import Stdio
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
-from sockkit.net.session import Session
-from sockkit.net.stdio import Stdio
+from sockkit.net.tcp.dial import ConnectOptions, connect
+from sockkit.net.tcp.session import Session
 from sockkit.values import Value
 
 

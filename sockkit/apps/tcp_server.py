@@ -13,12 +13,12 @@ from sockkit.core.ending import Until
 from sockkit.core.text import TextOptions
 from sockkit.errors import UsageError
 from sockkit.events import Emit
-from sockkit.net.listen import Listener, ListenOptions, announce, raise_limit
+from sockkit.net.ends.socket_end import Stream
+from sockkit.net.ends.stdio import Stdio
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.port_file import port_file
-from sockkit.net.stdio import Stdio
-from sockkit.net.stream import Stream
+from sockkit.net.tcp.listen import Listener, ListenOptions, announce, raise_limit
 from sockkit.values import Value
 
 
@@ -54,7 +54,7 @@ def run(config: TcpServer, loop: Loop, stdio: Stdio, emit: Emit) -> None:
 
 
 def _serve_one(config: TcpServer, loop: Loop, listener: Listener, stdio: Stdio, emit: Emit) -> None:
-    from sockkit.net.session import Session
+    from sockkit.net.tcp.session import Session
 
     stream = _accept_one(loop, listener)
     try:
@@ -68,8 +68,8 @@ def _serve_one(config: TcpServer, loop: Loop, listener: Listener, stdio: Stdio, 
 def _serve_many(
     config: TcpServer, loop: Loop, listener: Listener, stdio: Stdio, emit: Emit
 ) -> None:
-    from sockkit.net.hub import Hub, HubOptions
-    from sockkit.net.member import MemberOptions
+    from sockkit.net.tcp.client import MemberOptions
+    from sockkit.net.tcp.server import Hub, HubOptions
 
     raise_limit()
     # A client may come while standard input is amid a character: what all share is whole

@@ -5,12 +5,12 @@ from __future__ import annotations
 from sockkit.apps.datagrams import DatagramOptions
 from sockkit.core.address import Address
 from sockkit.events import Aimed, Emit
-from sockkit.net.connect import ConnectOptions
+from sockkit.net.ends.stdio import Stdio
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
-from sockkit.net.stdio import Stdio
-from sockkit.net.udp import UdpOptions, connect_datagrams
-from sockkit.net.udp_session import AnswerOptions, UdpSession
+from sockkit.net.tcp.dial import ConnectOptions
+from sockkit.net.udp.client import AnswerOptions, UdpSession
+from sockkit.net.udp.open import UdpOptions, connect_datagrams
 from sockkit.values import Value
 
 

@@ -8,13 +8,13 @@ from sockkit.apps.datagrams import DatagramOptions
 from sockkit.apps.operator import operate
 from sockkit.core.peers import Recipient
 from sockkit.events import Emit
-from sockkit.net.listen import ListenOptions, announce
+from sockkit.net.ends.stdio import Stdio
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.port_file import port_file
-from sockkit.net.stdio import Stdio
-from sockkit.net.udp import UdpOptions, bind_datagrams
-from sockkit.net.udp_hub import UdpHub, UdpHubOptions
+from sockkit.net.tcp.listen import ListenOptions, announce
+from sockkit.net.udp.open import UdpOptions, bind_datagrams
+from sockkit.net.udp.server import UdpHub, UdpHubOptions
 from sockkit.values import Value
 
 

@@ -50,8 +50,8 @@ def _run(address: tuple[str, ...], **values: Any) -> None:
     from sockkit.apps.chat_join import ChatJoin, run
     from sockkit.cli.password import room_password
     from sockkit.cli.start import start
-    from sockkit.net.connect import ConnectOptions
     from sockkit.net.options import SocketOptions
+    from sockkit.net.tcp.dial import ConnectOptions
 
     config = fold(
         ChatJoin,

@@ -60,8 +60,8 @@ def _run(**values: Any) -> None:
     from sockkit.cli.password import room_password
     from sockkit.cli.start import start
     from sockkit.core.chat import RoomOptions
-    from sockkit.net.listen import ListenOptions
     from sockkit.net.options import SocketOptions
+    from sockkit.net.tcp.listen import ListenOptions
 
     address = server_address(values["bind"], values["port"], values["family"])
     config = fold(

@@ -70,8 +70,8 @@ _ANSWERS = Bundle(
 def _run(**values: Any) -> None:
     from sockkit.apps.echo import Echo, run
     from sockkit.cli.start import start
-    from sockkit.net.listen import ListenOptions
     from sockkit.net.options import SocketOptions
+    from sockkit.net.tcp.listen import ListenOptions
 
     address = server_address(values["bind"], values["port"], values["family"])
     values["rules"] = (*values["rules"], *values["rules_re"])

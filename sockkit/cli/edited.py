@@ -13,10 +13,10 @@ from collections.abc import Callable
 
 from sockkit.cli.stopping import Stopping
 from sockkit.cli.talk import Talk
+from sockkit.net.ends.stdio import Input, Output, Stdio
 from sockkit.net.kernel import widen
 from sockkit.net.loop import Loop
 from sockkit.net.outbox import Outbox
-from sockkit.net.stdio import Input, Output, Stdio
 from sockkit.system import FIONREAD, ask, pipe
 from sockkit.term.editor import Editor
 from sockkit.term.history import history_path

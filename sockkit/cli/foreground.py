@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import signal
 
+from sockkit.net.ends.stdio import Input
 from sockkit.net.loop import Loop, Timer
-from sockkit.net.stdio import Input
 from sockkit.term.foreground import LOOK, in_background
 
 

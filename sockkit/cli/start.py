@@ -15,8 +15,8 @@ from sockkit.cli.talk import Talk
 from sockkit.core.units import show_size
 from sockkit.errors import OutputGone, SockkitError, Stopped, UsageError, reason
 from sockkit.events import Emit
+from sockkit.net.ends.stdio import Input, Output, Stdio, open_for
 from sockkit.net.loop import Loop
-from sockkit.net.stdio import Input, Output, Stdio, open_for
 from sockkit.system import termios
 from sockkit.term.color import Palette, wanted
 

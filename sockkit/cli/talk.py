@@ -15,8 +15,8 @@ from sockkit.core.units import show_count
 from sockkit.errors import SockkitError
 
 if TYPE_CHECKING:
+    from sockkit.net.ends.stdio import Output
     from sockkit.net.loop import Loop
-    from sockkit.net.stdio import Output
 
 MOST = 64 * 1024  # bytes of lines that are kept for a standard error that takes none
 PATIENCE = 0.5  # seconds at the end without any progress, after which the rest is lost

@@ -38,8 +38,8 @@ def _run(address: tuple[str, ...], **values: Any) -> None:
     from sockkit.apps.tcp_client import TcpClient, run
     from sockkit.cli.start import start
     from sockkit.core.text import TextOptions
-    from sockkit.net.connect import ConnectOptions
     from sockkit.net.options import SocketOptions
+    from sockkit.net.tcp.dial import ConnectOptions
 
     config = TcpClient(
         address=client_address(address),

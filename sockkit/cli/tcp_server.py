@@ -51,8 +51,8 @@ def _run(**values: Any) -> None:
     from sockkit.apps.tcp_server import TcpServer, run
     from sockkit.cli.start import start
     from sockkit.core.text import TextOptions
-    from sockkit.net.listen import ListenOptions
     from sockkit.net.options import SocketOptions
+    from sockkit.net.tcp.listen import ListenOptions
 
     address = server_address(values["bind"], values["port"], values["family"])
     config = fold(

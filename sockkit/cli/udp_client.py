@@ -56,10 +56,10 @@ def _run(address: tuple[str, ...], **values: Any) -> None:
     from sockkit.apps.udp_client import UdpClient, run
     from sockkit.cli.start import start
     from sockkit.core.text import TextOptions
-    from sockkit.net.connect import ConnectOptions
     from sockkit.net.options import SocketOptions
-    from sockkit.net.udp import UdpOptions
-    from sockkit.net.udp_session import AnswerOptions
+    from sockkit.net.tcp.dial import ConnectOptions
+    from sockkit.net.udp.client import AnswerOptions
+    from sockkit.net.udp.open import UdpOptions
 
     config = UdpClient(
         address=client_address(address),

@@ -50,9 +50,9 @@ def _run(**values: Any) -> None:
     from sockkit.apps.udp_server import UdpServer, run
     from sockkit.cli.start import start
     from sockkit.core.text import TextOptions
-    from sockkit.net.listen import ListenOptions
     from sockkit.net.options import SocketOptions
-    from sockkit.net.udp import UdpOptions
+    from sockkit.net.tcp.listen import ListenOptions
+    from sockkit.net.udp.open import UdpOptions
 
     address = server_address(values["bind"], values["port"], values["family"])
     config = fold(

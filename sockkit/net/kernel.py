@@ -15,7 +15,7 @@ import os
 from enum import Enum, auto
 
 from sockkit.errors import SockkitError
-from sockkit.net.stream import Kind, Sink, Source
+from sockkit.net.ends.socket_end import Kind, Sink, Source
 from sockkit.system import fcntl, pipe
 
 SPLICE_SIZE = 1024 * 1024  # the largest pipe an ordinary user gets, pipe(7)

@@ -14,8 +14,8 @@ from typing import Protocol
 
 from sockkit.core.text import Transform
 from sockkit.errors import SockkitError, TextError
+from sockkit.net.ends.socket_end import Kind, Sink, Source
 from sockkit.net.kernel import PipedSplice, Sendfile, Splice, Wait
-from sockkit.net.stream import Kind, Sink, Source
 
 COPY_SIZE = 256 * 1024  # fits a processor's second-level cache
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from sockkit.core.units import show_count, show_size
 from sockkit.errors import SockkitError
+from sockkit.net.ends.socket_end import Sink
 from sockkit.net.loop import Loop
-from sockkit.net.stream import Sink
 
 
 def _leave(error: SockkitError) -> None:

@@ -16,8 +16,8 @@ from contextlib import contextmanager, suppress
 
 from sockkit.errors import BindError, OutputError, SockkitError, UsageError, reason
 from sockkit.net.files import is_same, why_not_ours
-from sockkit.net.listen import Bound
 from sockkit.net.loop import Loop, Timer
+from sockkit.net.tcp.listen import Bound
 from sockkit.system import fcntl
 
 AGAIN = 0.05  # seconds until the line is in the FIFO again after somebody has read it

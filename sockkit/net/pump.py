@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 from sockkit.core.text import Transform
 from sockkit.errors import SockkitError
-from sockkit.net.gather import PAUSE, Gather
+from sockkit.net.coalesce import PAUSE, Gather
+from sockkit.net.ends.socket_end import Kind, Sink, Source
 from sockkit.net.kernel import Unfit, Wait
 from sockkit.net.lanes import Copy, Lane, choose
 from sockkit.net.loop import Loop
-from sockkit.net.stream import Kind, Sink, Source
 
 
 class Pump:

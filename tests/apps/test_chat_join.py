@@ -13,10 +13,10 @@ from sockkit.core.chat import Admitted, Room, RoomOptions
 from sockkit.core.chat_lines import MARK
 from sockkit.core.chat_view import ChatView
 from sockkit.core.text import Errors
-from sockkit.net.connect import ConnectOptions
+from sockkit.net.ends.stdio import Stdio
 from sockkit.net.options import SocketOptions
-from sockkit.net.session import Talk
-from sockkit.net.stdio import Stdio
+from sockkit.net.tcp.dial import ConnectOptions
+from sockkit.net.tcp.session import Talk
 from tests.support import HERE, Program, peer, read_all, run
 
 pytestmark = pytest.mark.process

@@ -15,10 +15,10 @@ from sockkit.apps.chat_serve import run as run_room
 from sockkit.core.address import HostPort
 from sockkit.core.chat import RoomOptions
 from sockkit.errors import Stopped
-from sockkit.net.listen import ListenOptions
+from sockkit.net.ends.stdio import Input, Output, Stdio
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
-from sockkit.net.stdio import Input, Output, Stdio
+from sockkit.net.tcp.listen import ListenOptions
 from tests.support import HERE, Program, few_descriptors, run
 
 

@@ -8,7 +8,7 @@ from sockkit.apps.conversation import TalkOptions
 from sockkit.core.ending import EndOptions, Until
 from sockkit.core.text import TextOptions
 from sockkit.errors import TextError
-from sockkit.net.stdio import Stdio
+from sockkit.net.ends.stdio import Stdio
 
 BYTES, GBK = TextOptions(), TextOptions("gbk")
 

@@ -8,9 +8,9 @@ from sockkit.apps.datagrams import DatagramOptions
 from sockkit.core.text import TextOptions
 from sockkit.errors import TextError
 from sockkit.events import Event, Notice, Peer
-from sockkit.net.datagrams import LARGEST
-from sockkit.net.posting import PostOptions
-from sockkit.net.stdio import Stdio
+from sockkit.net.ends.stdio import Stdio
+from sockkit.net.udp.datagrams import LARGEST
+from sockkit.net.udp.posting import PostOptions
 
 BYTES, GBK = TextOptions(), TextOptions("gbk")
 LABEL = b"[2 10.0.0.7:51234] "

@@ -18,11 +18,11 @@ from sockkit.core.address import HostPort, UnixPath
 from sockkit.core.responder import parse_rule
 from sockkit.errors import BindError, OutputError, SockkitError, Stopped, UsageError
 from sockkit.events import Emit, Event, Failure, Listening
-from sockkit.net.echo import EchoOptions
-from sockkit.net.listen import ListenOptions
+from sockkit.net.echo.tcp import EchoOptions
+from sockkit.net.ends.stdio import Input, Output, Stdio
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
-from sockkit.net.stdio import Input, Output, Stdio
+from sockkit.net.tcp.listen import ListenOptions
 from tests.net import kit
 from tests.support import HERE, WAIT, connect, datagrams, few_descriptors, read_exactly
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from sockkit.apps.operator import operate
 from sockkit.core.operator import Assistant
-from sockkit.net.stdio import Stdio
+from sockkit.net.ends.stdio import Stdio
 from tests.core.test_operator import Place
 
 

@@ -14,11 +14,11 @@ from sockkit.apps import chat_join as module
 from sockkit.apps.chat_join import ChatJoin
 from sockkit.core.address import HostPort
 from sockkit.errors import ConnectError, ReceiveError, SendError, SockkitError
-from sockkit.net.connect import ConnectOptions
+from sockkit.net.ends.socket_end import Stream
+from sockkit.net.ends.stdio import Stdio
 from sockkit.net.loop import Loop, Timer
 from sockkit.net.options import SocketOptions
-from sockkit.net.stdio import Stdio
-from sockkit.net.stream import Stream
+from sockkit.net.tcp.dial import ConnectOptions
 from tests.net import kit
 from tests.support import reset
 

@@ -9,7 +9,7 @@ import pytest
 
 from sockkit.apps.shown import chat_view, gbk_hint, labels, time_stamp
 from sockkit.events import Event, Notice, Peer
-from sockkit.net.stdio import Stdio
+from sockkit.net.ends.stdio import Stdio
 
 
 class End(NamedTuple):

@@ -12,10 +12,10 @@ from sockkit.core.address import Address, HostPort, UnixPath
 from sockkit.core.text import TextOptions
 from sockkit.errors import ConnectError, ReceiveError, TextError
 from sockkit.events import Connected, Event, InputEnded, Moved, PeerEnded
-from sockkit.net.connect import ConnectOptions
+from sockkit.net.ends.stdio import Input, Output, Stdio
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
-from sockkit.net.stdio import Input, Output, Stdio
+from sockkit.net.tcp.dial import ConnectOptions
 from tests.net import kit
 from tests.support import HERE, WAIT, peer, read_all, reset
 

@@ -16,10 +16,10 @@ from sockkit.core.ending import Until
 from sockkit.core.text import TextOptions
 from sockkit.errors import BindError, OutputError, Stopped, TextError, UsageError
 from sockkit.events import Connected, Event, Listening
-from sockkit.net.listen import ListenOptions
+from sockkit.net.ends.stdio import Input, Output, Stdio
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
-from sockkit.net.stdio import Input, Output, Stdio
+from sockkit.net.tcp.listen import ListenOptions
 from tests.net import kit
 from tests.support import HERE, WAIT, connect, few_descriptors, read_all, read_exactly
 

@@ -10,11 +10,11 @@ import pytest
 
 from sockkit.apps import udp_client
 from sockkit.core.address import HostPort
+from sockkit.net.ends.stdio import Stdio
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
-from sockkit.net.stdio import Stdio
-from sockkit.net.udp import UdpOptions
-from sockkit.net.udp_session import AnswerOptions
+from sockkit.net.udp.client import AnswerOptions
+from sockkit.net.udp.open import UdpOptions
 from tests.net import kit
 from tests.support import HERE, run
 

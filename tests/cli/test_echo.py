@@ -8,8 +8,8 @@ from sockkit.apps.echo import Echo, run
 from sockkit.cli.main import status
 from sockkit.core.address import HostPort, UnixPath
 from sockkit.core.responder import parse_rule
-from sockkit.net.listen import ListenOptions
 from sockkit.net.options import SocketOptions
+from sockkit.net.tcp.listen import ListenOptions
 
 
 def started(*arguments: str, monkeypatch: pytest.MonkeyPatch) -> Echo:

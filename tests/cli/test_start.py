@@ -16,8 +16,8 @@ from sockkit.cli.stopping import STOPS
 from sockkit.cli.talk import Talk
 from sockkit.errors import OutputGone, ReceiveError, SockkitError, Stopped, UsageError
 from sockkit.events import Connecting, Emit, Failure, Notice, Step
+from sockkit.net.ends.stdio import Stdio
 from sockkit.net.loop import Loop
-from sockkit.net.stdio import Stdio
 
 SIGNALS = (*STOPS, signal.SIGALRM, signal.SIGTTOU)
 

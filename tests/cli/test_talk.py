@@ -8,8 +8,8 @@ import pytest
 
 from sockkit.cli import talk as module
 from sockkit.cli.talk import MOST, Talk, say
+from sockkit.net.ends.stdio import Output
 from sockkit.net.loop import Loop
-from sockkit.net.stdio import Output
 from tests.net import kit
 from tests.net.kit import run_until
 

@@ -10,8 +10,8 @@ from sockkit.cli.main import status
 from sockkit.core.address import HostPort, UnixPath
 from sockkit.core.ending import Until
 from sockkit.core.text import Errors, TextOptions
-from sockkit.net.connect import ConnectOptions
 from sockkit.net.options import SocketOptions
+from sockkit.net.tcp.dial import ConnectOptions
 
 
 def started(*arguments: str, monkeypatch: pytest.MonkeyPatch) -> tuple[TcpClient, dict[str, Any]]:

@@ -10,8 +10,8 @@ from sockkit.cli.main import status
 from sockkit.core.address import HostPort, UnixPath
 from sockkit.core.ending import Until
 from sockkit.core.text import TextOptions
-from sockkit.net.listen import ListenOptions
 from sockkit.net.options import SocketOptions
+from sockkit.net.tcp.listen import ListenOptions
 
 TEXT = TextOptions()
 

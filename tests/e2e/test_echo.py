@@ -222,7 +222,7 @@ def test_late_answers() -> None:
 
 
 def test_a_share_of_datagrams_is_dropped() -> None:
-    """All or none: tests/net/test_echo_udp.py."""
+    """All or none: tests/net/echo/test_udp.py."""
     with echo("--drop", "50%") as program, datagrams(program.port) as sock:
         got = []
         for number in range(400):

@@ -1,7 +1,7 @@
 """What echo must survive: floods, stutters, clients that stall or vanish, failing calls.
 
 How fast, and in full size: tests/e2e/test_timed.py. Each kind of answer, and each n-th call that
-fails, is in tests/net/test_echo.py and tests/net/test_echo_udp.py.
+fails, is in tests/net/echo/test_tcp.py and tests/net/echo/test_udp.py.
 """
 
 from __future__ import annotations
@@ -227,7 +227,7 @@ if {short}:
     S.recv_into = lambda s, buffer, *more: recv_into(s, buffer[:some(len(buffer))], *more)
 os.splice = lambda a, b, size, **more: splice(a, b, some(min(size, 65536)), **more)
 """
-SPLICE_AT_ONCE = "import sockkit.net.echo as e\ne.BUFFER, e.MUCH = 16, 1\n"
+SPLICE_AT_ONCE = "import sockkit.net.echo.tcp as e\ne.BUFFER, e.MUCH = 16, 1\n"
 
 
 STUTTERS: list[tuple[str, list[str]]] = [

@@ -35,7 +35,7 @@ NEVER = {
     *("argparse", "asyncio", "colorama", "concurrent", "dataclasses", "email", "getpass", "http"),
     *("json", "locale", "logging", "multiprocessing", "pathlib", "pickle", "prompt_toolkit"),
     *("random", "regex", "shutil", "signal", "sqlite3", "ssl", "subprocess", "tempfile"),
-    *("sockkit.cli.edited", "sockkit.net.holder", "sockkit.net.workers"),
+    *("sockkit.cli.edited", "sockkit.net.port_owner", "sockkit.net.workers"),
 }
 SERVING = of("net", "delivery", "files", "listen", "port_file", "sources") | of("apps", "operator")
 MANY = of("net", "hub", "member", "udp_hub")

@@ -22,11 +22,11 @@ from typing import Any, NamedTuple
 import pytest
 
 from sockkit.events import Event, Peer
-from sockkit.net import delivery
+from sockkit.net import closing as delivery
 from sockkit.net import loop as loop_module
+from sockkit.net.ends.socket_end import Stream
+from sockkit.net.ends.stdio import Input, Output
 from sockkit.net.loop import Loop
-from sockkit.net.stdio import Input, Output
-from sockkit.net.stream import Stream
 from tests.support import HERE
 from tests.support import noise as noise
 
@@ -34,7 +34,7 @@ WAIT = 10.0  # seconds: a bound, not a measure
 SKIPPED = 1000.0  # the same, of time that is skipped
 PEER = Peer(1, "there:1")
 SMALL = 4096  # bytes a clogged end takes
-BRIEF = {"QUIET": 0.05, "DROPPED": 0.2}  # seconds of net/delivery.py that most tests only wait for
+BRIEF = {"QUIET": 0.05, "DROPPED": 0.2}  # seconds of net/closing.py that most tests only wait for
 IN_FULL = {name: getattr(delivery, name) for name in BRIEF}
 
 

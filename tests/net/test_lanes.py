@@ -23,11 +23,11 @@ from sockkit.errors import (
     TextError,
 )
 from sockkit.net import lanes
+from sockkit.net.ends.socket_end import Kind
 from sockkit.net.kernel import PipedSplice, Wait
 from sockkit.net.lanes import Copy, choose
 from sockkit.net.loop import Loop
 from sockkit.net.pump import Pump
-from sockkit.net.stream import Kind
 from tests.net import kit
 from tests.net.kit import Feeding, Gathering, Made, fail_nth, noise
 

@@ -8,9 +8,9 @@ import os
 import pytest
 
 from sockkit.errors import OutputError, SendError, SockkitError
+from sockkit.net.ends.socket_end import Kind
 from sockkit.net.loop import Loop
 from sockkit.net.outbox import LineOutbox, Outbox, ReceivedOutbox
-from sockkit.net.stream import Kind
 from tests.net import kit
 from tests.net.kit import Gathering, Made, noise, run_for, run_until
 

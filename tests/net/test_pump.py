@@ -255,7 +255,7 @@ def test_seconds_are_those_from_start_to_end(make: Make, loop: Loop) -> None:
 def test_a_peer_that_sends_tiny_pieces_is_read_less_often(
     make: Make, loop: Loop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When that is due: tests/net/test_gather.py."""
+    """When that is due: tests/net/test_coalesce.py."""
     kit.gathers(monkeypatch, module)
     told, source, _ = make("tcp", "pipe")
     told.pump.start()

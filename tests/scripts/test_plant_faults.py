@@ -8,7 +8,7 @@ import pytest
 
 from scripts.plant_faults import FAULTS, ROOT, Fault, Site, Trial, Verdict, load, lost, report
 
-FAULT = Fault("a pause is left out", "sockkit/net/hub.py", "wait()\n", "")
+FAULT = Fault("a pause is left out", "sockkit/net/tcp/server.py", "wait()\n", "")
 LEAST = {"core": 20, "net": 40, "apps": 15, "cli": 20, "term": 5}
 
 
@@ -50,7 +50,7 @@ def test_a_text_that_is_there_twice_does_not_fit() -> None:
 
 def test_what_a_fault_is_run_against() -> None:
     module, e2e = FAULT.stages()
-    assert module == ("tests/net/test_hub.py",)
+    assert module == ("tests/net/tcp/test_server.py",)
     assert "tests/e2e/test_server.py" in e2e
     named = FAULT._replace(tests=("tests/net/test_loop.py",), e2e=("tests/e2e/test_http.py",))
     assert named.stages() == (named.tests, named.e2e)
@@ -101,8 +101,8 @@ def test_what_counts_as_noticed(
 
 def test_what_was_caught_before() -> None:
     caught, survived = (
-        Verdict("sockkit/net/hub.py", "a", 1.0),
-        Verdict("sockkit/net/hub.py", "", 1.0),
+        Verdict("sockkit/net/tcp/server.py", "a", 1.0),
+        Verdict("sockkit/net/tcp/server.py", "", 1.0),
     )
     before = {name: caught._asdict() for name in ("one", "two", "three")}
     before["four"] = survived._asdict()

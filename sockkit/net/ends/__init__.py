@@ -1,0 +1,1 @@
+"""What bytes come from and go to."""

@@ -1,0 +1,210 @@
+"""Standard input and output as a source and a sink that never block.
+
+They are shared with other processes, so no flag of theirs is changed. A pipe or terminal
+is opened a second time, through /proc, as a file description of our own with O_NONBLOCK;
+where that fails, or would open something else (the master of a pseudo-terminal opens a new
+one, pty(7)), reads wait for readiness and writes are of a size that a ready pipe or terminal
+takes at once. A socket is used with MSG_DONTWAIT. A regular file does not wait.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import socket
+import stat
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from sockkit.errors import OutputError, OutputGone, SockkitError, reason
+from sockkit.net.ends.socket_end import Kind
+from sockkit.net.loop import Loop
+from sockkit.system import FIONREAD, ask, fcntl
+from sockkit.values import Value
+
+if TYPE_CHECKING:
+    from sockkit.core.operator import Assistant
+
+_GONE = "whoever read standard output has left"
+# From asm-generic/ioctls.h; Python has no names for them.
+_TIOCGPTN, _TIOCGDEV = 0x80045430, 0x80045432
+
+
+def _kind(descriptor: int) -> Kind:
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return Kind.FILE
+    if stat.S_ISFIFO(mode):
+        return Kind.PIPE
+    if stat.S_ISSOCK(mode) or os.isatty(descriptor):
+        return Kind.OTHER
+    return Kind.DEVICE
+
+
+def _inherited_socket(descriptor: int) -> socket.socket | None:
+    if stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+        return socket.socket(fileno=os.dup(descriptor))
+    return None
+
+
+def open_for(descriptor: int, mode: int) -> bool:
+    """Whether it is open for `mode`, O_RDONLY or O_WRONLY. Without fcntl, true: using it tells."""
+    return not fcntl or fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE in (mode, os.O_RDWR)
+
+
+def _reopened(descriptor: int, mode: int) -> int:
+    """A description of our own of the same pipe or terminal, or `descriptor` itself."""
+    terminal = os.isatty(descriptor)
+    if not (terminal or stat.S_ISFIFO(os.fstat(descriptor).st_mode)):
+        return descriptor
+    if terminal and ask(descriptor, _TIOCGPTN) is not None:
+        return descriptor  # only a master has that
+    try:
+        own = os.open(f"/proc/self/fd/{descriptor}", mode | os.O_NONBLOCK | os.O_NOCTTY)
+    except OSError:
+        return descriptor  # no /proc, somebody else's terminal, or a pipe that nobody reads
+    # /dev/tty is whatever terminal controls the process that opens it.
+    if terminal and ask(own, _TIOCGDEV) != ask(descriptor, _TIOCGDEV):
+        os.close(own)
+        return descriptor
+    return own
+
+
+class Input:
+    """Standard input: the Source `descriptor` is.
+
+    `edited` is for a pipe of our own, not blocking, that a line editor fills from a terminal.
+    Where it `never_waits`, a read that finds nothing raises BlockingIOError; elsewhere one
+    may follow only when it is readable.
+    """
+
+    def __init__(self, descriptor: int, *, edited: bool = False) -> None:
+        self._readable = open_for(descriptor, os.O_RDONLY)
+        self.kind = _kind(descriptor) if self._readable else Kind.OTHER
+        self.terminal = edited or os.isatty(descriptor)
+        if not self._readable:
+            self.descriptor = os.open(os.devnull, os.O_RDONLY)  # ready at once, to say so
+        else:
+            self.descriptor = descriptor if edited else _reopened(descriptor, os.O_RDONLY)
+        self._socket = _inherited_socket(descriptor)
+        own = edited or self.descriptor != descriptor
+        self.never_waits = own or self.kind is Kind.FILE or self._socket is not None
+
+    def read_into(self, buffer: memoryview, /) -> int:
+        if not self._readable:
+            raise SockkitError("standard input is not open for reading")
+        try:
+            if self._socket:
+                return self._socket.recv_into(buffer, 0, socket.MSG_DONTWAIT)
+            return os.readv(self.descriptor, [buffer])
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            if error.errno == errno.EIO and self.terminal:
+                return 0  # the terminal has been closed
+            raise self.read_failed(error) from error
+
+    def has_bytes(self) -> bool:
+        """Known of a pipe, pipe(7) FIONREAD; of other ends it is said that there are none."""
+        return self.kind is Kind.PIPE and bool(ask(self.descriptor, FIONREAD))
+
+    def give(self, loop: Loop, take: Callable[[bytes], None]) -> None:
+        """From now on `take` gets what comes, in the loop; nothing is the end."""
+        buffer = memoryview(bytearray(64 * 1024))
+
+        def read() -> None:
+            try:
+                size = self.read_into(buffer)
+            except BlockingIOError:
+                return
+            if not size:
+                loop.when_readable(self.descriptor, None)
+            take(bytes(buffer[:size]))
+
+        loop.when_readable(self.descriptor, read)
+
+    def read_failed(self, error: OSError, /) -> SockkitError:
+        return SockkitError(f"could not read standard input: {reason(error)}")
+
+
+class Output:
+    """Standard output: the Sink `descriptor` is.
+
+    `edited` is for a pipe of our own, not blocking, that is shown above a line editor.
+    `in_line` is whether a terminal's cursor stands in an unfinished line.
+    """
+
+    def __init__(self, descriptor: int, *, edited: bool = False) -> None:
+        self._writable = open_for(descriptor, os.O_WRONLY)
+        self.kind = _kind(descriptor) if self._writable else Kind.OTHER
+        self.terminal = edited or os.isatty(descriptor)
+        self.in_line = False
+        keep = edited or not self._writable
+        self.descriptor = descriptor if keep else _reopened(descriptor, os.O_WRONLY)
+        self._at_once: int | None = None  # bytes that it takes when it is ready; None for any
+        if self._writable and not edited and self.descriptor == descriptor:
+            if self.kind is Kind.PIPE:
+                self._at_once = select.PIPE_BUF
+            elif self.terminal:
+                self._at_once = 1
+        self._socket = _inherited_socket(descriptor)
+
+    def write(self, data: bytes | memoryview, /) -> int:
+        if not self._writable:
+            raise OutputError("standard output is not open for writing")
+        try:
+            if self._socket:
+                return self._socket.send(data, socket.MSG_DONTWAIT)
+            if self._at_once:
+                size = self._write_while_ready(data, self._at_once)
+            else:
+                size = os.write(self.descriptor, data)
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            raise self.write_failed(error) from error
+        if self.terminal and size:
+            self.in_line = data[size - 1] != ord("\n")
+        return size
+
+    def _write_while_ready(self, data: bytes | memoryview, size: int) -> int:
+        """Write pieces of `size` bytes, PIPE_BUF together, for as long as none can block."""
+        written = 0
+        while written < min(len(data), select.PIPE_BUF):
+            if not select.select([], [self.descriptor], [], 0)[1]:
+                break
+            written += os.write(self.descriptor, data[written : written + size])
+        if not written:
+            raise BlockingIOError
+        return written
+
+    def watch(self, loop: Loop) -> None:
+        """From now on raise OutputGone in the loop when a pipe's reader leaves.
+
+        The writing end of a pipe is never readable; epoll(7) reports EPOLLERR there.
+        """
+        if self.kind is Kind.PIPE and sys.platform == "linux":
+            loop.when_readable(self.descriptor, self._gone)
+
+    def _gone(self) -> None:
+        raise OutputGone(_GONE)
+
+    def write_failed(self, error: OSError, /) -> SockkitError:
+        if error.errno in (errno.EPIPE, errno.ECONNRESET):
+            return OutputGone(_GONE)
+        return OutputError(f"could not write standard output: {reason(error)}")
+
+
+class Stdio(Value):
+    """What a command reads and writes; `encoding` is the user's own.
+
+    `assist` tells a line editor, where there is one, who knows what is typed; telling it
+    again says that this one's prompt has changed.
+    """
+
+    input: Input
+    output: Output
+    encoding: str
+    assist: Callable[[Assistant], None] = lambda _: None

@@ -1,0 +1,1 @@
+"""Stream connections: dialling, listening, a client's session, a server of many."""

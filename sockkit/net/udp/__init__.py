@@ -1,0 +1,1 @@
+"""Datagrams: their sockets, the client, the server."""

@@ -1,0 +1,255 @@
+"""Datagrams of one socket: in and out, many to a system call where the kernel can, udp(7)."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import struct
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from sockkit.errors import ConnectError, ReceiveError, SendError, SockkitError
+from sockkit.events import Emit, Notice, Step
+from sockkit.net.ends.socket_end import words
+from sockkit.net.loop import Loop
+from sockkit.net.resolve import Endpoint, show_address
+
+LARGEST = 65_507  # bytes of payload: what IPv4's length field leaves, RFC 768
+MOST_SEGMENTS = 64  # datagrams that one call may send, UDP_MAX_SEGMENTS
+PACE = 1.25e9  # bytes a second in bulk: a receiver that writes them to a file takes little more
+
+# From linux/udp.h and asm-generic/socket.h; Python has no names for them.
+_SOL_UDP, _UDP_SEGMENT, _UDP_GRO = 17, 103, 104
+_SO_RXQ_OVFL = 40
+_NO_SEGMENTS = {errno.EINVAL, errno.EIO, errno.ENOPROTOOPT, errno.EOPNOTSUPP, errno.EMSGSIZE}
+_ANCILLARY = 2 * socket.CMSG_SPACE(4)
+
+
+class Received(NamedTuple):
+    """Datagrams of one peer that came in one call.
+
+    `data` holds them, one after the other, each of `size` bytes and the last perhaps
+    shorter; it is valid until the next call. `true_size` is more than it holds where a
+    datagram was cut.
+    """
+
+    data: memoryview
+    size: int
+    address: Any
+    true_size: int
+
+    def cut(self, sender: str) -> str:
+        """What to say of a datagram that came in part; nothing where it is whole."""
+        if self.true_size <= len(self.data):
+            return ""
+        return (
+            f"a datagram of {self.true_size:,} bytes from {sender} was cut to "
+            f"{len(self.data):,}: give a larger --buffer-size"
+        )
+
+    def datagrams(self) -> list[bytes]:
+        """Each of them."""
+        places = range(0, max(len(self.data), 1), self.size)
+        return [bytes(self.data[at : at + self.size]) for at in places]
+
+
+def segments(size: int) -> int:
+    """How many datagrams of `size` bytes one call may send."""
+    return max(min(MOST_SEGMENTS, LARGEST // size), 1)
+
+
+class DatagramSocket:
+    """A UDP socket, owned. `remote` is the one peer of a connected socket, `name` what it is
+    bound to.
+
+    `size` is the most bytes of a datagram that are received; None for all of it.
+    """
+
+    def __init__(
+        self, sock: socket.socket, remote: Endpoint | None, size: int | None, emit: Emit
+    ) -> None:
+        sock.setblocking(False)
+        self._socket, self._remote, self._emit = sock, remote, emit
+        self.descriptor = sock.fileno()
+        self.connected = remote is not None
+        self.name: Any = sock.getsockname()
+        self.address = show_address(self.name)
+        self.port: int | None = self.name[1]
+        self.dropped = 0  # datagrams that the system had no room for, socket(7) SO_RXQ_OVFL
+        self._buffer = memoryview(bytearray(size or 65_536))
+        self._segments = True
+        self._paced_until = 0.0
+        try_option(sock, socket.SOL_SOCKET, _SO_RXQ_OVFL, 1)
+        if size is None:
+            try_option(sock, _SOL_UDP, _UDP_GRO, 1)
+
+    def receive(self) -> Received:
+        """What the next call gives. Raises BlockingIOError, ConnectError, ReceiveError."""
+        try:
+            size, ancillary, _, address = self._socket.recvmsg_into(
+                [self._buffer], _ANCILLARY, socket.MSG_TRUNC
+            )
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            failed = f"receiving failed: {words(error)}"
+            raise self._refused(error) or ReceiveError(failed, kind=failed) from error
+        segment = size
+        for level, kind, data in ancillary:
+            if level == _SOL_UDP and kind == _UDP_GRO:
+                segment = struct.unpack_from("i", data)[0]
+            elif level == socket.SOL_SOCKET and kind == _SO_RXQ_OVFL:
+                self.dropped = struct.unpack_from("I", data)[0]
+        return Received(self._buffer[:size], segment or 1, address, size)
+
+    def send(self, data: bytes | memoryview, size: int, address: Any = None) -> int:
+        """Send datagrams of `size` bytes, the last perhaps shorter; how many bytes went.
+
+        Empty `data` is an empty datagram. Raises BlockingIOError where none went,
+        ConnectError, SendError.
+        """
+        given = 0
+        try:
+            while True:
+                given += self._send_some(data[given:], size, address)
+                if given == len(data):
+                    return given
+        except BlockingIOError:
+            if not given:
+                raise
+            return given
+        except OSError as error:
+            where = show_address(address) if address else self._remote
+            if error.errno == errno.EMSGSIZE:
+                raise SendError(
+                    f"a datagram of {min(size, len(data)):,} bytes is larger than the way to "
+                    f"{where} takes",
+                    kind="a datagram is larger than its way takes",
+                ) from error
+            why = words(error)
+            raise self._refused(error) or SendError(
+                f"sending to {where} failed: {why}", kind=f"sending failed: {why}"
+            ) from error
+
+    def _send_some(self, data: bytes | memoryview, size: int, address: Any) -> int:
+        if self._segments and len(data) > size:
+            most = size * segments(size)
+            segment = [(_SOL_UDP, _UDP_SEGMENT, struct.pack("H", size))]
+            self._pace(min(len(data), most))
+            try:
+                return self._socket.sendmsg([data[:most]], segment, 0, address)
+            except OSError as error:
+                if error.errno not in _NO_SEGMENTS:
+                    raise
+                self._segments = False
+        datagram = data[:size]
+        return self._socket.sendto(datagram, address) if address else self._socket.send(datagram)
+
+    def _pace(self, size: int) -> None:
+        """Wait some microseconds where bulk would come faster than PACE.
+
+        Nothing tells a sender of datagrams that its receiver drowns. No timer is so fine.
+        """
+        while (now := time.perf_counter()) < self._paced_until:
+            os.sched_yield()
+        self._paced_until = now + size / PACE
+
+    def _refused(self, error: OSError) -> SockkitError | None:
+        """What ICMP told: only a connected socket hears it, and learns it late."""
+        if error.errno != errno.ECONNREFUSED:
+            return None
+        return ConnectError(f"could not reach {self._remote}: {words(error)}")
+
+    def close(self) -> None:
+        if self._socket.fileno() < 0:
+            return
+        if self.dropped:
+            self._emit(
+                Notice(
+                    "datagrams came faster than they were taken: "
+                    f"at least {self.dropped:,} are lost"
+                )
+            )
+        self._emit(Step("close", f"the socket on {self.address}"))
+        self._socket.close()
+
+
+class DatagramOutbox:
+    """Sends at once what the system takes and keeps the rest, in order.
+
+    It does not bound itself: whoever puts looks at `size`, the bytes that are kept, or
+    `waits`. `on_sent` is told of bytes and the size of their datagrams, `on_fail` of what is
+    not sent; `on_empty` is called when what was kept has gone.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        sock: DatagramSocket,
+        *,
+        on_empty: Callable[[], None],
+        on_fail: Callable[[SockkitError], None],
+        on_sent: Callable[[int, int], None] = lambda size, segment: None,
+    ) -> None:
+        self._loop, self._socket = loop, sock
+        self._on_empty, self._on_fail, self._on_sent = on_empty, on_fail, on_sent
+        self._pending: deque[tuple[bytes, int, Any]] = deque()
+
+    @property
+    def waits(self) -> bool:
+        return bool(self._pending)
+
+    @property
+    def size(self) -> int:
+        return sum(len(data) for data, _, _ in self._pending)
+
+    def put(self, data: bytes | memoryview, size: int, address: Any = None) -> None:
+        """Send datagrams of `size` bytes, the last perhaps shorter; `data` may change then."""
+        rest = data if self._pending else self._send(data, size, address)
+        if rest is not None:
+            self._pending.append((bytes(rest), size, address))
+            self._loop.when_writable(self._socket.descriptor, self._ready)
+
+    def put_whole(self, data: bytes, address: Any = None) -> None:
+        """Send one datagram; `on_fail` is told of one that is too long."""
+        self.put(data, max(len(data), 1), address)
+
+    def stop(self) -> None:
+        """Drop what is kept."""
+        if self._pending:
+            self._pending.clear()
+            self._loop.when_writable(self._socket.descriptor, None)
+
+    def _send(self, data: bytes | memoryview, size: int, address: Any) -> bytes | memoryview | None:
+        """What is left to send, None for nothing."""
+        try:
+            given = self._socket.send(data, size, address)
+        except BlockingIOError:
+            return data
+        except SockkitError as error:
+            self._on_fail(error)
+            return None
+        self._on_sent(given, size)
+        return data[given:] if given < len(data) else None
+
+    def _ready(self) -> None:
+        while self._pending:
+            data, size, address = self._pending[0]
+            rest = self._send(data, size, address)
+            if rest is not None:
+                self._pending[0] = (bytes(rest), size, address)
+                return
+            self._pending.popleft()
+        self._loop.when_writable(self._socket.descriptor, None)
+        self._on_empty()
+
+
+def try_option(sock: socket.socket, level: int, name: int, value: int) -> None:
+    """Set it where the system knows it: without, it goes too."""
+    try:
+        sock.setsockopt(level, name, value)
+    except OSError:
+        pass

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+
+from sockkit.core.allowance import BURST
+from sockkit.core.chat_crowd import RATE, Move
+from sockkit.net.chat import crowd as module
+from sockkit.net.chat.crowd import CrowdClock
+from sockkit.net.loop import Loop
+from tests.net import kit
+
+loop, stack = kit.loop, kit.stack
+
+
+def test_what_is_held_is_said_in_time(
+    loop: Loop, stack: contextlib.ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "WINDOW", 0.01)
+    said: list[str] = []
+    clock = CrowdClock[str](loop, said.extend, str.upper)
+    calm = int(RATE * BURST)
+    for who in range(calm):
+        assert not clock.holds("came", Move(who, True))
+    for who in range(40):
+        assert clock.holds(f"{who} came", Move(calm + who, True))
+    kit.run_until(loop, lambda: len(said) == 1)
+    assert said == ["* 40 MORE JOINED"]
+    for who in range(2):
+        clock.holds(f"{who} left", Move(who, False))
+    kit.run_until(loop, lambda: len(said) == 3)
+    assert said[1:] == ["0 left", "1 left"]

@@ -1,0 +1,335 @@
+"""How the server moves a room's lines; what they are is tests/core/test_chat.py."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import re
+import socket
+import weakref
+from pathlib import Path
+
+import pytest
+
+from sockkit.core.address import HostPort
+from sockkit.core.chat import Out, Room, RoomOptions
+from sockkit.errors import SendError
+from sockkit.events import Closed, Connected, Event
+from sockkit.net import closing as delivery
+from sockkit.net.chat import server as module
+from sockkit.net.chat.server import ChatOptions, ChatServer
+from sockkit.net.ends.stdio import Stdio
+from sockkit.net.loop import Loop
+from sockkit.net.options import SocketOptions
+from sockkit.net.tcp.listen import Listener, ListenOptions
+from tests.net import kit
+from tests.net.kit import HERE
+from tests.support import reset
+
+loop, stack = kit.loop, kit.stack
+
+
+class Site:
+    def __init__(
+        self,
+        loop: Loop,
+        stack: contextlib.ExitStack,
+        rules: RoomOptions = RoomOptions(flood=0),  # noqa: B008
+        **more: object,
+    ) -> None:
+        self.loop, self._stack = loop, stack
+        self.events: list[Event] = []
+        self.kept: list[str] = []
+        options = ListenOptions(HostPort(HERE, 0))
+        self.listener = Listener(loop, options, SocketOptions(), self.events.append)
+        source, sink = kit.source("pipe", stack, Path()), kit.sink("pipe", stack, Path())
+        self.input, self.output = source.far, sink
+        stdio = Stdio(source.end, sink.end, "utf-8")
+        room = Room(rules)
+        chat = ChatOptions(kept=self.kept.append, **more)  # type: ignore[arg-type]
+        self.server = ChatServer(loop, self.listener, room, stdio, chat, self.events.append)
+        self._got: dict[socket.socket, bytes] = {}
+
+    def member(self) -> socket.socket:
+        sock = self._stack.enter_context(socket.create_connection((HERE, self.listener.port or 0)))
+        sock.setblocking(False)
+        self._got[sock] = b""
+        return sock
+
+    def has(self, sock: socket.socket, text: str) -> bool:
+        with contextlib.suppress(BlockingIOError):
+            self._got[sock] += sock.recv(1 << 20)
+        return text.encode() in self._got[sock]
+
+    def lines(self, sock: socket.socket) -> list[str]:
+        return self._got[sock].decode().splitlines()
+
+    def run(self, *steps: object) -> None:
+        """Do each step that is a function until it is true, then quit."""
+        left = list(steps)
+
+        def look() -> None:
+            if left and left[0]() is not False:  # type: ignore[operator]
+                left.pop(0)
+            if left:
+                self.loop.later(0.001, look)
+            else:
+                self.input.close()
+
+        self.loop.call_soon(look)
+        self.server.run(self.typed)
+
+    def typed(self, data: bytes) -> None:
+        if data:
+            self.server.handle(self.server.room.announce(data.decode().strip()))
+        else:
+            self.server.quit()
+
+
+@pytest.fixture
+def site(loop: Loop, stack: contextlib.ExitStack) -> Site:
+    return Site(loop, stack)
+
+
+def test_a_turns_lines_go_to_all_but_their_sender(site: Site) -> None:
+    one, two = site.member(), site.member()
+    site.run(
+        lambda: site.has(one, "guest-2 joined"),
+        lambda: one.send(b"a\n/who\nb\n") > 0,
+        lambda: site.has(two, "[guest-1] b") and site.has(one, "here:"),
+    )
+    assert site.lines(two)[-2:] == ["[guest-1] a", "[guest-1] b"]
+    assert site.lines(one)[-1] == "* 2 here: guest-1, guest-2"
+    assert site.kept == ["[guest-1] a", "[guest-1] b"]
+
+
+def test_nobody_hears_what_was_said_before(site: Site) -> None:
+    one = site.member()
+    late: list[socket.socket] = []
+    site.run(
+        lambda: site.has(one, "you are"),
+        lambda: one.send(b"early\n") > 0,
+        lambda: late.append(site.member()),
+        lambda: site.has(late[0], "you are"),
+        lambda: one.send(b"late\n") > 0,
+        lambda: site.has(late[0], "late"),
+    )
+    assert not site.has(late[0], "early")
+
+
+def test_a_newcomer_does_not_hear_what_the_same_turn_had_before(site: Site) -> None:
+    late: list[socket.socket] = []
+
+    def come() -> None:
+        late.append(site.member())  # it is accepted in the next turn, before lines are delivered
+        site.server.handle([Out("early")])
+
+    site.run(
+        come,
+        lambda: site.has(late[0], "you are"),
+        lambda: site.server.handle([Out("late")]),
+        lambda: site.has(late[0], "late"),
+    )
+    assert not site.has(late[0], "early")
+
+
+def test_who_takes_nothing_is_dropped_and_told(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "OUTBOX", 100_000)
+    kit.Gathering(site.output.far)
+    site.listener._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+    one, two = site.member(), site.member()
+    two.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    line = b"x" * 1000 + b"\n"
+
+    def talk() -> bool:
+        with contextlib.suppress(BlockingIOError):
+            one.send(line * 50)
+        return site.has(one, "guest-2 left (too slow)")
+
+    site.run(lambda: site.has(one, "guest-2 joined"), talk)
+    problems = [event.problem for event in kit.of_kind(site.events, Closed) if event.problem]
+    assert len(problems) == 1
+    told = re.fullmatch(r"too slow, ([\d,]+) bytes not sent", problems[0])
+    assert told
+    assert 100_000 < int(told[1].replace(",", "")) < 1_000_000
+
+
+def test_quitting_says_what_was_said_before(site: Site) -> None:
+    one = site.member()
+
+    def bye() -> None:
+        site.input.give(b"bye\n")
+
+    site.run(lambda: site.has(one, "you are"), bye)
+    one.setblocking(True)
+    assert site.has(one, "[server] bye")
+    assert one.recv(10) == b""
+
+
+def test_closing_waits_for_what_the_operator_has_not_seen(site: Site) -> None:
+    one = site.member()
+    line = b"x" * 1000 + b"\n"
+    shown: list[kit.Gathering] = []
+    site.run(
+        lambda: site.has(one, "you are"),
+        lambda: one.send(line * 200) > 0,
+        lambda: site.server._output.size > 0,
+        lambda: site.input.close(),
+        lambda: not site.server._members and not len(site.server.closings),
+        lambda: shown.append(kit.Gathering(site.output.far)),
+    )
+    assert shown, "it has closed before"
+    site.output.release()
+    output = site.server._output
+    assert (len(shown[0].result()), output.dropped) == (output.given, 0)
+
+
+def test_who_is_sent_away_gets_what_waits_and_is_told(
+    loop: Loop, stack: contextlib.ExitStack
+) -> None:
+    motd = "x" * 2_000_000
+    site = Site(loop, stack, RoomOptions(flood=0, motd=motd))
+    site.listener._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    one = site.member()
+
+    def kick() -> None:
+        (member,) = site.server._members.values()
+        assert member._outbox.size > 0
+        site.server.handle(site.server.room.kick("guest-1"))
+
+    site.run(
+        lambda: len(site.server._members) == 1,
+        kick,
+        lambda: len(site.server.closings) == 1,
+        lambda: site.has(one, "you have been sent away"),
+    )
+    assert f"* {motd}" in site.lines(one)
+    (closed,) = kit.of_kind(site.events, Closed)
+    assert closed.problem == ""
+
+
+def test_who_has_missed_something_at_the_end_is_counted(
+    loop: Loop, stack: contextlib.ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "STALL", 0.1)
+    site = Site(loop, stack, RoomOptions(flood=0, motd="x" * 3_000_000))
+    site.member()
+    with pytest.raises(SendError, match="did not reach 1 of the members"):
+        site.run(lambda: len(site.server._members) == 1)
+    (closed,) = kit.of_kind(site.events, Closed)
+    assert re.fullmatch(r"[\d,]+ bytes not sent", closed.problem)
+
+
+def test_a_newcomer_finds_room_among_those_who_leave(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "MOST", 1)
+    monkeypatch.setattr(delivery, "QUIET", kit.WAIT)
+    monkeypatch.setattr(delivery, "CHATTER", kit.WAIT)
+    one = site.member()
+    site.run(
+        lambda: one.send(b"/quit\n") > 0,
+        lambda: len(site.server.closings) == 1,
+        lambda: bool(site.member()),
+        lambda: len(kit.of_kind(site.events, Closed)) == 1,
+        lambda: monkeypatch.setattr(delivery, "QUIET", 0.0),
+    )
+
+
+def test_who_comes_while_it_closes_does_not_keep_it_open(
+    loop: Loop, stack: contextlib.ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has been accepted and has not yet shown what it speaks."""
+    monkeypatch.setattr(module, "MARK_WAIT", 0.1)
+    monkeypatch.setattr(delivery, "QUIET", 0.3)
+    site = Site(loop, stack, client_encoding="gbk")
+    stuck = site.member()
+    late: list[socket.socket] = []
+    site.run(
+        lambda: stuck.send(b"here\n") > 0,
+        lambda: site.has(stuck, "you are"),
+        lambda: late.append(site.member()),
+        lambda: len(kit.of_kind(site.events, Connected)) > 1,
+    )
+    assert not site.server._members
+
+
+def test_the_mark_may_be_cut(loop: Loop, stack: contextlib.ExitStack) -> None:
+    site = Site(loop, stack, client_encoding="gbk")
+    one, two = site.member(), site.member()
+    site.run(
+        lambda: one.send("好\n".encode("gbk")) > 0,
+        lambda: site.has(one, "you are"),
+        lambda: two.send(b"/sock") > 0,
+        lambda: not site.has(two, "you are"),
+        lambda: two.send("kit\n你好\n".encode()) > 0,
+        lambda: site.has(two, "you are"),
+        lambda: site._got[one].endswith("你好\n".encode("gbk")) or site.has(one, "\0"),
+    )
+
+
+def test_one_that_ends_amid_the_mark_is_closed(loop: Loop, stack: contextlib.ExitStack) -> None:
+    site = Site(loop, stack, client_encoding="gbk")
+    one = site.member()
+    site.run(
+        lambda: one.send(b"/sock") > 0,
+        lambda: one.shutdown(socket.SHUT_WR),
+        lambda: site.has(one, "you are"),
+        lambda: bool(kit.of_kind(site.events, Closed)),
+    )
+
+
+def test_words_that_did_not_reach_a_member_are_told_at_the_end(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "OUTBOX", 100_000_000)
+    monkeypatch.setattr(delivery, "STALL", 0.05)
+    kit.Gathering(site.output.far)
+    one = site.member()
+    lines = [Out("x" * 4000)] * 5000  # more than the system takes
+    with pytest.raises(SendError, match="did not reach 1 of the members"):
+        site.run(lambda: site.has(one, "you are"), lambda: site.server.handle(lines))
+
+
+@pytest.mark.parametrize("more", [{}, {"client_encoding": "gbk"}])
+@pytest.mark.parametrize("password", [None, "sesame"])
+@pytest.mark.parametrize("flood", [b"hi\n", b"\xff\xf1", b"\xff\xfa"])  # NOP, SB without an end
+def test_a_flood_of_text_or_negotiation_is_read_slowly(
+    loop: Loop,
+    stack: contextlib.ExitStack,
+    flood: bytes,
+    password: str | None,
+    more: dict[str, object],
+) -> None:
+    site = Site(loop, stack, RoomOptions(flood=1, password=password), **more)
+    one = site.member()
+    much = flood * 2**15
+
+    def send() -> None:
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                one.send(much)
+
+    site.run(lambda: site.has(one, "* "), *[send] * 60)
+    (closed,) = kit.of_kind(site.events, Closed)
+    assert 0 < closed.received <= 64 * 1024
+
+
+def test_who_has_left_is_not_kept(site: Site) -> None:
+    """Not until the last of its timers would have come, a minute later."""
+    here = site.member()
+    left: list[weakref.ref[object]] = []
+
+    def come_and_go() -> None:
+        sock = site.member()
+        site.server.loop.later(0.002, lambda: reset(sock))
+
+    def look() -> None:
+        left.extend(map(weakref.ref, list(site.server._members.values())[1:]))
+
+    def gone() -> bool:
+        gc.collect()
+        return len(site.server._members) == 1 and not any(ref() for ref in left)
+
+    steps = [step for _ in range(10) for step in (come_and_go, look, look)]
+    site.run(lambda: site.has(here, "you are"), *steps, lambda: len(left) > 3, gone)

@@ -1,0 +1,106 @@
+"""What the tests of the responder share: responders and their clients."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+
+import pytest
+
+from sockkit.core.address import HostPort
+from sockkit.core.responder import Ruled, Upper, parse_rule
+from sockkit.events import Closed, Event
+from sockkit.net.echo.tcp import EchoOptions, TcpEcho
+from sockkit.net.echo.udp import UdpEcho
+from sockkit.net.loop import Loop
+from sockkit.net.options import SocketOptions
+from sockkit.net.tcp.listen import Listener, ListenOptions
+from sockkit.net.udp.open import UdpOptions, bind_datagrams
+from tests.net.kit import HERE, of_kind, run_until
+
+LOCAL = ListenOptions(HostPort(HERE, 0))
+PLAIN = EchoOptions()
+UPPER = EchoOptions(lambda: Upper("utf-8"))
+LATE = EchoOptions(delay=0.05)
+RULED = EchoOptions(lambda: Ruled([parse_rule("PING=PONG", regex=False)], "utf-8"))
+each = pytest.mark.parametrize(
+    "options", [PLAIN, UPPER, LATE, RULED], ids=["plain", "upper", "late", "ruled"]
+)
+MIB = 1024 * 1024
+
+
+class Site:
+    """Makes responders and their clients, which are closed with the test."""
+
+    def __init__(self, loop: Loop, stack: contextlib.ExitStack) -> None:
+        self.loop, self._stack = loop, stack
+        self.events: list[Event] = []
+
+    def tcp(self, options: EchoOptions) -> TcpEcho:
+        sockets = SocketOptions(reuse_address=True)
+        listener = Listener(self.loop, LOCAL, sockets, self.events.append)
+        echo = TcpEcho(self.loop, listener, options, self.events.append)
+        self._stack.callback(echo.stop)
+        echo.start()
+        assert listener.port
+        self._to = (HERE, listener.port)
+        return echo
+
+    def udp(self, options: EchoOptions) -> UdpEcho:
+        sock = bind_datagrams(
+            self.loop, LOCAL, SocketOptions(), UdpOptions(), None, self.events.append
+        )
+        self._stack.callback(sock.close)
+        self._stack.callback(self.loop.when_readable, sock.descriptor, None)
+        self._stack.callback(self.loop.when_writable, sock.descriptor, None)
+        echo = UdpEcho(self.loop, sock, options, self.events.append)
+        echo.start()
+        assert sock.port
+        self._to = (HERE, sock.port)
+        return echo
+
+    def client(self, kind: socket.SocketKind = socket.SOCK_STREAM) -> socket.socket:
+        sock = self._stack.enter_context(socket.socket(socket.AF_INET, kind))
+        sock.connect(self._to)
+        sock.setblocking(False)
+        return sock
+
+    def asks(self, sock: socket.socket, data: bytes, size: int) -> bytes:
+        """`size` bytes that `sock` gets for `data`, or fewer if it ends."""
+        waits, got = memoryview(data), bytearray()
+        ended = False
+
+        def turn() -> bool:
+            nonlocal waits, ended
+            with contextlib.suppress(BlockingIOError):
+                waits = waits[sock.send(waits) :] if waits else waits
+            with contextlib.suppress(BlockingIOError):
+                while len(got) < size and not ended:
+                    chunk = sock.recv(min(MIB, size - len(got)))
+                    ended = not chunk
+                    got.extend(chunk)
+            return ended or (not waits and len(got) >= size)
+
+        run_until(self.loop, turn)
+        return bytes(got)
+
+    def datagram(self, sock: socket.socket) -> bytes:
+        got: list[bytes] = []
+
+        def turn() -> bool:
+            with contextlib.suppress(BlockingIOError):
+                got.append(sock.recv(65536))
+            return bool(got)
+
+        run_until(self.loop, turn)
+        return got[0]
+
+    @property
+    def closed(self) -> list[tuple[int, int, str]]:
+        closed = of_kind(self.events, Closed)
+        return [(event.sent, event.received, event.problem) for event in closed]
+
+
+@pytest.fixture
+def site(loop: Loop, stack: contextlib.ExitStack) -> Site:
+    return Site(loop, stack)

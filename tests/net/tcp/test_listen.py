@@ -1,0 +1,355 @@
+"""Listening over loopback and unix sockets, and what a full or foreign place says."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import resource
+import socket
+from pathlib import Path
+
+import pytest
+
+from sockkit.core.address import HostPort, UnixPath
+from sockkit.errors import BindError, ResolveError
+from sockkit.events import Connected, Event, Listening, Notice, Step
+from sockkit.net.ends.socket_end import Stream
+from sockkit.net.loop import Loop
+from sockkit.net.options import SocketOptions
+from sockkit.net.tcp import listen as module
+from sockkit.net.tcp.listen import Listener, ListenOptions, announce, raise_limit
+from tests.net import kit
+from tests.net.kit import HERE, fail_nth, run_for, run_until
+from tests.support import few_descriptors, state_of
+
+loop, stack = kit.loop, kit.stack
+
+SERVER = SocketOptions(reuse_address=True)
+LOCAL = HostPort(HERE, 0)
+
+
+class Server:
+    """Makes listeners that are closed with the test, and keeps what was told and accepted."""
+
+    def __init__(self, loop: Loop, stack: contextlib.ExitStack) -> None:
+        self._loop, self._stack = loop, stack
+        self.events: list[Event] = []
+        self.streams: list[Stream] = []
+
+    def listen(
+        self,
+        address: HostPort | UnixPath = LOCAL,
+        sockets: SocketOptions = SERVER,
+        backlog: int = 128,
+    ) -> Listener:
+        listener = Listener(
+            self._loop, ListenOptions(address, backlog), sockets, self.events.append
+        )
+        self._stack.callback(listener.close)
+        return listener
+
+    def welcome(self, stream: Stream) -> None:
+        self._stack.callback(stream.close)
+        self.streams.append(stream)
+
+    def client(self, to: object, family: int = socket.AF_INET) -> socket.socket:
+        sock = self._stack.enter_context(socket.socket(family))
+        sock.connect(to)  # type: ignore[arg-type]
+        return sock
+
+
+@pytest.fixture
+def server(loop: Loop, stack: contextlib.ExitStack) -> Server:
+    return Server(loop, stack)
+
+
+def test_port_0_is_a_real_port_and_is_reported(server: Server) -> None:
+    listener = server.listen()
+    assert listener.port
+    assert listener.address == f"{HERE}:{listener.port}"
+    assert [event for event in server.events if isinstance(event, Listening)] == []
+    announce(listener, server.events.append)
+    assert server.events[-1] == Listening(listener.address, True)
+    assert [event.call for event in kit.of_kind(server.events, Step)][-2:] == ["bind", "listen"]
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"), [("0.0.0.0", False), ("::", False), ("::1", True), ("127.0.0.9", True)]
+)
+def test_it_says_whether_others_can_reach_it(host: str, loopback: bool, server: Server) -> None:
+    announce(server.listen(HostPort(host, 0)), server.events.append)
+    assert server.events[-1].loopback is loopback  # type: ignore[union-attr]
+
+
+def test_connections_are_numbered_from_1(server: Server, loop: Loop) -> None:
+    listener = server.listen()
+    listener.accept(server.welcome)
+    names = []
+    for count in (1, 2, 3):
+        names.append(server.client((HERE, listener.port)).getsockname())
+        run_until(loop, lambda count=count: len(server.streams) == count)  # type: ignore[misc]
+    expected = [(number + 1, f"{HERE}:{name[1]}") for number, name in enumerate(names)]
+    assert [tuple(stream.peer) for stream in server.streams] == expected
+    connected = kit.of_kind(server.events, Connected)
+    assert [tuple(event.peer) for event in connected] == expected
+    assert {event.local for event in connected} == {listener.address}
+
+
+def test_nobody_is_accepted_before_accept_and_after_close(server: Server, loop: Loop) -> None:
+    listener = server.listen()
+    early = server.client((HERE, listener.port))
+    run_for(loop, 0.02)
+    assert server.streams == []
+
+    def one(stream: Stream) -> None:
+        server.welcome(stream)
+        listener.close()
+        listener.close()
+
+    server.client((HERE, listener.port))
+    listener.accept(one)
+    run_for(loop, 0.02)
+    assert [stream.peer.address for stream in server.streams] == [
+        f"{HERE}:{early.getsockname()[1]}"
+    ]
+    with pytest.raises(ConnectionRefusedError):
+        server.client((HERE, listener.port))
+
+
+def test_many_at_once_leave_turns_to_others(server: Server, loop: Loop) -> None:
+    listener = server.listen(backlog=300)
+    for _ in range(200):
+        server.client((HERE, listener.port))
+    served_between: list[int] = []
+    loop.call_soon(lambda: served_between.append(len(server.streams)))
+    listener.accept(server.welcome)
+    run_until(loop, lambda: len(server.streams) == 200)
+    assert served_between[0] <= module.ACCEPTS_A_TURN
+
+
+@pytest.mark.parametrize(("host", "shown"), [(HERE, HERE), ("::1", "[::1]")])
+def test_the_dual_stack_address_takes_both_and_shows_ipv4_as_such(
+    host: str, shown: str, server: Server, loop: Loop
+) -> None:
+    listener = server.listen(HostPort("::", 0))
+    listener.accept(server.welcome)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    port = server.client((host, listener.port), family).getsockname()[1]
+    run_until(loop, lambda: bool(server.streams))
+    assert server.streams[0].peer.address == f"{shown}:{port}"
+
+
+def test_version_6_alone_keeps_ipv4_out(server: Server) -> None:
+    listener = server.listen(HostPort("::", 0), SocketOptions(6, True))
+    server.client(("::1", listener.port), socket.AF_INET6)
+    with pytest.raises(ConnectionRefusedError):
+        server.client((HERE, listener.port))
+
+
+@pytest.mark.parametrize("reuse", [True, False])
+def test_a_port_in_use_is_an_error_with_a_hint(reuse: bool, server: Server) -> None:
+    sockets = SocketOptions(reuse_address=reuse)
+    port = server.listen(LOCAL, sockets).port
+    assert port
+    with pytest.raises(BindError) as caught:
+        server.listen(HostPort(HERE, port), sockets)
+    assert caught.value.args[0] == (
+        f"could not listen on {HERE} port {port}: port {port} is in use"
+        f" by {Path('/proc/self/comm').read_text().strip()} (process {os.getpid()})"
+    )
+    assert "-p 0" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("address", "code", "says", "hint"),
+    [
+        (HostPort("192.0.2.1", 0), None, "does not have that address", "--bind"),
+        (HostPort(HERE, 80), errno.EACCES, "port 80 needs privileges", "-p 8080"),
+        (HostPort(HERE, 0), errno.EMFILE, "too many open files", ""),
+        (UnixPath("/nonexistent/socket"), None, "no such file or directory", ""),
+    ],
+)
+def test_a_place_that_cannot_be_had(
+    address: HostPort | UnixPath,
+    code: int | None,
+    says: str,
+    hint: str,
+    server: Server,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if code:
+        fail_nth(monkeypatch, socket.socket, "bind", 1, OSError(code, os.strerror(code)))
+    with pytest.raises(BindError) as caught:
+        server.listen(address)
+    assert says in caught.value.args[0]
+    assert hint in caught.value.hint
+
+
+def test_an_address_of_the_other_family_does_not_resolve(server: Server) -> None:
+    with pytest.raises(ResolveError):
+        server.listen(LOCAL, SocketOptions(family=6))
+
+
+def left_behind(path: Path) -> None:
+    """What a server that was killed leaves."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(str(path))
+
+
+def test_a_stale_unix_socket_is_replaced_and_ours_is_removed(
+    server: Server, loop: Loop, tmp_path: Path
+) -> None:
+    path = tmp_path / "socket"
+    left_behind(path)
+    listener = server.listen(UnixPath(str(path)))
+    listener.accept(server.welcome)
+    server.client(str(path), socket.AF_UNIX)
+    run_until(loop, lambda: bool(server.streams))
+    assert server.streams[0].peer.address == "unix"
+    assert (listener.port, listener.address) == (None, f"unix:{path}")
+    listener.close()
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("what", ["live", "file", "kept", "link", "foreign"])
+def test_everything_else_at_the_path_stays(
+    what: str, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "socket"
+    sockets = SERVER
+    match what:
+        case "live":
+            server.listen(UnixPath(str(path)))
+        case "file":
+            path.write_text("precious")
+        case "kept":
+            left_behind(path)
+            sockets = SocketOptions(reuse_address=False)
+        case "link":
+            left_behind(tmp_path / "theirs")
+            path.symlink_to("theirs")
+        case "foreign":
+            left_behind(path)
+            monkeypatch.setattr(os, "geteuid", lambda: path.stat().st_uid + 1)
+    before = state_of(path)
+    with pytest.raises(BindError, match=r"address already in use: .*give another path"):
+        server.listen(UnixPath(str(path)), sockets)
+    assert state_of(path) == before
+
+
+def test_a_socket_somebody_else_has_bound_since_stays(server: Server, tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    ours = server.listen(UnixPath(str(path)))
+    path.rename(tmp_path / "elsewhere")
+    theirs = server.listen(UnixPath(str(path)))
+    ours.close()
+    assert path.is_socket()
+    theirs.close()
+    assert not path.exists()
+
+
+def test_a_socket_that_cannot_listen_is_not_left(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail_nth(monkeypatch, socket.socket, "listen", 1, OSError(errno.ENOBUFS, "no room"))
+    with pytest.raises(BindError):
+        server.listen(UnixPath(str(tmp_path / "socket")))
+    assert os.listdir(tmp_path) == []
+
+
+def test_looking_whether_a_unix_server_lives_is_no_client_of_it(
+    server: Server, loop: Loop, tmp_path: Path
+) -> None:
+    address = UnixPath(str(tmp_path / "socket"))
+    server.listen(address).accept(server.welcome)
+    with pytest.raises(BindError):
+        server.listen(address)
+    run_for(loop, 0.02)
+    assert server.streams == []
+
+
+@pytest.mark.parametrize(
+    "code", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EINVAL]
+)
+def test_without_room_it_pauses_says_so_once_and_goes_on(
+    code: int, server: Server, loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ACCEPT_PAUSE", 0.02)
+    calls = 0
+    room = False
+    real = socket.socket.accept
+
+    def accept(sock: socket.socket) -> object:
+        nonlocal calls
+        calls += 1
+        assert calls < 100, "a busy loop, without a pause between each"
+        if not room:
+            raise OSError(code, os.strerror(code))
+        return real(sock)
+
+    monkeypatch.setattr(socket.socket, "accept", accept)
+    listener = server.listen()
+    listener.accept(server.welcome)
+    server.client((HERE, listener.port))
+    kit.skip_time(loop, monkeypatch)
+    run_until(loop, lambda: calls > 0)
+    run_for(loop, 0.1)
+    assert 2 <= calls <= 6
+    notices = [event.text for event in kit.of_kind(server.events, Notice)]
+    assert len(notices) == 1
+    assert os.strerror(code)[1:] in notices[0]
+    room = True
+    run_until(loop, lambda: bool(server.streams))
+
+
+@pytest.mark.parametrize(
+    "code", [errno.ECONNABORTED, errno.EPROTO, errno.EPERM, errno.ENETDOWN, errno.EHOSTUNREACH]
+)
+def test_a_connection_lost_before_it_was_accepted_is_passed_over(
+    code: int, server: Server, loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once: the next one does not wait for it, and there is nothing to say."""
+    monkeypatch.setattr(module, "ACCEPT_PAUSE", 1000.0)
+    fail_nth(monkeypatch, socket.socket, "accept", 1, OSError(code, os.strerror(code)))
+    listener = server.listen()
+    for _ in range(2):
+        server.client((HERE, listener.port))
+    taken: list[int] = []
+    listener.accept(server.welcome)
+    loop.call_soon(lambda: taken.append(len(server.streams)))  # after the first turn
+    run_until(loop, lambda: bool(server.streams))
+    assert taken == [2]
+    assert server.streams[0].peer.number == 1
+    assert not kit.of_kind(server.events, Notice)
+
+
+def test_closing_in_a_pause_does_not_listen_again(
+    server: Server, loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ACCEPT_PAUSE", 0.02)
+    fail_nth(monkeypatch, socket.socket, "accept", 1, OSError(errno.EMFILE, "full"))
+    listener = server.listen()
+    listener.accept(server.welcome)
+    server.client((HERE, listener.port))
+    run_until(loop, lambda: bool(kit.of_kind(server.events, Notice)))
+    listener.close()
+    run_for(loop, 0.05)
+    assert server.streams == []
+
+
+def test_as_many_descriptors_as_the_system_allows() -> None:
+    with few_descriptors() as most:
+        raise_limit()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (most, most)
+
+
+@pytest.mark.parametrize("error", [ValueError, PermissionError])
+def test_a_limit_that_cannot_be_raised_will_do(
+    error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise error("more than the system has")
+
+    monkeypatch.setattr(resource, "setrlimit", refuse)
+    raise_limit()

@@ -1,0 +1,754 @@
+"""One conversation: the session runs in a thread, the test is its peer and its user."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sockkit.core.ending import EndOptions, Until
+from sockkit.core.text import TextOptions
+from sockkit.errors import (
+    OutputError,
+    OutputGone,
+    ReceiveError,
+    SendError,
+    SockkitError,
+    TextError,
+    TimedOut,
+)
+from sockkit.events import Event, InputEnded, Moved, Notice, PeerEnded
+from sockkit.net.ends.socket_end import Stream
+from sockkit.net.ends.stdio import Output, Stdio
+from sockkit.net.loop import Loop
+from sockkit.net.tcp import session
+from sockkit.net.tcp.session import SHUNNED, Session, Talk
+from tests.net import kit
+from tests.net.kit import Far, Feeding, Gathering, Made, noise
+from tests.support import eventually, read_all, read_exactly
+
+loop, stack = kit.loop, kit.stack
+
+LINGER = 0.05
+MOST, SILENCE = 4.0, 3.0  # seconds of a `clock`: a bound, and a silence that it allows
+GBK = TextOptions(encoding="gbk")
+
+
+class Conversation:
+    """`talk` is begun at once. Leaving the `with` block gives up what still runs."""
+
+    def __init__(
+        self, loop: Loop, stack: contextlib.ExitStack, talk: Talk, output: Made | None
+    ) -> None:
+        self._loop = loop
+        ours, self.peer = kit.tcp_pair()
+        self.peer.settimeout(kit.WAIT)
+        self._stream = Stream(ours, kit.PEER, self._told)
+        self.input = kit.source("pipe", stack, Path())
+        self.output = output or kit.sink("pipe", stack, Path())
+        self.events: list[Event] = []
+        self._changed = threading.Condition()
+        self._error: BaseException | None = None
+        stdio = Stdio(self.input.end, self.output.end, "utf-8")
+        self._session = Session(loop, self._stream, stdio, talk, self._told)
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._session.run()
+        except BaseException as error:
+            self._error = error
+        finally:
+            self._stream.close()  # as a command does
+
+    def _told(self, event: Event) -> None:
+        with self._changed:
+            self.events.append(event)
+            self._changed.notify_all()
+
+    def told(self, kind: type) -> Event:
+        """Wait for an event."""
+        with self._changed:
+            found = self._changed.wait_for(lambda: kit.of_kind(self.events, kind), kit.WAIT)
+        assert found, f"no {kind.__name__}: {self.events}"
+        return found[0]  # type: ignore[no-any-return]
+
+    def settle(self) -> None:
+        """Wait until it has seen what has come. It must not end by that."""
+        settled = threading.Event()
+        kit.do(self._loop, kit.turns(), settled.set)
+        eventually(lambda: settled.is_set() or not self._thread.is_alive())
+        assert settled.is_set(), f"it left: {self._error}"
+
+    def lasts(self, clock: kit.Clock, seconds: float) -> None:
+        """It goes on when so much time has passed."""
+        self.settle()
+        clock.passes(seconds)
+        self.settle()
+
+    def moves(self, *, from_peer: bool) -> None:
+        """A byte goes all the way."""
+        if from_peer:
+            self.peer.sendall(b".")
+            assert self.shown(1) == b"."
+        else:
+            self.type(b".")
+            assert read_exactly(self.peer, 1) == b"."
+
+    def is_held_up(self) -> None:
+        """Wait until the peer's system takes no more of the input."""
+        size = -1
+        while size < self._session._sent_size or not self._session._up.blocked:
+            size = self._session._sent_size
+            time.sleep(0.05)
+
+    def delivered(self) -> int:
+        """How many bytes the peer's system has acknowledged."""
+        return self._session._sent_size - self._stream.queued()
+
+    def takes_some(self) -> bytes:
+        """What the peer has to take until its system tells so."""
+        before, taken = self.delivered(), b""
+        while self.delivered() <= before:
+            taken += read_exactly(self.peer, 10_000)
+        return taken
+
+    def result(self) -> BaseException | None:
+        """Wait for the end."""
+        self._thread.join(kit.WAIT + 1)
+        assert not self._thread.is_alive(), "the conversation did not end"
+        self.output.release()
+        return self._error
+
+    def failed(self, *kinds: type[SockkitError]) -> SockkitError:
+        error = self.result()
+        assert isinstance(error, kinds), repr(error)
+        return error
+
+    def give_up(self) -> None:
+        self._loop.stop()
+        self._loop.call_soon(self._loop.stop)  # wakes it
+        self._thread.join(kit.WAIT)
+        self.peer.close()
+        assert not isinstance(self._error, AssertionError), self._error  # too late
+
+    def shown(self, size: int) -> bytes:
+        """So many bytes of standard output."""
+        data = b""
+        while len(data) < size:
+            data += os.read(self.output.far.descriptor, size - len(data))
+        return data
+
+    def type(self, data: bytes) -> None:
+        self.input.far.give(data)
+
+    def end_input(self) -> None:
+        self.input.far.close()
+
+    def typing(self, data: bytes) -> Feeding:
+        """Type so much that it takes a while, then end the input."""
+        return Feeding(self.input.far, data)
+
+    def reset(self) -> None:
+        self.peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.peer.close()
+
+
+Begin = Callable[..., Conversation]
+
+
+@pytest.fixture
+def begin(loop: Loop, stack: contextlib.ExitStack) -> Iterator[Begin]:
+    begun: list[Conversation] = []
+
+    def begin(
+        until: Until = Until.BOTH,
+        linger: float | None = None,
+        idle: float | None = None,
+        output: Made | None = None,
+        **more: object,
+    ) -> Conversation:
+        talk = Talk(EndOptions(until, linger, idle), **more)  # type: ignore[arg-type]
+        begun.append(Conversation(loop, stack, talk, output))
+        return begun[-1]
+
+    yield begin
+    for each in begun:
+        each.give_up()
+
+
+@pytest.fixture
+def clock(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> kit.Clock:
+    """For silences: they last so long as a test says, however busy the machine is."""
+    monkeypatch.setattr(session, "DELIVERY_CHECK", 0.0)  # which the end waits for
+    return kit.Clock(loop, monkeypatch)
+
+
+def text(options: TextOptions) -> dict[str, object]:
+    """Both transforms, as a command makes them."""
+    return {
+        "outbound": options.outbound("utf-8", "standard input"),
+        "inbound": options.inbound("utf-8"),
+    }
+
+
+TRANSFORMS = pytest.mark.parametrize("transform", [False, True], ids=["kernel", "transform"])
+
+
+def transforms(wanted: bool) -> dict[str, object]:
+    return text(TextOptions(encoding="latin-1", send_encoding="utf-8")) if wanted else {}
+
+
+@TRANSFORMS
+def test_the_input_ends_first(transform: bool, begin: Begin) -> None:
+    talk = begin(**transforms(transform))
+    talk.type(b"question")
+    talk.end_input()
+    assert read_all(talk.peer) == b"question"
+    assert talk.told(InputEnded) == InputEnded(kit.PEER, 8)
+    talk.peer.sendall(b"the answer")
+    assert talk.shown(10) == b"the answer"  # it is still listened to
+    talk.peer.sendall(b", and more")
+    talk.peer.close()
+    assert talk.result() is None
+    assert talk.output.far.take() == b", and more"
+    ends = [event for event in talk.events if isinstance(event, InputEnded | PeerEnded)]
+    assert ends == [InputEnded(kit.PEER, 8), PeerEnded(kit.PEER, 20)]
+
+
+@TRANSFORMS
+def test_the_peer_ends_first(transform: bool, begin: Begin) -> None:
+    talk = begin(**transforms(transform))
+    talk.peer.sendall(b"goodbye")
+    talk.peer.shutdown(socket.SHUT_WR)
+    assert talk.told(PeerEnded) == PeerEnded(kit.PEER, 7)
+    assert talk.shown(7) == b"goodbye"
+    talk.type(b"wait")
+    assert read_exactly(talk.peer, 4) == b"wait"
+    talk.type(b", what?")
+    talk.end_input()
+    assert read_all(talk.peer) == b", what?"
+    assert talk.result() is None
+    moved = {event.direction: event.size for event in kit.of_kind(talk.events, Moved)}
+    assert moved == {"sent": 11, "received": 7}
+
+
+@TRANSFORMS
+def test_all_of_much_in_both_directions_at_once(transform: bool, begin: Begin) -> None:
+    up, down = noise(3_000_000), noise(2_999_999)
+    if transform:
+        up, down = (bytes(byte & 0x7F for byte in data) for data in (up, down))
+    talk = begin(**transforms(transform))
+    gathering = Gathering(talk.output.far)
+    sending = threading.Thread(
+        target=lambda: (talk.peer.sendall(down), talk.peer.shutdown(socket.SHUT_WR))
+    )
+    sending.start()
+    typing = talk.typing(up)
+    assert read_all(talk.peer) == up
+    typing.join()
+    sending.join()
+    assert talk.result() is None
+    assert gathering.result() == down
+
+
+@pytest.mark.parametrize(
+    ("until", "first", "over"),
+    [
+        (Until.STDIN, "stdin", True),
+        (Until.STDIN, "peer", False),
+        (Until.PEER, "stdin", False),
+        (Until.PEER, "peer", True),
+        (Until.EITHER, "stdin", True),
+        (Until.EITHER, "peer", True),
+        (Until.BOTH, "stdin", False),
+        (Until.BOTH, "peer", False),
+    ],
+)
+def test_until(until: Until, first: str, over: bool, begin: Begin) -> None:
+    talk = begin(until)
+    talk.type(b"said")
+    talk.peer.sendall(b"heard")
+    assert read_exactly(talk.peer, 4) == b"said"
+    assert talk.shown(5) == b"heard"
+    if first == "stdin":
+        talk.end_input()
+        assert read_all(talk.peer) == b""
+    else:
+        talk.peer.shutdown(socket.SHUT_WR)
+        talk.told(PeerEnded)
+    if not over:  # the other direction goes on
+        if first == "stdin":
+            talk.peer.sendall(b"more")
+            assert talk.shown(4) == b"more"
+            talk.peer.shutdown(socket.SHUT_WR)
+        else:
+            talk.type(b"more")
+            assert read_exactly(talk.peer, 4) == b"more"
+            talk.end_input()
+    assert talk.result() is None
+
+
+def test_until_stdin_delivers_all_before_it_closes(begin: Begin) -> None:
+    """A peer that goes on sending would turn a hasty close into a reset of what was sent."""
+    talk = begin(Until.STDIN)
+    data = noise(1_000_000)
+    typing = talk.typing(data)
+    talk.told(InputEnded)  # what was typed waits in our system: the peer has read nothing
+    talk.peer.sendall(b"chatter")
+    assert read_all(talk.peer) == data
+    typing.join()
+    assert talk.result() is None
+
+
+@pytest.mark.parametrize(
+    "ends", [{"until": Until.STDIN}, {"until": Until.EITHER}, {"linger": LINGER}], ids=str
+)
+def test_what_the_peer_does_not_take_is_an_error(
+    ends: dict[str, object], begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "STALL", LINGER)
+    talk = begin(**ends)
+    talk.typing(bytes(1_000_000)).join()
+    error = talk.failed(SendError)
+    lost = re.search(r"sent 1,000,000 bytes, ([0-9,]+) bytes of it not delivered", str(error))
+    assert lost
+    taken = 1_000_000 - int(lost[1].replace(",", ""))
+    talk.peer.setblocking(False)
+    assert len(talk.peer.recv(1_000_000, socket.MSG_PEEK)) >= taken
+
+
+def test_how_long_a_peer_that_takes_nothing_is_waited_for(
+    loop: Loop, stack: contextlib.ExitStack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    kit.skip_time(loop, monkeypatch)
+    monkeypatch.setattr(Stream, "queued", lambda _: 100)  # an acknowledgement takes real time
+    source, made = kit.source("file", stack, tmp_path), kit.stream_end("tcp", stack)
+    Feeding(source.far, bytes(100))
+    stdio = Stdio(source.end, kit.sink("pipe", stack, tmp_path).end, "utf-8")
+    began = loop.now
+    with pytest.raises(SendError, match="the peer has taken nothing for") as caught:
+        Session(loop, made.end, stdio, Talk(EndOptions(Until.STDIN)), id).run()
+    assert 5 < loop.now - began < 20
+    assert caught.value.status == 55
+
+
+@pytest.mark.parametrize("how", ["closed", "reset"])
+@pytest.mark.parametrize("ended", [False, True], ids=["open", "half-closed"])
+def test_what_a_peer_that_leaves_has_not_taken_is_an_error(
+    how: str, ended: bool, begin: Begin
+) -> None:
+    talk = begin(Until.STDIN)
+    if ended:
+        talk.peer.shutdown(socket.SHUT_WR)
+        talk.told(PeerEnded)
+    talk.typing(bytes(1_000_000)).join()
+    talk.told(InputEnded)
+    talk.reset() if how == "reset" else talk.peer.close()
+    assert "of it not delivered" in str(talk.failed(SendError))
+
+
+def test_a_peer_that_has_ended_its_side_still_takes_all(begin: Begin) -> None:
+    """To leave at once would be to leave before it is known."""
+    talk = begin()
+    talk.peer.shutdown(socket.SHUT_WR)
+    talk.told(PeerEnded)
+    talk.typing(bytes(1_000_000)).join()
+    talk.told(InputEnded)
+    talk.settle()
+    assert len(read_all(talk.peer)) == 1_000_000
+    assert talk.result() is None
+
+
+@pytest.mark.parametrize(
+    "ends",
+    [{"until": Until.STDIN}, {"linger": MOST}, {"idle": MOST}],
+    ids=["until", "linger", "idle"],
+)
+def test_a_peer_that_reads_slowly_is_not_given_up(
+    ends: dict[str, object], begin: Begin, clock: kit.Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "STALL", MOST)
+    talk = begin(**ends)
+    talk.peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32768)
+    data = noise(600_000)
+    talk.typing(data).join()
+    talk.told(InputEnded)
+    got = b""
+    for _ in range(3):
+        talk.lasts(clock, SILENCE)
+        got += talk.takes_some()
+    got += read_exactly(talk.peer, len(data) - len(got))
+    talk.peer.close()
+    assert got == data
+    assert talk.result() is None
+
+
+def test_what_waits_of_a_greeting_when_the_peer_ends_all_is_an_error(begin: Begin) -> None:
+    greet = noise(30_000_000)  # more than the system holds
+    talk = begin(Until.PEER, greet=greet)
+    talk.peer.shutdown(socket.SHUT_WR)
+    talk.told(PeerEnded)
+    got = read_all(talk.peer)
+    assert greet.startswith(got)
+    lost = f"{len(greet) - len(got):,} bytes of the input did not reach the peer"
+    assert lost in str(talk.failed(SendError))
+
+
+@pytest.mark.parametrize("says", [b"", b"last words"])
+def test_a_peer_is_still_heard_when_sending_has_failed(
+    says: bytes, begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For a while; it may have said why."""
+    failed = threading.Event()
+
+    def fail(*_: object) -> int:
+        failed.set()
+        raise SendError("it failed")
+
+    monkeypatch.setattr(Stream, "write", fail)
+    if says:
+        monkeypatch.setattr(session, "FAULT_LINGER", kit.WAIT)
+    talk = begin(**transforms(True))
+    talk.type(b"question")
+    assert failed.wait(kit.WAIT)
+    if says:
+        talk.peer.sendall(says)
+        talk.peer.close()
+    error = talk.failed(SendError)
+    assert str(error) == f"it failed (sent 0 bytes, received {len(says)} bytes)"
+    assert talk.output.far.take() == says
+
+
+@pytest.mark.parametrize("linger", [0.0, LINGER])
+def test_linger_bounds_the_peers_silence_after_our_end(linger: float, begin: Begin) -> None:
+    talk = begin(linger=linger)
+    talk.type(b"anyone?")
+    talk.end_input()
+    assert read_all(talk.peer) == b"anyone?"
+    assert talk.result() is None
+    assert not kit.of_kind(talk.events, PeerEnded)
+
+
+@pytest.mark.parametrize("linger", [0.0, LINGER])
+def test_linger_bounds_our_silence_after_the_peers_end(linger: float, begin: Begin) -> None:
+    talk = begin(linger=linger)
+    talk.peer.shutdown(socket.SHUT_WR)
+    assert talk.result() is None
+    assert "standard input gives nothing" in kit.of_kind(talk.events, Notice)[0].text
+    assert read_all(talk.peer) == b""
+
+
+@pytest.mark.parametrize("linger", [0.0, LINGER])
+def test_linger_does_not_count_while_our_own_output_is_full(
+    linger: float, begin: Begin, clock: kit.Clock
+) -> None:
+    talk = begin(linger=linger)
+    sent = kit.fill(talk.peer.fileno())
+    talk.end_input()
+    talk.told(InputEnded)
+    talk.lasts(clock, 3 * LINGER)
+    gathering = Gathering(talk.output.far)
+    talk.peer.shutdown(socket.SHUT_WR)
+    assert talk.result() is None
+    assert len(gathering.result()) == sent
+
+
+def test_linger_does_not_count_while_the_peer_takes_nothing(begin: Begin, clock: kit.Clock) -> None:
+    talk = begin(linger=LINGER)
+    data = noise(8_000_000)
+    typing = talk.typing(data)
+    start = read_exactly(talk.peer, 1)  # standard input is no longer silent
+    talk.peer.shutdown(socket.SHUT_WR)
+    talk.told(PeerEnded)
+    talk.is_held_up()
+    talk.lasts(clock, 3 * LINGER)
+    assert start + read_all(talk.peer) == data
+    typing.join()
+    assert talk.result() is None
+
+
+@pytest.mark.parametrize("ended", ["input", "peer"])
+def test_linger_does_not_end_what_still_moves(ended: str, begin: Begin, clock: kit.Clock) -> None:
+    talk = begin(linger=MOST)
+    if ended == "input":
+        talk.end_input()
+        assert read_all(talk.peer) == b""
+    else:
+        talk.peer.shutdown(socket.SHUT_WR)
+        talk.told(PeerEnded)
+    for _ in range(3):
+        talk.lasts(clock, SILENCE)
+        talk.moves(from_peer=ended == "input")
+    if ended == "input":
+        talk.peer.shutdown(socket.SHUT_WR)
+    else:
+        talk.end_input()
+        assert read_all(talk.peer) == b""
+    assert talk.result() is None
+
+
+def test_linger_does_not_count_while_the_peer_takes_no_reply(
+    begin: Begin, clock: kit.Clock
+) -> None:
+    reply = noise(8_000_000)
+    talk = begin(linger=LINGER, reply=reply)
+    talk.peer.sendall(b"x")
+    talk.peer.shutdown(socket.SHUT_WR)
+    talk.told(PeerEnded)
+    talk.lasts(clock, 3 * LINGER)
+    assert read_all(talk.peer) == reply
+    assert talk.result() is None
+    assert kit.of_kind(talk.events, InputEnded) == [InputEnded(kit.PEER, len(reply))]
+
+
+def test_nothing_either_way_is_a_timeout(begin: Begin) -> None:
+    talk = begin(idle=LINGER)
+    error = talk.failed(TimedOut)
+    assert str(error) == "nothing was sent or received for 0.05 s (sent 0 bytes, received 0 bytes)"
+
+
+@pytest.mark.parametrize("who", ["us", "peer"])
+def test_what_moves_is_not_idle(who: str, begin: Begin, clock: kit.Clock) -> None:
+    talk = begin(idle=MOST)
+    for _ in range(3):
+        talk.lasts(clock, SILENCE)
+        talk.moves(from_peer=who == "peer")
+    talk.end_input()
+    talk.peer.shutdown(socket.SHUT_WR)
+    assert talk.result() is None
+
+
+def test_a_greeting_that_leaves_slowly_is_not_idle(begin: Begin, clock: kit.Clock) -> None:
+    greet = noise(20_000_000)  # more than the system holds
+    talk = begin(idle=MOST, greet=greet)
+    talk.peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)  # it makes room at once
+    talk.end_input()
+    got = b""
+    for _ in range(3):
+        talk.lasts(clock, SILENCE)
+        got += talk.takes_some()
+    talk.peer.shutdown(socket.SHUT_WR)
+    assert got + read_all(talk.peer) == greet
+    assert talk.result() is None
+
+
+@pytest.mark.parametrize("how", ["listens", "closes", "is told nothing"])
+def test_a_peer_that_ends_at_once_is_wondered_at_unless_it_listens(
+    how: str, begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kit, "PEER", kit.PEER._replace(number=0))  # as a client's only one
+    talk = begin()
+    talk.peer.close() if how == "closes" else talk.peer.shutdown(socket.SHUT_WR)
+    talk.told(PeerEnded)
+    if how != "is told nothing":
+        talk.type(b"question")
+    talk.end_input()
+    if how == "listens":
+        assert read_all(talk.peer) == b"question"
+    assert isinstance(talk.result(), SendError if how == "closes" else type(None))
+    told = [event.text for event in kit.of_kind(talk.events, Notice)]
+    assert told == ([] if how == "listens" else [SHUNNED])
+
+
+def test_a_peer_that_ends_later_is_not_wondered_at(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kit, "PEER", kit.PEER._replace(number=0))
+    monkeypatch.setattr(session, "AT_ONCE", 0.0)
+    talk = begin()
+    talk.peer.shutdown(socket.SHUT_WR)
+    talk.told(PeerEnded)
+    talk.end_input()
+    assert talk.result() is None
+    assert kit.of_kind(talk.events, Notice) == []
+
+
+def test_what_a_peer_still_says_is_heard_when_sending_fails(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> int:
+        raise SendError("the peer has closed")
+
+    monkeypatch.setattr(session, "FAULT_LINGER", kit.WAIT)
+    monkeypatch.setattr(Stream, "write", fail)
+    talk = begin(greet=b"hi")
+    talk.peer.sendall(b"last words")
+    talk.peer.shutdown(socket.SHUT_WR)
+    assert talk.failed(SendError).so_far == "sent 0 bytes, received 10 bytes"
+    assert talk.output.far.take() == b"last words"
+
+
+@pytest.mark.parametrize("bound", ["idle", "linger"])
+def test_a_peer_that_takes_what_waits_is_not_silent(
+    bound: str, begin: Begin, clock: kit.Clock
+) -> None:
+    """The system has it all, and makes room only when much of it is taken."""
+    greet = noise(3_000_000)
+    talk = begin(greet=greet, **{bound: MOST})  # type: ignore[arg-type]
+    if bound == "linger":
+        talk.end_input()
+    got = b""
+    for _ in range(3):
+        talk.lasts(clock, SILENCE)
+        got += talk.takes_some()
+    talk.peer.sendall(b"thanks")  # it is still listened to
+    talk.end_input()
+    talk.peer.shutdown(socket.SHUT_WR)
+    assert got + read_all(talk.peer) == greet
+    assert talk.result() is None
+    assert talk.output.far.take() == b"thanks"
+
+
+def test_a_reset_comes_after_the_bytes_before_it(begin: Begin) -> None:
+    talk = begin()
+    talk.type(b"hi")
+    assert read_exactly(talk.peer, 2) == b"hi"
+    talk.peer.sendall(b"four")
+    talk.reset()
+    error = talk.failed(ReceiveError)
+    assert talk.output.far.take() == b"four"
+    assert str(error).endswith("(sent 2 bytes, received 4 bytes)")
+
+
+def test_a_reset_while_much_is_sent(begin: Begin) -> None:
+    talk = begin()
+    typing = talk.typing(bytes(8_000_000))
+    read_exactly(talk.peer, 1000)
+    talk.reset()
+    error = talk.failed(ReceiveError, SendError)
+    assert "received 0 bytes" in error.so_far
+    talk.input.release()  # sets the typist free
+    typing.join()
+
+
+@pytest.mark.parametrize("greet", [b"", b"welcome\n"])
+def test_a_greeting_goes_before_the_input(greet: bytes, begin: Begin) -> None:
+    talk = begin(greet=greet)
+    talk.type(b"typed")
+    talk.end_input()
+    talk.peer.shutdown(socket.SHUT_WR)
+    assert read_all(talk.peer) == greet + b"typed"
+    assert talk.result() is None
+    assert talk.told(InputEnded) == InputEnded(kit.PEER, len(greet) + 5)
+
+
+@pytest.mark.parametrize("greet", [b"", b"welcome\n"])
+def test_a_reply_takes_the_place_of_the_input(greet: bytes, begin: Begin) -> None:
+    talk = begin(greet=greet, reply=b"pong")
+    talk.type(b"not for the peer")
+    assert read_exactly(talk.peer, len(greet)) == greet
+    talk.peer.sendall(b"ping")
+    assert read_all(talk.peer) == b"pong"
+    talk.peer.sendall(b"ping again")
+    talk.peer.close()
+    assert talk.result() is None
+    assert talk.output.far.take() == b"pingping again"
+
+
+def test_a_peer_that_says_nothing_gets_no_reply(begin: Begin) -> None:
+    talk = begin(reply=b"pong")
+    talk.peer.shutdown(socket.SHUT_WR)
+    assert read_all(talk.peer) == b""
+    assert talk.result() is None
+
+
+def test_a_large_reply_arrives_whole(begin: Begin) -> None:
+    reply = noise(8_000_000)
+    talk = begin(greet=b"hello", reply=reply)
+    talk.peer.sendall(b"x")
+    talk.peer.shutdown(socket.SHUT_WR)
+    assert read_all(talk.peer) == b"hello" + reply
+    assert talk.result() is None
+    assert kit.of_kind(talk.events, InputEnded) == [InputEnded(kit.PEER, 5 + len(reply))]
+
+
+def test_lines_are_labelled(begin: Begin) -> None:
+    talk = begin(label=b"[1 there:1] ")
+    talk.peer.sendall(b"one\ntw")
+    assert talk.shown(30) == b"[1 there:1] one\n[1 there:1] tw"
+    talk.peer.sendall(b"o")
+    talk.peer.close()
+    talk.end_input()
+    assert talk.result() is None
+    assert talk.output.far.take() == b"o\n"
+
+
+def test_our_output_is_gone(begin: Begin) -> None:
+    talk = begin()
+    talk.output.far.close()
+    error = talk.failed(OutputGone)
+    assert error.so_far == ""
+
+
+def test_our_output_cannot_be_written(begin: Begin, stack: contextlib.ExitStack) -> None:
+    full = kit.stdio_end(Output, os.open("/dev/full", os.O_WRONLY), Far(-1), stack)
+    talk = begin(output=full)
+    talk.peer.sendall(b"lost")
+    error = talk.failed(OutputError)
+    assert "No space left on device" in str(error)
+    assert error.so_far == "sent 0 bytes, received 4 bytes, 4 bytes of it not written"
+
+
+def test_input_that_has_no_place_on_the_wire(begin: Begin) -> None:
+    talk = begin(**text(GBK))
+    talk.type("早上👋好".encode())
+    error = talk.failed(TextError)
+    assert "U+1F44B" in str(error)
+    assert read_all(talk.peer) == "早上".encode("gbk")
+
+
+def test_a_typed_line_that_has_no_place_is_left_out_and_told_at_the_end(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def typed(*which: Any) -> Made:
+        made = source(*which)
+        made.end.terminal = True
+        return made
+
+    source = kit.source
+    monkeypatch.setattr(kit, "source", typed)
+    talk = begin(outbound=GBK.outbound("utf-8", "standard input"))
+    talk.type("早\n👋\n好\n".encode())
+    talk.end_input()
+    talk.peer.shutdown(socket.SHUT_WR)
+    assert read_all(talk.peer).decode("gbk") == "早\n好\n"
+    assert str(talk.failed(TextError)).startswith("part of what was typed was not sent")
+
+
+def test_text_arrives_in_our_encoding_and_a_cut_character_is_told(begin: Begin) -> None:
+    talk = begin(**text(GBK))
+    talk.peer.sendall("你好".encode("gbk") + b"\xc4")
+    talk.peer.shutdown(socket.SHUT_WR)
+    talk.end_input()
+    assert talk.result() is None
+    assert talk.output.far.take() == "你好\\xc4".encode()
+    assert "ended after 0xc4" in kit.of_kind(talk.events, Notice)[0].text
+
+
+@pytest.mark.parametrize(("lane", "more"), [("splice", {}), ("copy", text(GBK))])
+def test_it_reports_the_lane_that_ran(lane: str, more: dict[str, object], begin: Begin) -> None:
+    talk = begin(**more)
+    talk.end_input()
+    talk.peer.close()
+    assert talk.result() is None
+    assert [event.lane for event in kit.of_kind(talk.events, Moved)] == [lane, lane]
+
+
+def test_the_flags_of_standard_streams_are_as_before(begin: Begin) -> None:
+    talk = begin()
+    before = [kit.flags(made.shared) & os.O_NONBLOCK for made in (talk.input, talk.output)]
+    talk.end_input()
+    talk.peer.close()
+    assert talk.told(PeerEnded)
+    assert before == [0, 0]

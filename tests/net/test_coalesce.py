@@ -1,0 +1,113 @@
+"""Who is read less often, and who never waits."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from pathlib import Path
+
+import pytest
+
+from sockkit.net.coalesce import PATIENCE, PAUSE, ROW, SOON, TINY, TRIES, Gather
+from sockkit.net.loop import Loop
+from sockkit.net.pump import Pump
+from tests.net import kit
+from tests.net.kit import Gathering
+
+loop, stack = kit.loop, kit.stack
+
+STEP = SOON / 10
+
+
+class Sender:
+    """Asks a Gather after each of many receives, with a clock of its own."""
+
+    def __init__(self) -> None:
+        self.gather, self.now = Gather(), 100.0
+
+    def pauses(
+        self, sizes: list[int], *, answered: bool | None = False, gap: float = STEP
+    ) -> list[bool]:
+        out = []
+        for index, size in enumerate(sizes):
+            self.now += gap
+            sent = {None: None, False: 0, True: index + 1}[answered]
+            out.append(self.gather.due(size, self.now, sent))
+            self.now += PAUSE if out[-1] else 0
+        return out
+
+
+def test_pieces_that_nobody_answers_are_read_with_pauses() -> None:
+    sender = Sender()
+    sender.pauses([1])
+    assert sender.pauses([1] * ROW) == [False] * (ROW - 1) + [True]
+    assert all(sender.pauses([1, 200, 1, 1000] * 5))
+
+
+@pytest.mark.parametrize("change", [{"sizes": [TINY]}, {"sizes": [1], "gap": SOON}])
+def test_what_is_large_or_late_ends_it(change: dict[str, object]) -> None:
+    sender = Sender()
+    assert any(sender.pauses([1] * 2 * ROW))
+    assert sender.pauses(**change) == [False]  # type: ignore[arg-type]
+    assert sender.pauses([1] * (ROW - 1)) == [False] * (ROW - 1)
+
+
+@pytest.mark.parametrize("answered", [True, None], ids=["answered", "not known"])
+def test_who_waits_for_answers_is_held_up_a_few_times_only(answered: bool | None) -> None:
+    sender = Sender()
+    count = int(PATIENCE / STEP) - 2 * ROW
+    assert sum(sender.pauses([64] * count, answered=answered)) == TRIES
+    sender.pauses([64] * ROW * 4, answered=answered)
+    assert sum(sender.pauses([64] * count, answered=answered)) <= TRIES
+
+
+def test_who_does_not_wait_for_answers_is_found_out() -> None:
+    sender = Sender()
+    sender.pauses([1] + [1] * ROW, answered=True)
+    assert all(sender.pauses([300] * 50, answered=True))
+    assert all(sender.pauses([1] * (TRIES - 1) + [300], answered=True))
+    assert sender.pauses([1] * TRIES, answered=True)[-1] is False
+
+
+@pytest.mark.parametrize("sink", ["pipe", "file"])
+def test_a_pump_takes_few_steps_for_many_pieces(
+    sink: str,
+    loop: Loop,
+    stack: contextlib.ExitStack,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = kit.Clock(loop, monkeypatch)
+    made, out = kit.source("tcp", stack, tmp_path), kit.sink(sink, stack, tmp_path)
+    peer = stack.enter_context(socket.socket(fileno=made.far.descriptor))
+    made.far.descriptor = -1
+    peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    steps: list[int] = []
+    pump = Pump(
+        loop,
+        made.end,
+        out.end,
+        None,
+        None,
+        on_progress=lambda: steps.append(pump.given),
+        on_end=loop.stop,
+        on_fail=lambda _: loop.stop(),
+        sent=lambda: 0,
+    )
+    stack.callback(pump.close)
+    pump.start()
+
+    def send() -> None:
+        clock.passes(PAUSE / 10)
+        if pump.taken >= 500:
+            peer.close()
+        else:
+            peer.send(b"x")
+        loop.call_soon(send)  # a piece for each turn of the loop
+
+    gathering = Gathering(out.far)  # a pipe is soon full of tiny pieces
+    send()
+    loop.run()
+    out.release()
+    assert len(gathering.result()) == pump.taken >= 500
+    assert len(steps) < 250

@@ -1,0 +1,300 @@
+"""When a client of datagrams is done; the rest is tests/e2e/test_udp.py."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sockkit.core.address import HostPort
+from sockkit.errors import ConnectError, ReceiveError, SockkitError, TimedOut
+from sockkit.events import Aimed, Event, Exchanged
+from sockkit.net.ends.stdio import Stdio
+from sockkit.net.loop import Loop
+from sockkit.net.options import SocketOptions
+from sockkit.net.resolve import Endpoint
+from sockkit.net.tcp.dial import ConnectOptions
+from sockkit.net.udp import client as udp_session
+from sockkit.net.udp import open as udp
+from sockkit.net.udp import posting
+from sockkit.net.udp.client import AnswerOptions, UdpSession
+from sockkit.net.udp.datagrams import DatagramSocket
+from sockkit.net.udp.open import UdpOptions, connect_datagrams
+from sockkit.net.udp.posting import PostOptions
+from tests.net import kit
+from tests.net.udp.site import Full
+from tests.support import HERE
+
+loop, stack = kit.loop, kit.stack
+Run = Callable[..., SockkitError | None]
+
+
+class Named:
+    """A client of a name with two addresses, of which the first refuses."""
+
+    def __init__(
+        self, loop: Loop, stack: contextlib.ExitStack, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.peer = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        self.peer.bind((HERE, 0))
+        self.peer.settimeout(kit.WAIT)
+        port = self.peer.getsockname()[1]
+        both = [Endpoint(socket.AF_INET, (host, port)) for host in ("127.0.0.2", HERE)]
+        monkeypatch.setattr(udp, "resolve_on", lambda *_, **__: both)
+        self.source, self.sink = (make("pipe", stack, Path()) for make in (kit.source, kit.sink))
+        self.events: list[Event] = []
+        self._loop = loop
+
+    def run(self, options: AnswerOptions, post: PostOptions) -> None:
+        aims = connect_datagrams(
+            self._loop,
+            HostPort("twice", 9),
+            ConnectOptions(),
+            SocketOptions(),
+            UdpOptions(),
+            None,
+            self.events.append,
+        )
+        stdio = Stdio(self.source.end, self.sink.end, "utf-8")
+        sock, to = next(aims)
+        UdpSession(self._loop, sock, to, stdio, (post, options), self.events.append, aims).run()
+
+
+@pytest.fixture
+def named(
+    loop: Loop, stack: contextlib.ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Named]:
+    yield Named(loop, stack, monkeypatch)
+    gc.collect()  # a generator that was left holds a socket
+
+
+LINES = PostOptions(pack=lambda line: line)
+
+
+@pytest.mark.parametrize("lines", [b"x", b"x\ny\n\nz\n"])
+def test_an_address_that_refuses_is_followed_by_the_next(lines: bytes, named: Named) -> None:
+    named.source.far.give(lines)
+    named.source.far.close()
+    named.run(AnswerOptions(linger=0.1), LINES)
+    expected = lines.removesuffix(b"\n").split(b"\n")
+    assert [named.peer.recv(100) for _ in expected] == expected
+    totals = {event.direction: event.datagrams for event in kit.of_kind(named.events, Exchanged)}
+    assert totals["sent"] == len(expected)
+    assert [event.address for event in kit.of_kind(named.events, Aimed)][-1].startswith(HERE)
+
+
+def test_a_refusal_by_all_is_an_error(named: Named) -> None:
+    named.peer.close()
+    named.source.far.give(b"x")
+    with pytest.raises(ConnectError, match=f"could not reach {HERE}:.*refused"):
+        named.run(AnswerOptions(linger=0.1), PostOptions())
+
+
+@pytest.mark.parametrize("linger", [0.0, 0.1])
+def test_a_refusal_is_no_success_however_short_the_wait(linger: float, named: Named) -> None:
+    named.peer.close()
+    named.source.far.give(b"x\ny\n")
+    named.source.far.close()
+    with pytest.raises(ConnectError):
+        named.run(AnswerOptions(linger=linger), LINES)
+
+
+@pytest.mark.parametrize(("bound", "most", "lines"), [("EARLY", 100, 100), ("EARLY_WAIT", 0, 1)])
+def test_what_is_no_longer_known_is_not_sent_to_another(
+    bound: str, most: int, lines: int, named: Named, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(posting, bound, most)
+    named.source.far.give(b"x\n" * lines)
+    with pytest.raises(ConnectError, match=r"could not reach 127\.0\.0\.2"):
+        named.run(AnswerOptions(), LINES)
+
+
+@pytest.fixture
+def run(loop: Loop, stack: contextlib.ExitStack) -> Run:
+    """Run a session whose input is `x`, against a peer that gives `answers`; how it failed."""
+
+    def run(
+        *answers: bytes, ends: bool = True, size: int | None = None, **more: float
+    ) -> SockkitError | None:
+        peer = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        peer.bind((HERE, 0))
+        peer.settimeout(kit.WAIT)
+        source, sink = kit.source("pipe", stack, Path()), kit.sink("pipe", stack, Path())
+        sock, to = next(
+            connect_datagrams(
+                loop,
+                HostPort(HERE, peer.getsockname()[1]),
+                ConnectOptions(),
+                SocketOptions(),
+                UdpOptions(),
+                size,
+                lambda _: None,
+            )
+        )
+        stack.callback(sock.close)
+
+        def answer() -> None:
+            _, address = peer.recvfrom(100)
+            for text in answers:
+                peer.sendto(text, address)
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        source.far.give(b"x")
+        if ends:
+            source.far.close()
+        options = PostOptions(), AnswerOptions(**more)  # type: ignore[arg-type]
+        stdio = Stdio(source.end, sink.end, "utf-8")
+        try:
+            UdpSession(loop, sock, to, stdio, options, lambda _: None).run()
+            return None
+        except SockkitError as error:
+            return error
+        finally:
+            thread.join(kit.WAIT)
+
+    return run
+
+
+def test_a_silence_ends_it(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(udp_session, "LINGER", 1000.0)
+    assert run(b"a", linger=0.05) is None
+    monkeypatch.setattr(udp_session, "LINGER", 0.05)
+    assert run(b"a") is None
+
+
+def test_as_many_answers_as_expected_end_it(run: Run) -> None:
+    assert run(b"a", b"b", expect=2, linger=30, timeout=30) is None
+
+
+def test_fewer_are_a_timeout(run: Run) -> None:
+    error = run(b"a", expect=2, timeout=0.1)
+    assert type(error) is TimedOut
+    assert "1 of 2 answers" in str(error)
+    assert "sent 1 datagram, received 1" in str(error)
+
+
+def test_nothing_either_way_is_a_timeout(run: Run) -> None:
+    error = run(ends=False, idle=0.05)
+    assert type(error) is TimedOut
+    assert "nothing was sent or received" in str(error)
+
+
+def test_what_the_system_holds_up_is_no_silence(
+    run: Run, loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = DatagramSocket.send
+    until = loop.now + 0.8
+
+    def send(sock: DatagramSocket, *arguments: Any) -> int:
+        if loop.now < until:
+            raise BlockingIOError
+        return real(sock, *arguments)
+
+    monkeypatch.setattr(DatagramSocket, "send", send)
+    assert run(b"a", idle=0.5, expect=1) is None
+
+
+def test_a_datagram_that_was_cut_is_a_fault(run: Run) -> None:
+    assert type(run(b"0123456789", size=4, linger=0.05)) is ReceiveError
+
+
+def test_a_refusal(loop: Loop, stack: contextlib.ExitStack) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind((HERE, 0))
+        port = free.getsockname()[1]
+    source, sink = kit.source("pipe", stack, Path()), kit.sink("pipe", stack, Path())
+    address = HostPort(HERE, port)
+    sock, to = next(
+        connect_datagrams(loop, address, ConnectOptions(), SocketOptions(), UdpOptions(), None, id)
+    )
+    stack.callback(sock.close)
+    source.far.give(b"x")
+    stdio = Stdio(source.end, sink.end, "utf-8")
+    with pytest.raises(ConnectError, match="connection refused"):
+        UdpSession(loop, sock, to, stdio, (PostOptions(), AnswerOptions()), id).run()
+
+
+class Client:
+    """A session with one peer, and a clock of the test's."""
+
+    def __init__(
+        self, loop: Loop, stack: contextlib.ExitStack, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.clock = kit.Clock(loop, monkeypatch)
+        self.peer = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        self.peer.bind((HERE, 0))
+        self.peer.setblocking(False)
+        self.source, self.sink = (make("pipe", stack, Path()) for make in (kit.source, kit.sink))
+        self._loop, address = loop, HostPort(HERE, self.peer.getsockname()[1])
+        self.sock, self._to = next(
+            connect_datagrams(
+                loop, address, ConnectOptions(), SocketOptions(), UdpOptions(), None, id
+            )
+        )
+        stack.callback(self.sock.close)
+
+    def run(self, options: AnswerOptions, *steps: Callable[[], object]) -> None:
+        stdio = Stdio(self.source.end, self.sink.end, "utf-8")
+        session = UdpSession(self._loop, self.sock, self._to, stdio, (LINES, options), id)
+        left = kit.do(self._loop, *steps)
+        session.run()
+        assert not left
+
+    def passes(self, seconds: float) -> list[Callable[[], object]]:
+        return [lambda: self.clock.passes(seconds), kit.turns()]
+
+    def sends(self, line: bytes) -> list[Callable[[], object]]:
+        return [lambda: self.source.far.give(line + b"\n"), lambda: self.peer.recv(100) == line]
+
+    def answer(self) -> None:
+        self.peer.sendto(b"answer", self.sock.name)
+
+
+@pytest.fixture
+def client(loop: Loop, stack: contextlib.ExitStack, monkeypatch: pytest.MonkeyPatch) -> Client:
+    return Client(loop, stack, monkeypatch)
+
+
+@pytest.mark.parametrize("both", ["sends", "answers"])
+def test_a_side_that_is_not_silent_is_enough(both: str, client: Client) -> None:
+    said = client.sends(b"y") if both == "sends" else [client.answer, kit.turns()]
+    client.run(
+        AnswerOptions(idle=4.0, linger=0.0),
+        *client.sends(b"x"),
+        *client.passes(3.0),
+        *said,
+        *client.passes(3.0),
+        client.source.far.close,
+    )
+
+
+@pytest.mark.parametrize("way", ["idle", "linger"])
+def test_what_the_system_does_not_take_is_no_silence(
+    way: str, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is waited for, and so is the answer to it."""
+    system = Full(monkeypatch, client.sock)
+    options = AnswerOptions(idle=2.0, linger=0.0) if way == "idle" else AnswerOptions(linger=2.0)
+    ends = [client.source.far.close]
+    client.run(
+        options,
+        lambda: client.source.far.give(b"x\n"),
+        *(ends if way == "linger" else []),
+        kit.turns(),
+        *client.passes(3.0),
+        system.off,
+        lambda: client.peer.recv(100) == b"x",
+        *client.passes(1.0),
+        client.answer,
+        kit.turns(),
+        *(ends if way == "idle" else [lambda: client.clock.passes(2.0)]),
+    )
+    client.sink.release()
+    assert client.sink.far.take() == b"answer"

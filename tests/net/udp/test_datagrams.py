@@ -1,0 +1,163 @@
+"""Datagrams between sockets of one loop: their bounds, their pace, and what is lost."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+import time
+
+import pytest
+
+from sockkit.core.address import HostPort
+from sockkit.errors import ConnectError, SendError, SockkitError
+from sockkit.events import Notice
+from sockkit.net.options import SocketOptions
+from sockkit.net.tcp.listen import ListenOptions
+from sockkit.net.udp import datagrams as module
+from sockkit.net.udp.datagrams import LARGEST, DatagramOutbox, segments
+from sockkit.net.udp.open import UdpOptions, bind_datagrams
+from tests.net import kit
+from tests.net.kit import fail_nth, noise, run_until
+from tests.net.udp import site as udp_site
+from tests.net.udp.site import HERE, Site
+
+loop, stack, site = kit.loop, kit.stack, udp_site.site
+
+
+@pytest.mark.parametrize("host", [HERE, "::1"])
+def test_datagrams_keep_their_bounds(host: str, site: Site) -> None:
+    server = site.server(host)
+    client = site.client(server.port, host)
+    datagrams = [b"", b"x", noise(1472), b"", noise(16384), noise(LARGEST)]
+    for datagram in datagrams:
+        assert client.send(datagram, LARGEST) == len(datagram)
+    assert site.receive(server, len(datagrams)) == datagrams
+
+
+@pytest.mark.parametrize("size", [1, 100, 1400, 40_000])
+@pytest.mark.parametrize("kernel", [True, False])
+def test_many_of_one_size(
+    size: int, kernel: bool, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not kernel:
+        monkeypatch.setattr(module, "_UDP_SEGMENT", 9999)
+        monkeypatch.setattr(module, "_UDP_GRO", 9999)
+    receiver = site.plain()
+    receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_000_000)
+    receiver.bind((HERE, 0))
+    server = site.server()
+    data = noise(size * min(segments(size), 40) + size // 2)
+    whole = [data[at : at + size] for at in range(0, len(data), size)]
+    for port in (receiver.getsockname()[1], server.port):
+        client = site.client(port)
+        given = 0
+        while given < len(data):
+            given += client.send(data[given:], size)
+    assert [receiver.recv(LARGEST) for _ in whole] == whole
+    assert site.receive(server, len(whole)) == whole
+
+
+def test_how_many_a_call_may_send() -> None:
+    assert [segments(size) for size in (1, 1000, 1400, LARGEST)] == [64, 64, 46, 1]
+
+
+def test_a_datagram_larger_than_the_buffer_tells_its_size(site: Site) -> None:
+    server = site.server(size=10)
+    site.client(server.port).send(b"0123456789abc", LARGEST)
+    run_until(site.loop, lambda: True)
+    got = server.receive()
+    assert (bytes(got.data), got.true_size) == (b"0123456789", 13)
+
+
+def test_a_refusal_is_told_to_a_client(site: Site) -> None:
+    free = site.plain()
+    free.bind((HERE, 0))
+    port = free.getsockname()[1]
+    free.close()
+    client = site.client(port)
+    client.send(b"x", LARGEST)
+    with pytest.raises(ConnectError, match="connection refused"):
+        site.receive(client, 1)
+
+
+@pytest.mark.parametrize("code", [errno.EPERM, errno.EHOSTUNREACH, errno.EMSGSIZE])
+def test_what_cannot_be_sent(code: int, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = site.client(site.server().port)
+    fail_nth(monkeypatch, socket.socket, "send", 1, OSError(code, os.strerror(code)))
+    with pytest.raises(SendError):
+        client.send(b"x", LARGEST)
+    assert client.send(b"x", LARGEST) == 1
+
+
+def test_what_came_too_fast_is_told(site: Site) -> None:
+    sockets = SocketOptions(receive_buffer=4096)
+    server = bind_datagrams(
+        site.loop, ListenOptions(HostPort(HERE, 0)), sockets, UdpOptions(), None, site.events.append
+    )
+    client = site.client(server.port)
+    for _ in range(100):
+        client.send(bytes(1000), LARGEST)
+    got = 0
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            server.receive()
+            got += 1
+    client.send(b"last", LARGEST)
+    server.receive()
+    server.close()
+    (notice,) = kit.of_kind(site.events, Notice)
+    assert notice.text.endswith(f"at least {100 - got} are lost")
+
+
+def test_bulk_has_a_pace(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PACE", 1e7)
+    client = site.client(site.server().port)
+    began = time.perf_counter()
+    assert client.send(bytes(1_000_000), 1000) == 1_000_000
+    assert time.perf_counter() - began >= 0.09  # 64 datagrams a call: the last call waits for none
+    paced = client._paced_until
+    for _ in range(10):
+        client.send(b"x", 1000)
+    assert client._paced_until == paced, "single datagrams are not in bulk"
+
+
+@pytest.mark.parametrize("nth", [1, 2, 3])
+@pytest.mark.parametrize("call", ["send", "sendmsg"])
+def test_the_outbox_keeps_what_the_system_does_not_take(
+    nth: int, call: str, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = site.server()
+    client = site.client(server.port)
+    sent: list[int] = []
+    empty: list[bool] = []
+    failed: list[SockkitError] = []
+    box = DatagramOutbox(
+        site.loop,
+        client,
+        on_empty=lambda: empty.append(True),
+        on_fail=failed.append,
+        on_sent=lambda size, segment: sent.append(size),
+    )
+    fail_nth(monkeypatch, socket.socket, call, nth, BlockingIOError(errno.EAGAIN, "full"))
+    datagrams = [bytes([number]) * 100 for number in range(20)]
+    for first in (0, 3, 6):
+        box.put(memoryview(bytearray(b"".join(datagrams[first : first + 3]))), 100)
+    for datagram in datagrams[9:]:
+        box.put(datagram, LARGEST)
+    assert site.receive(server, 20) == datagrams
+    assert (sum(sent), box.size, box.waits, failed) == (2000, 0, False, [])
+
+
+def test_the_outbox_tells_what_is_not_sent(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = site.server()
+    failed: list[SockkitError] = []
+    box = DatagramOutbox(
+        site.loop, site.client(server.port), on_empty=lambda: None, on_fail=failed.append
+    )
+    fail_nth(monkeypatch, socket.socket, "send", 1, OSError(errno.EPERM, "no"))
+    box.put(b"lost", LARGEST)
+    box.put(b"kept", LARGEST)
+    assert [type(error) for error in failed] == [SendError]
+    assert site.receive(server, 1) == [b"kept"]
