@@ -15,9 +15,10 @@ from contextlib import suppress
 from sockkit.core.chat_history import RECENT
 from sockkit.core.printable import escape
 from sockkit.errors import OutputError, UsageError, reason
-from sockkit.events import Emit, Failure, Notice
+from sockkit.events import Failure, Notice
+from sockkit.net.context import Context
 from sockkit.net.files import is_same, why_not_ours
-from sockkit.net.loop import Loop, Timer
+from sockkit.net.loop import Timer
 
 AT_LATEST = 1.0  # seconds until a line is safe from a kill
 PATIENCE = 1.0  # seconds another program may keep the file locked before that is said
@@ -36,10 +37,10 @@ class History:
     waited for while others might: the loop never is.
     """
 
-    def __init__(self, loop: Loop, path: str, emit: Emit) -> None:
+    def __init__(self, context: Context, path: str) -> None:
         if not path:
             raise UsageError("--history-file has no name", "give it the path of a file")
-        self._loop, self._path, self._emit = loop, path, emit
+        self._loop, self._path, self._emit = context.loop, path, context.emit
         self._whole = os.path.abspath(path)  # never a name that SQLite has a meaning for
         self._paths = [self._whole + suffix for suffix in ("", "-wal", "-shm", "-journal")]
         self._timer: Timer | None = None

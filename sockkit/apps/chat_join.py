@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 
 from sockkit.apps.shown import chat_view
@@ -22,9 +23,9 @@ from sockkit.errors import (
     TimedOut,
     UsageError,
 )
-from sockkit.events import Emit, Notice
+from sockkit.events import Notice
+from sockkit.net.context import Context
 from sockkit.net.ends.stdio import Stdio
-from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.tcp.dial import ConnectOptions, connect
 from sockkit.net.tcp.session import Session, Talk
@@ -45,16 +46,16 @@ class ChatJoin(Value):
     timestamps: bool = False
     reconnect: bool = False
     udp: bool = False
-    colors: Mapping[str, str] = {}
 
 
-def run(config: ChatJoin, loop: Loop, stdio: Stdio, emit: Emit) -> None:
+def run(config: ChatJoin, context: Context) -> None:
     """Return when one of both has left, having delivered what was said. Raises SockkitError."""
     if config.udp:
-        return _run_udp(config, loop, stdio, emit)
+        return _run_udp(config, context)
+    loop, stdio, emit = context.loop, context.stdio, context.emit
     if config.password is not None:
         check_password(config.password, config.encoding)
-    view = chat_view(stdio, config.colors, timestamps=config.timestamps)
+    view = chat_view(context.palette, timestamps=config.timestamps)
     stdio.assist(view)
     failures, lost = 0, False
     while True:
@@ -107,7 +108,7 @@ def _talk(config: ChatJoin, stdio: Stdio, view: ChatView) -> Talk:
     )
 
 
-def _run_udp(config: ChatJoin, loop: Loop, stdio: Stdio, emit: Emit) -> None:
+def _run_udp(config: ChatJoin, context: Context) -> None:
     from sockkit.apps.datagrams import DatagramOptions
     from sockkit.apps.udp_client import UdpClient
     from sockkit.apps.udp_client import run as run_client
@@ -127,14 +128,14 @@ def _run_udp(config: ChatJoin, loop: Loop, stdio: Stdio, emit: Emit) -> None:
 
     posting = DatagramOptions(
         TextOptions(config.encoding, errors=config.errors),
-        name=config.name or _login_name(),
+        name=config.name or _login_name(context.environment),
         size=config.size,
         hello="",
         good_bye="/quit",
         quit_words=("q", "/quit"),
         timestamps=config.timestamps,
-        colors=config.colors,
-        heard=None if stdio.input.terminal else heard,  # a person sees it, and says it again
+        # A person sees it, and says it again.
+        heard=None if context.stdio.input.terminal else heard,
     )
     client = UdpClient(
         config.address,
@@ -144,15 +145,19 @@ def _run_udp(config: ChatJoin, loop: Loop, stdio: Stdio, emit: Emit) -> None:
         AnswerOptions(),
         config.connect,
     )
-    run_client(client, loop, stdio, emit)
+    run_client(client, context)
     if refused:
         raise refused[0]
 
 
-def _login_name() -> str:
-    from getpass import getuser
-
+def _login_name(environment: Mapping[str, str]) -> str:
+    """The user's name: LOGNAME or USER, or that of our user id, getpwuid(3)."""
     try:
-        return check_name(getuser())
-    except (KeyError, OSError, UsageError) as error:
+        name = environment.get("LOGNAME") or environment.get("USER")
+        if not name:
+            import pwd
+
+            name = pwd.getpwuid(os.getuid()).pw_name
+        return check_name(name)
+    except (ImportError, KeyError, UsageError) as error:
         raise UsageError("no name to sign with", "give --name") from error

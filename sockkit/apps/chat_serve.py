@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sockkit.apps.shown import chat_view, time_stamp
@@ -11,14 +10,11 @@ from sockkit.core.chat import Room, RoomOptions
 from sockkit.core.chat_operator import ChatOperator, Operated
 from sockkit.core.password import check_password
 from sockkit.errors import UsageError
-from sockkit.events import Emit
 from sockkit.net.chat.server import RECEIVE, ChatOptions, ChatServer
-from sockkit.net.ends.stdio import Stdio
-from sockkit.net.loop import Loop
+from sockkit.net.context import Context
 from sockkit.net.options import SocketOptions
 from sockkit.net.port_file import port_file
 from sockkit.net.tcp.listen import Listener, ListenOptions, announce, raise_limit
-from sockkit.term.color import Palette, wanted
 from sockkit.values import Value
 
 if TYPE_CHECKING:
@@ -39,22 +35,22 @@ class ChatServe(Value):
     client_encoding: str | None = None
     udp: bool = False
     timestamps: bool = False
-    colors: Mapping[str, str] = {}
 
 
-def run(config: ChatServe, loop: Loop, stdio: Stdio, emit: Emit) -> None:
+def run(config: ChatServe, context: Context) -> None:
     """Serve until a signal, or the operator's `/quit`. Raises SockkitError."""
     if config.udp:
-        return _run_udp(config, loop, stdio, emit)
+        return _run_udp(config, context)
+    loop, stdio, emit = context.loop, context.stdio, context.emit
     if config.room.password is not None:
         check_password(config.room.password, config.encoding)
     raise_limit()
     room = Room(config.room, config.encoding)
-    view = chat_view(stdio, config.colors, timestamps=config.timestamps)
+    view = chat_view(context.palette, timestamps=config.timestamps)
     # Where nobody looks on, lines are written as they are, in half the time.
-    looked_at = stdio.output.terminal or config.timestamps or os.environ.get("FORCE_COLOR")
+    looked_at = stdio.output.terminal or config.timestamps or context.palette.on
     edit: Callable[[str], str] = view.feed if looked_at else str
-    history = _history(config, loop, emit)
+    history = _history(config, context)
     try:
         options = ChatOptions(
             size=config.size or RECEIVE,
@@ -70,7 +66,7 @@ def run(config: ChatServe, loop: Loop, stdio: Stdio, emit: Emit) -> None:
             with port_file(loop, config.port_file, listener):
                 announce(listener, emit)
                 server = ChatServer(loop, listener, room, stdio, options, emit)
-                server.run(_operated(room, server, stdio, config, emit))
+                server.run(_operated(room, server, config, context))
         finally:
             listener.close()
     finally:
@@ -79,15 +75,15 @@ def run(config: ChatServe, loop: Loop, stdio: Stdio, emit: Emit) -> None:
     return None
 
 
-def _history(config: ChatServe, loop: Loop, emit: Emit) -> History | None:
+def _history(config: ChatServe, context: Context) -> History | None:
     if config.history_file is None:
         return None
     from sockkit.apps.chat_history import History
 
-    return History(loop, config.history_file, emit)
+    return History(context, config.history_file)
 
 
-def _run_udp(config: ChatServe, loop: Loop, stdio: Stdio, emit: Emit) -> None:
+def _run_udp(config: ChatServe, context: Context) -> None:
     from sockkit.core.chat_udp import SignedRoom
     from sockkit.net.chat.udp import UdpChatServer
     from sockkit.net.udp.open import UdpOptions, bind_datagrams
@@ -102,12 +98,13 @@ def _run_udp(config: ChatServe, loop: Loop, stdio: Stdio, emit: Emit) -> None:
     for given, option in unknown:
         if given:
             raise UsageError(f"a room over UDP has no {option}", "leave it out, or leave out --udp")
+    loop, stdio, emit = context.loop, context.stdio, context.emit
     sockets = config.sockets.for_datagrams()
     sock = bind_datagrams(loop, config.listen, sockets, UdpOptions(), config.size, emit)
     try:
         with port_file(loop, config.port_file, sock):
             announce(sock, emit)
-            palette = Palette(wanted(stdio.output.terminal, os.environ), config.colors)
+            palette = context.palette
 
             def shown(line: str) -> bytes:
                 name, colon, text = line.partition(":")
@@ -119,7 +116,7 @@ def _run_udp(config: ChatServe, loop: Loop, stdio: Stdio, emit: Emit) -> None:
             options = config.room
             room = SignedRoom(options.quit_word, options.most, options.flood)
             server = UdpChatServer(loop, sock, room, stdio, config.encoding, shown, emit)
-            server.run(_operated(room, server, stdio, config, emit))
+            server.run(_operated(room, server, config, context))
     finally:
         sock.close()
 
@@ -127,13 +124,13 @@ def _run_udp(config: ChatServe, loop: Loop, stdio: Stdio, emit: Emit) -> None:
 def _operated(
     room: Operated,
     server: ChatServer | UdpChatServer,
-    stdio: Stdio,
     config: ChatServe,
-    emit: Emit,
+    context: Context,
 ) -> Callable[[bytes], None]:
     """What takes the lines that the room's operator types."""
+    stdio = context.stdio
     operator = ChatOperator(
-        room, stdio.encoding, config.room.quit_word, emit, server.handle, server.quit
+        room, stdio.encoding, config.room.quit_word, context.emit, server.handle, server.quit
     )
     stdio.assist(operator)
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from sockkit.apps.shown import gbk_hint, label, time_stamp
 from sockkit.core.gbk import GbkGuess
 from sockkit.core.printable import Printable
 from sockkit.core.text import TextOptions
-from sockkit.events import Emit, Peer
+from sockkit.events import Peer
+from sockkit.net.context import Context
 from sockkit.net.ends.stdio import Stdio
 from sockkit.net.udp.datagrams import LARGEST
 from sockkit.net.udp.posting import PostOptions
-from sockkit.term.color import Palette, wanted
 from sockkit.values import Value
 
 _SIGNED = re.compile(r"([^\s:\x00-\x1f\x7f-\x9f][^:\x00-\x1f\x7f-\x9f]{0,31}):")
@@ -35,11 +34,11 @@ class DatagramOptions(Value):
     good_bye: str | None = None
     quit_words: tuple[str, ...] = ()
     timestamps: bool = False
-    colors: Mapping[str, str] = {}
     heard: Callable[[str], None] | None = None
 
-    def post(self, stdio: Stdio, emit: Emit, *, many: bool) -> PostOptions:
+    def post(self, context: Context, *, many: bool) -> PostOptions:
         """For these standard streams; `many` peers are labelled on a terminal."""
+        stdio = context.stdio
         text = self.lines or self.text.wire or self.text.encoding or self.text.crlf or self.name
         lines = bool(text or stdio.input.terminal)
         shown = bool(text or self.label or stdio.output.terminal)
@@ -52,7 +51,7 @@ class DatagramOptions(Value):
             min(self.size or LARGEST, LARGEST),
             hold=self.size is not None,
             pack=pack,
-            show=self._shower(stdio, emit, many) if shown else None,
+            show=self._shower(context, many) if shown else None,
             first=said[0],
             last=said[1],
             quit_words=tuple(word.encode(stdio.encoding) for word in self.quit_words),
@@ -71,11 +70,11 @@ class DatagramOptions(Value):
 
         return pack
 
-    def _shower(self, stdio: Stdio, emit: Emit, many: bool) -> Callable[[Peer, bytes], bytes]:
+    def _shower(self, context: Context, many: bool) -> Callable[[Peer, bytes], bytes]:
+        stdio, palette = context.stdio, context.palette
         edits = (Printable,) if stdio.output.terminal else ()
-        palette = Palette(wanted(stdio.output.terminal, os.environ), self.colors)
         labelled = self.label or (many and stdio.output.terminal)
-        tell_gbk = gbk_hint(emit)
+        tell_gbk = gbk_hint(context.emit)
 
         def show(peer: Peer, data: bytes) -> bytes:
             transform = self.text.inbound(stdio.encoding, tuple(edit() for edit in edits))
@@ -92,7 +91,7 @@ class DatagramOptions(Value):
                 signed = _SIGNED.match(text)
                 color = palette.color(signed[1]) if signed else palette.of_peer(peer)
                 if labelled:
-                    begin += label(palette, peer, color, stdio)
+                    begin += label(context, peer, color)
                 if signed:
                     text = palette.paint(signed[0], color) + text[signed.end() :]
                     data = text.encode(stdio.encoding, "surrogateescape")

@@ -12,10 +12,10 @@ from sockkit.core.address import HostPort, UnixPath
 from sockkit.core.responder import MESSAGE_TIME, Responder, Rule, Ruled, Same, Upper, parse_rules
 from sockkit.errors import BindError, SockkitError, UsageError, reason
 from sockkit.events import Emit, Failure
+from sockkit.net.context import Context
 from sockkit.net.echo.tcp import BUFFER, EchoOptions, TcpEcho
 from sockkit.net.echo.turns import Turns
 from sockkit.net.echo.udp import UdpEcho
-from sockkit.net.ends.stdio import Stdio
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.port_file import port_file
@@ -65,12 +65,13 @@ class _Share(Value):
                 end.close()
 
 
-def run(config: Echo, loop: Loop, stdio: Stdio, emit: Emit) -> None:
+def run(config: Echo, context: Context) -> None:
     """Answer until a signal. Raises SockkitError."""
     if config.workers > 1 and isinstance(config.listen.address, UnixPath):
         raise UsageError("--workers cannot share a unix address", "leave it out")
     if isinstance(config.listen.address, UnixPath) and not config.tcp:
         raise UsageError(f"{config.listen.address} is no address for UDP", "give --tcp")
+    loop, emit = context.loop, context.emit
     _check(config)
     rules = [*config.rules, *_file_rules(config.rules_file)]
     timed_out = _TimedOut(rules, emit)

@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from sockkit.events import Emit
-from sockkit.net.ends.stdio import Stdio
+from sockkit.net.context import Context
 
 if TYPE_CHECKING:
     from sockkit.core.operator import Floor
 
 
-def operate(floor: Floor, stdio: Stdio, emit: Emit) -> Callable[[bytes], None] | None:
+def operate(floor: Floor, context: Context) -> Callable[[bytes], None] | None:
     """What takes the lines that are typed at a terminal, None where nobody types."""
+    stdio = context.stdio
     if not stdio.input.terminal:
         return None
     from sockkit.core.operator import Operator
 
-    operator = Operator(floor, stdio.encoding, emit, on_prompt=lambda: stdio.assist(operator))
+    operator = Operator(
+        floor, stdio.encoding, context.emit, on_prompt=lambda: stdio.assist(operator)
+    )
     stdio.assist(operator)
     return operator.feed

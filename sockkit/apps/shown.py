@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sockkit.core.printable import escape
 from sockkit.events import Emit, Notice, Peer
-from sockkit.net.ends.stdio import Stdio
-from sockkit.term.color import Palette, wanted
+from sockkit.net.context import Context, Palette
 
 if TYPE_CHECKING:
     from sockkit.core.chat_view import ChatView
@@ -34,24 +32,22 @@ def time_stamp() -> str:
     return datetime.now().strftime("%H:%M:%S ")
 
 
-def labels(stdio: Stdio, colors: Mapping[str, str]) -> Callable[[Peer], bytes]:
+def labels(context: Context) -> Callable[[Peer], bytes]:
     """What gives each peer the label its lines begin with, in its colour."""
-    palette = Palette(wanted(stdio.output.terminal, os.environ), colors)
-
-    return lambda peer: label(palette, peer, palette.of_peer(peer), stdio)
+    return lambda peer: label(context, peer, context.palette.of_peer(peer))
 
 
-def label(palette: Palette, peer: Peer, color: str, stdio: Stdio) -> bytes:
+def label(context: Context, peer: Peer, color: str) -> bytes:
     """What begins a line of `peer`."""
     shown = escape(f"[{peer.number} {peer.address}]")
-    return f"{palette.paint(shown, color)} ".encode(stdio.encoding, "backslashreplace")
+    painted = context.palette.paint(shown, color)
+    return f"{painted} ".encode(context.stdio.encoding, "backslashreplace")
 
 
-def chat_view(stdio: Stdio, colors: Mapping[str, str], *, timestamps: bool) -> ChatView:
-    """How lines look on this standard output."""
+def chat_view(palette: Palette, *, timestamps: bool) -> ChatView:
+    """How the lines of a room look in these colours."""
     from sockkit.core.chat_view import ChatView
 
-    palette = Palette(wanted(stdio.output.terminal, os.environ), colors)
     return ChatView(
         paint=lambda text, name: palette.paint(text, palette.color(name)),
         mark=palette.highlight,

@@ -5,9 +5,7 @@ from __future__ import annotations
 from sockkit.apps.conversation import TalkOptions
 from sockkit.apps.shown import gbk_hint
 from sockkit.core.address import Address
-from sockkit.events import Emit
-from sockkit.net.ends.stdio import Stdio
-from sockkit.net.loop import Loop
+from sockkit.net.context import Context
 from sockkit.net.options import SocketOptions
 from sockkit.net.tcp.dial import ConnectOptions, connect
 from sockkit.net.tcp.session import Session
@@ -21,8 +19,9 @@ class TcpClient(Value):
     talk: TalkOptions
 
 
-def run(config: TcpClient, loop: Loop, stdio: Stdio, emit: Emit) -> None:
+def run(config: TcpClient, context: Context) -> None:
     """Return when the conversation is over and nothing was lost. Raises SockkitError."""
+    loop, stdio, emit = context.loop, context.stdio, context.emit
     talk = config.talk.talk(stdio, gbk_hint(emit))
     stream = connect(loop, config.address, config.connect, config.sockets, emit)
     try:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from types import MappingProxyType
 
 from sockkit.apps.conversation import TalkOptions
 from sockkit.apps.operator import operate
@@ -12,9 +10,8 @@ from sockkit.apps.shown import gbk_hint, labels
 from sockkit.core.ending import Until
 from sockkit.core.text import TextOptions
 from sockkit.errors import UsageError
-from sockkit.events import Emit
+from sockkit.net.context import Context
 from sockkit.net.ends.socket_end import Stream
-from sockkit.net.ends.stdio import Stdio
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.port_file import port_file
@@ -30,47 +27,47 @@ class TcpServer(Value):
     label: bool = False
     slow_timeout: float = 30.0
     port_file: str | None = None
-    colors: Mapping[str, str] = MappingProxyType({})
 
 
-def run(config: TcpServer, loop: Loop, stdio: Stdio, emit: Emit) -> None:
+def run(config: TcpServer, context: Context) -> None:
     """Serve until a signal; with `once`, return when the one conversation is over."""
+    loop, emit = context.loop, context.emit
     if not config.once and config.talk.until in (Until.STDIN, Until.EITHER):
         raise UsageError(
             f"--until {config.talk.until} needs --once",
             "the end of standard input ends nothing in a server of many",
         )
-    config.talk.check(stdio)
+    config.talk.check(context.stdio)
     listener = Listener(loop, config.listen, config.sockets, emit)
     try:
         with port_file(loop, config.port_file, listener):
             announce(listener, emit)
             if config.once:
-                _serve_one(config, loop, listener, stdio, emit)
+                _serve_one(config, context, listener)
             else:
-                _serve_many(config, loop, listener, stdio, emit)
+                _serve_many(config, context, listener)
     finally:
         listener.close()
 
 
-def _serve_one(config: TcpServer, loop: Loop, listener: Listener, stdio: Stdio, emit: Emit) -> None:
+def _serve_one(config: TcpServer, context: Context, listener: Listener) -> None:
     from sockkit.net.tcp.session import Session
 
+    loop, stdio, emit = context.loop, context.stdio, context.emit
     stream = _accept_one(loop, listener)
     try:
-        label = labels(stdio, config.colors)(stream.peer) if config.label else b""
+        label = labels(context)(stream.peer) if config.label else b""
         talk = config.talk.talk(stdio, gbk_hint(emit), label)
         Session(loop, stream, stdio, talk, emit).run()
     finally:
         stream.close()
 
 
-def _serve_many(
-    config: TcpServer, loop: Loop, listener: Listener, stdio: Stdio, emit: Emit
-) -> None:
+def _serve_many(config: TcpServer, context: Context, listener: Listener) -> None:
     from sockkit.net.tcp.client import MemberOptions
     from sockkit.net.tcp.server import Hub, HubOptions
 
+    loop, stdio, emit = context.loop, context.stdio, context.emit
     raise_limit()
     # A client may come while standard input is amid a character: what all share is whole
     # characters of UTF-8, and each client's own encoder begins with one.
@@ -97,9 +94,9 @@ def _serve_many(
         size=talk.size,
     )
     if config.label or stdio.output.terminal:
-        options = options._replace(label=labels(stdio, config.colors))
+        options = options._replace(label=labels(context))
     hub = Hub(loop, listener, stdio, options, emit)
-    hub.run(operate(hub, stdio, emit))
+    hub.run(operate(hub, context))
 
 
 def _accept_one(loop: Loop, listener: Listener) -> Stream:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from sockkit.apps.datagrams import DatagramOptions
 from sockkit.core.address import Address
-from sockkit.events import Aimed, Emit
-from sockkit.net.ends.stdio import Stdio
-from sockkit.net.loop import Loop
+from sockkit.events import Aimed
+from sockkit.net.context import Context
 from sockkit.net.options import SocketOptions
 from sockkit.net.tcp.dial import ConnectOptions
 from sockkit.net.udp.client import AnswerOptions, UdpSession
@@ -23,8 +22,9 @@ class UdpClient(Value):
     connect: ConnectOptions = ConnectOptions()
 
 
-def run(config: UdpClient, loop: Loop, stdio: Stdio, emit: Emit) -> None:
+def run(config: UdpClient, context: Context) -> None:
     """Return when all was sent and the answers have come. Raises SockkitError."""
+    loop, stdio, emit = context.loop, context.stdio, context.emit
     size = config.posting.size
     aims = connect_datagrams(
         loop, config.address, config.connect, config.sockets, config.udp, size, emit
@@ -32,7 +32,7 @@ def run(config: UdpClient, loop: Loop, stdio: Stdio, emit: Emit) -> None:
     sock, to = next(aims)
     try:
         emit(Aimed(str(to), sock.address))
-        post = config.posting.post(stdio, emit, many=not sock.connected)
+        post = config.posting.post(context, many=not sock.connected)
         UdpSession(loop, sock, to, stdio, (post, config.answers), emit, aims).run()
     finally:
         sock.close()

@@ -7,9 +7,7 @@ import os
 from sockkit.apps.datagrams import DatagramOptions
 from sockkit.apps.operator import operate
 from sockkit.core.peers import Recipient
-from sockkit.events import Emit
-from sockkit.net.ends.stdio import Stdio
-from sockkit.net.loop import Loop
+from sockkit.net.context import Context
 from sockkit.net.options import SocketOptions
 from sockkit.net.port_file import port_file
 from sockkit.net.tcp.listen import ListenOptions, announce
@@ -28,8 +26,9 @@ class UdpServer(Value):
     port_file: str | None = None
 
 
-def run(config: UdpServer, loop: Loop, stdio: Stdio, emit: Emit) -> None:
+def run(config: UdpServer, context: Context) -> None:
     """Serve until a signal, or the operator's `/quit`. Raises SockkitError."""
+    loop, stdio, emit = context.loop, context.stdio, context.emit
     posting = config.posting
     reply = None
     if config.reply is not None:
@@ -38,8 +37,8 @@ def run(config: UdpServer, loop: Loop, stdio: Stdio, emit: Emit) -> None:
     try:
         with port_file(loop, config.port_file, sock):
             announce(sock, emit)
-            post = posting.post(stdio, emit, many=True)
+            post = posting.post(context, many=True)
             hub = UdpHub(loop, sock, stdio, UdpHubOptions(post, config.answer, reply), emit)
-            hub.run(operate(hub, stdio, emit))
+            hub.run(operate(hub, context))
     finally:
         sock.close()

@@ -59,7 +59,6 @@ def _run(address: tuple[str, ...], **values: Any) -> None:
         address=client_address(address),
         connect=fold(ConnectOptions, values),
         sockets=fold(SocketOptions, values),
-        colors=dict(values["color"]),
     )
     start("chat-join", run, config, values)
 

@@ -70,7 +70,6 @@ def _run(**values: Any) -> None:
         listen=fold(ListenOptions, values, address=address),
         sockets=fold(SocketOptions, values),
         room=fold(RoomOptions, values)._replace(password=room_password(values)),
-        colors=dict(values["color"]),
     )
     start("chat-serve", run, config, values)
 

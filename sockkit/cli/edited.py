@@ -43,7 +43,7 @@ def run_edited(
     editor = Editor(
         shown,
         encoding,
-        history_path(name),
+        history_path(name, os.environ),
         on_line=lambda line: typed.put(f"{line}\n".encode(encoding, "surrogateescape")),
         settle=typed.settle,
         on_end=typed.end,

@@ -14,7 +14,7 @@ from sockkit.cli.stopping import Stopping
 from sockkit.cli.talk import Talk
 from sockkit.core.units import show_size
 from sockkit.errors import OutputGone, SockkitError, Stopped, UsageError, reason
-from sockkit.events import Emit
+from sockkit.net.context import Context
 from sockkit.net.ends.stdio import Input, Output, Stdio, open_for
 from sockkit.net.loop import Loop
 from sockkit.system import termios
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 def start(
     name: str,
-    run: Callable[[T, Loop, Stdio, Emit], None],
+    run: Callable[[T, Context], None],
     config: T,
     values: dict[str, Any],
 ) -> None:
@@ -60,7 +60,7 @@ def start(
 
 def _run(
     name: str,
-    run: Callable[[T, Loop, Stdio, Emit], None],
+    run: Callable[[T, Context], None],
     config: T,
     loop: Loop,
     stopping: Stopping,
@@ -72,16 +72,19 @@ def _run(
         stdio = Stdio(Input(0) if edits else _input(loop), Output(1), _encoding())
     except OSError as error:
         raise _not_begun(error) from error
+    colors = dict(values.get("color", ()))
     renderer = Renderer(
         QUIET if values["quiet"] else values["verbose"],
         typist=stdio.input.terminal and os.isatty(2),
-        palette=Palette(wanted(os.isatty(2), os.environ), dict(values.get("color", ()))),
+        palette=Palette(wanted(os.isatty(2), os.environ), colors),
     )
+    palette = Palette(wanted(stdio.output.terminal, os.environ), colors)
 
     def work(stdio: Stdio, say: Callable[[str], None]) -> None:
         counts = Counts(loop, say)
         try:
-            run(config, loop, stdio, renderer.emitter(say, counts.passes))
+            emit = renderer.emitter(say, counts.passes)
+            run(config, Context(loop, stdio, emit, palette, os.environ))
         except OSError as error:  # its place should have made it one of ours
             raise AssertionError(f"not told from a fault: {error}") from error
         finally:

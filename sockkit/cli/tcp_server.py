@@ -61,7 +61,6 @@ def _run(**values: Any) -> None:
         listen=fold(ListenOptions, values, address=address),
         sockets=fold(SocketOptions, values),
         talk=fold(TalkOptions, values, text=fold(TextOptions, values)),
-        colors=dict(values["color"]),
     )
     start("tcp-server", run, config, values)
 

@@ -65,9 +65,7 @@ def _run(address: tuple[str, ...], **values: Any) -> None:
         address=client_address(address),
         sockets=fold(SocketOptions, values),
         udp=fold(UdpOptions, values),
-        posting=fold(
-            DatagramOptions, values, text=fold(TextOptions, values), colors=dict(values["color"])
-        ),
+        posting=fold(DatagramOptions, values, text=fold(TextOptions, values)),
         answers=fold(AnswerOptions, values),
         connect=fold(ConnectOptions, values),
     )

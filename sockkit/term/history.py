@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Mapping
 
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 
@@ -35,9 +36,9 @@ def history_of(path: str | None) -> History:
     return _Lines(path)
 
 
-def history_path(name: str) -> str | None:
+def history_path(name: str, environment: Mapping[str, str]) -> str | None:
     """Where the lines typed at `name` are kept, by the XDG base directory specification."""
-    state = os.environ.get("XDG_STATE_HOME", "")
+    state = environment.get("XDG_STATE_HOME", "")
     if not os.path.isabs(state):
         home = os.path.expanduser("~")
         if not os.path.isabs(home):

@@ -25,7 +25,7 @@ class Kept:
     def __init__(self, loop: Loop, path: Path) -> None:
         self.loop, self.path = loop, path
         self.events: list[Event] = []
-        self.history = History(loop, str(path), self.events.append)
+        self.history = History(kit.context(loop, emit=self.events.append), str(path))
 
     def told(self, *words: str) -> None:
         """Turn the loop until there is an event with each of `words`, and no more."""
@@ -294,7 +294,7 @@ def test_a_file_that_cannot_be_used(
     before = path.lstat() if path.is_symlink() or path.exists() else None
     names = os.listdir(tmp_path)
     with pytest.raises(OutputError, match=f"could not keep the history in .*: {FOREIGN[what]}"):
-        History(loop, str(path), lambda _: None)
+        History(kit.context(loop), str(path))
     after = path.lstat() if before else None
     for field in ("st_ino", "st_mode", "st_size", "st_mtime_ns"):
         assert getattr(before, field, None) == getattr(after, field, None)

@@ -19,6 +19,7 @@ from sockkit.net.ends.stdio import Input, Output, Stdio
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.tcp.listen import ListenOptions
+from tests.net import kit
 from tests.support import HERE, Program, few_descriptors, run
 
 
@@ -51,7 +52,7 @@ def test_it_may_have_as_many_descriptors_as_the_system_allows() -> None:
         stdio = Stdio(Input(null.fileno()), Output(null.fileno()), "utf-8")
         loop.call_soon(stop)
         with pytest.raises(Stopped):
-            run_room(config, loop, stdio, id)
+            run_room(config, kit.context(loop, stdio))
 
 
 @pytest.mark.process

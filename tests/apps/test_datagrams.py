@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import pytest
@@ -11,6 +12,7 @@ from sockkit.events import Event, Notice, Peer
 from sockkit.net.ends.stdio import Stdio
 from sockkit.net.udp.datagrams import LARGEST
 from sockkit.net.udp.posting import PostOptions
+from tests.net import kit
 
 BYTES, GBK = TextOptions(), TextOptions("gbk")
 LABEL = b"[2 10.0.0.7:51234] "
@@ -28,10 +30,13 @@ def post(
     shown: bool = False,
     many: bool = True,
     events: list[Event] | None = None,
+    colors: Mapping[str, str] | None = None,
 ) -> PostOptions:
     ends: Any = End(typed), End(shown)
     said = [] if events is None else events
-    return options.post(Stdio(*ends, "utf-8"), said.append, many=many)
+    loop: Any = None
+    context = kit.context(loop, Stdio(*ends, "utf-8"), said.append, colors=colors)
+    return options.post(context, many=many)
 
 
 def test_bytes_pass_as_they_are() -> None:
@@ -89,24 +94,20 @@ def test_a_datagram_is_a_line(options: DatagramOptions, data: bytes, line: bytes
     assert show(PEER, data) == line
 
 
-def test_on_a_terminal_nothing_is_obeyed_and_many_are_labelled(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("NO_COLOR", "1")
+def test_on_a_terminal_nothing_is_obeyed_and_many_are_labelled() -> None:
     for many, label in ((True, b"[2 10.0.0.7:51234] "), (False, b"")):
         show = post(DatagramOptions(BYTES), shown=True, many=many).show
         assert show
         assert show(PEER, b"\x1b[2J") == label + b"\\x1b[2J\n"
 
 
-def test_a_signature_has_its_colour(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    options = DatagramOptions(BYTES, lines=True, colors={"小雪": "magenta", "2": "red"})
-    show = post(options).show
+def test_a_signature_has_its_colour() -> None:
+    options, colors = DatagramOptions(BYTES, lines=True), {"小雪": "magenta", "2": "red"}
+    show = post(options, colors=colors).show
     assert show
     assert show(PEER, "小雪:a:b".encode()) == "\x1b[35m小雪:\x1b[39ma:b\n".encode()
     assert show(PEER, b"no signature") == b"no signature\n"
-    labelled = post(options._replace(label=True)).show
+    labelled = post(options._replace(label=True), colors=colors).show
     assert labelled
     assert labelled(PEER, b"x").startswith(b"\x1b[31m[2 10.0.0.7:51234]\x1b[39m x")
 

@@ -53,8 +53,9 @@ def serve(config: Echo, clients: Clients) -> list[Event]:
                 threads[0].start()
 
         try:
+            stdio = Stdio(Input(null.fileno()), Output(null.fileno()), "utf-8")
             with pytest.raises(Stopped):
-                run(config, loop, Stdio(Input(null.fileno()), Output(null.fileno()), "utf-8"), emit)
+                run(config, kit.context(loop, stdio, emit))
         finally:
             for thread in threads:
                 thread.join(WAIT)

@@ -68,7 +68,7 @@ class Member:
         )
         stdio = Stdio(self.source.end, self.sink.end, "utf-8")
         try:
-            module.run(config, self.loop, stdio, lambda _: None)
+            module.run(config, kit.context(self.loop, stdio))
         finally:
             assert not self._rooms
             self.sink.release()

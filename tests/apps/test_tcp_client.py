@@ -35,7 +35,7 @@ class Client:
         with self._input.open("rb") as given, self._output.open("wb") as got, Loop() as loop:
             loop.later(kit.WAIT, kit.too_late)
             stdio = Stdio(Input(given.fileno()), Output(got.fileno()), "utf-8")
-            run(config, loop, stdio, self.events.append)
+            run(config, kit.context(loop, stdio, self.events.append))
 
     @property
     def output(self) -> bytes:

@@ -64,7 +64,7 @@ class Server:
             thread: list[threading.Thread] = []
             stdio = Stdio(Input(given.fileno()), Output(got.fileno()), "utf-8")
             try:
-                run(config, loop, stdio, emit)
+                run(config, kit.context(loop, stdio, emit))
                 assert config.once
             except Stopped:
                 assert not config.once

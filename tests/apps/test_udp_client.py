@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import socket
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from sockkit.apps import udp_client
 from sockkit.core.address import HostPort
-from sockkit.net.ends.stdio import Stdio
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.udp.client import AnswerOptions
@@ -46,11 +45,11 @@ def test_whether_several_may_answer(
 ) -> None:
     """Then a terminal shows who each of them is."""
     told: list[bool] = []
-    posting: Any = SimpleNamespace(size=None, post=lambda *_, many: told.append(many))
+    posting: Any = SimpleNamespace(size=None, post=lambda _, many: told.append(many))
     session = SimpleNamespace(run=lambda: None)
     monkeypatch.setattr(udp_client, "UdpSession", lambda *_: session)
     config = udp_client.UdpClient(
         HostPort(HERE, 9), SocketOptions(), UdpOptions(broadcast=many), posting, AnswerOptions()
     )
-    udp_client.run(config, loop, cast(Stdio, None), lambda _: None)
+    udp_client.run(config, kit.context(loop))
     assert told == [many]

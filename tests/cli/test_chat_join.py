@@ -32,7 +32,6 @@ def test_options(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     assert (config.name, config.password, config.encoding) == ("小雪", "x", "gbk")
     assert (config.timestamps, config.reconnect, config.udp) == (True, True, True)
-    assert dict(config.colors) == {"alex": "green"}
 
 
 @pytest.mark.parametrize("name", ["server", "a b", "[a]", "x" * 33])

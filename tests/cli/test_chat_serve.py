@@ -37,5 +37,4 @@ def test_options(monkeypatch: pytest.MonkeyPatch) -> None:
     assert config.room == RoomOptions(0, 5, 9, "x", "hi", "bye")
     assert (config.encoding, config.client_encoding) == ("gbk", "big5")
     assert (config.history_file, config.timestamps, config.udp) == ("room.db", True, True)
-    assert dict(config.colors) == {"a": "red"}
     assert (config.listen.backlog, config.sockets.ttl) == (5, 6)

@@ -72,7 +72,7 @@ OF_TYPE = {
     "text": "hi",
 }
 # What `start` itself does, for every command.
-OF_START = {"no_edit", "quiet", "verbose"}
+OF_START = {"color", "no_edit", "quiet", "verbose"}
 
 
 def ways(option: Option, file: str) -> Iterator[list[str]]:
@@ -107,7 +107,7 @@ def test_each_option_changes_what_is_run(
         if not isinstance(option, Option):
             continue
         given = [started(name, way, monkeypatch) for way in ways(option, f"{tmp_path}/file")]
-        if option.name in OF_START or (name, option.name) == ("tcp-client", "color"):
+        if option.name in OF_START:
             assert any(other[option.name] != values[option.name] for _, other in given), option.opts
         else:
             assert any(other != config for other, _ in given), option.opts

@@ -15,7 +15,8 @@ from sockkit.cli.start import start
 from sockkit.cli.stopping import STOPS
 from sockkit.cli.talk import Talk
 from sockkit.errors import OutputGone, ReceiveError, SockkitError, Stopped, UsageError
-from sockkit.events import Connecting, Emit, Failure, Notice, Step
+from sockkit.events import Connecting, Failure, Notice, Step
+from sockkit.net.context import Context
 from sockkit.net.ends.stdio import Stdio
 from sockkit.net.loop import Loop
 
@@ -38,12 +39,14 @@ def started(run: Any, config: object = None, *, quiet: bool = False, verbose: in
 def test_a_command_gets_what_it_needs() -> None:
     got: list[Any] = []
     started(lambda *arguments: got.extend(arguments), "config")
-    config, loop, stdio, emit = got
+    config, (loop, stdio, emit, palette, environment) = got
     assert config == "config"
     assert isinstance(loop, Loop)
     assert isinstance(stdio, Stdio)
     assert not stdio.input.terminal
     assert callable(emit)
+    assert not palette.on
+    assert environment is os.environ
 
 
 def test_garbage_is_looked_for_while_a_command_runs() -> None:
@@ -76,9 +79,9 @@ def test_quiet_and_verbose_exclude_each_other() -> None:
 def test_levels(
     quiet: bool, verbose: int, lines: list[str], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    def run(config: None, loop: Loop, stdio: Stdio, emit: Emit) -> None:
+    def run(config: None, context: Context) -> None:
         for event in (Failure("lost"), Notice("look"), Connecting("x"), Step("bind", "x")):
-            emit(event)
+            context.emit(event)
 
     started(run, quiet=quiet, verbose=verbose)
     out, err = capfd.readouterr()
@@ -92,17 +95,17 @@ def test_text_is_in_the_encoding_of_standard_input(monkeypatch: pytest.MonkeyPat
     got: list[str] = []
     for stream in (Gbk(), None):  # None: it is closed
         monkeypatch.setattr(sys, "stdin", stream)
-        started(lambda config, loop, stdio, emit: got.append(stdio.encoding))
+        started(lambda _, context: got.append(context.stdio.encoding))
     assert got == ["gbk", "utf-8"]
 
 
 @pytest.mark.parametrize("quiet", [False, True])
 def test_a_signal_stops_the_loop(quiet: bool) -> None:
-    def run(config: None, loop: Loop, stdio: Stdio, emit: Emit) -> None:
-        loop.later(5, loop.stop)
+    def run(config: None, context: Context) -> None:
+        context.loop.later(5, context.loop.stop)
         signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGINT)
-        loop.run()
+        context.loop.run()
 
     with pytest.raises(Stopped) as stopped:
         started(run, quiet=quiet)
@@ -149,9 +152,9 @@ def test_a_buffer_is_looked_for_before_anybody_connects(monkeypatch: pytest.Monk
 
 
 def test_what_was_only_counted_is_told_at_the_end(capfd: pytest.CaptureFixture[str]) -> None:
-    def run(config: None, loop: Loop, stdio: Stdio, emit: Emit) -> None:
+    def run(config: None, context: Context) -> None:
         for _ in range(9):
-            emit(Failure("peer 1 is lost", "lost"))
+            context.emit(Failure("peer 1 is lost", "lost"))
 
     started(run)
     assert capfd.readouterr().err.splitlines()[4:] == ["sockkit: peer 1 is lost", "* 4 more: lost"]

@@ -15,18 +15,20 @@ import socket
 import threading
 import time
 import tty
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
-from sockkit.events import Event, Peer
+from sockkit.events import Emit, Event, Peer
 from sockkit.net import closing as delivery
 from sockkit.net import loop as loop_module
+from sockkit.net.context import Context
 from sockkit.net.ends.socket_end import Stream
-from sockkit.net.ends.stdio import Input, Output
+from sockkit.net.ends.stdio import Input, Output, Stdio
 from sockkit.net.loop import Loop
+from sockkit.term.color import Palette
 from tests.support import HERE
 from tests.support import noise as noise
 
@@ -70,6 +72,20 @@ def stack(loop: Loop) -> Iterator[contextlib.ExitStack]:
     """Closes what a test made, before the loop looks for what was left."""
     with contextlib.ExitStack() as stack:
         yield stack
+
+
+def context(
+    loop: Loop,
+    stdio: Stdio | None = None,
+    emit: Emit = lambda _: None,
+    *,
+    colors: Mapping[str, str] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Context:
+    """A run without colours, unless `colors` are given, and without standard streams."""
+    nothing: Any = None
+    palette = Palette(colors is not None, colors)
+    return Context(loop, stdio or nothing, emit, palette, environment or {})
 
 
 def do(loop: Loop, *steps: Callable[[], object]) -> list[Callable[[], object]]:
