@@ -10,7 +10,8 @@ from sockkit.core.chat import Room, RoomOptions
 from sockkit.core.chat_operator import ChatOperator, Operated
 from sockkit.core.password import check_password
 from sockkit.errors import UsageError
-from sockkit.net.chat.server import RECEIVE, ChatOptions, ChatServer
+from sockkit.net.chat.member import RECEIVE
+from sockkit.net.chat.server import ChatOptions, ChatServer
 from sockkit.net.context import Context
 from sockkit.net.options import SocketOptions
 from sockkit.net.port_file import port_file

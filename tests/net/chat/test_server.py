@@ -16,6 +16,7 @@ from sockkit.core.chat import Out, Room, RoomOptions
 from sockkit.errors import SendError
 from sockkit.events import Closed, Connected, Event
 from sockkit.net import closing as delivery
+from sockkit.net.chat import member
 from sockkit.net.chat import server as module
 from sockkit.net.chat.server import ChatOptions, ChatServer
 from sockkit.net.ends.stdio import Stdio
@@ -134,7 +135,7 @@ def test_a_newcomer_does_not_hear_what_the_same_turn_had_before(site: Site) -> N
 
 
 def test_who_takes_nothing_is_dropped_and_told(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "OUTBOX", 100_000)
+    monkeypatch.setattr(member, "OUTBOX", 100_000)
     kit.Gathering(site.output.far)
     site.listener._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
     one, two = site.member(), site.member()
@@ -282,7 +283,7 @@ def test_one_that_ends_amid_the_mark_is_closed(loop: Loop, stack: contextlib.Exi
 def test_words_that_did_not_reach_a_member_are_told_at_the_end(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "OUTBOX", 100_000_000)
+    monkeypatch.setattr(member, "OUTBOX", 100_000_000)
     monkeypatch.setattr(delivery, "STALL", 0.05)
     kit.Gathering(site.output.far)
     one = site.member()
