@@ -28,7 +28,7 @@ from sockkit.net.context import Context
 from sockkit.net.ends.stdio import Stdio
 from sockkit.net.options import SocketOptions
 from sockkit.net.tcp.dial import ConnectOptions, connect
-from sockkit.net.tcp.session import Session, Talk
+from sockkit.net.tcp.session import Session, Talk, converse
 from sockkit.values import Value
 
 PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # seconds before connecting again
@@ -62,13 +62,12 @@ def run(config: ChatJoin, context: Context) -> None:
         session: Session | None = None
         error: SockkitError | None = None
         try:
-            stream = connect(loop, config.address, config.connect, config.sockets, emit)
+            end = connect(loop, config.address, config.connect, config.sockets, emit)
             failures = 0
+            session = Session(context, end, _talk(config, stdio, view))
             try:
-                session = Session(loop, stream, stdio, _talk(config, stdio, view), emit)
-                session.run()
+                converse(context, session)
             finally:
-                stream.close()
                 view.disconnected()  # what had not arrived whole is not the next connection's
             if not session.input_ended and not view.parted:
                 error = ReceiveError("the room has closed")

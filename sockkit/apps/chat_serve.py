@@ -10,7 +10,7 @@ from sockkit.core.chat import Room, RoomOptions
 from sockkit.core.chat_operator import ChatOperator, Operated
 from sockkit.core.password import check_password
 from sockkit.errors import UsageError
-from sockkit.net.chat.member import RECEIVE
+from sockkit.net.chat.member import MAX_RECEIVE
 from sockkit.net.chat.server import ChatOptions, ChatServer
 from sockkit.net.context import Context
 from sockkit.net.options import SocketOptions
@@ -54,7 +54,7 @@ def run(config: ChatServe, context: Context) -> None:
     history = _history(config, context)
     try:
         options = ChatOptions(
-            size=config.size or RECEIVE,
+            size=config.size or MAX_RECEIVE,
             encoding=config.encoding,
             client_encoding=config.client_encoding,
             shown=lambda lines: edit(lines).encode(stdio.encoding, "backslashreplace"),

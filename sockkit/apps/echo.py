@@ -93,17 +93,18 @@ def run(config: Echo, context: Context) -> None:
         with port_file(loop, config.port_file, bound):
             announce(bound, emit)
             if config.workers == 1:
-                _serve(shares[0], loop, options, emit)
+                _serve(shares[0], context, options)
             else:
-                _supervise(config.workers, shares, loop, options, timed_out)
+                _supervise(config.workers, shares, context, options, timed_out)
     finally:
         for share in shares:
             share.close()
 
 
-def _serve(share: _Share, loop: Loop, options: EchoOptions, emit: Emit) -> None:
+def _serve(share: _Share, context: Context, options: EchoOptions) -> None:
+    loop, emit = context.loop, context.emit
     turns = Turns(loop)
-    tcp = TcpEcho(loop, share.listener, options, emit, turns) if share.listener else None
+    tcp = TcpEcho(context, share.listener, options, turns) if share.listener else None
     try:
         if tcp:
             tcp.start()
@@ -116,7 +117,11 @@ def _serve(share: _Share, loop: Loop, options: EchoOptions, emit: Emit) -> None:
 
 
 def _supervise(
-    count: int, shares: list[_Share], loop: Loop, options: EchoOptions, timed_out: _TimedOut
+    count: int,
+    shares: list[_Share],
+    context: Context,
+    options: EchoOptions,
+    timed_out: _TimedOut,
 ) -> None:
     from sockkit.net.workers import Workers
 
@@ -124,9 +129,9 @@ def _supervise(
         share, timed_out.emit = shares[number - 1], tell
         if share.listener:
             share.listener.adopt(own, number, count, tell)
-        _serve(share, own, options, tell)
+        _serve(share, context._replace(loop=own, emit=tell), options)
 
-    Workers(loop, count, work, timed_out.emit).run()
+    Workers(context.loop, count, work, timed_out.emit).run()
 
 
 def _first(config: Echo, loop: Loop, emit: Emit) -> _Share:

@@ -8,7 +8,7 @@ from sockkit.core.address import Address
 from sockkit.net.context import Context
 from sockkit.net.options import SocketOptions
 from sockkit.net.tcp.dial import ConnectOptions, connect
-from sockkit.net.tcp.session import Session
+from sockkit.net.tcp.session import Session, converse
 from sockkit.values import Value
 
 
@@ -21,10 +21,6 @@ class TcpClient(Value):
 
 def run(config: TcpClient, context: Context) -> None:
     """Return when the conversation is over and nothing was lost. Raises SockkitError."""
-    loop, stdio, emit = context.loop, context.stdio, context.emit
-    talk = config.talk.talk(stdio, gbk_hint(emit))
-    stream = connect(loop, config.address, config.connect, config.sockets, emit)
-    try:
-        Session(loop, stream, stdio, talk, emit).run()
-    finally:
-        stream.close()
+    talk = config.talk.talk(context.stdio, gbk_hint(context.emit))
+    end = connect(context.loop, config.address, config.connect, config.sockets, context.emit)
+    converse(context, Session(context, end, talk))

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 from sockkit.apps.conversation import TalkOptions
 from sockkit.apps.operator import operate
 from sockkit.apps.shown import gbk_hint, labels
 from sockkit.core.ending import Until
 from sockkit.core.text import TextOptions
-from sockkit.errors import UsageError
+from sockkit.errors import SockkitError, UsageError
 from sockkit.net.context import Context
-from sockkit.net.ends.socket_end import Stream
+from sockkit.net.ends.end import End
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.port_file import port_file
 from sockkit.net.tcp.listen import Listener, ListenOptions, announce, raise_limit
+from sockkit.net.waiting import wait_for
 from sockkit.values import Value
 
 
@@ -51,23 +53,19 @@ def run(config: TcpServer, context: Context) -> None:
 
 
 def _serve_one(config: TcpServer, context: Context, listener: Listener) -> None:
-    from sockkit.net.tcp.session import Session
+    from sockkit.net.tcp.session import Session, converse
 
-    loop, stdio, emit = context.loop, context.stdio, context.emit
-    stream = _accept_one(loop, listener)
-    try:
-        label = labels(context)(stream.peer) if config.label else b""
-        talk = config.talk.talk(stdio, gbk_hint(emit), label)
-        Session(loop, stream, stdio, talk, emit).run()
-    finally:
-        stream.close()
+    end = _accept_one(context.loop, listener)
+    label = labels(context)(end.peer) if config.label else b""
+    talk = config.talk.talk(context.stdio, gbk_hint(context.emit), label)
+    converse(context, Session(context, end, talk))
 
 
 def _serve_many(config: TcpServer, context: Context, listener: Listener) -> None:
-    from sockkit.net.tcp.client import MemberOptions
-    from sockkit.net.tcp.server import Hub, HubOptions
+    from sockkit.net.tcp.client import ClientOptions
+    from sockkit.net.tcp.server import Server, ServerOptions
 
-    loop, stdio, emit = context.loop, context.stdio, context.emit
+    stdio, emit = context.stdio, context.emit
     raise_limit()
     # A client may come while standard input is amid a character: what all share is whole
     # characters of UTF-8, and each client's own encoder begins with one.
@@ -81,8 +79,8 @@ def _serve_many(config: TcpServer, context: Context, listener: Listener) -> None
         transform = shared.outbound(stdio.encoding, "")
         return transform.feed(os.fsencode(text)) if transform else os.fsencode(text)
 
-    options = HubOptions(
-        MemberOptions(
+    options = ServerOptions(
+        ClientOptions(
             talk.ending(stdio),
             outbound=lambda: own.outbound("utf-8", "standard input"),
             inbound=lambda: talk.inbound(stdio, tell_gbk),
@@ -95,18 +93,16 @@ def _serve_many(config: TcpServer, context: Context, listener: Listener) -> None
     )
     if config.label or stdio.output.terminal:
         options = options._replace(label=labels(context))
-    hub = Hub(loop, listener, stdio, options, emit)
-    hub.run(operate(hub, context))
+    server = Server(context, listener, options)
+    server.run(operate(server, context))
 
 
-def _accept_one(loop: Loop, listener: Listener) -> Stream:
-    accepted: list[Stream] = []
+def _accept_one(loop: Loop, listener: Listener) -> End:
+    def start(done: Callable[[End | SockkitError], None]) -> None:
+        def accepted(end: End) -> None:
+            listener.close()
+            done(end)
 
-    def take(stream: Stream) -> None:
-        accepted.append(stream)
-        listener.close()
-        loop.stop()
+        listener.accept(accepted)
 
-    listener.accept(take)
-    loop.run()
-    return accepted[0]
+    return wait_for(loop, start)

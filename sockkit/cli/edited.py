@@ -39,7 +39,7 @@ def run_edited(
     typed = _Typed(loop)
     shown, into = pipe()
     widen(into)
-    output = Output(into, edited=True)
+    output = Output(loop, into, edited=True)
     editor = Editor(
         shown,
         encoding,
@@ -51,7 +51,7 @@ def run_edited(
     )
     stopping.on_stuck = editor.restore
     own = os.isatty(2)  # above the line that is typed
-    talk = Talk(output if own else Output(2), encoding, loop, output if own else None)
+    talk = Talk(output if own else Output(loop, 2), encoding, loop, output if own else None)
 
     def worker() -> None:
         try:
@@ -72,10 +72,10 @@ class _Typed:
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
         out, self._into = pipe()
-        self.input = Input(out, edited=True)
+        self.input = Input(loop, out, edited=True)
         self._ended = False
         self._waiting = Outbox(
-            loop, Output(self._into, edited=True), on_empty=self._empty, on_fail=lambda _: None
+            Output(loop, self._into, edited=True), on_empty=self._empty, on_fail=lambda _: None
         )
 
     def put(self, data: bytes) -> None:

@@ -16,8 +16,7 @@ class TerminalInput(Input):
     """
 
     def __init__(self, descriptor: int, loop: Loop) -> None:
-        super().__init__(descriptor)
-        self._loop = loop
+        super().__init__(loop, descriptor)
         self._timer: Timer | None = None
         signal.signal(signal.SIGCONT, lambda *_: loop.call_soon(self._look))
         self._look()

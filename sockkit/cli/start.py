@@ -69,7 +69,7 @@ def _run(
     edits = not values.get("no_edit", True) and os.environ.get("TERM") != "dumb"
     edits = edits and termios is not None and os.isatty(0) and os.isatty(1)
     try:
-        stdio = Stdio(Input(0) if edits else _input(loop), Output(1), _encoding())
+        stdio = Stdio(Input(loop, 0) if edits else _input(loop), Output(loop, 1), _encoding())
     except OSError as error:
         raise _not_begun(error) from error
     colors = dict(values.get("color", ()))
@@ -94,7 +94,7 @@ def _run(
         from sockkit.cli.edited import run_edited
 
         return run_edited(name, loop, stdio.encoding, work, stopping)
-    talk = Talk(Output(2), stdio.encoding, loop, stdio.output if os.isatty(2) else None)
+    talk = Talk(Output(loop, 2), stdio.encoding, loop, stdio.output if os.isatty(2) else None)
     try:
         return work(stdio, talk.say)
     except SockkitError:
@@ -110,7 +110,7 @@ def _input(loop: Loop) -> Input:
         os.dup2(nothing, 0)
         os.close(nothing)
     if not os.isatty(0):
-        return Input(0)
+        return Input(loop, 0)
     from sockkit.cli.foreground import TerminalInput
 
     return TerminalInput(0, loop)

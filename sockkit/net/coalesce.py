@@ -17,7 +17,7 @@ TRIES = 4  # pauses in a row without that, and it is left
 PATIENCE = 2.0  # seconds before it is tried again
 
 
-class Gather:
+class Coalescer:
     """For one source."""
 
     __slots__ = ("_at", "_bytes", "_not_before", "_row", "_sent", "_vain")

@@ -15,7 +15,7 @@ import os
 from enum import Enum, auto
 
 from sockkit.errors import SockkitError
-from sockkit.net.ends.socket_end import Kind, Sink, Source
+from sockkit.net.ends.end import Kind, Sink, Source
 from sockkit.system import fcntl, pipe
 
 SPLICE_SIZE = 1024 * 1024  # the largest pipe an ordinary user gets, pipe(7)
@@ -56,7 +56,7 @@ class _Kernel:
         self._size = size or self.size
         self._ended = False
         self._moved = True  # since the last EAGAIN
-        self.taken = self.given = self.held = 0
+        self.bytes_read = self.bytes_written = self.held = 0
 
     def finish(self) -> None:
         self._ended = True
@@ -65,7 +65,7 @@ class _Kernel:
         pass
 
     def _source_failed(self, error: OSError) -> Exception:
-        """What to raise: the fault, once all that came before it is given."""
+        """What to raise: the fault, once all that came before it is written."""
         fault = self._source.read_failed(error)
         fault.__cause__ = error
         return self._unfit(fault) if self.held or self._source.has_bytes() else fault
@@ -93,8 +93,8 @@ class Sendfile(_Kernel):
             if error.errno == errno.EIO:
                 raise self._source.read_failed(error) from error
             raise self._sink.write_failed(error) from error
-        self.taken += size
-        self.given += size
+        self.bytes_read += size
+        self.bytes_written += size
         return Wait.SINK if size else Wait.END
 
 
@@ -126,8 +126,8 @@ class Splice(_Kernel):
                 raise Unfit
             return Wait.END
         self._moved = True
-        self.taken += size
-        self.given += size
+        self.bytes_read += size
+        self.bytes_written += size
         return self._wait
 
     def _blocked(self) -> Wait:
@@ -171,7 +171,7 @@ class PipedSplice(_Kernel):
                     raise self._unfit() from error
                 raise self._sink.write_failed(error) from error
             self.held -= size
-            self.given += size
+            self.bytes_written += size
         return Wait.END if self._ended else Wait.SOURCE
 
     def _fill(self) -> None:
@@ -189,7 +189,7 @@ class PipedSplice(_Kernel):
         if not size and self._source.has_bytes():
             raise self._unfit()
         self._moved = True
-        self.taken += size
+        self.bytes_read += size
         self.held += size
         self._ended = not size
 

@@ -14,25 +14,25 @@ from typing import Protocol
 
 from sockkit.core.text import Transform
 from sockkit.errors import SockkitError, TextError
-from sockkit.net.ends.socket_end import Kind, Sink, Source
+from sockkit.net.ends.end import Kind, Sink, Source
 from sockkit.net.kernel import PipedSplice, Sendfile, Splice, Wait
 
 COPY_SIZE = 256 * 1024  # fits a processor's second-level cache
 
 
 class Lane(Protocol):
-    """`taken` and `given` count bytes; `held` are bytes taken and not yet given.
+    """`bytes_read` and `bytes_written` count; `held` are bytes read and not yet written.
 
     `step` moves what it can without waiting, a bounded amount, and says what to wait for;
     up to `steps` may follow each other without asking whether the ends are ready.
     After `finish` it takes no more from the source, and ends when nothing is held.
-    An error of the source is raised after what came before it has been given.
+    An error of the source is raised after what came before it has been written.
     """
 
     name: str
     steps: int
-    taken: int
-    given: int
+    bytes_read: int
+    bytes_written: int
 
     @property
     def held(self) -> int: ...
@@ -64,7 +64,7 @@ class Copy:
         self._pending = memoryview(held)
         self._ended = self._finishing = False
         self._fault = fault
-        self.taken = self.given = 0
+        self.bytes_read = self.bytes_written = 0
 
     @property
     def held(self) -> int:
@@ -84,7 +84,7 @@ class Copy:
                     written = self._sink.write(self._pending)
                 except BlockingIOError:
                     return Wait.SINK
-                self.given += written
+                self.bytes_written += written
                 self._pending = self._pending[written:]
                 if self._pending:
                     return Wait.SINK
@@ -96,7 +96,7 @@ class Copy:
 
     def _take(self, size: int) -> None:
         """Have `size` bytes of the buffer to give, or with 0 what the end releases."""
-        self.taken += size
+        self.bytes_read += size
         self._ended = not size
         if not self._transform:
             self._pending = self._buffer[:size]

@@ -7,8 +7,7 @@ from collections.abc import Callable
 
 from sockkit.core.units import show_count, show_size
 from sockkit.errors import SockkitError
-from sockkit.net.ends.socket_end import Sink
-from sockkit.net.loop import Loop
+from sockkit.net.ends.end import Sink
 
 
 def _leave(error: SockkitError) -> None:
@@ -18,26 +17,25 @@ def _leave(error: SockkitError) -> None:
 class Outbox:
     """Writes at once what the sink takes and keeps the rest, in order.
 
-    It does not bound itself: whoever puts looks at `size` first. `on_progress` is called
-    when the sink takes of what was kept, `on_empty` when it has taken all of that; `on_fail`
-    once, after which everything put is dropped. Without `on_fail` the error leaves the loop.
+    It does not bound itself: whoever puts looks at `size` first. `on_progress` is called when the
+    sink accepts some of what was kept, `on_empty` when it has accepted all of that; `on_fail` once,
+    after which everything put is dropped. Without `on_fail` the error leaves the loop.
     """
 
     def __init__(
         self,
-        loop: Loop,
         sink: Sink,
         *,
         on_empty: Callable[[], None],
         on_fail: Callable[[SockkitError], None] = _leave,
         on_progress: Callable[[], None] = lambda: None,
     ) -> None:
-        self._loop, self._sink = loop, sink
+        self._sink = sink
         self._on_empty, self._on_fail, self._on_progress = on_empty, on_fail, on_progress
         self._waiting: deque[memoryview] = deque()
         self._stopped = False
         self.size = 0
-        self.given = self.dropped = 0
+        self.bytes_written = self.dropped = 0
 
     def put(self, data: bytes | memoryview) -> None:
         """Write or keep `data`, which may change afterwards."""
@@ -51,7 +49,7 @@ class Outbox:
         if len(self._waiting) == 1:
             self._write()
             if self.size and not self._stopped:
-                self._loop.when_writable(self._sink.descriptor, self._ready)
+                self._sink.when_writable(self._ready)
         if self._waiting and isinstance(data, memoryview):
             self._waiting[-1] = memoryview(bytes(self._waiting[-1]))
 
@@ -59,7 +57,7 @@ class Outbox:
         """Drop what waits, which `dropped` counts, and write no more."""
         self.dropped += self.size
         if not self._stopped:
-            self._loop.when_writable(self._sink.descriptor, None)
+            self._sink.when_writable(None)
         self._stopped = True
         self._waiting.clear()
         self.size = 0
@@ -68,7 +66,7 @@ class Outbox:
         self._write()
         self._on_progress()
         if not self.size and not self._stopped:
-            self._loop.when_writable(self._sink.descriptor, None)
+            self._sink.when_writable(None)
             self._on_empty()
 
     def _write(self) -> None:
@@ -76,7 +74,7 @@ class Outbox:
             while self._waiting:
                 written = self._sink.write(self._waiting[0])
                 self.size -= written
-                self.given += written
+                self.bytes_written += written
                 if written == len(self._waiting[0]):
                     self._waiting.popleft()
                 else:
@@ -92,14 +90,14 @@ class Outbox:
 class ReceivedOutbox(Outbox):
     """Standard output's, where what was received has labels and line ends beside it."""
 
-    def __init__(self, loop: Loop, sink: Sink, **calls: Callable[..., None]) -> None:
-        super().__init__(loop, sink, **calls)
+    def __init__(self, sink: Sink, **calls: Callable[..., None]) -> None:
+        super().__init__(sink, **calls)
         self._put = 0  # bytes
         self._pieces: deque[tuple[int, int]] = deque()  # where in the output each ends, received
 
     def put_received(self, data: bytes | memoryview, received: int) -> None:
         """Put `data`, in which `received` bytes are what was received."""
-        while self._pieces and self._pieces[0][0] <= self.given:
+        while self._pieces and self._pieces[0][0] <= self.bytes_written:
             self._pieces.popleft()
         self._put += len(data)
         self._pieces.append((self._put, received))
@@ -111,7 +109,7 @@ class ReceivedOutbox(Outbox):
 
         Of a piece that is written in part, what stands beside them is taken to come first.
         """
-        waits = ((end - self.given, received) for end, received in self._pieces)
+        waits = ((end - self.bytes_written, received) for end, received in self._pieces)
         return sum(min(rest, received) for rest, received in waits if rest > 0)
 
     def lost(self) -> str:
@@ -128,14 +126,13 @@ class LineOutbox(Outbox):
 
     def __init__(
         self,
-        loop: Loop,
         sink: Sink,
         most: int,
         *,
         on_empty: Callable[[], None],
         on_fail: Callable[[SockkitError], None] = _leave,
     ) -> None:
-        super().__init__(loop, sink, on_empty=self._has_room, on_fail=on_fail)
+        super().__init__(sink, on_empty=self._has_room, on_fail=on_fail)
         self._most, self._then = most, on_empty
         self._unshown = 0
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from sockkit.core.text import Transform
 from sockkit.errors import SockkitError
-from sockkit.net.coalesce import PAUSE, Gather
-from sockkit.net.ends.socket_end import Kind, Sink, Source
+from sockkit.net.coalesce import PAUSE
+from sockkit.net.ends.end import Sink, Source
 from sockkit.net.kernel import Unfit, Wait
 from sockkit.net.lanes import Copy, Lane, choose
 from sockkit.net.loop import Loop
@@ -17,8 +17,8 @@ class Pump:
     """Drives a lane by the readiness of its ends; owns neither end.
 
     Memory is bounded by the lane: a sink that takes nothing holds the source back.
-    One of `on_end` (all was given) and `on_fail` is called, once; `on_progress` after each
-    step that moved bytes. `sent` tells how many bytes the source has been sent, if it is a peer.
+    One of `on_end` (all was written) and `on_fail` is called, once; `on_progress` after each
+    step that moved bytes. `rests` says after how many bytes read to pause, see coalesce.py.
     """
 
     def __init__(
@@ -32,27 +32,30 @@ class Pump:
         on_progress: Callable[[], None],
         on_end: Callable[[], None],
         on_fail: Callable[[SockkitError], None],
-        sent: Callable[[], int | None] = lambda: None,
+        rests: Callable[[int], bool] = lambda _: False,
     ) -> None:
         self._loop, self._source, self._sink = loop, source, sink
         self._on_progress, self._on_end, self._on_fail = on_progress, on_end, on_fail
         self._waiting: Wait | None = None
         self._size = size
-        self._before = (0, 0)  # bytes taken and given by lanes that were left
+        self._before = (0, 0)  # bytes read and written by earlier lanes
         self._finishing = False
-        self._sent = sent
-        self._gather = Gather() if source.kind is Kind.SOCKET else None
-        self.seconds = 0.0
-        self._began = loop.now
+        self._rests = rests
+        self._began = self._ended = loop.now
         self.lane: Lane = choose(source, sink, transform, size)
 
     @property
-    def taken(self) -> int:
-        return self._before[0] + self.lane.taken
+    def bytes_read(self) -> int:
+        return self._before[0] + self.lane.bytes_read
 
     @property
-    def given(self) -> int:
-        return self._before[1] + self.lane.given
+    def bytes_written(self) -> int:
+        return self._before[1] + self.lane.bytes_written
+
+    @property
+    def seconds(self) -> float:
+        """How long it has run, once it has ended."""
+        return self._ended - self._began
 
     @property
     def blocked(self) -> bool:
@@ -60,11 +63,11 @@ class Pump:
         return self._waiting is Wait.SINK
 
     def start(self) -> None:
-        self._began = self._loop.now
+        self._began = self._ended = self._loop.now
         self._wait(Wait.SOURCE)
 
     def finish(self) -> None:
-        """Take no more; `on_end` follows when what is held has been given."""
+        """Read no more; `on_end` follows when what is held has been written."""
         self._finishing = True
         self.lane.finish()
         self._loop.call_soon(self._step)
@@ -80,12 +83,12 @@ class Pump:
     def _step(self) -> None:
         if self._waiting is Wait.END:
             return
-        before, taken = self.taken + self.given, self.taken
+        read, written = self.bytes_read, self.bytes_written
         try:
             wait = self._steps()
         except Unfit as unfit:
             lane = Copy(self._source, self._sink, None, self._size, unfit.held, unfit.fault)
-            self._before = (self.taken, self.given)
+            self._before = (self.bytes_read, self.bytes_written)
             self.lane.close()
             self.lane = lane
             if self._finishing:
@@ -96,12 +99,12 @@ class Pump:
             self.stop()
             self._on_fail(error)
             return
-        if self.taken + self.given != before:
+        if (self.bytes_read, self.bytes_written) != (read, written):
             self._on_progress()
         if wait is Wait.END:
             self._wait(wait)
             self._on_end()
-        elif self._gather and self._gather.due(self.taken - taken, self._loop.now, self._sent()):
+        elif self._rests(self.bytes_read - read):
             self._wait(None)
             self._loop.later(PAUSE, lambda: self._wait(self._waiting or wait))
         else:
@@ -110,9 +113,9 @@ class Pump:
     def _steps(self) -> Wait:
         """Step for as long as bytes move and the same end is waited for."""
         for _ in range(self.lane.steps):
-            before = self.lane.given
+            before = self.lane.bytes_written
             wait = self.lane.step()
-            if wait is not self._waiting or self.lane.given == before:
+            if wait is not self._waiting or self.lane.bytes_written == before:
                 break
         return wait
 
@@ -121,13 +124,13 @@ class Pump:
         if wait is self._waiting or self._waiting is Wait.END:
             return
         if wait is Wait.END:
-            self.seconds = self._loop.now - self._began
+            self._ended = self._loop.now
         if self._waiting is Wait.SOURCE:
-            self._loop.when_readable(self._source.descriptor, None)
+            self._source.when_readable(None)
         elif self._waiting is Wait.SINK:
-            self._loop.when_writable(self._sink.descriptor, None)
+            self._sink.when_writable(None)
         self._waiting = wait
         if wait is Wait.SOURCE:
-            self._loop.when_readable(self._source.descriptor, self._step)
+            self._source.when_readable(self._step)
         elif wait is Wait.SINK:
-            self._loop.when_writable(self._sink.descriptor, self._step)
+            self._sink.when_writable(self._step)

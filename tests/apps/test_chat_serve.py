@@ -49,7 +49,7 @@ def test_it_may_have_as_many_descriptors_as_the_system_allows() -> None:
         raise Stopped(signal.SIGTERM)
 
     with few_descriptors() as most, Loop() as loop, open(os.devnull, "r+b") as null:
-        stdio = Stdio(Input(null.fileno()), Output(null.fileno()), "utf-8")
+        stdio = Stdio(Input(loop, null.fileno()), Output(loop, null.fileno()), "utf-8")
         loop.call_soon(stop)
         with pytest.raises(Stopped):
             run_room(config, kit.context(loop, stdio))

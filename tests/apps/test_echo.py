@@ -53,7 +53,7 @@ def serve(config: Echo, clients: Clients) -> list[Event]:
                 threads[0].start()
 
         try:
-            stdio = Stdio(Input(null.fileno()), Output(null.fileno()), "utf-8")
+            stdio = Stdio(Input(loop, null.fileno()), Output(loop, null.fileno()), "utf-8")
             with pytest.raises(Stopped):
                 run(config, kit.context(loop, stdio, emit))
         finally:
@@ -162,7 +162,9 @@ def test_no_two_workers_give_connections_one_number(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(module, "_serve", lambda *_: None)
     with Loop() as loop:
         told = _TimedOut([], lambda _: None)
-        module._supervise(3, [module._Share(listener, None)] * 3, loop, EchoOptions(), told)
+        module._supervise(
+            3, [module._Share(listener, None)] * 3, kit.context(loop), EchoOptions(), told
+        )
     assert adopted == [(1, 3), (2, 3), (3, 3)]
 
 

@@ -14,7 +14,7 @@ from sockkit.apps import chat_join as module
 from sockkit.apps.chat_join import ChatJoin
 from sockkit.core.address import HostPort
 from sockkit.errors import ConnectError, ReceiveError, SendError, SockkitError
-from sockkit.net.ends.socket_end import Stream
+from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.ends.stdio import Stdio
 from sockkit.net.loop import Loop, Timer
 from sockkit.net.options import SocketOptions
@@ -44,7 +44,7 @@ class Member:
         monkeypatch.setattr(module, "connect", lambda *_: self._connect())
         monkeypatch.setattr(loop, "later", self._soon)
 
-    def _connect(self) -> Stream:
+    def _connect(self) -> SocketEnd:
         room = self._rooms.pop(0)
         if isinstance(room, SockkitError):
             raise room

@@ -34,7 +34,7 @@ class Client:
         config = TcpClient(address, ConnectOptions(), SocketOptions(), TalkOptions(text))
         with self._input.open("rb") as given, self._output.open("wb") as got, Loop() as loop:
             loop.later(kit.WAIT, kit.too_late)
-            stdio = Stdio(Input(given.fileno()), Output(got.fileno()), "utf-8")
+            stdio = Stdio(Input(loop, given.fileno()), Output(loop, got.fileno()), "utf-8")
             run(config, kit.context(loop, stdio, self.events.append))
 
     @property

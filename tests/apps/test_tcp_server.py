@@ -62,7 +62,7 @@ class Server:
                     thread[0].start()
 
             thread: list[threading.Thread] = []
-            stdio = Stdio(Input(given.fileno()), Output(got.fileno()), "utf-8")
+            stdio = Stdio(Input(loop, given.fileno()), Output(loop, got.fileno()), "utf-8")
             try:
                 run(config, kit.context(loop, stdio, emit))
                 assert config.once

@@ -19,9 +19,9 @@ loop = kit.loop
 class Pipe:
     """A pipe without waiting at either end, and what has been read of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, loop: Loop) -> None:
         self.reader, writer = os.pipe2(os.O_NONBLOCK)
-        self.output = Output(writer, edited=True)
+        self.output = Output(loop, writer, edited=True)
         self.got = b""
 
     def fill(self) -> None:
@@ -41,8 +41,8 @@ class Pipe:
 
 
 @pytest.fixture
-def pipe() -> Iterator[Pipe]:
-    pipe = Pipe()
+def pipe(loop: Loop) -> Iterator[Pipe]:
+    pipe = Pipe(loop)
     yield pipe
     pipe.close()
 
@@ -106,7 +106,7 @@ def test_the_end_waits_for_a_reader_that_takes_nothing_but_not_long(
 
 
 def test_a_reader_that_has_left_is_no_matter(loop: Loop) -> None:
-    pipe = Pipe()
+    pipe = Pipe(loop)
     talk = Talk(pipe.output, "utf-8", loop)
     os.close(pipe.reader)
     talk.say("x")

@@ -22,10 +22,10 @@ from typing import Any, NamedTuple
 import pytest
 
 from sockkit.events import Emit, Event, Peer
-from sockkit.net import closing as delivery
+from sockkit.net import closing
 from sockkit.net import loop as loop_module
 from sockkit.net.context import Context
-from sockkit.net.ends.socket_end import Stream
+from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.ends.stdio import Input, Output, Stdio
 from sockkit.net.loop import Loop
 from sockkit.term.color import Palette
@@ -36,8 +36,8 @@ WAIT = 10.0  # seconds: a bound, not a measure
 SKIPPED = 1000.0  # the same, of time that is skipped
 PEER = Peer(1, "there:1")
 SMALL = 4096  # bytes a clogged end takes
-BRIEF = {"QUIET": 0.05, "DROPPED": 0.2}  # seconds of net/closing.py that most tests only wait for
-IN_FULL = {name: getattr(delivery, name) for name in BRIEF}
+BRIEF = {"QUIET": 0.05, "TOO_SLOW": 0.2}  # seconds of net/closing.py, for tests that wait
+IN_FULL = {name: getattr(closing, name) for name in BRIEF}
 
 
 def too_late() -> None:
@@ -55,7 +55,7 @@ def loop() -> Iterator[Loop]:
     before = set(os.listdir("/proc/self/fd"))
     with pytest.MonkeyPatch.context() as patch, Loop() as loop:
         for name, seconds in BRIEF.items():
-            patch.setattr(delivery, name, seconds)
+            patch.setattr(closing, name, seconds)
         loop.later(WAIT, too_late)
         yield loop
     left = {fd for fd in set(os.listdir("/proc/self/fd")) - before if os.path.exists(_fd(fd))}
@@ -67,10 +67,18 @@ def _fd(number: str) -> str:
     return f"/proc/self/fd/{number}"
 
 
+class Stack(contextlib.ExitStack):
+    """Closes what a test made for `loop`."""
+
+    def __init__(self, loop: Loop) -> None:
+        super().__init__()
+        self.loop = loop
+
+
 @pytest.fixture
-def stack(loop: Loop) -> Iterator[contextlib.ExitStack]:
+def stack(loop: Loop) -> Iterator[Stack]:
     """Closes what a test made, before the loop looks for what was left."""
-    with contextlib.ExitStack() as stack:
+    with Stack(loop) as stack:
         yield stack
 
 
@@ -158,7 +166,7 @@ def skip_time(loop: Loop, patch: pytest.MonkeyPatch) -> None:
     what another thread does, and what the system does later, takes no time that is skipped.
     """
     for name, seconds in IN_FULL.items():
-        patch.setattr(delivery, name, seconds)
+        patch.setattr(closing, name, seconds)
     select, clock = loop._selector.select, Clock(loop, patch)
 
     def skip(patience: float | None) -> list[Any]:
@@ -285,21 +293,17 @@ def _once(*calls: Callable[[], object]) -> Callable[[], None]:
     return stack.close  # which forgets what it has called
 
 
-def stream_end(
-    kind: str, stack: contextlib.ExitStack, clogged: bool = False, emit: Any = None
-) -> Made:
-    """A Stream, `tcp` or `unix`."""
+def stream_end(kind: str, stack: Stack, clogged: bool = False, emit: Any = None) -> Made:
+    """A SocketEnd, `tcp` or `unix`."""
     ours, theirs = _sockets(kind, clogged)
-    stream = Stream(ours, PEER, emit or (lambda _: None))
+    end = SocketEnd(stack.loop, ours, PEER, emit or (lambda _: None))
     far = Far(theirs.detach())
-    return _made(stack, stream, far, stream.descriptor, stream.close)
+    return _made(stack, end, far, end.descriptor, end.close)
 
 
-def stdio_end(
-    make: type[Input] | type[Output], shared: int, far: Far, stack: contextlib.ExitStack
-) -> Made:
+def stdio_end(make: type[Input] | type[Output], shared: int, far: Far, stack: Stack) -> Made:
     """An Input or Output of `shared`, which is closed with it."""
-    end = make(shared)
+    end = make(stack.loop, shared)
 
     def close() -> None:  # standard streams live as long as a process: they have no close
         if end.descriptor != shared:
@@ -325,7 +329,7 @@ SOURCES = ["tcp", "unix", "pipe", "file", "socketpair", PTY]
 SINKS = [*SOURCES, "append"]
 
 
-def source(name: str, stack: contextlib.ExitStack, path: Path, clogged: bool = False) -> Made:
+def source(name: str, stack: Stack, path: Path, clogged: bool = False) -> Made:
     """The Source of that name; its file is in the directory `path`."""
     if name in ("tcp", "unix"):
         return stream_end(name, stack, clogged)
@@ -339,7 +343,7 @@ def source(name: str, stack: contextlib.ExitStack, path: Path, clogged: bool = F
     return stdio_end(Input, near, Far(far_end), stack)
 
 
-def sink(name: str, stack: contextlib.ExitStack, path: Path, clogged: bool = False) -> Made:
+def sink(name: str, stack: Stack, path: Path, clogged: bool = False) -> Made:
     """The Sink of that name; `append` is a file opened for appending."""
     if name in ("tcp", "unix"):
         return stream_end(name, stack, clogged)
@@ -375,10 +379,10 @@ def fill(descriptor: int, most: int = 64_000_000) -> int:
     return size
 
 
-def gathers(patch: pytest.MonkeyPatch, module: Any) -> None:
-    """Have what `module` reads gather for a while after each receive, as it does of tiny pieces."""
+def coalesces(patch: pytest.MonkeyPatch, module: Any) -> None:
+    """Have `module` pause after each receive, as it does after tiny pieces."""
     patch.setattr(module, "PAUSE", 0.1)
-    patch.setattr(module.Gather, "due", lambda *_: True)
+    patch.setattr(module.Coalescer, "due", lambda *_: True)
 
 
 def give_tiny_pieces(loop: Loop, far: Far, count: int) -> None:

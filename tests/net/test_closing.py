@@ -10,9 +10,10 @@ from collections.abc import Callable
 
 import pytest
 
+from sockkit.errors import SockkitError
 from sockkit.net import closing as module
-from sockkit.net.closing import Closings, close_now
-from sockkit.net.ends.socket_end import Stream
+from sockkit.net.closing import Closer
+from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.loop import Loop
 from sockkit.net.outbox import Outbox
 from tests.net import kit
@@ -32,27 +33,27 @@ class Case:
         ours, theirs = kit.tcp_pair()
         theirs.settimeout(kit.WAIT)
         self.loop, self.peer = loop, stack.enter_context(theirs)
-        self.stream = Stream(ours, kit.PEER, lambda _: None)
-        self.outbox = Outbox(loop, self.stream, on_empty=lambda: None, on_fail=lambda _: None)
-        self.closings = Closings(loop)
-        stack.callback(self.stream.close)
-        stack.callback(self.closings.stop)
-        self.left: list[int] = []
-        self.reset = False
+        self.end = SocketEnd(loop, ours, kit.PEER, lambda _: None)
+        self.outbox = Outbox(self.end, on_empty=lambda: None, on_fail=lambda _: None)
+        self.closer = Closer(loop)
+        stack.callback(self.end.close)
+        stack.callback(self.closer.stop)
+        self.undelivered: list[int] = []
+        self.failure: SockkitError | None = None
 
     def close(self) -> None:
-        self.closings.add(self.stream, self.outbox, self._closed)
+        self.closer.close(self.end, self.outbox, self._closed, ended=False)
 
-    def _closed(self, left: int, reset: bool) -> None:
-        self.left.append(left)
-        self.reset = reset
+    def _closed(self, undelivered: int, failure: SockkitError | None) -> None:
+        self.undelivered.append(undelivered)
+        self.failure = failure
 
     def closed(self) -> int:
         """Wait until it is; how much was not acknowledged."""
-        run_until(self.loop, lambda: bool(self.left))
-        assert len(self.closings) == 0
-        (left,) = self.left
-        return left
+        run_until(self.loop, lambda: bool(self.undelivered))
+        assert len(self.closer) == 0
+        (undelivered,) = self.undelivered
+        return undelivered
 
 
 @pytest.fixture
@@ -103,9 +104,9 @@ def test_it_closes_at_once_where_the_peer_has_ended_and_has_it_all(case: Case) -
     case.outbox.put(b"all")
     assert case.peer.recv(9) == b"all"
     case.peer.shutdown(socket.SHUT_WR)
-    run_until(case.loop, lambda: case.stream.undelivered() == 0)
+    run_until(case.loop, lambda: case.end.undelivered() == 0)
     case.close()
-    assert case.left == [0]
+    assert case.undelivered == [0]
     assert case.peer.recv(9) == b""
 
 
@@ -130,7 +131,7 @@ def test_a_peer_that_resets_ends_it(
     run_for(case.loop, 0.1)
     reset(case.peer)
     assert case.closed() > 0
-    assert case.reset
+    assert case.failure
 
 
 def test_a_silent_peer_is_let_go_soon(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,19 +143,19 @@ def test_a_silent_peer_is_let_go_soon(case: Case, monkeypatch: pytest.MonkeyPatc
     assert case.peer.recv(9) == b""
 
 
-@pytest.mark.parametrize("bound", ["STALL", "DROPPED", "LONGEST"])
+@pytest.mark.parametrize("bound", ["STALL", "TOO_SLOW", "MAX_CLOSE"])
 def test_a_peer_that_takes_nothing_is_waited_for_so_long(
     bound: str, case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("STALL", "DROPPED", "LONGEST"):
+    for name in ("STALL", "TOO_SLOW", "MAX_CLOSE"):
         monkeypatch.setattr(module, name, 0.1 if name == bound else 1000.0)
-    case.outbox.put(LAST if bound != "DROPPED" else MUCH)
-    if bound == "DROPPED":
+    case.outbox.put(LAST if bound != "TOO_SLOW" else MUCH)
+    if bound == "TOO_SLOW":
         case.outbox.stop()
     case.close()
     left = case.closed()
-    assert not case.reset
-    if bound == "DROPPED":
+    assert not case.failure
+    if bound == "TOO_SLOW":
         with pytest.raises(ConnectionResetError):
             read_all(case.peer)
         return
@@ -167,7 +168,7 @@ def test_a_peer_that_did_not_get_all_gets_a_reset(
     monkeypatch.setattr(module, "QUIET", 0.05)
     case.outbox.put(MUCH)
     case.outbox.stop()
-    given = case.outbox.given
+    given = case.outbox.bytes_written
     got: list[int] = []
     case.close()
 
@@ -221,7 +222,7 @@ def test_how_long_a_peer_is_waited_for(
     does, least, most = PATIENCE[peer]
     does(case)
     began = case.loop.now
-    case.closings.add(case.stream, case.outbox, lambda *_: case.loop.stop())
+    case.closer.close(case.end, case.outbox, lambda *_: case.loop.stop(), ended=False)
     case.loop.run()
     assert least < case.loop.now - began < most
 
@@ -234,21 +235,21 @@ def test_floods_cost_bounded_reading(
     most = 200_000_000  # bytes: 2 s of what a peer alone may make us read, and more
     read = 0
 
-    def flood(_: Stream, buffer: memoryview) -> int:
+    def flood(_: SocketEnd, buffer: memoryview) -> int:
         nonlocal read
         read += len(buffer)
         assert read < most
         return len(buffer)
 
     kit.skip_time(loop, monkeypatch)
-    monkeypatch.setattr(Stream, "read_into", flood)
-    monkeypatch.setattr(Stream, "queued", lambda _: 0)  # an acknowledgement takes real time
-    closings = Closings(loop)
+    monkeypatch.setattr(SocketEnd, "read_into", flood)
+    monkeypatch.setattr(SocketEnd, "queued", lambda _: 0)  # an acknowledgement takes real time
+    closer = Closer(loop)
     for case in [Case(loop, stack) for _ in range(count)]:
         case.peer.send(b"x")  # which stays there
-        closings.add(case.stream, case.outbox, lambda *_: loop.stop())
+        closer.close(case.end, case.outbox, lambda *_: loop.stop(), ended=False)
     loop.run()
-    closings.stop()
+    closer.stop()
     assert read > 1_000_000
 
 
@@ -256,35 +257,35 @@ def test_all_are_closed_side_by_side(
     loop: Loop, stack: contextlib.ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kit.skip_time(loop, monkeypatch)
-    closings = Closings(loop)
+    closer = Closer(loop)
     cases = [Case(loop, stack) for _ in range(20)]
     for case in cases:
-        case.closings = closings
+        case.closer = closer
         case.outbox.put(LAST)
         case.close()
     began = loop.now
-    run_until(loop, lambda: len(closings) == 0)
+    run_until(loop, lambda: len(closer) == 0)
     assert loop.now - began < 2 * module.STALL
-    assert all(case.left and case.left[0] > 0 for case in cases)
+    assert all(case.undelivered and case.undelivered[0] > 0 for case in cases)
 
 
-def test_a_newcomer_finds_room(loop: Loop, stack: contextlib.ExitStack) -> None:
+def test_a_newcomer_finds_space(loop: Loop, stack: contextlib.ExitStack) -> None:
     """Those that are let go cost descriptors: the first of too many is closed at once."""
-    closings = Closings(loop)
+    closer = Closer(loop)
     cases = [Case(loop, stack) for _ in range(150)]
     for case in cases:
-        case.closings = closings
-        closings.make_room()
+        case.closer = closer
+        closer.make_space()
         case.close()
-    kept = len(closings)
+    kept = len(closer)
     assert 50 < kept < 140
-    assert [case.left for case in cases] == [[0]] * (150 - kept) + [[]] * kept
-    closings.stop()
-    assert all(case.left == [0] for case in cases)
+    assert [case.undelivered for case in cases] == [[0]] * (150 - kept) + [[]] * kept
+    closer.stop()
+    assert all(case.undelivered == [0] for case in cases)
 
 
 def test_closing_now_tells_what_was_not_delivered(case: Case) -> None:
     case.outbox.put(LAST)
-    left = close_now(case.loop, case.stream, case.outbox)
-    assert 0 < left <= len(LAST)
-    assert case.outbox.given == len(LAST)
+    undelivered = case.closer.close_now(case.end, case.outbox)
+    assert 0 < undelivered <= len(LAST)
+    assert case.outbox.bytes_written == len(LAST)

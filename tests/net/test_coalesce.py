@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sockkit.net.coalesce import PATIENCE, PAUSE, ROW, SOON, TINY, TRIES, Gather
+from sockkit.net.coalesce import PATIENCE, PAUSE, ROW, SOON, TINY, TRIES, Coalescer
 from sockkit.net.loop import Loop
 from sockkit.net.pump import Pump
 from tests.net import kit
@@ -20,10 +20,10 @@ STEP = SOON / 10
 
 
 class Sender:
-    """Asks a Gather after each of many receives, with a clock of its own."""
+    """Asks a Coalescer after each of many receives, with a clock of its own."""
 
     def __init__(self) -> None:
-        self.gather, self.now = Gather(), 100.0
+        self.gather, self.now = Coalescer(), 100.0
 
     def pauses(
         self, sizes: list[int], *, answered: bool | None = False, gap: float = STEP
@@ -83,23 +83,24 @@ def test_a_pump_takes_few_steps_for_many_pieces(
     made.far.descriptor = -1
     peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     steps: list[int] = []
+    coalescer = Coalescer()
     pump = Pump(
         loop,
         made.end,
         out.end,
         None,
         None,
-        on_progress=lambda: steps.append(pump.given),
+        on_progress=lambda: steps.append(pump.bytes_written),
         on_end=loop.stop,
         on_fail=lambda _: loop.stop(),
-        sent=lambda: 0,
+        rests=lambda size: coalescer.due(size, loop.now, 0),
     )
     stack.callback(pump.close)
     pump.start()
 
     def send() -> None:
         clock.passes(PAUSE / 10)
-        if pump.taken >= 500:
+        if pump.bytes_read >= 500:
             peer.close()
         else:
             peer.send(b"x")
@@ -109,5 +110,5 @@ def test_a_pump_takes_few_steps_for_many_pieces(
     send()
     loop.run()
     out.release()
-    assert len(gathering.result()) == pump.taken >= 500
+    assert len(gathering.result()) == pump.bytes_read >= 500
     assert len(steps) < 250

@@ -77,9 +77,9 @@ class Moving:
         if piece is URGENT:
             self.peer.send(b"!", socket.MSG_OOB)
             return b""
-        before = self.pump.given
+        before = self.pump.bytes_written
         self.peer.sendall(piece)
-        run_until(self.loop, lambda: self.pump.given >= before + len(piece))
+        run_until(self.loop, lambda: self.pump.bytes_written >= before + len(piece))
         return bytes(piece)
 
     def result(self) -> bytes:
@@ -121,7 +121,7 @@ def test_what_is_not_urgent_arrives_in_order(
     assert got.count(b"!") < max(pieces.count(URGENT), 1)
     reset_seen = RESET in pieces and source == "tcp"
     assert type(moving.error) is (ReceiveError if reset_seen else type(None))
-    assert moving.pump.taken == moving.pump.given == len(got)
+    assert moving.pump.bytes_read == moving.pump.bytes_written == len(got)
 
 
 @KINDS

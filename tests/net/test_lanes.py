@@ -23,7 +23,7 @@ from sockkit.errors import (
     TextError,
 )
 from sockkit.net import lanes
-from sockkit.net.ends.socket_end import Kind
+from sockkit.net.ends.end import Kind
 from sockkit.net.kernel import PipedSplice, Wait
 from sockkit.net.lanes import Copy, choose
 from sockkit.net.loop import Loop
@@ -155,7 +155,11 @@ def test_a_lane_moves_every_byte(
     data = noise(SIZE)
     assert moving.run(data) == data
     assert moving.error is None
-    assert (moving.pump.taken, moving.pump.given, moving.pump.lane.held) == (SIZE, SIZE, 0)
+    assert (moving.pump.bytes_read, moving.pump.bytes_written, moving.pump.lane.held) == (
+        SIZE,
+        SIZE,
+        0,
+    )
     assert moving.pump.lane.name == PAIRS[pair]
     assert shared == before
 
@@ -199,7 +203,7 @@ def test_what_the_kernel_will_not_move_is_copied_on(
     assert moving.run(data) == data
     assert moving.error is None
     assert moving.pump.lane.name == "copy"
-    assert (moving.pump.taken, moving.pump.given) == (len(data), len(data))
+    assert (moving.pump.bytes_read, moving.pump.bytes_written) == (len(data), len(data))
 
 
 # Where the n-th call fails, with what, and the error that comes of it.
@@ -237,8 +241,8 @@ def test_a_fault_of_the_kernels_moves_is_named_and_takes_nothing_back(
     got = moving.run(data)
     assert type(moving.error) is kind
     assert isinstance(moving.error.__cause__, OSError)
-    assert got == data[: moving.pump.given]
-    assert moving.pump.taken == moving.pump.given + moving.pump.lane.held
+    assert got == data[: moving.pump.bytes_written]
+    assert moving.pump.bytes_read == moving.pump.bytes_written + moving.pump.lane.held
     if where == "source":  # what had come before is given
         assert moving.pump.lane.held == 0
 
@@ -266,7 +270,7 @@ def test_a_fault_of_the_source_outlives_its_lane(
     got = moving.run(data)
     assert moving.pump.lane.name == "copy"
     assert type(moving.error) is ReceiveError
-    assert got == data[: moving.pump.given]
+    assert got == data[: moving.pump.bytes_written]
     assert got
 
 
@@ -297,20 +301,22 @@ def test_a_fault_of_a_copy_is_named_and_takes_nothing_back(
     got = moving.run(data)
     assert type(moving.error) is kind
     assert isinstance(moving.error.__cause__, OSError)
-    assert got == data[: moving.pump.given]
-    assert moving.pump.taken == moving.pump.given + moving.pump.lane.held
+    assert got == data[: moving.pump.bytes_written]
+    assert moving.pump.bytes_read == moving.pump.bytes_written + moving.pump.lane.held
 
 
 class Stuttering:
     """An end that goes short and says EAGAIN at random."""
 
-    kind = Kind.OTHER
+    kind, name = Kind.OTHER, "stuttering"
 
     def __init__(self, end: Any, seed: int) -> None:
         self._end, self._random = end, random.Random(seed)
         self.descriptor = end.descriptor
         self.read_failed = getattr(end, "read_failed", None)
         self.write_failed = getattr(end, "write_failed", None)
+        self.when_readable = getattr(end, "when_readable", None)
+        self.when_writable = getattr(end, "when_writable", None)
 
     def _size(self) -> int:
         if self._random.random() < 0.3:

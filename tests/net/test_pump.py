@@ -30,7 +30,7 @@ class Told:
     def __init__(
         self, loop: Loop, stack: contextlib.ExitStack, source: Made, sink: Made, transform: Any
     ) -> None:
-        self.progress = 0
+        self.progress, self.rests = 0, False
         self.told: list[str | SockkitError] = []
         self.pump = Pump(
             loop,
@@ -41,6 +41,7 @@ class Told:
             on_progress=self._progress,
             on_end=lambda: self.told.append("end"),
             on_fail=self.told.append,
+            rests=lambda _: self.rests,
         )
         stack.callback(self.pump.close)
 
@@ -75,7 +76,7 @@ def test_it_tells_of_progress_and_once_of_the_end(
     told, near, out = make(source, sink)
     near.far.give(b"some bytes")
     told.pump.start()
-    run_until(loop, lambda: told.pump.given == 10)
+    run_until(loop, lambda: told.pump.bytes_written == 10)
     near.far.close()
     run_until(loop, lambda: bool(told.told))
     run_for(loop, 0.01)
@@ -93,7 +94,7 @@ def test_an_empty_source_ends_without_progress(
     near.far.close()
     told.pump.start()
     run_until(loop, lambda: bool(told.told))
-    assert (told.told, told.progress, told.pump.taken) == (["end"], 0, 0)
+    assert (told.told, told.progress, told.pump.bytes_read) == (["end"], 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +107,7 @@ def test_it_tells_once_of_a_failure(
     told, near, out = make(source, sink)
     near.far.give(b"four")
     told.pump.start()
-    run_until(loop, lambda: told.pump.given == 4)
+    run_until(loop, lambda: told.pump.bytes_written == 4)
     if kind is None:
         out.far.close()  # before it was read: a reset for the sink
         near.far.give(b"more")
@@ -146,8 +147,8 @@ def clog(told: Told, near: Made, bound: int, loop: Loop) -> None:
 
     def stuck() -> bool:
         assert told.pump.lane.held <= bound
-        before = told.pump.taken
-        return full(near) and told.pump.blocked and told.pump.taken == before
+        before = told.pump.bytes_read
+        return full(near) and told.pump.blocked and told.pump.bytes_read == before
 
     for _ in range(3):
         run_until(loop, stuck)
@@ -160,13 +161,13 @@ def test_a_sink_that_takes_nothing_bounds_what_is_held(
     told, near, out = make("tcp", sink, transform)
     told.pump.start()
     clog(told, near, bound, loop)
-    assert told.pump.taken == told.pump.given + told.pump.lane.held
+    assert told.pump.bytes_read == told.pump.bytes_written + told.pump.lane.held
     gathering = Gathering(out.far)  # from here on it moves again
     near.far.close()
     run_until(loop, lambda: bool(told.told))
     out.release()
     assert told.told == ["end"]
-    assert len(gathering.result()) == told.pump.taken == told.pump.given
+    assert len(gathering.result()) == told.pump.bytes_read == told.pump.bytes_written
 
 
 @BOUNDS
@@ -176,13 +177,13 @@ def test_finish_gives_what_is_held_and_takes_no_more(
     told, near, out = make("tcp", sink, transform)
     told.pump.start()
     clog(told, near, bound, loop)
-    taken = told.pump.taken
+    taken = told.pump.bytes_read
     told.pump.finish()
     gathering = Gathering(out.far)
     run_until(loop, lambda: bool(told.told))
     out.release()
     assert told.told == ["end"]
-    assert len(gathering.result()) == told.pump.given == told.pump.taken == taken
+    assert len(gathering.result()) == told.pump.bytes_written == told.pump.bytes_read == taken
 
 
 def test_finish_holds_when_the_lane_is_left(
@@ -191,7 +192,7 @@ def test_finish_holds_when_the_lane_is_left(
     told, near, out = make("tcp", "unix")
     told.pump.start()
     clog(told, near, 2 * SPLICE_SIZE, loop)
-    taken = told.pump.taken
+    taken = told.pump.bytes_read
     told.pump.finish()
     kit.fail_nth(monkeypatch, os, "splice", 1, OSError(errno.EINVAL, ""))
     gathering = Gathering(out.far)
@@ -199,7 +200,7 @@ def test_finish_holds_when_the_lane_is_left(
     out.release()
     assert told.pump.lane.name == "copy"
     assert told.told == ["end"]
-    assert len(gathering.result()) == told.pump.given == told.pump.taken == taken
+    assert len(gathering.result()) == told.pump.bytes_written == told.pump.bytes_read == taken
 
 
 @LANES
@@ -223,7 +224,7 @@ def test_stop_leaves_both_ends_alone(source: str, sink: str, make: Make, loop: L
     told.pump.finish()
     near.far.give(b"for somebody else")
     run_for(loop, 0.02)
-    assert (told.told, told.pump.taken) == ([], 0)
+    assert (told.told, told.pump.bytes_read) == ([], 0)
     buffer = bytearray(100)
     assert near.end.read_into(memoryview(buffer)) == 17
 
@@ -237,7 +238,7 @@ def test_a_lane_that_is_left_counts_on(make: Make, loop: Loop) -> None:
     run_until(loop, lambda: bool(told.told))
     feeding.join()
     assert told.pump.lane.name == "copy"
-    assert told.pump.taken == told.pump.given == len(data)
+    assert told.pump.bytes_read == told.pump.bytes_written == len(data)
     assert told.progress > 0
     assert out.far.take() == data
 
@@ -252,13 +253,14 @@ def test_seconds_are_those_from_start_to_end(make: Make, loop: Loop) -> None:
     assert 0.02 <= told.pump.seconds <= loop.now - before
 
 
-def test_a_peer_that_sends_tiny_pieces_is_read_less_often(
+def test_a_source_that_is_to_rest_is_read_less_often(
     make: Make, loop: Loop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When that is due: tests/net/test_coalesce.py."""
-    kit.gathers(monkeypatch, module)
+    monkeypatch.setattr(module, "PAUSE", 0.1)
     told, source, _ = make("tcp", "pipe")
+    told.rests = True
     told.pump.start()
     kit.give_tiny_pieces(loop, source.far, 50)
-    run_until(loop, lambda: told.pump.given == 50)
+    run_until(loop, lambda: told.pump.bytes_written == 50)
     assert told.progress <= 10

@@ -16,9 +16,9 @@ from sockkit.core.chat import PASSWORD_WAIT, Admitted, Gone, Out, Outcome, Room
 from sockkit.errors import SendError, SockkitError
 from sockkit.events import Closed, Emit
 from sockkit.net.chat.crowd import CrowdClock
-from sockkit.net.chat.member import OUTBOX, RECEIVE, Member
-from sockkit.net.closing import Closings
-from sockkit.net.ends.socket_end import Stream
+from sockkit.net.chat.member import MAX_OUTBOX, MAX_RECEIVE, Member
+from sockkit.net.closing import Closer
+from sockkit.net.ends.end import End
 from sockkit.net.ends.stdio import Stdio
 from sockkit.net.loop import Loop
 from sockkit.net.outbox import LineOutbox
@@ -37,7 +37,7 @@ class ChatOptions(Value):
     operator sees of whole lines.
     """
 
-    size: int = RECEIVE
+    size: int = MAX_RECEIVE
     encoding: str = "utf-8"
     client_encoding: str | None = None
     kept: Callable[[str], None] | None = None
@@ -61,7 +61,7 @@ class ChatServer:
     ) -> None:
         self.loop, self.room, self.options, self.emit = loop, room, options, emit
         self.buffer = memoryview(bytearray(options.size))
-        self.closings = Closings(loop)
+        self.closer = Closer(loop)
         self._listener, self._stdio = listener, stdio
         self._members: dict[int, Member] = {}
         self._turn: list[Out] = []
@@ -72,7 +72,7 @@ class ChatServer:
         self._missed = 0
         self._quitting = self._closing = False
         self._output = LineOutbox(
-            loop, stdio.output, OUTBOX, on_empty=self._review_quit, on_fail=self._output_failed
+            stdio.output, MAX_OUTBOX, on_empty=self._review_quit, on_fail=self._output_failed
         )
 
     def run(self, on_typed: Callable[[bytes], None]) -> None:
@@ -81,9 +81,9 @@ class ChatServer:
         `on_typed` is given what is typed, and nothing for its end.
         """
         try:
-            self._stdio.output.watch(self.loop)
+            self._stdio.output.when_gone(self._output_failed)
             self._listener.accept(self._join)
-            self._stdio.input.give(self.loop, on_typed)
+            self._stdio.input.feed(on_typed)
             self.loop.run()
             if self._missed:
                 raise SendError(
@@ -97,41 +97,41 @@ class ChatServer:
             self._listener.close()
             for member in list(self._members.values()):
                 member.close()
-            self.closings.stop()
+            self.closer.stop()
             self._output.stop()
 
     # Members.
 
-    def _join(self, stream: Stream) -> None:
-        self.closings.make_room()
-        member = Member(self, stream)
+    def _join(self, end: End) -> None:
+        self.closer.make_space()
+        member = Member(self, end)
         if self.options.client_encoding:
             member.timers["mark"] = self.loop.later(MARK_WAIT, lambda: self.admit(member))
         else:
             self.admit(member)
-        member.resume()
+        member.start()
 
     def admit(self, member: Member) -> None:
         """Let a connection in: it speaks what it has shown to speak."""
-        if member.closed or member.number in self._members:
+        if member.departed or member.number in self._members:
             return
         if self._closing:
             member.close()
             return
         self._members[member.number] = member
         self.handle(self.room.join(member.number, self.loop.now, member.peer.address))
-        if member.closed:
+        if member.departed:
             return
         room, number, later = self.room, member.number, self.loop.later
         member.timers["name"] = later(UNNAMED, lambda: self.handle(room.introduce(number)))
         member.timers["password"] = later(PASSWORD_WAIT, lambda: self.handle(room.expire(number)))
 
-    def left(self, member: Member, why: str) -> None:
+    def departed(self, member: Member) -> None:
         """A member is one no longer; its connection may still be closing."""
         for timer in member.timers.values():
             timer.cancel()
         if self._members.pop(member.number, None) and not self._quitting:
-            self.handle(self.room.leave(member.number, why))
+            self.handle(self.room.leave(member.number, member.closed_for))
 
     def closed(self, closed: Closed, *, missed: bool) -> None:
         """A connection is over; `missed` is whether we let it go with words on their way."""
@@ -212,7 +212,7 @@ class ChatServer:
         self.loop.call_soon(self._review_quit)
 
     def _review_quit(self) -> None:
-        connected = self._members or len(self.closings)
+        connected = self._members or len(self.closer)
         if self._closing and not connected and not self._turn and not self._output.size:
             self.loop.stop()
 

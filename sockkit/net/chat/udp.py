@@ -37,7 +37,7 @@ class UdpChatServer:
         self._quitting = False
         self._outgoing = DatagramOutbox(loop, sock, on_empty=self._watch, on_fail=self._fail)
         self._sources = Sources(sock, emit)
-        self._output = LineOutbox(loop, stdio.output, WAITING, on_empty=self._review_quit)
+        self._output = LineOutbox(stdio.output, WAITING, on_empty=self._review_quit)
         self._crowd = CrowdClock[Delivery](
             loop, lambda lines: self.handle(line._replace(move=None) for line in lines), Delivery
         )
@@ -48,9 +48,9 @@ class UdpChatServer:
         `on_typed` is given what is typed, and nothing for its end.
         """
         try:
-            self._stdio.output.watch(self._loop)
+            self._stdio.output.when_gone(self._output_gone)
             self._watch()
-            self._stdio.input.give(self._loop, on_typed)
+            self._stdio.input.feed(on_typed)
             self._expire()
             self._loop.run()
         except SockkitError as error:
@@ -60,6 +60,9 @@ class UdpChatServer:
             self._outgoing.stop()
             self._output.stop()
             self._loop.when_readable(self._socket.descriptor, None)
+
+    def _output_gone(self, error: SockkitError) -> None:
+        raise error
 
     def quit(self) -> None:
         self._quitting = True

@@ -1,28 +1,29 @@
 """The responder's connections: each client gets its answers, and nobody waits.
 
-A client that is only echoed costs one shared buffer: what it does not take back is kept, at
-most a buffer of it, and it is not read meanwhile. A stream of much data is left to the
-kernel, which moves it through a pipe (measured on messages of 1 MiB: 1.2 to 1.6 times as fast
-as a copy; on 64 bytes a copy is a quarter faster).
+A client that is only echoed has a path of its own (PlainEcho): what it does not accept is kept, at
+most a buffer of it, and it is not read meanwhile. A stream of much data is left to the kernel,
+which moves it through a pipe (measured on messages of 1 MiB: 1.2 to 1.6 times as fast as a copy;
+on 64 bytes a copy is a quarter faster).
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any
 
+from sockkit.core.ending import Limit
 from sockkit.core.responder import Responder
 from sockkit.core.units import show_size
 from sockkit.errors import SockkitError
-from sockkit.events import Closed, Emit, Peer, Step
-from sockkit.net.closing import Closings, close_now
-from sockkit.net.coalesce import PAUSE, Gather
+from sockkit.events import Closed, Step
+from sockkit.net.closing import Closer
+from sockkit.net.coalesce import PAUSE, Coalescer
+from sockkit.net.connection import Connection, Direction, Outcome, Stage
+from sockkit.net.context import Context
+from sockkit.net.echo.delay import DelayQueue
 from sockkit.net.echo.turns import Asker, Turns
-from sockkit.net.ends.socket_end import Stream
-from sockkit.net.loop import Loop, Timer
-from sockkit.net.outbox import Outbox
+from sockkit.net.ends.end import End
 from sockkit.net.pump import Pump
+from sockkit.net.reader import Reader
 from sockkit.net.tcp.listen import Listener
 from sockkit.values import Value
 
@@ -53,308 +54,263 @@ class TcpEcho:
     """Answers every connection of `listener`."""
 
     def __init__(
-        self,
-        loop: Loop,
-        listener: Listener,
-        options: EchoOptions,
-        emit: Emit,
-        turns: Turns | None = None,
+        self, context: Context, listener: Listener, options: EchoOptions, turns: Turns
     ) -> None:
-        self.loop, self.options, self.emit = loop, options, emit
+        self.context, self.options, self.turns = context, options, turns
         self.buffer = memoryview(bytearray(options.size))
-        self.turns = turns or Turns(loop)
+        self.closer = Closer(context.loop)
         self._listener = listener
-        self.closings = Closings(loop)
-        self._connections: set[_Mirror | _Answering] = set()
+        self._connections: set[PlainEcho | AnsweredEcho] = set()
 
     def start(self) -> None:
-        self._listener.accept(self._join)
+        self._listener.accept(self._accepted)
 
     def stop(self) -> None:
         self._listener.close()
         for connection in list(self._connections):
             connection.close()
-        self.closings.stop()
+        self.closer.stop()
 
-    def _join(self, stream: Stream) -> None:
-        self.closings.make_room()
-        kind = _Mirror if self.options.plain else _Answering
-        self._connections.add(kind(self, stream))
+    def _accepted(self, end: End) -> None:
+        self.closer.make_space()
+        connection = (PlainEcho if self.options.plain else AnsweredEcho)(self, end)
+        self._connections.add(connection)
+        connection.start()
 
-    def left(
-        self,
-        connection: _Mirror | _Answering,
-        sent: int,
-        received: int,
-        problem: str = "",
-        undelivered: int = 0,
+    def closed(
+        self, connection: PlainEcho | AnsweredEcho, closed: Closed, error: SockkitError | None
     ) -> None:
-        """`undelivered` are bytes of the last answers that were lost."""
         self._connections.discard(connection)
-        if problem:  # a client that leaves as it likes is no fault of the server's
-            self.emit(Step("reset", problem))
-        self.emit(_closed(connection.stream.peer, sent, received, undelivered))
+        if error:  # a client that leaves as it likes is no fault of the server's
+            self.context.emit(Step("reset", str(error)))
+        self.context.emit(closed)
         self._listener.resume()
 
 
-def _closed(peer: Peer, sent: int, received: int, undelivered: int) -> Closed:
-    if not undelivered:
-        return Closed(peer, sent, received)
-    lost = f"{show_size(undelivered)} not sent"
-    return Closed(peer, sent, received, lost, "part was not sent")
+class PlainEcho:
+    """A connection that is only echoed, and so has no outbox: what comes goes back at once.
 
+    FIGURES
+    """
 
-class _Mirror:
-    """A connection that is only echoed."""
+    __slots__ = (
+        "_closed", "_coalescer", "_echo", "_full", "_kept", "_pump", "_size", "end",
+    )  # fmt: skip
 
-    __slots__ = ("_closed", "_echo", "_full", "_gather", "_kept", "_pump", "_size", "stream")
-
-    def __init__(self, echo: TcpEcho, stream: Stream) -> None:
-        self._echo, self.stream = echo, stream
+    def __init__(self, echo: TcpEcho, end: End) -> None:
+        self._echo, self.end = echo, end
         self._kept = b""
         self._size = self._full = 0
         self._pump: Pump | None = None
         self._closed = False
-        self._gather = Gather()
-        echo.loop.when_readable(stream.descriptor, self._read)
+        self._coalescer = Coalescer()
+
+    def start(self) -> None:
+        self.end.when_readable(self._read)
 
     def _read(self) -> None:
         buffer = self._echo.buffer
         try:
-            size = self.stream.read_into(buffer)
+            size = self.end.read_into(buffer)
             if not size:
                 self.close()
                 return
         except BlockingIOError:
             return
         except SockkitError as error:
-            self.close(str(error))
+            self.close(error)
             return
         self._size += size
         try:
-            given = self.stream.write(buffer[:size])
+            written = self.end.write(buffer[:size])
         except BlockingIOError:
-            given = 0
+            written = 0
         except SockkitError as error:
-            self.close(str(error))
+            self.close(error)
             return
-        if given < size:
-            self._keep(bytes(buffer[given:size]))
+        if written < size:
+            self._keep(bytes(buffer[written:size]))
         elif size == BUFFER:  # the largest there is, and full
             self._full += 1
             if self._full == MUCH:
                 self._hand_over()
         else:
             self._full = 0
-            if self._gather.due(size, self._echo.loop.now):
-                self._echo.loop.when_readable(self.stream.descriptor, None)
-                self._echo.loop.later(PAUSE, self._read_on)
+            if self._coalescer.due(size, self._echo.context.loop.now):
+                self.end.when_readable(None)
+                self._echo.context.loop.later(PAUSE, self._read_on)
 
     def _read_on(self) -> None:
         if not self._closed:
-            self._echo.loop.when_readable(self.stream.descriptor, self._read)
+            self.end.when_readable(self._read)
 
     def _keep(self, data: bytes) -> None:
         self._kept = data
-        self._echo.loop.when_readable(self.stream.descriptor, None)
-        self._echo.loop.when_writable(self.stream.descriptor, self._write_kept)
+        self.end.when_readable(None)
+        self.end.when_writable(self._write_kept)
 
     def _write_kept(self) -> None:
         try:
-            self._kept = self._kept[self.stream.write(self._kept) :]
+            self._kept = self._kept[self.end.write(self._kept) :]
         except BlockingIOError:
             return
         except SockkitError as error:
-            self.close(str(error))
+            self.close(error)
             return
         if not self._kept:
-            self._echo.loop.when_writable(self.stream.descriptor, None)
-            self._echo.loop.when_readable(self.stream.descriptor, self._read)
+            self.end.when_writable(None)
+            self.end.when_readable(self._read)
 
     def _hand_over(self) -> None:
         """Let the kernel move the rest."""
-        self._echo.loop.when_readable(self.stream.descriptor, None)
+        self.end.when_readable(None)
+        loop, coalescer = self._echo.context.loop, Coalescer()
         self._pump = Pump(
-            self._echo.loop,
-            self.stream,
-            self.stream,
+            loop,
+            self.end,
+            self.end,
             None,
             None,
             on_progress=lambda: None,
             on_end=self.close,
-            on_fail=lambda error: self.close(str(error)),
+            on_fail=self.close,
+            rests=lambda size: coalescer.due(size, loop.now),
         )
         self._pump.start()
 
-    def close(self, problem: str = "") -> None:
+    def close(self, error: SockkitError | None = None) -> None:
         if self._closed:
             return
         self._closed = True
         sent, received = self._size - len(self._kept), self._size
         if self._pump:
             self._pump.close()
-            sent, received = sent + self._pump.given, received + self._pump.taken
+            sent, received = sent + self._pump.bytes_written, received + self._pump.bytes_read
         else:
-            self._echo.loop.when_readable(self.stream.descriptor, None)
-            self._echo.loop.when_writable(self.stream.descriptor, None)
-        self.stream.close()
-        self._echo.left(self, sent, received, problem)
+            self.end.when_readable(None)
+            self.end.when_writable(None)
+        self.end.close()
+        self._echo.closed(self, Closed(self.end.peer, sent, received), error)
 
 
-class Late:
-    """Gives items back in order, each `seconds` after it was put."""
+class AnsweredEcho(Asker):
+    """A connection whose answers are made, or come late.
 
-    def __init__(self, loop: Loop, seconds: float, on_due: Callable[[Any], None]) -> None:
-        self._loop, self._seconds, self._on_due = loop, seconds, on_due
-        self._items: deque[tuple[float, Any]] = deque()
-        self._timer: Timer | None = None
+    It answers, and reads more, only while the client accepts its answers.
+    """
 
-    def __len__(self) -> int:
-        return len(self._items)
-
-    def put(self, item: Any) -> None:
-        self._items.append((self._loop.now + self._seconds, item))
-        self._wait()
-
-    def stop(self) -> None:
-        self._items.clear()
-        if self._timer:
-            self._timer.cancel()
-
-    def _wait(self) -> None:
-        if self._items and not self._timer:
-            self._timer = self._loop.at(self._items[0][0], self._due)
-
-    def _due(self) -> None:
-        self._timer = None
-        while self._items and self._items[0][0] <= self._loop.now:
-            self._on_due(self._items.popleft()[1])
-        self._wait()
-
-
-class _Answering(Asker):
-    """A connection whose answers are made, or come late."""
-
-    def __init__(self, echo: TcpEcho, stream: Stream) -> None:
-        self._echo, self._loop, self.stream = echo, echo.loop, stream
+    def __init__(self, echo: TcpEcho, end: End) -> None:
+        self._echo, loop = echo, echo.context.loop
         options = echo.options
         self._responder = options.responder() if options.responder else None
-        self._left = options.close_after
-        self._late = Late(echo.loop, options.delay, self._in_time)
-        self._answers: Iterator[bytes] = iter(())
-        self._received = self._owed = 0  # bytes: received, and of answers that are late
-        self._ended = self._closed = self._rests = False
-        self._gather = Gather()
-        self._more = False  # answers to what was read
-        self._outbox = Outbox(
-            echo.loop, stream, on_empty=self._review, on_fail=lambda error: self.close(str(error))
-        )
-        self._outbox.put(options.greet)
+        self._remaining = options.close_after  # answers until it is closed
+        self._delayed: DelayQueue[bytes] = DelayQueue(loop, options.delay, self._in_time)
+        self._answers: Iterator[bytes] | None = None  # to what was read, until all are made
+        self._owed = 0  # bytes of answers that are delayed
+        self._connection = Connection(loop, end, self, echo.closer)
+        self._reader = Reader(loop, self._connection, self, echo.buffer)
+
+    def start(self) -> None:
+        self._connection.start(self._reader)
+        self._connection.send(self._echo.options.greet)
+
+    def close(self) -> None:
+        """Close now."""
+        self._connection.close()
+
+    # What the connection and its reader tell.
+
+    def wants_more(self) -> bool:
+        return self._has_space() and self._answers is None and self._remaining != 0
+
+    def received(self, data: bytes) -> None:
+        self._answers = self._made(data)
         self._review()
+
+    def peer_ended(self) -> None:
+        self._answers = self._made(b"")
+        self._review()
+
+    def drained(self) -> None:
+        self._review()
+
+    def held_up(self, limit: Limit) -> bool:
+        return False
+
+    def over(self, limit: Limit | None) -> None:
+        self._connection.leave()
+
+    def closed(self, outcome: Outcome) -> None:
+        self._delayed.stop()
+        connection = self._connection
+        sent, received = connection.bytes_sent - outcome.undelivered, connection.bytes_received
+        closed = Closed(connection.end.peer, sent, received)
+        # What a client throws away by a reset is its own affair.
+        if outcome.unsent and not (outcome.error or outcome.failure):
+            lost = f"{show_size(outcome.unsent)} not sent"
+            closed = closed._replace(problem=lost, kind="part was not sent")
+        self._echo.closed(self, closed, outcome.error)
+
+    # Answers.
+
+    def _has_space(self) -> bool:
+        return not self._connection.outbox.size and self._owed < BUFFER
 
     def _review(self) -> None:
-        """Close when all is answered; answer and read only while the client takes its answers."""
-        if self._closed:
+        """Go on with what is due: answers, what the client sends next, or the end."""
+        if self._connection.stage is not Stage.OPEN:
             return
-        if self._more:  # before anything else is read
-            self._loop.when_readable(self.stream.descriptor, None)
-            if self._has_room():
+        if self._answers is not None:  # before anything else is read
+            if self._has_space():
                 self._echo.turns.ask(self)
-            return
-        over = self._ended or self._left == 0
-        if over and not self._owed and not self._outbox.size:
-            self._leave()
-            return
-        wanted = not (over or self._outbox.size or self._rests) and self._owed < BUFFER
-        self._loop.when_readable(self.stream.descriptor, self._read if wanted else None)
-
-    def _has_room(self) -> bool:
-        return not self._outbox.size and self._owed < BUFFER
+        elif self._connection.receiving is Direction.OPEN and self._remaining != 0:
+            self._reader.resume()
+        elif not (self._owed or self._connection.outbox.size):
+            self._connection.leave()
 
     def take_turn(self, over: Callable[[], bool]) -> bool:
-        if self._closed:
+        if self._connection.stage is not Stage.OPEN:
             return False
-        self._answer(self._next_answers(over))
-        if not self._more:
+        self._send(self._next_answers(over))
+        if self._answers is None:
             self._review()
-        return self._more and not self._closed and self._has_room()
+            return False
+        return self._connection.stage is Stage.OPEN and self._has_space()
 
     def _next_answers(self, over: Callable[[], bool]) -> bytes:
-        """Those that are due, or as many as there is room and time for."""
-        answers: list[bytes] = []
+        """Those that are due, or as many as there is space and time for."""
+        made: list[bytes] = []
         size = self._owed
-        while self._left != 0 and size < BUFFER:
+        while self._answers is not None and self._remaining != 0 and size < BUFFER:
             answer = next(self._answers, None)
             if answer is None:
-                self._more = False
+                self._answers = None
                 break
-            answers.append(answer)
+            made.append(answer)
             size += len(answer)
-            if self._left is not None:
-                self._left -= 1
+            if self._remaining is not None:
+                self._remaining -= 1
             if over():
                 break
-        if self._left == 0:
-            self._more = False
-        return b"".join(answers)
-
-    def _read(self) -> None:
-        try:
-            size = self.stream.read_into(self._echo.buffer)
-        except BlockingIOError:
-            return
-        except SockkitError as error:
-            self.close(str(error))
-            return
-        self._received += size
-        self._ended = not size
-        self._rests = self._gather.due(size, self._loop.now)
-        if self._rests:
-            self._loop.later(PAUSE, self._read_on)
-        data = bytes(self._echo.buffer[:size])
-        self._answers, self._more = self._made(data), True
-        self._review()
-
-    def _read_on(self) -> None:
-        self._rests = False
-        self._review()
+        if self._remaining == 0:
+            self._answers = None
+        return b"".join(made)
 
     def _made(self, data: bytes) -> Iterator[bytes]:
-        """The answers to `data`, each of which is made when it is asked for."""
+        """The answers to `data`, or to its end, each of which is made when it is asked for."""
         if self._responder:
             yield from self._responder.feed(data) if data else self._responder.flush()
         elif data:
             yield data
 
-    def _answer(self, data: bytes) -> None:
+    def _send(self, data: bytes) -> None:
         if not self._echo.options.delay:
-            self._outbox.put(data)
+            self._connection.send(data)
         elif data:
             self._owed += len(data)
-            self._late.put(data)
+            self._delayed.put(data)
 
     def _in_time(self, data: bytes) -> None:
         self._owed -= len(data)
-        self._outbox.put(data)
+        self._connection.send(data)
         self._review()
-
-    def _leave(self) -> None:
-        """Close once the client has its last answer."""
-        if self._ended:  # it sends nothing more that could reset the connection
-            self.close()
-            return
-        self._closed = True
-        self._echo.closings.add(self.stream, self._outbox, self._delivered)
-
-    def close(self, problem: str = "") -> None:
-        """Close now."""
-        if self._closed:
-            return
-        self._closed = True
-        self._late.stop()
-        close_now(self._loop, self.stream, self._outbox)
-        self._echo.left(self, self._outbox.given, self._received, problem)
-
-    def _delivered(self, undelivered: int, _: bool) -> None:
-        sent = self._outbox.given - undelivered
-        self._echo.left(self, sent, self._received, undelivered=undelivered)

@@ -9,7 +9,8 @@ from typing import Any
 from sockkit.core.peers import MOST
 from sockkit.errors import ReceiveError, SockkitError
 from sockkit.events import Emit, Failure
-from sockkit.net.echo.tcp import EchoOptions, Late
+from sockkit.net.echo.delay import DelayQueue
+from sockkit.net.echo.tcp import EchoOptions
 from sockkit.net.echo.turns import Asker, Turns
 from sockkit.net.loop import Loop
 from sockkit.net.resolve import show_address
@@ -39,7 +40,9 @@ class UdpEcho:
         self._answer = options.responder().answer if options.responder else None
         self._each = bool(options.responder or options.drop or options.delay)
         self._outgoing = DatagramOutbox(loop, sock, on_empty=self.start, on_fail=self._fail)
-        self._late = Late(loop, options.delay, lambda late: self._outgoing.put_whole(*late))
+        self._late = DelayQueue[tuple[bytes, Any]](
+            loop, options.delay, lambda late: self._outgoing.put_whole(*late)
+        )
         self._sources = Sources(sock, emit)
         self._drops = _dropping(options.drop)
 

@@ -1,8 +1,4 @@
-"""The two ends bytes move between, and the one that is a connected socket.
-
-A Source gives bytes, a Sink takes them; neither blocks. Each turns the OSError of its own
-calls into one of ours, because only the place of a call knows what an EPIPE means.
-"""
+"""A connected stream socket as an end: TCP, and unix sockets."""
 
 from __future__ import annotations
 
@@ -10,78 +6,36 @@ import errno
 import os
 import socket
 import struct
-from enum import Enum, auto
-from typing import Protocol
 
-from sockkit.errors import ReceiveError, SendError, SockkitError, reason
+from sockkit.errors import ReceiveError, SendError, SockkitError
 from sockkit.events import Emit, Peer, Step
+from sockkit.net.ends.end import Callback, Kind, words
+from sockkit.net.loop import Loop
 from sockkit.system import TIOCOUTQ, ask
 
 
-class Kind(Enum):
-    """What a descriptor is, as far as lanes differ by it.
+class SocketEnd:
+    """A connected stream socket, owned. Its errors name the peer by its address."""
 
-    OTHER is what only a copy can be trusted with: a terminal, or a socket somebody else
-    opened, which splice(2) might block on.
-    """
-
-    FILE = auto()
-    PIPE = auto()
-    SOCKET = auto()
-    DEVICE = auto()
-    OTHER = auto()
-
-
-class Source(Protocol):
-    """`read_into` gives the number of bytes, 0 at the end, or raises BlockingIOError.
-
-    `has_bytes` is whether it would give any now.
-    """
-
-    descriptor: int
-    kind: Kind
-
-    def read_into(self, buffer: memoryview, /) -> int: ...
-
-    def has_bytes(self) -> bool: ...
-
-    def read_failed(self, error: OSError, /) -> SockkitError: ...
-
-
-class Sink(Protocol):
-    """`write` gives how many bytes were taken, or raises BlockingIOError."""
-
-    descriptor: int
-    kind: Kind
-
-    def write(self, data: bytes | memoryview, /) -> int: ...
-
-    def write_failed(self, error: OSError, /) -> SockkitError: ...
-
-
-def words(error: OSError) -> str:
-    """What the network said, as it reads inside a sentence."""
-    text = reason(error)
-    return text[:1].lower() + text[1:]
-
-
-class Stream:
-    """A connected stream socket, owned: Source and Sink of one peer.
-
-    Both directions end separately: `read_into` gives 0 when the peer has ended its side,
-    `half_close` ends ours.
-    """
-
-    __slots__ = ("_emit", "_half_closed", "_socket", "descriptor", "peer")
+    __slots__ = ("_emit", "_half_closed", "_loop", "_socket", "descriptor", "peer")
     kind = Kind.SOCKET
 
-    def __init__(self, sock: socket.socket, peer: Peer, emit: Emit) -> None:
+    def __init__(self, loop: Loop, sock: socket.socket, peer: Peer, emit: Emit) -> None:
         sock.setblocking(False)
-        self._socket = sock
-        self._emit = emit
+        self._loop, self._socket, self._emit = loop, sock, emit
         self._half_closed = False
         self.peer = peer
         self.descriptor = sock.fileno()
+
+    @property
+    def name(self) -> str:
+        return self.peer.address
+
+    def when_readable(self, callback: Callback | None) -> None:
+        self._loop.when_readable(self.descriptor, callback)
+
+    def when_writable(self, callback: Callback | None) -> None:
+        self._loop.when_writable(self.descriptor, callback)
 
     def read_into(self, buffer: memoryview, /) -> int:
         try:
@@ -102,7 +56,7 @@ class Stream:
     def read_failed(self, error: OSError, /) -> SockkitError:
         why = words(error)
         return ReceiveError(
-            f"receiving from {self.peer.address} failed: {why}", kind=f"receiving failed: {why}"
+            f"receiving from {self.name} failed: {why}", kind=f"receiving failed: {why}"
         )
 
     def write(self, data: bytes | memoryview, /) -> int:
@@ -115,12 +69,9 @@ class Stream:
 
     def write_failed(self, error: OSError, /) -> SockkitError:
         why = "the peer has closed" if error.errno == errno.EPIPE else words(error)
-        return SendError(
-            f"sending to {self.peer.address} failed: {why}", kind=f"sending failed: {why}"
-        )
+        return SendError(f"sending to {self.name} failed: {why}", kind=f"sending failed: {why}")
 
     def half_close(self) -> None:
-        """Tell the peer that nothing more comes; what was written is still delivered."""
         self._emit(Step("shutdown", f"the sending side to {self.peer.address}"))
         try:
             self._socket.shutdown(socket.SHUT_WR)
@@ -130,10 +81,7 @@ class Stream:
                 raise self.write_failed(error) from error
 
     def undelivered(self, queued: int | None = None) -> int:
-        """Bytes written that the peer's system has not acknowledged, of what is `queued`.
-
-        What a unix socket has taken is with the peer: nothing can destroy it.
-        """
+        # What a unix socket has accepted is with the peer: nothing can destroy it.
         if self._socket.family == socket.AF_UNIX:
             return 0
         # The FIN counts as one byte, and is acknowledged last: RFC 9293, section 3.4.
@@ -141,17 +89,14 @@ class Stream:
         return max(queued - self._half_closed, 0)
 
     def queued(self) -> int:
-        """How much the system holds until the peer has taken it, tcp(7) and unix(7) SIOCOUTQ.
+        """As tcp(7) and unix(7) count it, SIOCOUTQ; 0 where nothing tells.
 
-        TCP counts bytes and a FIN, a unix socket the memory it uses. Where nothing tells, it is 0.
+        TCP counts bytes and a FIN, a unix socket the memory it uses.
         """
         return ask(self.descriptor, TIOCOUTQ) or 0
 
     def failure(self) -> SockkitError | None:
-        """What has ended the connection since the last call, as an error of sending.
-
-        Reading does not tell of a reset once the peer has ended its side.
-        """
+        # Reading does not tell of a reset once the peer has ended its side.
         code = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         return self.write_failed(OSError(code, os.strerror(code))) if code else None
 
@@ -160,36 +105,8 @@ class Stream:
         self._socket.close()
 
     def abort(self) -> None:
-        """Close with a reset: what was not delivered is thrown away, tcp(7) SO_LINGER."""
-        try:
+        try:  # tcp(7), SO_LINGER
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         except OSError:
             pass  # the peer was faster
         self.close()
-
-
-# Seconds without any acknowledgement before a peer is given up. One that reads 20 KB/s without a
-# pause acknowledges once in 7 s: its system waits until much of the buffer is free.
-STALL = 10.0
-
-
-class Progress:
-    """Whether a peer takes what is written to it.
-
-    The system tells of no acknowledgement: it has to be asked, now and then. `moved_at` is
-    when one was last seen of bytes that had waited.
-    """
-
-    def __init__(self, stream: Stream, now: float) -> None:
-        self._stream = stream
-        self._acknowledged = self._waited = 0
-        self.moved_at = now
-
-    def look(self, written: int, now: float) -> int:
-        """How many of the bytes `written` so far are not acknowledged."""
-        queued = self._stream.queued()
-        acknowledged = written - queued
-        if self._waited and acknowledged > self._acknowledged:
-            self.moved_at = now
-        self._acknowledged, self._waited = acknowledged, queued
-        return self._stream.undelivered(queued)

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sockkit.errors import OutputError, OutputGone, SockkitError, reason
-from sockkit.net.ends.socket_end import Kind
+from sockkit.net.ends.end import Callback, Kind
 from sockkit.net.loop import Loop
 from sockkit.system import FIONREAD, ask, fcntl
 from sockkit.values import Value
@@ -73,14 +73,17 @@ def _reopened(descriptor: int, mode: int) -> int:
 
 
 class Input:
-    """Standard input: the Source `descriptor` is.
+    """Standard input: the Source that `descriptor` is.
 
     `edited` is for a pipe of our own, not blocking, that a line editor fills from a terminal.
     Where it `never_waits`, a read that finds nothing raises BlockingIOError; elsewhere one
     may follow only when it is readable.
     """
 
-    def __init__(self, descriptor: int, *, edited: bool = False) -> None:
+    name = "standard input"
+
+    def __init__(self, loop: Loop, descriptor: int, *, edited: bool = False) -> None:
+        self._loop = loop
         self._readable = open_for(descriptor, os.O_RDONLY)
         self.kind = _kind(descriptor) if self._readable else Kind.OTHER
         self.terminal = edited or os.isatty(descriptor)
@@ -94,7 +97,7 @@ class Input:
 
     def read_into(self, buffer: memoryview, /) -> int:
         if not self._readable:
-            raise SockkitError("standard input is not open for reading")
+            raise SockkitError(f"{self.name} is not open for reading")
         try:
             if self._socket:
                 return self._socket.recv_into(buffer, 0, socket.MSG_DONTWAIT)
@@ -110,8 +113,11 @@ class Input:
         """Known of a pipe, pipe(7) FIONREAD; of other ends it is said that there are none."""
         return self.kind is Kind.PIPE and bool(ask(self.descriptor, FIONREAD))
 
-    def give(self, loop: Loop, take: Callable[[bytes], None]) -> None:
-        """From now on `take` gets what comes, in the loop; nothing is the end."""
+    def when_readable(self, callback: Callback | None) -> None:
+        self._loop.when_readable(self.descriptor, callback)
+
+    def feed(self, receive: Callable[[bytes], None]) -> None:
+        """From now on `receive` gets what comes, in the loop; nothing is the end."""
         buffer = memoryview(bytearray(64 * 1024))
 
         def read() -> None:
@@ -120,23 +126,26 @@ class Input:
             except BlockingIOError:
                 return
             if not size:
-                loop.when_readable(self.descriptor, None)
-            take(bytes(buffer[:size]))
+                self.when_readable(None)
+            receive(bytes(buffer[:size]))
 
-        loop.when_readable(self.descriptor, read)
+        self.when_readable(read)
 
     def read_failed(self, error: OSError, /) -> SockkitError:
-        return SockkitError(f"could not read standard input: {reason(error)}")
+        return SockkitError(f"could not read {self.name}: {reason(error)}")
 
 
 class Output:
-    """Standard output: the Sink `descriptor` is.
+    """Standard output: the Sink that `descriptor` is.
 
     `edited` is for a pipe of our own, not blocking, that is shown above a line editor.
     `in_line` is whether a terminal's cursor stands in an unfinished line.
     """
 
-    def __init__(self, descriptor: int, *, edited: bool = False) -> None:
+    name = "standard output"
+
+    def __init__(self, loop: Loop, descriptor: int, *, edited: bool = False) -> None:
+        self._loop = loop
         self._writable = open_for(descriptor, os.O_WRONLY)
         self.kind = _kind(descriptor) if self._writable else Kind.OTHER
         self.terminal = edited or os.isatty(descriptor)
@@ -153,7 +162,7 @@ class Output:
 
     def write(self, data: bytes | memoryview, /) -> int:
         if not self._writable:
-            raise OutputError("standard output is not open for writing")
+            raise OutputError(f"{self.name} is not open for writing")
         try:
             if self._socket:
                 return self._socket.send(data, socket.MSG_DONTWAIT)
@@ -180,21 +189,26 @@ class Output:
             raise BlockingIOError
         return written
 
-    def watch(self, loop: Loop) -> None:
-        """From now on raise OutputGone in the loop when a pipe's reader leaves.
+    def when_writable(self, callback: Callback | None) -> None:
+        self._loop.when_writable(self.descriptor, callback)
+
+    def when_gone(self, callback: Callable[[OutputGone], None]) -> None:
+        """Call `callback` once the reader of a pipe leaves, where that can be known.
 
         The writing end of a pipe is never readable; epoll(7) reports EPOLLERR there.
         """
-        if self.kind is Kind.PIPE and sys.platform == "linux":
-            loop.when_readable(self.descriptor, self._gone)
 
-    def _gone(self) -> None:
-        raise OutputGone(_GONE)
+        def gone() -> None:
+            self._loop.when_readable(self.descriptor, None)
+            callback(OutputGone(_GONE))
+
+        if self.kind is Kind.PIPE and sys.platform == "linux":
+            self._loop.when_readable(self.descriptor, gone)
 
     def write_failed(self, error: OSError, /) -> SockkitError:
         if error.errno in (errno.EPIPE, errno.ECONNRESET):
             return OutputGone(_GONE)
-        return OutputError(f"could not write standard output: {reason(error)}")
+        return OutputError(f"could not write {self.name}: {reason(error)}")
 
 
 class Stdio(Value):

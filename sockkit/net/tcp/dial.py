@@ -11,7 +11,8 @@ from sockkit.core.address import Address, HostPort, UnixPath
 from sockkit.core.units import show_seconds
 from sockkit.errors import BindError, ConnectError, ResolveError, SockkitError, TimedOut
 from sockkit.events import Connected, ConnectFailed, Connecting, Emit, Peer, Step
-from sockkit.net.ends.socket_end import Stream, words
+from sockkit.net.ends.end import words
+from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.loop import Loop, Timer
 from sockkit.net.options import SocketOptions
 from sockkit.net.resolve import Endpoint, resolve_on, resolve_soon, show_address, unix_endpoint
@@ -30,7 +31,7 @@ class ConnectOptions(Value):
 
 def connect(
     loop: Loop, address: Address, options: ConnectOptions, sockets: SocketOptions, emit: Emit
-) -> Stream:
+) -> SocketEnd:
     """A stream to `address`. Runs the loop until it stands.
 
     Raises ResolveError, ConnectError, TimedOut, and BindError for a bad `source`.
@@ -98,7 +99,7 @@ class _Race:
         self._attempts: dict[socket.socket, Endpoint] = {}
         self._failures: list[tuple[Endpoint, str]] = []
         self._timed_out = False
-        self._won: Stream | None = None
+        self._won: SocketEnd | None = None
         self._next: Timer | None = None
         self._closed = False
         self._deadline = loop.later(options.timeout, self._expire)
@@ -111,7 +112,7 @@ class _Race:
         else:
             resolve_soon(self._loop, self._address, self._sockets.families(), self._begin)
 
-    def winner(self) -> Stream:
+    def winner(self) -> SocketEnd:
         assert self._won
         return self._won
 
@@ -197,7 +198,7 @@ class _Race:
             # Nobody listens: our own port was the one asked for, and TCP let us meet ourselves.
             return self._lost(sock, OSError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED)))
         endpoint = self._attempts.pop(sock)
-        self._won = Stream(sock, Peer(0, str(endpoint)), self._emit)
+        self._won = SocketEnd(self._loop, sock, Peer(0, str(endpoint)), self._emit)
         self._emit(Connected(self._won.peer, show_address(local)))
         return self._loop.stop()
 

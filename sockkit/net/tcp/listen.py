@@ -13,7 +13,8 @@ from typing import Protocol
 from sockkit.core.address import Address, HostPort, UnixPath
 from sockkit.errors import BindError, SockkitError
 from sockkit.events import Connected, Emit, Listening, Notice, Peer, Step
-from sockkit.net.ends.socket_end import Stream, words
+from sockkit.net.ends.end import words
+from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.files import is_same
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
@@ -69,7 +70,7 @@ class Listener:
         """Bind and listen. Raises BindError, ResolveError, UsageError."""
         self._loop, self._emit = loop, emit
         self._numbers = count(1)
-        self._on_stream: Callable[[Stream], None] | None = None
+        self._on_stream: Callable[[SocketEnd], None] | None = None
         self._warn_after = loop.now
         self._endpoint = _endpoint(loop, options.address, sockets)
         self._made: os.stat_result | None = None  # the unix socket that binding made
@@ -78,7 +79,7 @@ class Listener:
         self.port: int | None = name[1] if isinstance(name, tuple) else None
         self.address = show_address(name)
 
-    def accept(self, on_stream: Callable[[Stream], None]) -> None:
+    def accept(self, on_stream: Callable[[SocketEnd], None]) -> None:
         """Call `on_stream` with each new connection from now on, who then owns it."""
         self._on_stream = on_stream
         self._loop.when_readable(self._socket.fileno(), self._ready)
@@ -150,13 +151,13 @@ class Listener:
         return None
 
     def _welcome(
-        self, sock: socket.socket, address: object, on_stream: Callable[[Stream], None]
+        self, sock: socket.socket, address: object, on_stream: Callable[[SocketEnd], None]
     ) -> None:
         shown = show_address(address) if address else "unix"
         self._emit(Step("accept", shown))
-        stream = Stream(sock, Peer(next(self._numbers), shown), self._emit)
-        self._emit(Connected(stream.peer, self.address))
-        on_stream(stream)
+        end = SocketEnd(self._loop, sock, Peer(next(self._numbers), shown), self._emit)
+        self._emit(Connected(end.peer, self.address))
+        on_stream(end)
 
     def _pause(self, error: OSError) -> None:
         self._loop.when_readable(self._socket.fileno(), None)

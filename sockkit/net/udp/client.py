@@ -72,10 +72,13 @@ class UdpSession:
             on_fail=self._failed,
         )
 
+    def _output_gone(self, error: SockkitError) -> None:
+        raise error
+
     def run(self) -> None:
         """Return when all was sent and the answers have come. Raises SockkitError."""
         try:
-            self._output.watch(self._loop)
+            self._output.when_gone(self._output_gone)
             if self._connected:
                 self._posting.remember()
             self._posting.start()

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from sockkit.errors import ConnectError, ReceiveError, SendError, SockkitError
 from sockkit.events import Emit, Notice, Step
-from sockkit.net.ends.socket_end import words
+from sockkit.net.ends.end import words
 from sockkit.net.loop import Loop
 from sockkit.net.resolve import Endpoint, show_address
 

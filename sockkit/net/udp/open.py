@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sockkit.core.address import HostPort, UnixPath
 from sockkit.errors import BindError, ConnectError, UsageError
 from sockkit.events import Emit, Step
-from sockkit.net.ends.socket_end import words
+from sockkit.net.ends.end import words
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.resolve import Endpoint, resolve_on, show_address

@@ -81,7 +81,7 @@ class Posting:
         self._input, self._targets, self._heard = stdio.input, targets, heard
         self._on_input_end, self._on_fail = on_input_end, on_fail
         self._on_typed: Callable[[bytes], None] | None = None
-        self.output = ReceivedOutbox(loop, stdio.output, on_empty=self.review)
+        self.output = ReceivedOutbox(stdio.output, on_empty=self.review)
         self._outgoing = self._outbox()
         self._early: list[tuple[bytes, int]] | None = None  # what may have to be sent again
         self._early_room, self._early_until = EARLY, 0.0
@@ -173,7 +173,7 @@ class Posting:
         if not self._on_typed:
             reads = reads and not self._outgoing.waits and bool(self._targets())
         receives = not self._closing and not self.output.size and not self._outgoing.waits
-        self._loop.when_readable(self._input.descriptor, self._read if reads else None)
+        self._input.when_readable(self._read if reads else None)
         self._loop.when_readable(self._socket.descriptor, self._receive if receives else None)
 
     # Standard input.

@@ -51,10 +51,13 @@ class UdpHub:
             on_fail=self._fail,
         )
 
+    def _output_gone(self, error: SockkitError) -> None:
+        raise error
+
     def run(self, on_typed: Callable[[bytes], None] | None = None) -> None:
         """Serve until `quit`, or until something raises: a signal, an output that is full."""
         try:
-            self._output.watch(self._loop)
+            self._output.when_gone(self._output_gone)
             self._posting.start(on_typed)
             self._loop.run()
             self._raise_lost()

@@ -1,14 +1,164 @@
-"""Tests of sockkit.net.chat.member: text that is not quite text. Whole members: test_server.py."""
+"""Tests of sockkit.net.chat.member: how a member is read. Whole rooms are in test_server.py."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterable
+from typing import Any
+
 import pytest
 
-from sockkit.net.chat.member import _is_letter
+from sockkit.core.chat import Gone, Outcome
+from sockkit.events import Closed
+from sockkit.net.chat.member import MAX_RECEIVE, MAX_TELNET_RECEIVE, Member
+from sockkit.net.chat.server import ChatOptions
+from sockkit.net.closing import Closer
+from sockkit.net.loop import Loop
+from tests.net import kit
+from tests.net.kit import run_until
+
+loop, stack = kit.loop, kit.stack
 
 
-@pytest.mark.parametrize(
-    ("encoding", "letter"), [("utf-8", False), ("gbk", False), ("latin-1", True), ("cp437", True)]
-)
-def test_where_255_is_a_letter_it_begins_no_telnet_command(encoding: str, letter: bool) -> None:
-    assert _is_letter(b"\xff", encoding) == letter
+class Place:
+    """A chat server with a room that notes what it is fed, and holds members up for `wait`."""
+
+    def __init__(self, loop: Loop) -> None:
+        self.loop, self.closer, self.options = loop, Closer(loop), ChatOptions()
+        self.buffer = memoryview(bytearray(MAX_RECEIVE))
+        self.room: Any = self
+        self.fed: list[bytes] = []
+        self.charged: list[int] = []
+        self.handled: list[Outcome] = []
+        self.closed_events: list[tuple[Closed, bool]] = []
+        self.wait = 0.0
+        self.admitted = 0
+
+    def admit(self, _: Member) -> None:
+        self.admitted += 1
+
+    def feed(self, _: int, data: bytes, now: float) -> list[Outcome]:
+        self.fed.append(data)
+        return []
+
+    def go_on(self, _: int, now: float) -> list[Outcome]:
+        return []
+
+    def waits(self, _: int, now: float) -> float:
+        return self.wait
+
+    def owes(self, _: int, now: float) -> float:
+        return 0.0
+
+    def charge(self, _: int, size: int) -> None:
+        self.charged.append(size)
+
+    def handle(self, outcomes: Iterable[Outcome]) -> None:
+        self.handled += outcomes
+
+    def departed(self, _: Member) -> None:
+        pass
+
+    def closed(self, closed: Closed, *, missed: bool) -> None:
+        self.closed_events.append((closed, missed))
+
+
+class Case:
+    def __init__(self, loop: Loop, stack: kit.Stack) -> None:
+        self.loop, self.place = loop, Place(loop)
+        made = kit.stream_end("tcp", stack)
+        self.far, self.end = made.far, made.end
+        place: Any = self.place
+        self.member = Member(place, made.end)
+        stack.callback(self.place.closer.stop)
+        stack.callback(self.member.close)
+        self.member.start()
+
+
+@pytest.fixture
+def case(loop: Loop, stack: kit.Stack) -> Case:
+    return Case(loop, stack)
+
+
+def test_what_comes_goes_to_the_room(case: Case) -> None:
+    case.far.give(b"hi\n")
+    run_until(case.loop, lambda: case.place.fed == [b"hi\n"])
+    assert case.place.admitted
+
+
+def test_who_has_to_wait_is_not_read(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = kit.Clock(case.loop, monkeypatch)
+    case.place.wait = 5.0
+    case.far.give(b"one\n")
+    kit.settle(case.loop)
+    clock.passes(4.9)
+    kit.settle(case.loop)
+    assert case.place.fed == []
+    case.place.wait = 0.0
+    clock.passes(0.2)
+    kit.settle(case.loop)
+    assert case.place.fed == [b"one\n"]
+
+
+def test_a_member_that_has_ended_is_gone_only_when_its_lines_are_said(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = kit.Clock(case.loop, monkeypatch)
+    case.far.give(b"last\n")
+    kit.settle(case.loop)
+    case.place.wait = 1.0
+    case.far.close()
+    kit.settle(case.loop)
+    assert case.place.handled == []
+    clock.passes(0.5)
+    kit.settle(case.loop)
+    assert case.place.handled == []
+    case.place.wait = 0.0
+    clock.passes(0.6)
+    kit.settle(case.loop)
+    assert case.place.handled == [Gone(case.member.number)]
+
+
+def test_telnet_commands_cost_and_are_read_in_small_pieces(case: Case) -> None:
+    reader = case.member._reader
+    assert len(reader.buffer) == MAX_TELNET_RECEIVE  # until it is known
+    case.far.give(b"hi\n")
+    run_until(case.loop, lambda: bool(case.place.fed))
+    assert len(reader.buffer) == MAX_RECEIVE
+    case.far.give(b"\xff\xfb\x01")
+    run_until(case.loop, lambda: bool(case.place.charged))
+    assert case.place.charged == [3]
+    assert len(reader.buffer) == MAX_TELNET_RECEIVE
+
+
+def test_last_words_are_read_although_nothing_can_be_sent(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kit.fail_nth(monkeypatch, type(case.end), "write", 1, case.end.write_failed(OSError(32, "")))
+    case.member.send(b"to nobody\n")
+    case.far.give(b"last words\n")
+    run_until(case.loop, lambda: case.place.fed == [b"last words\n"])
+    run_until(case.loop, lambda: bool(case.place.closed_events))
+    ((closed, missed),) = case.place.closed_events
+    assert (closed.problem, missed) == ("", False)
+    assert case.member.closed_for == "connection lost"
+
+
+def test_too_slow_a_member_is_dropped(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    kit.skip_time(case.loop, monkeypatch)
+    for _ in range(12):
+        case.member.send(bytes(1_000_000))
+    assert case.member.departed
+    run_until(case.loop, lambda: bool(case.place.closed_events))
+    ((closed, missed),) = case.place.closed_events
+    assert closed.problem.startswith("too slow, ")
+    assert (closed.kind, missed) == ("too slow", False)
+
+
+def test_close_twice_is_told_once(case: Case) -> None:
+    case.member.close()
+    case.member.leave()
+    case.member.close()
+    assert len(case.place.closed_events) == 1
+    with contextlib.suppress(OSError):
+        assert case.far.take() == b""

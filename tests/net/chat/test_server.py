@@ -15,7 +15,7 @@ from sockkit.core.address import HostPort
 from sockkit.core.chat import Out, Room, RoomOptions
 from sockkit.errors import SendError
 from sockkit.events import Closed, Connected, Event
-from sockkit.net import closing as delivery
+from sockkit.net import closing
 from sockkit.net.chat import member
 from sockkit.net.chat import server as module
 from sockkit.net.chat.server import ChatOptions, ChatServer
@@ -135,7 +135,7 @@ def test_a_newcomer_does_not_hear_what_the_same_turn_had_before(site: Site) -> N
 
 
 def test_who_takes_nothing_is_dropped_and_told(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(member, "OUTBOX", 100_000)
+    monkeypatch.setattr(member, "MAX_OUTBOX", 100_000)
     kit.Gathering(site.output.far)
     site.listener._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
     one, two = site.member(), site.member()
@@ -176,13 +176,13 @@ def test_closing_waits_for_what_the_operator_has_not_seen(site: Site) -> None:
         lambda: one.send(line * 200) > 0,
         lambda: site.server._output.size > 0,
         lambda: site.input.close(),
-        lambda: not site.server._members and not len(site.server.closings),
+        lambda: not site.server._members and not len(site.server.closer),
         lambda: shown.append(kit.Gathering(site.output.far)),
     )
     assert shown, "it has closed before"
     site.output.release()
     output = site.server._output
-    assert (len(shown[0].result()), output.dropped) == (output.given, 0)
+    assert (len(shown[0].result()), output.dropped) == (output.bytes_written, 0)
 
 
 def test_who_is_sent_away_gets_what_waits_and_is_told(
@@ -195,13 +195,13 @@ def test_who_is_sent_away_gets_what_waits_and_is_told(
 
     def kick() -> None:
         (member,) = site.server._members.values()
-        assert member._outbox.size > 0
+        assert member._connection.outbox.size > 0
         site.server.handle(site.server.room.kick("guest-1"))
 
     site.run(
         lambda: len(site.server._members) == 1,
         kick,
-        lambda: len(site.server.closings) == 1,
+        lambda: len(site.server.closer) == 1,
         lambda: site.has(one, "you have been sent away"),
     )
     assert f"* {motd}" in site.lines(one)
@@ -212,7 +212,7 @@ def test_who_is_sent_away_gets_what_waits_and_is_told(
 def test_who_has_missed_something_at_the_end_is_counted(
     loop: Loop, stack: contextlib.ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delivery, "STALL", 0.1)
+    monkeypatch.setattr(closing, "STALL", 0.1)
     site = Site(loop, stack, RoomOptions(flood=0, motd="x" * 3_000_000))
     site.member()
     with pytest.raises(SendError, match="did not reach 1 of the members"):
@@ -224,16 +224,16 @@ def test_who_has_missed_something_at_the_end_is_counted(
 def test_a_newcomer_finds_room_among_those_who_leave(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delivery, "MOST", 1)
-    monkeypatch.setattr(delivery, "QUIET", kit.WAIT)
-    monkeypatch.setattr(delivery, "CHATTER", kit.WAIT)
+    monkeypatch.setattr(closing, "MAX_CLOSING", 1)
+    monkeypatch.setattr(closing, "QUIET", kit.WAIT)
+    monkeypatch.setattr(closing, "CHATTER", kit.WAIT)
     one = site.member()
     site.run(
         lambda: one.send(b"/quit\n") > 0,
-        lambda: len(site.server.closings) == 1,
+        lambda: len(site.server.closer) == 1,
         lambda: bool(site.member()),
         lambda: len(kit.of_kind(site.events, Closed)) == 1,
-        lambda: monkeypatch.setattr(delivery, "QUIET", 0.0),
+        lambda: monkeypatch.setattr(closing, "QUIET", 0.0),
     )
 
 
@@ -242,7 +242,7 @@ def test_who_comes_while_it_closes_does_not_keep_it_open(
 ) -> None:
     """It has been accepted and has not yet shown what it speaks."""
     monkeypatch.setattr(module, "MARK_WAIT", 0.1)
-    monkeypatch.setattr(delivery, "QUIET", 0.3)
+    monkeypatch.setattr(closing, "QUIET", 0.3)
     site = Site(loop, stack, client_encoding="gbk")
     stuck = site.member()
     late: list[socket.socket] = []
@@ -283,8 +283,8 @@ def test_one_that_ends_amid_the_mark_is_closed(loop: Loop, stack: contextlib.Exi
 def test_words_that_did_not_reach_a_member_are_told_at_the_end(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(member, "OUTBOX", 100_000_000)
-    monkeypatch.setattr(delivery, "STALL", 0.05)
+    monkeypatch.setattr(member, "MAX_OUTBOX", 100_000_000)
+    monkeypatch.setattr(closing, "STALL", 0.05)
     kit.Gathering(site.output.far)
     one = site.member()
     lines = [Out("x" * 4000)] * 5000  # more than the system takes

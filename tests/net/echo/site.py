@@ -11,11 +11,13 @@ from sockkit.core.address import HostPort
 from sockkit.core.responder import Ruled, Upper, parse_rule
 from sockkit.events import Closed, Event
 from sockkit.net.echo.tcp import EchoOptions, TcpEcho
+from sockkit.net.echo.turns import Turns
 from sockkit.net.echo.udp import UdpEcho
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.tcp.listen import Listener, ListenOptions
 from sockkit.net.udp.open import UdpOptions, bind_datagrams
+from tests.net import kit
 from tests.net.kit import HERE, of_kind, run_until
 
 LOCAL = ListenOptions(HostPort(HERE, 0))
@@ -39,7 +41,9 @@ class Site:
     def tcp(self, options: EchoOptions) -> TcpEcho:
         sockets = SocketOptions(reuse_address=True)
         listener = Listener(self.loop, LOCAL, sockets, self.events.append)
-        echo = TcpEcho(self.loop, listener, options, self.events.append)
+        echo = TcpEcho(
+            kit.context(self.loop, emit=self.events.append), listener, options, Turns(self.loop)
+        )
         self._stack.callback(echo.stop)
         echo.start()
         assert listener.port

@@ -14,8 +14,8 @@ import pytest
 
 from sockkit.core.responder import Ruled, parse_rule
 from sockkit.events import Step
-from sockkit.net import closing as delivery
-from sockkit.net.echo.tcp import BUFFER, EchoOptions, _Answering
+from sockkit.net import closing
+from sockkit.net.echo.tcp import BUFFER, AnsweredEcho, EchoOptions, PlainEcho
 from tests.net import kit
 from tests.net.echo import site as echo_site
 from tests.net.echo.site import LATE, MIB, PLAIN, RULED, UPPER, Site, each
@@ -36,6 +36,7 @@ def test_a_half_close_ends_after_the_last_answer(options: EchoOptions, site: Sit
     sock.shutdown(socket.SHUT_WR)
     sock.setblocking(False)
     assert site.asks(sock, b"", MIB) == data[1:]
+    run_until(site.loop, lambda: bool(site.closed))
     assert site.closed == [(MIB, MIB, "")]
 
 
@@ -128,9 +129,9 @@ def test_a_client_that_stays_after_its_last_answer_is_closed(
 def test_a_newcomer_finds_room_among_those_who_stay(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delivery, "MOST", 1)
-    monkeypatch.setattr(delivery, "QUIET", 1000.0)
-    monkeypatch.setattr(delivery, "CHATTER", 1000.0)
+    monkeypatch.setattr(closing, "MAX_CLOSING", 1)
+    monkeypatch.setattr(closing, "QUIET", 1000.0)
+    monkeypatch.setattr(closing, "CHATTER", 1000.0)
     site.tcp(UPPER._replace(close_after=1))
     assert site.asks(site.client(), b"a\n", 10) == b"A\n"
     assert not site.closed
@@ -154,7 +155,7 @@ def test_the_last_answer_arrives_when_more_was_asked(site: Site) -> None:
 def test_what_a_client_did_not_get_is_told_and_not_counted(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delivery, "STALL", 0.05)
+    monkeypatch.setattr(closing, "STALL", 0.05)
     rule = parse_rule(f"*={'x' * 299_999}", regex=False)  # which the system takes
     site.tcp(EchoOptions(lambda: Ruled([rule], "utf-8"), close_after=1))
     sock = site.client()
@@ -195,7 +196,7 @@ def test_late_answers_are_bounded_and_the_rest_waits_quietly(
     site.client().send(b"1\n" * 100)
     run_until(site.loop, lambda: bool(echo._connections))
     (connection,) = echo._connections
-    assert isinstance(connection, _Answering)
+    assert isinstance(connection, AnsweredEcho)
     run_until(site.loop, lambda: connection._owed >= BUFFER)
     turns: list[bool] = []
     real = connection.take_turn
@@ -214,7 +215,7 @@ def test_stopping_sends_no_answer_that_is_not_due(site: Site) -> None:
     echo = site.tcp(EchoOptions(delay=60))
     sock = site.client()
     sock.send(b"12345")
-    run_until(site.loop, lambda: any(getattr(c, "_late") for c in echo._connections))  # noqa: B009
+    run_until(site.loop, lambda: any(getattr(c, "_delayed") for c in echo._connections))  # noqa: B009
     echo.stop()
     assert site.closed == [(0, 5, "")]
 
@@ -232,6 +233,10 @@ def test_a_client_that_leaves_frees_what_it_was_owed(site: Site) -> None:
         run_until(site.loop, lambda count=count: len(site.closed) > count)  # type: ignore[misc]
     waiting = [timer for timer in site.loop._timers if timer.callback and timer.when < 1e18]
     assert len(waiting) <= 5  # the test's own
+
+
+def end_of(connection: PlainEcho | AnsweredEcho) -> Any:
+    return connection.end if isinstance(connection, PlainEcho) else connection._connection.end
 
 
 CALLS = [
@@ -253,10 +258,10 @@ def test_a_call_that_fails_ends_that_client(
     echo = site.tcp(options)
     witness = site.client()
     assert site.asks(witness, b"w\n", 2).lower() == b"w\n"
-    descriptors = {connection.stream._socket for connection in echo._connections}
+    descriptors = {end_of(connection)._socket for connection in echo._connections}
     sock = site.client()
     run_until(site.loop, lambda: len(echo._connections) == 2)
-    (served,) = {connection.stream._socket for connection in echo._connections} - descriptors
+    (served,) = {end_of(connection)._socket for connection in echo._connections} - descriptors
     error = OSError(code, os.strerror(code))
     fail_nth(monkeypatch, owner, name, number, error, lambda sock, *_: sock is served)
     for attempt in itertools.count(1):

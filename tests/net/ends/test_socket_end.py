@@ -19,7 +19,7 @@ import pytest
 
 from sockkit.errors import OutputError, OutputGone, ReceiveError, SendError, SockkitError
 from sockkit.events import Event, Step
-from sockkit.net.ends.socket_end import Progress, Sink, Source
+from sockkit.net.ends.end import Sink, Source
 from tests.net import kit
 from tests.net.kit import Far, Feeding, Gathering, flags, noise
 from tests.support import eventually
@@ -270,27 +270,3 @@ def test_a_stream_knows_its_peer_and_never_blocks(stack: contextlib.ExitStack) -
     made = kit.stream_end("tcp", stack)
     assert made.end.peer == kit.PEER
     assert fcntl.fcntl(made.end.descriptor, fcntl.F_GETFL) & os.O_NONBLOCK
-
-
-def test_progress_is_what_the_peer_takes(stack: contextlib.ExitStack) -> None:
-    made = kit.stream_end("tcp", stack)
-    progress = Progress(made.end, 0.0)
-    assert progress.look(0, 1.0) == 0
-    size = fill(made.end)
-    progress.look(size, 2.0)
-    stuck = progress.look(size, 3.0)
-    assert stuck > 0
-    assert progress.moved_at < 3.0
-    while progress.look(size, 4.0) == stuck:
-        os.read(made.far.descriptor, 4096)
-    assert progress.moved_at == 4.0
-
-
-def test_what_is_acknowledged_at_once_is_no_progress(stack: contextlib.ExitStack) -> None:
-    """It never waited: the time it was sent says as much."""
-    made = kit.stream_end("tcp", stack)
-    progress = Progress(made.end, 0.0)
-    pour(made.end, b"line")
-    eventually(lambda: made.end.undelivered() == 0)
-    assert progress.look(4, 1.0) == 0
-    assert progress.moved_at == 0.0

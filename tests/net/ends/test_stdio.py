@@ -223,11 +223,15 @@ def test_a_file_goes_on_where_the_shared_position_is(
     assert buffer[:4] == b"two\n"
 
 
-def test_watch_tells_of_a_pipe_whose_reader_leaves(
+def fail(error: OutputGone) -> None:
+    raise error
+
+
+def test_it_tells_of_a_pipe_whose_reader_leaves(
     loop: Loop, stack: contextlib.ExitStack, tmp_path: Path
 ) -> None:
     made = kit.sink("pipe", stack, tmp_path)
-    made.end.watch(loop)
+    made.end.when_gone(fail)
     made.end.write(b"read by nobody")
     run_for(loop, 0.02)
     loop.later(0, made.far.close)
@@ -236,12 +240,12 @@ def test_watch_tells_of_a_pipe_whose_reader_leaves(
 
 
 @pytest.mark.parametrize("name", ["file", "socketpair", kit.PTY])
-def test_watch_has_nothing_to_say_of_other_outputs(
+def test_it_has_nothing_to_tell_of_other_outputs(
     name: str, loop: Loop, stack: contextlib.ExitStack, tmp_path: Path
 ) -> None:
     """A socket and a terminal are readable when somebody writes to them; that says nothing."""
     made = kit.sink(name, stack, tmp_path)
-    made.end.watch(loop)
+    made.end.when_gone(fail)
     if not made.far.stores:
         made.far.give(b"typed\n")
     run_for(loop, 0.02)
@@ -252,7 +256,7 @@ def test_what_is_given_has_one_end(loop: Loop, stack: contextlib.ExitStack) -> N
     made.far.give(b"hi")
     made.far.close()
     got: list[bytes] = []
-    made.end.give(loop, got.append)
+    made.end.feed(got.append)
     run_until(loop, lambda: b"" in got)
     kit.settle(loop)
     assert got == [b"hi", b""]

@@ -14,13 +14,13 @@ import pytest
 from sockkit.core.ending import EndOptions, Until
 from sockkit.core.text import Errors, TextOptions
 from sockkit.errors import SendError, TextError
-from sockkit.events import Closed, Event, Notice, PeerEnded
-from sockkit.net.closing import Closings
-from sockkit.net.coalesce import Gather
-from sockkit.net.ends.socket_end import Stream
+from sockkit.events import Closed, Emit, Event, Notice, PeerEnded
+from sockkit.net import reader
+from sockkit.net.closing import Closer
+from sockkit.net.coalesce import Coalescer
+from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.loop import Loop
-from sockkit.net.tcp import client as module
-from sockkit.net.tcp.client import Member, MemberOptions
+from sockkit.net.tcp.client import Client, ClientOptions
 from tests.net import kit
 from tests.net.kit import noise, run_for, run_until
 
@@ -32,50 +32,50 @@ GBK = TextOptions(encoding="gbk")
 
 
 class Host:
-    """A member's server; its output has room while `open`."""
+    """A client's server; its output has space while `open`."""
 
-    def __init__(self, loop: Loop) -> None:
-        self.loop = loop
+    def __init__(self, loop: Loop, emit: Emit) -> None:
+        self.context = kit.context(loop, emit=emit)
         self.buffer = memoryview(bytearray(1000))
         self.open = True
         self.slow = False
         self.got = b""
         self.waits: list[bool] = []
-        self.closings = Closings(loop)
-        self.gone: list[Member] = []
-        self.former: list[Member] = []
+        self.closer = Closer(loop)
+        self.gone: list[Client] = []
+        self.former: list[Client] = []
 
-    def room(self) -> bool:
+    def has_space(self) -> bool:
         return self.open
 
-    def arrived(self, _: Member, data: bytes) -> None:
+    def received(self, _: Client, data: bytes) -> None:
         self.got += data
 
-    def busy(self, _: Member, waits: bool) -> None:
+    def busy(self, _: Client, waits: bool) -> None:
         self.waits.append(waits)
 
     def held_up(self) -> bool:
         return self.slow
 
-    def left(self, member: Member) -> None:
-        self.former.append(member)
+    def departed(self, client: Client) -> None:
+        self.former.append(client)
 
-    def closed(self, member: Member) -> None:
-        self.gone.append(member)
+    def closed(self, client: Client) -> None:
+        self.gone.append(client)
 
 
 class Case:
-    """A member of a host, and its client's descriptor."""
+    """A client of a host, and its client's descriptor."""
 
-    def __init__(self, loop: Loop, stack: contextlib.ExitStack, options: MemberOptions) -> None:
+    def __init__(self, loop: Loop, stack: contextlib.ExitStack, options: ClientOptions) -> None:
         self.events: list[Event] = []
         made = kit.stream_end("tcp", stack)
-        self.loop, self.far, self.host = loop, made.far, Host(loop)
-        self.stream: Stream = made.end
-        self.member = Member(self.host, made.end, options, self.events.append)
-        stack.callback(self.host.closings.stop)
-        stack.callback(self.member.close)
-        self.member.resume()
+        self.loop, self.far, self.host = loop, made.far, Host(loop, self.events.append)
+        self.stream: SocketEnd = made.end
+        self.client = Client(self.host, made.end, options)
+        stack.callback(self.host.closer.stop)
+        stack.callback(self.client.close)
+        self.client.start()
 
     def until(self, true: Callable[[], bool]) -> None:
         run_until(self.loop, true)
@@ -83,7 +83,7 @@ class Case:
     def closed(self) -> Closed:
         """Wait until the member has left."""
         self.until(lambda: bool(self.host.gone))
-        assert self.host.gone == [self.member]
+        assert self.host.gone == [self.client]
         (event,) = kit.of_kind(self.events, Closed)
         return event  # type: ignore[no-any-return]
 
@@ -129,7 +129,7 @@ def make(loop: Loop, stack: contextlib.ExitStack) -> Make:
         slow: float = 30.0,
         text: TextOptions = TextOptions(),  # noqa: B008
     ) -> Case:
-        options = MemberOptions(
+        options = ClientOptions(
             EndOptions(until, linger, idle),
             outbound=lambda: text.outbound("utf-8", "standard input"),
             inbound=lambda: text.inbound("utf-8"),
@@ -146,17 +146,17 @@ def test_bytes_go_both_ways(make: Make) -> None:
     case.far.give(data)
     case.until(lambda: len(case.host.got) == 5000)
     assert case.host.got == data
-    case.member.send(b"hello")
+    case.client.send(b"hello")
     assert os.read(case.far.descriptor, 9) == b"hello"
 
 
 @pytest.mark.parametrize("first", ["input", "peer"])
 def test_it_leaves_when_both_have_ended(first: str, make: Make) -> None:
     case = make()
-    case.member.send(b"bye")
+    case.client.send(b"bye")
     case.far.give(b"see you")
     if first == "input":
-        case.member.end_input()
+        case.client.end_input()
         case.until(lambda: case.host.got == b"see you")
         assert not case.host.gone
         case.end()
@@ -164,8 +164,8 @@ def test_it_leaves_when_both_have_ended(first: str, make: Make) -> None:
         case.end()
         case.until(lambda: bool(kit.of_kind(case.events, PeerEnded)))
         assert not case.host.gone
-        case.member.send(b"!")
-        case.member.end_input()
+        case.client.send(b"!")
+        case.client.end_input()
     assert case.closed() == Closed(kit.PEER, 3 if first == "input" else 4, 7, "")
     assert case.far.take() == (b"bye" if first == "input" else b"bye!")
 
@@ -179,7 +179,7 @@ def test_until_peer_leaves_at_its_end(make: Make) -> None:
 @pytest.mark.parametrize("ended", ["input", "peer"])
 def test_linger_bounds_the_silence_after_an_end(ended: str, make: Make) -> None:
     case = make(linger=SHORT)
-    case.member.end_input() if ended == "input" else case.end()
+    case.client.end_input() if ended == "input" else case.end()
     assert case.closed().problem == ""
 
 
@@ -199,20 +199,20 @@ def test_linger_does_not_count_while_another_client_holds_the_input_up(
 def test_a_client_that_is_idle_leaves(ended: bool, make: Make) -> None:
     case = make(idle=SHORT)
     if ended:
-        case.member.end_input()
+        case.client.end_input()
     assert case.closed().problem == "nothing was sent or received for 0.05 s"
 
 
 @pytest.mark.parametrize("who", ["us", "peer"])
 def test_a_client_that_has_become_idle_leaves(who: str, make: Make) -> None:
     case = make(idle=SHORT)
-    case.member.send(b"x") if who == "us" else case.far.give(b"x")
+    case.client.send(b"x") if who == "us" else case.far.give(b"x")
     assert "nothing was sent or received" in case.closed().problem
 
 
 def test_a_client_that_talks_is_not_idle(make: Make, loop: Loop, clock: kit.Clock) -> None:
     case = make(idle=MOST)
-    case.member.end_input()
+    case.client.end_input()
     for count in range(1, 4):
         case.far.give(b"x")
         kit.do(loop, lambda count=count: len(case.host.got) == count, loop.stop)  # type: ignore[misc]
@@ -226,25 +226,25 @@ def test_a_slow_client_makes_its_host_busy_until_it_has_caught_up(make: Make, lo
     data = noise(8_000_000)
     got = bytearray()
     for times in (1, 2):
-        case.member.send(data)
+        case.client.send(data)
         assert case.host.waits == [True, False] * (times - 1) + [True]
-        assert case.member.unsent > 0
+        assert case.client.unsent > 0
         loop.when_readable(
             case.far.descriptor, lambda: got.extend(os.read(case.far.descriptor, 1_000_000))
         )
         case.until(lambda times=times: len(got) == times * len(data))  # type: ignore[misc]
         loop.when_readable(case.far.descriptor, None)
         assert case.host.waits == [True, False] * times
-        assert case.member.unsent == 0
+        assert case.client.unsent == 0
     assert got == data * 2
 
 
 def test_a_client_that_takes_nothing_is_dropped_and_named(make: Make) -> None:
     case = make(slow=SHORT)
     size = 20_000_000
-    case.member.send(bytes(size))
+    case.client.send(bytes(size))
     closed = case.closed()
-    assert case.member.unsent == size - closed.sent
+    assert case.client.unsent == size - closed.sent
     assert closed.problem == (
         "dropped, it was too slow for 0.05 s (--slow-timeout), "
         f"{size - closed.sent:,} bytes not sent"
@@ -254,7 +254,7 @@ def test_a_client_that_takes_nothing_is_dropped_and_named(make: Make) -> None:
 
 def test_a_client_that_takes_slowly_and_steadily_is_kept(make: Make, clock: kit.Clock) -> None:
     case = make(slow=MOST)
-    case.member.send(bytes(20_000_000))
+    case.client.send(bytes(20_000_000))
     case.takes_steadily(clock)
     assert case.host.waits == [True]  # all the time
     assert not case.host.former
@@ -262,7 +262,7 @@ def test_a_client_that_takes_slowly_and_steadily_is_kept(make: Make, clock: kit.
 
 def test_a_client_that_has_ceased_to_take_is_dropped(make: Make, clock: kit.Clock) -> None:
     case = make(slow=MOST)
-    case.member.send(bytes(20_000_000))
+    case.client.send(bytes(20_000_000))
     case.takes_steadily(clock)
     for _ in range(8):  # what was on its way may still arrive
         case.lasts(clock, SILENCE)
@@ -271,7 +271,7 @@ def test_a_client_that_has_ceased_to_take_is_dropped(make: Make, clock: kit.Cloc
 
 def test_a_client_that_takes_what_waits_is_not_idle(make: Make, clock: kit.Clock) -> None:
     case = make(idle=MOST)
-    case.member.send(bytes(3_000_000))
+    case.client.send(bytes(3_000_000))
     assert case.host.waits == []  # the system has it
     case.takes_steadily(clock)
     assert not case.host.former
@@ -282,7 +282,7 @@ def test_a_client_that_takes_nothing_is_not_read(make: Make, loop: Loop) -> None
     case = make()
     case.far.give(b"first")
     case.until(lambda: case.host.got == b"first")
-    case.member.send(bytes(20_000_000))
+    case.client.send(bytes(20_000_000))
     case.far.give(b"second")
     run_for(loop, 0.02)
     case.far.give(b"third")
@@ -299,15 +299,15 @@ def test_it_is_read_only_while_the_host_has_room(make: Make, loop: Loop) -> None
     case.host.open = True
     run_for(loop, 0.02)
     assert case.host.got == b""  # until it is told
-    case.member.resume()
+    case.client.resume()
     case.until(lambda: case.host.got == b"waits")
 
 
 def test_one_that_sends_tiny_pieces_is_read_less_often(
     make: Make, loop: Loop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "PAUSE", 0.5)
-    monkeypatch.setattr(Gather, "due", lambda *_: True)
+    monkeypatch.setattr(reader, "PAUSE", 0.5)
+    monkeypatch.setattr(Coalescer, "due", lambda *_: True)
     case = make()
     case.far.give(b"a")
     case.until(lambda: case.host.got == b"a")
@@ -334,7 +334,7 @@ def test_what_a_client_sent_is_read_although_it_takes_no_more(make: Make) -> Non
     case.far.give(b"last words")
     case.far.close()
     for _ in range(3):
-        case.member.send(b"to nobody")
+        case.client.send(b"to nobody")
     closed = case.closed()
     assert case.host.got == b"last words"
     assert closed.received == 10
@@ -344,7 +344,7 @@ def test_what_a_client_sent_is_read_although_it_takes_no_more(make: Make) -> Non
 def test_what_a_client_sent_is_read_although_it_has_not_taken_what_waits(make: Make) -> None:
     """It was not read while its own outbox waited."""
     case = make()
-    case.member.send(bytes(20_000_000))
+    case.client.send(bytes(20_000_000))
     case.far.give(b"last words")
     case.far.close()
     closed = case.closed()
@@ -358,20 +358,20 @@ def test_a_client_that_nothing_can_be_sent_to_is_soon_closed(
 ) -> None:
     kit.skip_time(loop, monkeypatch)
     case = make()
-    kit.fail_nth(monkeypatch, Stream, "write", 1, SendError("it failed"))
+    kit.fail_nth(monkeypatch, SocketEnd, "write", 1, SendError("it failed"))
     began = loop.now
-    case.member.send(b"x")
+    case.client.send(b"x")
     assert case.closed().problem == "it failed, 1 byte not sent"
     assert loop.now - began < 5
 
 
 def test_leaving_twice_is_leaving_once(make: Make) -> None:
     case = make()
-    case.member.leave("kicked")
-    case.member.leave("again", drop=True)
-    case.member.close("and again")
+    case.client.leave(SendError("kicked"))
+    case.client.leave(SendError("again"), drop=True)
+    case.client.close()
     assert case.closed() == Closed(kit.PEER, 0, 0, "kicked", "kicked")
-    assert case.host.former == [case.member]
+    assert case.host.former == [case.client]
 
 
 def test_each_direction_has_its_encoding(make: Make) -> None:
@@ -381,14 +381,14 @@ def test_each_direction_has_its_encoding(make: Make) -> None:
     case.far.give(word[1:3])
     case.far.give(word[3:])
     case.until(lambda: case.host.got == "你好".encode())
-    case.member.send("早".encode())
+    case.client.send("早".encode())
     assert os.read(case.far.descriptor, 9) == "早".encode("gbk")
 
 
 def test_what_has_no_place_on_the_wire_is_an_error_after_what_has(make: Make) -> None:
     case = make(text=GBK)
     with pytest.raises(TextError, match="1F44B"):
-        case.member.send("早👋".encode())
+        case.client.send("早👋".encode())
     assert os.read(case.far.descriptor, 9) == "早".encode("gbk")
 
 
@@ -411,10 +411,10 @@ def test_a_client_that_sends_tiny_pieces_is_read_less_often(
     make: Make, loop: Loop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When that is due: tests/net/test_coalesce.py."""
-    kit.gathers(monkeypatch, module)
+    kit.coalesces(monkeypatch, reader)
     case = make()
     receives: list[bytes] = []
-    monkeypatch.setattr(case.host, "arrived", lambda _, data: receives.append(data))
+    monkeypatch.setattr(case.host, "received", lambda _, data: receives.append(data))
     kit.give_tiny_pieces(loop, case.far, 50)
     case.until(lambda: len(b"".join(receives)) == 50)
     assert len(receives) <= 10

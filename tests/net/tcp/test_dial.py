@@ -14,7 +14,7 @@ import pytest
 from sockkit.core.address import Address, HostPort, UnixPath
 from sockkit.errors import BindError, ConnectError, ResolveError, TimedOut
 from sockkit.events import Connected, ConnectFailed, Connecting, Event, Step
-from sockkit.net.ends.socket_end import Stream
+from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.resolve import Endpoint, show_address
@@ -71,7 +71,7 @@ class Client:
         to: Address | list[Endpoint],
         options: ConnectOptions = ConnectOptions(),  # noqa: B008
         sockets: SocketOptions = SocketOptions(),  # noqa: B008
-        use: Callable[[Stream], object] = lambda _: None,
+        use: Callable[[SocketEnd], object] = lambda _: None,
     ) -> None:
         """To an address, or to a name that has these endpoints; `use` and close the stream."""
         if isinstance(to, list):

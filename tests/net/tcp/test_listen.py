@@ -14,7 +14,7 @@ import pytest
 from sockkit.core.address import HostPort, UnixPath
 from sockkit.errors import BindError, ResolveError
 from sockkit.events import Connected, Event, Listening, Notice, Step
-from sockkit.net.ends.socket_end import Stream
+from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.tcp import listen as module
@@ -35,7 +35,7 @@ class Server:
     def __init__(self, loop: Loop, stack: contextlib.ExitStack) -> None:
         self._loop, self._stack = loop, stack
         self.events: list[Event] = []
-        self.streams: list[Stream] = []
+        self.streams: list[SocketEnd] = []
 
     def listen(
         self,
@@ -49,7 +49,7 @@ class Server:
         self._stack.callback(listener.close)
         return listener
 
-    def welcome(self, stream: Stream) -> None:
+    def welcome(self, stream: SocketEnd) -> None:
         self._stack.callback(stream.close)
         self.streams.append(stream)
 
@@ -102,7 +102,7 @@ def test_nobody_is_accepted_before_accept_and_after_close(server: Server, loop: 
     run_for(loop, 0.02)
     assert server.streams == []
 
-    def one(stream: Stream) -> None:
+    def one(stream: SocketEnd) -> None:
         server.welcome(stream)
         listener.close()
         listener.close()

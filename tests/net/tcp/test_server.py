@@ -1,4 +1,4 @@
-"""A server of many: the hub runs in a thread, the test is its clients and its user."""
+"""A server of many: the server runs in a thread, the test is its clients and its user."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ from sockkit.core.ending import EndOptions, Until
 from sockkit.core.text import Errors, TextOptions
 from sockkit.errors import OutputError, OutputGone, SendError, Stopped, TextError
 from sockkit.events import Closed, Connected, Event, Failure
-from sockkit.net import closing as delivery
+from sockkit.net import closing
 from sockkit.net.ends.stdio import Output, Stdio
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
+from sockkit.net.tcp import merged_output
 from sockkit.net.tcp import server as module
-from sockkit.net.tcp.client import MemberOptions
+from sockkit.net.tcp.client import ClientOptions
 from sockkit.net.tcp.listen import Listener, ListenOptions
-from sockkit.net.tcp.server import Hub, HubOptions
+from sockkit.net.tcp.server import Server, ServerOptions
 from tests.net import kit
 from tests.net.kit import HERE, Far, Feeding, Gathering, Made, noise
 from tests.support import eventually, read_all, read_exactly
@@ -36,14 +37,14 @@ from tests.support import eventually, read_all, read_exactly
 loop, stack = kit.loop, kit.stack
 
 
-class Server:
-    """A hub with pipes for standard input and output, served until `stop`."""
+class Serving:
+    """A server with pipes for standard input and output, served until `stop`."""
 
     def __init__(
         self,
         loop: Loop,
         stack: contextlib.ExitStack,
-        members: MemberOptions,
+        clients: ClientOptions,
         output: Made | None,
         more: dict[str, Any],
     ) -> None:
@@ -58,14 +59,15 @@ class Server:
         stdio = Stdio(self.input.end, self.output.end, "utf-8")
         if more.pop("labelled", False):
             more["label"] = lambda peer: f"[{peer.number} {peer.address}] ".encode()
-        self.hub = Hub(loop, self.listener, stdio, HubOptions(members, **more), self._told)
+        context = kit.context(loop, stdio, self._told)
+        self.server = Server(context, self.listener, ServerOptions(clients, **more))
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, args=(self.hub,), daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(self.server,), daemon=True)
         self._thread.start()
 
-    def _run(self, hub: Hub) -> None:
+    def _run(self, server: Server) -> None:
         try:
-            hub.run()
+            server.run()
         except BaseException as error:
             self._error = error
 
@@ -82,7 +84,7 @@ class Server:
         return kit.of_kind(self.events, kind)
 
     def client(self) -> socket.socket:
-        """A client that the hub knows of."""
+        """A client that the server knows of."""
         known = len(kit.of_kind(self.events, Connected))
         sock = socket.create_connection((HERE, self.listener.port), kit.WAIT)
         self._stack.enter_context(sock)
@@ -109,7 +111,7 @@ class Server:
     def error(self) -> BaseException | None:
         """Wait for the end."""
         self._thread.join(kit.WAIT + 1)
-        assert not self._thread.is_alive(), "the hub did not end"
+        assert not self._thread.is_alive(), "the server did not end"
         return self._error
 
     def stop(self) -> BaseException | None:
@@ -120,12 +122,12 @@ class Server:
         return self.error()
 
 
-Serve = Callable[..., Server]
+Serve = Callable[..., Serving]
 
 
 @pytest.fixture
 def serve(loop: Loop, stack: contextlib.ExitStack) -> Iterator[Serve]:
-    begun: list[Server] = []
+    begun: list[Serving] = []
 
     def serve(
         ending: EndOptions = EndOptions(),  # noqa: B008
@@ -133,14 +135,14 @@ def serve(loop: Loop, stack: contextlib.ExitStack) -> Iterator[Serve]:
         text: TextOptions = TextOptions(),  # noqa: B008
         output: Made | None = None,
         **more: Any,
-    ) -> Server:
-        members = MemberOptions(
+    ) -> Serving:
+        clients = ClientOptions(
             ending,
             outbound=lambda: text.outbound("utf-8", "standard input"),
             inbound=lambda: text.inbound("utf-8"),
             slow_timeout=slow,
         )
-        begun.append(Server(loop, stack, members, output, more))
+        begun.append(Serving(loop, stack, clients, output, more))
         return begun[-1]
 
     yield serve
@@ -271,7 +273,7 @@ def test_two_clients_never_share_a_line(labelled: bool, serve: Serve) -> None:
 def test_a_line_without_its_end_waits_for_a_while_and_no_longer(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "LINE_PATIENCE", 0.05)
+    monkeypatch.setattr(merged_output, "LINE_PATIENCE", 0.05)
     server = serve(labelled=True)
     first, second = server.client(), server.client()
     names = [b"[%d %s:%d] " % (n + 1, HERE.encode(), sock.getsockname()[1])
@@ -291,10 +293,10 @@ def test_patience_with_a_line_is_counted_from_its_last_byte(
     for piece in (b"one ", b"byte ", b"at a time"):
         client.sendall(piece)
         server.settle()
-        clock.passes(module.LINE_PATIENCE * 0.7)
+        clock.passes(merged_output.LINE_PATIENCE * 0.7)
         server.settle()
         assert not select.select([server.output.far.descriptor], [], [], 0)[0]
-    clock.passes(module.LINE_PATIENCE * 0.7)
+    clock.passes(merged_output.LINE_PATIENCE * 0.7)
     server.settle()
     assert server.shown(18) == b"one byte at a time"
 
@@ -340,16 +342,16 @@ def test_a_slow_client_holds_input_back_and_is_then_dropped_and_named(serve: Ser
 def test_what_waits_for_a_slow_client_is_bounded(serve: Serve) -> None:
     server = serve()
     server.client()
-    (member,) = server.hub._members.values()
+    (client,) = server.server._clients.values()
     taken = 0
-    while not member._outbox.size:  # it may be slow as well
+    while not client._connection.outbox.size:  # it may be slow as well
         taken += kit.fill(server.input.far.descriptor)
-    assert member._outbox.size <= module.CHUNK
+    assert client._connection.outbox.size <= module.MAX_RECEIVE
     error = server.stop()
     assert isinstance(error, Stopped)
     unsent = re.fullmatch(r"([\d,]+) bytes of the input not sent", error.so_far)
     assert unsent  # which counts what waits in the system, too
-    assert module.CHUNK < int(unsent[1].replace(",", "")) <= taken
+    assert module.MAX_RECEIVE < int(unsent[1].replace(",", "")) <= taken
 
 
 def test_clients_are_held_back_by_an_output_that_takes_nothing(serve: Serve) -> None:
@@ -365,8 +367,8 @@ def test_quitting_waits_for_what_is_not_yet_written(serve: Serve) -> None:
     server = serve()
     client = server.client()
     client.sendall(noise(200_000))  # more than a pipe holds
-    eventually(lambda: server.hub._output.size > 0)
-    server.loop.call_soon(server.hub.quit)
+    eventually(lambda: server.server._output.waits)
+    server.loop.call_soon(server.server.quit)
     (closed,) = server.told(Closed)
     server.settle()  # else it is over
     shown = Gathering(server.output.far)
@@ -422,7 +424,7 @@ def test_what_was_lost_for_two_reasons_is_told_and_the_worse_counts(serve: Serve
     server.told(Failure)
     kit.Feeding(server.input.far, "早".encode() * 5_000_000)  # which it does not take
     server.told(Closed)
-    server.loop.call_soon(server.hub.quit)
+    server.loop.call_soon(server.server.quit)
     error = server.error()
     assert isinstance(error, SendError)
     assert str(error).startswith(
@@ -438,15 +440,16 @@ def test_what_a_client_that_leaves_has_missed_is_told_and_makes_the_end_a_failur
     server = serve()
     client = server.client()
     taken = kit.fill(server.input.far.descriptor)
-    (member,) = server.hub._members.values()
+    (known,) = server.server._clients.values()
+    outbox = known._connection.outbox
     reset(client) if how == "resets" else client.close()
     (closed,) = server.told(Closed)
     lost = re.search(r"([\d,]+) bytes not sent", closed.problem)
     assert lost
     missed = int(lost[1].replace(",", ""))
-    assert 0 < member._outbox.dropped < missed
-    assert closed.sent + missed == member._outbox.given + member._outbox.dropped <= taken
-    server.loop.call_soon(server.hub.quit)
+    assert 0 < outbox.dropped < missed
+    assert closed.sent + missed == outbox.bytes_written + outbox.dropped <= taken
+    server.loop.call_soon(server.server.quit)
     error = server.error()
     assert isinstance(error, SendError)
     assert str(error) == "part of the input did not reach 1 of the clients"
@@ -456,12 +459,12 @@ def test_what_a_client_that_leaves_has_missed_is_told_and_makes_the_end_a_failur
 def test_a_newcomer_finds_room_among_those_who_are_let_go(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delivery, "MOST", 1)
-    monkeypatch.setattr(delivery, "QUIET", 1000.0)
-    monkeypatch.setattr(delivery, "CHATTER", 1000.0)
+    monkeypatch.setattr(closing, "MAX_CLOSING", 1)
+    monkeypatch.setattr(closing, "QUIET", 1000.0)
+    monkeypatch.setattr(closing, "CHATTER", 1000.0)
     server = serve()
     first = server.client()
-    server.loop.call_soon(lambda: server.hub.kick(1))
+    server.loop.call_soon(lambda: server.server.kick(1))
     assert read_all(first) == b""
     server.client()
     assert server.told(Closed)[0].peer.number == 1
@@ -483,7 +486,7 @@ def test_what_could_not_be_decoded_is_told_at_the_end(serve: Serve) -> None:
     for _ in range(2):
         server.client().sendall(b"\xff\n")
     server.told(Closed, 2)
-    server.loop.call_soon(server.hub.quit)
+    server.loop.call_soon(server.server.quit)
     error = server.error()
     assert isinstance(error, TextError)
     assert str(error) == "what 2 of the clients sent could not be decoded"

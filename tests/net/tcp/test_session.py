@@ -27,11 +27,12 @@ from sockkit.errors import (
     TimedOut,
 )
 from sockkit.events import Event, InputEnded, Moved, Notice, PeerEnded
-from sockkit.net.ends.socket_end import Stream
+from sockkit.net import closing, connection
+from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.ends.stdio import Output, Stdio
 from sockkit.net.loop import Loop
 from sockkit.net.tcp import session
-from sockkit.net.tcp.session import SHUNNED, Session, Talk
+from sockkit.net.tcp.session import SHUNNED, Session, Talk, converse
 from tests.net import kit
 from tests.net.kit import Far, Feeding, Gathering, Made, noise
 from tests.support import eventually, read_all, read_exactly
@@ -52,24 +53,23 @@ class Conversation:
         self._loop = loop
         ours, self.peer = kit.tcp_pair()
         self.peer.settimeout(kit.WAIT)
-        self._stream = Stream(ours, kit.PEER, self._told)
+        self._end = SocketEnd(loop, ours, kit.PEER, self._told)
         self.input = kit.source("pipe", stack, Path())
         self.output = output or kit.sink("pipe", stack, Path())
         self.events: list[Event] = []
         self._changed = threading.Condition()
         self._error: BaseException | None = None
         stdio = Stdio(self.input.end, self.output.end, "utf-8")
-        self._session = Session(loop, self._stream, stdio, talk, self._told)
+        self._context = kit.context(loop, stdio, self._told)
+        self._session = Session(self._context, self._end, talk)
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
         try:
-            self._session.run()
+            converse(self._context, self._session)
         except BaseException as error:
             self._error = error
-        finally:
-            self._stream.close()  # as a command does
 
     def _told(self, event: Event) -> None:
         with self._changed:
@@ -108,13 +108,13 @@ class Conversation:
     def is_held_up(self) -> None:
         """Wait until the peer's system takes no more of the input."""
         size = -1
-        while size < self._session._sent_size or not self._session._up.blocked:
-            size = self._session._sent_size
+        while size < self._session._connection.bytes_sent or not self._session._up.blocked:
+            size = self._session._connection.bytes_sent
             time.sleep(0.05)
 
     def delivered(self) -> int:
         """How many bytes the peer's system has acknowledged."""
-        return self._session._sent_size - self._stream.queued()
+        return self._session._connection.bytes_sent - self._end.queued()
 
     def takes_some(self) -> bytes:
         """What the peer has to take until its system tells so."""
@@ -190,7 +190,7 @@ def begin(loop: Loop, stack: contextlib.ExitStack) -> Iterator[Begin]:
 @pytest.fixture
 def clock(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> kit.Clock:
     """For silences: they last so long as a test says, however busy the machine is."""
-    monkeypatch.setattr(session, "DELIVERY_CHECK", 0.0)  # which the end waits for
+    monkeypatch.setattr(closing, "TICK_ALONE", 0.0)  # which the end waits for
     return kit.Clock(loop, monkeypatch)
 
 
@@ -317,7 +317,7 @@ def test_until_stdin_delivers_all_before_it_closes(begin: Begin) -> None:
 def test_what_the_peer_does_not_take_is_an_error(
     ends: dict[str, object], begin: Begin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "STALL", LINGER)
+    monkeypatch.setattr(closing, "STALL", LINGER)
     talk = begin(**ends)
     talk.typing(bytes(1_000_000)).join()
     error = talk.failed(SendError)
@@ -332,13 +332,13 @@ def test_how_long_a_peer_that_takes_nothing_is_waited_for(
     loop: Loop, stack: contextlib.ExitStack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     kit.skip_time(loop, monkeypatch)
-    monkeypatch.setattr(Stream, "queued", lambda _: 100)  # an acknowledgement takes real time
+    monkeypatch.setattr(SocketEnd, "queued", lambda _: 100)  # an acknowledgement takes real time
     source, made = kit.source("file", stack, tmp_path), kit.stream_end("tcp", stack)
     Feeding(source.far, bytes(100))
     stdio = Stdio(source.end, kit.sink("pipe", stack, tmp_path).end, "utf-8")
-    began = loop.now
+    context, began = kit.context(loop, stdio), loop.now
     with pytest.raises(SendError, match="the peer has taken nothing for") as caught:
-        Session(loop, made.end, stdio, Talk(EndOptions(Until.STDIN)), id).run()
+        converse(context, Session(context, made.end, Talk(EndOptions(Until.STDIN))))
     assert 5 < loop.now - began < 20
     assert caught.value.status == 55
 
@@ -378,7 +378,7 @@ def test_a_peer_that_has_ended_its_side_still_takes_all(begin: Begin) -> None:
 def test_a_peer_that_reads_slowly_is_not_given_up(
     ends: dict[str, object], begin: Begin, clock: kit.Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "STALL", MOST)
+    monkeypatch.setattr(closing, "STALL", MOST)
     talk = begin(**ends)
     talk.peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32768)
     data = noise(600_000)
@@ -416,9 +416,9 @@ def test_a_peer_is_still_heard_when_sending_has_failed(
         failed.set()
         raise SendError("it failed")
 
-    monkeypatch.setattr(Stream, "write", fail)
+    monkeypatch.setattr(SocketEnd, "write", fail)
     if says:
-        monkeypatch.setattr(session, "FAULT_LINGER", kit.WAIT)
+        monkeypatch.setattr(connection, "FAULT_LINGER", kit.WAIT)
     talk = begin(**transforms(True))
     talk.type(b"question")
     assert failed.wait(kit.WAIT)
@@ -580,8 +580,8 @@ def test_what_a_peer_still_says_is_heard_when_sending_fails(
     def fail(*_: object) -> int:
         raise SendError("the peer has closed")
 
-    monkeypatch.setattr(session, "FAULT_LINGER", kit.WAIT)
-    monkeypatch.setattr(Stream, "write", fail)
+    monkeypatch.setattr(connection, "FAULT_LINGER", kit.WAIT)
+    monkeypatch.setattr(SocketEnd, "write", fail)
     talk = begin(greet=b"hi")
     talk.peer.sendall(b"last words")
     talk.peer.shutdown(socket.SHUT_WR)
