@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from sockkit.apps.conversation import TalkOptions
-from sockkit.apps.operator import operate
 from sockkit.apps.shown import gbk_hint, labels
 from sockkit.core.ending import Until
 from sockkit.core.text import TextOptions
@@ -17,6 +18,9 @@ from sockkit.net.options import SocketOptions
 from sockkit.net.port_file import port_file
 from sockkit.net.tcp.listen import Listener, ListenOptions, announce, raise_limit
 from sockkit.values import Value
+
+if TYPE_CHECKING:
+    from sockkit.net.tcp.server import Hub
 
 
 class TcpServer(Value):
@@ -96,7 +100,14 @@ def _serve_many(config: TcpServer, context: Context, listener: Listener) -> None
     if config.label or stdio.output.terminal:
         options = options._replace(label=labels(context))
     hub = Hub(loop, listener, stdio, options, emit)
-    hub.run(operate(hub, context))
+    hub.run(_operated(hub, context) if stdio.input.terminal else None)
+
+
+def _operated(hub: Hub, context: Context) -> Callable[[bytes], None]:
+    from sockkit.apps.operator import operate
+    from sockkit.core.server_console import TcpCommands
+
+    return operate(TcpCommands(hub, context.stdio.encoding, context.emit), context)
 
 
 def _accept_one(loop: Loop, listener: Listener) -> Stream:

@@ -42,12 +42,7 @@ class HubOptions(Value):
 
 
 class Hub:
-    """A Floor for its operator.
-
-    Owns its members; the listener and the standard streams are closed elsewhere.
-    """
-
-    orders = ("/kick",)
+    """Owns its members; the listener and the standard streams are closed elsewhere."""
 
     def __init__(
         self, loop: Loop, listener: Listener, stdio: Stdio, options: HubOptions, emit: Emit
@@ -122,7 +117,7 @@ class Hub:
         member.send(self._options.greet)
         self._watch_input()
 
-    # What the operator orders.
+    # What the operator's console needs.
 
     def peers(self) -> list[tuple[Peer, str]]:
         return [(member.peer, member.totals) for member in list(self._members.values())]
@@ -130,9 +125,6 @@ class Hub:
     def say(self, number: int | None, data: bytes, *, raw: bool = False) -> None:
         members = list(self._members.values()) if number is None else [self._members[number]]
         self._send(data, members, raw=raw, whole=True)
-
-    def last(self) -> Peer | None:
-        return None
 
     def kick(self, number: int) -> None:
         self._members[number].leave()
