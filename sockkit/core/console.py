@@ -117,7 +117,7 @@ class Console:
         if not before and word.startswith("@") and "@N" in self._commands:
             numbers = self._commands["@N"].complete(word[1:])
             return [(f"@{number}", meaning) for number, meaning in numbers]
-        command = self._commands.get(before)
+        command = self._commands.get(before) if before.startswith("/") else None
         complete = command.complete if command and command.argument else self._table.complete
         return list(complete(word))
 

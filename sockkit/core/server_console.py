@@ -112,7 +112,8 @@ class PeerCommands:
         self._server.say(self._number(number.lstrip("0") or "0"), self._encoded(text))
 
     def _hex(self, digits: str) -> None:
-        self._server.say(self._recipient(), parse_hex(digits), raw=True)
+        data = parse_hex(digits)
+        self._server.say(self._recipient(), data, raw=True)
 
     def _list(self, _: str) -> None:
         peers = self._server.peers()

@@ -133,6 +133,7 @@ def test_help_lists_the_table() -> None:
         ("@", "@1 @2"),
         ("@2", [("@2", "a lamp")]),
         ("w @", ""),
+        ("@N ", ""),
     ],
 )
 def test_completions(text: str, words: str | list[tuple[str, str]]) -> None:

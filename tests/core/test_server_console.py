@@ -138,7 +138,8 @@ def test_text_for_one_who_has_left_goes_to_nobody(typing: Typing) -> None:
 
 def test_nobody_is_there() -> None:
     typing = Typing()
-    assert typing.type("hi", "/list") == []
+    assert typing.type("/hex 4", "hi", "/list") == []
+    assert "'4' is not bytes" in typing.events.pop(0).text  # type: ignore[union-attr]
     assert typing.answers() == [
         "nobody is connected: that was sent to no one",
         "nobody is connected",
