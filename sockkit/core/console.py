@@ -21,7 +21,7 @@ from sockkit.events import Answer, Emit
 from sockkit.values import Value
 
 HELP_SUMMARY = "this list; //text sends a line that begins with a slash"
-MAX_LINE_BYTES = 1024 * 1024  # of a line that is typed; no more than twice that is held
+MAX_LINE_BYTES = 1024 * 1024  # of a typed line; beyond it at most one read is held
 
 Completions = Iterable[tuple[str, str]]  # words, each with what it means
 
