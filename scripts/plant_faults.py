@@ -60,7 +60,7 @@ _TOUCH = {
     "pump|lanes|kernel|session|ends/": ("test_urgent", "test_torture"),
     "loop|stopping|start|main|workers": ("test_signals",),
     "render|talk|printable|gbk|shown": ("test_server", "test_floods", "test_terminal"),
-    "term/|edited|ask|operator|hexadecimal|chat_view": (
+    "term/|edited|ask|operator|console|hexadecimal|chat_view": (
         "test_terminal", "test_terminal_client", "test_terminal_server",
     ),
     "foreground|keyboard|edited": ("test_jobs",),

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from sockkit.apps.operator import operate
 from sockkit.apps.shown import chat_view, time_stamp
 from sockkit.core.chat import Room, RoomOptions
-from sockkit.core.chat_operator import ChatOperator, Operated
+from sockkit.core.chat_console import ChatCommands, ChatDelivery, ChatRoom
 from sockkit.core.password import check_password
 from sockkit.errors import UsageError
 from sockkit.net.chat.member import MAX_RECEIVE
@@ -20,7 +21,6 @@ from sockkit.values import Value
 
 if TYPE_CHECKING:
     from sockkit.apps.chat_history import History
-    from sockkit.net.chat.udp import UdpChatServer
 
 
 class ChatServe(Value):
@@ -123,21 +123,8 @@ def _run_udp(config: ChatServe, context: Context) -> None:
 
 
 def _operated(
-    room: Operated,
-    server: ChatServer | UdpChatServer,
-    config: ChatServe,
-    context: Context,
+    room: ChatRoom, server: ChatDelivery, config: ChatServe, context: Context
 ) -> Callable[[bytes], None]:
-    """What takes the lines that the room's operator types."""
-    stdio = context.stdio
-    operator = ChatOperator(
-        room, stdio.encoding, config.room.quit_word, context.emit, server.handle, server.quit
-    )
-    stdio.assist(operator)
-
-    def typed(data: bytes) -> None:
-        operator.feed(data)
-        if not data and stdio.input.terminal:
-            server.quit()
-
-    return typed
+    """What obeys the lines that the room's operator types."""
+    encoding, emit = context.stdio.encoding, context.emit
+    return operate(ChatCommands(room, server, config.room.quit_word, encoding, emit), context)

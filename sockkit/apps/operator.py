@@ -1,25 +1,28 @@
-"""The person at a server's terminal, where there is one."""
+"""The person who types at a server: the console, and the line editor that helps."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
+from sockkit.core.console import CommandTable, Console
 from sockkit.net.context import Context
 
-if TYPE_CHECKING:
-    from sockkit.core.operator import Floor
 
+def operate(table: CommandTable, context: Context) -> Callable[[bytes], None]:
+    """What obeys the lines that are typed, by `table`. It gets them as they are read.
 
-def operate(floor: Floor, context: Context) -> Callable[[bytes], None] | None:
-    """What takes the lines that are typed at a terminal, None where nobody types."""
+    The end of what is typed at a terminal (Ctrl-D) is `/quit`; the end of a pipe ends nothing.
+    """
     stdio = context.stdio
-    if not stdio.input.terminal:
-        return None
-    from sockkit.core.operator import Operator
+    console = Console(table, context.emit)
+    stdio.assist(console)
 
-    operator = Operator(
-        floor, stdio.encoding, context.emit, on_prompt=lambda: stdio.assist(operator)
-    )
-    stdio.assist(operator)
-    return operator.feed
+    def typed(data: bytes) -> None:
+        prompt = console.prompt
+        console.feed(data)
+        if console.prompt != prompt:
+            stdio.assist(console)
+        if not data and stdio.input.terminal:
+            table.quit()
+
+    return typed

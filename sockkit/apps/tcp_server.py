@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from sockkit.apps.conversation import TalkOptions
-from sockkit.apps.operator import operate
 from sockkit.apps.shown import gbk_hint, labels
 from sockkit.core.ending import Until
 from sockkit.core.text import TextOptions
@@ -19,6 +19,9 @@ from sockkit.net.port_file import port_file
 from sockkit.net.tcp.listen import Listener, ListenOptions, announce, raise_limit
 from sockkit.net.waiting import wait_for
 from sockkit.values import Value
+
+if TYPE_CHECKING:
+    from sockkit.net.tcp.server import Server
 
 
 class TcpServer(Value):
@@ -94,7 +97,14 @@ def _serve_many(config: TcpServer, context: Context, listener: Listener) -> None
     if config.label or stdio.output.terminal:
         options = options._replace(label=labels(context))
     server = Server(context, listener, options)
-    server.run(operate(server, context))
+    server.run(_operated(server, context) if stdio.input.terminal else None)
+
+
+def _operated(server: Server, context: Context) -> Callable[[bytes], None]:
+    from sockkit.apps.operator import operate
+    from sockkit.core.server_console import TcpCommands
+
+    return operate(TcpCommands(server, context.stdio.encoding, context.emit), context)
 
 
 def _accept_one(loop: Loop, listener: Listener) -> End:

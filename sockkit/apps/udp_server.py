@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 from sockkit.apps.datagrams import DatagramOptions
-from sockkit.apps.operator import operate
 from sockkit.core.peers import Recipient
 from sockkit.net.context import Context
 from sockkit.net.options import SocketOptions
@@ -39,6 +39,13 @@ def run(config: UdpServer, context: Context) -> None:
             announce(sock, emit)
             post = posting.post(context, many=True)
             hub = UdpHub(loop, sock, stdio, UdpHubOptions(post, config.answer, reply), emit)
-            hub.run(operate(hub, context))
+            hub.run(_operated(hub, context) if stdio.input.terminal else None)
     finally:
         sock.close()
+
+
+def _operated(hub: UdpHub, context: Context) -> Callable[[bytes], None]:
+    from sockkit.apps.operator import operate
+    from sockkit.core.server_console import UdpCommands
+
+    return operate(UdpCommands(hub, context.stdio.encoding, context.emit), context)

@@ -31,7 +31,7 @@ from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.layout.processors import TabsProcessor
 from prompt_toolkit.output import create_output
 
-from sockkit.core.operator import Assistant
+from sockkit.core.console import Assistant
 from sockkit.core.printable import escape
 from sockkit.system import FIONREAD, ask, termios
 from sockkit.term.foreground import LOOK, in_background

@@ -2,11 +2,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from sockkit.apps.operator import operate
-from sockkit.core.operator import Assistant
+from sockkit.core.console import Assistant
+from sockkit.core.server_console import TcpCommands
 from sockkit.net.context import Context
 from sockkit.net.ends.stdio import Stdio
-from tests.core.test_operator import Place
+from tests.core.test_server_console import Place
 from tests.net import kit
 
 
@@ -15,24 +18,33 @@ class End:
         self.terminal = terminal
 
 
-def context(typed: bool, told: list[Assistant]) -> Context:
-    ends: Any = End(typed), End(False)
-    loop: Any = None
-    return kit.context(loop, Stdio(*ends, "utf-8", told.append))
+class Operating:
+    """What is typed at a server of peer 2; `told` is what the line editor hears of."""
 
-
-def test_where_nobody_types_there_is_no_operator() -> None:
-    told: list[Assistant] = []
-    assert operate(Place(2), context(False, told)) is None
-    assert told == []
+    def __init__(self, terminal: bool = True) -> None:
+        self.place = Place(2)
+        self.told: list[Assistant] = []
+        ends: Any = End(terminal), End(False)
+        loop: Any = None
+        context: Context = kit.context(loop, Stdio(*ends, "utf-8", self.told.append))
+        self.typed = operate(TcpCommands(self.place, "utf-8", context.emit), context)
 
 
 def test_the_line_editor_is_told_at_once_and_after_a_change_of_the_prompt() -> None:
-    told: list[Assistant] = []
-    place = Place(2)
-    feed = operate(place, context(True, told))
-    assert feed
-    assert [assistant.prompt for assistant in told] == ["> "]
-    feed(b"/to 2\nhi\n")
-    assert [assistant.prompt for assistant in told] == ["[2]> ", "[2]> "]  # the same one, twice
-    assert place.done == [(2, b"hi\n")]
+    operating = Operating()
+    assert [assistant.prompt for assistant in operating.told] == ["> "]
+    operating.typed(b"hi\n")
+    assert len(operating.told) == 1
+    operating.typed(b"/to 2\nhi\n")
+    first, second = operating.told
+    assert first is second
+    assert first.prompt == "[2]> "
+    assert operating.place.done == [(None, b"hi\n"), (2, b"hi\n")]
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_the_end_of_what_is_typed_quits_at_a_terminal_alone(terminal: bool) -> None:
+    operating = Operating(terminal)
+    operating.typed(b"last words")
+    operating.typed(b"")
+    assert operating.place.done == [(None, b"last words"), *["quit"] * terminal]

@@ -37,13 +37,14 @@ NEVER = {
     *("random", "regex", "shutil", "signal", "sqlite3", "ssl", "subprocess", "tempfile"),
     *("sockkit.cli.edited", "sockkit.net.port_owner", "sockkit.net.workers"),
 }
-SERVING = of("net", "delivery", "files", "listen", "port_file", "sources") | of("apps", "operator")
+SERVING = of("net", "delivery", "files", "listen", "port_file", "sources")
+CONSOLE = of("core", "console", "server_console") | of("apps", "operator")
 MANY = of("net", "hub", "member", "udp_hub")
 ONE = of("net", "connect", "session", "udp_session")
 STREAMS = of("net", "kernel", "lanes", "pump", "session")
 DATAGRAMS = of("net", "datagrams", "posting", "udp") | of("apps", "datagrams")
 ECHO = of("net", "echo", "echo_udp", "turns") | of("core", "responder") | of("apps", "echo")
-ROOM = of("core", "chat", "chat_operator", "chat_crowd") | of("net", "chat", "chat_crowd")
+ROOM = of("core", "chat", "chat_console", "chat_crowd") | of("net", "chat", "chat_crowd")
 CHAT = ROOM | of("core", "chat_view", "names") | of("apps", "chat_history", "chat_serve")
 
 
@@ -55,13 +56,17 @@ class Budget(NamedTuple):
 
 
 BUDGETS = {
-    "tcp-client": Budget(48, SERVING | MANY | DATAGRAMS | ECHO | CHAT),
-    "udp-client": Budget(50, SERVING | MANY | STREAMS | ECHO | CHAT),
-    "chat join": Budget(54, SERVING | MANY | DATAGRAMS | ECHO | ROOM | of("apps", "chat_serve")),
-    "tcp-server": Budget(52, ONE | STREAMS | DATAGRAMS | ECHO | CHAT),
-    "tcp-server --once": Budget(51, of("net", "connect") | MANY | DATAGRAMS | ECHO | CHAT),
-    "udp-server": Budget(54, ONE | STREAMS | ECHO | CHAT),
-    "echo": Budget(58, ONE | MANY | CHAT),
+    "tcp-client": Budget(48, CONSOLE | SERVING | MANY | DATAGRAMS | ECHO | CHAT),
+    "udp-client": Budget(50, CONSOLE | SERVING | MANY | STREAMS | ECHO | CHAT),
+    "chat join": Budget(
+        54, CONSOLE | SERVING | MANY | DATAGRAMS | ECHO | ROOM | of("apps", "chat_serve")
+    ),
+    "tcp-server": Budget(52, CONSOLE | ONE | STREAMS | DATAGRAMS | ECHO | CHAT),
+    "tcp-server --once": Budget(
+        51, CONSOLE | of("net", "connect") | MANY | DATAGRAMS | ECHO | CHAT
+    ),
+    "udp-server": Budget(54, CONSOLE | ONE | STREAMS | ECHO | CHAT),
+    "echo": Budget(58, CONSOLE | ONE | MANY | CHAT),
     "chat serve": Budget(63, ONE | MANY | STREAMS | DATAGRAMS | ECHO),
 }
 

@@ -25,7 +25,7 @@ from sockkit.system import FIONREAD, ask, fcntl
 from sockkit.values import Value
 
 if TYPE_CHECKING:
-    from sockkit.core.operator import Assistant
+    from sockkit.core.console import Assistant
 
 _GONE = "whoever read standard output has left"
 # From asm-generic/ioctls.h; Python has no names for them.

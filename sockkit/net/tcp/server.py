@@ -67,8 +67,6 @@ class Losses:
 class Server:
     """Owns its clients; the listener and the standard streams are closed elsewhere."""
 
-    orders = ("/kick",)
-
     def __init__(self, context: Context, listener: Listener, options: ServerOptions) -> None:
         self.context = context
         self.buffer = memoryview(bytearray(min(options.size or MAX_RECEIVE, MAX_RECEIVE)))
@@ -130,7 +128,7 @@ class Server:
         client.send(self._options.greet)
         self._watch_input()
 
-    # What the operator orders.
+    # What the operator's console needs.
 
     def peers(self) -> list[tuple[Peer, str]]:
         return [(client.peer, client.totals) for client in list(self._clients.values())]
@@ -138,9 +136,6 @@ class Server:
     def say(self, number: int | None, data: bytes, *, raw: bool = False) -> None:
         clients = list(self._clients.values()) if number is None else [self._clients[number]]
         self._send(data, clients, raw=raw, whole=True)
-
-    def last(self) -> Peer | None:
-        return None
 
     def kick(self, number: int) -> None:
         self._clients[number].leave()

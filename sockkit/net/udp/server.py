@@ -26,9 +26,7 @@ class UdpHubOptions(Value):
 
 
 class UdpHub:
-    """A Floor for its operator. Owns nothing: socket and standard streams are closed elsewhere."""
-
-    orders = ("/last",)
+    """Owns nothing: socket and standard streams are closed elsewhere."""
 
     def __init__(
         self, loop: Loop, sock: DatagramSocket, stdio: Stdio, options: UdpHubOptions, emit: Emit
@@ -89,7 +87,7 @@ class UdpHub:
         about = "an answer: " if self._replying and error.kind else ""
         self._emit(Failure(str(error), about + error.kind))
 
-    # What the operator orders.
+    # What the operator's console needs.
 
     def peers(self) -> list[tuple[Peer, str]]:
         return [(peer, "") for peer in self._table.peers()]
@@ -103,9 +101,6 @@ class UdpHub:
             self._posting.post(data, targets, LARGEST)
         else:
             self._posting.post_lines(data.removesuffix(b"\n").split(b"\n"), targets)
-
-    def kick(self, number: int) -> None:
-        raise NotImplementedError  # there is no connection to close
 
     def quit(self) -> None:
         self._posting.finish()

@@ -2,15 +2,15 @@ from __future__ import annotations
 
 import pytest
 
-from sockkit.core.operator import COMMANDS, Operator
+from sockkit.core.console import Console
+from sockkit.core.server_console import PeerCommands, TcpCommands, UdpCommands
 from sockkit.events import Answer, Event, Peer
 
 
 class Place:
-    """A Floor that keeps what it is told to do."""
+    """A server, of either kind, that keeps what it is told to do."""
 
-    def __init__(self, *numbers: int, orders: tuple[str, ...] = ("/kick",)) -> None:
-        self.orders = orders
+    def __init__(self, *numbers: int) -> None:
         self.here = [Peer(number, f"10.0.0.{number}:5") for number in numbers]
         self.done: list[object] = []
 
@@ -31,20 +31,18 @@ class Place:
 
 
 class Typing:
-    def __init__(self, place: Place, encoding: str = "utf-8") -> None:
-        self.place = place
+    def __init__(self, *numbers: int, encoding: str = "utf-8", udp: bool = False) -> None:
+        self.place = Place(*numbers)
         self.events: list[Event] = []
-        self.prompts: list[str] = []
-        self.operator = Operator(place, encoding, self.events.append, on_prompt=self._prompt)
-
-    def _prompt(self) -> None:
-        self.prompts.append(self.operator.prompt)
+        kind = UdpCommands if udp else TcpCommands
+        self.table: PeerCommands = kind(self.place, encoding, self.events.append)
+        self.console = Console(self.table, self.events.append)
 
     def type(self, *lines: str) -> list[object]:
         """What is done for these lines."""
         self.place.done = []
         for line in lines:
-            self.operator.feed(f"{line}\n".encode())
+            self.console.feed(f"{line}\n".encode())
         return self.place.done
 
     def answers(self) -> list[str]:
@@ -55,7 +53,7 @@ class Typing:
 
 @pytest.fixture
 def typing() -> Typing:
-    return Typing(Place(2, 3))
+    return Typing(2, 3)
 
 
 @pytest.mark.parametrize(
@@ -87,11 +85,14 @@ def test_what_is_typed_is_done(lines: list[str], done: list[object], typing: Typ
         ("/to", "write /to N"),
         ("@2", "write @N TEXT"),
         ("@2hi", "write @N TEXT"),
+        ("@2hi there", "write @N TEXT"),
         ("/list 2", "write /list"),
         ("/to 9", "there is no peer 9"),
         ("/to x", "there is no peer x"),
         ("/kick 02", "there is no peer 02"),
         ("@9 hi", "there is no peer 9"),
+        ("@0 hi", "there is no peer 0"),
+        pytest.param(f"@{'9' * 9999} hi", "there is no peer 99", id="@999… hi"),
         ("/hex 4", "'4' is not bytes"),
     ],
 )
@@ -104,15 +105,28 @@ def test_what_cannot_be_done_is_told(line: str, words: str, typing: Typing) -> N
 def test_lists(typing: Typing) -> None:
     typing.type("/list")
     assert typing.answers() == ["[2] 10.0.0.2:5 known", "[3] 10.0.0.3:5 known"]
+
+
+TCP = ["/list", "/to", "/all", "@N", "/kick", "/hex", "/help", "/quit"]
+UDP = ["/list", "/to", "/all", "/last", "@N", "/hex", "/help", "/quit"]
+
+
+@pytest.mark.parametrize(("udp", "commands"), [(False, TCP), (True, UDP)])
+def test_help_lists_the_commands_of_the_server(udp: bool, commands: list[str]) -> None:
+    typing = Typing(udp=udp)
     typing.type("/help")
-    words = [line.split()[0] for line in typing.answers()]
-    assert words == [name for name in COMMANDS if name != "/last"]
+    lines = typing.answers()
+    assert [line.split()[0] for line in lines] == commands
+    assert lines[0] == "/list           the peers that are connected"
+    assert lines[-3] == "/hex 48 65 0a   send these bytes, and no line end"
 
 
 def test_the_prompt_names_whom_it_goes_to(typing: Typing) -> None:
-    assert typing.operator.prompt == "> "
-    typing.type("/to 2", "/all")
-    assert typing.prompts == ["[2]> ", "> "]
+    prompts = [typing.console.prompt]
+    for line in ("/to 2", "hi", "@3 you", "/to 9", "/all"):
+        typing.type(line)
+        prompts.append(typing.console.prompt)
+    assert prompts == ["> ", "[2]> ", "[2]> ", "[2]> ", "[2]> ", "> "]
 
 
 def test_text_for_one_who_has_left_goes_to_nobody(typing: Typing) -> None:
@@ -123,8 +137,9 @@ def test_text_for_one_who_has_left_goes_to_nobody(typing: Typing) -> None:
 
 
 def test_nobody_is_there() -> None:
-    typing = Typing(Place())
-    assert typing.type("hi", "/list") == []
+    typing = Typing()
+    assert typing.type("/hex 4", "hi", "/list") == []
+    assert "'4' is not bytes" in typing.events.pop(0).text  # type: ignore[union-attr]
     assert typing.answers() == [
         "nobody is connected: that was sent to no one",
         "nobody is connected",
@@ -132,14 +147,20 @@ def test_nobody_is_there() -> None:
 
 
 def test_where_there_are_no_connections_the_last_one_is_answered() -> None:
-    typing = Typing(Place(2, 3, orders=("/last",)))
-    done = typing.type("hi", "/all", "ho", "/to 2", "you", "/last", "back")
-    assert done == [(3, b"hi\n"), (None, b"ho\n"), (2, b"you\n"), (3, b"back\n")]
+    typing = Typing(2, 3, udp=True)
+    done = typing.type("hi", "/all", "ho", "/to 2", "you", "/last", "/hex 41", "back")
+    assert done == [
+        *[(3, b"hi\n"), (None, b"ho\n"), (2, b"you\n")],
+        *[(3, b"A", True), (3, b"back\n")],
+    ]
     typing.type("/kick 2")
     assert "there is no /kick" in typing.answers()[0]
     typing.place.here.clear()
-    assert typing.type("hi") == []
-    assert typing.answers() == ["nobody has been heard yet: that was sent to no one"]
+    assert typing.type("hi", "/all", "ho", "/list") == []
+    assert typing.answers() == [
+        *["nobody has been heard yet: that was sent to no one"] * 2,
+        "nobody has been heard yet",
+    ]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "gbk"])
@@ -147,16 +168,23 @@ def test_it_may_be_typed_in_any_pieces(encoding: str) -> None:
     data = "你好\n@2 再见\n/to 2\n嗯\n".encode(encoding)
     whole = [(None, "你好\n"), (2, "再见\n"), (2, "嗯\n")]
     for place in range(len(data) + 1):
-        typing = Typing(Place(2), encoding)
-        typing.operator.feed(data[:place]) if place else None
-        typing.operator.feed(data[place:]) if place < len(data) else None
+        typing = Typing(2, encoding=encoding)
+        typing.console.feed(data[:place]) if place else None
+        typing.console.feed(data[place:]) if place < len(data) else None
         assert typing.place.done == [(to, text.encode(encoding)) for to, text in whole]
 
 
-def test_the_end_of_input_says_what_is_left_and_quits() -> None:
-    typing = Typing(Place(2))
-    typing.operator.feed(b"last words")
-    typing.operator.feed(b"")
+def test_bytes_that_are_no_text_are_sent_as_they_are() -> None:
+    typing = Typing(2)
+    typing.console.feed(b"\xff\n@2 \xfe\n")
+    assert typing.place.done == [(None, b"\xff\n"), (2, b"\xfe\n")]
+
+
+def test_a_last_line_without_an_end_is_sent_without_one() -> None:
+    typing = Typing(2)
+    typing.console.feed(b"last words")
+    typing.console.feed(b"")
+    typing.table.quit()
     assert typing.place.done == [(None, b"last words"), "quit"]
 
 
@@ -164,14 +192,17 @@ def test_the_end_of_input_says_what_is_left_and_quits() -> None:
     ("text", "words"),
     [
         ("/k", ["/kick"]),
-        ("/", [name for name in COMMANDS if name[0] == "/" and name != "/last"]),
+        ("/", [name for name in TCP if name[0] == "/"]),
         ("/to ", ["2", "3"]),
         ("/kick 3", ["3"]),
         ("@", ["@2", "@3"]),
+        ("@3", ["@3"]),
+        ("hi @", []),
+        ("/to 2 ", []),
         ("hi", []),
         ("hi /k", []),
         ("/hex ", []),
     ],
 )
 def test_completions(text: str, words: list[str], typing: Typing) -> None:
-    assert [word for word, _ in typing.operator.complete(text)] == words
+    assert [word for word, _ in typing.console.complete(text)] == words

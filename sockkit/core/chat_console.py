@@ -1,0 +1,71 @@
+"""What is typed at a chat room's server: text that the server says, or a command."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from sockkit.core.console import Command, Completions
+from sockkit.core.names import key
+from sockkit.events import Answer, Emit
+
+
+class ChatRoom(Protocol):
+    """A room's rules, as far as its operator needs them. What both return is for `handle`."""
+
+    def names(self) -> list[str]:
+        """Safe from any thread."""
+        ...
+
+    def announce(self, text: str) -> Iterable[Any]: ...
+
+    def kick(self, name: str) -> Iterable[Any]:
+        """Raises UsageError where nobody has that name."""
+        ...
+
+
+class ChatDelivery(Protocol):
+    """What delivers for the room."""
+
+    def handle(self, events: Iterable[Any], /) -> None: ...
+
+    def quit(self) -> None: ...
+
+
+class ChatCommands:
+    """Of every room. `encoding` is the user's, in which what is typed comes."""
+
+    prompt, quit_summary = "> ", "close the room (also Ctrl-D)"
+
+    def __init__(
+        self, room: ChatRoom, server: ChatDelivery, quit_word: str, encoding: str, emit: Emit
+    ) -> None:
+        self._room, self._server, self._encoding, self._emit = room, server, encoding, emit
+        commands = [
+            Command("/who", "", "who is here", self._who),
+            Command("/kick", "NAME", "send NAME away", self._kick, self.complete),
+        ]
+        if quit_word:
+            commands.append(Command(quit_word, "", "", lambda _: self.quit()))
+        self.commands = tuple(commands)
+
+    def decode(self, line: bytes) -> str:
+        return line.decode(self._encoding, "backslashreplace").strip()
+
+    def say(self, text: str) -> None:
+        if text:
+            self._server.handle(self._room.announce(text))
+
+    def complete(self, word: str) -> Completions:
+        names = self._room.names() if word else []
+        return [(name, "") for name in names if key(name).startswith(key(word))]
+
+    def quit(self) -> None:
+        self._server.quit()
+
+    def _who(self, _: str) -> None:
+        names = self._room.names()
+        self._emit(Answer(f"{len(names)} here: {', '.join(names)}"))
+
+    def _kick(self, name: str) -> None:
+        self._server.handle(self._room.kick(name))

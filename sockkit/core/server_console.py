@@ -1,0 +1,154 @@
+"""What the operator of tcp-server or udp-server types: text for the peers, or a command."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from sockkit.core.console import Command, Completions
+from sockkit.core.hexadecimal import parse_hex
+from sockkit.core.peers import Recipient
+from sockkit.errors import UsageError
+from sockkit.events import Answer, Emit, Peer
+
+
+class PeerServer(Protocol):
+    """A server of numbered peers, as far as its operator commands it."""
+
+    def peers(self) -> list[tuple[Peer, str]]:
+        """Each peer with what is known of it. Safe from any thread."""
+        ...
+
+    def say(self, number: int | None, data: bytes, *, raw: bool = False) -> None:
+        """Send to peer `number`, or to all; `raw` bytes pass no transform."""
+        ...
+
+    def quit(self) -> None: ...
+
+
+class ClientServer(PeerServer, Protocol):
+    """One whose peers have connections."""
+
+    def kick(self, number: int) -> None: ...
+
+
+class DatagramServer(PeerServer, Protocol):
+    """One whose peers are those that were heard."""
+
+    def last(self) -> Peer | None:
+        """The peer heard most recently."""
+        ...
+
+
+class PeerCommands:
+    """What both servers have. `encoding` is the user's own: what is typed comes in it."""
+
+    quit_summary = "end, and close what is connected (also Ctrl-D)"
+    nobody = "nobody is connected"
+
+    def __init__(self, server: PeerServer, encoding: str, emit: Emit) -> None:
+        self._server, self._encoding, self._emit = server, encoding, emit
+        self._to: int | Recipient = Recipient.ALL  # a peer's number, or which of the peers
+
+    def _table(
+        self, *, aims: Sequence[Command] = (), others: Sequence[Command] = ()
+    ) -> tuple[Command, ...]:
+        """The commands; `aims` are more that say whom text goes to."""
+        return (
+            Command("/list", "", "the peers that are connected", self._list),
+            Command("/to", "N", "what is typed goes to peer N alone", self._to_one, self._numbers),
+            Command("/all", "", "what is typed goes to all", lambda _: self._aim(Recipient.ALL)),
+            *aims,
+            Command("@N", "TEXT", "send TEXT to peer N, this once", self._once, self._numbers),
+            *others,
+            Command("/hex", "48 65 0a", "send these bytes, and no line end", self._hex),
+        )
+
+    @property
+    def prompt(self) -> str:
+        return f"[{self._to}]> " if isinstance(self._to, int) else "> "
+
+    def decode(self, line: bytes) -> str:
+        return line.decode(self._encoding, "surrogateescape")
+
+    def say(self, text: str) -> None:
+        self._server.say(self._recipient(), self._encoded(text))
+
+    def complete(self, word: str) -> Completions:
+        return ()
+
+    def quit(self) -> None:
+        self._server.quit()
+
+    def _recipient(self) -> int | None:
+        """Whom text goes to, None for all. Raises UsageError where nobody is there."""
+        if isinstance(self._to, int):
+            return self._number(str(self._to))
+        if not self._server.peers():
+            raise UsageError(f"{self.nobody}: that was sent to no one")
+        return None
+
+    def _number(self, text: str) -> int:
+        for peer, _ in self._server.peers():
+            if text == str(peer.number):
+                return peer.number
+        raise UsageError(f"there is no peer {text}", "/list shows them, /all is for all")
+
+    def _numbers(self, word: str) -> Completions:
+        peers = [(str(peer.number), peer.address) for peer, _ in self._server.peers()]
+        return [(number, address) for number, address in peers if number.startswith(word)]
+
+    def _encoded(self, text: str) -> bytes:
+        return text.encode(self._encoding, "surrogateescape")
+
+    def _aim(self, to: int | Recipient) -> None:
+        self._to = to
+
+    def _to_one(self, number: str) -> None:
+        self._aim(self._number(number))
+
+    def _once(self, argument: str) -> None:
+        number, _, text = argument.partition(" ")
+        self._server.say(self._number(number.lstrip("0") or "0"), self._encoded(text))
+
+    def _hex(self, digits: str) -> None:
+        data = parse_hex(digits)
+        self._server.say(self._recipient(), data, raw=True)
+
+    def _list(self, _: str) -> None:
+        peers = self._server.peers()
+        for peer, known in peers:
+            self._emit(Answer(f"[{peer.number}] {peer.address} {known}"))
+        if not peers:
+            self._emit(Answer(self.nobody))
+
+
+class TcpCommands(PeerCommands):
+    """Of tcp-server: text goes to all, unless told otherwise."""
+
+    def __init__(self, server: ClientServer, encoding: str, emit: Emit) -> None:
+        super().__init__(server, encoding, emit)
+        self._kick = server.kick
+        kick = Command("/kick", "N", "close the connection of peer N", self._close, self._numbers)
+        self.commands = self._table(others=[kick])
+
+    def _close(self, number: str) -> None:
+        self._kick(self._number(number))
+
+
+class UdpCommands(PeerCommands):
+    """Of udp-server: text goes to the peer heard most recently, unless told otherwise."""
+
+    nobody = "nobody has been heard yet"
+
+    def __init__(self, server: DatagramServer, encoding: str, emit: Emit) -> None:
+        super().__init__(server, encoding, emit)
+        self._last = server.last
+        self._aim(Recipient.LAST)
+        summary = "what is typed goes to whom was heard last"
+        last = Command("/last", "", summary, lambda _: self._aim(Recipient.LAST))
+        self.commands = self._table(aims=[last])
+
+    def _recipient(self) -> int | None:
+        last = self._last()
+        return last.number if self._to is Recipient.LAST and last else super()._recipient()

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from sockkit.core.chat_console import ChatCommands
+from sockkit.core.console import Console
+from sockkit.errors import UsageError
+from sockkit.events import Answer, Event
+
+
+class Place:
+    """A room of alex and 小雪 and its server, and what was done there."""
+
+    def __init__(self, quit_word: str = "q", encoding: str = "utf-8") -> None:
+        self.done: list[Any] = []
+        table = ChatCommands(self, self, quit_word, encoding, self.answer)
+        self.console = Console(table, self.answer)
+
+    def names(self) -> list[str]:
+        return ["alex", "小雪"]
+
+    def announce(self, text: str) -> Iterable[Any]:
+        return ["said", text]
+
+    def kick(self, name: str) -> Iterable[Any]:
+        if name not in self.names():
+            raise UsageError(f"nobody here is {name}")
+        return ["kicked", name]
+
+    def handle(self, events: Iterable[Any], /) -> None:
+        self.done.append(tuple(events))
+
+    def quit(self) -> None:
+        self.done.append("quit")
+
+    def answer(self, event: Event) -> None:
+        assert isinstance(event, Answer)
+        self.done.append(event.text)
+
+
+HINT = "/help lists the commands, //text sends /text"
+
+
+@pytest.mark.parametrize(
+    ("typed", "done"),
+    [
+        ("你好", [("said", "你好")]),
+        ("  ", []),
+        ("//who", [("said", "/who")]),
+        ("/who", ["2 here: alex, 小雪"]),
+        ("/kick 小雪", [("kicked", "小雪")]),
+        ("/kick bob", ["nobody here is bob"]),
+        (" /who ", ["2 here: alex, 小雪"]),
+        ("/kick", ["write /kick NAME"]),
+        ("/who all", ["write /who"]),
+        ("/x\x1b", [f"there is no /x\\x1b: {HINT}"]),
+        ("/quit", ["quit"]),
+        ("q", ["quit"]),
+        (" q ", ["quit"]),
+        ("q now", [("said", "q now")]),
+        ("a\nq\n", [("said", "a"), "quit"]),
+    ],
+)
+def test_what_a_line_does(typed: str, done: list[Any]) -> None:
+    data = typed.encode()
+    for place in range(len(data)):
+        here = Place()
+        here.console.feed(data[: place + 1])
+        if data[place + 1 :]:
+            here.console.feed(data[place + 1 :])
+        here.console.feed(b"")
+        assert here.done == done
+
+
+@pytest.mark.parametrize(
+    ("quit_word", "quits"),
+    [("q", False), ("/bye", True), ("", False)],
+)
+def test_the_quit_word_may_look_like_a_command(quit_word: str, quits: bool) -> None:
+    here = Place(quit_word)
+    here.console.feed(b"\n/bye\n")
+    assert here.done == (["quit"] if quits else [f"there is no /bye: {HINT}"])
+
+
+def test_bytes_that_are_no_text_are_shown_as_such() -> None:
+    here = Place(encoding="gbk")
+    here.console.feed("你好".encode("gbk") + b"\xff\n")
+    assert here.done == [("said", "你好\\xff")]
+
+
+def test_help_lists_every_command() -> None:
+    here = Place()
+    here.console.feed(b"/help\n")
+    assert here.done == [
+        "/who         who is here",
+        "/kick NAME   send NAME away",
+        "/help        this list; //text sends a line that begins with a slash",
+        "/quit        close the room (also Ctrl-D)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        ("/k", ["/kick"]),
+        ("/", ["/who", "/kick", "/help", "/quit"]),
+        ("/kick A", ["alex"]),
+        ("/kick ", []),
+        ("hi 小", ["小雪"]),
+        ("al", ["alex"]),
+        ("", []),
+        ("x", []),
+    ],
+)
+def test_commands_and_names_are_completed(typed: str, words: list[str]) -> None:
+    assert [word for word, _ in Place().console.complete(typed)] == words
