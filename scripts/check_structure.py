@@ -1,13 +1,15 @@
-"""Holds the structure: which room may import which, and that each module has its tests.
+"""Holds the structure: who imports whom, who waits for a descriptor, how much a class keeps.
 
-Prints what is wrong, a line each, and exits 1; prints nothing and exits 0 otherwise.
+Each module has its tests, too. Prints what is wrong, a line each, and exits 1; prints nothing and
+exits 0 otherwise. What is not yet as it should be is listed here, and such a list only shrinks: an
+entry that is no longer needed is wrong.
 """
 
 from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,6 +38,43 @@ MAY_NOT_KNOW = {
 }
 NOT_TESTED_BY_NAME = {"__init__", "__main__"}
 
+MAX_ATTRIBUTES = 14  # that a class sets in its constructor
+STILL_LARGE = {
+    "ChatServer",
+    "Editor",
+    "Hub",
+    "Member",
+    "Posting",
+    "Pump",
+    "Session",
+    "UdpSession",
+    "_Answering",
+}
+
+# Where the loop is asked to wait for a descriptor: an end says by itself when it is ready.
+_WAITS = {"when_readable", "when_writable"}
+_ENDS = ("net/ends/", "net/lanes.py", "net/kernel.py", "net/loop.py")
+NO_PEERS_DESCRIPTOR = {
+    "cli/talk.py",  # standard error
+    "net/port_file.py",  # a FIFO
+    "net/tcp/dial.py",  # attempts, before there is an end
+    "net/tcp/listen.py",  # the listening socket
+    "net/workers.py",  # the processes and their pipes
+}
+STILL_WAIT = {
+    "net/chat/member.py",
+    "net/chat/udp.py",
+    "net/closing.py",
+    "net/echo/tcp.py",
+    "net/echo/udp.py",
+    "net/outbox.py",
+    "net/pump.py",
+    "net/tcp/client.py",
+    "net/tcp/server.py",
+    "net/udp/datagrams.py",
+    "net/udp/posting.py",
+}
+
 
 def room_of(module: str) -> str:
     """`sockkit.net.loop` is in the room `net`; the package itself is a room too."""
@@ -43,8 +82,16 @@ def room_of(module: str) -> str:
     return parts[1] if len(parts) > 1 else PACKAGE
 
 
+def modules(root: Path) -> Iterator[Path]:
+    yield from sorted((root / PACKAGE).rglob("*.py"))
+
+
+def nodes(path: Path) -> Iterator[ast.AST]:
+    yield from ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+
+
 def imports(path: Path) -> Iterator[tuple[int, str]]:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -52,7 +99,7 @@ def imports(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def wrong_imports(root: Path) -> Iterator[str]:
-    for path in sorted((root / PACKAGE).rglob("*.py")):
+    for path in modules(root):
         inside = path.relative_to(root)
         room = room_of(".".join(inside.with_suffix("").parts).removesuffix(".__init__"))
         for line, name in imports(path):
@@ -68,7 +115,7 @@ def wrong_imports(root: Path) -> Iterator[str]:
 
 
 def missing_tests(root: Path) -> Iterator[str]:
-    for path in sorted((root / PACKAGE).rglob("*.py")):
+    for path in modules(root):
         if path.stem in NOT_TESTED_BY_NAME:
             continue
         inside = path.relative_to(root / PACKAGE)
@@ -77,8 +124,65 @@ def missing_tests(root: Path) -> Iterator[str]:
             yield f"{PACKAGE}/{inside}: no {test.relative_to(root)}"
 
 
+def attributes(kind: ast.ClassDef) -> set[str]:
+    """Those of its own that a class sets in its constructor, by any kind of assignment."""
+    found: set[str] = set()
+    for method in kind.body:
+        if isinstance(method, ast.FunctionDef) and method.name == "__init__":
+            own = method.args.args[0].arg
+            found.update(
+                node.attr
+                for node in ast.walk(method)
+                if isinstance(node, ast.Attribute)
+                and isinstance(node.ctx, ast.Store)
+                and isinstance(node.value, ast.Name)
+                and node.value.id == own
+            )
+    return found
+
+
+def large_classes(root: Path, still: Set[str]) -> Iterator[str]:
+    large = set()
+    for path in modules(root):
+        for node in nodes(path):
+            if isinstance(node, ast.ClassDef) and len(attributes(node)) > MAX_ATTRIBUTES:
+                large.add(node.name)
+                if node.name not in still:
+                    where = f"{path.relative_to(root)}:{node.lineno}"
+                    yield f"{where}: {node.name} sets {len(attributes(node))} attributes"
+    yield from (f"STILL_LARGE: {name} is not large any more" for name in sorted(still - large))
+
+
+def waits(path: Path) -> Iterator[int]:
+    """The lines that have a loop wait for a descriptor."""
+    for node in nodes(path):
+        if isinstance(node, ast.Attribute) and node.attr in _WAITS:
+            loop = node.value
+            name = loop.attr if isinstance(loop, ast.Attribute) else getattr(loop, "id", "")
+            if name.endswith("loop"):
+                yield node.lineno
+
+
+def wrong_waits(root: Path, still: Set[str]) -> Iterator[str]:
+    waiting = set()
+    for path in modules(root):
+        inside = path.relative_to(root / PACKAGE).as_posix()
+        if inside.startswith(_ENDS) or inside in NO_PEERS_DESCRIPTOR:
+            continue
+        for line in waits(path):
+            waiting.add(inside)
+            if inside not in still:
+                yield f"{PACKAGE}/{inside}:{line}: only an end has the loop wait for a descriptor"
+    yield from (f"STILL_WAIT: {name} does not wait any more" for name in sorted(still - waiting))
+
+
 def main() -> int:
-    problems = [*wrong_imports(ROOT), *missing_tests(ROOT)]
+    problems = [
+        *wrong_imports(ROOT),
+        *missing_tests(ROOT),
+        *large_classes(ROOT, STILL_LARGE),
+        *wrong_waits(ROOT, STILL_WAIT),
+    ]
     for problem in problems:
         print(problem)
     return 1 if problems else 0
