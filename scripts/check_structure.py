@@ -55,7 +55,7 @@ STILL_LARGE = {
 _WAITS = {"when_readable", "when_writable"}
 _ENDS = ("net/ends/", "net/lanes.py", "net/kernel.py", "net/loop.py")
 NO_PEERS_DESCRIPTOR = {
-    "cli/talk.py",  # standard error
+    "cli/status_lines.py",  # standard error
     "net/port_file.py",  # a FIFO
     "net/tcp/dial.py",  # attempts, before there is an end
     "net/tcp/listen.py",  # the listening socket

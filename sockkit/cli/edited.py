@@ -11,8 +11,8 @@ import signal
 import threading
 from collections.abc import Callable
 
+from sockkit.cli.status_lines import StatusLines
 from sockkit.cli.stopping import Stopping
-from sockkit.cli.talk import Talk
 from sockkit.net.ends.stdio import Input, Output, Stdio
 from sockkit.net.kernel import widen
 from sockkit.net.loop import Loop
@@ -51,13 +51,13 @@ def run_edited(
     )
     stopping.on_stuck = editor.restore
     own = os.isatty(2)  # above the line that is typed
-    talk = Talk(output if own else Output(2), encoding, loop, output if own else None)
+    status = StatusLines(output if own else Output(2), encoding, loop, output if own else None)
 
     def worker() -> None:
         try:
-            work(Stdio(typed.input, output, encoding, editor.assist), talk.say)
+            work(Stdio(typed.input, output, encoding, editor.assist), status.say)
         finally:
-            talk.close()
+            status.close()
             os.close(into)
 
     try:

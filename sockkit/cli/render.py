@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from sockkit.cli.talk import say
+from sockkit.cli.status_lines import write_stderr
 from sockkit.core.printable import escape
 from sockkit.core.units import show_count, show_seconds, show_size
 from sockkit.events import (
@@ -55,7 +55,7 @@ Passes = Callable[[str, float], bool]  # whether one more of a kind is said, at 
 def complain(message: str) -> None:
     """One line that says what went wrong."""
     terminal = bool(sys.stderr) and sys.stderr.isatty()
-    say(_failure(Palette(wanted(terminal, os.environ)), message))
+    write_stderr(_failure(Palette(wanted(terminal, os.environ)), message))
 
 
 def _failure(palette: Palette, message: str, label: str = "") -> str:

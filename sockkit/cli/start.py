@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from sockkit.cli.render import QUIET, Counts, Renderer, complain
+from sockkit.cli.status_lines import StatusLines
 from sockkit.cli.stopping import Stopping
-from sockkit.cli.talk import Talk
 from sockkit.core.units import show_size
 from sockkit.errors import OutputGone, SockkitError, Stopped, UsageError, reason
 from sockkit.net.context import Context
@@ -94,14 +94,14 @@ def _run(
         from sockkit.cli.edited import run_edited
 
         return run_edited(name, loop, stdio.encoding, work, stopping)
-    talk = Talk(Output(2), stdio.encoding, loop, stdio.output if os.isatty(2) else None)
+    status = StatusLines(Output(2), stdio.encoding, loop, stdio.output if os.isatty(2) else None)
     try:
-        return work(stdio, talk.say)
+        return work(stdio, status.say)
     except SockkitError:
-        talk.end_line()
+        status.end_line()
         raise
     finally:
-        talk.close()
+        status.close()
 
 
 def _input(loop: Loop) -> Input:
