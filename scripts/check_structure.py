@@ -36,12 +36,21 @@ MAY_NOT_KNOW = {
     "term": {"socket", "ssl", "select", "selectors", "click"},
     "apps": {"click", "argparse"},
 }
+# What belongs to the process: it is read there alone, and handed down.
+READ_THE_PROCESS = {"cli", "__main__"}
+_PROCESS = {
+    *(f"os.{name}" for name in ("environ", "environb", "getenv", "getenvb", "getlogin")),
+    *(f"sys.{name}" for name in ("argv", "orig_argv", "stdin", "stdout", "stderr")),
+    *(f"sys.__{name}__" for name in ("stdin", "stdout", "stderr")),
+    *(f"os.path.{name}" for name in ("expanduser", "expandvars")),
+    *("getpass.getuser", "getpass.getpass", "pathlib.Path.home", "Path.home"),
+}
+_BUILTINS = {"input", "print"}
 NOT_TESTED_BY_NAME = {"__init__", "__main__"}
 
 MAX_ATTRIBUTES = 14  # that a class sets in its constructor
 STILL_LARGE = {
     "ChatServer",
-    "Editor",
     "Hub",
     "Member",
     "Posting",
@@ -114,6 +123,27 @@ def wrong_imports(root: Path) -> Iterator[str]:
                 yield f"{inside}:{line}: {room} may not know {top}"
 
 
+def process_reads(path: Path) -> Iterator[tuple[int, str]]:
+    """What is used of the process, or imported in order to be used, each with its line."""
+    for node in nodes(path):
+        match node:
+            case ast.Attribute() if (name := ast.unparse(node)) in _PROCESS:
+                yield node.lineno, name
+            case ast.ImportFrom(str(module), names):
+                used = (f"{module}.{alias.name}" for alias in names)
+                yield from ((node.lineno, name) for name in used if name in _PROCESS)
+            case ast.Call(ast.Name(name)) if name in _BUILTINS:
+                yield node.lineno, name
+
+
+def wrong_reads(root: Path) -> Iterator[str]:
+    for path in modules(root):
+        inside = path.relative_to(root)
+        if inside.with_suffix("").parts[1] not in READ_THE_PROCESS:
+            for line, name in process_reads(path):
+                yield f"{inside}:{line}: only cli/ uses {name}"
+
+
 def missing_tests(root: Path) -> Iterator[str]:
     for path in modules(root):
         if path.stem in NOT_TESTED_BY_NAME:
@@ -179,6 +209,7 @@ def wrong_waits(root: Path, still: Set[str]) -> Iterator[str]:
 def main() -> int:
     problems = [
         *wrong_imports(ROOT),
+        *wrong_reads(ROOT),
         *missing_tests(ROOT),
         *large_classes(ROOT, STILL_LARGE),
         *wrong_waits(ROOT, STILL_WAIT),

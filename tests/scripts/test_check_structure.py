@@ -11,6 +11,7 @@ from scripts.check_structure import (
     missing_tests,
     room_of,
     wrong_imports,
+    wrong_reads,
     wrong_waits,
 )
 
@@ -105,6 +106,41 @@ def test_missing_tests(tmp_path: Path) -> None:
     assert list(missing_tests(tmp_path)) == []
 
 
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        ("return os.environ.get(1)", "os.environ"),
+        ("value = os.environb", "os.environb"),
+        ("value = os.getenv('TERM')", "os.getenv"),
+        ("from os import getpid, getenv", "os.getenv"),
+        ("from os import environ as variables", "os.environ"),
+        ("if sys.stdin: pass", "sys.stdin"),
+        ("sys.stdout.write('')", "sys.stdout"),
+        ("sys.stderr = None", "sys.stderr"),
+        ("value = sys.__stderr__", "sys.__stderr__"),
+        ("f(sys.argv[1:])", "sys.argv"),
+        ("from sys import argv", "sys.argv"),
+        ("os.path.expanduser('~')", "os.path.expanduser"),
+        ("from os.path import expandvars", "os.path.expandvars"),
+        ("getpass.getuser()", "getpass.getuser"),
+        ("value = pathlib.Path.home()", "pathlib.Path.home"),
+        ("print('hi')", "print"),
+        ("value = input()", "input"),
+    ],
+)
+def test_only_the_command_line_reads_the_process(code: str, name: str, tmp_path: Path) -> None:
+    function = f"def f():\n    {code}\n"
+    for allowed in ("cli/render.py", "cli/__init__.py", "__main__.py"):
+        write(tmp_path, f"sockkit/{allowed}", function)
+    write(tmp_path, "sockkit/apps/echo.py", "os.read(stdin.fileno(), environ)\nself.print(input)")
+    assert list(wrong_reads(tmp_path)) == []
+    for module in ("events.py", "term/editor.py"):
+        write(tmp_path, f"sockkit/{module}", function)
+    assert list(wrong_reads(tmp_path)) == [
+        f"sockkit/{module}:2: only cli/ uses {name}" for module in ("events.py", "term/editor.py")
+    ]
+
+
 SETS = """
 class Small:
     def __init__(this, a):
@@ -184,11 +220,12 @@ def test_main(
     write(tmp_path, "sockkit/__init__.py")
     assert check_structure.main() == 0
     assert capsys.readouterr().out == ""
-    text = f"import socket\n{SETS.format(MOST)}        loop.when_readable(1, this)"
+    text = f"import socket, sys; sys.argv\n{SETS.format(MOST)}        loop.when_readable(1, this)"
     write(tmp_path, "sockkit/core/text.py", text.replace("this.a = this.a", "this.b = this.c"))
     assert check_structure.main() == 1
     assert capsys.readouterr().out.splitlines() == [
         "sockkit/core/text.py:1: core may not know socket",
+        "sockkit/core/text.py:1: only cli/ uses sys.argv",
         "sockkit/core/text.py: no tests/core/test_text.py",
         "sockkit/core/text.py:3: Small sets 15 attributes",
         "sockkit/core/text.py:22: only an end has the loop wait for a descriptor",
