@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "sockkit"
 
-# What each room may import of the package, besides itself.
+# What each package of sockkit, or module beside them, may import of the others.
 MAY_IMPORT = {
     "values": set(),
     "system": set(),
@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "__main__": {"cli"},
     PACKAGE: set(),
 }
-# What of Python and others a room may not know.
+# What of Python and others a package may not know.
 MAY_NOT_KNOW = {
     "core": {"socket", "ssl", "os", "select", "selectors", "time", "click"},
     "net": {"click", "prompt_toolkit", "colorama"},
@@ -85,8 +85,8 @@ STILL_WAIT = {
 }
 
 
-def room_of(module: str) -> str:
-    """`sockkit.net.loop` is in the room `net`; the package itself is a room too."""
+def package_of(module: str) -> str:
+    """`sockkit.net.loop` is in the package `net`; sockkit itself counts as one."""
     parts = module.split(".")
     return parts[1] if len(parts) > 1 else PACKAGE
 
@@ -110,17 +110,17 @@ def imports(path: Path) -> Iterator[tuple[int, str]]:
 def wrong_imports(root: Path) -> Iterator[str]:
     for path in modules(root):
         inside = path.relative_to(root)
-        room = room_of(".".join(inside.with_suffix("").parts).removesuffix(".__init__"))
+        package = package_of(".".join(inside.with_suffix("").parts).removesuffix(".__init__"))
         for line, name in imports(path):
             top = name.split(".")[0]
             if name.startswith("."):
-                yield f"{inside}:{line}: a relative import hides its room"
+                yield f"{inside}:{line}: a relative import hides its package"
             elif top == PACKAGE:
-                target = room_of(name)
-                if target != room and target not in MAY_IMPORT.get(room, set()):
-                    yield f"{inside}:{line}: {room} may not import {target}"
-            elif top in MAY_NOT_KNOW.get(room, set()):
-                yield f"{inside}:{line}: {room} may not know {top}"
+                target = package_of(name)
+                if target != package and target not in MAY_IMPORT.get(package, set()):
+                    yield f"{inside}:{line}: {package} may not import {target}"
+            elif top in MAY_NOT_KNOW.get(package, set()):
+                yield f"{inside}:{line}: {package} may not know {top}"
 
 
 def process_reads(path: Path) -> Iterator[tuple[int, str]]:

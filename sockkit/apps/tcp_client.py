@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from sockkit.apps.conversation import TalkOptions
-from sockkit.apps.shown import gbk_hint
+from sockkit.apps.conversation import ConversationOptions
 from sockkit.core.address import Address
 from sockkit.net.context import Context
 from sockkit.net.options import SocketOptions
@@ -16,13 +15,13 @@ class TcpClient(Value):
     address: Address
     connect: ConnectOptions
     sockets: SocketOptions
-    talk: TalkOptions
+    talk: ConversationOptions
 
 
 def run(config: TcpClient, context: Context) -> None:
     """Return when the conversation is over and nothing was lost. Raises SockkitError."""
     loop, stdio, emit = context.loop, context.stdio, context.emit
-    talk = config.talk.talk(stdio, gbk_hint(emit))
+    talk = config.talk.talk(context)
     stream = connect(loop, config.address, config.connect, config.sockets, emit)
     try:
         Session(loop, stream, stdio, talk, emit).run()

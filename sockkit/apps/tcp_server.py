@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from sockkit.apps.conversation import TalkOptions
+from sockkit.apps.conversation import ConversationOptions
 from sockkit.apps.operator import operate
 from sockkit.apps.shown import gbk_hint, labels
 from sockkit.core.ending import Until
@@ -22,7 +22,7 @@ from sockkit.values import Value
 class TcpServer(Value):
     listen: ListenOptions
     sockets: SocketOptions
-    talk: TalkOptions
+    talk: ConversationOptions
     once: bool = False
     label: bool = False
     slow_timeout: float = 30.0
@@ -57,7 +57,7 @@ def _serve_one(config: TcpServer, context: Context, listener: Listener) -> None:
     stream = _accept_one(loop, listener)
     try:
         label = labels(context)(stream.peer) if config.label else b""
-        talk = config.talk.talk(stdio, gbk_hint(emit), label)
+        talk = config.talk.talk(context, label)
         Session(loop, stream, stdio, talk, emit).run()
     finally:
         stream.close()

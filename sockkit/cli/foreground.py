@@ -10,7 +10,7 @@ from sockkit.term.foreground import FOREGROUND_CHECK_SECONDS, in_background
 
 
 class TerminalInput(Input):
-    """Reads the terminal in the foreground alone; in the background, it gives nothing.
+    """Reads the terminal in the foreground alone; in the background nothing is read.
 
     To read there would stop the program.
     """

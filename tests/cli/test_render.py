@@ -7,12 +7,12 @@ from typing import get_args
 import pytest
 
 from sockkit.cli.render import (
+    EVENTS_PER_SECOND,
     NORMAL,
     QUIET,
-    RATE,
     STEPS,
     VERBOSE,
-    VERBOSE_RATE,
+    VERBOSE_EVENTS_PER_SECOND,
     Counts,
     Renderer,
     complain,
@@ -238,7 +238,7 @@ def test_more_is_said_of_what_was_asked_for(capsys: Capture) -> None:
     emit = renderer(STEPS, False).emitter(write_stderr, passes)
     for event in (Connected(CLIENT, ""), Step("accept", "x"), Failure("10.0.0.7 lost", "lost")):
         emit(event)
-    assert rates == [VERBOSE_RATE, VERBOSE_RATE, RATE]
+    assert rates == [VERBOSE_EVENTS_PER_SECOND, VERBOSE_EVENTS_PER_SECOND, EVENTS_PER_SECOND]
     capsys.readouterr()
 
 

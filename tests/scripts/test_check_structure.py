@@ -9,7 +9,7 @@ from scripts.check_structure import (
     MAX_ATTRIBUTES,
     large_classes,
     missing_tests,
-    room_of,
+    package_of,
     wrong_imports,
     wrong_reads,
     wrong_waits,
@@ -23,7 +23,7 @@ def write(root: Path, name: str, code: str = "") -> None:
 
 
 @pytest.mark.parametrize(
-    ("module", "room"),
+    ("module", "package"),
     [
         ("sockkit", "sockkit"),
         ("sockkit.errors", "errors"),
@@ -31,8 +31,8 @@ def write(root: Path, name: str, code: str = "") -> None:
         ("sockkit.net.loop", "net"),
     ],
 )
-def test_room_of(module: str, room: str) -> None:
-    assert room_of(module) == room
+def test_package_of(module: str, package: str) -> None:
+    assert package_of(module) == package
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_room_of(module: str, room: str) -> None:
         ("term/__init__.py", "import os\nimport socketserver"),
     ],
 )
-def test_what_a_room_may_import(name: str, code: str, tmp_path: Path) -> None:
+def test_what_a_package_may_import(name: str, code: str, tmp_path: Path) -> None:
     write(tmp_path, f"sockkit/{name}", code)
     assert list(wrong_imports(tmp_path)) == []
 
@@ -69,8 +69,8 @@ def test_what_a_room_may_import(name: str, code: str, tmp_path: Path) -> None:
         ("apps/echo.py", "from sockkit.cli import main", "apps may not import cli"),
         ("__main__.py", "import sockkit.net", "__main__ may not import net"),
         ("__init__.py", "import sockkit.cli", "sockkit may not import cli"),
-        ("net/loop.py", "from . import stream", "a relative import hides its room"),
-        ("net/loop.py", "from ..apps import echo", "a relative import hides its room"),
+        ("net/loop.py", "from . import stream", "a relative import hides its package"),
+        ("net/loop.py", "from ..apps import echo", "a relative import hides its package"),
         ("core/text.py", "from sockkit import net", "core may not import sockkit"),
     ],
 )
