@@ -16,8 +16,8 @@ from sockkit.cli.render import (
     Counts,
     Renderer,
     complain,
-    write_stderr,
 )
+from sockkit.cli.status_lines import write_stderr
 from sockkit.core import limiter
 from sockkit.events import (
     Aimed,
