@@ -1,19 +1,21 @@
-"""Holds the structure: which room may import which, and that each module has its tests.
+"""Holds the structure: who imports whom, who waits for a descriptor, how much a class keeps.
 
-Prints what is wrong, a line each, and exits 1; prints nothing and exits 0 otherwise.
+Each module has its tests, too. Prints what is wrong, a line each, and exits 1; prints nothing and
+exits 0 otherwise. What is not yet as it should be is listed here, and such a list only shrinks: an
+entry that is no longer needed is wrong.
 """
 
 from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "sockkit"
 
-# What each room may import of the package, besides itself.
+# What each package of sockkit, or module beside them, may import of the others.
 MAY_IMPORT = {
     "values": set(),
     "system": set(),
@@ -27,24 +29,66 @@ MAY_IMPORT = {
     "__main__": {"cli"},
     PACKAGE: set(),
 }
-# What of Python and others a room may not know.
+# What of Python and others a package may not know.
 MAY_NOT_KNOW = {
     "core": {"socket", "ssl", "os", "select", "selectors", "time", "click"},
     "net": {"click", "prompt_toolkit", "colorama"},
     "term": {"socket", "ssl", "select", "selectors", "click"},
     "apps": {"click", "argparse"},
 }
+# What belongs to the process: it is read there alone, and handed down.
+READ_THE_PROCESS = {"cli", "__main__"}
+_PROCESS = {
+    *(f"os.{name}" for name in ("environ", "environb", "getenv", "getenvb", "getlogin")),
+    *(f"sys.{name}" for name in ("argv", "orig_argv", "stdin", "stdout", "stderr")),
+    *(f"sys.__{name}__" for name in ("stdin", "stdout", "stderr")),
+    *(f"os.path.{name}" for name in ("expanduser", "expandvars")),
+    *("getpass.getuser", "getpass.getpass", "pathlib.Path.home", "Path.home"),
+}
+_BUILTINS = {"input", "print"}
 NOT_TESTED_BY_NAME = {"__init__", "__main__"}
 
+MAX_ATTRIBUTES = 14  # that a class sets in its constructor
+STILL_LARGE = {
+    "ChatServer",
+    "Posting",
+    "UdpSession",
+}
 
-def room_of(module: str) -> str:
-    """`sockkit.net.loop` is in the room `net`; the package itself is a room too."""
+# Where the loop is asked to wait for a descriptor: an end says by itself when it is ready.
+_WAITS = {"when_readable", "when_writable"}
+_ENDS = ("net/ends/", "net/lanes.py", "net/kernel.py", "net/loop.py")
+NO_PEERS_DESCRIPTOR = {
+    "cli/status_lines.py",  # standard error
+    "net/port_file.py",  # a FIFO
+    "net/tcp/dial.py",  # attempts, before there is an end
+    "net/tcp/listen.py",  # the listening socket
+    "net/workers.py",  # the processes and their pipes
+}
+STILL_WAIT = {
+    "net/chat/udp.py",
+    "net/echo/udp.py",
+    "net/udp/datagrams.py",
+    "net/udp/posting.py",
+}
+
+
+def package_of(module: str) -> str:
+    """`sockkit.net.loop` is in the package `net`; sockkit itself counts as one."""
     parts = module.split(".")
     return parts[1] if len(parts) > 1 else PACKAGE
 
 
+def modules(root: Path) -> Iterator[Path]:
+    yield from sorted((root / PACKAGE).rglob("*.py"))
+
+
+def nodes(path: Path) -> Iterator[ast.AST]:
+    yield from ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+
+
 def imports(path: Path) -> Iterator[tuple[int, str]]:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -52,23 +96,44 @@ def imports(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def wrong_imports(root: Path) -> Iterator[str]:
-    for path in sorted((root / PACKAGE).rglob("*.py")):
+    for path in modules(root):
         inside = path.relative_to(root)
-        room = room_of(".".join(inside.with_suffix("").parts).removesuffix(".__init__"))
+        package = package_of(".".join(inside.with_suffix("").parts).removesuffix(".__init__"))
         for line, name in imports(path):
             top = name.split(".")[0]
             if name.startswith("."):
-                yield f"{inside}:{line}: a relative import hides its room"
+                yield f"{inside}:{line}: a relative import hides its package"
             elif top == PACKAGE:
-                target = room_of(name)
-                if target != room and target not in MAY_IMPORT.get(room, set()):
-                    yield f"{inside}:{line}: {room} may not import {target}"
-            elif top in MAY_NOT_KNOW.get(room, set()):
-                yield f"{inside}:{line}: {room} may not know {top}"
+                target = package_of(name)
+                if target != package and target not in MAY_IMPORT.get(package, set()):
+                    yield f"{inside}:{line}: {package} may not import {target}"
+            elif top in MAY_NOT_KNOW.get(package, set()):
+                yield f"{inside}:{line}: {package} may not know {top}"
+
+
+def process_reads(path: Path) -> Iterator[tuple[int, str]]:
+    """What is used of the process, or imported in order to be used, each with its line."""
+    for node in nodes(path):
+        match node:
+            case ast.Attribute() if (name := ast.unparse(node)) in _PROCESS:
+                yield node.lineno, name
+            case ast.ImportFrom(str(module), names):
+                used = (f"{module}.{alias.name}" for alias in names)
+                yield from ((node.lineno, name) for name in used if name in _PROCESS)
+            case ast.Call(ast.Name(name)) if name in _BUILTINS:
+                yield node.lineno, name
+
+
+def wrong_reads(root: Path) -> Iterator[str]:
+    for path in modules(root):
+        inside = path.relative_to(root)
+        if inside.with_suffix("").parts[1] not in READ_THE_PROCESS:
+            for line, name in process_reads(path):
+                yield f"{inside}:{line}: only cli/ uses {name}"
 
 
 def missing_tests(root: Path) -> Iterator[str]:
-    for path in sorted((root / PACKAGE).rglob("*.py")):
+    for path in modules(root):
         if path.stem in NOT_TESTED_BY_NAME:
             continue
         inside = path.relative_to(root / PACKAGE)
@@ -77,8 +142,66 @@ def missing_tests(root: Path) -> Iterator[str]:
             yield f"{PACKAGE}/{inside}: no {test.relative_to(root)}"
 
 
+def attributes(kind: ast.ClassDef) -> set[str]:
+    """Those of its own that a class sets in its constructor, by any kind of assignment."""
+    found: set[str] = set()
+    for method in kind.body:
+        if isinstance(method, ast.FunctionDef) and method.name == "__init__":
+            own = method.args.args[0].arg
+            found.update(
+                node.attr
+                for node in ast.walk(method)
+                if isinstance(node, ast.Attribute)
+                and isinstance(node.ctx, ast.Store)
+                and isinstance(node.value, ast.Name)
+                and node.value.id == own
+            )
+    return found
+
+
+def large_classes(root: Path, still: Set[str]) -> Iterator[str]:
+    large = set()
+    for path in modules(root):
+        for node in nodes(path):
+            if isinstance(node, ast.ClassDef) and len(attributes(node)) > MAX_ATTRIBUTES:
+                large.add(node.name)
+                if node.name not in still:
+                    where = f"{path.relative_to(root)}:{node.lineno}"
+                    yield f"{where}: {node.name} sets {len(attributes(node))} attributes"
+    yield from (f"STILL_LARGE: {name} is not large any more" for name in sorted(still - large))
+
+
+def waits(path: Path) -> Iterator[int]:
+    """The lines that have a loop wait for a descriptor."""
+    for node in nodes(path):
+        if isinstance(node, ast.Attribute) and node.attr in _WAITS:
+            loop = node.value
+            name = loop.attr if isinstance(loop, ast.Attribute) else getattr(loop, "id", "")
+            if name.endswith("loop"):
+                yield node.lineno
+
+
+def wrong_waits(root: Path, still: Set[str]) -> Iterator[str]:
+    waiting = set()
+    for path in modules(root):
+        inside = path.relative_to(root / PACKAGE).as_posix()
+        if inside.startswith(_ENDS) or inside in NO_PEERS_DESCRIPTOR:
+            continue
+        for line in waits(path):
+            waiting.add(inside)
+            if inside not in still:
+                yield f"{PACKAGE}/{inside}:{line}: only an end has the loop wait for a descriptor"
+    yield from (f"STILL_WAIT: {name} does not wait any more" for name in sorted(still - waiting))
+
+
 def main() -> int:
-    problems = [*wrong_imports(ROOT), *missing_tests(ROOT)]
+    problems = [
+        *wrong_imports(ROOT),
+        *wrong_reads(ROOT),
+        *missing_tests(ROOT),
+        *large_classes(ROOT, STILL_LARGE),
+        *wrong_waits(ROOT, STILL_WAIT),
+    ]
     for problem in problems:
         print(problem)
     return 1 if problems else 0

@@ -59,7 +59,7 @@ _TOUCH = {
     "session|ending|tcp_client|conversation|ends/|text": ("test_endings", "test_statuses"),
     "pump|lanes|kernel|session|ends/": ("test_urgent", "test_torture"),
     "loop|stopping|start|main|workers": ("test_signals",),
-    "render|talk|printable|gbk|shown": ("test_server", "test_floods", "test_terminal"),
+    "render|status_lines|printable|gbk|shown": ("test_server", "test_floods", "test_terminal"),
     "term/|edited|ask|operator|console|hexadecimal|chat_view": (
         "test_terminal", "test_terminal_client", "test_terminal_server",
     ),

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from sockkit.apps.conversation import TalkOptions
-from sockkit.apps.shown import gbk_hint
+from sockkit.apps.conversation import ConversationOptions
 from sockkit.core.address import Address
 from sockkit.net.context import Context
 from sockkit.net.options import SocketOptions
@@ -16,11 +15,11 @@ class TcpClient(Value):
     address: Address
     connect: ConnectOptions
     sockets: SocketOptions
-    talk: TalkOptions
+    talk: ConversationOptions
 
 
 def run(config: TcpClient, context: Context) -> None:
     """Return when the conversation is over and nothing was lost. Raises SockkitError."""
-    talk = config.talk.talk(context.stdio, gbk_hint(context.emit))
+    talk = config.talk.talk(context)
     end = connect(context.loop, config.address, config.connect, config.sockets, context.emit)
     converse(context, Session(context, end, talk))

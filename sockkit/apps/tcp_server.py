@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from sockkit.apps.conversation import TalkOptions
+from sockkit.apps.conversation import ConversationOptions
 from sockkit.apps.shown import gbk_hint, labels
 from sockkit.core.ending import Until
 from sockkit.core.text import TextOptions
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class TcpServer(Value):
     listen: ListenOptions
     sockets: SocketOptions
-    talk: TalkOptions
+    talk: ConversationOptions
     once: bool = False
     label: bool = False
     slow_timeout: float = 30.0
@@ -60,7 +60,7 @@ def _serve_one(config: TcpServer, context: Context, listener: Listener) -> None:
 
     end = _accept_one(context.loop, listener)
     label = labels(context)(end.peer) if config.label else b""
-    talk = config.talk.talk(context.stdio, gbk_hint(context.emit), label)
+    talk = config.talk.talk(context, label)
     converse(context, Session(context, end, talk))
 
 

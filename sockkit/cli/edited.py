@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
 
+from sockkit.cli.status_lines import StatusLines
 from sockkit.cli.stopping import Stopping
-from sockkit.cli.talk import Talk
 from sockkit.net.ends.stdio import Input, Output, Stdio
 from sockkit.net.kernel import widen
 from sockkit.net.loop import Loop
@@ -21,8 +22,8 @@ from sockkit.system import FIONREAD, ask, pipe
 from sockkit.term.editor import Editor
 from sockkit.term.history import history_path
 
-SETTLE = 0.2  # seconds to wait for a command to take effect, before the prompt is shown again
-SETTLE_CHECK = 0.001  # seconds between looks whether it has
+MAX_SETTLE_SECONDS = 0.2  # for a command to take effect, before the prompt is shown again
+SETTLE_CHECK_SECONDS = 0.001  # between looks whether it has
 
 
 def run_edited(
@@ -36,28 +37,23 @@ def run_edited(
 
     The history of lines is that of the command `name`. Raises what `work` raises.
     """
-    typed = _Typed(loop)
-    shown, into = pipe()
+    typed = TypedInput(loop, encoding, stopping)
+    arrivals, into = pipe()
     widen(into)
     output = Output(loop, into, edited=True)
-    editor = Editor(
-        shown,
-        encoding,
-        history_path(name, os.environ),
-        on_line=lambda line: typed.put(f"{line}\n".encode(encoding, "surrogateescape")),
-        settle=typed.settle,
-        on_end=typed.end,
-        on_interrupt=lambda: stopping.stop(signal.SIGINT),
-    )
+    history = history_path(name, os.environ.get("XDG_STATE_HOME", ""), os.path.expanduser("~"))
+    editor = Editor(sys.stdin, sys.stdout, arrivals, encoding, history, typed)
     stopping.on_stuck = editor.restore
     own = os.isatty(2)  # above the line that is typed
-    talk = Talk(output if own else Output(loop, 2), encoding, loop, output if own else None)
+    status = StatusLines(
+        output if own else Output(loop, 2), encoding, loop, output if own else None
+    )
 
     def worker() -> None:
         try:
-            work(Stdio(typed.input, output, encoding, editor.assist), talk.say)
+            work(Stdio(typed.input, output, encoding, editor.assist), status.say)
         finally:
-            talk.close()
+            status.close()
             os.close(into)
 
     try:
@@ -66,11 +62,14 @@ def run_edited(
         typed.close()
 
 
-class _Typed:
-    """What is typed, in any thread, as a standard input in the loop's. Never blocks."""
+class TypedInput:
+    """What is typed, in any thread, as a standard input in the loop's.
 
-    def __init__(self, loop: Loop) -> None:
-        self._loop = loop
+    It is the editor's Program. Nothing but `settle` waits.
+    """
+
+    def __init__(self, loop: Loop, encoding: str, stopping: Stopping) -> None:
+        self._loop, self._encoding, self._stopping = loop, encoding, stopping
         out, self._into = pipe()
         self.input = Input(loop, out, edited=True)
         self._ended = False
@@ -78,26 +77,30 @@ class _Typed:
             Output(loop, self._into, edited=True), on_empty=self._empty, on_fail=lambda _: None
         )
 
-    def put(self, data: bytes) -> None:
+    def enter(self, line: str) -> None:
+        data = f"{line}\n".encode(self._encoding, "surrogateescape")
         self._loop.call_soon(lambda: self._waiting.put(data))
 
     def settle(self) -> bool:
-        """Wait until the program has taken what was put; False if it does not, for SETTLE."""
-        taken = threading.Event()
+        """Wait until the program has read what was entered; False if it does not in time."""
+        read = threading.Event()
         asked = True
 
         def look() -> None:
             if not self._waiting.size and not ask(self.input.descriptor, FIONREAD):
-                taken.set()
+                read.set()
             elif asked:
-                self._loop.later(SETTLE_CHECK, look)
+                self._loop.later(SETTLE_CHECK_SECONDS, look)
 
         self._loop.call_soon(look)
-        asked = taken.wait(SETTLE)
+        asked = read.wait(MAX_SETTLE_SECONDS)
         return asked
 
     def end(self) -> None:
         self._loop.call_soon(self._end)
+
+    def interrupt(self) -> None:
+        self._stopping.stop(signal.SIGINT)
 
     def close(self) -> None:
         """After the loop has run."""

@@ -6,11 +6,11 @@ import signal
 
 from sockkit.net.ends.stdio import Input
 from sockkit.net.loop import Loop, Timer
-from sockkit.term.foreground import LOOK, in_background
+from sockkit.term.foreground import FOREGROUND_CHECK_SECONDS, in_background
 
 
 class TerminalInput(Input):
-    """Reads the terminal in the foreground alone; in the background, it gives nothing.
+    """Reads the terminal in the foreground alone; in the background nothing is read.
 
     To read there would stop the program.
     """
@@ -32,4 +32,4 @@ class TerminalInput(Input):
         away = in_background(self.descriptor)
         self._loop.hold(self.descriptor, away)
         if away:
-            self._timer = self._loop.later(LOOK, self._look)
+            self._timer = self._loop.later(FOREGROUND_CHECK_SECONDS, self._look)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from sockkit.cli.talk import say
+from sockkit.cli.status_lines import write_stderr
 from sockkit.core.printable import escape
 from sockkit.core.units import show_count, show_seconds, show_size
 from sockkit.events import (
@@ -40,8 +40,9 @@ if TYPE_CHECKING:
     from sockkit.net.loop import Loop, Timer
 
 QUIET, NORMAL, VERBOSE, STEPS = -1, 0, 1, 2
-RATE = 1.0  # events of a kind that are said each second, five seconds' worth at once
-VERBOSE_RATE = 20.0  # the same for those that were asked for by -v
+# Of a kind, of what peers cause; five seconds' worth may be said at once.
+EVENTS_PER_SECOND = 1.0
+VERBOSE_EVENTS_PER_SECOND = 20.0  # of those that were asked for by -v
 
 _COUNTED: dict[type, str] = {
     Connected: "connected",
@@ -55,7 +56,7 @@ Passes = Callable[[str, float], bool]  # whether one more of a kind is said, at 
 def complain(message: str) -> None:
     """One line that says what went wrong."""
     terminal = bool(sys.stderr) and sys.stderr.isatty()
-    say(_failure(Palette(wanted(terminal, os.environ)), message))
+    write_stderr(_failure(Palette(wanted(terminal, os.environ)), message))
 
 
 def _failure(palette: Palette, message: str, label: str = "") -> str:
@@ -122,7 +123,8 @@ class Renderer(Value):
         if level > self.level:
             return
         kind = _kind(event)
-        if kind and not passes(kind, RATE if level <= NORMAL else VERBOSE_RATE):
+        rate = EVENTS_PER_SECOND if level <= NORMAL else VERBOSE_EVENTS_PER_SECOND
+        if kind and not passes(kind, rate):
             return
         label = self._label(event)
         if isinstance(event, Failure) or (isinstance(event, Closed) and event.problem):

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from sockkit.cli.render import QUIET, Counts, Renderer, complain
+from sockkit.cli.status_lines import StatusLines
 from sockkit.cli.stopping import Stopping
-from sockkit.cli.talk import Talk
 from sockkit.core.units import show_size
 from sockkit.errors import OutputGone, SockkitError, Stopped, UsageError, reason
 from sockkit.net.context import Context
@@ -66,8 +66,7 @@ def _run(
     stopping: Stopping,
     values: dict[str, Any],
 ) -> None:
-    edits = not values.get("no_edit", True) and os.environ.get("TERM") != "dumb"
-    edits = edits and termios is not None and os.isatty(0) and os.isatty(1)
+    edits = _edits(values)
     try:
         stdio = Stdio(Input(loop, 0) if edits else _input(loop), Output(loop, 1), _encoding())
     except OSError as error:
@@ -93,15 +92,31 @@ def _run(
     if edits:
         from sockkit.cli.edited import run_edited
 
-        return run_edited(name, loop, stdio.encoding, work, stopping)
-    talk = Talk(Output(loop, 2), stdio.encoding, loop, stdio.output if os.isatty(2) else None)
+        run_edited(name, loop, stdio.encoding, work, stopping)
+    else:
+        _run_plain(stdio, loop, work)
+
+
+def _edits(values: dict[str, Any]) -> bool:
+    """Whether lines are edited: the command can, and the terminal can be drawn on."""
+    able = not values.get("no_edit", True) and termios is not None
+    return able and os.environ.get("TERM") != "dumb" and os.isatty(0) and os.isatty(1)
+
+
+def _run_plain(
+    stdio: Stdio, loop: Loop, work: Callable[[Stdio, Callable[[str], None]], None]
+) -> None:
+    """Run `work` with the standard streams as they are."""
+    status = StatusLines(
+        Output(loop, 2), stdio.encoding, loop, stdio.output if os.isatty(2) else None
+    )
     try:
-        return work(stdio, talk.say)
+        work(stdio, status.say)
     except SockkitError:
-        talk.end_line()
+        status.end_line()
         raise
     finally:
-        talk.close()
+        status.close()
 
 
 def _input(loop: Loop) -> Input:
@@ -140,7 +155,7 @@ def _not_begun(error: OSError) -> SockkitError:
 
 
 def _allocate(size: int | None) -> None:
-    """Raise MemoryError now, before anybody connects, if there is no room for one buffer."""
+    """Raise MemoryError now, before anybody connects, if there is no memory for one buffer."""
     if size:
         import mmap
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sockkit.net.loop import Loop
 
 STOPS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
-STUCK = 1.5  # seconds after the first signal that cleaning up may take
+MAX_CLEANUP_SECONDS = 1.5  # after the first signal
 _PR_SET_DUMPABLE = 4  # prctl(2)
 
 
@@ -27,8 +27,8 @@ class Stopping:
     """Raises Stopped in `loop` for the first signal; `number` is that signal, or 0.
 
     From the beginning of its `with` block signals are handled, except those that are ignored,
-    as under nohup. Further signals change nothing. A block that has not ended STUCK seconds after
-    the first is cut short: the process dies of the signal after `on_stuck`.
+    as under nohup. Further signals change nothing. A block that has not ended MAX_CLEANUP_SECONDS
+    after the first is cut short: the process calls `on_stuck` and dies of the signal.
     """
 
     def __init__(self, loop: Loop) -> None:
@@ -57,7 +57,7 @@ class Stopping:
         """Behave as if signal `number` had come. Safe in any thread and any handler."""
         if not self.number:
             self.number = number
-            signal.setitimer(signal.ITIMER_REAL, STUCK)
+            signal.setitimer(signal.ITIMER_REAL, MAX_CLEANUP_SECONDS)
             self._loop.call_soon(self._end)
 
     def _came(self, number: int, _: FrameType | None) -> None:

@@ -34,7 +34,7 @@ Examples:
 
 
 def _run(address: tuple[str, ...], **values: Any) -> None:
-    from sockkit.apps.conversation import TalkOptions
+    from sockkit.apps.conversation import ConversationOptions
     from sockkit.apps.tcp_client import TcpClient, run
     from sockkit.cli.start import start
     from sockkit.core.text import TextOptions
@@ -45,7 +45,7 @@ def _run(address: tuple[str, ...], **values: Any) -> None:
         address=client_address(address),
         connect=fold(ConnectOptions, values),
         sockets=fold(SocketOptions, values),
-        talk=fold(TalkOptions, values, text=fold(TextOptions, values)),
+        talk=fold(ConversationOptions, values, text=fold(TextOptions, values)),
     )
     start("tcp-client", run, config, values)
 

@@ -47,7 +47,7 @@ _ANSWERS = Bundle(
 
 
 def _run(**values: Any) -> None:
-    from sockkit.apps.conversation import TalkOptions
+    from sockkit.apps.conversation import ConversationOptions
     from sockkit.apps.tcp_server import TcpServer, run
     from sockkit.cli.start import start
     from sockkit.core.text import TextOptions
@@ -60,7 +60,7 @@ def _run(**values: Any) -> None:
         values,
         listen=fold(ListenOptions, values, address=address),
         sockets=fold(SocketOptions, values),
-        talk=fold(TalkOptions, values, text=fold(TextOptions, values)),
+        talk=fold(ConversationOptions, values, text=fold(TextOptions, values)),
     )
     start("tcp-server", run, config, values)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 
-LOOK = 0.2  # seconds between looks, for a shell may tell a job nothing when it gets the terminal
+FOREGROUND_CHECK_SECONDS = (
+    0.2  # seconds between looks, for a shell may tell a job nothing when it gets the terminal
+)
 
 
 def in_background(terminal: int) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
 
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 
@@ -36,11 +35,12 @@ def history_of(path: str | None) -> History:
     return _Lines(path)
 
 
-def history_path(name: str, environment: Mapping[str, str]) -> str | None:
-    """Where the lines typed at `name` are kept, by the XDG base directory specification."""
-    state = environment.get("XDG_STATE_HOME", "")
+def history_path(name: str, state: str, home: str) -> str | None:
+    """Where the lines typed at `name` are kept, by the XDG base directory specification.
+
+    `state` is what XDG_STATE_HOME says, which may be nothing; `home` the user's home directory.
+    """
     if not os.path.isabs(state):
-        home = os.path.expanduser("~")
         if not os.path.isabs(home):
             return None
         state = os.path.join(home, ".local", "state")

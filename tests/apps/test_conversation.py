@@ -4,11 +4,14 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from sockkit.apps.conversation import TalkOptions
+from sockkit.apps.conversation import ConversationOptions
 from sockkit.core.ending import EndOptions, Until
 from sockkit.core.text import TextOptions
 from sockkit.errors import TextError
+from sockkit.events import Emit, Event, Notice
+from sockkit.net.context import Context
 from sockkit.net.ends.stdio import Stdio
+from tests.net import kit
 
 BYTES, GBK = TextOptions(), TextOptions("gbk")
 
@@ -26,6 +29,11 @@ def stdio(*, typed: bool = False, shown: bool = False, encoding: str = "utf-8") 
     return Stdio(*ends, encoding)
 
 
+def context(stdio: Stdio, emit: Emit | None = None) -> Context:
+    nothing: Any = None
+    return kit.context(nothing, stdio, emit or (lambda _: silent()))
+
+
 @pytest.mark.parametrize(
     ("given", "typed", "until"),
     [
@@ -36,46 +44,60 @@ def stdio(*, typed: bool = False, shown: bool = False, encoding: str = "utf-8") 
     ],
 )
 def test_until(given: Until | None, typed: bool, until: Until) -> None:
-    options = TalkOptions(BYTES, given, linger=3.0, idle=2.0)
+    options = ConversationOptions(BYTES, given, linger=3.0, idle=2.0)
     assert options.ending(stdio(typed=typed)) == EndOptions(until, 3.0, 2.0)
 
 
 def test_bytes_pass_without_a_transform() -> None:
-    talk = TalkOptions(BYTES).talk(stdio(), silent)
+    talk = ConversationOptions(BYTES).talk(context(stdio()))
     assert (talk.outbound, talk.inbound) == (None, None)
     assert (talk.greet, talk.reply, talk.label, talk.size) == (b"", None, b"", None)
 
 
 def test_text_is_converted_both_ways() -> None:
-    talk = TalkOptions(GBK).talk(stdio(encoding="utf-8"), silent)
+    talk = ConversationOptions(GBK).talk(context(stdio(encoding="utf-8")))
     assert talk.outbound
     assert talk.inbound
     assert talk.outbound.feed("你".encode()) == "你".encode("gbk")
     assert talk.inbound.feed("好".encode("gbk")) == "好".encode()
 
 
+def test_text_that_looks_like_gbk_is_told_of_once() -> None:
+    told: list[Event] = []
+    utf8 = ConversationOptions(TextOptions("utf-8"))
+    talk = utf8.talk(context(stdio(shown=True), told.append))
+    assert talk.inbound
+    for _ in range(2):
+        talk.inbound.feed("你好，世界，欢迎光临\n".encode("gbk") * 50)
+    assert [type(event) for event in told] == [Notice]
+
+
 @pytest.mark.parametrize("text", [BYTES, TextOptions("utf-8")])
 def test_a_terminal_is_shown_no_control_characters(text: TextOptions) -> None:
-    inbound = TalkOptions(text).inbound(stdio(shown=True), silent)
+    inbound = ConversationOptions(text).inbound(stdio(shown=True), silent)
     assert inbound
     assert inbound.feed(b"\x1b[2J\xff ok\n") == b"\\x1b[2J\\xff ok\n"
 
 
 def test_what_is_said_is_in_the_users_encoding_and_arrives_as_it_was_given() -> None:
     """A command-line argument that is no text stands for its bytes, os.fsencode."""
-    talk = TalkOptions(BYTES, greet="a\udcff", reply="", size=5).talk(stdio(), silent, b"[1 x] ")
+    talk = ConversationOptions(BYTES, greet="a\udcff", reply="", size=5).talk(
+        context(stdio()), b"[1 x] "
+    )
     assert (talk.greet, talk.reply, talk.label, talk.size) == (b"a\xff", b"", b"[1 x] ", 5)
 
 
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        (TalkOptions(GBK, greet="hi 👋"), "--greet"),
-        (TalkOptions(GBK, reply="hi 👋"), "--reply"),
-        (TalkOptions(TextOptions(send_encoding="ascii"), reply="é"), "'é'"),
+        (ConversationOptions(GBK, greet="hi 👋"), "--greet"),
+        (ConversationOptions(GBK, reply="hi 👋"), "--reply"),
+        (ConversationOptions(TextOptions(send_encoding="ascii"), reply="é"), "'é'"),
     ],
 )
-def test_check_tells_before_anybody_is_kept_waiting(options: TalkOptions, named: str) -> None:
+def test_check_tells_before_anybody_is_kept_waiting(
+    options: ConversationOptions, named: str
+) -> None:
     with pytest.raises(TextError, match=named):
         options.check(stdio())
 
@@ -83,10 +105,10 @@ def test_check_tells_before_anybody_is_kept_waiting(options: TalkOptions, named:
 @pytest.mark.parametrize(
     "options",
     [
-        TalkOptions(BYTES, greet="👋", reply="👋"),
-        TalkOptions(GBK, greet="你好", reply="谢谢"),
-        TalkOptions(GBK),
+        ConversationOptions(BYTES, greet="👋", reply="👋"),
+        ConversationOptions(GBK, greet="你好", reply="谢谢"),
+        ConversationOptions(GBK),
     ],
 )
-def test_check_lets_pass_what_can_be_said(options: TalkOptions) -> None:
+def test_check_lets_pass_what_can_be_said(options: ConversationOptions) -> None:
     options.check(stdio())

@@ -6,7 +6,7 @@ from queue import SimpleQueue
 
 import pytest
 
-from sockkit.apps.conversation import TalkOptions
+from sockkit.apps.conversation import ConversationOptions
 from sockkit.apps.tcp_client import TcpClient, run
 from sockkit.core.address import Address, HostPort, UnixPath
 from sockkit.core.text import TextOptions
@@ -31,7 +31,7 @@ class Client:
 
     def run(self, address: Address, data: bytes, text: TextOptions = BYTES) -> None:
         self._input.write_bytes(data)
-        config = TcpClient(address, ConnectOptions(), SocketOptions(), TalkOptions(text))
+        config = TcpClient(address, ConnectOptions(), SocketOptions(), ConversationOptions(text))
         with self._input.open("rb") as given, self._output.open("wb") as got, Loop() as loop:
             loop.later(kit.WAIT, kit.too_late)
             stdio = Stdio(Input(loop, given.fileno()), Output(loop, got.fileno()), "utf-8")

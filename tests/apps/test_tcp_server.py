@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sockkit.apps.conversation import TalkOptions
+from sockkit.apps.conversation import ConversationOptions
 from sockkit.apps.tcp_server import TcpServer, run
 from sockkit.core.address import HostPort
 from sockkit.core.ending import Until
@@ -23,7 +23,7 @@ from sockkit.net.tcp.listen import ListenOptions
 from tests.net import kit
 from tests.support import HERE, WAIT, connect, few_descriptors, read_all, read_exactly
 
-TALK = TalkOptions(TextOptions())
+TALK = ConversationOptions(TextOptions())
 CONFIG = TcpServer(
     ListenOptions(HostPort(HERE, 0)), SocketOptions(reuse_address=True), TALK, slow_timeout=WAIT
 )
@@ -116,7 +116,7 @@ def test_once_with_all_that_is_said(server: Server) -> None:
             sock.sendall("在吗".encode("gbk"))
             assert read_all(sock) == "在".encode("gbk")
 
-    talk = TalkOptions(TextOptions("gbk"), greet="你好", reply="在")
+    talk = ConversationOptions(TextOptions("gbk"), greet="你好", reply="在")
     server.run(ONCE._replace(talk=talk, label=True), client, data=b"not read")
     assert server.output.decode() == f"[1 {HERE}:{ports[0]}] 在吗\n"
 
@@ -152,7 +152,7 @@ def test_standard_input_goes_to_who_is_there(server: Server) -> None:
             sock.shutdown(socket.SHUT_WR)
             assert read_all(sock) == b""  # standard input has ended: this client may leave
 
-    talk = TalkOptions(TextOptions("gbk", crlf=True))
+    talk = ConversationOptions(TextOptions("gbk", crlf=True))
     server.run(CONFIG._replace(talk=talk), clients, data="你好\n\n".encode())
     assert server.output == b""
 
@@ -175,7 +175,7 @@ def test_until_stdin_needs_once(until: Until, server: Server) -> None:
 
 
 def test_what_cannot_be_said_is_told_before_it_listens(server: Server) -> None:
-    talk = TalkOptions(TextOptions("gbk"), greet="👋")
+    talk = ConversationOptions(TextOptions("gbk"), greet="👋")
     with pytest.raises(TextError, match="--greet"):
         server.run(ONCE._replace(talk=talk), nobody)
     assert server.events == []

@@ -41,7 +41,7 @@ def test_the_terminal_is_read_in_the_foreground_alone(
         return terminal.read_into(buffer)
 
     os.write(person, b"for the shell\n")
-    loop.later(foreground.LOOK * 1.5, loop.stop)
+    loop.later(foreground.FOREGROUND_CHECK_SECONDS * 1.5, loop.stop)
     loop.run()
     assert got == []
     with pytest.raises(BlockingIOError):

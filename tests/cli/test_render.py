@@ -7,17 +7,17 @@ from typing import get_args
 import pytest
 
 from sockkit.cli.render import (
+    EVENTS_PER_SECOND,
     NORMAL,
     QUIET,
-    RATE,
     STEPS,
     VERBOSE,
-    VERBOSE_RATE,
+    VERBOSE_EVENTS_PER_SECOND,
     Counts,
     Renderer,
     complain,
-    say,
 )
+from sockkit.cli.status_lines import write_stderr
 from sockkit.core import limiter
 from sockkit.events import (
     Aimed,
@@ -114,12 +114,12 @@ LINES: list[tuple[int, Event, str]] = [
 PLAIN = Palette(False)
 
 
-def talk(level: int, typist: bool) -> Renderer:
+def renderer(level: int, typist: bool) -> Renderer:
     return Renderer(level, typist, PLAIN)
 
 
-def said(event: Event, talk: Renderer, capsys: Capture) -> str:
-    talk.emitter(say)(event)
+def said(event: Event, renderer: Renderer, capsys: Capture) -> str:
+    renderer.emitter(write_stderr)(event)
     out, err = capsys.readouterr()
     assert out == ""
     return str(err)
@@ -134,7 +134,7 @@ def test_an_event_is_a_line_from_its_level_on(
     level: int, event: Event, line: str, capsys: Capture
 ) -> None:
     for at in (QUIET, NORMAL, VERBOSE, STEPS, STEPS + 1):
-        assert said(event, talk(at, False), capsys) == (f"{line}\n" if at >= level else "")
+        assert said(event, renderer(at, False), capsys) == (f"{line}\n" if at >= level else "")
 
 
 @pytest.mark.parametrize(("level", "event", "line"), LINES)
@@ -143,12 +143,12 @@ def test_who_types_is_told_who_comes_and_goes(
 ) -> None:
     coming = isinstance(event, Connected | Closed | Aimed | Heard)
     shown = level <= NORMAL or coming
-    assert said(event, talk(NORMAL, True), capsys) == (f"{line}\n" if shown else "")
-    assert bool(said(event, talk(QUIET, True), capsys)) == (level == QUIET)
+    assert said(event, renderer(NORMAL, True), capsys) == (f"{line}\n" if shown else "")
+    assert bool(said(event, renderer(QUIET, True), capsys)) == (level == QUIET)
 
 
 def test_who_types_is_told_that_the_peer_says_no_more(capsys: Capture) -> None:
-    assert "ended its side" in said(PeerEnded(SERVER, 0), talk(NORMAL, True), capsys)
+    assert "ended its side" in said(PeerEnded(SERVER, 0), renderer(NORMAL, True), capsys)
 
 
 @pytest.mark.parametrize(
@@ -166,9 +166,9 @@ def test_who_types_is_told_that_the_peer_says_no_more(capsys: Capture) -> None:
 def test_nothing_drives_the_terminal(evil: str, shown: str, capsys: Capture) -> None:
     complain(evil)
     assert capsys.readouterr().err == f"sockkit: {shown}\n"
-    assert said(Notice(evil), talk(NORMAL, True), capsys) == f"* {shown}\n"
-    assert said(Connecting(evil), talk(VERBOSE, False), capsys) == f"* connecting to {shown}\n"
-    assert shown in said(Closed(Peer(1, evil), 0, 0, evil), talk(QUIET, False), capsys)
+    assert said(Notice(evil), renderer(NORMAL, True), capsys) == f"* {shown}\n"
+    assert said(Connecting(evil), renderer(VERBOSE, False), capsys) == f"* connecting to {shown}\n"
+    assert shown in said(Closed(Peer(1, evil), 0, 0, evil), renderer(QUIET, False), capsys)
 
 
 class Full(io.StringIO):
@@ -182,7 +182,7 @@ def test_nobody_to_tell(
 ) -> None:
     monkeypatch.setattr(sys, "stderr", stream)
     complain("nobody hears it")
-    talk(NORMAL, False).emitter(say)(Notice("nor this"))
+    renderer(NORMAL, False).emitter(write_stderr)(Notice("nor this"))
     assert capsys.readouterr().out == ""
 
 
@@ -219,12 +219,12 @@ def test_what_a_peer_can_cause_is_counted_by_its_kind(
         asked.append(kind)
         return len(asked) == 1
 
-    emit = talk(STEPS, False).emitter(say, passes)
+    emit = renderer(STEPS, False).emitter(write_stderr, passes)
     emit(event)
     emit(event)
     assert asked == [kind, kind]
     assert len(capsys.readouterr().err.splitlines()) == 1
-    talk(QUIET - 1, False).emitter(say, passes)(event)  # what is not said is not counted
+    renderer(QUIET - 1, False).emitter(write_stderr, passes)(event)
     assert len(asked) == 2
 
 
@@ -235,16 +235,16 @@ def test_more_is_said_of_what_was_asked_for(capsys: Capture) -> None:
         rates.append(rate)
         return True
 
-    emit = talk(STEPS, False).emitter(say, passes)
+    emit = renderer(STEPS, False).emitter(write_stderr, passes)
     for event in (Connected(CLIENT, ""), Step("accept", "x"), Failure("10.0.0.7 lost", "lost")):
         emit(event)
-    assert rates == [VERBOSE_RATE, VERBOSE_RATE, RATE]
+    assert rates == [VERBOSE_EVENTS_PER_SECOND, VERBOSE_EVENTS_PER_SECOND, EVENTS_PER_SECOND]
     capsys.readouterr()
 
 
 @pytest.mark.parametrize("event", [Failure("this line was not sent"), Notice("x"), Answer("x")])
 def test_what_a_user_causes_is_always_said(event: Event, capsys: Capture) -> None:
-    emit = talk(NORMAL, False).emitter(say, lambda kind, rate: False)
+    emit = renderer(NORMAL, False).emitter(write_stderr, lambda kind, rate: False)
     emit(event)
     assert len(capsys.readouterr().err.splitlines()) == 1
 

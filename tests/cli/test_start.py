@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from sockkit.cli.start import start
+from sockkit.cli.status_lines import StatusLines
 from sockkit.cli.stopping import STOPS
-from sockkit.cli.talk import Talk
 from sockkit.errors import OutputGone, ReceiveError, SockkitError, Stopped, UsageError
 from sockkit.events import Connecting, Failure, Notice, Step
 from sockkit.net.context import Context
@@ -187,8 +187,8 @@ def test_without_a_descriptor_it_says_so(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_an_error_is_not_said_within_a_line_that_has_arrived(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    ended: list[Talk] = []
-    monkeypatch.setattr(Talk, "end_line", lambda talk: ended.append(talk))
+    ended: list[StatusLines] = []
+    monkeypatch.setattr(StatusLines, "end_line", lambda lines: ended.append(lines))
 
     def run(*_: object) -> None:
         raise SockkitError("no")

@@ -138,7 +138,7 @@ def test_what_hangs_is_ended() -> None:
 import signal, threading
 from sockkit.cli import stopping
 from sockkit.net.loop import Loop
-stopping.STUCK = 0.1
+stopping.MAX_CLEANUP_SECONDS = 0.1
 with Loop() as loop, stopping.Stopping(loop) as it:
     it.on_stuck = lambda: print("in order", flush=True)
     signal.raise_signal(signal.SIGTERM)

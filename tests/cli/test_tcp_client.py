@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sockkit.apps.conversation import TalkOptions
+from sockkit.apps.conversation import ConversationOptions
 from sockkit.apps.tcp_client import TcpClient, run
 from sockkit.cli.main import status
 from sockkit.core.address import HostPort, UnixPath
@@ -27,7 +27,10 @@ def started(*arguments: str, monkeypatch: pytest.MonkeyPatch) -> tuple[TcpClient
 def test_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     config, values = started("localhost", "80", monkeypatch=monkeypatch)
     assert config == TcpClient(
-        HostPort("localhost", 80), ConnectOptions(), SocketOptions(), TalkOptions(TextOptions())
+        HostPort("localhost", 80),
+        ConnectOptions(),
+        SocketOptions(),
+        ConversationOptions(TextOptions()),
     )
     assert (values["verbose"], values["quiet"]) == (0, False)
 
@@ -62,13 +65,13 @@ def test_address(
         ("--no-delay --keepalive", "sockets", SocketOptions(no_delay=True, keepalive=True)),
         ("--send-buffer 1M", "sockets", SocketOptions(send_buffer=2**20)),
         ("--receive-buffer 64k", "sockets", SocketOptions(receive_buffer=2**16)),
-        ("--buffer-size 1024", "talk", TalkOptions(TextOptions(), size=1024)),
-        ("--linger 0", "talk", TalkOptions(TextOptions(), linger=0)),
-        ("-i 5", "talk", TalkOptions(TextOptions(), idle=5)),
-        ("--idle-timeout 1.5", "talk", TalkOptions(TextOptions(), idle=1.5)),
-        ("-E gbk", "talk", TalkOptions(TextOptions("gbk"))),
-        ("--encoding gbk -C", "talk", TalkOptions(TextOptions("gbk", crlf=True))),
-        ("--send-encoding big5", "talk", TalkOptions(TextOptions(send_encoding="big5"))),
+        ("--buffer-size 1024", "talk", ConversationOptions(TextOptions(), size=1024)),
+        ("--linger 0", "talk", ConversationOptions(TextOptions(), linger=0)),
+        ("-i 5", "talk", ConversationOptions(TextOptions(), idle=5)),
+        ("--idle-timeout 1.5", "talk", ConversationOptions(TextOptions(), idle=1.5)),
+        ("-E gbk", "talk", ConversationOptions(TextOptions("gbk"))),
+        ("--encoding gbk -C", "talk", ConversationOptions(TextOptions("gbk", crlf=True))),
+        ("--send-encoding big5", "talk", ConversationOptions(TextOptions(send_encoding="big5"))),
     ],
 )
 def test_options(options: str, part: str, folded: object, monkeypatch: pytest.MonkeyPatch) -> None:

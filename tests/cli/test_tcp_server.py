@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sockkit.apps.conversation import TalkOptions
+from sockkit.apps.conversation import ConversationOptions
 from sockkit.apps.tcp_server import TcpServer, run
 from sockkit.cli.main import status
 from sockkit.core.address import HostPort, UnixPath
@@ -31,7 +31,7 @@ def test_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     assert started("-p", "8080", monkeypatch=monkeypatch) == TcpServer(
         ListenOptions(HostPort("127.0.0.1", 8080)),
         SocketOptions(reuse_address=True),
-        TalkOptions(TEXT),
+        ConversationOptions(TEXT),
     )
 
 
@@ -54,11 +54,11 @@ def test_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
         ("--label", {"label": True}),
         ("--slow-timeout 1", {"slow_timeout": 1}),
         ("--port-file x", {"port_file": "x"}),
-        ("--greet hi --reply ho", {"talk": TalkOptions(TEXT, greet="hi", reply="ho")}),
-        ("-E gbk -C", {"talk": TalkOptions(TextOptions("gbk", crlf=True))}),
-        ("--linger 1 -i 2", {"talk": TalkOptions(TEXT, linger=1, idle=2)}),
-        ("--buffer-size 5", {"talk": TalkOptions(TEXT, size=5)}),
-        ("--until peer", {"talk": TalkOptions(TEXT, until=Until.PEER)}),
+        ("--greet hi --reply ho", {"talk": ConversationOptions(TEXT, greet="hi", reply="ho")}),
+        ("-E gbk -C", {"talk": ConversationOptions(TextOptions("gbk", crlf=True))}),
+        ("--linger 1 -i 2", {"talk": ConversationOptions(TEXT, linger=1, idle=2)}),
+        ("--buffer-size 5", {"talk": ConversationOptions(TEXT, size=5)}),
+        ("--until peer", {"talk": ConversationOptions(TEXT, until=Until.PEER)}),
     ],
 )
 def test_options(options: str, changed: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -215,7 +215,7 @@ def test_lines_that_nobody_took_are_counted(tmp_path: Path) -> None:
     with os.fdopen(reader, "rb") as stderr:
         process = subprocess.Popen(
             [
-                *patched("import sockkit.cli.talk as talk; talk.MOST = 2048"),
+                *patched("from sockkit.cli import status_lines as s; s.MAX_WAITING_BYTES = 2048"),
                 *["tcp-server", "-p", "0", "-vv", "--greet", "x", "--port-file", str(port_file)],
             ],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=writer,

@@ -5,7 +5,15 @@ from pathlib import Path
 import pytest
 
 from scripts import check_structure
-from scripts.check_structure import missing_tests, room_of, wrong_imports
+from scripts.check_structure import (
+    MAX_ATTRIBUTES,
+    large_classes,
+    missing_tests,
+    package_of,
+    wrong_imports,
+    wrong_reads,
+    wrong_waits,
+)
 
 
 def write(root: Path, name: str, code: str = "") -> None:
@@ -15,7 +23,7 @@ def write(root: Path, name: str, code: str = "") -> None:
 
 
 @pytest.mark.parametrize(
-    ("module", "room"),
+    ("module", "package"),
     [
         ("sockkit", "sockkit"),
         ("sockkit.errors", "errors"),
@@ -23,8 +31,8 @@ def write(root: Path, name: str, code: str = "") -> None:
         ("sockkit.net.loop", "net"),
     ],
 )
-def test_room_of(module: str, room: str) -> None:
-    assert room_of(module) == room
+def test_package_of(module: str, package: str) -> None:
+    assert package_of(module) == package
 
 
 @pytest.mark.parametrize(
@@ -40,7 +48,7 @@ def test_room_of(module: str, room: str) -> None:
         ("term/__init__.py", "import os\nimport socketserver"),
     ],
 )
-def test_what_a_room_may_import(name: str, code: str, tmp_path: Path) -> None:
+def test_what_a_package_may_import(name: str, code: str, tmp_path: Path) -> None:
     write(tmp_path, f"sockkit/{name}", code)
     assert list(wrong_imports(tmp_path)) == []
 
@@ -61,8 +69,8 @@ def test_what_a_room_may_import(name: str, code: str, tmp_path: Path) -> None:
         ("apps/echo.py", "from sockkit.cli import main", "apps may not import cli"),
         ("__main__.py", "import sockkit.net", "__main__ may not import net"),
         ("__init__.py", "import sockkit.cli", "sockkit may not import cli"),
-        ("net/loop.py", "from . import stream", "a relative import hides its room"),
-        ("net/loop.py", "from ..apps import echo", "a relative import hides its room"),
+        ("net/loop.py", "from . import stream", "a relative import hides its package"),
+        ("net/loop.py", "from ..apps import echo", "a relative import hides its package"),
         ("core/text.py", "from sockkit import net", "core may not import sockkit"),
     ],
 )
@@ -98,16 +106,127 @@ def test_missing_tests(tmp_path: Path) -> None:
     assert list(missing_tests(tmp_path)) == []
 
 
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        ("return os.environ.get(1)", "os.environ"),
+        ("value = os.environb", "os.environb"),
+        ("value = os.getenv('TERM')", "os.getenv"),
+        ("from os import getpid, getenv", "os.getenv"),
+        ("from os import environ as variables", "os.environ"),
+        ("if sys.stdin: pass", "sys.stdin"),
+        ("sys.stdout.write('')", "sys.stdout"),
+        ("sys.stderr = None", "sys.stderr"),
+        ("value = sys.__stderr__", "sys.__stderr__"),
+        ("f(sys.argv[1:])", "sys.argv"),
+        ("from sys import argv", "sys.argv"),
+        ("os.path.expanduser('~')", "os.path.expanduser"),
+        ("from os.path import expandvars", "os.path.expandvars"),
+        ("getpass.getuser()", "getpass.getuser"),
+        ("value = pathlib.Path.home()", "pathlib.Path.home"),
+        ("print('hi')", "print"),
+        ("value = input()", "input"),
+    ],
+)
+def test_only_the_command_line_reads_the_process(code: str, name: str, tmp_path: Path) -> None:
+    function = f"def f():\n    {code}\n"
+    for allowed in ("cli/render.py", "cli/__init__.py", "__main__.py"):
+        write(tmp_path, f"sockkit/{allowed}", function)
+    write(tmp_path, "sockkit/apps/echo.py", "os.read(stdin.fileno(), environ)\nself.print(input)")
+    assert list(wrong_reads(tmp_path)) == []
+    for module in ("events.py", "term/editor.py"):
+        write(tmp_path, f"sockkit/{module}", function)
+    assert list(wrong_reads(tmp_path)) == [
+        f"sockkit/{module}:2: only cli/ uses {name}" for module in ("events.py", "term/editor.py")
+    ]
+
+
+SETS = """
+class Small:
+    def __init__(this, a):
+        {0}
+        this.a = this.a = a  # one, twice
+        a.other = 1
+    def later(self):
+        self.b = 1
+"""
+MOST = "\n        ".join(f"this.a{number} = a" for number in range(MAX_ATTRIBUTES - 1))
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "this.last = 1",
+        "this.last: int = 1",
+        "one, (this.last, two) = 1, (2, 3)",
+        "one = this.last = 1",
+        "for this.last in (): pass",
+        "if a:\n            this.last = 1",
+    ],
+)
+def test_a_class_sets_so_many_attributes_and_no_more(more: str, tmp_path: Path) -> None:
+    write(tmp_path, "sockkit/net/loop.py", SETS.format(MOST))
+    assert list(large_classes(tmp_path, set())) == []
+    write(tmp_path, "sockkit/net/loop.py", SETS.format(f"{MOST}\n        {more}"))
+    assert list(large_classes(tmp_path, set())) == [
+        "sockkit/net/loop.py:2: Small sets 15 attributes"
+    ]
+    assert list(large_classes(tmp_path, {"Small"})) == []
+
+
+def test_the_list_of_large_classes_only_shrinks(tmp_path: Path) -> None:
+    write(tmp_path, "sockkit/net/loop.py", SETS.format(MOST))
+    assert list(large_classes(tmp_path, {"Small", "Gone"})) == [
+        "STILL_LARGE: Gone is not large any more",
+        "STILL_LARGE: Small is not large any more",
+    ]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "loop.when_readable(stream.descriptor, None)",
+        "self._echo.loop.when_writable(stream.descriptor, self._write)",
+        "self._loop.when_readable(\nself._watched, read)",
+        "wait = self._loop.when_readable",
+    ],
+)
+def test_only_an_end_waits_for_a_descriptor(code: str, tmp_path: Path) -> None:
+    for name in ("net/ends/tls.py", "net/lanes.py", "net/workers.py"):
+        write(tmp_path, f"sockkit/{name}", code)
+    write(tmp_path, "sockkit/net/pump.py", "stream.when_readable(self._step)\nloop.later(1, f)")
+    assert list(wrong_waits(tmp_path, set())) == []
+    write(tmp_path, "sockkit/net/pump.py", code)
+    assert list(wrong_waits(tmp_path, set())) == [
+        "sockkit/net/pump.py:1: only an end has the loop wait for a descriptor"
+    ]
+    assert list(wrong_waits(tmp_path, {"net/pump.py"})) == []
+
+
+def test_the_list_of_those_who_wait_only_shrinks(tmp_path: Path) -> None:
+    write(tmp_path, "sockkit/net/pump.py")
+    assert list(wrong_waits(tmp_path, {"net/pump.py", "net/gone.py"})) == [
+        "STILL_WAIT: net/gone.py does not wait any more",
+        "STILL_WAIT: net/pump.py does not wait any more",
+    ]
+
+
 def test_main(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(check_structure, "ROOT", tmp_path)
+    monkeypatch.setattr(check_structure, "STILL_LARGE", set())
+    monkeypatch.setattr(check_structure, "STILL_WAIT", set())
     write(tmp_path, "sockkit/__init__.py")
     assert check_structure.main() == 0
     assert capsys.readouterr().out == ""
-    write(tmp_path, "sockkit/core/text.py", "import socket")
+    text = f"import socket, sys; sys.argv\n{SETS.format(MOST)}        loop.when_readable(1, this)"
+    write(tmp_path, "sockkit/core/text.py", text.replace("this.a = this.a", "this.b = this.c"))
     assert check_structure.main() == 1
     assert capsys.readouterr().out.splitlines() == [
         "sockkit/core/text.py:1: core may not know socket",
+        "sockkit/core/text.py:1: only cli/ uses sys.argv",
         "sockkit/core/text.py: no tests/core/test_text.py",
+        "sockkit/core/text.py:3: Small sets 15 attributes",
+        "sockkit/core/text.py:22: only an end has the loop wait for a descriptor",
     ]

@@ -6,32 +6,49 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from prompt_toolkit.completion import CompleteEvent
-from prompt_toolkit.document import Document
 
-from sockkit.term.editor import Editor, _Completer, _Nobody
+from sockkit.term.editor import Editor
+from sockkit.term.prompt import Nobody, Prompt
 
 
-class Unplugged(Editor):
-    """One without a terminal: what it prints is kept."""
+class Unplugged(Prompt):
+    """A prompt without a terminal: what it prints is kept."""
 
-    def __init__(self, *, secret: bool = False) -> None:
+    def __init__(self, *, secret: bool = False, unfinished: str = "") -> None:
         self.printed: list[str] = []
-        self.lines: list[str] = []
-        self._unfinished, self._on_line = "", self.lines.append
-        self._assistant = _Nobody()
-        self._assistant.secret = secret
+        self.unfinished = unfinished
+        self.assistant = Nobody()
+        self.assistant.secret = secret
 
-    def _print(self, text: str) -> None:
+    def print(self, text: str) -> None:
         self.printed.append(text)
 
 
-def test_a_completion_takes_the_place_of_the_last_word() -> None:
-    editor = SimpleNamespace(completions=lambda text: [("12", "10.0.0.7:80")] if text else [])
-    completer = _Completer(editor)  # type: ignore[arg-type]
-    (found,) = completer.get_completions(Document("/to 1"), CompleteEvent())
-    assert (found.text, found.start_position) == ("12", -1)
-    assert list(completer.get_completions(Document(""), CompleteEvent())) == []
+class Program:
+    """What was entered; `settles` are its answers, of which the last is given to the end."""
+
+    def __init__(self, *settles: bool) -> None:
+        self.did: list[str] = []
+        self._settles = list(settles)
+
+    def enter(self, line: str) -> None:
+        self.did.append(line)
+
+    def settle(self) -> bool:
+        self.did.append("(settle)")
+        return self._settles.pop(0)
+
+
+class Accepting(Editor):
+    """An editor of which only the Enter key is there."""
+
+    def __init__(self, prompt: Prompt, program: Any, *, flood: bool = False) -> None:
+        arrivals: Any = SimpleNamespace(more_waits=lambda: flood)
+        self._prompt, self._program, self._arrivals = prompt, program, arrivals
+
+
+def buffer(text: str) -> Any:
+    return SimpleNamespace(text=text)
 
 
 @pytest.mark.parametrize(
@@ -43,18 +60,37 @@ def test_a_completion_takes_the_place_of_the_last_word() -> None:
 )
 def test_what_is_shown_and_kept_of_pasted_lines(secret: bool, shown: list[str], kept: str) -> None:
     """It drives no terminal, and a password is not shown, nor in the history."""
-    buffer: Any = SimpleNamespace(text="a\x1b[2J\nb\tc\n")
-    editor = Unplugged(secret=secret)
-    editor._accept(buffer)
-    assert editor.lines == ["a\x1b[2J", "b\tc"]
-    assert editor.printed == shown
-    assert buffer.text == kept
+    pasted = buffer("a\x1b[2J\nb\tc\n")
+    prompt, program = Unplugged(secret=secret), Program()
+    assert not Accepting(prompt, program)._accept(pasted)
+    assert program.did == ["a\x1b[2J", "b\tc"]
+    assert prompt.printed == shown
+    assert pasted.text == kept
 
 
-def test_a_line_without_its_end_stays_on_the_screen() -> None:
-    editor = Unplugged()
-    editor._end_unfinished()
-    editor._unfinished = "login: "
-    editor._end_unfinished()
-    editor._end_unfinished()
-    assert editor.printed == ["login: \n"]
+@pytest.mark.parametrize(
+    ("flood", "shown", "unfinished"),
+    [(False, ["login: \n> alex\n"], ""), (True, ["> alex\n"], "login: ")],
+)
+def test_an_unfinished_line_stands_above_its_answer(
+    flood: bool, shown: list[str], unfinished: str
+) -> None:
+    """In a flood, which will yet end that line, what is typed answers nothing."""
+    prompt = Unplugged(unfinished="login: ")
+    Accepting(prompt, Program(), flood=flood)._accept(buffer("alex"))
+    assert (prompt.printed, prompt.unfinished) == (shown, unfinished)
+
+
+def test_a_command_settles_before_the_next_line_is_shown() -> None:
+    """Until one does not: the rest of a paste does not wait for each."""
+    prompt, program = Unplugged(), Program(True, False)
+    prompt.assistant = SimpleNamespace(prompt="all> ", secret=False)  # type: ignore[assignment]
+    Accepting(prompt, program)._accept(buffer("/to 1\nhi\n/to 2\n/all\nyou\n"))
+    entered = ["/to 1", "(settle)", "hi", "/to 2", "(settle)", "/all", "you"]
+    assert program.did == entered
+
+
+def test_without_an_assistant_a_slash_is_text() -> None:
+    program = Program()
+    Accepting(Unplugged(), program)._accept(buffer("/to 1\nhi"))
+    assert program.did == ["/to 1", "hi"]

@@ -20,11 +20,8 @@ from sockkit.term.history import history_of, history_path
         ("", "relative", None),
     ],
 )
-def test_where_lines_are_kept(
-    state: str, home: str, path: str | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HOME", home)
-    assert history_path("tcp-client", {"XDG_STATE_HOME": state}) == path
+def test_where_lines_are_kept(state: str, home: str, path: str | None) -> None:
+    assert history_path("tcp-client", state, home) == path
 
 
 def test_lines_are_kept_for_the_next_run_and_nobody_else(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ from contextlib import suppress
 
 import pytest
 
-from sockkit.cli import talk as module
-from sockkit.cli.talk import MOST, Talk, say
+from sockkit.cli import status_lines as module
+from sockkit.cli.status_lines import MAX_WAITING_BYTES, StatusLines, write_stderr
 from sockkit.net.ends.stdio import Output
 from sockkit.net.loop import Loop
 from tests.net import kit
@@ -48,73 +48,73 @@ def pipe(loop: Loop) -> Iterator[Pipe]:
 
 
 def test_lines_are_said_at_once(pipe: Pipe, loop: Loop) -> None:
-    talk = Talk(pipe.output, "gbk", loop)
-    talk.say("* 你好")
-    talk.say("* \N{WAVING HAND SIGN}")
+    status = StatusLines(pipe.output, "gbk", loop)
+    status.say("* 你好")
+    status.say("* \N{WAVING HAND SIGN}")
     assert os.read(pipe.reader, 100).decode("gbk") == "* 你好\n* \\U0001f44b\n"
-    talk.close()
+    status.close()
 
 
 def test_what_is_not_taken_waits_and_then_is_counted(pipe: Pipe, loop: Loop) -> None:
-    talk = Talk(pipe.output, "utf-8", loop)
+    status = StatusLines(pipe.output, "utf-8", loop)
     pipe.fill()
-    lines = [f"{number:09}" for number in range(MOST // 10 + 100)]
+    lines = [f"{number:09}" for number in range(MAX_WAITING_BYTES // 10 + 100)]
     for line in lines:
-        talk.say(line)
+        status.say(line)
     pipe.read()
-    talk.say("last")
+    status.say("last")
     pipe.read()
-    talk.close()
-    fit = MOST // 10
+    status.close()
+    fit = MAX_WAITING_BYTES // 10
     assert pipe.read() == [*lines[:fit], "* 100 lines not shown: nobody took them", "last"]
 
 
 def test_the_loop_writes_what_waits(pipe: Pipe, loop: Loop) -> None:
-    talk = Talk(pipe.output, "utf-8", loop)
+    status = StatusLines(pipe.output, "utf-8", loop)
     pipe.fill()
-    talk.say("one")
-    talk.say("two " * 2000)
+    status.say("one")
+    status.say("two " * 2000)
     run_until(loop, lambda: len(pipe.read()) == 2)
     assert pipe.read() == ["one", "two " * 2000]
-    talk.close()
+    status.close()
     loop.later(0.01, loop.stop)
     loop.run()
 
 
 def test_a_line_that_has_arrived_is_ended_first(pipe: Pipe, loop: Loop) -> None:
     pipe.output.write(b"login: ")
-    talk = Talk(pipe.output, "utf-8", loop, pipe.output)
-    talk.say("* peer 2 connected")
+    status = StatusLines(pipe.output, "utf-8", loop, pipe.output)
+    status.say("* peer 2 connected")
     assert pipe.read() == ["login: ", "* peer 2 connected"]
     pipe.output.write(b"login: ")
-    talk.end_line()
-    talk.end_line()
+    status.end_line()
+    status.end_line()
     pipe.read()
     assert pipe.got.endswith(b"connected\nlogin: \n")
-    talk.close()
+    status.close()
 
 
 def test_the_end_waits_for_a_reader_that_takes_nothing_but_not_long(
     pipe: Pipe, loop: Loop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "PATIENCE", 0.1)
-    talk = Talk(pipe.output, "utf-8", loop)
+    monkeypatch.setattr(module, "MAX_STALL_SECONDS", 0.1)
+    status = StatusLines(pipe.output, "utf-8", loop)
     pipe.fill()
-    talk.say("lost")
-    talk.close()
+    status.say("lost")
+    status.close()
     assert "lost" not in pipe.read()
 
 
 def test_a_reader_that_has_left_is_no_matter(loop: Loop) -> None:
     pipe = Pipe(loop)
-    talk = Talk(pipe.output, "utf-8", loop)
+    status = StatusLines(pipe.output, "utf-8", loop)
     os.close(pipe.reader)
-    talk.say("x")
-    talk.say("x" * 2 * MOST)
-    talk.close()
+    status.say("x")
+    status.say("x" * 2 * MAX_WAITING_BYTES)
+    status.close()
     os.close(pipe.output.descriptor)
 
 
-def test_say(capsys: pytest.CaptureFixture[str]) -> None:
-    say("sockkit: no")
+def test_write_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    write_stderr("sockkit: no")
     assert capsys.readouterr() == ("", "sockkit: no\n")

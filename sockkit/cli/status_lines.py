@@ -18,27 +18,27 @@ if TYPE_CHECKING:
     from sockkit.net.ends.stdio import Output
     from sockkit.net.loop import Loop
 
-MOST = 64 * 1024  # bytes of lines that are kept for a standard error that takes none
-PATIENCE = 0.5  # seconds at the end without any progress, after which the rest is lost
+MAX_WAITING_BYTES = 64 * 1024  # kept for a standard error that takes nothing
+MAX_STALL_SECONDS = 0.5  # without any progress at the end, after which the rest is lost
 
 
-def say(line: str) -> None:
+def write_stderr(line: str) -> None:
     """Write `line`, which must be safe to show, for a program that does nothing else."""
     poll = select.poll()
     poll.register(2, select.POLLOUT)
     try:
-        if sys.stderr and poll.poll(PATIENCE * 1000):
+        if sys.stderr and poll.poll(MAX_STALL_SECONDS * 1000):
             sys.stderr.write(f"{line}\n")
             sys.stderr.flush()
     except OSError:
         pass  # there is nobody left to tell
 
 
-class Talk:
+class StatusLines:
     """Says lines to `sink`, which does not block, while the program works.
 
-    It is used in the thread of `loop`, which writes lines that wait as soon as there is room. On
-    a terminal a line does not begin within what has arrived there by `beside`.
+    It is used in the thread of `loop`, which writes lines that wait as soon as the sink takes
+    them. On a terminal a line does not begin within what has arrived there by `beside`.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Talk:
         """Write `line`, which must be safe to show. Never blocks."""
         self._flush()
         data = f"{line}\n".encode(self._encoding, "backslashreplace")
-        if self._waiting and len(self._waiting) + len(data) > MOST:
+        if self._waiting and len(self._waiting) + len(data) > MAX_WAITING_BYTES:
             self._dropped += 1
         else:
             self._count()
@@ -68,13 +68,13 @@ class Talk:
             self.say("")
 
     def close(self) -> None:
-        """Wait for room for what is left, as long as there is progress. No more is said."""
+        """Write what waits, as long as there is progress. No more is said."""
         self._flush()
         while self._waiting:
-            began, left = time.monotonic(), len(self._waiting)
-            select.select([], [self._sink.descriptor], [], PATIENCE)
+            began, remaining = time.monotonic(), len(self._waiting)
+            select.select([], [self._sink.descriptor], [], MAX_STALL_SECONDS)
             self._flush()
-            if len(self._waiting) == left and time.monotonic() - began >= PATIENCE:
+            if len(self._waiting) == remaining and time.monotonic() - began >= MAX_STALL_SECONDS:
                 break
         self._watch(False)
         os.close(self._watched)
@@ -101,8 +101,8 @@ class Talk:
 
     def _write(self) -> None:
         """Write whole lines, of a size that a pipe takes at once or not at all, pipe(7)."""
-        most = select.PIPE_BUF - 1
-        piece = bytes(self._waiting[: self._waiting.rfind(b"\n", 0, most) + 1 or most])
+        limit = select.PIPE_BUF - 1
+        piece = bytes(self._waiting[: self._waiting.rfind(b"\n", 0, limit) + 1 or limit])
         begin = b"\n" if self._beside and self._beside.in_line else b""
         size = self._sink.write(begin + piece)
         if self._beside:
