@@ -19,7 +19,7 @@ from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.layout.processors import TabsProcessor
 from prompt_toolkit.output import create_output
 
-from sockkit.core.operator import Assistant
+from sockkit.core.console import Assistant
 from sockkit.term.history import history_of
 from sockkit.term.keyboard import keyboard
 
