@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from sockkit.apps.datagrams import DatagramOptions
+from sockkit.apps.datagrams import DatagramOptions, Messages
 from sockkit.apps.operator import operate
 from sockkit.core.peers import Recipient
 from sockkit.net.context import Context
@@ -12,7 +12,7 @@ from sockkit.net.options import SocketOptions
 from sockkit.net.port_file import port_file
 from sockkit.net.tcp.listen import ListenOptions, announce
 from sockkit.net.udp.open import UdpOptions, bind_datagrams
-from sockkit.net.udp.server import UdpHub, UdpHubOptions
+from sockkit.net.udp.server import DatagramServer
 from sockkit.values import Value
 
 
@@ -20,25 +20,23 @@ class UdpServer(Value):
     listen: ListenOptions
     sockets: SocketOptions
     udp: UdpOptions
-    posting: DatagramOptions
-    answer: Recipient = Recipient.LAST
-    reply: str | None = None
-    port_file: str | None = None
+    datagrams: DatagramOptions
+    answer: Recipient
+    reply: str | None
+    port_file: str | None
 
 
 def run(config: UdpServer, context: Context) -> None:
     """Serve until a signal, or the operator's `/quit`. Raises SockkitError."""
-    loop, stdio, emit = context.loop, context.stdio, context.emit
-    posting = config.posting
+    messages = Messages(config.datagrams, context, many=True)
     reply = None
     if config.reply is not None:
-        reply = posting.packer(stdio, "--reply", None)(os.fsencode(config.reply))
-    sock = bind_datagrams(loop, config.listen, config.sockets, config.udp, posting.size, emit)
+        reply = messages.encode(os.fsencode(config.reply), "--reply")
+    sock = bind_datagrams(context, config.listen, config.sockets, config.udp, config.datagrams.size)
     try:
-        with port_file(loop, config.port_file, sock):
-            announce(sock, emit)
-            post = posting.post(context, many=True)
-            hub = UdpHub(loop, sock, stdio, UdpHubOptions(post, config.answer, reply), emit)
-            hub.run(operate(hub, context))
+        with port_file(context.loop, config.port_file, sock):
+            announce(sock, context.emit)
+            server = DatagramServer(context, sock, messages, config.answer, reply)
+            server.run(operate(server, context))
     finally:
         sock.close()

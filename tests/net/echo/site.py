@@ -11,11 +11,13 @@ from sockkit.core.address import HostPort
 from sockkit.core.responder import Ruled, Upper, parse_rule
 from sockkit.events import Closed, Event
 from sockkit.net.echo.tcp import EchoOptions, TcpEcho
+from sockkit.net.echo.turns import Turns
 from sockkit.net.echo.udp import UdpEcho
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.tcp.listen import Listener, ListenOptions
 from sockkit.net.udp.open import UdpOptions, bind_datagrams
+from tests.net import kit
 from tests.net.kit import HERE, of_kind, run_until
 
 LOCAL = ListenOptions(HostPort(HERE, 0))
@@ -47,13 +49,10 @@ class Site:
         return echo
 
     def udp(self, options: EchoOptions) -> UdpEcho:
-        sock = bind_datagrams(
-            self.loop, LOCAL, SocketOptions(), UdpOptions(), None, self.events.append
-        )
+        context = kit.context(self.loop, emit=self.events.append)
+        sock = bind_datagrams(context, LOCAL, SocketOptions(), UdpOptions(), None)
         self._stack.callback(sock.close)
-        self._stack.callback(self.loop.when_readable, sock.descriptor, None)
-        self._stack.callback(self.loop.when_writable, sock.descriptor, None)
-        echo = UdpEcho(self.loop, sock, options, self.events.append)
+        echo = UdpEcho(context, sock, options, Turns(self.loop))
         echo.start()
         assert sock.port
         self._to = (HERE, sock.port)
