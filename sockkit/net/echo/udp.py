@@ -24,11 +24,7 @@ class UdpEcho:
     """Answers every datagram of `sock`, which it does not own."""
 
     def __init__(
-        self,
-        context: Context,
-        sock: DatagramSocket,
-        options: EchoOptions,
-        turns: Turns,
+        self, context: Context, sock: DatagramSocket, options: EchoOptions, turns: Turns
     ) -> None:
         self._turns = turns
         self._senders: dict[Any, _Sender] = {}  # those that wait or are costly, and some more

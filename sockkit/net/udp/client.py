@@ -16,7 +16,7 @@ from sockkit.net.resolve import Endpoint, show_address
 from sockkit.net.udp.datagrams import DatagramSocket, Received
 from sockkit.net.udp.exchange import DatagramExchange, Messages
 
-BLOCKED_CHECK_SECONDS = 0.1  # between looks at what the system or standard output does not take
+BLOCKED_CHECK_SECONDS = 0.1  # between looks at whether all that waits has been delivered
 
 Aim = tuple[DatagramSocket, Endpoint]  # where the datagrams of a socket go
 

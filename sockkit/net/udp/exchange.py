@@ -45,11 +45,11 @@ class Handler(Protocol):
     """What a client and a server do each in their own way."""
 
     def targets(self) -> list[Any]:
-        """The addresses that standard input goes to now; it is not read while there are none."""
+        """The addresses that standard input is sent to now; while there are none it waits."""
         ...
 
     def received(self, got: Received) -> Peer:
-        """Something was received; whom it is from."""
+        """Something was received; says which peer it is from."""
         ...
 
     def input_ended(self) -> None: ...
@@ -96,7 +96,7 @@ class DatagramExchange:
         return not self.sender.outbox.waits and not self.receiver.output.size
 
     def review(self) -> None:
-        """Wait for what can be gone on with. To be called when the targets have changed."""
+        """Wait for what comes next. To be called when the targets have changed."""
         if self._state is State.OPEN:
             self._reader.review()
             self.receiver.review()

@@ -45,11 +45,11 @@ class DatagramReceiver:
 
     @property
     def blocked(self) -> bool:
-        """Whether it is to wait for standard output, or for the system to take answers."""
+        """Whether it waits for standard output, or until answers have been sent."""
         return bool(self.output.size) or self._outbox.waits
 
     def review(self) -> None:
-        """Receive if that can be gone on with."""
+        """Receive, unless it is blocked."""
         self._socket.when_readable(None if self.blocked else self._receive)
 
     def close(self) -> None:

@@ -58,7 +58,7 @@ class FirstDatagrams:
 class DatagramSender:
     """Sends datagrams, keeps in `outbox` what has to wait, and counts what was sent.
 
-    `sent_at` is when the last one left. Of what cannot be sent the handler is told.
+    `sent_at` is when the last one was sent. The handler is told of one that cannot be.
     """
 
     def __init__(
@@ -134,15 +134,14 @@ class InputState(Enum):
     """Of standard input."""
 
     OPEN = auto()
-    GIVEN = auto()  # somebody else reads it: the operator
+    CONSOLE = auto()  # the operator types, and the console reads it
     ENDED = auto()
 
 
 class InputReader:
     """Sends standard input. `on_change` is called when it ends, or has to wait for the system.
 
-    It is read while there is somebody to send to, and nothing waits to be sent. With the size
-    given, a datagram that is not full waits a moment for the rest.
+    Where the messages have a size, a datagram that is not full waits HOLD_SECONDS for the rest.
     """
 
     def __init__(
@@ -164,16 +163,16 @@ class InputReader:
         self._timer: Timer | None = None
 
     def start(self, on_typed: Callable[[bytes], None] | None) -> None:
-        """Greet. With `on_typed` standard input goes there, nothing for its end."""
+        """Say hello. With `on_typed` standard input goes there, and its end as no bytes."""
         if self._messages.hello is not None:
             self._sender.send(self._messages.hello, MAX_PAYLOAD, self._handler.targets())
         if on_typed:
-            self._state = InputState.GIVEN
+            self._state = InputState.CONSOLE
             self._input.give(self._loop, on_typed)
 
     def review(self) -> None:
-        """Read if that can be gone on with."""
-        if self._state is InputState.GIVEN:
+        """Read, if there is somebody to send to and nothing waits to be sent."""
+        if self._state is InputState.CONSOLE:
             return
         reads = self._state is InputState.OPEN and not self._sender.outbox.waits
         reads = reads and bool(self._handler.targets())

@@ -16,7 +16,7 @@ class DatagramService:
     """Lets `on_received` have what `sock` receives, and sends the answers. Owns nothing.
 
     While `max_waiting` bytes of answers, or more, wait for the system, nothing is received;
-    `on_sent` is called when all of them have gone. Failures are told, and it goes on.
+    `on_sent` is called when all of them have been sent. Failures are told, and it goes on.
     """
 
     def __init__(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -73,6 +74,31 @@ def test_an_address_that_refuses_is_followed_by_the_next(lines: bytes, named: Na
     totals = {event.direction: event.datagrams for event in kit.of_kind(named.events, Exchanged)}
     assert totals["sent"] == len(expected)
     assert [event.address for event in kit.of_kind(named.events, Aimed)][-1].startswith(HERE)
+
+
+def test_what_a_peer_has_answered_is_not_sent_to_another(
+    named: Named, stack: contextlib.ExitStack
+) -> None:
+    first = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+    first.bind(("127.0.0.2", named.peer.getsockname()[1]))
+    first.settimeout(kit.WAIT)
+
+    def answer() -> None:
+        _, address = first.recvfrom(100)
+        first.sendto(b"answer", address)
+        assert os.read(named.sink.far.descriptor, 100) == b"0 answer\n"
+        first.close()
+        named.source.far.give(b"y\n")
+
+    thread = threading.Thread(target=answer, daemon=True)
+    thread.start()
+    named.source.far.give(b"x\n")
+    with pytest.raises(ConnectError, match=r"could not reach 127\.0\.0\.2"):
+        named.run(AnswerOptions(), Words(packs=True, shows=True))
+    thread.join(kit.WAIT)
+    named.peer.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        named.peer.recv(100)
 
 
 def test_a_refusal_by_all_is_an_error(named: Named) -> None:
