@@ -51,25 +51,18 @@ NOT_TESTED_BY_NAME = {"__init__", "__main__"}
 MAX_ATTRIBUTES = 14  # that a class sets in its constructor
 STILL_LARGE = {
     "ChatServer",
-    "Posting",
-    "UdpSession",
 }
 
 # Where the loop is asked to wait for a descriptor: an end says by itself when it is ready.
 _WAITS = {"when_readable", "when_writable"}
-_ENDS = ("net/ends/", "net/lanes.py", "net/kernel.py", "net/loop.py")
+# A datagram socket is an end of its own.
+_ENDS = ("net/ends/", "net/udp/datagrams.py", "net/lanes.py", "net/kernel.py", "net/loop.py")
 NO_PEERS_DESCRIPTOR = {
     "cli/status_lines.py",  # standard error
     "net/port_file.py",  # a FIFO
     "net/tcp/dial.py",  # attempts, before there is an end
     "net/tcp/listen.py",  # the listening socket
     "net/workers.py",  # the processes and their pipes
-}
-STILL_WAIT = {
-    "net/chat/udp.py",
-    "net/echo/udp.py",
-    "net/udp/datagrams.py",
-    "net/udp/posting.py",
 }
 
 

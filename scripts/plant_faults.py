@@ -51,7 +51,7 @@ _NOT_COPIED = (".git", ".venv", "__pycache__", ".hypothesis", ".*_cache")
 _TOUCH = {
     "chat|names|password|allowance|telnet": ("test_chat", "test_chat_torture"),
     "echo|responder|workers": ("test_echo", "test_echo_torture"),
-    "udp|datagrams|posting|peers|sources": ("test_udp",),
+    "udp|datagrams|answers|peers|sources": ("test_udp",),
     "tcp/server|tcp/client|tcp_server|lines|listen|closing|outbox|coalesce|limiter": (
         "test_server", "test_closing", "test_floods",
     ),

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
-
 from sockkit.apps.shown import chat_view
 from sockkit.core.address import Address
 from sockkit.core.chat_lines import MARK
 from sockkit.core.chat_view import ChatView
 from sockkit.core.ending import EndOptions, Until
-from sockkit.core.names import check_name
 from sockkit.core.password import check_password
 from sockkit.core.printable import Printable
 from sockkit.core.text import Edit, Errors, TextOptions
@@ -21,7 +17,6 @@ from sockkit.errors import (
     SendError,
     SockkitError,
     TimedOut,
-    UsageError,
 )
 from sockkit.events import Notice
 from sockkit.net.context import Context
@@ -51,7 +46,9 @@ class ChatJoin(Value):
 def run(config: ChatJoin, context: Context) -> None:
     """Return when one of both has left, having delivered what was said. Raises SockkitError."""
     if config.udp:
-        return _run_udp(config, context)
+        from sockkit.apps.chat_join_udp import run as run_udp
+
+        return run_udp(config, context)
     loop, stdio, emit = context.loop, context.stdio, context.emit
     if config.password is not None:
         check_password(config.password, config.encoding)
@@ -105,58 +102,3 @@ def _talk(config: ChatJoin, stdio: Stdio, view: ChatView) -> Talk:
         opening=lines.encode(config.encoding, "backslashreplace"),
         size=config.size,
     )
-
-
-def _run_udp(config: ChatJoin, context: Context) -> None:
-    from sockkit.apps.datagrams import DatagramOptions
-    from sockkit.apps.udp_client import UdpClient
-    from sockkit.apps.udp_client import run as run_client
-    from sockkit.core.chat_udp import refusal
-    from sockkit.net.udp.client import AnswerOptions
-    from sockkit.net.udp.open import UdpOptions
-
-    unknown = ((config.password is not None, "--password"), (config.reconnect, "--reconnect"))
-    for given, option in unknown:
-        if given:
-            raise UsageError(f"a room over UDP has no {option}", "leave it out, or leave out --udp")
-    refused: list[SockkitError] = []
-
-    def heard(text: str) -> None:
-        if not refused and (error := refusal(text)):
-            refused.append(error)
-
-    posting = DatagramOptions(
-        TextOptions(config.encoding, errors=config.errors),
-        name=config.name or _login_name(context.environment),
-        size=config.size,
-        hello="",
-        good_bye="/quit",
-        quit_words=("q", "/quit"),
-        timestamps=config.timestamps,
-        # A person sees it, and says it again.
-        heard=None if context.stdio.input.terminal else heard,
-    )
-    client = UdpClient(
-        config.address,
-        config.sockets,
-        UdpOptions(),
-        posting,
-        AnswerOptions(),
-        config.connect,
-    )
-    run_client(client, context)
-    if refused:
-        raise refused[0]
-
-
-def _login_name(environment: Mapping[str, str]) -> str:
-    """The user's name: LOGNAME or USER, or that of our user id, getpwuid(3)."""
-    try:
-        name = environment.get("LOGNAME") or environment.get("USER")
-        if not name:
-            import pwd
-
-            name = pwd.getpwuid(os.getuid()).pw_name
-        return check_name(name)
-    except (ImportError, KeyError, UsageError) as error:
-        raise UsageError("no name to sign with", "give --name") from error

@@ -101,7 +101,7 @@ def _run_udp(config: ChatServe, context: Context) -> None:
             raise UsageError(f"a room over UDP has no {option}", "leave it out, or leave out --udp")
     loop, stdio, emit = context.loop, context.stdio, context.emit
     sockets = config.sockets.for_datagrams()
-    sock = bind_datagrams(loop, config.listen, sockets, UdpOptions(), config.size, emit)
+    sock = bind_datagrams(context, config.listen, sockets, UdpOptions(), config.size)
     try:
         with port_file(loop, config.port_file, sock):
             announce(sock, emit)
@@ -116,7 +116,7 @@ def _run_udp(config: ChatServe, context: Context) -> None:
 
             options = config.room
             room = SignedRoom(options.quit_word, options.most, options.flood)
-            server = UdpChatServer(loop, sock, room, stdio, config.encoding, shown, emit)
+            server = UdpChatServer(context, sock, room, config.encoding, shown)
             server.run(_operated(room, server, config, context))
     finally:
         sock.close()

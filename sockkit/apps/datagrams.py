@@ -1,9 +1,8 @@
-"""What UDP's client and server say alike: texts, their encodings, signatures and labels."""
+"""How lines become datagrams and datagrams lines: texts, encodings, signatures and labels."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
 from sockkit.apps.shown import gbk_hint, label, time_stamp
 from sockkit.core.gbk import GbkGuess
@@ -11,18 +10,14 @@ from sockkit.core.printable import Printable
 from sockkit.core.text import TextOptions
 from sockkit.events import Peer
 from sockkit.net.context import Context
-from sockkit.net.ends.stdio import Stdio
-from sockkit.net.udp.datagrams import LARGEST
-from sockkit.net.udp.posting import PostOptions
 from sockkit.values import Value
 
 _SIGNED = re.compile(r"([^\s:\x00-\x1f\x7f-\x9f][^:\x00-\x1f\x7f-\x9f]{0,31}):")
 
 
 class DatagramOptions(Value):
-    """`name` signs each line, and `hello` and `good_bye`, which are said first and last. A line
-    that is one of `quit_words` ends standard input. `size` is the most bytes one receive takes,
-    and where standard input is cut that is not lines. `heard` is told of each text that is shown.
+    """`name` signs each line. `size` is the most bytes of a datagram that are received, and of one
+    that is sent where standard input is cut.
     """
 
     text: TextOptions
@@ -30,71 +25,71 @@ class DatagramOptions(Value):
     name: str | None = None
     label: bool = False
     size: int | None = None
-    hello: str | None = None
-    good_bye: str | None = None
-    quit_words: tuple[str, ...] = ()
     timestamps: bool = False
-    heard: Callable[[str], None] | None = None
 
-    def post(self, context: Context, *, many: bool) -> PostOptions:
-        """For these standard streams; `many` peers are labelled on a terminal."""
-        stdio = context.stdio
-        text = self.lines or self.text.wire or self.text.encoding or self.text.crlf or self.name
-        lines = bool(text or stdio.input.terminal)
-        shown = bool(text or self.label or stdio.output.terminal)
-        pack = self.packer(stdio, "standard input", self.name) if lines else None
-        said = [
-            pack(text.encode(stdio.encoding)) if pack and text is not None else None
-            for text in (self.hello, self.good_bye)
-        ]
-        return PostOptions(
-            min(self.size or LARGEST, LARGEST),
-            hold=self.size is not None,
-            pack=pack,
-            show=self._shower(context, many) if shown else None,
-            first=said[0],
-            last=said[1],
-            quit_words=tuple(word.encode(stdio.encoding) for word in self.quit_words),
-        )
 
-    def packer(self, stdio: Stdio, what: str, name: str | None) -> Callable[[bytes], bytes]:
-        """What makes a datagram of a line in the user's encoding. It raises TextError."""
-        signature = f"{name}:".encode(stdio.encoding, "surrogateescape") if name else b""
-        end = b"\n" if self.text.crlf else b""
+class Messages:
+    """Makes datagrams of lines and lines of datagrams, for the standard streams of a run.
 
-        def pack(line: bytes) -> bytes:
-            line = signature + line + end
-            # Each datagram is a text of its own: nothing is carried over.
-            transform = self.text.outbound(stdio.encoding, what)
-            return transform.feed(line) + transform.flush() if transform else line
+    Each datagram is a text of its own: nothing is carried over from one to the next. `packs`
+    is whether standard input is lines, `shows` whether standard output is; on a terminal they
+    are, and `many` peers are labelled there.
+    """
 
-        return pack
+    hello: bytes | None = None
+    good_bye: bytes | None = None
 
-    def _shower(self, context: Context, many: bool) -> Callable[[Peer, bytes], bytes]:
-        stdio, palette = context.stdio, context.palette
-        edits = (Printable,) if stdio.output.terminal else ()
-        labelled = self.label or (many and stdio.output.terminal)
-        tell_gbk = gbk_hint(context.emit)
+    def __init__(self, options: DatagramOptions, context: Context, *, many: bool) -> None:
+        text, stdio = options.text, context.stdio
+        lines = options.lines or text.wire or text.encoding or text.crlf or options.name
+        self.packs = bool(lines or stdio.input.terminal)
+        self.shows = bool(lines or options.label or stdio.output.terminal)
+        self.size = options.size
+        self._text, self._context, self._encoding = text, context, stdio.encoding
+        name = f"{options.name}:" if options.name else ""
+        self._signature = name.encode(stdio.encoding, "surrogateescape")
+        self._on_terminal = stdio.output.terminal
+        self._labelled = options.label or (many and self._on_terminal)
+        self._timestamps = options.timestamps
+        self._tell_gbk = gbk_hint(context.emit)
 
-        def show(peer: Peer, data: bytes) -> bytes:
-            transform = self.text.inbound(stdio.encoding, tuple(edit() for edit in edits))
-            if transform:
-                if transform.source == "utf-8":
-                    transform.hear(GbkGuess(tell_gbk).feed)
-                data = transform.feed(data) + transform.flush()
-            data = data.removesuffix(b"\n")
-            begin = time_stamp().encode() if self.timestamps else b""
-            text = data.decode(stdio.encoding, "surrogateescape")
-            if self.heard:
-                self.heard(text)
-            if labelled or palette.on:
-                signed = _SIGNED.match(text)
-                color = palette.color(signed[1]) if signed else palette.of_peer(peer)
-                if labelled:
-                    begin += label(context, peer, color)
-                if signed:
-                    text = palette.paint(signed[0], color) + text[signed.end() :]
-                    data = text.encode(stdio.encoding, "surrogateescape")
-            return begin + data.replace(b"\n", b"\n" + begin) + b"\n"
+    def pack(self, line: bytes) -> bytes:
+        """The datagram of a line in the user's encoding, signed. Raises TextError."""
+        return self.encode(self._signature + line, "standard input")
 
-        return show
+    def encode(self, line: bytes, what: str) -> bytes:
+        """The same without a signature; `what` names the line in an error."""
+        if self._text.crlf:
+            line += b"\n"
+        transform = self._text.outbound(self._encoding, what)
+        return transform.feed(line) + transform.flush() if transform else line
+
+    def before_quit(self, lines: list[bytes]) -> list[bytes]:
+        """All of them: no line ends standard input."""
+        return lines
+
+    def decode(self, datagram: bytes) -> bytes:
+        """Its text in the user's encoding, without a last line end. Raises TextError."""
+        edits = (Printable(),) if self._on_terminal else ()
+        transform = self._text.inbound(self._encoding, edits)
+        if transform:
+            if transform.source == "utf-8":
+                transform.hear(GbkGuess(self._tell_gbk).feed)
+            datagram = transform.feed(datagram) + transform.flush()
+        return datagram.removesuffix(b"\n")
+
+    def show(self, peer: Peer, datagram: bytes) -> bytes:
+        """The lines of a datagram, each with a time and a label as asked. Raises TextError."""
+        data = self.decode(datagram)
+        begin = time_stamp().encode() if self._timestamps else b""
+        palette = self._context.palette
+        if self._labelled or palette.on:
+            text = data.decode(self._encoding, "surrogateescape")
+            signed = _SIGNED.match(text)
+            color = palette.color(signed[1]) if signed else palette.of_peer(peer)
+            if self._labelled:
+                begin += label(self._context, peer, color)
+            if signed:
+                text = palette.paint(signed[0], color) + text[signed.end() :]
+                data = text.encode(self._encoding, "surrogateescape")
+        return begin + data.replace(b"\n", b"\n" + begin) + b"\n"

@@ -77,18 +77,19 @@ def run(config: Echo, context: Context) -> None:
     timed_out = _TimedOut(rules, emit)
     options = _options(config, rules, timed_out)
     raise_limit()
+    quiet = context._replace(emit=lambda _: None)
     shares: list[_Share] = []
     try:
         if config.workers > 1 and not config.sockets.reuse_port:
             # What shares a port would share that of others, too: see that it is free.
-            _share(config._replace(workers=1), loop, lambda _: None).close()
-        shares.append(_first(config, loop, emit))
+            _share(config._replace(workers=1), quiet).close()
+        shares.append(_first(config, context))
         bound = shares[0].bound
         listen = config.listen
         if isinstance(listen.address, HostPort) and bound.port:
             listen = listen._replace(address=listen.address._replace(port=bound.port))
         for _ in range(1, config.workers):
-            share = _share(config._replace(listen=listen), loop, lambda _: None)
+            share = _share(config._replace(listen=listen), quiet)
             shares.append(share)
         with port_file(loop, config.port_file, bound):
             announce(bound, emit)
@@ -102,14 +103,14 @@ def run(config: Echo, context: Context) -> None:
 
 
 def _serve(share: _Share, context: Context, options: EchoOptions) -> None:
-    loop, emit = context.loop, context.emit
+    loop = context.loop
     turns = Turns(loop)
     tcp = TcpEcho(context, share.listener, options, turns) if share.listener else None
     try:
         if tcp:
             tcp.start()
         if share.sock:
-            UdpEcho(loop, share.sock, options, emit, turns).start()
+            UdpEcho(context, share.sock, options, turns).start()
         loop.run()
     finally:
         if tcp:
@@ -117,11 +118,7 @@ def _serve(share: _Share, context: Context, options: EchoOptions) -> None:
 
 
 def _supervise(
-    count: int,
-    shares: list[_Share],
-    context: Context,
-    options: EchoOptions,
-    timed_out: _TimedOut,
+    count: int, shares: list[_Share], context: Context, options: EchoOptions, timed_out: _TimedOut
 ) -> None:
     from sockkit.net.workers import Workers
 
@@ -129,17 +126,20 @@ def _supervise(
         share, timed_out.emit = shares[number - 1], tell
         if share.listener:
             share.listener.adopt(own, number, count, tell)
-        _serve(share, context._replace(loop=own, emit=tell), options)
+        theirs = context._replace(loop=own, emit=tell)
+        if share.sock:
+            share.sock.adopt(theirs)
+        _serve(share, theirs, options)
 
     Workers(context.loop, count, work, timed_out.emit).run()
 
 
-def _first(config: Echo, loop: Loop, emit: Emit) -> _Share:
+def _first(config: Echo, context: Context) -> _Share:
     """On the port asked for, or on one that is free for both TCP and UDP."""
     address = config.listen.address
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            return _share(config, loop, emit)
+            return _share(config, context)
         except BindError:
             free = isinstance(address, HostPort) and address.port == 0
             if not free or attempt == ATTEMPTS:
@@ -147,8 +147,9 @@ def _first(config: Echo, loop: Loop, emit: Emit) -> _Share:
     raise AssertionError
 
 
-def _share(config: Echo, loop: Loop, emit: Emit) -> _Share:
+def _share(config: Echo, context: Context) -> _Share:
     both = config.tcp == config.udp
+    loop, emit = context.loop, context.emit
     listen, sockets = config.listen, config.sockets
     if config.workers > 1:
         sockets = sockets._replace(reuse_port=True)
@@ -161,7 +162,7 @@ def _share(config: Echo, loop: Loop, emit: Emit) -> _Share:
             listen = listen._replace(address=address._replace(port=listener.port))
         datagrams = sockets.for_datagrams()
         return _Share(
-            listener, bind_datagrams(loop, listen, datagrams, UdpOptions(), config.size, emit)
+            listener, bind_datagrams(context, listen, datagrams, UdpOptions(), config.size)
         )
     except SockkitError:
         if listener:

@@ -2,37 +2,51 @@
 
 from __future__ import annotations
 
-from sockkit.apps.datagrams import DatagramOptions
+from typing import TypeVar
+
+from sockkit.apps.datagrams import DatagramOptions, Messages
 from sockkit.core.address import Address
+from sockkit.core.answers import AnswerOptions
 from sockkit.events import Aimed
 from sockkit.net.context import Context
 from sockkit.net.options import SocketOptions
 from sockkit.net.tcp.dial import ConnectOptions
-from sockkit.net.udp.client import AnswerOptions, UdpSession
+from sockkit.net.udp.client import DatagramClient
 from sockkit.net.udp.open import UdpOptions, connect_datagrams
 from sockkit.values import Value
+
+M = TypeVar("M", bound=Messages)
 
 
 class UdpClient(Value):
     address: Address
     sockets: SocketOptions
     udp: UdpOptions
-    posting: DatagramOptions
+    datagrams: DatagramOptions
     answers: AnswerOptions
-    connect: ConnectOptions = ConnectOptions()
+    connect: ConnectOptions
 
 
 def run(config: UdpClient, context: Context) -> None:
     """Return when all was sent and the answers have come. Raises SockkitError."""
-    loop, stdio, emit = context.loop, context.stdio, context.emit
-    size = config.posting.size
+    converse(config, context, Messages)
+
+
+def converse(config: UdpClient, context: Context, kind: type[M]) -> M:
+    """Do so with messages of this kind, and return them."""
     aims = connect_datagrams(
-        loop, config.address, config.connect, config.sockets, config.udp, size, emit
+        context,
+        config.address,
+        config.connect,
+        config.sockets,
+        config.udp,
+        config.datagrams.size,
     )
     sock, to = next(aims)
     try:
-        emit(Aimed(str(to), sock.address))
-        post = config.posting.post(context, many=not sock.connected)
-        UdpSession(loop, sock, to, stdio, (post, config.answers), emit, aims).run()
+        context.emit(Aimed(str(to), sock.address))
+        messages = kind(config.datagrams, context, many=not sock.connected)
+        DatagramClient(context, (sock, to), aims, messages, config.answers).run()
+        return messages
     finally:
         sock.close()

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from sockkit.apps.datagrams import DatagramOptions
+from sockkit.apps.datagrams import DatagramOptions, Messages
 from sockkit.core.peers import Recipient
 from sockkit.net.context import Context
 from sockkit.net.options import SocketOptions
 from sockkit.net.port_file import port_file
 from sockkit.net.tcp.listen import ListenOptions, announce
 from sockkit.net.udp.open import UdpOptions, bind_datagrams
-from sockkit.net.udp.server import UdpHub, UdpHubOptions
+from sockkit.net.udp.server import DatagramServer
 from sockkit.values import Value
 
 
@@ -20,32 +20,30 @@ class UdpServer(Value):
     listen: ListenOptions
     sockets: SocketOptions
     udp: UdpOptions
-    posting: DatagramOptions
-    answer: Recipient = Recipient.LAST
-    reply: str | None = None
-    port_file: str | None = None
+    datagrams: DatagramOptions
+    answer: Recipient
+    reply: str | None
+    port_file: str | None
 
 
 def run(config: UdpServer, context: Context) -> None:
     """Serve until a signal, or the operator's `/quit`. Raises SockkitError."""
-    loop, stdio, emit = context.loop, context.stdio, context.emit
-    posting = config.posting
+    messages = Messages(config.datagrams, context, many=True)
     reply = None
     if config.reply is not None:
-        reply = posting.packer(stdio, "--reply", None)(os.fsencode(config.reply))
-    sock = bind_datagrams(loop, config.listen, config.sockets, config.udp, posting.size, emit)
+        reply = messages.encode(os.fsencode(config.reply), "--reply")
+    sock = bind_datagrams(context, config.listen, config.sockets, config.udp, config.datagrams.size)
     try:
-        with port_file(loop, config.port_file, sock):
-            announce(sock, emit)
-            post = posting.post(context, many=True)
-            hub = UdpHub(loop, sock, stdio, UdpHubOptions(post, config.answer, reply), emit)
-            hub.run(_operated(hub, context) if stdio.input.terminal else None)
+        with port_file(context.loop, config.port_file, sock):
+            announce(sock, context.emit)
+            server = DatagramServer(context, sock, messages, config.answer, reply)
+            server.run(_operated(server, context) if context.stdio.input.terminal else None)
     finally:
         sock.close()
 
 
-def _operated(hub: UdpHub, context: Context) -> Callable[[bytes], None]:
+def _operated(server: DatagramServer, context: Context) -> Callable[[bytes], None]:
     from sockkit.apps.operator import operate
     from sockkit.core.server_console import UdpCommands
 
-    return operate(UdpCommands(hub, context.stdio.encoding, context.emit), context)
+    return operate(UdpCommands(server, context.stdio.encoding, context.emit), context)

@@ -55,17 +55,17 @@ def _run(address: tuple[str, ...], **values: Any) -> None:
     from sockkit.apps.datagrams import DatagramOptions
     from sockkit.apps.udp_client import UdpClient, run
     from sockkit.cli.start import start
+    from sockkit.core.answers import AnswerOptions
     from sockkit.core.text import TextOptions
     from sockkit.net.options import SocketOptions
     from sockkit.net.tcp.dial import ConnectOptions
-    from sockkit.net.udp.client import AnswerOptions
     from sockkit.net.udp.open import UdpOptions
 
     config = UdpClient(
         address=client_address(address),
         sockets=fold(SocketOptions, values),
         udp=fold(UdpOptions, values),
-        posting=fold(DatagramOptions, values, text=fold(TextOptions, values)),
+        datagrams=fold(DatagramOptions, values, text=fold(TextOptions, values)),
         answers=fold(AnswerOptions, values),
         connect=fold(ConnectOptions, values),
     )

@@ -61,7 +61,7 @@ def _run(**values: Any) -> None:
         listen=ListenOptions(address),
         sockets=fold(SocketOptions, values),
         udp=fold(UdpOptions, values),
-        posting=fold(DatagramOptions, values, text=fold(TextOptions, values)),
+        datagrams=fold(DatagramOptions, values, text=fold(TextOptions, values)),
     )
     start("udp-server", run, config, values)
 

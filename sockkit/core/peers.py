@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from sockkit.events import Peer
 
-MOST = 1024  # peers remembered; one more, and the longest silent is forgotten
+MAX_PEERS = 1024  # remembered; one more, and the longest silent is forgotten
 
 
 class Recipient(StrEnum):
@@ -19,7 +19,7 @@ class Recipient(StrEnum):
 
 
 class Sighting(NamedTuple):
-    """`forgotten` had to make room for `peer`, who is `new`."""
+    """`forgotten` was the longest silent, and `peer`, who is `new`, has taken its place."""
 
     peer: Peer
     new: bool
@@ -27,14 +27,14 @@ class Sighting(NamedTuple):
 
 
 class PeerTable:
-    """Peers by their address, at most `most` of them. Nobody is ever refused.
+    """Peers by their address, at most `max_peers` of them. Nobody is ever refused.
 
     Numbers count from 1 and are never used again: whoever comes back after having been
     forgotten gets a new one.
     """
 
-    def __init__(self, most: int = MOST) -> None:
-        self._most = most
+    def __init__(self, max_peers: int = MAX_PEERS) -> None:
+        self._max_peers = max_peers
         self._peers: dict[Hashable, Peer] = {}  # the longest silent first
         self._addresses: dict[int, Hashable] = {}
         self._count = 0
@@ -48,7 +48,7 @@ class PeerTable:
             self._peers[address] = peer
             return Sighting(peer, new=False)
         forgotten = None
-        if len(self._peers) >= self._most:
+        if len(self._peers) >= self._max_peers:
             oldest = next(iter(self._peers))
             forgotten = self._peers.pop(oldest)
             del self._addresses[forgotten.number]

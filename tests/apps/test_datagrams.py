@@ -1,3 +1,5 @@
+"""How lines become datagrams, and datagrams lines."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -5,13 +7,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from sockkit.apps.datagrams import DatagramOptions
+from sockkit.apps.datagrams import DatagramOptions, Messages
 from sockkit.core.text import TextOptions
 from sockkit.errors import TextError
 from sockkit.events import Event, Notice, Peer
 from sockkit.net.ends.stdio import Stdio
-from sockkit.net.udp.datagrams import LARGEST
-from sockkit.net.udp.posting import PostOptions
 from tests.net import kit
 
 BYTES, GBK = TextOptions(), TextOptions("gbk")
@@ -23,7 +23,7 @@ class End(NamedTuple):
     terminal: bool
 
 
-def post(
+def messages(
     options: DatagramOptions,
     *,
     typed: bool = False,
@@ -31,20 +31,48 @@ def post(
     many: bool = True,
     events: list[Event] | None = None,
     colors: Mapping[str, str] | None = None,
-) -> PostOptions:
+) -> Messages:
     ends: Any = End(typed), End(shown)
     said = [] if events is None else events
     loop: Any = None
     context = kit.context(loop, Stdio(*ends, "utf-8"), said.append, colors=colors)
-    return options.post(context, many=many)
+    return Messages(options, context, many=many)
 
 
 def test_bytes_pass_as_they_are() -> None:
-    made = post(DatagramOptions(BYTES))
-    assert (made.size, made.pack, made.show, made.hold) == (LARGEST, None, None, False)
-    made = post(DatagramOptions(BYTES, size=1400))
-    assert (made.size, made.hold) == (1400, True)
-    assert post(DatagramOptions(BYTES, size=100_000)).size == LARGEST
+    made = messages(DatagramOptions(BYTES))
+    assert (made.packs, made.shows, made.size) == (False, False, None)
+    assert (made.hello, made.good_bye) == (None, None)
+    made = messages(DatagramOptions(BYTES, size=1400))
+    assert (made.packs, made.shows, made.size) == (False, False, 1400)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        DatagramOptions(BYTES, lines=True),
+        DatagramOptions(GBK),
+        DatagramOptions(TextOptions(send_encoding="gbk")),
+        DatagramOptions(TextOptions(crlf=True)),
+        DatagramOptions(BYTES, name="a"),
+    ],
+)
+def test_text_is_lines_both_ways(options: DatagramOptions) -> None:
+    made = messages(options)
+    assert (made.packs, made.shows) == (True, True)
+
+
+def test_a_terminal_has_lines() -> None:
+    options = DatagramOptions(BYTES)
+    made = messages(options, typed=True)
+    assert (made.packs, made.shows) == (True, False)
+    for made in (messages(options, shown=True), messages(options._replace(label=True))):
+        assert (made.packs, made.shows) == (False, True)
+
+
+def test_no_line_ends_the_input() -> None:
+    lines = [b"q", b"/quit", b""]
+    assert messages(DatagramOptions(BYTES, lines=True)).before_quit(lines) == lines
 
 
 @pytest.mark.parametrize(
@@ -60,16 +88,21 @@ def test_bytes_pass_as_they_are() -> None:
 def test_a_line_is_a_datagram_of_its_own(
     options: DatagramOptions, line: str, datagram: bytes
 ) -> None:
-    pack = post(options).pack
-    assert pack
-    assert [pack(line.encode()), pack(line.encode())] == [datagram, datagram]
+    made = messages(options)
+    assert [made.pack(line.encode()), made.pack(line.encode())] == [datagram, datagram]
 
 
 def test_what_has_no_place_in_the_encoding() -> None:
-    pack = post(DatagramOptions(GBK)).pack
-    assert pack
+    made = messages(DatagramOptions(GBK))
     with pytest.raises(TextError, match="standard input"):
-        pack("👋".encode())
+        made.pack("👋".encode())
+    with pytest.raises(TextError, match="--reply"):
+        made.encode("👋".encode(), "--reply")
+
+
+def test_a_reply_is_not_signed() -> None:
+    made = messages(DatagramOptions(TextOptions("gbk", crlf=True), name="小雪"))
+    assert made.encode("你好".encode(), "--reply") == "你好\r\n".encode("gbk")
 
 
 @pytest.mark.parametrize(
@@ -89,38 +122,27 @@ def test_what_has_no_place_in_the_encoding() -> None:
     ],
 )
 def test_a_datagram_is_a_line(options: DatagramOptions, data: bytes, line: bytes) -> None:
-    show = post(options).show
-    assert show
-    assert show(PEER, data) == line
+    assert messages(options).show(PEER, data) == line
 
 
 def test_on_a_terminal_nothing_is_obeyed_and_many_are_labelled() -> None:
     for many, label in ((True, b"[2 10.0.0.7:51234] "), (False, b"")):
-        show = post(DatagramOptions(BYTES), shown=True, many=many).show
-        assert show
-        assert show(PEER, b"\x1b[2J") == label + b"\\x1b[2J\n"
+        made = messages(DatagramOptions(BYTES), shown=True, many=many)
+        assert made.show(PEER, b"\x1b[2J") == label + b"\\x1b[2J\n"
 
 
 def test_a_signature_has_its_colour() -> None:
     options, colors = DatagramOptions(BYTES, lines=True), {"小雪": "magenta", "2": "red"}
-    show = post(options, colors=colors).show
-    assert show
-    assert show(PEER, "小雪:a:b".encode()) == "\x1b[35m小雪:\x1b[39ma:b\n".encode()
-    assert show(PEER, b"no signature") == b"no signature\n"
-    labelled = post(options._replace(label=True), colors=colors).show
-    assert labelled
-    assert labelled(PEER, b"x").startswith(b"\x1b[31m[2 10.0.0.7:51234]\x1b[39m x")
+    made = messages(options, colors=colors)
+    assert made.show(PEER, "小雪:a:b".encode()) == "\x1b[35m小雪:\x1b[39ma:b\n".encode()
+    assert made.show(PEER, b"no signature") == b"no signature\n"
+    labelled = messages(options._replace(label=True), colors=colors)
+    assert labelled.show(PEER, b"x").startswith(b"\x1b[31m[2 10.0.0.7:51234]\x1b[39m x")
 
 
 def test_gbk_is_guessed_once() -> None:
     events: list[Event] = []
-    show = post(DatagramOptions(BYTES), shown=True, events=events).show
-    assert show
+    made = messages(DatagramOptions(BYTES), shown=True, events=events)
     for _ in range(2):
-        show(PEER, "你好世界".encode("gbk"))
+        made.show(PEER, "你好世界".encode("gbk"))
     assert events == [Notice("looks like GBK: try -E gbk")]
-
-
-def test_first_and_last_words_are_signed() -> None:
-    made = post(DatagramOptions(BYTES, name="a", hello="", good_bye="q"))
-    assert (made.first, made.last) == (b"a:", b"a:q")

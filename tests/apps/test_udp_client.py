@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import socket
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 from sockkit.apps import udp_client
+from sockkit.apps.datagrams import DatagramOptions
 from sockkit.core.address import HostPort
+from sockkit.core.answers import AnswerOptions
+from sockkit.core.text import TextOptions
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
-from sockkit.net.udp.client import AnswerOptions
+from sockkit.net.tcp.dial import ConnectOptions
 from sockkit.net.udp.open import UdpOptions
 from tests.net import kit
 from tests.support import HERE, run
@@ -45,11 +47,16 @@ def test_whether_several_may_answer(
 ) -> None:
     """Then a terminal shows who each of them is."""
     told: list[bool] = []
-    posting: Any = SimpleNamespace(size=None, post=lambda _, many: told.append(many))
-    session = SimpleNamespace(run=lambda: None)
-    monkeypatch.setattr(udp_client, "UdpSession", lambda *_: session)
+    client = SimpleNamespace(run=lambda: None)
+    monkeypatch.setattr(udp_client, "Messages", lambda *_, many: told.append(many))
+    monkeypatch.setattr(udp_client, "DatagramClient", lambda *_: client)
     config = udp_client.UdpClient(
-        HostPort(HERE, 9), SocketOptions(), UdpOptions(broadcast=many), posting, AnswerOptions()
+        HostPort(HERE, 9),
+        SocketOptions(),
+        UdpOptions(broadcast=many),
+        DatagramOptions(TextOptions()),
+        AnswerOptions(),
+        ConnectOptions(),
     )
     udp_client.run(config, kit.context(loop))
     assert told == [many]

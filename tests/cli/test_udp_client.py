@@ -29,7 +29,11 @@ def test_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
         10,
         None,
     )
-    assert (config.posting.lines, config.posting.name, config.posting.size) == (False, None, None)
+    assert (config.datagrams.lines, config.datagrams.name, config.datagrams.size) == (
+        False,
+        None,
+        None,
+    )
 
 
 def test_options(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,7 +67,7 @@ def test_options(monkeypatch: pytest.MonkeyPatch) -> None:
         *["--label", "--color", "alex=green"],
         monkeypatch=monkeypatch,
     )
-    assert (config.posting.lines, config.posting.name, config.posting.text.encoding) == (
+    assert (config.datagrams.lines, config.datagrams.name, config.datagrams.text.encoding) == (
         True,
         "小雪",
         "gbk",
@@ -71,8 +75,8 @@ def test_options(monkeypatch: pytest.MonkeyPatch) -> None:
     assert tuple(config.answers) == (3, 2, 0.5, 9)
     assert config.udp.broadcast
     assert (config.connect.source.host, config.connect.source.port) == ("10.0.0.7", 5)
-    assert (config.sockets.ttl, config.sockets.tos, config.posting.size) == (3, 8, 1024)
-    assert config.posting.label
+    assert (config.sockets.ttl, config.sockets.tos, config.datagrams.size) == (3, 8, 1024)
+    assert config.datagrams.label
 
 
 @pytest.mark.parametrize(

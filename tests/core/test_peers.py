@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockkit.core.peers import MOST, PeerTable
+from sockkit.core.peers import MAX_PEERS, PeerTable
 from sockkit.events import Peer
 
 
@@ -52,6 +52,6 @@ def test_it_is_bounded_and_numbers_are_never_used_again(addresses: list[int], mo
 
 def test_there_is_a_bound_without_being_asked_for() -> None:
     table = PeerTable()
-    for address in range(MOST + 100):
+    for address in range(MAX_PEERS + 100):
         table.heard(address, "")
-    assert len(table) == MOST
+    assert len(table) == MAX_PEERS

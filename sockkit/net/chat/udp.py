@@ -7,16 +7,13 @@ from functools import partial
 
 from sockkit.core.chat_udp import LONGEST_DATAGRAM, SILENCE, Delivery, SignedRoom
 from sockkit.errors import SockkitError
-from sockkit.events import Emit, Failure
 from sockkit.net.chat.crowd import CrowdClock
-from sockkit.net.ends.stdio import Stdio
-from sockkit.net.loop import Loop
+from sockkit.net.context import Context
 from sockkit.net.outbox import LineOutbox
-from sockkit.net.udp.datagrams import DatagramOutbox, DatagramSocket
-from sockkit.net.udp.sources import Sources
+from sockkit.net.udp.datagrams import DatagramSocket, Received
+from sockkit.net.udp.service import DatagramService
 
-TURNS = 64  # datagrams taken before others on the loop get their turn
-WAITING = 4 * 1024 * 1024  # most bytes that wait for the system or for standard output
+MAX_WAITING_BYTES = 4 * 1024 * 1024  # for the system, and as many for standard output
 
 
 class UdpChatServer:
@@ -24,20 +21,26 @@ class UdpChatServer:
 
     def __init__(
         self,
-        loop: Loop,
+        context: Context,
         sock: DatagramSocket,
         room: SignedRoom,
-        stdio: Stdio,
         encoding: str,
         shown: Callable[[str], bytes],
-        emit: Emit,
     ) -> None:
-        self._loop, self._socket, self._room, self._stdio = loop, sock, room, stdio
-        self._encoding, self._shown, self._emit = encoding, shown, emit
+        loop, self._stdio = context.loop, context.stdio
+        self._loop, self._room = loop, room
+        self._encoding, self._shown = encoding, shown
         self._quitting = False
-        self._outgoing = DatagramOutbox(loop, sock, on_empty=self._watch, on_fail=self._fail)
-        self._sources = Sources(sock, emit)
-        self._output = LineOutbox(stdio.output, WAITING, on_empty=self._review_quit)
+        self._service = DatagramService(
+            context,
+            sock,
+            self._received,
+            max_waiting=MAX_WAITING_BYTES,
+            on_sent=self._review_quit,
+        )
+        self._output = LineOutbox(
+            context.stdio.output, MAX_WAITING_BYTES, on_empty=self._review_quit
+        )
         self._crowd = CrowdClock[Delivery](
             loop, lambda lines: self.handle(line._replace(move=None) for line in lines), Delivery
         )
@@ -49,7 +52,7 @@ class UdpChatServer:
         """
         try:
             self._stdio.output.when_gone(self._output_gone)
-            self._watch()
+            self._service.start()
             self._stdio.input.feed(on_typed)
             self._expire()
             self._loop.run()
@@ -57,48 +60,29 @@ class UdpChatServer:
             error.so_far = self._output.lost()
             raise
         finally:
-            self._outgoing.stop()
+            self._service.stop()
             self._output.stop()
-            self._loop.when_readable(self._socket.descriptor, None)
 
     def _output_gone(self, error: SockkitError) -> None:
         raise error
 
     def quit(self) -> None:
         self._quitting = True
-        self._watch()
+        self._review_quit()
 
     def _review_quit(self) -> None:
-        if self._quitting and not self._outgoing.waits and not self._output.size:
+        if self._quitting and not self._service.outbox.waits and not self._output.size:
             self._loop.stop()
 
-    def _watch(self) -> None:
-        self._review_quit()
-        self._loop.when_readable(self._socket.descriptor, self._receive)
-
-    def _fail(self, error: SockkitError) -> None:
-        self._emit(Failure(str(error), error.kind))
-
-    def _receive(self) -> None:
-        for _ in range(TURNS):
-            try:
-                got = self._socket.receive()
-            except BlockingIOError:
-                return
-            except SockkitError as error:
-                self._fail(error)
-                return
-            if not self._sources.answerable(got.address):
+    def _received(self, got: Received) -> None:
+        if not self._service.answerable(got):
+            return
+        for datagram in got.datagrams():
+            if len(datagram) > LONGEST_DATAGRAM:  # to decode what is refused takes long
+                self.handle(self._room.refuse_long(got.address))
                 continue
-            for datagram in got.datagrams():
-                if len(datagram) > LONGEST_DATAGRAM:  # to decode what is refused takes long
-                    self.handle(self._room.refuse_long(got.address))
-                    continue
-                message = datagram.decode(self._encoding, "backslashreplace")
-                self.handle(self._room.hear(got.address, message, self._loop.now))
-            if self._outgoing.size > WAITING:
-                self._loop.when_readable(self._socket.descriptor, None)
-                return
+            message = datagram.decode(self._encoding, "backslashreplace")
+            self.handle(self._room.hear(got.address, message, self._loop.now))
 
     def handle(self, deliveries: Iterable[Delivery]) -> None:
         """Send what the room says."""
@@ -107,11 +91,11 @@ class UdpChatServer:
                 continue
             data = delivery.line.encode(self._encoding, "backslashreplace")
             if delivery.to is not None:
-                self._outgoing.put_whole(data, delivery.to)
+                self._service.send(data, delivery.to)
                 continue
             for address in self._room.addresses():
                 if address != delivery.author:
-                    self._outgoing.put_whole(data, address)
+                    self._service.send(data, address)
             self._output.put_lines(partial(self._shown, delivery.line), 1)
 
     def _expire(self) -> None:

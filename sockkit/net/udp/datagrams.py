@@ -8,18 +8,20 @@ import socket
 import struct
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from sockkit.errors import ConnectError, ReceiveError, SendError, SockkitError
-from sockkit.events import Emit, Notice, Step
+from sockkit.events import Notice, Step
+from sockkit.net.context import Context
 from sockkit.net.ends.end import words
-from sockkit.net.loop import Loop
+from sockkit.net.loop import Callback
 from sockkit.net.resolve import Endpoint, show_address
 
-LARGEST = 65_507  # bytes of payload: what IPv4's length field leaves, RFC 768
-MOST_SEGMENTS = 64  # datagrams that one call may send, UDP_MAX_SEGMENTS
-PACE = 1.25e9  # bytes a second in bulk: a receiver that writes them to a file takes little more
+MAX_PAYLOAD = 65_507  # bytes of a datagram: what IPv4's length field allows, RFC 768
+MAX_SEGMENTS = 64  # datagrams that one call may send, UDP_MAX_SEGMENTS
+MAX_RECEIVES_PER_TURN = 64  # calls of the system, before others on the loop get their turn
+BULK_BYTES_PER_SECOND = 1.25e9  # a receiver that writes to a file is hardly faster
 
 # From linux/udp.h and asm-generic/socket.h; Python has no names for them.
 _SOL_UDP, _UDP_SEGMENT, _UDP_GRO = 17, 103, 104
@@ -41,44 +43,47 @@ class Received(NamedTuple):
     address: Any
     true_size: int
 
-    def cut(self, sender: str) -> str:
-        """What to say of a datagram that came in part; nothing where it is whole."""
-        if self.true_size <= len(self.data):
-            return ""
+    @property
+    def cut(self) -> bool:
+        """Whether a datagram came in part."""
+        return self.true_size > len(self.data)
+
+    def problem(self, sender: str) -> str:
+        """What to say of a datagram that came in part."""
         return (
             f"a datagram of {self.true_size:,} bytes from {sender} was cut to "
             f"{len(self.data):,}: give a larger --buffer-size"
         )
 
     def datagrams(self) -> list[bytes]:
-        """Each of them."""
+        """Each of them, copied."""
         places = range(0, max(len(self.data), 1), self.size)
         return [bytes(self.data[at : at + self.size]) for at in places]
 
 
 def segments(size: int) -> int:
     """How many datagrams of `size` bytes one call may send."""
-    return max(min(MOST_SEGMENTS, LARGEST // size), 1)
+    return max(min(MAX_SEGMENTS, MAX_PAYLOAD // size), 1)
 
 
 class DatagramSocket:
     """A UDP socket, owned. `remote` is the one peer of a connected socket, `name` what it is
     bound to.
 
-    `size` is the most bytes of a datagram that are received; None for all of it.
+    `size` is the most bytes of a datagram that are received; None for all of it. `dropped`
+    counts the datagrams that came when the system had no space for them, socket(7) SO_RXQ_OVFL.
     """
 
     def __init__(
-        self, sock: socket.socket, remote: Endpoint | None, size: int | None, emit: Emit
+        self, context: Context, sock: socket.socket, remote: Endpoint | None, size: int | None
     ) -> None:
         sock.setblocking(False)
-        self._socket, self._remote, self._emit = sock, remote, emit
-        self.descriptor = sock.fileno()
+        self._context, self._socket, self._remote = context, sock, remote
         self.connected = remote is not None
         self.name: Any = sock.getsockname()
         self.address = show_address(self.name)
         self.port: int | None = self.name[1]
-        self.dropped = 0  # datagrams that the system had no room for, socket(7) SO_RXQ_OVFL
+        self.dropped = 0
         self._buffer = memoryview(bytearray(size or 65_536))
         self._segments = True
         self._paced_until = 0.0
@@ -86,8 +91,32 @@ class DatagramSocket:
         if size is None:
             try_option(sock, _SOL_UDP, _UDP_GRO, 1)
 
+    def adopt(self, context: Context) -> None:
+        """In a process that was forked: wait on its own loop, and emit its own events."""
+        self._context = context
+
+    def when_readable(self, callback: Callback | None) -> None:
+        """Call `callback` while there is a datagram or an error to receive; None to stop."""
+        self._context.loop.when_readable(self._socket.fileno(), callback)
+
+    def when_writable(self, callback: Callback | None) -> None:
+        """Call `callback` while the system takes datagrams; None to stop."""
+        self._context.loop.when_writable(self._socket.fileno(), callback)
+
+    def incoming(self, on_fail: Callable[[SockkitError], None]) -> Iterator[Received]:
+        """What has come, in a bounded number of receives; `on_fail` is told of one that fails."""
+        for _ in range(MAX_RECEIVES_PER_TURN):
+            try:
+                got = self.receive()
+            except BlockingIOError:
+                return
+            except SockkitError as error:
+                on_fail(error)
+                return
+            yield got
+
     def receive(self) -> Received:
-        """What the next call gives. Raises BlockingIOError, ConnectError, ReceiveError."""
+        """What one call receives. Raises BlockingIOError, ConnectError, ReceiveError."""
         try:
             size, ancillary, _, address = self._socket.recvmsg_into(
                 [self._buffer], _ANCILLARY, socket.MSG_TRUNC
@@ -111,16 +140,16 @@ class DatagramSocket:
         Empty `data` is an empty datagram. Raises BlockingIOError where none went,
         ConnectError, SendError.
         """
-        given = 0
+        sent = 0
         try:
             while True:
-                given += self._send_some(data[given:], size, address)
-                if given == len(data):
-                    return given
+                sent += self._send_some(data[sent:], size, address)
+                if sent == len(data):
+                    return sent
         except BlockingIOError:
-            if not given:
+            if not sent:
                 raise
-            return given
+            return sent
         except OSError as error:
             where = show_address(address) if address else self._remote
             if error.errno == errno.EMSGSIZE:
@@ -149,13 +178,13 @@ class DatagramSocket:
         return self._socket.sendto(datagram, address) if address else self._socket.send(datagram)
 
     def _pace(self, size: int) -> None:
-        """Wait some microseconds where bulk would come faster than PACE.
+        """Wait some microseconds where bulk would leave faster than BULK_BYTES_PER_SECOND.
 
-        Nothing tells a sender of datagrams that its receiver drowns. No timer is so fine.
+        Nothing tells a sender of datagrams that its receiver is too slow. No timer is so fine.
         """
         while (now := time.perf_counter()) < self._paced_until:
             os.sched_yield()
-        self._paced_until = now + size / PACE
+        self._paced_until = now + size / BULK_BYTES_PER_SECOND
 
     def _refused(self, error: OSError) -> SockkitError | None:
         """What ICMP told: only a connected socket hears it, and learns it late."""
@@ -164,91 +193,92 @@ class DatagramSocket:
         return ConnectError(f"could not reach {self._remote}: {words(error)}")
 
     def close(self) -> None:
+        """Wait no more, and say what was lost. Calling it twice is allowed."""
         if self._socket.fileno() < 0:
             return
+        emit = self._context.emit
         if self.dropped:
-            self._emit(
-                Notice(
-                    "datagrams came faster than they were taken: "
-                    f"at least {self.dropped:,} are lost"
-                )
-            )
-        self._emit(Step("close", f"the socket on {self.address}"))
+            lost = f"at least {self.dropped:,} are lost"
+            emit(Notice(f"datagrams came faster than they were taken: {lost}"))
+        emit(Step("close", f"the socket on {self.address}"))
+        self.when_readable(None)
+        self.when_writable(None)
         self._socket.close()
 
 
 class DatagramOutbox:
     """Sends at once what the system takes and keeps the rest, in order.
 
-    It does not bound itself: whoever puts looks at `size`, the bytes that are kept, or
+    It does not bound itself: whoever puts looks at `size`, the bytes that are kept, or at
     `waits`. `on_sent` is told of bytes and the size of their datagrams, `on_fail` of what is
-    not sent; `on_empty` is called when what was kept has gone.
+    not sent; `on_empty` is called when all that was kept has been sent.
     """
 
     def __init__(
         self,
-        loop: Loop,
         sock: DatagramSocket,
         *,
         on_empty: Callable[[], None],
         on_fail: Callable[[SockkitError], None],
         on_sent: Callable[[int, int], None] = lambda size, segment: None,
     ) -> None:
-        self._loop, self._socket = loop, sock
+        self._socket = sock
         self._on_empty, self._on_fail, self._on_sent = on_empty, on_fail, on_sent
         self._pending: deque[tuple[bytes, int, Any]] = deque()
+        self.size = 0
 
     @property
     def waits(self) -> bool:
+        """Whether anything is kept, be it an empty datagram."""
         return bool(self._pending)
 
-    @property
-    def size(self) -> int:
-        return sum(len(data) for data, _, _ in self._pending)
+    def use(self, sock: DatagramSocket) -> None:
+        """Drop what is kept, and send by `sock` from now on."""
+        self.stop()
+        self._socket = sock
 
     def put(self, data: bytes | memoryview, size: int, address: Any = None) -> None:
         """Send datagrams of `size` bytes, the last perhaps shorter; `data` may change then."""
         rest = data if self._pending else self._send(data, size, address)
         if rest is not None:
             self._pending.append((bytes(rest), size, address))
-            self._loop.when_writable(self._socket.descriptor, self._ready)
-
-    def put_whole(self, data: bytes, address: Any = None) -> None:
-        """Send one datagram; `on_fail` is told of one that is too long."""
-        self.put(data, max(len(data), 1), address)
+            self.size += len(rest)
+            self._socket.when_writable(self._ready)
 
     def stop(self) -> None:
         """Drop what is kept."""
         if self._pending:
             self._pending.clear()
-            self._loop.when_writable(self._socket.descriptor, None)
+            self.size = 0
+            self._socket.when_writable(None)
 
     def _send(self, data: bytes | memoryview, size: int, address: Any) -> bytes | memoryview | None:
-        """What is left to send, None for nothing."""
+        """What remains to be sent, None for nothing."""
         try:
-            given = self._socket.send(data, size, address)
+            sent = self._socket.send(data, size, address)
         except BlockingIOError:
             return data
         except SockkitError as error:
             self._on_fail(error)
             return None
-        self._on_sent(given, size)
-        return data[given:] if given < len(data) else None
+        self._on_sent(sent, size)
+        return data[sent:] if sent < len(data) else None
 
     def _ready(self) -> None:
         while self._pending:
             data, size, address = self._pending[0]
             rest = self._send(data, size, address)
+            self.size -= len(data) - len(rest or b"")
             if rest is not None:
                 self._pending[0] = (bytes(rest), size, address)
                 return
             self._pending.popleft()
-        self._loop.when_writable(self._socket.descriptor, None)
+        self._socket.when_writable(None)
         self._on_empty()
 
 
 def try_option(sock: socket.socket, level: int, name: int, value: int) -> None:
-    """Set it where the system knows it: without, it goes too."""
+    """Set it where the system knows it; all works without."""
     try:
         sock.setsockopt(level, name, value)
     except OSError:

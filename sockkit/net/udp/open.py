@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from sockkit.core.address import HostPort, UnixPath
 from sockkit.errors import BindError, ConnectError, UsageError
 from sockkit.events import Emit, Step
+from sockkit.net.context import Context
 from sockkit.net.ends.end import words
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
@@ -38,14 +39,14 @@ class UdpOptions(Value):
 
 
 def bind_datagrams(
-    loop: Loop,
+    context: Context,
     options: ListenOptions,
     sockets: SocketOptions,
     udp: UdpOptions,
     size: int | None,
-    emit: Emit,
 ) -> DatagramSocket:
     """A server's socket, bound. Raises BindError, ResolveError, UsageError."""
+    loop, emit = context.loop, context.emit
     address = _internet(options.address)
     named = HostPort(udp.join, address.port) if udp.join else address
     endpoint = resolve_on(loop, named, sockets.families(), passive=True)[0]
@@ -73,17 +74,16 @@ def bind_datagrams(
     except BaseException:
         sock.close()
         raise
-    return DatagramSocket(sock, None, size, emit)
+    return DatagramSocket(context, sock, None, size)
 
 
 def connect_datagrams(
-    loop: Loop,
+    context: Context,
     address: HostPort | UnixPath,
     options: ConnectOptions,
     sockets: SocketOptions,
     udp: UdpOptions,
     size: int | None,
-    emit: Emit,
 ) -> Iterator[tuple[DatagramSocket, Endpoint]]:
     """A client's socket, and where its datagrams go: for each of the name's addresses in turn.
 
@@ -93,6 +93,7 @@ def connect_datagrams(
     """
     from sockkit.net.tcp.dial import our_ends, reachable  # only a client needs them
 
+    loop, emit = context.loop, context.emit
     found = resolve_on(loop, _internet(address), sockets.families(), timeout=options.timeout)
     mine = our_ends(loop, options)
     failure: OSError | None = None
@@ -109,7 +110,7 @@ def connect_datagrams(
             sock.close()
             raise
         opened = True
-        yield DatagramSocket(sock, endpoint if aimed else None, size, emit), endpoint
+        yield DatagramSocket(context, sock, endpoint if aimed else None, size), endpoint
     if failure and not opened:
         hint = "give --broadcast" if failure.errno == errno.EACCES else ""
         raise ConnectError(f"could not send to {address}: {words(failure)}", hint) from failure

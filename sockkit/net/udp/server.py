@@ -1,4 +1,4 @@
-"""udp-server: what anybody sends to standard output, standard input to whom one chooses."""
+"""udp-server: what anybody sends to standard output, standard input to the peer one chooses."""
 
 from __future__ import annotations
 
@@ -7,85 +7,59 @@ from typing import Any
 
 from sockkit.core.peers import PeerTable, Recipient
 from sockkit.errors import OutputGone, ReceiveError, SendError, SockkitError, TextError, raise_lost
-from sockkit.events import Emit, Failure, Forgotten, Heard, Peer
-from sockkit.net.ends.stdio import Stdio
-from sockkit.net.loop import Loop
+from sockkit.events import Failure, Forgotten, Heard, Peer
+from sockkit.net.context import Context
 from sockkit.net.resolve import show_address
-from sockkit.net.udp.datagrams import LARGEST, DatagramSocket, Received
-from sockkit.net.udp.posting import Posting, PostOptions
+from sockkit.net.udp.datagrams import MAX_PAYLOAD, DatagramSocket, Received
+from sockkit.net.udp.exchange import DatagramExchange, Messages
 from sockkit.net.udp.sources import Sources
-from sockkit.values import Value
 
 
-class UdpHubOptions(Value):
-    """`answer` is whom standard input goes to, `reply` what each datagram is answered with."""
+class DatagramServer:
+    """Owns nothing: socket and standard streams are closed elsewhere.
 
-    post: PostOptions
-    answer: Recipient = Recipient.LAST
-    reply: bytes | None = None
-
-
-class UdpHub:
-    """Owns nothing: socket and standard streams are closed elsewhere."""
+    `answer` is whom standard input goes to, `reply` what each datagram is answered with.
+    """
 
     def __init__(
-        self, loop: Loop, sock: DatagramSocket, stdio: Stdio, options: UdpHubOptions, emit: Emit
+        self,
+        context: Context,
+        sock: DatagramSocket,
+        messages: Messages,
+        answer: Recipient,
+        reply: bytes | None,
     ) -> None:
-        self._loop, self._options, self._emit = loop, options, emit
-        self._output = stdio.output
+        self._loop, self._emit = context.loop, context.emit
+        self._answer, self._reply = answer, reply
         self._table = PeerTable()
-        self._sources = Sources(sock, emit)
-        self._unsent = self._missed = self._refused = 0  # datagrams
+        self._sources = Sources(sock, context.emit)
+        self._unsent = self._unreceived = self._unencoded = 0  # datagrams
         self._replying = False
-        self._posting = Posting(
-            loop,
-            sock,
-            stdio,
-            options.post,
-            emit,
-            targets=self._targets,
-            heard=self._heard,
-            on_input_end=lambda: None,
-            on_fail=self._fail,
-        )
-
-    def _output_gone(self, error: SockkitError) -> None:
-        raise error
+        self._exchange = DatagramExchange(context, sock, messages, self)
 
     def run(self, on_typed: Callable[[bytes], None] | None = None) -> None:
         """Serve until `quit`, or until something raises: a signal, an output that is full."""
         try:
-            self._output.when_gone(self._output_gone)
-            self._posting.start(on_typed)
+            self._exchange.start(on_typed)
             self._loop.run()
             self._raise_lost()
         except OutputGone:
             raise
         except SockkitError as error:
-            error.so_far = self._posting.output.lost()
+            error.so_far = self._exchange.receiver.output.lost()
             raise
         finally:
-            self._posting.stop()
+            self._exchange.stop()
 
     def _raise_lost(self) -> None:
         raise_lost(
             (self._unsent, "{} not sent", SendError),
-            (self._missed, "{} not received", ReceiveError),
-            (self._posting.cut, "{} received in part", ReceiveError),
-            (self._refused, "{} not encoded", TextError),
-            (self._posting.unshown, "{} not decoded", TextError),
+            (self._unreceived, "{} not received", ReceiveError),
+            (self._exchange.receiver.cut, "{} received in part", ReceiveError),
+            (self._unencoded, "{} not encoded", TextError),
+            (self._exchange.receiver.undecoded, "{} not decoded", TextError),
             what="datagrams: ",
         )
-
-    def _fail(self, error: SockkitError) -> None:
-        if isinstance(error, ReceiveError):
-            self._missed += 1
-        elif isinstance(error, TextError):
-            self._refused += 1
-        else:
-            self._unsent += 1
-        about = "an answer: " if self._replying and error.kind else ""
-        self._emit(Failure(str(error), about + error.kind))
 
     # What the operator's console needs.
 
@@ -98,36 +72,49 @@ class UdpHub:
     def say(self, number: int | None, data: bytes, *, raw: bool = False) -> None:
         targets = self._everybody() if number is None else [self._table.address(number)]
         if raw:
-            self._posting.post(data, targets, LARGEST)
+            self._exchange.sender.send(data, MAX_PAYLOAD, targets)
         else:
-            self._posting.post_lines(data.removesuffix(b"\n").split(b"\n"), targets)
+            self._exchange.sender.send_lines(data.removesuffix(b"\n").split(b"\n"), targets)
 
     def quit(self) -> None:
-        self._posting.finish()
+        self._exchange.finish()
 
-    # What peers send.
+    # What the exchange asks and tells.
 
     def _everybody(self) -> list[Any]:
         return [self._table.address(peer.number) for peer in self._table.peers()]
 
-    def _targets(self) -> list[Any]:
-        if self._options.answer is Recipient.ALL:
+    def targets(self) -> list[Any]:
+        if self._answer is Recipient.ALL:
             return self._everybody()
         last = self._table.last()
         return [self._table.address(last.number)] if last else []
 
-    def _heard(self, got: Received) -> Peer:
+    def input_ended(self) -> None:
+        pass  # peers may still send
+
+    def failed(self, error: SockkitError) -> None:
+        if isinstance(error, ReceiveError):
+            self._unreceived += 1
+        elif isinstance(error, TextError):
+            self._unencoded += 1
+        else:
+            self._unsent += 1
+        about = "an answer: " if self._replying and error.kind else ""
+        self._emit(Failure(str(error), about + error.kind))
+
+    def received(self, got: Received) -> Peer:
         first = not len(self._table)
         heard = self._table.heard(got.address, show_address(got.address))
         if heard.forgotten:
             self._emit(Forgotten(heard.forgotten))
         if heard.new:
             self._emit(Heard(heard.peer))
-        if self._options.reply is not None and self._sources.answerable(got.address):
+        if self._reply is not None and self._sources.answerable(got.address):
             self._replying = True  # what is typed and cannot be sent is not lost among these
             for _ in got.datagrams():
-                self._posting.post(self._options.reply, [got.address], LARGEST)
+                self._exchange.sender.send(self._reply, MAX_PAYLOAD, [got.address])
             self._replying = False
         if first:
-            self._loop.call_soon(self._posting.review)
+            self._loop.call_soon(self._exchange.review)
         return heard.peer

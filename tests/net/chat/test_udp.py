@@ -8,18 +8,14 @@ from pathlib import Path
 import pytest
 
 from sockkit.core import chat_udp as core
-from sockkit.core.address import HostPort
 from sockkit.core.chat_udp import SignedRoom
 from sockkit.net.chat import udp as module
 from sockkit.net.chat.udp import UdpChatServer
 from sockkit.net.ends.stdio import Stdio
 from sockkit.net.loop import Loop
-from sockkit.net.options import SocketOptions
-from sockkit.net.tcp.listen import ListenOptions
-from sockkit.net.udp.open import UdpOptions, bind_datagrams
 from tests.net import kit
 from tests.net.kit import HERE
-from tests.net.udp.site import Full
+from tests.net.udp.site import Full, bound
 
 loop, stack = kit.loop, kit.stack
 
@@ -36,12 +32,10 @@ class Site:
         self.loop, self._stack = loop, stack
         source, self.sink = (make("pipe", stack, Path()) for make in (kit.source, kit.sink))
         self.input = source.far
-        options = ListenOptions(HostPort(HERE, 0))
-        self.sock = bind_datagrams(loop, options, SocketOptions(), UdpOptions(), None, id)
-        stack.callback(self.sock.close)
-        stdio = Stdio(source.end, self.sink.end, "utf-8")
+        context = kit.context(loop, Stdio(source.end, self.sink.end, "utf-8"))
+        self.sock = bound(context, stack)
         self.room = SignedRoom()
-        self.server = UdpChatServer(loop, self.sock, self.room, stdio, "gbk", shown, id)
+        self.server = UdpChatServer(context, self.sock, self.room, "gbk", shown)
         self.close = self.server.quit
 
     def member(self) -> socket.socket:
@@ -84,9 +78,10 @@ def test_datagrams_go_to_all_but_their_sender(site: Site) -> None:
 
 
 def test_nobody_is_heard_while_much_waits_for_the_system(
-    site: Site, monkeypatch: pytest.MonkeyPatch
+    loop: Loop, stack: contextlib.ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "WAITING", 150)
+    monkeypatch.setattr(module, "MAX_WAITING_BYTES", 150)
+    site = Site(loop, stack)
     one, two, three = site.member(), site.member(), site.member()
     system = Full(monkeypatch, site.sock)
     system.off()

@@ -51,13 +51,10 @@ class Site:
         return echo
 
     def udp(self, options: EchoOptions) -> UdpEcho:
-        sock = bind_datagrams(
-            self.loop, LOCAL, SocketOptions(), UdpOptions(), None, self.events.append
-        )
+        context = kit.context(self.loop, emit=self.events.append)
+        sock = bind_datagrams(context, LOCAL, SocketOptions(), UdpOptions(), None)
         self._stack.callback(sock.close)
-        self._stack.callback(self.loop.when_readable, sock.descriptor, None)
-        self._stack.callback(self.loop.when_writable, sock.descriptor, None)
-        echo = UdpEcho(self.loop, sock, options, self.events.append)
+        echo = UdpEcho(context, sock, options, Turns(self.loop))
         echo.start()
         assert sock.port
         self._to = (HERE, sock.port)

@@ -129,7 +129,7 @@ def test_a_share_is_dropped_at_random(site: Site, monkeypatch: pytest.MonkeyPatc
 
 
 def test_few_senders_are_remembered(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST", 3)
+    monkeypatch.setattr(module, "MAX_PEERS", 3)
     monkeypatch.setattr(Turns, "is_costly", lambda *_: True)
     echo = site.udp(RULED)
     for _ in range(5):
@@ -142,7 +142,7 @@ def test_few_senders_are_remembered(site: Site, monkeypatch: pytest.MonkeyPatch)
 def test_late_datagrams_are_bounded_and_the_loss_is_told(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "DELAYED", 5)
+    monkeypatch.setattr(module, "MAX_DELAYED_ANSWERS", 5)
     site.udp(EchoOptions(delay=0.1))
     sock = site.client(socket.SOCK_DGRAM)
     for number in range(8):
@@ -162,9 +162,9 @@ def test_nobody_is_heard_while_the_system_takes_no_answer(
     sock = site.client(socket.SOCK_DGRAM)
     for number in range(5):
         sock.send(b"%d" % number * 100)
-    run_until(site.loop, lambda: bool(echo._outgoing.size))
+    run_until(site.loop, lambda: bool(echo._service.outbox.size))
     run_for(site.loop, 0.01)
-    assert options is LATE or echo._outgoing.size == 100
+    assert options is LATE or echo._service.outbox.size == 100
     system.off()
     assert [site.datagram(sock) for _ in range(5)] == [b"%d" % number * 100 for number in range(5)]
 
@@ -172,7 +172,7 @@ def test_nobody_is_heard_while_the_system_takes_no_answer(
 def test_the_senders_that_are_remembered_are_bounded(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MOST", 3)
+    monkeypatch.setattr(module, "MAX_PEERS", 3)
     monkeypatch.setattr(Turns, "is_costly", lambda *_: True)
     echo = site.udp(RULED)
     socks = [site.client(socket.SOCK_DGRAM) for _ in range(10)]

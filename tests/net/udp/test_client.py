@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -12,23 +13,20 @@ from typing import Any
 
 import pytest
 
+from sockkit.core import answers
 from sockkit.core.address import HostPort
+from sockkit.core.answers import AnswerOptions
 from sockkit.errors import ConnectError, ReceiveError, SockkitError, TimedOut
 from sockkit.events import Aimed, Event, Exchanged
 from sockkit.net.ends.stdio import Stdio
 from sockkit.net.loop import Loop
-from sockkit.net.options import SocketOptions
 from sockkit.net.resolve import Endpoint
-from sockkit.net.tcp.dial import ConnectOptions
-from sockkit.net.udp import client as udp_session
 from sockkit.net.udp import open as udp
-from sockkit.net.udp import posting
-from sockkit.net.udp.client import AnswerOptions, UdpSession
+from sockkit.net.udp import sender
+from sockkit.net.udp.client import DatagramClient
 from sockkit.net.udp.datagrams import DatagramSocket
-from sockkit.net.udp.open import UdpOptions, connect_datagrams
-from sockkit.net.udp.posting import PostOptions
 from tests.net import kit
-from tests.net.udp.site import Full
+from tests.net.udp.site import LINES, Full, Words, aims
 from tests.support import HERE
 
 loop, stack = kit.loop, kit.stack
@@ -51,19 +49,11 @@ class Named:
         self.events: list[Event] = []
         self._loop = loop
 
-    def run(self, options: AnswerOptions, post: PostOptions) -> None:
-        aims = connect_datagrams(
-            self._loop,
-            HostPort("twice", 9),
-            ConnectOptions(),
-            SocketOptions(),
-            UdpOptions(),
-            None,
-            self.events.append,
-        )
+    def run(self, options: AnswerOptions, messages: Words) -> None:
         stdio = Stdio(self.source.end, self.sink.end, "utf-8")
-        sock, to = next(aims)
-        UdpSession(self._loop, sock, to, stdio, (post, options), self.events.append, aims).run()
+        context = kit.context(self._loop, stdio, self.events.append)
+        both = aims(context, HostPort("twice", 9))
+        DatagramClient(context, next(both), both, messages, options).run()
 
 
 @pytest.fixture
@@ -72,9 +62,6 @@ def named(
 ) -> Iterator[Named]:
     yield Named(loop, stack, monkeypatch)
     gc.collect()  # a generator that was left holds a socket
-
-
-LINES = PostOptions(pack=lambda line: line)
 
 
 @pytest.mark.parametrize("lines", [b"x", b"x\ny\n\nz\n"])
@@ -89,11 +76,36 @@ def test_an_address_that_refuses_is_followed_by_the_next(lines: bytes, named: Na
     assert [event.address for event in kit.of_kind(named.events, Aimed)][-1].startswith(HERE)
 
 
+def test_what_a_peer_has_answered_is_not_sent_to_another(
+    named: Named, stack: contextlib.ExitStack
+) -> None:
+    first = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+    first.bind(("127.0.0.2", named.peer.getsockname()[1]))
+    first.settimeout(kit.WAIT)
+
+    def answer() -> None:
+        _, address = first.recvfrom(100)
+        first.sendto(b"answer", address)
+        assert os.read(named.sink.far.descriptor, 100) == b"0 answer\n"
+        first.close()
+        named.source.far.give(b"y\n")
+
+    thread = threading.Thread(target=answer, daemon=True)
+    thread.start()
+    named.source.far.give(b"x\n")
+    with pytest.raises(ConnectError, match=r"could not reach 127\.0\.0\.2"):
+        named.run(AnswerOptions(), Words(packs=True, shows=True))
+    thread.join(kit.WAIT)
+    named.peer.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        named.peer.recv(100)
+
+
 def test_a_refusal_by_all_is_an_error(named: Named) -> None:
     named.peer.close()
     named.source.far.give(b"x")
     with pytest.raises(ConnectError, match=f"could not reach {HERE}:.*refused"):
-        named.run(AnswerOptions(linger=0.1), PostOptions())
+        named.run(AnswerOptions(linger=0.1), Words())
 
 
 @pytest.mark.parametrize("linger", [0.0, 0.1])
@@ -105,11 +117,13 @@ def test_a_refusal_is_no_success_however_short_the_wait(linger: float, named: Na
         named.run(AnswerOptions(linger=linger), LINES)
 
 
-@pytest.mark.parametrize(("bound", "most", "lines"), [("EARLY", 100, 100), ("EARLY_WAIT", 0, 1)])
+@pytest.mark.parametrize(
+    ("bound", "most", "lines"), [("MAX_RESENT_BYTES", 100, 100), ("REFUSAL_SECONDS", 0, 1)]
+)
 def test_what_is_no_longer_known_is_not_sent_to_another(
     bound: str, most: int, lines: int, named: Named, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(posting, bound, most)
+    monkeypatch.setattr(sender, bound, most)
     named.source.far.give(b"x\n" * lines)
     with pytest.raises(ConnectError, match=r"could not reach 127\.0\.0\.2"):
         named.run(AnswerOptions(), LINES)
@@ -117,31 +131,22 @@ def test_what_is_no_longer_known_is_not_sent_to_another(
 
 @pytest.fixture
 def run(loop: Loop, stack: contextlib.ExitStack) -> Run:
-    """Run a session whose input is `x`, against a peer that gives `answers`; how it failed."""
+    """Run a client whose input is `x`, against a peer that answers `said`; how it failed."""
 
     def run(
-        *answers: bytes, ends: bool = True, size: int | None = None, **more: float
+        *said: bytes, ends: bool = True, size: int | None = None, **more: float
     ) -> SockkitError | None:
         peer = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
         peer.bind((HERE, 0))
         peer.settimeout(kit.WAIT)
         source, sink = kit.source("pipe", stack, Path()), kit.sink("pipe", stack, Path())
-        sock, to = next(
-            connect_datagrams(
-                loop,
-                HostPort(HERE, peer.getsockname()[1]),
-                ConnectOptions(),
-                SocketOptions(),
-                UdpOptions(),
-                size,
-                lambda _: None,
-            )
-        )
-        stack.callback(sock.close)
+        context = kit.context(loop, Stdio(source.end, sink.end, "utf-8"))
+        aim = next(aims(context, HostPort(HERE, peer.getsockname()[1]), size))
+        stack.callback(aim[0].close)
 
         def answer() -> None:
             _, address = peer.recvfrom(100)
-            for text in answers:
+            for text in said:
                 peer.sendto(text, address)
 
         thread = threading.Thread(target=answer, daemon=True)
@@ -149,10 +154,9 @@ def run(loop: Loop, stack: contextlib.ExitStack) -> Run:
         source.far.give(b"x")
         if ends:
             source.far.close()
-        options = PostOptions(), AnswerOptions(**more)  # type: ignore[arg-type]
-        stdio = Stdio(source.end, sink.end, "utf-8")
+        options = AnswerOptions(**more)  # type: ignore[arg-type]
         try:
-            UdpSession(loop, sock, to, stdio, options, lambda _: None).run()
+            DatagramClient(context, aim, iter(()), Words(), options).run()
             return None
         except SockkitError as error:
             return error
@@ -163,9 +167,9 @@ def run(loop: Loop, stack: contextlib.ExitStack) -> Run:
 
 
 def test_a_silence_ends_it(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(udp_session, "LINGER", 1000.0)
+    monkeypatch.setattr(answers, "LINGER_SECONDS", 1000.0)
     assert run(b"a", linger=0.05) is None
-    monkeypatch.setattr(udp_session, "LINGER", 0.05)
+    monkeypatch.setattr(answers, "LINGER_SECONDS", 0.05)
     assert run(b"a") is None
 
 
@@ -210,15 +214,12 @@ def test_a_refusal(loop: Loop, stack: contextlib.ExitStack) -> None:
         free.bind((HERE, 0))
         port = free.getsockname()[1]
     source, sink = kit.source("pipe", stack, Path()), kit.sink("pipe", stack, Path())
-    address = HostPort(HERE, port)
-    sock, to = next(
-        connect_datagrams(loop, address, ConnectOptions(), SocketOptions(), UdpOptions(), None, id)
-    )
-    stack.callback(sock.close)
+    context = kit.context(loop, Stdio(source.end, sink.end, "utf-8"))
+    aim = next(aims(context, HostPort(HERE, port)))
+    stack.callback(aim[0].close)
     source.far.give(b"x")
-    stdio = Stdio(source.end, sink.end, "utf-8")
     with pytest.raises(ConnectError, match="connection refused"):
-        UdpSession(loop, sock, to, stdio, (PostOptions(), AnswerOptions()), id).run()
+        DatagramClient(context, aim, iter(()), Words(), AnswerOptions()).run()
 
 
 class Client:
@@ -232,20 +233,17 @@ class Client:
         self.peer.bind((HERE, 0))
         self.peer.setblocking(False)
         self.source, self.sink = (make("pipe", stack, Path()) for make in (kit.source, kit.sink))
-        self._loop, address = loop, HostPort(HERE, self.peer.getsockname()[1])
-        self.sock, self._to = next(
-            connect_datagrams(
-                loop, address, ConnectOptions(), SocketOptions(), UdpOptions(), None, id
-            )
-        )
+        stdio = Stdio(self.source.end, self.sink.end, "utf-8")
+        self._context = kit.context(loop, stdio)
+        self._aim = next(aims(self._context, HostPort(HERE, self.peer.getsockname()[1])))
+        self.sock = self._aim[0]
         stack.callback(self.sock.close)
 
     def run(self, options: AnswerOptions, *steps: Callable[[], object]) -> None:
-        stdio = Stdio(self.source.end, self.sink.end, "utf-8")
-        session = UdpSession(self._loop, self.sock, self._to, stdio, (LINES, options), id)
-        left = kit.do(self._loop, *steps)
-        session.run()
-        assert not left
+        client = DatagramClient(self._context, self._aim, iter(()), LINES, options)
+        remaining = kit.do(self._context.loop, *steps)
+        client.run()
+        assert not remaining
 
     def passes(self, seconds: float) -> list[Callable[[], object]]:
         return [lambda: self.clock.passes(seconds), kit.turns()]

@@ -11,17 +11,18 @@ import time
 import pytest
 
 from sockkit.core.address import HostPort
-from sockkit.errors import ConnectError, SendError, SockkitError
-from sockkit.events import Notice
+from sockkit.errors import ConnectError, ReceiveError, SendError, SockkitError
+from sockkit.events import Event, Notice, Step
+from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.tcp.listen import ListenOptions
 from sockkit.net.udp import datagrams as module
-from sockkit.net.udp.datagrams import LARGEST, DatagramOutbox, segments
+from sockkit.net.udp.datagrams import MAX_PAYLOAD, DatagramOutbox, segments
 from sockkit.net.udp.open import UdpOptions, bind_datagrams
 from tests.net import kit
 from tests.net.kit import fail_nth, noise, run_until
 from tests.net.udp import site as udp_site
-from tests.net.udp.site import HERE, Site
+from tests.net.udp.site import HERE, Full, Site
 
 loop, stack, site = kit.loop, kit.stack, udp_site.site
 
@@ -30,9 +31,9 @@ loop, stack, site = kit.loop, kit.stack, udp_site.site
 def test_datagrams_keep_their_bounds(host: str, site: Site) -> None:
     server = site.server(host)
     client = site.client(server.port, host)
-    datagrams = [b"", b"x", noise(1472), b"", noise(16384), noise(LARGEST)]
+    datagrams = [b"", b"x", noise(1472), b"", noise(16384), noise(MAX_PAYLOAD)]
     for datagram in datagrams:
-        assert client.send(datagram, LARGEST) == len(datagram)
+        assert client.send(datagram, MAX_PAYLOAD) == len(datagram)
     assert site.receive(server, len(datagrams)) == datagrams
 
 
@@ -55,17 +56,17 @@ def test_many_of_one_size(
         given = 0
         while given < len(data):
             given += client.send(data[given:], size)
-    assert [receiver.recv(LARGEST) for _ in whole] == whole
+    assert [receiver.recv(MAX_PAYLOAD) for _ in whole] == whole
     assert site.receive(server, len(whole)) == whole
 
 
 def test_how_many_a_call_may_send() -> None:
-    assert [segments(size) for size in (1, 1000, 1400, LARGEST)] == [64, 64, 46, 1]
+    assert [segments(size) for size in (1, 1000, 1400, MAX_PAYLOAD)] == [64, 64, 46, 1]
 
 
 def test_a_datagram_larger_than_the_buffer_tells_its_size(site: Site) -> None:
     server = site.server(size=10)
-    site.client(server.port).send(b"0123456789abc", LARGEST)
+    site.client(server.port).send(b"0123456789abc", MAX_PAYLOAD)
     run_until(site.loop, lambda: True)
     got = server.receive()
     assert (bytes(got.data), got.true_size) == (b"0123456789", 13)
@@ -77,7 +78,7 @@ def test_a_refusal_is_told_to_a_client(site: Site) -> None:
     port = free.getsockname()[1]
     free.close()
     client = site.client(port)
-    client.send(b"x", LARGEST)
+    client.send(b"x", MAX_PAYLOAD)
     with pytest.raises(ConnectError, match="connection refused"):
         site.receive(client, 1)
 
@@ -87,24 +88,23 @@ def test_what_cannot_be_sent(code: int, site: Site, monkeypatch: pytest.MonkeyPa
     client = site.client(site.server().port)
     fail_nth(monkeypatch, socket.socket, "send", 1, OSError(code, os.strerror(code)))
     with pytest.raises(SendError):
-        client.send(b"x", LARGEST)
-    assert client.send(b"x", LARGEST) == 1
+        client.send(b"x", MAX_PAYLOAD)
+    assert client.send(b"x", MAX_PAYLOAD) == 1
 
 
 def test_what_came_too_fast_is_told(site: Site) -> None:
     sockets = SocketOptions(receive_buffer=4096)
-    server = bind_datagrams(
-        site.loop, ListenOptions(HostPort(HERE, 0)), sockets, UdpOptions(), None, site.events.append
-    )
+    where = ListenOptions(HostPort(HERE, 0))
+    server = bind_datagrams(site.context, where, sockets, UdpOptions(), None)
     client = site.client(server.port)
     for _ in range(100):
-        client.send(bytes(1000), LARGEST)
+        client.send(bytes(1000), MAX_PAYLOAD)
     got = 0
     with contextlib.suppress(BlockingIOError):
         while True:
             server.receive()
             got += 1
-    client.send(b"last", LARGEST)
+    client.send(b"last", MAX_PAYLOAD)
     server.receive()
     server.close()
     (notice,) = kit.of_kind(site.events, Notice)
@@ -112,7 +112,7 @@ def test_what_came_too_fast_is_told(site: Site) -> None:
 
 
 def test_bulk_has_a_pace(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PACE", 1e7)
+    monkeypatch.setattr(module, "BULK_BYTES_PER_SECOND", 1e7)
     client = site.client(site.server().port)
     began = time.perf_counter()
     assert client.send(bytes(1_000_000), 1000) == 1_000_000
@@ -134,7 +134,6 @@ def test_the_outbox_keeps_what_the_system_does_not_take(
     empty: list[bool] = []
     failed: list[SockkitError] = []
     box = DatagramOutbox(
-        site.loop,
         client,
         on_empty=lambda: empty.append(True),
         on_fail=failed.append,
@@ -145,7 +144,7 @@ def test_the_outbox_keeps_what_the_system_does_not_take(
     for first in (0, 3, 6):
         box.put(memoryview(bytearray(b"".join(datagrams[first : first + 3]))), 100)
     for datagram in datagrams[9:]:
-        box.put(datagram, LARGEST)
+        box.put(datagram, MAX_PAYLOAD)
     assert site.receive(server, 20) == datagrams
     assert (sum(sent), box.size, box.waits, failed) == (2000, 0, False, [])
 
@@ -153,11 +152,70 @@ def test_the_outbox_keeps_what_the_system_does_not_take(
 def test_the_outbox_tells_what_is_not_sent(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     server = site.server()
     failed: list[SockkitError] = []
-    box = DatagramOutbox(
-        site.loop, site.client(server.port), on_empty=lambda: None, on_fail=failed.append
-    )
+    box = DatagramOutbox(site.client(server.port), on_empty=lambda: None, on_fail=failed.append)
     fail_nth(monkeypatch, socket.socket, "send", 1, OSError(errno.EPERM, "no"))
-    box.put(b"lost", LARGEST)
-    box.put(b"kept", LARGEST)
+    box.put(b"lost", MAX_PAYLOAD)
+    box.put(b"kept", MAX_PAYLOAD)
     assert [type(error) for error in failed] == [SendError]
     assert site.receive(server, 1) == [b"kept"]
+
+
+def test_the_outbox_counts_what_it_keeps(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    server, client = site.server(), site.client(site.server().port)
+    box = DatagramOutbox(client, on_empty=lambda: None, on_fail=lambda _: None)
+    system = Full(monkeypatch, client)
+    for data in (b"abc", b"", b"de"):
+        box.put(data, MAX_PAYLOAD)
+    assert (box.size, box.waits) == (5, True)
+    box.stop()
+    assert (box.size, box.waits) == (0, False)
+    box.put(b"", MAX_PAYLOAD)
+    assert (box.size, box.waits) == (0, True)  # an empty datagram waits as well
+    system.off()
+    box.use(site.client(server.port))
+    box.put(b"next", MAX_PAYLOAD)
+    assert site.receive(server, 1) == [b"next"]
+
+
+def test_so_much_is_received_in_a_turn(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_RECEIVES_PER_TURN", 3)
+    server = site.server()
+    client = site.client(server.port)
+    for number in range(4):
+        client.send(b"%d" % number, MAX_PAYLOAD)
+    run_until(site.loop, lambda: True)
+    got = [[bytes(got.data) for got in server.incoming(pytest.fail)] for _ in range(3)]
+    assert got == [[b"0", b"1", b"2"], [b"3"], []]
+
+
+def test_a_receive_that_fails_is_told(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = site.server()
+    site.client(server.port).send(b"x", MAX_PAYLOAD)
+    failed: list[SockkitError] = []
+    fail_nth(monkeypatch, socket.socket, "recvmsg_into", 1, OSError(errno.ENOMEM, "no memory"))
+    assert list(server.incoming(failed.append)) == []
+    assert [type(error) for error in failed] == [ReceiveError]
+    assert [bytes(got.data) for got in server.incoming(pytest.fail)] == [b"x"]
+
+
+def test_a_socket_that_is_closed_waits_for_nothing(site: Site) -> None:
+    server = site.server()
+    server.when_readable(pytest.fail)
+    server.when_writable(pytest.fail)
+    server.close()
+    server.close()
+    with site.plain() as other:  # it may get the same descriptor
+        other.bind((HERE, 0))
+        kit.run_for(site.loop, 0.01)
+
+
+def test_one_that_is_adopted_waits_on_another_loop(site: Site) -> None:
+    server = site.server()
+    site.client(server.port).send(b"x", MAX_PAYLOAD)
+    events: list[Event] = []
+    with Loop() as other:
+        server.adopt(kit.context(other, emit=events.append))
+        server.when_readable(other.stop)
+        other.run()
+        server.close()
+    assert kit.of_kind(events, Step)

@@ -14,7 +14,7 @@ from sockkit.events import Step
 from sockkit.net.options import SocketOptions
 from sockkit.net.tcp.dial import ConnectOptions
 from sockkit.net.tcp.listen import ListenOptions
-from sockkit.net.udp.datagrams import LARGEST
+from sockkit.net.udp.datagrams import MAX_PAYLOAD
 from sockkit.net.udp.open import UdpOptions, bind_datagrams, connect_datagrams
 from tests.net import kit
 from tests.net.udp import site as udp_site
@@ -28,14 +28,14 @@ def test_a_port_in_use_is_an_error(site: Site) -> None:
     assert port
     with pytest.raises(BindError, match=f"port {port} is in use"):
         bind_datagrams(
-            site.loop, ListenOptions(HostPort(HERE, port)), SocketOptions(), UdpOptions(), None, id
+            site.context, ListenOptions(HostPort(HERE, port)), SocketOptions(), UdpOptions(), None
         )
 
 
 def test_a_unix_address_is_none_for_udp(site: Site) -> None:
     with pytest.raises(UsageError, match="no address for UDP"):
         bind_datagrams(
-            site.loop, ListenOptions(UnixPath("/x")), SocketOptions(), UdpOptions(), None, id
+            site.context, ListenOptions(UnixPath("/x")), SocketOptions(), UdpOptions(), None
         )
 
 
@@ -64,7 +64,7 @@ def test_to_a_group_answers_may_come_from_anybody(site: Site) -> None:
     group = HostPort("239.1.2.3", 9)
     sock, _ = next(
         connect_datagrams(
-            site.loop, group, ConnectOptions(), SocketOptions(), UdpOptions(), None, id
+            site.context, group, ConnectOptions(), SocketOptions(), UdpOptions(), None
         )
     )
     sock.close()
@@ -73,9 +73,7 @@ def test_to_a_group_answers_may_come_from_anybody(site: Site) -> None:
 
 def test_a_size_that_is_asked_for_is_that_of_the_buffer(site: Site) -> None:
     where, asked = ListenOptions(HostPort(HERE, 0)), SocketOptions(receive_buffer=50_000)
-    with contextlib.closing(
-        bind_datagrams(site.loop, where, asked, UdpOptions(), None, id)
-    ) as sock:
+    with contextlib.closing(bind_datagrams(site.context, where, asked, UdpOptions(), None)) as sock:
         assert sock._socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) == 100_000
 
 
@@ -84,22 +82,21 @@ def test_broadcast_is_asked_for(site: Site) -> None:
     with pytest.raises(ConnectError) as caught:
         next(
             connect_datagrams(
-                site.loop, address, ConnectOptions(), SocketOptions(), UdpOptions(), None, id
+                site.context, address, ConnectOptions(), SocketOptions(), UdpOptions(), None
             )
         )
     assert "--broadcast" in caught.value.hint
     sock, to = next(
         connect_datagrams(
-            site.loop,
+            site.context,
             address,
             ConnectOptions(),
             SocketOptions(),
             UdpOptions(True),
             None,
-            site.events.append,
         )
     )
     with contextlib.closing(sock):
         assert not sock.connected
-        assert sock.send(b"x", LARGEST, to.address) == 1
+        assert sock.send(b"x", MAX_PAYLOAD, to.address) == 1
     assert Step("setsockopt", "SO_BROADCAST = 1") in site.events

@@ -24,7 +24,7 @@ OTHER = 40_000  # a port that is not ours
 
 def bound(loop: Loop, stack: contextlib.ExitStack, host: str) -> DatagramSocket:
     options = ListenOptions(HostPort(host, 0))
-    sock = bind_datagrams(loop, options, SocketOptions(), UdpOptions(), None, lambda _: None)
+    sock = bind_datagrams(kit.context(loop), options, SocketOptions(), UdpOptions(), None)
     stack.callback(sock.close)
     return sock
 
@@ -97,7 +97,7 @@ def test_every_address_that_this_machine_has(loop: Loop, stack: contextlib.ExitS
 def test_a_group_is_heard_at_every_address(loop: Loop, stack: contextlib.ExitStack) -> None:
     options = ListenOptions(HostPort(HERE, 0))
     group = UdpOptions(join="239.1.2.3")
-    sock = bind_datagrams(loop, options, SocketOptions(), group, None, lambda _: None)
+    sock = bind_datagrams(kit.context(loop), options, SocketOptions(), group, None)
     stack.callback(sock.close)
     assert not answers(sock, HERE, sock.port)
     assert answers(sock, HERE, OTHER)

@@ -1,0 +1,94 @@
+"""Datagrams to standard output: their bytes as they came, or a line for each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from sockkit.errors import SockkitError, TextError
+from sockkit.events import Failure, Peer
+from sockkit.net.context import Context
+from sockkit.net.outbox import ReceivedOutbox
+from sockkit.net.udp.datagrams import DatagramOutbox, DatagramSocket, Received
+from sockkit.net.udp.sender import Total
+
+if TYPE_CHECKING:
+    from sockkit.net.udp.exchange import Handler, Messages
+
+
+class DatagramReceiver:
+    """Writes what is received. `output` is what waits for standard output.
+
+    It receives while nothing waits there, and nothing in `outbox`, where answers go; `on_change`
+    is called when it has to wait for either, and when `output` is empty again. `cut` and
+    `undecoded` count the datagrams that came in part or could not be decoded.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        sock: DatagramSocket,
+        messages: Messages,
+        handler: Handler,
+        outbox: DatagramOutbox,
+        on_change: Callable[[], None],
+    ) -> None:
+        self.total = Total()
+        self.cut = self.undecoded = 0  # datagrams
+        self.output = ReceivedOutbox(context.stdio.output, on_empty=on_change)
+        self._socket, self._messages, self._handler = sock, messages, handler
+        self._outbox, self._on_change, self._emit = outbox, on_change, context.emit
+
+    def use(self, sock: DatagramSocket) -> None:
+        """Receive from another socket."""
+        self._socket = sock
+
+    @property
+    def blocked(self) -> bool:
+        """Whether it waits for standard output, or until answers have been sent."""
+        return bool(self.output.size) or self._outbox.waits
+
+    def review(self) -> None:
+        """Receive, unless it is blocked."""
+        self._socket.when_readable(None if self.blocked else self._receive)
+
+    def close(self) -> None:
+        """Receive no more."""
+        self._socket.when_readable(None)
+
+    def _receive(self) -> None:
+        shown: list[bytes] = []
+        size = 0
+        failed: list[SockkitError] = []
+        shows, output = self._messages.shows, self.output
+        for got in self._socket.incoming(failed.append):
+            peer = self._handler.received(got)
+            self.total.add(len(got.data), got.size)
+            if got.cut:
+                self.cut += 1
+                self._emit(Failure(got.problem(peer.address), "a datagram was cut"))
+            if shows:
+                shown += self._lines(peer, got)
+                size += len(got.data)
+            else:
+                output.put_received(got.data, len(got.data))
+            if self.blocked:
+                break
+        if shows:
+            output.put_received(b"".join(shown), size)
+        for error in failed:
+            self._handler.failed(error)
+        if self.blocked:
+            self._on_change()
+
+    def _lines(self, peer: Peer, got: Received) -> list[bytes]:
+        """What there is to see of each datagram; one that cannot be decoded is told of."""
+        lines: list[bytes] = []
+        for datagram in got.datagrams():
+            try:
+                lines.append(self._messages.show(peer, datagram))
+            except TextError as error:
+                self.undecoded += 1
+                told = f"a datagram from {peer.address} is not shown: {error}"
+                self._emit(Failure(told, "a datagram is not shown"))
+        return lines

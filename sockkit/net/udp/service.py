@@ -1,0 +1,66 @@
+"""A program that answers datagrams by itself: the responder, and a chat room."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sockkit.errors import SockkitError
+from sockkit.events import Failure
+from sockkit.net.context import Context
+from sockkit.net.udp.datagrams import DatagramOutbox, DatagramSocket, Received
+from sockkit.net.udp.sources import Sources
+
+
+class DatagramService:
+    """Lets `on_received` have what `sock` receives, and sends the answers. Owns nothing.
+
+    While `max_waiting` bytes of answers, or more, wait for the system, nothing is received;
+    `on_sent` is called when all of them have been sent. Failures are told, and it goes on.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        sock: DatagramSocket,
+        on_received: Callable[[Received], None],
+        *,
+        max_waiting: int = 0,
+        on_sent: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._socket, self._emit = sock, context.emit
+        self._on_received, self._on_sent = on_received, on_sent
+        self._max_waiting = max_waiting
+        self._sources = Sources(sock, context.emit)
+        self.outbox = DatagramOutbox(sock, on_empty=self._go_on, on_fail=self.failed)
+
+    def start(self) -> None:
+        self._socket.when_readable(self._receive)
+
+    def stop(self) -> None:
+        """Receive no more, and drop what waits."""
+        self.outbox.stop()
+        self._socket.when_readable(None)
+
+    def answerable(self, got: Received) -> bool:
+        """Whether it may be answered; that it is not is told."""
+        return self._sources.answerable(got.address)
+
+    def send(self, datagram: bytes, address: Any) -> None:
+        """Send one datagram; one that is too long is a failure."""
+        self.outbox.put(datagram, max(len(datagram), 1), address)
+
+    def failed(self, error: SockkitError) -> None:
+        self._emit(Failure(str(error), error.kind))
+
+    def _go_on(self) -> None:
+        self._on_sent()
+        self.start()
+
+    def _receive(self) -> None:
+        outbox = self.outbox
+        for got in self._socket.incoming(self.failed):
+            self._on_received(got)
+            if outbox.waits and outbox.size >= self._max_waiting:
+                self._socket.when_readable(None)
+                return
