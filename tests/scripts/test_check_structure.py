@@ -195,19 +195,10 @@ def test_only_an_end_waits_for_a_descriptor(code: str, tmp_path: Path) -> None:
     for name in ("net/ends/tls.py", "net/lanes.py", "net/workers.py"):
         write(tmp_path, f"sockkit/{name}", code)
     write(tmp_path, "sockkit/net/pump.py", "stream.when_readable(self._step)\nloop.later(1, f)")
-    assert list(wrong_waits(tmp_path, set())) == []
+    assert list(wrong_waits(tmp_path)) == []
     write(tmp_path, "sockkit/net/pump.py", code)
-    assert list(wrong_waits(tmp_path, set())) == [
+    assert list(wrong_waits(tmp_path)) == [
         "sockkit/net/pump.py:1: only an end has the loop wait for a descriptor"
-    ]
-    assert list(wrong_waits(tmp_path, {"net/pump.py"})) == []
-
-
-def test_the_list_of_those_who_wait_only_shrinks(tmp_path: Path) -> None:
-    write(tmp_path, "sockkit/net/pump.py")
-    assert list(wrong_waits(tmp_path, {"net/pump.py", "net/gone.py"})) == [
-        "STILL_WAIT: net/gone.py does not wait any more",
-        "STILL_WAIT: net/pump.py does not wait any more",
     ]
 
 
@@ -216,7 +207,6 @@ def test_main(
 ) -> None:
     monkeypatch.setattr(check_structure, "ROOT", tmp_path)
     monkeypatch.setattr(check_structure, "STILL_LARGE", set())
-    monkeypatch.setattr(check_structure, "STILL_WAIT", set())
     write(tmp_path, "sockkit/__init__.py")
     assert check_structure.main() == 0
     assert capsys.readouterr().out == ""
