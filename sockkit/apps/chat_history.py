@@ -12,7 +12,7 @@ import sqlite3
 from collections import deque
 from contextlib import suppress
 
-from sockkit.core.chat_history import RECENT
+from sockkit.core.chat.history import RECENT
 from sockkit.core.printable import escape
 from sockkit.errors import OutputError, UsageError, reason
 from sockkit.events import Failure, Notice

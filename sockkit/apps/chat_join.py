@@ -7,11 +7,11 @@ from collections.abc import Mapping
 
 from sockkit.apps.shown import chat_view
 from sockkit.core.address import Address
-from sockkit.core.chat_lines import MARK
-from sockkit.core.chat_view import ChatView
+from sockkit.core.chat.lines import MARK
+from sockkit.core.chat.names import check_name
+from sockkit.core.chat.password import check_password
+from sockkit.core.chat.view import ChatView
 from sockkit.core.ending import EndOptions, Until
-from sockkit.core.names import check_name
-from sockkit.core.password import check_password
 from sockkit.core.printable import Printable
 from sockkit.core.text import Edit, Errors, TextOptions
 from sockkit.core.units import show_seconds
@@ -112,7 +112,7 @@ def _run_udp(config: ChatJoin, context: Context) -> None:
     from sockkit.apps.datagrams import DatagramOptions
     from sockkit.apps.udp_client import UdpClient
     from sockkit.apps.udp_client import run as run_client
-    from sockkit.core.chat_udp import refusal
+    from sockkit.core.chat.udp import refusal
     from sockkit.net.udp.client import AnswerOptions
     from sockkit.net.udp.open import UdpOptions
 

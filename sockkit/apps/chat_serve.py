@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sockkit.apps.shown import chat_view, time_stamp
-from sockkit.core.chat import Room, RoomOptions
+from sockkit.core.chat.password import check_password
+from sockkit.core.chat.room import Room, RoomOptions
 from sockkit.core.chat_operator import ChatOperator, Operated
-from sockkit.core.password import check_password
 from sockkit.errors import UsageError
 from sockkit.net.chat.member import RECEIVE
 from sockkit.net.chat.server import ChatOptions, ChatServer
@@ -85,7 +85,7 @@ def _history(config: ChatServe, context: Context) -> History | None:
 
 
 def _run_udp(config: ChatServe, context: Context) -> None:
-    from sockkit.core.chat_udp import SignedRoom
+    from sockkit.core.chat.udp import SignedRoom
     from sockkit.net.chat.udp import UdpChatServer
     from sockkit.net.udp.open import UdpOptions, bind_datagrams
 

@@ -59,7 +59,7 @@ def _run(**values: Any) -> None:
     from sockkit.apps.chat_serve import ChatServe, run
     from sockkit.cli.password import room_password
     from sockkit.cli.start import start
-    from sockkit.core.chat import RoomOptions
+    from sockkit.core.chat.room import RoomOptions
     from sockkit.net.options import SocketOptions
     from sockkit.net.tcp.listen import ListenOptions
 

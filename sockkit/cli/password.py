@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from sockkit.core.password import LONGEST
+from sockkit.core.chat.password import LONGEST
 from sockkit.errors import UsageError, reason
 
 VARIABLE = "SOCKKIT_PASSWORD"

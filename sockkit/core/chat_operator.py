@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
+from sockkit.core.chat.names import key
 from sockkit.core.lines import Lines
-from sockkit.core.names import key
 from sockkit.core.printable import escape
 from sockkit.errors import UsageError
 from sockkit.events import Answer, Emit

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sockkit.cli.password import VARIABLE, room_password
-from sockkit.core.password import LONGEST
+from sockkit.core.chat.password import LONGEST
 from sockkit.errors import UsageError
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from sockkit.core.chat_crowd import WINDOW, Crowd, Move
+from sockkit.core.chat.crowd import WINDOW, Crowd, Move
 from sockkit.net.loop import Loop
 
 Line = TypeVar("Line")

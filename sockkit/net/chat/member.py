@@ -6,8 +6,8 @@ import math
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sockkit.core.chat import Gone
-from sockkit.core.chat_lines import MARK
+from sockkit.core.chat.lines import MARK
+from sockkit.core.chat.room import Gone
 from sockkit.core.telnet import IAC, Telnet
 from sockkit.core.text import TextOptions, Transcoder
 from sockkit.core.units import show_size

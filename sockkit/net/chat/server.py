@@ -1,4 +1,4 @@
-"""The server of a chat room: it moves the bytes, `core.chat.Room` has the rules.
+"""The server of a chat room: it moves the bytes, `core.chat.room.Room` has the rules.
 
 Nobody waits for anybody: what one turn of the loop has for a member goes out in one send,
 what its connection does not take waits in its outbox, and a member whose outbox grows past
@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from itertools import accumulate
 
-from sockkit.core.chat import PASSWORD_WAIT, Admitted, Gone, Out, Outcome, Room
+from sockkit.core.chat.room import PASSWORD_WAIT, Admitted, Gone, Out, Outcome, Room
 from sockkit.errors import SendError, SockkitError
 from sockkit.events import Closed, Emit
 from sockkit.net.chat.crowd import CrowdClock

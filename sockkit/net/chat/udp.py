@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from sockkit.core.chat_udp import LONGEST_DATAGRAM, SILENCE, Delivery, SignedRoom
+from sockkit.core.chat.udp import LONGEST_DATAGRAM, SILENCE, Delivery, SignedRoom
 from sockkit.errors import SockkitError
 from sockkit.events import Emit, Failure
 from sockkit.net.chat.crowd import CrowdClock

@@ -5,7 +5,7 @@ import contextlib
 import pytest
 
 from sockkit.core.allowance import BURST
-from sockkit.core.chat_crowd import RATE, Move
+from sockkit.core.chat.crowd import RATE, Move
 from sockkit.net.chat import crowd as module
 from sockkit.net.chat.crowd import CrowdClock
 from sockkit.net.loop import Loop

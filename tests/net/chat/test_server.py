@@ -1,4 +1,4 @@
-"""How the server moves a room's lines; what they are is tests/core/test_chat.py."""
+"""How the server moves a room's lines; what they are is tests/core/chat/test_room.py."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sockkit.core.address import HostPort
-from sockkit.core.chat import Out, Room, RoomOptions
+from sockkit.core.chat.room import Out, Room, RoomOptions
 from sockkit.errors import SendError
 from sockkit.events import Closed, Connected, Event
 from sockkit.net import closing as delivery

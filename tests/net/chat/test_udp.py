@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from sockkit.core import chat_udp as core
 from sockkit.core.address import HostPort
-from sockkit.core.chat_udp import SignedRoom
+from sockkit.core.chat import udp as core
+from sockkit.core.chat.udp import SignedRoom
 from sockkit.net.chat import udp as module
 from sockkit.net.chat.udp import UdpChatServer
 from sockkit.net.ends.stdio import Stdio

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from sockkit.core.chat_history import BLOCK, RECENT, Recent
+from sockkit.core.chat.history import BLOCK, RECENT, Recent
 
 
 def shown(recent: Recent, encoding: str = "utf-8") -> str:

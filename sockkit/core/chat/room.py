@@ -12,12 +12,12 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from typing import NamedTuple
 
-from sockkit.core import chat_lines
 from sockkit.core.allowance import Allowance
-from sockkit.core.chat_crowd import Move
-from sockkit.core.chat_history import Block, Recent
-from sockkit.core.names import RESERVED, Names
-from sockkit.core.password import Gate, whole_address
+from sockkit.core.chat import lines as chat_lines
+from sockkit.core.chat.crowd import Move
+from sockkit.core.chat.history import Block, Recent
+from sockkit.core.chat.names import RESERVED, Names
+from sockkit.core.chat.password import Gate, whole_address
 from sockkit.core.printable import escape
 from sockkit.errors import UsageError
 from sockkit.values import Value

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sockkit.core.chat import ATTEMPTS, NEWCOMERS, Admitted, Out, Outcome, Room, RoomOptions
-from sockkit.core.chat_view import COMMANDS, ChatView
+from sockkit.core.chat.room import ATTEMPTS, NEWCOMERS, Admitted, Out, Outcome, Room, RoomOptions
+from sockkit.core.chat.view import COMMANDS, ChatView
 
 HERE = "10.0.0.7:1"
 FREE = RoomOptions(flood=0)

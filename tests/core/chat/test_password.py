@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from sockkit.core.password import (
+from sockkit.core.chat.password import (
     ADDRESSES,
     FIRST_WAIT,
     FORGOTTEN,

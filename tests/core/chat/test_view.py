@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from sockkit.core.chat_view import COMMANDS, LONGEST, NAMES, ChatView
-from sockkit.core.names import LONGEST as LONGEST_NAME
+from sockkit.core.chat.names import LONGEST as LONGEST_NAME
+from sockkit.core.chat.view import COMMANDS, LONGEST, NAMES, ChatView
 
 
 def view() -> ChatView:

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sockkit.core.allowance import BURST
-from sockkit.core.chat_crowd import RATE, WINDOW, Crowd, Move
+from sockkit.core.chat.crowd import RATE, WINDOW, Crowd, Move
 
 CALM = int(RATE * BURST)
 

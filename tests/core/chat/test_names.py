@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from sockkit.core.names import LONGEST, MARKS, Names, check_name, key, looks, width
+from sockkit.core.chat.names import LONGEST, MARKS, Names, check_name, key, looks, width
 from sockkit.errors import UsageError
 
 

@@ -11,12 +11,12 @@ import re
 from collections.abc import Hashable
 from typing import NamedTuple
 
-from sockkit.core import chat_lines
 from sockkit.core.allowance import Allowance
-from sockkit.core.chat import LONGEST, roll
-from sockkit.core.chat_crowd import Move
-from sockkit.core.names import LONGEST as LONGEST_NAME
-from sockkit.core.names import RESERVED, Names, key
+from sockkit.core.chat import lines as chat_lines
+from sockkit.core.chat.crowd import Move
+from sockkit.core.chat.names import LONGEST as LONGEST_NAME
+from sockkit.core.chat.names import RESERVED, Names, key
+from sockkit.core.chat.room import LONGEST, roll
 from sockkit.core.printable import escape
 from sockkit.errors import SendError, SockkitError, UsageError
 

@@ -12,7 +12,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from sockkit.core.allowance import BURST
-from sockkit.core.chat import (
+from sockkit.core.chat.history import RECENT
+from sockkit.core.chat.names import LONGEST as LONGEST_NAME
+from sockkit.core.chat.names import key
+from sockkit.core.chat.password import FIRST_WAIT
+from sockkit.core.chat.room import (
     COMMAND_COST,
     GUESSERS,
     LINE_COST,
@@ -27,10 +31,6 @@ from sockkit.core.chat import (
     Room,
     RoomOptions,
 )
-from sockkit.core.chat_history import RECENT
-from sockkit.core.names import LONGEST as LONGEST_NAME
-from sockkit.core.names import key
-from sockkit.core.password import FIRST_WAIT
 from sockkit.errors import UsageError
 
 FREE = RoomOptions(flood=0)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from sockkit.core import chat_lines
-from sockkit.core.names import LONGEST as LONGEST_NAME
-from sockkit.core.names import key
+from sockkit.core.chat import lines as chat_lines
+from sockkit.core.chat.names import LONGEST as LONGEST_NAME
+from sockkit.core.chat.names import key
 
 LONGEST = 64 * 1024  # characters that are held for their line's end
 NAMES = 4096  # that are remembered

@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 
 from sockkit.core.allowance import BURST
-from sockkit.core.chat_crowd import Move
-from sockkit.core.chat_udp import (
+from sockkit.core.chat.crowd import Move
+from sockkit.core.chat.names import LONGEST as LONGEST_NAME
+from sockkit.core.chat.udp import (
     CALM,
     HELP,
     JOINS,
@@ -18,7 +19,6 @@ from sockkit.core.chat_udp import (
     SignedRoom,
     refusal,
 )
-from sockkit.core.names import LONGEST as LONGEST_NAME
 from sockkit.errors import ExitStatus, UsageError
 
 

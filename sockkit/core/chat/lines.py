@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from sockkit.core.names import LONGEST as LONGEST_NAME
+from sockkit.core.chat.names import LONGEST as LONGEST_NAME
 
 MARK = "/sockkit"  # the first line of a client that speaks the room's encoding
 
