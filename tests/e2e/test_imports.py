@@ -43,8 +43,12 @@ ONE = of("net", "connect", "session", "udp_session")
 STREAMS = of("net", "kernel", "lanes", "pump", "session")
 DATAGRAMS = of("net", "datagrams", "posting", "udp") | of("apps", "datagrams")
 ECHO = of("net", "echo", "echo_udp", "turns") | of("core", "responder") | of("apps", "echo")
-ROOM = of("core", "chat", "chat_operator", "chat_crowd") | of("net", "chat", "chat_crowd")
-CHAT = ROOM | of("core", "chat_view", "names") | of("apps", "chat_history", "chat_serve")
+ROOM = (
+    of("core.chat", "room", "crowd", "history", "udp")
+    | of("core", "chat_operator")
+    | of("net.chat", "server", "member", "crowd", "udp")
+)
+CHAT = ROOM | of("core.chat", "lines", "names", "view") | of("apps", "chat_history", "chat_serve")
 
 
 class Budget(NamedTuple):

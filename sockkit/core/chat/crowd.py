@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
-from sockkit.core.allowance import Allowance
+from sockkit.core.token_bucket import TokenBucket
 from sockkit.values import Value
 
 RATE = 5.0  # lines a second, and five seconds' worth at once; beyond, they are summed up
@@ -28,14 +28,14 @@ class Crowd(Generic[Line]):
     """
 
     def __init__(self, now: float) -> None:
-        self._allowance = Allowance(RATE, now)
+        self._bucket = TokenBucket(RATE, now)
         self._held: dict[Move, Line] = {}  # in order
         self.holding = False  # until WINDOW has passed and `sum_up` is called
 
     def holds(self, line: Line, move: Move, now: float) -> bool:
         """Whether `line`, which says that, is held back."""
-        if not self.holding and not self._allowance.wait(now):
-            self._allowance.spend(0)
+        if not self.holding and not self._bucket.wait(now):
+            self._bucket.spend(0)
             return False
         self.holding = True
         if move.came or not self._held.pop(Move(move.who, True), None):

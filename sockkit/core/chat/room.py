@@ -12,13 +12,13 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from typing import NamedTuple
 
-from sockkit.core.allowance import Allowance
 from sockkit.core.chat import lines as chat_lines
 from sockkit.core.chat.crowd import Move
 from sockkit.core.chat.history import Block, Recent
 from sockkit.core.chat.names import RESERVED, Names
 from sockkit.core.chat.password import Gate, whole_address
 from sockkit.core.printable import escape
+from sockkit.core.token_bucket import TokenBucket
 from sockkit.errors import UsageError
 from sockkit.values import Value
 
@@ -103,14 +103,14 @@ def roll(names: Sequence[str], most: int) -> str:
 class _Member:
     """`name` is empty until it is admitted; others know of it once it is introduced."""
 
-    def __init__(self, allowance: Allowance, address: str) -> None:
+    def __init__(self, bucket: TokenBucket, address: str) -> None:
         self.name = self.wanted = ""
         self.address = address  # whom a wrong password makes wait
         self.introduced = False
         self.wrong = 0
         self.held = bytearray()
         self.skipping = False
-        self.allowance = allowance
+        self.bucket = bucket
         self.charged = False  # for more than its lines
 
 
@@ -145,7 +145,7 @@ class Room:
     def join(self, member: Hashable, now: float, peer: str = "") -> list[Outcome]:
         """A newcomer from the address `peer`. It has a name at once; `introduce` tells others."""
         address = whole_address(peer) if self._gate else ""
-        self._members[member] = _Member(Allowance(self._options.flood, now), address)
+        self._members[member] = _Member(TokenBucket(self._options.flood, now), address)
         self._outside[address] += 1
         if self._full():
             return [Out(chat_lines.FULL, to=member), Gone(member)]
@@ -224,13 +224,13 @@ class Room:
     def charge(self, member: Hashable, size: int) -> None:
         """Count `size` bytes against what `member` may say: it sent what is no text."""
         if state := self._members.get(member):
-            state.allowance.charge(size)
+            state.bucket.charge(size)
             state.charged = True
 
     def owes(self, member: Hashable, now: float) -> float:
         """Seconds for which a member that was charged is not to be read."""
         state = self._members.get(member)
-        return state.allowance.wait(now, 0) if state and state.charged else 0.0
+        return state.bucket.wait(now, 0) if state and state.charged else 0.0
 
     def waits(self, member: Hashable, now: float) -> float:
         """Seconds until `go_on` is due for lines that came too fast; 0 if there are none."""
@@ -242,7 +242,7 @@ class Room:
     def _pause(self, state: _Member, now: float) -> float:
         """Seconds until its next line may be looked at: it sends too fast, or guesses."""
         guessed = self._gate.wait(state.address, now) if self._gate and not state.name else 0.0
-        return max(guessed, state.allowance.wait(now))
+        return max(guessed, state.bucket.wait(now))
 
     def go_on(self, member: Hashable, now: float) -> list[Outcome]:
         """Go on with the lines of `member` that its turn has come for."""
@@ -272,7 +272,7 @@ class Room:
                 events = self._said(member, state, data[place:end].removesuffix(b"\r"), now)
                 out += events
                 size = sum([len(event.line) for event in events if isinstance(event, Out)])
-                state.allowance.spend(size if known else 0)  # a greeting is not its own
+                state.bucket.spend(size if known else 0)  # a greeting is not its own
                 said += size + (COMMAND_COST if data[place] == ord("/") else LINE_COST)
                 place = end + 1
                 if events and isinstance(events[-1], Gone):

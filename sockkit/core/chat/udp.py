@@ -11,13 +11,13 @@ import re
 from collections.abc import Hashable
 from typing import NamedTuple
 
-from sockkit.core.allowance import Allowance
 from sockkit.core.chat import lines as chat_lines
 from sockkit.core.chat.crowd import Move
 from sockkit.core.chat.names import LONGEST as LONGEST_NAME
 from sockkit.core.chat.names import RESERVED, Names, key
 from sockkit.core.chat.room import LONGEST, roll
 from sockkit.core.printable import escape
+from sockkit.core.token_bucket import TokenBucket
 from sockkit.errors import SendError, SockkitError, UsageError
 
 MOST = 1024  # members; one more takes the place of one that is silent
@@ -63,8 +63,8 @@ def refusal(line: str) -> SockkitError | None:
 
 
 class _Member:
-    def __init__(self, name: str, allowance: Allowance, now: float, *, trial: bool) -> None:
-        self.name, self.allowance, self._trial = name, allowance, trial
+    def __init__(self, name: str, bucket: TokenBucket, now: float, *, trial: bool) -> None:
+        self.name, self.bucket, self._trial = name, bucket, trial
         self.came_at = self.heard_at = now
         self.told = False  # that it is too fast
 
@@ -84,8 +84,8 @@ class SignedRoom:
         self._members: dict[Hashable, _Member] = {}  # the longest silent first
         self._names = Names()
         self._guests = 0
-        self._joins, self._calm = Allowance(JOINS, 0.0), Allowance(CALM, 0.0)
-        self._newcomers = Allowance(NEWCOMERS * flood, 0.0)
+        self._joins, self._calm = TokenBucket(JOINS, 0.0), TokenBucket(CALM, 0.0)
+        self._newcomers = TokenBucket(NEWCOMERS * flood, 0.0)
 
     def names(self) -> list[str]:
         """Safe from any thread."""
@@ -162,7 +162,7 @@ class SignedRoom:
         out.append(Delivery(chat_lines.joined(name), author=address, move=move))
         trial = bool(self._calm.wait(now))
         self._calm.spend(0)
-        return out, _Member(name, Allowance(self._flood, now), now, trial=trial)
+        return out, _Member(name, TokenBucket(self._flood, now), now, trial=trial)
 
     def _dispensable(self, now: float) -> Hashable:
         """Who leaves for one more to come. Raises UsageError."""
@@ -178,15 +178,15 @@ class SignedRoom:
         if text in (self._quit_word, "/quit"):
             return self._leave(address)
         spoken = not text.startswith("/") or text.startswith("//")
-        allowances = [member.allowance]
+        buckets = [member.bucket]
         if spoken and member.on_trial(now):
-            allowances.append(self._newcomers)
-        if any(allowance.wait(now) for allowance in allowances):
+            buckets.append(self._newcomers)
+        if any(bucket.wait(now) for bucket in buckets):
             told, member.told = member.told, True
             return [] if told else [Delivery("* too fast: what comes now is not sent", to=address)]
         member.told = False
-        for allowance in allowances:
-            allowance.spend(len(text))
+        for bucket in buckets:
+            bucket.spend(len(text))
         if spoken:
             return [Delivery(f"{member.name}:{text.removeprefix('/')}", author=address)]
         if text == "/who":

@@ -3,10 +3,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockkit.core.allowance import BURST
 from sockkit.core.chat.crowd import RATE, WINDOW, Crowd, Move
+from sockkit.core.token_bucket import BURST_SECONDS
 
-CALM = int(RATE * BURST)
+CALM = int(RATE * BURST_SECONDS)
 
 
 def crowded() -> Crowd[str]:

@@ -11,7 +11,6 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from sockkit.core.allowance import BURST
 from sockkit.core.chat.history import RECENT
 from sockkit.core.chat.names import LONGEST as LONGEST_NAME
 from sockkit.core.chat.names import key
@@ -31,6 +30,7 @@ from sockkit.core.chat.room import (
     Room,
     RoomOptions,
 )
+from sockkit.core.token_bucket import BURST_SECONDS
 from sockkit.errors import UsageError
 
 FREE = RoomOptions(flood=0)
@@ -231,7 +231,7 @@ def test_who_sends_too_fast_is_read_as_slowly() -> None:
     talk.join(1, 2)
     talk.heard(2)
     talk.say(1, "".join(f"{number}\n" for number in range(100))[:-1])
-    burst = int(10 * BURST)
+    burst = int(10 * BURST_SECONDS)
     assert len(talk.heard(2)) == burst
     wait = talk.room.waits(1, talk.now)
     assert 0 < wait <= 0.1
@@ -311,7 +311,7 @@ def test_what_is_no_text_costs_its_sender_as_much() -> None:
     assert talk.room.owes(1, 0) == 0
     talk.room.charge(1, 100 * 1024)
     owed = talk.room.owes(1, 0)
-    assert owed == pytest.approx((100 - 10 * BURST) / 10, rel=0.01)
+    assert owed == pytest.approx((100 - 10 * BURST_SECONDS) / 10, rel=0.01)
     assert talk.room.owes(1, owed) == 0
     assert talk.room.waits(1, 0) == 0
     talk.say(1, "hi")
@@ -427,7 +427,7 @@ def test_what_a_room_for_gbk_cannot_say_may_be_a_password() -> None:
     assert talk.admitted == {1}
 
 
-def test_a_long_greeting_costs_no_allowance() -> None:
+def test_a_long_greeting_costs_no_tokens() -> None:
     talk = Talk(RoomOptions(password="sesame", flood=1, history=1000))
     talk.room.remember(["x" * 1000] * 500)
     talk.join(1)

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import pytest
 
-from sockkit.core.allowance import BURST
 from sockkit.core.chat.crowd import Move
 from sockkit.core.chat.names import LONGEST as LONGEST_NAME
 from sockkit.core.chat.udp import (
@@ -19,6 +18,7 @@ from sockkit.core.chat.udp import (
     SignedRoom,
     refusal,
 )
+from sockkit.core.token_bucket import BURST_SECONDS
 from sockkit.errors import ExitStatus, UsageError
 
 
@@ -93,7 +93,7 @@ def test_the_longest_silent_makes_room_for_one_more() -> None:
     for number in range(MOST):
         room.hear(number, f"n{number}:", 0.0)
     assert [delivery.line for delivery in room.hear("A", "alex:hi", 1.0)] == [
-        f"* n{CALM * BURST:.0f} left",  # the first of those who came in a crowd
+        f"* n{CALM * BURST_SECONDS:.0f} left",  # the first of those who came in a crowd
         "* alex joined",
         "alex:hi",
     ]
@@ -129,7 +129,7 @@ def test_the_operator(room: SignedRoom) -> None:
 
 def crowd(room: SignedRoom, now: float) -> None:
     """So many come that whoever comes now is on trial."""
-    for number in range(int(CALM * BURST)):
+    for number in range(int(CALM * BURST_SECONDS)):
         room.hear(f"crowd {number}", f"crowd{number}:", now)
 
 
