@@ -112,7 +112,7 @@ def _run_udp(config: ChatJoin, context: Context) -> None:
     from sockkit.apps.datagrams import DatagramOptions
     from sockkit.apps.udp_client import UdpClient
     from sockkit.apps.udp_client import run as run_client
-    from sockkit.core.chat.udp import refusal
+    from sockkit.core.chat.lines import refusal
     from sockkit.net.udp.client import AnswerOptions
     from sockkit.net.udp.open import UdpOptions
 

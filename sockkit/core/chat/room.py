@@ -130,7 +130,7 @@ class Room:
     def remember(self, lines: Iterable[str]) -> None:
         """Show `lines` to newcomers, as if they had been said."""
         for line in lines:
-            self._recent.add(line)
+            self._recent.add(chat_lines.repeated(line))
 
     # Who is here.
 
@@ -178,7 +178,7 @@ class Room:
         self._names.remove(gone.name)
         if not gone.introduced:
             return []
-        return [Out(chat_lines.left(gone.name, why), move=Move(member, False))]
+        return [Out(chat_lines.departed(gone.name, why), move=Move(member, False))]
 
     def _no_more_outside(self, address: str) -> None:
         self._outside[address] -= 1
@@ -194,7 +194,8 @@ class Room:
         self._names.add(name, member)
         lines = [f"* {objection}"] if objection else []
         lines += [chat_lines.welcome(name)]
-        lines += [f"* {escape(line)}" for line in self._options.motd.splitlines()]
+        motd = self._options.motd.splitlines()
+        lines += [chat_lines.said_by_server(escape(line)) for line in motd]
         return [Admitted(member, tuple(lines), self._recent.blocks())]
 
     def _guest(self) -> str:

@@ -7,7 +7,6 @@ was signed; what the room says begins with `* `, which no name does.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Hashable
 from typing import NamedTuple
 
@@ -18,7 +17,7 @@ from sockkit.core.chat.names import RESERVED, Names, key
 from sockkit.core.chat.room import LONGEST, roll
 from sockkit.core.printable import escape
 from sockkit.core.token_bucket import TokenBucket
-from sockkit.errors import SendError, SockkitError, UsageError
+from sockkit.errors import UsageError
 
 MOST = 1024  # members; one more takes the place of one that is silent
 SILENCE = 300.0  # seconds
@@ -34,10 +33,6 @@ QUIET = 60.0  # seconds without a word after which one that is not on trial make
 JOINS = 1000.0  # a second; of more strangers nothing is heard
 NEWCOMERS = 2.0  # times as much as one member may say is said by all on trial together
 
-_REFUSAL = re.compile(
-    r"\* (?:\S+ is taken|the room is full|a name .*|nobody is named \S+|(.* not sent))"
-)
-
 HELP = "a message is name:text; /who tells who is here, /quit leaves, //TEXT says /TEXT"
 
 
@@ -51,15 +46,6 @@ class Delivery(NamedTuple):
     to: Hashable | None = None
     author: Hashable | None = None
     move: Move | None = None
-
-
-def refusal(line: str) -> SockkitError | None:
-    """What it means to a member if the room says `line`; None for what refuses nothing."""
-    if not (refused := _REFUSAL.fullmatch(line)):
-        return None
-    if refused[1]:
-        return SendError("the room did not take all that was said", "see what it said")
-    return SockkitError("the room did not let us in", "see what it said")
 
 
 class _Member:
@@ -112,7 +98,7 @@ class SignedRoom:
             try:
                 out, member = self._arrive(address, signature, now)
             except UsageError as error:
-                return [Delivery(f"* {error}", to=address)]
+                return [Delivery(chat_lines.stranger_refused(str(error)), to=address)]
         elif len(signature) > LONGEST_NAME or (signature and key(signature) != key(member.name)):
             text = message
         member.heard_at = now
@@ -122,8 +108,7 @@ class SignedRoom:
 
     def refuse_long(self, address: Hashable) -> list[Delivery]:
         """What comes of a datagram that is too long."""
-        told = f"* that is longer than {LONGEST} characters, and was not sent"
-        return [Delivery(told, to=address)]
+        return [Delivery(chat_lines.too_long(LONGEST), to=address)]
 
     def announce(self, text: str) -> list[Delivery]:
         """Say `text` as the server."""
@@ -183,7 +168,7 @@ class SignedRoom:
             buckets.append(self._newcomers)
         if any(bucket.wait(now) for bucket in buckets):
             told, member.told = member.told, True
-            return [] if told else [Delivery("* too fast: what comes now is not sent", to=address)]
+            return [] if told else [Delivery(chat_lines.TOO_FAST, to=address)]
         member.told = False
         for bucket in buckets:
             bucket.spend(len(text))
@@ -196,4 +181,6 @@ class SignedRoom:
     def _leave(self, address: Hashable) -> list[Delivery]:
         member = self._members.pop(address)
         self._names.remove(member.name)
-        return [Delivery(chat_lines.left(member.name), author=address, move=Move(address, False))]
+        return [
+            Delivery(chat_lines.departed(member.name), author=address, move=Move(address, False))
+        ]

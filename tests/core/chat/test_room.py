@@ -97,8 +97,8 @@ def test_a_newcomer_has_a_name_and_is_told_so() -> None:
     talk.join(1, 2)
     assert talk.heard(1) == [
         "* you are guest-1; what you type is said to all, /help tells more",
-        "* be",
-        "* kind",
+        "[server] be",
+        "[server] kind",
         "* guest-2 joined",
     ]
     talk.say(1, "hi")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from sockkit.core.chat.crowd import Move
+from sockkit.core.chat.lines import refusal
 from sockkit.core.chat.names import LONGEST as LONGEST_NAME
 from sockkit.core.chat.udp import (
     CALM,
@@ -16,7 +17,6 @@ from sockkit.core.chat.udp import (
     WHO,
     Delivery,
     SignedRoom,
-    refusal,
 )
 from sockkit.core.token_bucket import BURST_SECONDS
 from sockkit.errors import ExitStatus, UsageError

@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import pytest
 
+from sockkit.core.chat.lines import welcome
 from sockkit.core.chat.names import LONGEST as LONGEST_NAME
 from sockkit.core.chat.view import COMMANDS, LONGEST, NAMES, ChatView
+
+WELCOME = f"{welcome('bob')}\n"
 
 
 def view() -> ChatView:
@@ -25,7 +28,7 @@ def view() -> ChatView:
 )
 def test_a_line(line: str, shown: str) -> None:
     chat = view()
-    assert chat.feed("* you are bob; what you type\n") == "* you are bob; what you type\n"
+    assert chat.feed(WELCOME) == WELCOME
     for place in range(len(line) + 2):
         text = f"{line}\n"
         assert chat.feed(text[:place]) + chat.feed(text[place:]) == f"{shown}\n"
@@ -60,11 +63,24 @@ def test_it_knows_when_the_room_has_taken_its_leave(line: str, parted: bool) -> 
     assert chat.parted is parted
 
 
+@pytest.mark.parametrize("line", ["* good-bye", "* the room is full"])
+def test_half_a_line_is_not_acted_on(line: str) -> None:
+    """A member may be called `good-bye`, and the connection be lost when it joins."""
+    chat = ChatView()
+    assert chat.feed(line) + chat.flush() == line
+    assert (chat.parted, chat.outside) == (False, False)
+    chat.feed("x" * (LONGEST + 1))
+    chat.feed(f"{line}\n{line}")
+    assert (chat.parted, chat.outside) == (False, False)
+    chat.feed(" joined\n")
+    assert (chat.parted, chat.outside) == (False, False)
+
+
 def test_it_knows_whether_the_room_has_let_the_reader_in() -> None:
     chat = ChatView()
     told = [
         ("* this room has a password: type it", True),
-        ("* you are guest-1; what you type is said to all", False),
+        (welcome("guest-1"), False),
         ("* that is not the password", True),
         ("[a] * you are bob", True),
         ("* you are bob", False),
@@ -82,7 +98,7 @@ def test_what_no_room_of_ours_says_is_no_name() -> None:
     for line in (f"[{long}] hi", f"* {long} joined", f"* b is now {long}", f"* you are {long}"):
         assert chat.feed(f"{line}\n") == f"{line}\n"
     assert chat.complete("e") == []
-    chat.feed("* you are bob;\n")
+    chat.feed(WELCOME)
     assert chat.feed(f"[a] bob {long * 100}\n").startswith("<a>[a] </>!bob ")
 
 

@@ -204,7 +204,7 @@ def test_who_is_sent_away_gets_what_waits_and_is_told(
         lambda: len(site.server.closings) == 1,
         lambda: site.has(one, "you have been sent away"),
     )
-    assert f"* {motd}" in site.lines(one)
+    assert f"[server] {motd}" in site.lines(one)
     (closed,) = kit.of_kind(site.events, Closed)
     assert closed.problem == ""
 
