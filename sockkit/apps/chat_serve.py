@@ -115,7 +115,7 @@ def _run_udp(config: ChatServe, context: Context) -> None:
                 return f"{stamp}{line}\n".encode(stdio.encoding, "backslashreplace")
 
             options = config.room
-            room = SignedRoom(options.quit_word, options.most, options.flood)
+            room = SignedRoom(options.quit_word, options.max_members, options.flood)
             server = UdpChatServer(loop, sock, room, stdio, config.encoding, shown, emit)
             server.run(_operated(room, server, config, context))
     finally:

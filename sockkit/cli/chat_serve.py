@@ -36,7 +36,7 @@ _ROOM = Bundle(
     "Room",
     (
         *PASSWORD,
-        Option(["--max-connections", "most"], type=click.IntRange(1), metavar="N",
+        Option(["--max-connections", "max_members"], type=click.IntRange(1), metavar="N",
                help="Most members; one more is told that the room is full."),
         Option(["--history"], type=click.IntRange(0, 100_000), metavar="N", default=0,
                show_default=True, help="Show a newcomer the last N lines."),

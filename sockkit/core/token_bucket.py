@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 BURST_SECONDS = 5.0  # of the rate that may be used at once
 CHARACTERS_PER_TOKEN = 1024  # of a line
@@ -31,8 +31,10 @@ class TokenBucket:
         """Pay for a line, of which `size` characters came."""
         self._tokens -= max(size / CHARACTERS_PER_TOKEN, 1.0)
 
-    def spend_lines(self, sizes: Iterable[int], now: float) -> int:
+    def spend_lines(self, sizes: Sequence[int], now: float) -> int:
         """Pay for lines of these sizes, each if there is a token for it; how many those were."""
+        if not self._rate:
+            return len(sizes)
         count = 0
         for size in sizes:
             if self.wait(now):

@@ -35,3 +35,16 @@ def test_no_limit() -> None:
     bucket = TokenBucket(0, 0.0)
     bucket.spend(10**9)
     assert bucket.wait(0.0) == 0
+
+
+@pytest.mark.parametrize("rate", [0, 0.1, 3.7, 1000])
+@pytest.mark.parametrize("size", [0, 1024, 1500])
+def test_lines_together_cost_what_they_do_one_by_one(rate: float, size: int) -> None:
+    together, alone = TokenBucket(rate, 0.0), TokenBucket(rate, 0.0)
+    for now in (0.0, 0.3, 7.0):
+        count = 0
+        while count < 40 and not alone.wait(now):
+            alone.spend(size)
+            count += 1
+        assert together.spend_lines([size] * 40, now) == count
+        assert together.wait(now) == alone.wait(now)

@@ -8,8 +8,8 @@ from typing import Generic, TypeVar
 from sockkit.core.token_bucket import TokenBucket
 from sockkit.values import Value
 
-RATE = 5.0  # lines a second, and five seconds' worth at once; beyond, they are summed up
-WINDOW = 1.0  # seconds that are summed up in one line
+LINES_PER_SECOND = 5.0  # and five seconds' worth at once; beyond, they are summed up
+WINDOW_SECONDS = 1.0  # that are summed up in one line
 
 Line = TypeVar("Line")
 
@@ -28,9 +28,9 @@ class Crowd(Generic[Line]):
     """
 
     def __init__(self, now: float) -> None:
-        self._bucket = TokenBucket(RATE, now)
+        self._bucket = TokenBucket(LINES_PER_SECOND, now)
         self._held: dict[Move, Line] = {}  # in order
-        self.holding = False  # until WINDOW has passed and `sum_up` is called
+        self.holding = False  # until WINDOW_SECONDS has passed and `sum_up` is called
 
     def holds(self, line: Line, move: Move, now: float) -> bool:
         """Whether `line`, which says that, is held back."""
@@ -48,7 +48,7 @@ class Crowd(Generic[Line]):
         After many the next are held back, too: `holding` tells.
         """
         held, self._held = self._held, {}
-        self.holding = len(held) > RATE
+        self.holding = len(held) > LINES_PER_SECOND
         if not self.holding:
             return [*held.values()], ""
         came = sum(move.came for move in held)

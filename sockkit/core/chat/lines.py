@@ -14,8 +14,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from sockkit.core.chat.names import LONGEST as LONGEST_NAME
-from sockkit.core.chat.names import RESERVED
+from sockkit.core.chat.names import MAX_NAME_LENGTH, RESERVED
 from sockkit.errors import SendError, SockkitError
 from sockkit.values import Value
 
@@ -36,8 +35,8 @@ WANTS_PASSWORD = (LOCKED, WRONG, WRONG_TOO_OFTEN)
 NOT_ADMITTED = (*WANTS_PASSWORD, FULL, CROWDED)
 
 _WELCOME = "; what you type is said to all, /help tells more"
-_NAME = f"([^ ]{{1,{LONGEST_NAME}}})"
-_SAID = re.compile(rf"\[(?:you to )?([^\] ]{{1,{LONGEST_NAME}}})(?: to you)?\] (.*)")
+_NAME = f"([^ ]{{1,{MAX_NAME_LENGTH}}})"
+_SAID = re.compile(rf"\[(?:you to )?([^\] ]{{1,{MAX_NAME_LENGTH}}})(?: to you)?\] (.*)")
 _YOU_ARE = re.compile(rf"\* you are {_NAME}(?:{_WELCOME})?")
 _JOINED = re.compile(rf"\* {_NAME} joined")
 _DEPARTED = re.compile(rf"\* {_NAME} left(?: \(.*\))?")

@@ -10,9 +10,9 @@ from sockkit.core.chat.lines import Departed, Fixed, Joined, Renamed, Said, YouA
 from sockkit.core.chat.names import key
 from sockkit.values import Value
 
-LONGEST = 64 * 1024  # characters that are held for their line's end
-NAMES = 4096  # that are remembered
-LOOKED_AT = 4096  # characters of a line that are looked through for the reader's own name
+MAX_HELD_CHARACTERS = 64 * 1024  # of a line, until its end has come
+MAX_NAMES = 4096  # that are remembered
+MAX_SEARCHED_CHARACTERS = 4096  # of a line that are looked through for the reader's own name
 
 COMMANDS = {
     "/nick": "be called something else",
@@ -65,7 +65,7 @@ class ChatView:
             out.append(f"{line if self._inside else self._line(line)}\n")
             self._inside = False
             self._hold(piece)
-        if self._inside or self._size > LONGEST:
+        if self._inside or self._size > MAX_HELD_CHARACTERS:
             out.append(self._rest())
             self._inside = True
         return self._shown("".join(out))
@@ -143,7 +143,7 @@ class ChatView:
     def _know(self, name: str) -> None:
         self._names.pop(name, None)
         self._names[name] = None
-        if len(self._names) > NAMES:
+        if len(self._names) > MAX_NAMES:
             del self._names[next(iter(self._names))]
 
     def _mentions(self, text: str) -> bool:
@@ -151,4 +151,4 @@ class ChatView:
         if not self._own:
             return False
         own = re.escape(key(self._own))
-        return bool(re.search(rf"(?<!\w){own}(?!\w)", key(text[:LOOKED_AT])))
+        return bool(re.search(rf"(?<!\w){own}(?!\w)", key(text[:MAX_SEARCHED_CHARACTERS])))

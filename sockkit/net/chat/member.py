@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sockkit.core.chat.lines import MARK
-from sockkit.core.chat.room import Gone
+from sockkit.core.chat.outcome import Gone
 from sockkit.core.telnet import IAC, Telnet
 from sockkit.core.text import TextOptions, Transcoder
 from sockkit.core.units import show_size

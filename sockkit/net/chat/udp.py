@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from sockkit.core.chat.udp import LONGEST_DATAGRAM, SILENCE, Delivery, SignedRoom
+from sockkit.core.chat.udp import MAX_DATAGRAM_BYTES, MAX_SILENCE, Delivery, SignedRoom
 from sockkit.errors import SockkitError
 from sockkit.events import Emit, Failure
 from sockkit.net.chat.crowd import CrowdClock
@@ -88,7 +88,7 @@ class UdpChatServer:
             if not self._sources.answerable(got.address):
                 continue
             for datagram in got.datagrams():
-                if len(datagram) > LONGEST_DATAGRAM:  # to decode what is refused takes long
+                if len(datagram) > MAX_DATAGRAM_BYTES:  # to decode what is refused takes long
                     self.handle(self._room.refuse_long(got.address))
                     continue
                 message = datagram.decode(self._encoding, "backslashreplace")
@@ -113,4 +113,4 @@ class UdpChatServer:
 
     def _expire(self) -> None:
         self.handle(self._room.expire(self._loop.now))
-        self._loop.later(SILENCE / 10, self._expire)
+        self._loop.later(MAX_SILENCE / 10, self._expire)

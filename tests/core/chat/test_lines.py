@@ -10,9 +10,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from sockkit.core.chat import lines
+from sockkit.core.chat.door import MAX_ATTEMPTS, MAX_WAITING
 from sockkit.core.chat.lines import Departed, Fixed, Joined, Renamed, Said, YouAre, read, refusal
 from sockkit.core.chat.names import check_name
-from sockkit.core.chat.room import ATTEMPTS, NEWCOMERS, Admitted, Out, Outcome, Room, RoomOptions
+from sockkit.core.chat.outcome import Admitted, Out, Outcome
+from sockkit.core.chat.room import Room, RoomOptions
 from sockkit.core.chat.udp import SignedRoom
 from sockkit.core.chat.view import COMMANDS, ChatView
 from sockkit.core.printable import escape
@@ -79,7 +81,7 @@ def meanings(events: Iterable[Outcome]) -> list[Any]:
         if isinstance(event, Admitted):
             told += [*event.greeting, *(line for block in event.past for line in block.lines)]
         elif isinstance(event, Out):
-            told.append(event.line)
+            told += event.lines
     return [read(line) for line in told]
 
 
@@ -126,7 +128,7 @@ def heard(view: ChatView, member: int, events: Iterable[Outcome]) -> str:
         if isinstance(event, Admitted) and event.member == member:
             shown += view.feed("".join(f"{line}\n" for line in event.greeting))
         elif isinstance(event, Out) and event.to in (None, member) and event.author != member:
-            shown += view.feed(f"{event.line}\n")
+            shown += view.feed(f"{event.text}\n")
     return shown
 
 
@@ -153,7 +155,7 @@ def test_a_wrong_password_alone_tells_that_there_is_one() -> None:
     """Each answer does: the view may not have seen the ones before."""
     room = Room(FREE._replace(password="x"))
     room.join(1, 0.0, HERE)
-    for attempt in range(ATTEMPTS):
+    for attempt in range(MAX_ATTEMPTS):
         view = ChatView()
         assert heard(view, 1, room.feed(1, b"wrong\n", 1000.0 * attempt))
         assert (view.outside, view.locked) == (True, True)
@@ -161,17 +163,17 @@ def test_a_wrong_password_alone_tells_that_there_is_one() -> None:
 
 def test_a_room_that_lets_nobody_in() -> None:
     view = ChatView()
-    heard(view, 1, Room(FREE._replace(most=0)).join(1, 0.0))
+    heard(view, 1, Room(FREE._replace(max_members=0)).join(1, 0.0))
     assert (view.outside, view.locked, view.parted) == (True, False, True)
     room, view = Room(FREE._replace(password="x")), ChatView()
-    for member in range(1, NEWCOMERS + 1):
+    for member in range(1, MAX_WAITING + 1):
         room.join(member, 0.0, HERE)
     heard(view, 0, room.join(0, 0.0, HERE))
     assert (view.outside, view.locked, view.parted) == (True, False, False)
 
 
 def test_a_room_that_is_full_only_after_the_password() -> None:
-    room, view = Room(FREE._replace(password="x", most=1)), ChatView()
+    room, view = Room(FREE._replace(password="x", max_members=1)), ChatView()
     for member in (1, 2):
         room.join(member, 0.0, HERE)
     room.feed(2, b"x\n", 0.0)

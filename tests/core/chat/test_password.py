@@ -3,30 +3,32 @@ from __future__ import annotations
 import pytest
 
 from sockkit.core.chat.password import (
-    ADDRESSES,
     FIRST_WAIT,
     FORGOTTEN,
-    LONGEST,
-    LONGEST_WAIT,
-    Gate,
+    MAX_ADDRESSES,
+    MAX_PASSWORD_BYTES,
+    MAX_WAIT,
+    PasswordCheck,
     check_password,
     whole_address,
 )
 from sockkit.errors import UsageError
 
 
-@pytest.mark.parametrize("password", ["x", " x ", "小雪👋", "/password x", "x" * LONGEST])
+@pytest.mark.parametrize(
+    "password", ["x", " x ", "小雪👋", "/password x", "x" * MAX_PASSWORD_BYTES]
+)
 def test_what_may_be_one(password: str) -> None:
     check_password(password)
-    gate = Gate(password, "utf-8")
+    check = PasswordCheck(password, "utf-8")
     for line in (password, f"/password {password}"):
-        assert gate.opens(line.encode(), "here")
+        assert check.opens(line.encode(), "here")
     for line in (f"{password} ", f" {password}", ""):
-        assert not gate.opens(line.encode(), "here")
+        assert not check.opens(line.encode(), "here")
 
 
 @pytest.mark.parametrize(
-    "password", ["", "\n", "sesame\n", "sesame\rx", "sesame" * LONGEST, "sesame\udcff"]
+    "password", ["", "\n", "sesame\n", "sesame\rx", "sesame" * MAX_PASSWORD_BYTES, "sesame\udcff"]
 )
 def test_what_may_not(password: str) -> None:
     with pytest.raises(UsageError) as caught:
@@ -35,35 +37,35 @@ def test_what_may_not(password: str) -> None:
 
 
 def test_the_encoding_counts() -> None:
-    check_password("é" * LONGEST, "latin-1")
+    check_password("é" * MAX_PASSWORD_BYTES, "latin-1")
     with pytest.raises(UsageError):
-        check_password("é" * LONGEST, "utf-8")
+        check_password("é" * MAX_PASSWORD_BYTES, "utf-8")
 
 
 def test_a_wrong_one_makes_its_address_wait_longer_each_time() -> None:
-    gate, now = Gate("sesame", "utf-8"), 100.0
+    check, now = PasswordCheck("sesame", "utf-8"), 100.0
     waits = []
     for _ in range(40):
-        gate.shut("here", now)
-        waits.append(gate.wait("here", now))
-        assert gate.wait("elsewhere", now) == 0
+        check.refuse("here", now)
+        waits.append(check.wait("here", now))
+        assert check.wait("elsewhere", now) == 0
         now += waits[-1]
-        assert gate.wait("here", now) == pytest.approx(0)
-    assert waits[:5] == pytest.approx([FIRST_WAIT * 2**n for n in range(4)] + [LONGEST_WAIT])
+        assert check.wait("here", now) == pytest.approx(0)
+    assert waits[:5] == pytest.approx([FIRST_WAIT * 2**n for n in range(4)] + [MAX_WAIT])
     assert waits == sorted(waits)
-    assert waits[-1] == LONGEST_WAIT
-    assert gate.opens(b"sesame", "here")
-    gate.shut("here", now)
-    assert gate.wait("here", now) == FIRST_WAIT
-    gate.shut("here", now + FORGOTTEN)
-    assert gate.wait("here", now + FORGOTTEN) == FIRST_WAIT
+    assert waits[-1] == MAX_WAIT
+    assert check.opens(b"sesame", "here")
+    check.refuse("here", now)
+    assert check.wait("here", now) == FIRST_WAIT
+    check.refuse("here", now + FORGOTTEN)
+    assert check.wait("here", now + FORGOTTEN) == FIRST_WAIT
 
 
 def test_the_addresses_are_bounded() -> None:
-    gate = Gate("sesame", "utf-8")
-    for number in range(ADDRESSES + 1):
-        gate.shut(str(number), 0)
-    assert [gate.wait(str(number), 0) for number in (0, 1, ADDRESSES)] == [0, 0.5, 0.5]
+    check = PasswordCheck("sesame", "utf-8")
+    for number in range(MAX_ADDRESSES + 1):
+        check.refuse(str(number), 0)
+    assert [check.wait(str(number), 0) for number in (0, 1, MAX_ADDRESSES)] == [0, 0.5, 0.5]
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from sockkit.core.chat.lines import welcome
-from sockkit.core.chat.names import LONGEST as LONGEST_NAME
-from sockkit.core.chat.view import COMMANDS, LONGEST, NAMES, ChatView
+from sockkit.core.chat.names import MAX_NAME_LENGTH
+from sockkit.core.chat.view import COMMANDS, MAX_HELD_CHARACTERS, MAX_NAMES, ChatView
 
 WELCOME = f"{welcome('bob')}\n"
 
@@ -69,7 +69,7 @@ def test_half_a_line_is_not_acted_on(line: str) -> None:
     chat = ChatView()
     assert chat.feed(line) + chat.flush() == line
     assert (chat.parted, chat.outside) == (False, False)
-    chat.feed("x" * (LONGEST + 1))
+    chat.feed("x" * (MAX_HELD_CHARACTERS + 1))
     chat.feed(f"{line}\n{line}")
     assert (chat.parted, chat.outside) == (False, False)
     chat.feed(" joined\n")
@@ -94,7 +94,7 @@ def test_it_knows_whether_the_room_has_let_the_reader_in() -> None:
 def test_what_no_room_of_ours_says_is_no_name() -> None:
     """A hostile server must not fill the memory with them, nor keep the reader busy."""
     chat = view()
-    long = "e" + "\u0301\u0316" * LONGEST_NAME
+    long = "e" + "\u0301\u0316" * MAX_NAME_LENGTH
     for line in (f"[{long}] hi", f"* {long} joined", f"* b is now {long}", f"* you are {long}"):
         assert chat.feed(f"{line}\n") == f"{line}\n"
     assert chat.complete("e") == []
@@ -104,28 +104,30 @@ def test_what_no_room_of_ours_says_is_no_name() -> None:
 
 def test_a_line_without_end_is_shown_in_part() -> None:
     chat = ChatView(stamp=lambda: "12:00 ")
-    pieces = ["x"] * (LONGEST + 10)
+    pieces = ["x"] * (MAX_HELD_CHARACTERS + 10)
     out = [chat.feed(piece) for piece in pieces]
-    assert "".join(out) == "12:00 " + "x" * (LONGEST + 10)
+    assert "".join(out) == "12:00 " + "x" * (MAX_HELD_CHARACTERS + 10)
     assert chat.feed("y\n[a] hi\n") == "y\n12:00 [a] hi\n"
 
 
 @pytest.mark.parametrize("flushed", [True, False])
-@pytest.mark.parametrize("half", ["[a] hal", "x" * (LONGEST + 1)], ids=["short", "long"])
+@pytest.mark.parametrize(
+    "half", ["[a] hal", "x" * (MAX_HELD_CHARACTERS + 1)], ids=["short", "long"]
+)
 def test_another_connection_begins_a_line(half: str, flushed: bool) -> None:
     """What of the last one's line was not shown is not shown."""
     chat = ChatView(stamp=lambda: "12:00 ")
     shown = chat.feed(f"one\n{half}") + (chat.flush() if flushed else "")
     chat.disconnected()
     shown += chat.feed("tw") + chat.feed("o\nthree\n")
-    told = ["one", *([half] if flushed or len(half) > LONGEST else []), "two", "three"]
+    told = ["one", *([half] if flushed or len(half) > MAX_HELD_CHARACTERS else []), "two", "three"]
     assert shown == "".join(f"12:00 {line}\n" for line in told)
 
 
 def test_the_names_are_bounded_and_the_longest_silent_is_forgotten() -> None:
     chat = ChatView()
-    for number in range(NAMES):
+    for number in range(MAX_NAMES):
         chat.feed(f"* n{number:04} joined\n")
     chat.feed("[n0000] hi\n* more joined\n")
-    assert len(chat.complete("n")) == NAMES - 1
+    assert len(chat.complete("n")) == MAX_NAMES - 1
     assert [bool(chat.complete(name)) for name in ("n0000", "n0001", "more")] == [True, False, True]

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from sockkit.core.address import HostPort
-from sockkit.core.chat.room import Out, Room, RoomOptions
+from sockkit.core.chat.outcome import Out
+from sockkit.core.chat.room import Room, RoomOptions
 from sockkit.errors import SendError
 from sockkit.events import Closed, Connected, Event
 from sockkit.net import closing as delivery

@@ -115,7 +115,7 @@ def test_nobody_is_heard_while_much_waits_for_the_system(
 
 def test_who_is_silent_for_long_leaves(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     for room in (core, module):
-        monkeypatch.setattr(room, "SILENCE", 0.05)
+        monkeypatch.setattr(room, "MAX_SILENCE", 0.05)
     one = site.member()
     site.run(
         lambda: one.send(b"a:hi"),
