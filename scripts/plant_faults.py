@@ -49,7 +49,7 @@ _NOT_COPIED = (".git", ".venv", "__pycache__", ".hypothesis", ".*_cache")
 
 # Which end-to-end files touch a module: those of every line whose words are in its path.
 _TOUCH = {
-    "chat|names|password|allowance|telnet": ("test_chat", "test_chat_torture"),
+    "chat|password|token_bucket|telnet": ("test_chat", "test_chat_torture"),
     "echo|responder|workers": ("test_echo", "test_echo_torture"),
     "udp|datagrams|answers|peers|sources": ("test_udp",),
     "tcp/server|tcp/client|tcp_server|lines|listen|closing|outbox|coalesce|limiter": (
@@ -60,7 +60,7 @@ _TOUCH = {
     "pump|lanes|kernel|session|ends/": ("test_urgent", "test_torture"),
     "loop|stopping|start|main|workers": ("test_signals",),
     "render|status_lines|printable|gbk|shown": ("test_server", "test_floods", "test_terminal"),
-    "term/|edited|ask|operator|console|hexadecimal|chat_view": (
+    "term/|edited|ask|operator|console|hexadecimal|chat/view": (
         "test_terminal", "test_terminal_client", "test_terminal_server",
     ),
     "foreground|keyboard|edited": ("test_jobs",),

@@ -12,7 +12,7 @@ import sqlite3
 from collections import deque
 from contextlib import suppress
 
-from sockkit.core.chat_history import RECENT
+from sockkit.core.chat.history import MAX_RECENT_CHARACTERS
 from sockkit.core.printable import escape
 from sockkit.errors import OutputError, UsageError, reason
 from sockkit.events import Failure, Notice
@@ -59,7 +59,7 @@ class History:
             self._plan()
 
     def last(self, count: int) -> list[str]:
-        """The last `count` lines, oldest first; of RECENT characters, as no more are shown."""
+        """The last `count` lines, oldest first; no more than a newcomer is shown."""
         lines: list[str] = []
         size = 0
         if not self._file:
@@ -71,7 +71,7 @@ class History:
                     text = line.decode("utf-8", "replace") if isinstance(line, bytes) else str(line)
                     lines.append(escape(text))
                     size += len(text)
-                if size > RECENT:
+                if size > MAX_RECENT_CHARACTERS:
                     break
         except sqlite3.Error as error:
             self._tell(error)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from sockkit.apps.shown import chat_view
 from sockkit.core.address import Address
-from sockkit.core.chat_lines import MARK
-from sockkit.core.chat_view import ChatView
+from sockkit.core.chat.lines import MARK
+from sockkit.core.chat.password import check_password
+from sockkit.core.chat.view import ChatView
 from sockkit.core.ending import EndOptions, Until
-from sockkit.core.password import check_password
 from sockkit.core.printable import Printable
 from sockkit.core.text import Edit, Errors, TextOptions
 from sockkit.core.units import show_seconds

@@ -10,7 +10,7 @@ from sockkit.events import Emit, Notice, Peer
 from sockkit.net.context import Context, Palette
 
 if TYPE_CHECKING:
-    from sockkit.core.chat_view import ChatView
+    from sockkit.core.chat.view import ChatView
 
 
 def gbk_hint(emit: Emit) -> Callable[[], None]:
@@ -46,7 +46,7 @@ def label(context: Context, peer: Peer, color: str) -> bytes:
 
 def chat_view(palette: Palette, *, timestamps: bool) -> ChatView:
     """How the lines of a room look in these colours."""
-    from sockkit.core.chat_view import ChatView
+    from sockkit.core.chat.view import ChatView
 
     return ChatView(
         paint=lambda text, name: palette.paint(text, palette.color(name)),

@@ -36,7 +36,7 @@ _ROOM = Bundle(
     "Room",
     (
         *PASSWORD,
-        Option(["--max-connections", "most"], type=click.IntRange(1), metavar="N",
+        Option(["--max-connections", "max_members"], type=click.IntRange(1), metavar="N",
                help="Most members; one more is told that the room is full."),
         Option(["--history"], type=click.IntRange(0, 100_000), metavar="N", default=0,
                show_default=True, help="Show a newcomer the last N lines."),
@@ -59,7 +59,7 @@ def _run(**values: Any) -> None:
     from sockkit.apps.chat_serve import ChatServe, run
     from sockkit.cli.password import room_password
     from sockkit.cli.start import start
-    from sockkit.core.chat import RoomOptions
+    from sockkit.core.chat.room import RoomOptions
     from sockkit.net.options import SocketOptions
     from sockkit.net.tcp.listen import ListenOptions
 

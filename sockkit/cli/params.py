@@ -94,7 +94,7 @@ def _source(text: str) -> HostPort:
 
 
 def _name(text: str) -> str:
-    from sockkit.core.names import check_name
+    from sockkit.core.chat.names import check_name
 
     return check_name(text)
 

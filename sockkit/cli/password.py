@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from sockkit.core.password import LONGEST
+from sockkit.core.chat.password import MAX_PASSWORD_BYTES
 from sockkit.errors import UsageError, reason
 
 VARIABLE = "SOCKKIT_PASSWORD"
@@ -34,7 +34,7 @@ def room_password(values: dict[str, Any]) -> str | None:
 def _read(path: str) -> str:
     try:
         with open(path, "rb") as file:
-            held = file.read(LONGEST + 3)  # what is longer is refused for that
+            held = file.read(MAX_PASSWORD_BYTES + 3)  # what is longer is refused for that
     except OSError as error:
         raise UsageError(f"could not read {path}: {reason(error)}") from error
     return os.fsdecode(held.removesuffix(b"\n").removesuffix(b"\r"))

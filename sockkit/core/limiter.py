@@ -6,7 +6,7 @@ them. A kind never holds a peer's address or words, so there are few kinds.
 
 from __future__ import annotations
 
-from sockkit.core.allowance import Allowance
+from sockkit.core.token_bucket import TokenBucket
 
 FIRST_COUNT = 5.0  # seconds from the first event that is only counted to the count's line
 LAST_COUNT = 60.0  # each count of a flood that goes on takes twice as long, up to this
@@ -14,7 +14,7 @@ LAST_COUNT = 60.0  # each count of a flood that goes on takes twice as long, up 
 
 class _Kind:
     def __init__(self, rate: float, now: float) -> None:
-        self.allowance = Allowance(rate, now)
+        self.bucket = TokenBucket(rate, now)
         self.count, self.wait = 0, FIRST_COUNT
         self.due = 0.0  # when the count is said
 
@@ -36,8 +36,8 @@ class Limiter:
         if not kind:
             kind = self._kinds[name] = _Kind(rate, now)
         if name not in self._flooded:
-            if not kind.allowance.wait(now):
-                kind.allowance.spend(0)
+            if not kind.bucket.wait(now):
+                kind.bucket.spend(0)
                 return True
             kind.due = now + kind.wait
             self._flooded[name] = kind

@@ -9,9 +9,10 @@ import pytest
 
 from sockkit.apps.chat_join import ChatJoin, _talk
 from sockkit.core.address import HostPort
-from sockkit.core.chat import Admitted, Room, RoomOptions
-from sockkit.core.chat_lines import MARK
-from sockkit.core.chat_view import ChatView
+from sockkit.core.chat.lines import MARK
+from sockkit.core.chat.outcome import Admitted
+from sockkit.core.chat.room import Room, RoomOptions
+from sockkit.core.chat.view import ChatView
 from sockkit.core.text import Errors
 from sockkit.net.ends.stdio import Stdio
 from sockkit.net.options import SocketOptions

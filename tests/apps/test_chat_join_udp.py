@@ -26,7 +26,7 @@ from tests.net.kit import HERE
 
 loop, stack = kit.loop, kit.stack
 PEER = Peer(0, "there")
-REFUSED = b"* a line of 9 characters is not sent"
+REFUSED = b"* too fast: what comes now is not sent"
 
 
 class End(NamedTuple):

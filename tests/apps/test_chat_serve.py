@@ -13,7 +13,7 @@ import pytest
 from sockkit.apps.chat_serve import ChatServe
 from sockkit.apps.chat_serve import run as run_room
 from sockkit.core.address import HostPort
-from sockkit.core.chat import RoomOptions
+from sockkit.core.chat.room import RoomOptions
 from sockkit.errors import Stopped
 from sockkit.net.ends.stdio import Input, Output, Stdio
 from sockkit.net.loop import Loop

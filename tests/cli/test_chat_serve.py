@@ -6,7 +6,7 @@ import pytest
 
 from sockkit.apps.chat_serve import run
 from sockkit.cli.main import status
-from sockkit.core.chat import RoomOptions
+from sockkit.core.chat.room import RoomOptions
 
 
 def started(*arguments: str, monkeypatch: pytest.MonkeyPatch) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sockkit.cli.password import VARIABLE, room_password
-from sockkit.core.password import LONGEST
+from sockkit.core.chat.password import MAX_PASSWORD_BYTES
 from sockkit.errors import UsageError
 
 
@@ -53,5 +53,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 def test_one_that_is_too_long_is_not_cut_to_fit(tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(b"x" * (LONGEST + 1))
-    assert len(room_password(values(password_file=str(tmp_path / "file"))) or "") > LONGEST
+    (tmp_path / "file").write_bytes(b"x" * (MAX_PASSWORD_BYTES + 1))
+    assert (
+        len(room_password(values(password_file=str(tmp_path / "file"))) or "") > MAX_PASSWORD_BYTES
+    )

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from sockkit.core.chat import lines as chat_lines
 from tests.screen import Screen
 from tests.support import (
     END,
@@ -347,6 +348,36 @@ def test_a_room_for_one() -> None:
         eventually(let_in)
 
 
+ACTED_ON = sorted({*chat_lines.PARTINGS, *chat_lines.NOT_ADMITTED, "* you are bob", "* bob left"})
+
+
+@pytest.mark.parametrize("said", ["the room is full", "good-bye", *ACTED_ON])
+def test_no_message_of_the_day_is_acted_on(said: str) -> None:
+    """Nor what was said before, by the operator or by a member."""
+    with room("--motd", f"{said}\n{said} of friends", "--history", "9", stdin=-1) as server:
+        with Member(server.port) as one:
+            assert [one.line() for _ in range(3)][1:] == [
+                f"[server] {said}",
+                f"[server] {said} of friends",
+            ]
+            server.type(f"{said}\n".encode())
+            one.hears(f"[server] {said}")
+            one.say(said, f"/me {said}", "/nick good-bye", said)
+            one.hears("* you are good-bye")
+            server.type(f"{said}\n".encode())
+            one.hears("[server] ")
+        arguments = ["chat", "join", HERE, str(server.port), "--name", "bobby"]
+        status, out, stderr = run(*arguments, data=b"hi")
+        assert (status, stderr) == (0, "")
+        assert f"[good-bye] {said}\n[server] {said}\n" in out.decode()
+        with join(server.port, stdin=-1) as member:
+            assert member.process.stdout
+            while b"[bobby] hi" not in member.process.stdout.readline():
+                pass  # the last line that it is told
+            server.process.kill()
+            assert member.status() == 56
+
+
 def test_history_outlives_the_server(tmp_path: Path) -> None:
     options = ["--history", "2", "--history-file", str(tmp_path / "room.db"), "--flood", "0"]
     for number in range(3):
@@ -466,7 +497,7 @@ def test_plain_clients_of_another_encoding() -> None:
         Member(server.port, "gbk") as one,
     ):
         one.say("你好")
-        one.hears("* 欢迎")
+        one.hears("[server] 欢迎")
         with join(server.port, "--name", "小雪", stdin=-1) as other:
             one.hears("小雪")
             one.say("再见")
@@ -474,7 +505,7 @@ def test_plain_clients_of_another_encoding() -> None:
             assert one.hears("嗯") == "[小雪] 嗯"
             other.end_input()
             out = other.output().decode()
-            assert "* 欢迎\n" in out
+            assert "[server] 欢迎\n" in out
             assert "[guest-1] 再见\n" in out
             assert other.status() == 0
 

@@ -81,7 +81,7 @@ def test_the_operator_lets_it_go(way: str, tmp_path: Path) -> None:
 
 
 MOTD = "\n".join(["x" * 98] * (SAID // 100))
-GREETING = "".join(f"* {line}\n" for line in MOTD.split("\n")).encode()
+GREETING = "".join(f"[server] {line}\n" for line in MOTD.split("\n")).encode()
 
 
 SERVE = ("chat", "serve", "-p", "0")

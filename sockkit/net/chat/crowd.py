@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from sockkit.core.chat_crowd import WINDOW, Crowd, Move
+from sockkit.core.chat.crowd import WINDOW_SECONDS, Crowd, Move
 from sockkit.net.loop import Loop
 
 Line = TypeVar("Line")
@@ -28,12 +28,12 @@ class CrowdClock(Generic[Line]):
         waits = self._crowd.holding
         held = self._crowd.holds(line, move, self._loop.now)
         if held and not waits:
-            self._loop.later(WINDOW, self._sum_up)
+            self._loop.later(WINDOW_SECONDS, self._sum_up)
         return held
 
     def _sum_up(self) -> None:
         lines, told = self._crowd.sum_up()
         if self._crowd.holding:
             lines = [self._sum_of(told)]
-            self._loop.later(WINDOW, self._sum_up)
+            self._loop.later(WINDOW_SECONDS, self._sum_up)
         self._say(lines)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from sockkit.core.chat import Gone
-from sockkit.core.chat_input import MemberInput
+from sockkit.core.chat.input import MemberInput
+from sockkit.core.chat.outcome import Gone
 from sockkit.core.ending import Limit
 from sockkit.core.units import show_size
 from sockkit.events import Closed, Peer

@@ -1,4 +1,4 @@
-"""The server of a chat room: it moves the bytes, `core.chat.Room` has the rules.
+"""The server of a chat room: it moves the bytes, `core.chat.room.Room` has the rules.
 
 Nobody waits for anybody: what one turn of the loop has for a member goes out in one send,
 what its connection does not take waits in its outbox, and a member whose outbox grows past
@@ -12,7 +12,9 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from itertools import accumulate
 
-from sockkit.core.chat import PASSWORD_WAIT, Admitted, Gone, Out, Outcome, Room
+from sockkit.core.chat.door import PASSWORD_SECONDS
+from sockkit.core.chat.outcome import Admitted, Gone, Out, Outcome
+from sockkit.core.chat.room import Room
 from sockkit.errors import SendError, SockkitError
 from sockkit.events import Closed, Emit
 from sockkit.net.chat.crowd import CrowdClock
@@ -124,7 +126,9 @@ class ChatServer:
             return
         room, number, later = self.room, member.number, self.loop.later
         member.timers["name"] = later(UNNAMED, lambda: self.handle(room.introduce(number)))
-        member.timers["password"] = later(PASSWORD_WAIT, lambda: self.handle(room.expire(number)))
+        member.timers["password"] = later(
+            PASSWORD_SECONDS, lambda: self.handle(room.expire(number))
+        )
 
     def departed(self, member: Member) -> None:
         """A member is one no longer; its connection may still be closing."""
@@ -193,13 +197,12 @@ class ChatServer:
     # The operator.
 
     def _show(self, turn: list[Out]) -> None:
-        lines = [out.line for out in turn if out.to is None]
         if kept := self.options.kept:
             for out in turn:
-                if out.said:
-                    kept(out.line)
-        text = "".join([f"{line}\n" for line in lines])
-        self._output.put_lines(lambda: self.options.shown(text), len(lines))
+                for line in out.lines if out.said else ():
+                    kept(line)
+        text = "".join([f"{out.text}\n" for out in turn if out.to is None])
+        self._output.put_lines(lambda: self.options.shown(text), text.count("\n"))
 
     def _output_failed(self, error: SockkitError) -> None:
         if not self._quitting:
@@ -222,7 +225,7 @@ class _Rendered:
 
     def __init__(self, turn: list[Out], encoding: str) -> None:
         self._turn = turn
-        self._lines = [f"{out.line}\n".encode(encoding, "backslashreplace") for out in turn]
+        self._lines = [f"{out.text}\n".encode(encoding, "backslashreplace") for out in turn]
         each = [
             line if out.to is None else b"" for out, line in zip(turn, self._lines, strict=True)
         ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from sockkit.core.chat_udp import LONGEST_DATAGRAM, SILENCE, Delivery, SignedRoom
+from sockkit.core.chat.udp import MAX_DATAGRAM_BYTES, MAX_SILENCE, Delivery, SignedRoom
 from sockkit.errors import SockkitError
 from sockkit.net.chat.crowd import CrowdClock
 from sockkit.net.context import Context
@@ -78,7 +78,7 @@ class UdpChatServer:
         if not self._service.answerable(got):
             return
         for datagram in got.datagrams():
-            if len(datagram) > LONGEST_DATAGRAM:  # to decode what is refused takes long
+            if len(datagram) > MAX_DATAGRAM_BYTES:  # to decode what is refused takes long
                 self.handle(self._room.refuse_long(got.address))
                 continue
             message = datagram.decode(self._encoding, "backslashreplace")
@@ -100,4 +100,4 @@ class UdpChatServer:
 
     def _expire(self) -> None:
         self.handle(self._room.expire(self._loop.now))
-        self._loop.later(SILENCE / 10, self._expire)
+        self._loop.later(MAX_SILENCE / 10, self._expire)

@@ -4,8 +4,8 @@ import contextlib
 
 import pytest
 
-from sockkit.core.allowance import BURST
-from sockkit.core.chat_crowd import RATE, Move
+from sockkit.core.chat.crowd import LINES_PER_SECOND, Move
+from sockkit.core.token_bucket import BURST_SECONDS
 from sockkit.net.chat import crowd as module
 from sockkit.net.chat.crowd import CrowdClock
 from sockkit.net.loop import Loop
@@ -17,10 +17,10 @@ loop, stack = kit.loop, kit.stack
 def test_what_is_held_is_said_in_time(
     loop: Loop, stack: contextlib.ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "WINDOW", 0.01)
+    monkeypatch.setattr(module, "WINDOW_SECONDS", 0.01)
     said: list[str] = []
     clock = CrowdClock[str](loop, said.extend, str.upper)
-    calm = int(RATE * BURST)
+    calm = int(LINES_PER_SECOND * BURST_SECONDS)
     for who in range(calm):
         assert not clock.holds("came", Move(who, True))
     for who in range(40):

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sockkit.core.chat import Gone, Outcome
+from sockkit.core.chat.outcome import Gone, Outcome
 from sockkit.events import Closed
 from sockkit.net.chat.member import MAX_RECEIVE, MAX_TELNET_RECEIVE, Member
 from sockkit.net.chat.server import ChatOptions

@@ -1,4 +1,4 @@
-"""How the server moves a room's lines; what they are is tests/core/test_chat.py."""
+"""How the server moves a room's lines; what they are is tests/core/chat/test_room.py."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from sockkit.core.address import HostPort
-from sockkit.core.chat import Out, Room, RoomOptions
+from sockkit.core.chat.outcome import Out
+from sockkit.core.chat.room import Room, RoomOptions
 from sockkit.errors import SendError
 from sockkit.events import Closed, Connected, Event
 from sockkit.net import closing
@@ -204,7 +205,7 @@ def test_who_is_sent_away_gets_what_waits_and_is_told(
         lambda: len(site.server.closer) == 1,
         lambda: site.has(one, "you have been sent away"),
     )
-    assert f"* {motd}" in site.lines(one)
+    assert f"[server] {motd}" in site.lines(one)
     (closed,) = kit.of_kind(site.events, Closed)
     assert closed.problem == ""
 

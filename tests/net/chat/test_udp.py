@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sockkit.core import chat_udp as core
-from sockkit.core.chat_udp import SignedRoom
+from sockkit.core.chat import udp as core
+from sockkit.core.chat.udp import SignedRoom
 from sockkit.net.chat import udp as module
 from sockkit.net.chat.udp import UdpChatServer
 from sockkit.net.ends.stdio import Stdio
@@ -110,7 +110,7 @@ def test_nobody_is_heard_while_much_waits_for_the_system(
 
 def test_who_is_silent_for_long_leaves(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     for room in (core, module):
-        monkeypatch.setattr(room, "SILENCE", 0.05)
+        monkeypatch.setattr(room, "MAX_SILENCE", 0.05)
     one = site.member()
     site.run(
         lambda: one.send(b"a:hi"),

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from sockkit.core.chat_history import BLOCK, RECENT, Recent
+from sockkit.core.chat.history import BLOCK_CHARACTERS, MAX_RECENT_CHARACTERS, Recent
 
 
 def shown(recent: Recent, encoding: str = "utf-8") -> str:
@@ -32,9 +32,13 @@ def test_a_character_that_an_encoding_has_not() -> None:
 def test_newcomers_share_what_they_are_shown() -> None:
     """Each encoding's bytes are made once; a new line changes the last block alone."""
     recent = Recent(1_000_000)
-    for number in range(3 * RECENT // 1000):
+    for number in range(3 * MAX_RECENT_CHARACTERS // 1000):
         recent.add(f"{number:06}" + "好" * 994)
-    assert RECENT - 1000 <= sum(block.size for block in recent.blocks()) <= RECENT
+    assert (
+        MAX_RECENT_CHARACTERS - 1000
+        <= sum(block.size for block in recent.blocks())
+        <= MAX_RECENT_CHARACTERS
+    )
     before = [block.encoded("utf-8") for block in recent.blocks()]
     assert all(
         block.encoded("utf-8") is data for block, data in zip(recent.blocks(), before, strict=True)
@@ -42,4 +46,4 @@ def test_newcomers_share_what_they_are_shown() -> None:
     recent.add("one more")
     after = {id(block.encoded("utf-8")) for block in recent.blocks()}
     assert len(after - set(map(id, before))) <= 2
-    assert max(map(len, before)) < 3 * (BLOCK + 1000)
+    assert max(map(len, before)) < 3 * (BLOCK_CHARACTERS + 1000)

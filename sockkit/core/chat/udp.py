@@ -7,36 +7,31 @@ was signed; what the room says begins with `* `, which no name does.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Hashable
 from typing import NamedTuple
 
-from sockkit.core import chat_lines
-from sockkit.core.allowance import Allowance
-from sockkit.core.chat import LONGEST, roll
-from sockkit.core.chat_crowd import Move
-from sockkit.core.names import LONGEST as LONGEST_NAME
-from sockkit.core.names import RESERVED, Names, key
+from sockkit.core.chat import answers
+from sockkit.core.chat import lines as chat_lines
+from sockkit.core.chat.crowd import Move
+from sockkit.core.chat.names import MAX_NAME_LENGTH, RESERVED, Names, key
 from sockkit.core.printable import escape
-from sockkit.errors import SendError, SockkitError, UsageError
+from sockkit.core.token_bucket import TokenBucket
+from sockkit.errors import UsageError
 
-MOST = 1024  # members; one more takes the place of one that is silent
-SILENCE = 300.0  # seconds
-LONGEST_DATAGRAM = 4 * LONGEST  # bytes
-WHO = 1024  # bytes of the line that says who is here, as it may go to a forged address
+MAX_MEMBERS = 1024  # one more takes the place of one that is silent
+MAX_SILENCE = 300.0  # seconds
+MAX_MESSAGE_CHARACTERS = 4096
+MAX_DATAGRAM_BYTES = 4 * MAX_MESSAGE_CHARACTERS
+MAX_WHO_BYTES = 1024  # of the line that says who is here, as it may go to a forged address
 
 # Whoever can forge addresses can come as a thousand members. That must not be at the expense of
 # those who are here: when many come at once they are on trial until heard again after a while.
-CALM = 10.0  # newcomers a second, and five seconds' worth at once, who are not on trial
+CALM_JOINS_PER_SECOND = 10.0  # and five seconds' worth at once, who are not on trial
 PROVEN = 5.0  # seconds
 TRIAL = 60.0  # seconds after which it stays without
 QUIET = 60.0  # seconds without a word after which one that is not on trial makes room
-JOINS = 1000.0  # a second; of more strangers nothing is heard
-NEWCOMERS = 2.0  # times as much as one member may say is said by all on trial together
-
-_REFUSAL = re.compile(
-    r"\* (?:\S+ is taken|the room is full|a name .*|nobody is named \S+|(.* not sent))"
-)
+MAX_JOINS_PER_SECOND = 1000.0  # of more strangers nothing is heard
+TRIAL_RATE_FACTOR = 2.0  # times as much as one member may say is said by all on trial together
 
 HELP = "a message is name:text; /who tells who is here, /quit leaves, //TEXT says /TEXT"
 
@@ -53,18 +48,9 @@ class Delivery(NamedTuple):
     move: Move | None = None
 
 
-def refusal(line: str) -> SockkitError | None:
-    """What it means to a member if the room says `line`; None for what refuses nothing."""
-    if not (refused := _REFUSAL.fullmatch(line)):
-        return None
-    if refused[1]:
-        return SendError("the room did not take all that was said", "see what it said")
-    return SockkitError("the room did not let us in", "see what it said")
-
-
 class _Member:
-    def __init__(self, name: str, allowance: Allowance, now: float, *, trial: bool) -> None:
-        self.name, self.allowance, self._trial = name, allowance, trial
+    def __init__(self, name: str, bucket: TokenBucket, now: float, *, trial: bool) -> None:
+        self.name, self.bucket, self._trial = name, bucket, trial
         self.came_at = self.heard_at = now
         self.told = False  # that it is too fast
 
@@ -76,16 +62,21 @@ class _Member:
 class SignedRoom:
     """`now` is in seconds of any one clock, `flood` lines a second, 0 for no limit.
 
-    With `most` one more member is told that the room is full.
+    With `max_members` one more member is told that the room is full.
     """
 
-    def __init__(self, quit_word: str = "q", most: int | None = None, flood: float = 0) -> None:
-        self._quit_word, self._most, self._flood = quit_word, most, flood
+    def __init__(
+        self, quit_word: str = "q", max_members: int | None = None, flood: float = 0
+    ) -> None:
+        self._quit_word, self._max_members, self._flood = quit_word, max_members, flood
         self._members: dict[Hashable, _Member] = {}  # the longest silent first
         self._names = Names()
         self._guests = 0
-        self._joins, self._calm = Allowance(JOINS, 0.0), Allowance(CALM, 0.0)
-        self._newcomers = Allowance(NEWCOMERS * flood, 0.0)
+        self._joins, self._calm = (
+            TokenBucket(MAX_JOINS_PER_SECOND, 0.0),
+            TokenBucket(CALM_JOINS_PER_SECOND, 0.0),
+        )
+        self._newcomers = TokenBucket(TRIAL_RATE_FACTOR * flood, 0.0)
 
     def names(self) -> list[str]:
         """Safe from any thread."""
@@ -97,10 +88,10 @@ class SignedRoom:
     def hear(self, address: Hashable, message: str, now: float) -> list[Delivery]:
         """What comes of a datagram. A signature without text says only who is there."""
         message = message.rstrip("\r\n")
-        if len(message) > LONGEST:
+        if len(message) > MAX_MESSAGE_CHARACTERS:
             return self.refuse_long(address)
-        signature, colon, text = message[: LONGEST_NAME + 1].partition(":")
-        text += message[LONGEST_NAME + 1 :]
+        signature, colon, text = message[: MAX_NAME_LENGTH + 1].partition(":")
+        text += message[MAX_NAME_LENGTH + 1 :]
         if not colon or not signature or any(map(str.isspace, signature)):
             signature, text = "", message.removeprefix(":")
         out: list[Delivery] = []
@@ -112,8 +103,8 @@ class SignedRoom:
             try:
                 out, member = self._arrive(address, signature, now)
             except UsageError as error:
-                return [Delivery(f"* {error}", to=address)]
-        elif len(signature) > LONGEST_NAME or (signature and key(signature) != key(member.name)):
+                return [Delivery(chat_lines.stranger_refused(str(error)), to=address)]
+        elif len(signature) > MAX_NAME_LENGTH or (signature and key(signature) != key(member.name)):
             text = message
         member.heard_at = now
         self._members[address] = member
@@ -122,8 +113,7 @@ class SignedRoom:
 
     def refuse_long(self, address: Hashable) -> list[Delivery]:
         """What comes of a datagram that is too long."""
-        told = f"* that is longer than {LONGEST} characters, and was not sent"
-        return [Delivery(told, to=address)]
+        return [Delivery(chat_lines.too_long(MAX_MESSAGE_CHARACTERS), to=address)]
 
     def announce(self, text: str) -> list[Delivery]:
         """Say `text` as the server."""
@@ -140,7 +130,7 @@ class SignedRoom:
         """Let those go that have been silent for too long."""
         out: list[Delivery] = []
         for address, member in list(self._members.items()):
-            if now - member.heard_at < SILENCE:
+            if now - member.heard_at < MAX_SILENCE:
                 break
             out += self._leave(address)
         return out
@@ -153,8 +143,8 @@ class SignedRoom:
                 self._guests += 1
         self._names.check(name)
         out: list[Delivery] = []
-        if len(self._members) >= (self._most or MOST):
-            if self._most:
+        if len(self._members) >= (self._max_members or MAX_MEMBERS):
+            if self._max_members:
                 raise UsageError("the room is full")
             out = self._leave(self._dispensable(now))
         self._names.add(name, address)
@@ -162,7 +152,7 @@ class SignedRoom:
         out.append(Delivery(chat_lines.joined(name), author=address, move=move))
         trial = bool(self._calm.wait(now))
         self._calm.spend(0)
-        return out, _Member(name, Allowance(self._flood, now), now, trial=trial)
+        return out, _Member(name, TokenBucket(self._flood, now), now, trial=trial)
 
     def _dispensable(self, now: float) -> Hashable:
         """Who leaves for one more to come. Raises UsageError."""
@@ -178,22 +168,24 @@ class SignedRoom:
         if text in (self._quit_word, "/quit"):
             return self._leave(address)
         spoken = not text.startswith("/") or text.startswith("//")
-        allowances = [member.allowance]
+        buckets = [member.bucket]
         if spoken and member.on_trial(now):
-            allowances.append(self._newcomers)
-        if any(allowance.wait(now) for allowance in allowances):
+            buckets.append(self._newcomers)
+        if any(bucket.wait(now) for bucket in buckets):
             told, member.told = member.told, True
-            return [] if told else [Delivery("* too fast: what comes now is not sent", to=address)]
+            return [] if told else [Delivery(chat_lines.TOO_FAST, to=address)]
         member.told = False
-        for allowance in allowances:
-            allowance.spend(len(text))
+        for bucket in buckets:
+            bucket.spend(len(text))
         if spoken:
             return [Delivery(f"{member.name}:{text.removeprefix('/')}", author=address)]
         if text == "/who":
-            return [Delivery(roll(self.names(), WHO), to=address)]
+            return [Delivery(answers.who(self.names(), MAX_WHO_BYTES), to=address)]
         return [Delivery(f"* {HELP}", to=address)]
 
     def _leave(self, address: Hashable) -> list[Delivery]:
         member = self._members.pop(address)
         self._names.remove(member.name)
-        return [Delivery(chat_lines.left(member.name), author=address, move=Move(address, False))]
+        return [
+            Delivery(chat_lines.departed(member.name), author=address, move=Move(address, False))
+        ]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from sockkit.core.names import LONGEST, MARKS, Names, check_name, key, looks, width
+from sockkit.core.chat.names import MAX_MARKS, MAX_NAME_LENGTH, Names, check_name, key, looks, width
 from sockkit.errors import UsageError
 
 
@@ -13,7 +13,7 @@ from sockkit.errors import UsageError
         "🎉", "☎\ufe0f", "❤\ufe0f", "©\ufe0f", "👩🏽", "🇩🇪", "ế", "ẗ", "ǭ", "İpek", "ñandú",
         "Kaʻiulani", "Дмитрий", "Ελένη", "Նարեկ", "მაია", "מרים", "שָׁלוֹם", "مُحَمَّد",
         "दुःख", "สมชาย", "น้ำ", "வாசு",
-        "བསྒྲུབས", "ကြွေး", "ស្រី", "한글", "ノリ", "ニーナ", "ꓢꓳ", "server2", "e" + "\u0323" * MARKS,
+        "བསྒྲུབས", "ကြွေး", "ស្រី", "한글", "ノリ", "ニーナ", "ꓢꓳ", "server2", "e" + "\u0323" * MAX_MARKS,
     ],
 )  # fmt: skip
 def test_names(name: str) -> None:
@@ -31,7 +31,7 @@ def test_names(name: str) -> None:
         "ˢᵉʳᵛᵉʳ", "ſerver", "ʏᴏᴜ", "ꓬꓳꓴ", "server\u17d2", "se\u1039rver",
         "server\u2800", "server\xad", "serverː", "a∗",
         "\U0001d159", "bob\U0001d159", "\ufffc", "\u115f", "\U000e0fff", "\u17b4", "\U0001bca0",
-        "e" + "\u0301" * 100, "e" + "\u0323" * (MARKS + 1), "a" + "\u20dd" * 5, "x" * 64 * 1024,
+        "e" + "\u0301" * 100, "e" + "\u0323" * (MAX_MARKS + 1), "a" + "\u20dd" * 5, "x" * 64 * 1024,
         "\ufdfa" * 8,
         "b\u034fob", "bob\ufe0f", "bo\u3164b", "\uff42\u043e\uff42",
     ],
@@ -90,7 +90,7 @@ def test_no_two_that_look_alike_are_there() -> None:
     names.check("b0b", 2)
     assert names.find("bob") is None
     assert names.find("\u0301\u0323" * 1_000_000) is None  # at once
-    assert not names.taken("b" * LONGEST)
+    assert not names.taken("b" * MAX_NAME_LENGTH)
 
 
 def test_marks_do_not_pile_up_in_time() -> None:

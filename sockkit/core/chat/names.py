@@ -15,9 +15,9 @@ from functools import cache, lru_cache
 from sockkit.core.lookalikes import STACKERS, UNSEEN, prototypes
 from sockkit.errors import UsageError
 
-WIDEST = 32  # columns
-LONGEST = 4 * WIDEST  # characters, with marks
-MARKS = 4  # marks that take no column, on one letter, UTS 39 section 5.4
+MAX_NAME_COLUMNS = 32
+MAX_NAME_LENGTH = 4 * MAX_NAME_COLUMNS  # characters, with marks
+MAX_MARKS = 4  # marks that take no column, on one letter, UTS 39 section 5.4
 RESERVED = "server"
 
 _ALPHABETS = ("LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC")
@@ -47,7 +47,7 @@ def _one_of(characters: str) -> re.Pattern[str]:
 
 @lru_cache(1024)
 def looks(name: str) -> frozenset[str]:
-    """What a name, of at most LONGEST characters, looks like, in its own case and in the other.
+    """What a name that is not too long looks like, in its own case and in the other.
 
     Two that share one of these look alike: `bob`, `b0b` and `BOB`; `Ian` and `lan`, but not `ian`
     and `lan`.
@@ -73,7 +73,7 @@ class Names:
 
     def find(self, name: str) -> Hashable | None:
         """Who has `name`, whatever its case and width."""
-        return self._owners.get(key(name)) if len(name) <= LONGEST else None
+        return self._owners.get(key(name)) if len(name) <= MAX_NAME_LENGTH else None
 
     def taken(self, name: str, owner: Hashable | None = None) -> bool:
         """Whether somebody else than `owner` has a name that looks like it."""
@@ -109,11 +109,11 @@ def width(text: str) -> int:
 
 def check_name(name: str) -> str:
     """`name`, if it may be one. Raises UsageError that says what it must be."""
-    if not name or len(name) > LONGEST or width(name) > WIDEST:
-        raise UsageError(f"a name has 1 to {WIDEST} columns")
+    if not name or len(name) > MAX_NAME_LENGTH or width(name) > MAX_NAME_COLUMNS:
+        raise UsageError(f"a name has 1 to {MAX_NAME_COLUMNS} columns")
     plain = unicodedata.normalize("NFKC", name)
-    if len(plain) > LONGEST:  # of letters that are whole phrases
-        raise UsageError(f"a name has 1 to {WIDEST} columns")
+    if len(plain) > MAX_NAME_LENGTH:  # of letters that are whole phrases
+        raise UsageError(f"a name has 1 to {MAX_NAME_COLUMNS} columns")
     _check_characters(name, plain)
     letters = filter(str.isalpha, "" if plain.isascii() else plain)
     words = [unicodedata.name(letter, "").split(" ")[0] for letter in letters]
@@ -138,8 +138,8 @@ def _check_characters(name: str, plain: str) -> None:
         raise UsageError("a name has a letter, a digit or a symbol")
     if unicodedata.category(name[0])[0] == "M":
         raise UsageError("a name does not begin with a mark")
-    if _most_marks(name) > MARKS:
-        raise UsageError(f"a name has at most {MARKS} marks on a letter")
+    if _most_marks(name) > MAX_MARKS:
+        raise UsageError(f"a name has at most {MAX_MARKS} marks on a letter")
 
 
 def _frames(character: str) -> bool:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 
-RECENT = 512 * 1024  # characters of the lines a newcomer is shown
-BLOCK = 8 * 1024  # characters of a block at least, where it is full
+MAX_RECENT_CHARACTERS = 512 * 1024  # of the lines a newcomer is shown
+BLOCK_CHARACTERS = 8 * 1024  # of a block at least, where it is full
 
 
 class Block:
@@ -37,25 +38,29 @@ class Block:
 
 
 class Recent:
-    """The last lines, at most `most` of them and RECENT characters."""
+    """The last lines, at most `max_lines` of them and MAX_RECENT_CHARACTERS."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, max_lines: int) -> None:
         self._blocks: deque[Block] = deque()
-        self._most, self._count, self._size = most, 0, 0
+        self._max_lines, self._count, self._size = max_lines, 0, 0
 
     def add(self, line: str) -> None:
-        if not self._most:
+        if not self._max_lines:
             return
-        if not self._blocks or self._blocks[-1].size >= BLOCK:
+        if not self._blocks or self._blocks[-1].size >= BLOCK_CHARACTERS:
             self._blocks.append(Block())
         self._blocks[-1].add(line)
         self._count += 1
         self._size += len(line)
-        while self._count > self._most or self._size > RECENT:
+        while self._count > self._max_lines or self._size > MAX_RECENT_CHARACTERS:
             self._count -= 1
             self._size -= self._blocks[0].drop()
             if not self._blocks[0].lines:
                 self._blocks.popleft()
+
+    def extend(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.add(line)
 
     def blocks(self) -> tuple[Block, ...]:
         """All of them, in order, as they are now."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Protocol
 
+from sockkit.core.chat.names import key
 from sockkit.core.console import Command, Completions
-from sockkit.core.names import key
 from sockkit.events import Answer, Emit
 
 

@@ -1,11 +1,11 @@
-"""Tests of sockkit.core.chat_input: what a member sends, whatever it is cut into."""
+"""Tests of sockkit.core.chat.input: what a member sends, whatever it is cut into."""
 
 from __future__ import annotations
 
 import pytest
 
-from sockkit.core.chat_input import MemberInput
-from sockkit.core.chat_lines import MARK
+from sockkit.core.chat.input import MemberInput
+from sockkit.core.chat.lines import MARK
 
 MARKED = f"{MARK}\n".encode()
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sockkit.core.chat_console import ChatCommands
+from sockkit.core.chat.console import ChatCommands
 from sockkit.core.console import Console
 from sockkit.errors import UsageError
 from sockkit.events import Answer, Event

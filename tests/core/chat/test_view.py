@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from sockkit.core.chat_view import COMMANDS, LONGEST, NAMES, ChatView
-from sockkit.core.names import LONGEST as LONGEST_NAME
+from sockkit.core.chat.lines import welcome
+from sockkit.core.chat.names import MAX_NAME_LENGTH
+from sockkit.core.chat.view import COMMANDS, MAX_HELD_CHARACTERS, MAX_NAMES, ChatView
+
+WELCOME = f"{welcome('bob')}\n"
 
 
 def view() -> ChatView:
@@ -25,7 +28,7 @@ def view() -> ChatView:
 )
 def test_a_line(line: str, shown: str) -> None:
     chat = view()
-    assert chat.feed("* you are bob; what you type\n") == "* you are bob; what you type\n"
+    assert chat.feed(WELCOME) == WELCOME
     for place in range(len(line) + 2):
         text = f"{line}\n"
         assert chat.feed(text[:place]) + chat.feed(text[place:]) == f"{shown}\n"
@@ -60,11 +63,24 @@ def test_it_knows_when_the_room_has_taken_its_leave(line: str, parted: bool) -> 
     assert chat.parted is parted
 
 
+@pytest.mark.parametrize("line", ["* good-bye", "* the room is full"])
+def test_half_a_line_is_not_acted_on(line: str) -> None:
+    """A member may be called `good-bye`, and the connection be lost when it joins."""
+    chat = ChatView()
+    assert chat.feed(line) + chat.flush() == line
+    assert (chat.parted, chat.outside) == (False, False)
+    chat.feed("x" * (MAX_HELD_CHARACTERS + 1))
+    chat.feed(f"{line}\n{line}")
+    assert (chat.parted, chat.outside) == (False, False)
+    chat.feed(" joined\n")
+    assert (chat.parted, chat.outside) == (False, False)
+
+
 def test_it_knows_whether_the_room_has_let_the_reader_in() -> None:
     chat = ChatView()
     told = [
         ("* this room has a password: type it", True),
-        ("* you are guest-1; what you type is said to all", False),
+        (welcome("guest-1"), False),
         ("* that is not the password", True),
         ("[a] * you are bob", True),
         ("* you are bob", False),
@@ -78,38 +94,40 @@ def test_it_knows_whether_the_room_has_let_the_reader_in() -> None:
 def test_what_no_room_of_ours_says_is_no_name() -> None:
     """A hostile server must not fill the memory with them, nor keep the reader busy."""
     chat = view()
-    long = "e" + "\u0301\u0316" * LONGEST_NAME
+    long = "e" + "\u0301\u0316" * MAX_NAME_LENGTH
     for line in (f"[{long}] hi", f"* {long} joined", f"* b is now {long}", f"* you are {long}"):
         assert chat.feed(f"{line}\n") == f"{line}\n"
     assert chat.complete("e") == []
-    chat.feed("* you are bob;\n")
+    chat.feed(WELCOME)
     assert chat.feed(f"[a] bob {long * 100}\n").startswith("<a>[a] </>!bob ")
 
 
 def test_a_line_without_end_is_shown_in_part() -> None:
     chat = ChatView(stamp=lambda: "12:00 ")
-    pieces = ["x"] * (LONGEST + 10)
+    pieces = ["x"] * (MAX_HELD_CHARACTERS + 10)
     out = [chat.feed(piece) for piece in pieces]
-    assert "".join(out) == "12:00 " + "x" * (LONGEST + 10)
+    assert "".join(out) == "12:00 " + "x" * (MAX_HELD_CHARACTERS + 10)
     assert chat.feed("y\n[a] hi\n") == "y\n12:00 [a] hi\n"
 
 
 @pytest.mark.parametrize("flushed", [True, False])
-@pytest.mark.parametrize("half", ["[a] hal", "x" * (LONGEST + 1)], ids=["short", "long"])
+@pytest.mark.parametrize(
+    "half", ["[a] hal", "x" * (MAX_HELD_CHARACTERS + 1)], ids=["short", "long"]
+)
 def test_another_connection_begins_a_line(half: str, flushed: bool) -> None:
     """What of the last one's line was not shown is not shown."""
     chat = ChatView(stamp=lambda: "12:00 ")
     shown = chat.feed(f"one\n{half}") + (chat.flush() if flushed else "")
     chat.disconnected()
     shown += chat.feed("tw") + chat.feed("o\nthree\n")
-    told = ["one", *([half] if flushed or len(half) > LONGEST else []), "two", "three"]
+    told = ["one", *([half] if flushed or len(half) > MAX_HELD_CHARACTERS else []), "two", "three"]
     assert shown == "".join(f"12:00 {line}\n" for line in told)
 
 
 def test_the_names_are_bounded_and_the_longest_silent_is_forgotten() -> None:
     chat = ChatView()
-    for number in range(NAMES):
+    for number in range(MAX_NAMES):
         chat.feed(f"* n{number:04} joined\n")
     chat.feed("[n0000] hi\n* more joined\n")
-    assert len(chat.complete("n")) == NAMES - 1
+    assert len(chat.complete("n")) == MAX_NAMES - 1
     assert [bool(chat.complete(name)) for name in ("n0000", "n0001", "more")] == [True, False, True]

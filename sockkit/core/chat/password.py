@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from sockkit.errors import UsageError
 
-LONGEST = 4000  # bytes: with `/password ` before it still a line
-FIRST_WAIT, LONGEST_WAIT = 0.5, 5.0  # seconds after a wrong one; doubled each time
+MAX_PASSWORD_BYTES = 4000  # with `/password ` before it still a line
+FIRST_WAIT, MAX_WAIT = 0.5, 5.0  # seconds after a wrong one; doubled each time
 FORGOTTEN = 60.0  # seconds after which a wrong one counts no more
-ADDRESSES = 1024  # that are remembered; one more takes the place of the oldest
+MAX_ADDRESSES = 1024  # that are remembered; one more takes the place of the oldest
 
 
 def check_password(password: str, encoding: str = "utf-8") -> str:
@@ -24,12 +24,14 @@ def check_password(password: str, encoding: str = "utf-8") -> str:
         raise UsageError("the password is not text in your encoding", "give another") from error
     if "\n" in password or "\r" in password:
         raise UsageError("the password has a line end in it", "a typed line can never match it")
-    if len(password.encode(encoding, "backslashreplace")) > LONGEST:
-        raise UsageError(f"the password is longer than {LONGEST} bytes", "give a shorter one")
+    if len(password.encode(encoding, "backslashreplace")) > MAX_PASSWORD_BYTES:
+        raise UsageError(
+            f"the password is longer than {MAX_PASSWORD_BYTES} bytes", "give a shorter one"
+        )
     return password
 
 
-class Gate:
+class PasswordCheck:
     """Compares what members type with the password, in a time that does not tell how far it fits.
 
     `encoding` is what they type in. What it does not have is typed as `chat join` sends it, as a
@@ -45,7 +47,7 @@ class Gate:
         count, at = self._wrong.get(address, (0, 0.0))
         if not count:
             return 0.0
-        wait = LONGEST_WAIT if count > 10 else min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** (count - 1))
+        wait = MAX_WAIT if count > 10 else min(MAX_WAIT, FIRST_WAIT * 2.0 ** (count - 1))
         return max(0.0, at + wait - now)
 
     def opens(self, line: bytes, address: str) -> bool:
@@ -58,11 +60,11 @@ class Gate:
             self._wrong.pop(address, None)
         return plain or told
 
-    def shut(self, address: str, now: float) -> None:
+    def refuse(self, address: str, now: float) -> None:
         """Let `address` wait: it has tried a wrong one."""
         count, at = self._wrong.pop(address, (0, now))
         self._wrong[address] = (count + 1 if now - at < FORGOTTEN else 1, now)
-        if len(self._wrong) > ADDRESSES:
+        if len(self._wrong) > MAX_ADDRESSES:
             del self._wrong[next(iter(self._wrong))]
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
-from sockkit.core.allowance import Allowance
+from sockkit.core.token_bucket import TokenBucket
 from sockkit.values import Value
 
-RATE = 5.0  # lines a second, and five seconds' worth at once; beyond, they are summed up
-WINDOW = 1.0  # seconds that are summed up in one line
+LINES_PER_SECOND = 5.0  # and five seconds' worth at once; beyond, they are summed up
+WINDOW_SECONDS = 1.0  # that are summed up in one line
 
 Line = TypeVar("Line")
 
@@ -28,14 +28,14 @@ class Crowd(Generic[Line]):
     """
 
     def __init__(self, now: float) -> None:
-        self._allowance = Allowance(RATE, now)
+        self._bucket = TokenBucket(LINES_PER_SECOND, now)
         self._held: dict[Move, Line] = {}  # in order
-        self.holding = False  # until WINDOW has passed and `sum_up` is called
+        self.holding = False  # until WINDOW_SECONDS has passed and `sum_up` is called
 
     def holds(self, line: Line, move: Move, now: float) -> bool:
         """Whether `line`, which says that, is held back."""
-        if not self.holding and not self._allowance.wait(now):
-            self._allowance.spend(0)
+        if not self.holding and not self._bucket.wait(now):
+            self._bucket.spend(0)
             return False
         self.holding = True
         if move.came or not self._held.pop(Move(move.who, True), None):
@@ -48,7 +48,7 @@ class Crowd(Generic[Line]):
         After many the next are held back, too: `holding` tells.
         """
         held, self._held = self._held, {}
-        self.holding = len(held) > RATE
+        self.holding = len(held) > LINES_PER_SECOND
         if not self.holding:
             return [*held.values()], ""
         came = sum(move.came for move in held)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from sockkit.core import chat_lines
-from sockkit.core.names import LONGEST as LONGEST_NAME
-from sockkit.core.names import key
+from sockkit.core.chat import lines as chat_lines
+from sockkit.core.chat.lines import Departed, Fixed, Joined, Renamed, Said, YouAre
+from sockkit.core.chat.names import key
+from sockkit.values import Value
 
-LONGEST = 64 * 1024  # characters that are held for their line's end
-NAMES = 4096  # that are remembered
-LOOKED_AT = 4096  # characters of a line that are looked through for the reader's own name
+MAX_HELD_CHARACTERS = 64 * 1024  # of a line, until its end has come
+MAX_NAMES = 4096  # that are remembered
+MAX_SEARCHED_CHARACTERS = 4096  # of a line that are looked through for the reader's own name
 
 COMMANDS = {
     "/nick": "be called something else",
@@ -64,7 +65,7 @@ class ChatView:
             out.append(f"{line if self._inside else self._line(line)}\n")
             self._inside = False
             self._hold(piece)
-        if self._inside or self._size > LONGEST:
+        if self._inside or self._size > MAX_HELD_CHARACTERS:
             out.append(self._rest())
             self._inside = True
         return self._shown("".join(out))
@@ -88,7 +89,7 @@ class ChatView:
     def _rest(self) -> str:
         held, inside = self._take(), self._inside
         self._inside = False
-        return held if inside or not held else self._line(held)
+        return held if inside or not held else self._line(held, whole=False)
 
     def _hold(self, piece: str) -> None:
         if piece:
@@ -110,37 +111,44 @@ class ChatView:
             (name, "") for name in list(self._names) if word and key(name).startswith(key(word))
         ]
 
-    def _line(self, line: str) -> str:
-        if said := chat_lines.SAID.match(line):
-            name, text = said[1], said[2]
+    def _line(self, line: str, *, whole: bool = True) -> str:
+        """What is shown of a line; only on one that has come to its end is acted."""
+        meaning = chat_lines.read(line)
+        if isinstance(meaning, Said):
+            name, text = meaning
             self._know(name)
             head = line[: len(line) - len(text)]
-            shown = self._paint(head, name) + (self._mark(text) if self._mentions(text) else text)
-        else:
-            shown = line
-            self.parted = self.parted or line in chat_lines.PARTINGS
-            self.outside = self.outside or line in chat_lines.NOT_ADMITTED
-            self.locked = self.locked or line in chat_lines.WANTS_PASSWORD
-            if went := chat_lines.WENT.match(line):
-                self._names.pop(went[1], None)
-            if you := chat_lines.YOU_ARE.match(line):
-                self._own = you[1]
+            line = self._paint(head, name) + (self._mark(text) if self._mentions(text) else text)
+        elif whole and meaning:
+            self._act(meaning)
+        return self._stamp() + line
+
+    def _act(self, meaning: Value) -> None:
+        match meaning:
+            case YouAre(name):
+                self._own = name
                 self.outside = False
-            elif came := chat_lines.CAME.match(line):
-                self._know(came[1] or came[2])
-        return self._stamp() + shown
+            case Joined(name):
+                self._know(name)
+            case Departed(name):
+                self._names.pop(name, None)
+            case Renamed(before, name):
+                self._names.pop(before, None)
+                self._know(name)
+            case Fixed(line):
+                self.parted = self.parted or line in chat_lines.PARTINGS
+                self.outside = self.outside or line in chat_lines.NOT_ADMITTED
+                self.locked = self.locked or line in chat_lines.WANTS_PASSWORD
 
     def _know(self, name: str) -> None:
-        if len(name) > LONGEST_NAME:
-            return  # no room of ours has it
         self._names.pop(name, None)
         self._names[name] = None
-        if len(self._names) > NAMES:
+        if len(self._names) > MAX_NAMES:
             del self._names[next(iter(self._names))]
 
     def _mentions(self, text: str) -> bool:
         """Whether the reader's own name is a word of `text`."""
-        if not self._own or len(self._own) > LONGEST_NAME:
+        if not self._own:
             return False
         own = re.escape(key(self._own))
-        return bool(re.search(rf"(?<!\w){own}(?!\w)", key(text[:LOOKED_AT])))
+        return bool(re.search(rf"(?<!\w){own}(?!\w)", key(text[:MAX_SEARCHED_CHARACTERS])))

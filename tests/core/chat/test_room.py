@@ -7,30 +7,25 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from sockkit.core.allowance import BURST
-from sockkit.core.chat import (
-    COMMAND_COST,
-    GUESSERS,
-    LINE_COST,
-    LONGEST,
-    NEWCOMERS,
-    SHARE_OF_TURN,
-    TURN,
-    WHO,
-    Admitted,
-    Gone,
-    Outcome,
-    Room,
-    RoomOptions,
+from sockkit.core.chat.answers import MAX_WHO_BYTES
+from sockkit.core.chat.door import MAX_GUESSING, MAX_WAITING
+from sockkit.core.chat.history import MAX_RECENT_CHARACTERS
+from sockkit.core.chat.inbox import MAX_LINE_BYTES
+from sockkit.core.chat.names import MAX_NAME_LENGTH, key
+from sockkit.core.chat.outcome import Admitted, Gone, Out, Outcome
+from sockkit.core.chat.password import FIRST_WAIT
+from sockkit.core.chat.room import Room, RoomOptions
+from sockkit.core.chat.turn import (
+    COMMAND_CHARACTERS,
+    LINE_CHARACTERS,
+    MAX_MEMBER_CHARACTERS,
+    MAX_TURN_CHARACTERS,
 )
-from sockkit.core.chat_history import RECENT
-from sockkit.core.names import LONGEST as LONGEST_NAME
-from sockkit.core.names import key
-from sockkit.core.password import FIRST_WAIT
+from sockkit.core.token_bucket import BURST_SECONDS
 from sockkit.errors import UsageError
 
 FREE = RoomOptions(flood=0)
@@ -55,11 +50,11 @@ class Talk:
                 heard = self.got[event.member]  # type: ignore[index]
                 heard += [*event.greeting, *(line for block in event.past for line in block.lines)]
             elif event.to is not None:
-                self.got[event.to].append(event.line)  # type: ignore[index]
+                self.got[event.to] += event.lines  # type: ignore[index]
             else:
                 for member, lines in self.got.items():
                     if member != event.author and member in self.admitted:
-                        lines.append(event.line)
+                        lines += event.lines
 
     def join(self, *members: int) -> None:
         for member in members:
@@ -97,8 +92,8 @@ def test_a_newcomer_has_a_name_and_is_told_so() -> None:
     talk.join(1, 2)
     assert talk.heard(1) == [
         "* you are guest-1; what you type is said to all, /help tells more",
-        "* be",
-        "* kind",
+        "[server] be",
+        "[server] kind",
         "* guest-2 joined",
     ]
     talk.say(1, "hi")
@@ -212,10 +207,10 @@ def test_a_line_too_long_is_refused_and_skipped_to_its_end(talk: Talk) -> None:
     for _ in range(50):
         talk.say(1, b"x" * 1000)
     talk.say(1, b"x\nnext\n")
-    assert talk.heard(1) == [f"* that line is longer than {LONGEST} bytes, and was not sent"]
+    assert talk.heard(1) == [f"* that line is longer than {MAX_LINE_BYTES} bytes, and was not sent"]
     assert talk.heard(2) == ["[alex] next"]
-    talk.say(1, b"x" * (LONGEST + 1) + b"\nnext\n" + b"y" * LONGEST + b"\n")
-    assert talk.heard(2) == ["[alex] next", f"[alex] {'y' * LONGEST}"]
+    talk.say(1, b"x" * (MAX_LINE_BYTES + 1) + b"\nnext\n" + b"y" * MAX_LINE_BYTES + b"\n")
+    assert talk.heard(2) == ["[alex] next", f"[alex] {'y' * MAX_LINE_BYTES}"]
 
 
 def test_who_never_came_in_leaves_nothing_behind() -> None:
@@ -223,7 +218,7 @@ def test_who_never_came_in_leaves_nothing_behind() -> None:
     for number in range(100):
         room.join(number, 0.0, f"10.0.0.{number}:1")
         room.leave(number)
-    assert not room._outside
+    assert not room._door._waiting
 
 
 def test_who_sends_too_fast_is_read_as_slowly() -> None:
@@ -231,7 +226,7 @@ def test_who_sends_too_fast_is_read_as_slowly() -> None:
     talk.join(1, 2)
     talk.heard(2)
     talk.say(1, "".join(f"{number}\n" for number in range(100))[:-1])
-    burst = int(10 * BURST)
+    burst = int(10 * BURST_SECONDS)
     assert len(talk.heard(2)) == burst
     wait = talk.room.waits(1, talk.now)
     assert 0 < wait <= 0.1
@@ -261,7 +256,7 @@ def test_who_may_not_speak_is_not_held_either(end: bytes) -> None:
         if talk.room.waits(1, talk.now):
             break
         talk.say(1, b"x" * 65536 + end)
-        assert len(talk.room._members[1].held) <= LONGEST
+        assert len(talk.room._members[1].inbox) <= MAX_LINE_BYTES
     assert not talk.room.waits(1, talk.now)
     talk.say(1, b"\nlate\n")
     assert talk.room.waits(1, talk.now)
@@ -273,7 +268,11 @@ def test_a_flood_without_limit_goes_by_turns() -> None:
     talk.heard(2)
     talk.say(1, b"x\n" * 30_000)
     said = talk.heard(2)
-    assert TURN / 2 < sum(len(line) + LINE_COST for line in said) < TURN + LINE_COST
+    assert (
+        MAX_TURN_CHARACTERS / 2
+        < sum(len(line) + LINE_CHARACTERS for line in said)
+        < MAX_TURN_CHARACTERS + LINE_CHARACTERS
+    )
     while talk.room.waits(1, talk.now):
         talk.deliver(talk.room.go_on(1, talk.now))
     assert len(said) + len(talk.heard(2)) == 30_000
@@ -286,20 +285,22 @@ def test_all_members_share_a_turn() -> None:
     for member in range(1, 20):
         talk.heard(0)
         talk.say(member, b"x\n" * 30_000)
-        said.append(sum(len(line) + LINE_COST for line in talk.heard(0)))
-    assert said[0] > TURN * 0.9
-    assert all(SHARE_OF_TURN * 0.9 < size < SHARE_OF_TURN * 1.1 for size in said[1:])
+        said.append(sum(len(line) + LINE_CHARACTERS for line in talk.heard(0)))
+    assert said[0] > MAX_TURN_CHARACTERS * 0.9
+    assert all(
+        MAX_MEMBER_CHARACTERS * 0.9 < size < MAX_MEMBER_CHARACTERS * 1.1 for size in said[1:]
+    )
     talk.heard(0)
     talk.now = 1.0
     talk.deliver(talk.room.go_on(19, talk.now))
-    assert sum(len(line) + LINE_COST for line in talk.heard(0)) > TURN * 0.9
+    assert sum(len(line) + LINE_CHARACTERS for line in talk.heard(0)) > MAX_TURN_CHARACTERS * 0.9
 
 
 def test_commands_go_by_turns_too() -> None:
     talk = Talk(RoomOptions(flood=0))
     talk.join(1)
     talk.say(1, b"/nick server\n" * 5000)
-    assert len(talk.heard(1)) <= TURN // COMMAND_COST + 2
+    assert len(talk.heard(1)) <= MAX_TURN_CHARACTERS // COMMAND_CHARACTERS + 2
     assert talk.room.waits(1, talk.now)
 
 
@@ -311,7 +312,7 @@ def test_what_is_no_text_costs_its_sender_as_much() -> None:
     assert talk.room.owes(1, 0) == 0
     talk.room.charge(1, 100 * 1024)
     owed = talk.room.owes(1, 0)
-    assert owed == pytest.approx((100 - 10 * BURST) / 10, rel=0.01)
+    assert owed == pytest.approx((100 - 10 * BURST_SECONDS) / 10, rel=0.01)
     assert talk.room.owes(1, owed) == 0
     assert talk.room.waits(1, 0) == 0
     talk.say(1, "hi")
@@ -327,7 +328,7 @@ def test_who_is_here_fits_a_line_however_many_they_are() -> None:
     talk.got[0] = []
     talk.say(0, "/who")
     (told,) = talk.heard(0)
-    assert len(told.encode()) <= WHO
+    assert len(told.encode()) <= MAX_WHO_BYTES
     assert told.startswith(f"* 1000 here: {'好' * 12}0, ")
     shown = told.count("好" * 12)
     assert shown > 300
@@ -336,7 +337,7 @@ def test_who_is_here_fits_a_line_however_many_they_are() -> None:
 
 def test_a_name_beyond_all_bounds_is_not_looked_for(talk: Talk) -> None:
     """Normalising many marks in a row takes time by the square of their number."""
-    for name in ("a" + "\u0301\u0316" * LONGEST_NAME, "alex" + "\ufe00" * LONGEST_NAME):
+    for name in ("a" + "\u0301\u0316" * MAX_NAME_LENGTH, "alex" + "\ufe00" * MAX_NAME_LENGTH):
         talk.say(2, f"/nick {name}")
         talk.say(2, f"/msg {name} hi")
         assert [line[:20] for line in talk.heard(2)] == [
@@ -352,8 +353,8 @@ def test_what_a_newcomer_is_shown_is_bounded() -> None:
     talk.room.remember(f"[a] {number:07}" for number in range(200_000))
     talk.join(2)
     lines = talk.heard(2)[1:]
-    assert sum(map(len, lines)) <= RECENT
-    assert len(lines) == RECENT // 11
+    assert sum(map(len, lines)) <= MAX_RECENT_CHARACTERS
+    assert len(lines) == MAX_RECENT_CHARACTERS // 11
     assert lines[0] == f"[a] {200_000 - len(lines):07}"
     assert lines[-1] == "[a] 0199999"
 
@@ -387,15 +388,15 @@ def test_a_password() -> None:
 
 
 def test_who_guesses_does_not_fill_the_room() -> None:
-    talk = Talk(RoomOptions(password="sesame", flood=0, most=1))
-    peers = {member: f"10.0.0.1:{member}" for member in range(NEWCOMERS + 9)}
+    talk = Talk(RoomOptions(password="sesame", flood=0, max_members=1))
+    peers = {member: f"10.0.0.1:{member}" for member in range(MAX_WAITING + 9)}
     for member, peer in {**peers, 1000: "10.0.0.2:1", 1001: "10.0.0.2:2"}.items():
         talk.got[member] = []
         talk.deliver(talk.room.join(member, talk.now, peer))
-    assert talk.gone == set(range(NEWCOMERS, NEWCOMERS + 9))
-    assert talk.heard(NEWCOMERS)[-1].startswith("* too many from your address")
+    assert talk.gone == set(range(MAX_WAITING, MAX_WAITING + 9))
+    assert talk.heard(MAX_WAITING)[-1].startswith("* too many from your address")
     talk.say(0, "guess")
-    for member in range(GUESSERS, NEWCOMERS):
+    for member in range(MAX_GUESSING, MAX_WAITING):
         talk.deliver(talk.room.leave(member))
     for member in (2000, 2001):
         talk.got[member] = []
@@ -427,7 +428,7 @@ def test_what_a_room_for_gbk_cannot_say_may_be_a_password() -> None:
     assert talk.admitted == {1}
 
 
-def test_a_long_greeting_costs_no_allowance() -> None:
+def test_a_long_greeting_costs_no_tokens() -> None:
     talk = Talk(RoomOptions(password="sesame", flood=1, history=1000))
     talk.room.remember(["x" * 1000] * 500)
     talk.join(1)
@@ -452,7 +453,7 @@ def test_a_name_comes_before_the_password() -> None:
 
 
 def test_a_room_that_is_full() -> None:
-    talk = Talk(RoomOptions(most=1))
+    talk = Talk(RoomOptions(max_members=1))
     talk.join(1, 2)
     assert talk.heard(2) == ["* the room is full"]
     assert talk.gone == {2}
@@ -483,6 +484,106 @@ def test_another_encoding() -> None:
     talk.heard(2)
     talk.say(1, "你好\n".encode("gbk") + b"\xff\n")
     assert talk.heard(2) == ["[guest-1] 你好", "[guest-1] \\xff"]
+
+
+def one_by_one(options: RoomOptions, encoding: str) -> Room:
+    """A room that looks at each line by itself."""
+    room = Room(options, encoding)
+    room._plain_lines = lambda member, capacity, now: ([], 0)  # type: ignore[method-assign]
+    return room
+
+
+def flat(events: Iterable[Outcome]) -> list[Outcome]:
+    """Each line in an `Out` of its own."""
+    told: list[Outcome] = []
+    for event in events:
+        lines = event.lines if isinstance(event, Out) else []
+        told += [event._replace(text=line) for line in lines] or [event]  # type: ignore[call-arg]
+    return told
+
+
+PLAIN = "hi|a longer line, of somebody|你好👋| begins with a space|CRLF\r|* a joined|[a] hi|q 1"
+ODD = (
+    "/q|//x|q||  |ends |a\tb|\r|a\r\r|a\rb|\x1b[2J|\x85|\u3000a|a\u2028|+AAo-|+IC4-|~|~{x|\x1b$B|"
+    "/me x|/nick b|/who|/help|/msg guest-2 hi"
+)
+RAW = [
+    b"\xff",
+    b"\x81",
+    "你".encode()[:2],
+    b"%",
+    b"x" * MAX_LINE_BYTES,
+    b"x" * (MAX_LINE_BYTES + 1),
+]
+LONG = [b"y" * 1500, "好".encode() * 700]
+SAID = st.sampled_from([text.encode() for text in PLAIN.split("|")])
+ANY = SAID | st.sampled_from([*(text.encode() for text in ODD.split("|")), *RAW, *LONG])
+PIECES = st.lists(
+    st.tuples(
+        st.lists(SAID, max_size=9) | st.lists(ANY | st.binary(max_size=9), max_size=9),
+        st.sampled_from([1, 1, 2, 300]),
+        st.booleans(),  # whether it ends a line
+    ),
+    max_size=4,
+)
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    PIECES,
+    st.sampled_from([0, 0, 0, 3, 1000, 1e9]),
+    st.sampled_from(["utf-8", "utf-8", "gbk", "latin-1", "hz", "utf-7", "iso2022_jp", "cp037"]),
+    st.sampled_from(["q", "hi", "", "*"]),
+    st.booleans(),
+    st.booleans(),
+)
+def test_all_lines_at_once_are_the_same_as_one_by_one(
+    pieces: list[tuple[list[bytes], int, bool]],
+    flood: float,
+    encoding: str,
+    quit_word: str,
+    introduced: bool,
+    ended: bool,
+) -> None:
+    options = RoomOptions(flood=flood, history=50, quit_word=quit_word)
+    rooms = Room(options, encoding), one_by_one(options, encoding)
+    now = 0.0
+    for member in (1, 2):
+        for room in rooms:
+            room.join(member, now)
+            if introduced:
+                room.introduce(member)
+
+    def goes_on(data: bytes | None) -> bool:
+        """Whether the member is still there."""
+        first, second = (
+            flat(room.go_on(1, now) if data is None else room.feed(1, data, now)) for room in rooms
+        )
+        assert first == second
+        states = [room._members[1] for room in rooms]
+        assert len({bytes(state.inbox._held) for state in states}) == 1
+        assert len({flood and state.bucket._tokens for state in states}) == 1
+        assert len({room._turn._characters for room in rooms}) == 1
+        assert len({room.waits(1, now) for room in rooms}) == 1
+        return not (first and isinstance(first[-1], Gone))
+
+    received: list[bytes | None] = [
+        b"\n".join(lines * times) + b"\n" * whole for lines, times, whole in pieces
+    ]
+    for data in [*received, *[b""] * ended, *[None] * 8]:
+        now += 0.0 if data is not None else rooms[0].waits(1, now)
+        if not goes_on(data):
+            break
+    recent = [[line for block in room._recent.blocks() for line in block.lines] for room in rooms]
+    assert recent[0] == recent[1]
+
+
+def test_a_run_of_lines_is_one_outcome(talk: Talk) -> None:
+    lines = [f"line {number}" for number in range(500)]
+    (out,) = talk.room.feed(1, "".join(f"{line}\n" for line in lines).encode(), 0.0)
+    assert isinstance(out, Out)
+    assert out.lines == [f"[alex] {line}" for line in lines]
+    assert (out.author, out.said) == (1, True)
 
 
 class Anything(RuleBasedStateMachine):
@@ -568,8 +669,8 @@ class Anything(RuleBasedStateMachine):
 
     @invariant()
     def memory_is_bounded(self) -> None:
-        for state in self.talk.room._members.values():
-            assert len(state.held) <= LONGEST + 1000
+        for member in self.here:
+            assert len(self.talk.room._members[member].inbox) <= MAX_LINE_BYTES + 1000
 
 
 Anything.TestCase.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)

@@ -2,23 +2,23 @@ from __future__ import annotations
 
 import pytest
 
-from sockkit.core.allowance import BURST
-from sockkit.core.chat_crowd import Move
-from sockkit.core.chat_udp import (
-    CALM,
+from sockkit.core.chat.crowd import Move
+from sockkit.core.chat.lines import refusal
+from sockkit.core.chat.names import MAX_NAME_LENGTH
+from sockkit.core.chat.udp import (
+    CALM_JOINS_PER_SECOND,
     HELP,
-    JOINS,
-    MOST,
+    MAX_JOINS_PER_SECOND,
+    MAX_MEMBERS,
+    MAX_SILENCE,
+    MAX_WHO_BYTES,
     PROVEN,
     QUIET,
-    SILENCE,
     TRIAL,
-    WHO,
     Delivery,
     SignedRoom,
-    refusal,
 )
-from sockkit.core.names import LONGEST as LONGEST_NAME
+from sockkit.core.token_bucket import BURST_SECONDS
 from sockkit.errors import ExitStatus, UsageError
 
 
@@ -82,22 +82,24 @@ def test_who_cannot_come_in(message: str, told: str, room: SignedRoom) -> None:
 
 
 def test_the_silent_are_gone(room: SignedRoom) -> None:
-    room.hear("A", "alex:hi", SILENCE - 1)
-    assert room.expire(SILENCE) == []
-    assert room.expire(SILENCE + 1) == [Delivery("* 小雪 left", author="B", move=Move("B", False))]
-    assert room.hear("C", "小雪:hi", SILENCE + 2)[0].line == "* 小雪 joined"
+    room.hear("A", "alex:hi", MAX_SILENCE - 1)
+    assert room.expire(MAX_SILENCE) == []
+    assert room.expire(MAX_SILENCE + 1) == [
+        Delivery("* 小雪 left", author="B", move=Move("B", False))
+    ]
+    assert room.hear("C", "小雪:hi", MAX_SILENCE + 2)[0].line == "* 小雪 joined"
 
 
 def test_the_longest_silent_makes_room_for_one_more() -> None:
     room = SignedRoom()
-    for number in range(MOST):
+    for number in range(MAX_MEMBERS):
         room.hear(number, f"n{number}:", 0.0)
     assert [delivery.line for delivery in room.hear("A", "alex:hi", 1.0)] == [
-        f"* n{CALM * BURST:.0f} left",  # the first of those who came in a crowd
+        f"* n{CALM_JOINS_PER_SECOND * BURST_SECONDS:.0f} left",  # of those who crowded in
         "* alex joined",
         "alex:hi",
     ]
-    assert len(room.names()) == MOST
+    assert len(room.names()) == MAX_MEMBERS
 
 
 def test_too_fast_is_told_once_and_not_sent() -> None:
@@ -112,7 +114,7 @@ def test_too_fast_is_told_once_and_not_sent() -> None:
 
 
 def test_it_is_full() -> None:
-    room = SignedRoom(most=1)
+    room = SignedRoom(max_members=1)
     room.hear("A", "a:", 0.0)
     assert room.hear("B", "b:hi", 0.0) == [Delivery("* the room is full", to="B")]
 
@@ -129,7 +131,7 @@ def test_the_operator(room: SignedRoom) -> None:
 
 def crowd(room: SignedRoom, now: float) -> None:
     """So many come that whoever comes now is on trial."""
-    for number in range(int(CALM * BURST)):
+    for number in range(int(CALM_JOINS_PER_SECOND * BURST_SECONDS)):
         room.hear(f"crowd {number}", f"crowd{number}:", now)
 
 
@@ -140,20 +142,20 @@ def test_strangers_take_no_place_of_who_is_here() -> None:
     crowd(room, 0.0)
     room.hear("B", "bob:", 0.0)
     room.hear("B", "hi", PROVEN)
-    for number in range(3 * MOST):
+    for number in range(3 * MAX_MEMBERS):
         now = PROVEN + number / 458
         room.hear(number, f"n{number}:", now)
         assert {"alex", "bob"} <= set(room.names())
         if number % 500 == 0:  # a newcomer is in at once, and stays if it goes on
             room.hear("late", "late:hi", now)
             assert "late" in room.names()
-    assert len(room.names()) == MOST
+    assert len(room.names()) == MAX_MEMBERS
     assert "late" in room.names()
 
 
 def test_a_room_of_active_members_is_full_until_one_is_quiet() -> None:
     room = SignedRoom()
-    for number in range(MOST):
+    for number in range(MAX_MEMBERS):
         room.hear(number, f"n{number}:", 0.0)
         room.hear(number, "hi", PROVEN)
     assert room.hear("A", "alex:hi", PROVEN + 1) == [Delivery("* the room is full", to="A")]
@@ -166,7 +168,7 @@ def test_a_room_of_active_members_is_full_until_one_is_quiet() -> None:
 def test_more_strangers_than_a_room_can_know_are_not_heard() -> None:
     room = SignedRoom()
     heard = [bool(room.hear(number, f"n{number}:", 0.0)) for number in range(6000)]
-    assert heard.count(True) == JOINS * 5
+    assert heard.count(True) == MAX_JOINS_PER_SECOND * 5
     assert "n5999" not in room.names()
     assert room.hear("A", "alex:hi", 1.0)[-1].line == "alex:hi"
 
@@ -183,17 +185,17 @@ def test_what_all_newcomers_may_say_together_is_bounded() -> None:
 
 def test_who_is_here_fits_a_small_datagram() -> None:
     room = SignedRoom()
-    for number in range(MOST):
+    for number in range(MAX_MEMBERS):
         room.hear(number, f"{'好' * 14}{number:04}:", 0.0)
     (told,) = room.hear(0, "/who", 1.0)
-    assert len(told.line.encode()) <= WHO
+    assert len(told.line.encode()) <= MAX_WHO_BYTES
     shown = told.line.count("好" * 14)
     assert shown > 10
-    assert told.line.endswith(f" and {MOST - shown} more")
+    assert told.line.endswith(f" and {MAX_MEMBERS - shown} more")
 
 
 def test_what_is_too_long_for_a_signature_is_text(room: SignedRoom) -> None:
-    long = "e" + "\u0301\u0316" * LONGEST_NAME
+    long = "e" + "\u0301\u0316" * MAX_NAME_LENGTH
     assert room.hear("A", f"{long}:hi", 2.0) == [Delivery(f"alex:{long}:hi", author="A")]
 
 
@@ -234,7 +236,7 @@ def test_whoever_cannot_have_a_name_knows_it(name: str, room: SignedRoom) -> Non
 
 
 def test_other_words_are_no_refusal() -> None:
-    room = SignedRoom(most=1, flood=1)
+    room = SignedRoom(max_members=1, flood=1)
     answers = [room.hear("A", f"a:{number}", 0.0)[-1:] for number in range(7)]
     errors = [refusal(out[0].line) for out in answers if out]
     assert [error.status if error else None for error in errors] == [None] * 5 + [55]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sockkit.core.chat_lines import MARK
+from sockkit.core.chat.lines import MARK
 from sockkit.core.telnet import IAC, Telnet
 from sockkit.core.text import TextOptions, Transcoder
 

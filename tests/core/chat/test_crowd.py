@@ -3,10 +3,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockkit.core.allowance import BURST
-from sockkit.core.chat_crowd import RATE, WINDOW, Crowd, Move
+from sockkit.core.chat.crowd import LINES_PER_SECOND, WINDOW_SECONDS, Crowd, Move
+from sockkit.core.token_bucket import BURST_SECONDS
 
-CALM = int(RATE * BURST)
+CALM = int(LINES_PER_SECOND * BURST_SECONDS)
 
 
 def crowded() -> Crowd[str]:
@@ -68,15 +68,15 @@ def test_the_rate_is_bounded_and_the_numbers_are_right(moves: list[tuple[int, fl
         now += pause
         if due and now >= due:
             count(*crowd.sum_up())
-            due = due + WINDOW if crowd.holding else None
+            due = due + WINDOW_SECONDS if crowd.holding else None
         came = who not in here
         here ^= {who}
         line = f"{who} {'joined' if came else 'left'}"
         if not crowd.holds(line, Move(who, came), now):
             count([line], "")
         elif not due:
-            due = now + WINDOW
+            due = now + WINDOW_SECONDS
     while crowd.holding:
         count(*crowd.sum_up())
     assert told == len(here)
-    assert lines <= CALM + 2 * RATE * (now + 2)
+    assert lines <= CALM + 2 * LINES_PER_SECOND * (now + 2)

@@ -1,0 +1,1 @@
+"""The rules of the chat rooms: over TCP in `room`, over UDP in `udp`."""
