@@ -66,7 +66,7 @@ def run(config: ChatServe, context: Context) -> None:
         try:
             with port_file(loop, config.port_file, listener):
                 announce(listener, emit)
-                server = ChatServer(loop, listener, room, stdio, options, emit)
+                server = ChatServer(context, listener, room, options)
                 server.run(_operated(room, server, config, context))
         finally:
             listener.close()

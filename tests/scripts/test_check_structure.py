@@ -166,20 +166,9 @@ MOST = "\n        ".join(f"this.a{number} = a" for number in range(MAX_ATTRIBUTE
 )
 def test_a_class_sets_so_many_attributes_and_no_more(more: str, tmp_path: Path) -> None:
     write(tmp_path, "sockkit/net/loop.py", SETS.format(MOST))
-    assert list(large_classes(tmp_path, set())) == []
+    assert list(large_classes(tmp_path)) == []
     write(tmp_path, "sockkit/net/loop.py", SETS.format(f"{MOST}\n        {more}"))
-    assert list(large_classes(tmp_path, set())) == [
-        "sockkit/net/loop.py:2: Small sets 15 attributes"
-    ]
-    assert list(large_classes(tmp_path, {"Small"})) == []
-
-
-def test_the_list_of_large_classes_only_shrinks(tmp_path: Path) -> None:
-    write(tmp_path, "sockkit/net/loop.py", SETS.format(MOST))
-    assert list(large_classes(tmp_path, {"Small", "Gone"})) == [
-        "STILL_LARGE: Gone is not large any more",
-        "STILL_LARGE: Small is not large any more",
-    ]
+    assert list(large_classes(tmp_path)) == ["sockkit/net/loop.py:2: Small sets 15 attributes"]
 
 
 @pytest.mark.parametrize(
@@ -206,7 +195,6 @@ def test_main(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(check_structure, "ROOT", tmp_path)
-    monkeypatch.setattr(check_structure, "STILL_LARGE", set())
     write(tmp_path, "sockkit/__init__.py")
     assert check_structure.main() == 0
     assert capsys.readouterr().out == ""

@@ -7,22 +7,20 @@ OUTBOX is dropped. A member that sends faster than the room's limit is read as s
 
 from __future__ import annotations
 
-import math
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Sequence
-from itertools import accumulate
+from collections.abc import Callable, Iterable
+from enum import Enum, auto
 
 from sockkit.core.chat.door import PASSWORD_SECONDS
-from sockkit.core.chat.outcome import Admitted, Gone, Out, Outcome
+from sockkit.core.chat.outcome import Gone, Out, Outcome
 from sockkit.core.chat.room import Room
 from sockkit.errors import SendError, SockkitError
-from sockkit.events import Closed, Emit
+from sockkit.events import Closed
 from sockkit.net.chat.crowd import CrowdClock
+from sockkit.net.chat.fanout import Fanout
 from sockkit.net.chat.member import MAX_OUTBOX, MAX_RECEIVE, Member
 from sockkit.net.closing import Closer
+from sockkit.net.context import Context
 from sockkit.net.ends.end import End
-from sockkit.net.ends.stdio import Stdio
-from sockkit.net.loop import Loop
 from sockkit.net.outbox import LineOutbox
 from sockkit.net.tcp.listen import Listener
 from sockkit.values import Value
@@ -46,6 +44,12 @@ class ChatOptions(Value):
     shown: Callable[[str], bytes] = str.encode
 
 
+class _State(Enum):
+    OPEN = auto()
+    CLOSING = auto()  # `quit` was called: members get what was said before
+    STOPPED = auto()
+
+
 class ChatServer:
     """Owns its members; listener and standard streams are closed elsewhere.
 
@@ -53,28 +57,24 @@ class ChatServer:
     """
 
     def __init__(
-        self,
-        loop: Loop,
-        listener: Listener,
-        room: Room,
-        stdio: Stdio,
-        options: ChatOptions,
-        emit: Emit,
+        self, context: Context, listener: Listener, room: Room, options: ChatOptions
     ) -> None:
-        self.loop, self.room, self.options, self.emit = loop, room, options, emit
+        self._context, self._listener = context, listener
+        self.loop, self.room, self.options = context.loop, room, options
         self.buffer = memoryview(bytearray(options.size))
-        self.closer = Closer(loop)
-        self._listener, self._stdio = listener, stdio
+        self.closer = Closer(context.loop)
         self._members: dict[int, Member] = {}
-        self._turn: list[Out] = []
+        self._fanout = Fanout(context.loop, self._members, self._show)
         self._crowd = CrowdClock[Out](
-            loop, lambda lines: self.handle(out._replace(move=None) for out in lines), Out
+            context.loop, lambda lines: self.handle(out._replace(move=None) for out in lines), Out
         )
-        self._leaving: list[Member] = []
-        self._missed = 0
-        self._quitting = self._closing = False
+        self._state = _State.OPEN
+        self._missed = 0  # members that did not get all at the end
         self._output = LineOutbox(
-            stdio.output, MAX_OUTBOX, on_empty=self._review_quit, on_fail=self._output_failed
+            context.stdio.output,
+            MAX_OUTBOX,
+            on_empty=self._review_quit,
+            on_fail=self._output_failed,
         )
 
     def run(self, on_typed: Callable[[bytes], None]) -> None:
@@ -83,9 +83,9 @@ class ChatServer:
         `on_typed` is given what is typed, and nothing for its end.
         """
         try:
-            self._stdio.output.when_gone(self._output_failed)
+            self._context.stdio.output.when_gone(self._output_failed)
             self._listener.accept(self._join)
-            self._stdio.input.feed(on_typed)
+            self._context.stdio.input.feed(on_typed)
             self.loop.run()
             if self._missed:
                 raise SendError(
@@ -95,7 +95,7 @@ class ChatServer:
             error.so_far = self._output.lost()
             raise
         finally:
-            self._quitting = True
+            self._state = _State.STOPPED
             self._listener.close()
             for member in list(self._members.values()):
                 member.close()
@@ -117,7 +117,7 @@ class ChatServer:
         """Let a connection in: it speaks what it has shown to speak."""
         if member.departed or member.number in self._members:
             return
-        if self._closing:
+        if self._state is _State.CLOSING:
             member.close()
             return
         self._members[member.number] = member
@@ -134,13 +134,13 @@ class ChatServer:
         """A member is one no longer; its connection may still be closing."""
         for timer in member.timers.values():
             timer.cancel()
-        if self._members.pop(member.number, None) and not self._quitting:
+        if self._members.pop(member.number, None) and self._state is not _State.STOPPED:
             self.handle(self.room.leave(member.number, member.closed_for))
 
     def closed(self, closed: Closed, *, missed: bool) -> None:
         """A connection is over; `missed` is whether we let it go with words on their way."""
-        self.emit(closed)
-        self._missed += self._closing and missed
+        self._context.emit(closed)
+        self._missed += missed and self._state is _State.CLOSING
         self._listener.resume()
         self.loop.call_soon(self._review_quit)
 
@@ -150,96 +150,34 @@ class ChatServer:
             if isinstance(event, Out):
                 if event.move and self._crowd.holds(event, event.move):
                     continue
-                if not self._turn:
-                    self.loop.call_soon(self._deliver)
-                self._turn.append(event)
+                self._fanout.put(event)
             elif member := self._members.get(event.member):  # type: ignore[call-overload]
                 if isinstance(event, Gone):
-                    self._leaving.append(member)
+                    self._fanout.leave(member)
                 else:
-                    self._greet(member, event)
-        if self._leaving and not self._turn:
-            self.loop.call_soon(self._deliver)
-
-    def _greet(self, member: Member, event: Admitted) -> None:
-        """From here on it hears what is for all. Newcomers share what was said before."""
-        if any(out.to == member.number for out in self._turn):
-            self._deliver()
-        encoding = member.encoding
-        greeting = "".join([f"{line}\n" for line in event.greeting])
-        member.send(greeting.encode(encoding, "backslashreplace"))
-        for block in event.past:
-            member.send(block.encoded(encoding))
-        member.since = len(self._turn)
-
-    def _deliver(self) -> None:
-        turn, self._turn = self._turn, []
-        leaving, self._leaving = self._leaving, []
-        if not (turn or leaving):
-            return  # a newcomer's greeting has come first, and took them along
-        special: defaultdict[Hashable, list[int]] = defaultdict(list)
-        for index, out in enumerate(turn):
-            special[out.author if out.to is None else out.to].append(index)
-        rendered: dict[str, _Rendered] = {}
-        for member in list(self._members.values()):
-            if member.encoding not in rendered:
-                rendered[member.encoding] = _Rendered(turn, member.encoding)
-            lines = rendered[member.encoding]
-            if member.number in special or member.since:
-                member.send(lines.of(member, special.get(member.number, ())))
-                member.since = 0 if member.since < math.inf else math.inf
-            else:
-                member.send(lines.public)
-        self._show(turn)
-        for member in leaving:
-            member.leave()
+                    self._fanout.greet(member, event)
 
     # The operator.
 
-    def _show(self, turn: list[Out]) -> None:
+    def _show(self, outs: list[Out]) -> None:
         if kept := self.options.kept:
-            for out in turn:
+            for out in outs:
                 for line in out.lines if out.said else ():
                     kept(line)
-        text = "".join([f"{out.text}\n" for out in turn if out.to is None])
+        text = "".join([f"{out.text}\n" for out in outs if out.to is None])
         self._output.put_lines(lambda: self.options.shown(text), text.count("\n"))
 
     def _output_failed(self, error: SockkitError) -> None:
-        if not self._quitting:
+        if self._state is not _State.STOPPED:
             raise error
 
     def quit(self) -> None:
         self._listener.close()
-        self._closing = True
+        self._state = _State.CLOSING
         self.handle(Gone(number) for number in list(self._members))
         self.loop.call_soon(self._review_quit)
 
     def _review_quit(self) -> None:
-        connected = self._members or len(self.closer)
-        if self._closing and not connected and not self._turn and not self._output.size:
+        waits = self._members or len(self.closer) or self._fanout.waits or self._output.size
+        if self._state is _State.CLOSING and not waits:
             self.loop.stop()
-
-
-class _Rendered:
-    """A turn's lines in one encoding. `public` are those for all."""
-
-    def __init__(self, turn: list[Out], encoding: str) -> None:
-        self._turn = turn
-        self._lines = [f"{out.text}\n".encode(encoding, "backslashreplace") for out in turn]
-        each = [
-            line if out.to is None else b"" for out, line in zip(turn, self._lines, strict=True)
-        ]
-        self.public = b"".join(each)
-        self._places = [0, *accumulate(map(len, each))]  # in `public`, of each line of the turn
-
-    def of(self, member: Member, special: Sequence[int]) -> bytes:
-        """What `member` hears; `special` are the places of the lines by it, or for it alone."""
-        end = len(self._turn)
-        place = self._places[end if member.since > end else int(member.since)]
-        pieces: list[bytes] = []
-        for index in special:
-            pieces.append(self.public[place : self._places[index]])
-            place = max(place, self._places[index + 1])
-            if self._turn[index].to is not None:
-                pieces.append(self._lines[index])
-        return b"".join(pieces) + self.public[place:]

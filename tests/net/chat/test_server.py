@@ -49,7 +49,8 @@ class Site:
         stdio = Stdio(source.end, sink.end, "utf-8")
         room = Room(rules)
         chat = ChatOptions(kept=self.kept.append, **more)  # type: ignore[arg-type]
-        self.server = ChatServer(loop, self.listener, room, stdio, chat, self.events.append)
+        context = kit.context(loop, stdio, self.events.append)
+        self.server = ChatServer(context, self.listener, room, chat)
         self._got: dict[socket.socket, bytes] = {}
 
     def member(self) -> socket.socket:

@@ -1,0 +1,104 @@
+"""From what a chat room says in one turn of the loop to one send for each member."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+from sockkit.core.chat.outcome import Admitted, Out
+from sockkit.net.loop import Loop
+
+if TYPE_CHECKING:
+    from sockkit.net.chat.member import Member
+
+
+class Fanout:
+    """Delivers to `members`, and to `show`, at the end of each turn.
+
+    A member that leaves is let go once it has been sent what the turn has for it.
+    """
+
+    def __init__(
+        self, loop: Loop, members: Mapping[int, Member], show: Callable[[list[Out]], None]
+    ) -> None:
+        self._loop, self._members, self._show = loop, members, show
+        self._outs: list[Out] = []
+        self._leaving: list[Member] = []
+
+    @property
+    def waits(self) -> bool:
+        """Whether there are lines that have not been delivered."""
+        return bool(self._outs)
+
+    def put(self, out: Out) -> None:
+        self._plan()
+        self._outs.append(out)
+
+    def leave(self, member: Member) -> None:
+        self._plan()
+        self._leaving.append(member)
+
+    def _plan(self) -> None:
+        if not (self._outs or self._leaving):
+            self._loop.call_soon(self._deliver)
+
+    def greet(self, member: Member, event: Admitted) -> None:
+        """From here on it hears what is for all. Newcomers share what was said before."""
+        if any(out.to == member.number for out in self._outs):
+            self._deliver()
+        encoding = member.encoding
+        greeting = "".join([f"{line}\n" for line in event.greeting])
+        member.send(greeting.encode(encoding, "backslashreplace"))
+        for block in event.past:
+            member.send(block.encoded(encoding))
+        member.since = len(self._outs)
+
+    def _deliver(self) -> None:
+        outs, self._outs = self._outs, []
+        leaving, self._leaving = self._leaving, []
+        if not (outs or leaving):
+            return  # a newcomer's greeting has come first, and took them along
+        special: defaultdict[Hashable, list[int]] = defaultdict(list)
+        for index, out in enumerate(outs):
+            special[out.author if out.to is None else out.to].append(index)
+        rendered: dict[str, _Rendered] = {}
+        for member in list(self._members.values()):
+            if member.encoding not in rendered:
+                rendered[member.encoding] = _Rendered(outs, member.encoding)
+            lines = rendered[member.encoding]
+            if member.number in special or member.since:
+                member.send(lines.of(member, special.get(member.number, ())))
+                member.since = 0 if member.since < math.inf else math.inf
+            else:
+                member.send(lines.public)
+        self._show(outs)
+        for member in leaving:
+            member.leave()
+
+
+class _Rendered:
+    """A turn's lines in one encoding. `public` are those for all."""
+
+    def __init__(self, outs: list[Out], encoding: str) -> None:
+        self._outs = outs
+        self._lines = [f"{out.text}\n".encode(encoding, "backslashreplace") for out in outs]
+        each = [
+            line if out.to is None else b"" for out, line in zip(outs, self._lines, strict=True)
+        ]
+        self.public = b"".join(each)
+        self._places = [0, *accumulate(map(len, each))]  # in `public`, of each of `outs`
+
+    def of(self, member: Member, special: Sequence[int]) -> bytes:
+        """What `member` hears; `special` are the places of what is by it, or for it alone."""
+        end = len(self._outs)
+        place = self._places[end if member.since > end else int(member.since)]
+        pieces: list[bytes] = []
+        for index in special:
+            pieces.append(self.public[place : self._places[index]])
+            place = max(place, self._places[index + 1])
+            if self._outs[index].to is not None:
+                pieces.append(self._lines[index])
+        return b"".join(pieces) + self.public[place:]
