@@ -1,4 +1,5 @@
-"""Holds the structure: which room may import which, and that each module has its tests.
+"""Holds the structure: which room may import which, that each module has its tests, and that
+nobody but the table of openers asks which kind an address is.
 
 Prints what is wrong, a line each, and exits 1; prints nothing and exits 0 otherwise.
 """
@@ -67,6 +68,40 @@ def wrong_imports(root: Path) -> Iterator[str]:
                 yield f"{inside}:{line}: {room} may not know {top}"
 
 
+def kinds(root: Path) -> set[str]:
+    """The kinds of address, and the name of them all."""
+    module = root / PACKAGE / "core" / "address.py"
+    tree = ast.parse(module.read_text(encoding="utf-8")) if module.exists() else ast.Module([], [])
+    classes = {node.name for node in tree.body if isinstance(node, ast.ClassDef)}
+    return {*classes, "Address"}
+
+
+def asks_for_a_kind(node: ast.AST) -> ast.AST | None:
+    """What `node` compares the type of something with, if it does."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        asks = node.func.id in ("isinstance", "issubclass") and len(node.args) == 2
+        return node.args[1] if asks else None
+    if isinstance(node, ast.MatchClass):
+        return node.cls
+    if isinstance(node, ast.Compare) and "type(" in ast.unparse(node):
+        return node
+    return None
+
+
+def asked_kinds(root: Path) -> Iterator[str]:
+    """Where code asks which kind an address is, in place of asking the table of openers."""
+    of_address = kinds(root)
+    for path in sorted((root / PACKAGE).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            asked = asks_for_a_kind(node)
+            parts = list(ast.walk(asked)) if asked else []
+            names = {part.id for part in parts if isinstance(part, ast.Name)}
+            names |= {part.attr for part in parts if isinstance(part, ast.Attribute)}
+            for name in sorted(names & of_address):
+                where = f"{path.relative_to(root)}:{getattr(node, 'lineno', 0)}"
+                yield f"{where}: asks for {name}: its row in net/openers.py knows"
+
+
 def missing_tests(root: Path) -> Iterator[str]:
     for path in sorted((root / PACKAGE).rglob("*.py")):
         if path.stem in NOT_TESTED_BY_NAME:
@@ -78,7 +113,7 @@ def missing_tests(root: Path) -> Iterator[str]:
 
 
 def main() -> int:
-    problems = [*wrong_imports(ROOT), *missing_tests(ROOT)]
+    problems = [*wrong_imports(ROOT), *asked_kinds(ROOT), *missing_tests(ROOT)]
     for problem in problems:
         print(problem)
     return 1 if problems else 0

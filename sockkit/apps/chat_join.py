@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import partial
 
 from sockkit.apps.shown import chat_view
 from sockkit.core.address import Address
@@ -27,8 +28,9 @@ from sockkit.events import Notice
 from sockkit.net.context import Context
 from sockkit.net.ends.stdio import Stdio
 from sockkit.net.options import SocketOptions
-from sockkit.net.tcp.dial import ConnectOptions, connect
+from sockkit.net.tcp.dial import ConnectOptions, dial
 from sockkit.net.tcp.session import Session, Talk
+from sockkit.net.waiting import wait_for
 from sockkit.values import Value
 
 PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # seconds before connecting again
@@ -57,12 +59,13 @@ def run(config: ChatJoin, context: Context) -> None:
         check_password(config.password, config.encoding)
     view = chat_view(context.palette, timestamps=config.timestamps)
     stdio.assist(view)
+    dialling = partial(dial, context, config.address, config.connect, config.sockets)
     failures, lost = 0, False
     while True:
         session: Session | None = None
         error: SockkitError | None = None
         try:
-            stream = connect(loop, config.address, config.connect, config.sockets, emit)
+            stream = wait_for(loop, dialling)
             failures = 0
             try:
                 session = Session(loop, stream, stdio, _talk(config, stdio, view), emit)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 
 from sockkit.apps.conversation import TalkOptions
 from sockkit.apps.operator import operate
@@ -12,10 +13,10 @@ from sockkit.core.text import TextOptions
 from sockkit.errors import UsageError
 from sockkit.net.context import Context
 from sockkit.net.ends.socket_end import Stream
-from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.port_file import port_file
-from sockkit.net.tcp.listen import Listener, ListenOptions, announce, raise_limit
+from sockkit.net.tcp.listen import Listener, ListenOptions, announce, listen, raise_limit
+from sockkit.net.waiting import Done, OnDone, Pending, wait_for
 from sockkit.values import Value
 
 
@@ -38,7 +39,7 @@ def run(config: TcpServer, context: Context) -> None:
             "the end of standard input ends nothing in a server of many",
         )
     config.talk.check(context.stdio)
-    listener = Listener(loop, config.listen, config.sockets, emit)
+    listener = wait_for(loop, partial(listen, context, config.listen, config.sockets))
     try:
         with port_file(loop, config.port_file, listener):
             announce(listener, emit)
@@ -54,7 +55,7 @@ def _serve_one(config: TcpServer, context: Context, listener: Listener) -> None:
     from sockkit.net.tcp.session import Session
 
     loop, stdio, emit = context.loop, context.stdio, context.emit
-    stream = _accept_one(loop, listener)
+    stream = wait_for(loop, partial(_accept_one, listener))
     try:
         label = labels(context)(stream.peer) if config.label else b""
         talk = config.talk.talk(stdio, gbk_hint(emit), label)
@@ -99,14 +100,12 @@ def _serve_many(config: TcpServer, context: Context, listener: Listener) -> None
     hub.run(operate(hub, context))
 
 
-def _accept_one(loop: Loop, listener: Listener) -> Stream:
-    accepted: list[Stream] = []
+def _accept_one(listener: Listener, on_done: OnDone[Stream]) -> Pending:
+    """Hand over the first connection, and listen no more."""
 
-    def take(stream: Stream) -> None:
-        accepted.append(stream)
+    def accepted(stream: Stream) -> None:
         listener.close()
-        loop.stop()
+        on_done(stream)
 
-    listener.accept(take)
-    loop.run()
-    return accepted[0]
+    listener.accept(accepted)
+    return Done()  # who gives up waiting closes the listener

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from sockkit.apps.datagrams import DatagramOptions
 from sockkit.core.address import Address
 from sockkit.events import Aimed
@@ -9,7 +11,8 @@ from sockkit.net.context import Context
 from sockkit.net.options import SocketOptions
 from sockkit.net.tcp.dial import ConnectOptions
 from sockkit.net.udp.client import AnswerOptions, UdpSession
-from sockkit.net.udp.open import UdpOptions, connect_datagrams
+from sockkit.net.udp.open import UdpOptions, connect_datagrams, find_routes
+from sockkit.net.waiting import wait_for
 from sockkit.values import Value
 
 
@@ -26,9 +29,9 @@ def run(config: UdpClient, context: Context) -> None:
     """Return when all was sent and the answers have come. Raises SockkitError."""
     loop, stdio, emit = context.loop, context.stdio, context.emit
     size = config.posting.size
-    aims = connect_datagrams(
-        loop, config.address, config.connect, config.sockets, config.udp, size, emit
-    )
+    finding = partial(find_routes, context, config.address, config.connect, config.sockets)
+    routes = wait_for(loop, finding)
+    aims = connect_datagrams(context, config.address, routes, config.sockets, config.udp, size)
     sock, to = next(aims)
     try:
         emit(Aimed(str(to), sock.address))

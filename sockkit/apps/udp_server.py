@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 
 from sockkit.apps.datagrams import DatagramOptions
 from sockkit.apps.operator import operate
@@ -13,6 +14,7 @@ from sockkit.net.port_file import port_file
 from sockkit.net.tcp.listen import ListenOptions, announce
 from sockkit.net.udp.open import UdpOptions, bind_datagrams
 from sockkit.net.udp.server import UdpHub, UdpHubOptions
+from sockkit.net.waiting import wait_for
 from sockkit.values import Value
 
 
@@ -33,7 +35,8 @@ def run(config: UdpServer, context: Context) -> None:
     reply = None
     if config.reply is not None:
         reply = posting.packer(stdio, "--reply", None)(os.fsencode(config.reply))
-    sock = bind_datagrams(loop, config.listen, config.sockets, config.udp, posting.size, emit)
+    options = (config.listen, config.sockets, config.udp, posting.size)
+    sock = wait_for(loop, partial(bind_datagrams, context, *options))
     try:
         with port_file(loop, config.port_file, sock):
             announce(sock, emit)

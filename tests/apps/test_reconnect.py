@@ -19,6 +19,7 @@ from sockkit.net.ends.stdio import Stdio
 from sockkit.net.loop import Loop, Timer
 from sockkit.net.options import SocketOptions
 from sockkit.net.tcp.dial import ConnectOptions
+from sockkit.net.waiting import Done, OnDone, Pending
 from tests.net import kit
 from tests.support import reset
 
@@ -41,17 +42,19 @@ class Member:
         self.pauses: list[float] = []
         self.in_pause: Callable[[], None] = lambda: None
         self.source, self.sink = (make("pipe", stack, Path()) for make in (kit.source, kit.sink))
-        monkeypatch.setattr(module, "connect", lambda *_: self._connect())
+        monkeypatch.setattr(module, "dial", lambda *given: self._dial(given[-1]))
         monkeypatch.setattr(loop, "later", self._soon)
 
-    def _connect(self) -> Stream:
+    def _dial(self, on_done: OnDone[Stream]) -> Pending:
         room = self._rooms.pop(0)
         if isinstance(room, SockkitError):
-            raise room
+            on_done(room)
+            return Done()
         made = kit.stream_end("tcp", self._stack)
         room(self._stack.enter_context(socket.socket(fileno=os.dup(made.far.descriptor))))
         made.far.close()
-        return made.end  # type: ignore[no-any-return]
+        on_done(made.end)
+        return Done()
 
     def _soon(self, delay: float, callback: Callable[[], None]) -> Timer:
         if callback != self.loop.stop:

@@ -14,9 +14,7 @@ from sockkit.net.chat import udp as module
 from sockkit.net.chat.udp import UdpChatServer
 from sockkit.net.ends.stdio import Stdio
 from sockkit.net.loop import Loop
-from sockkit.net.options import SocketOptions
 from sockkit.net.tcp.listen import ListenOptions
-from sockkit.net.udp.open import UdpOptions, bind_datagrams
 from tests.net import kit
 from tests.net.kit import HERE
 from tests.net.udp.site import Full
@@ -37,7 +35,7 @@ class Site:
         source, self.sink = (make("pipe", stack, Path()) for make in (kit.source, kit.sink))
         self.input = source.far
         options = ListenOptions(HostPort(HERE, 0))
-        self.sock = bind_datagrams(loop, options, SocketOptions(), UdpOptions(), None, id)
+        self.sock = kit.bound(loop, options)
         stack.callback(self.sock.close)
         stdio = Stdio(source.end, self.sink.end, "utf-8")
         self.room = SignedRoom()

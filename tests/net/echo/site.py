@@ -14,8 +14,8 @@ from sockkit.net.echo.tcp import EchoOptions, TcpEcho
 from sockkit.net.echo.udp import UdpEcho
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
-from sockkit.net.tcp.listen import Listener, ListenOptions
-from sockkit.net.udp.open import UdpOptions, bind_datagrams
+from sockkit.net.tcp.listen import ListenOptions
+from tests.net import kit
 from tests.net.kit import HERE, of_kind, run_until
 
 LOCAL = ListenOptions(HostPort(HERE, 0))
@@ -38,7 +38,7 @@ class Site:
 
     def tcp(self, options: EchoOptions) -> TcpEcho:
         sockets = SocketOptions(reuse_address=True)
-        listener = Listener(self.loop, LOCAL, sockets, self.events.append)
+        listener = kit.listening(self.loop, LOCAL, sockets, self.events.append)
         echo = TcpEcho(self.loop, listener, options, self.events.append)
         self._stack.callback(echo.stop)
         echo.start()
@@ -47,9 +47,7 @@ class Site:
         return echo
 
     def udp(self, options: EchoOptions) -> UdpEcho:
-        sock = bind_datagrams(
-            self.loop, LOCAL, SocketOptions(), UdpOptions(), None, self.events.append
-        )
+        sock = kit.bound(self.loop, LOCAL, emit=self.events.append)
         self._stack.callback(sock.close)
         self._stack.callback(self.loop.when_readable, sock.descriptor, None)
         self._stack.callback(self.loop.when_writable, sock.descriptor, None)

@@ -27,7 +27,7 @@ from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.tcp import server as module
 from sockkit.net.tcp.client import MemberOptions
-from sockkit.net.tcp.listen import Listener, ListenOptions
+from sockkit.net.tcp.listen import ListenOptions
 from sockkit.net.tcp.server import Hub, HubOptions
 from tests.net import kit
 from tests.net.kit import HERE, Far, Feeding, Gathering, Made, noise
@@ -52,9 +52,8 @@ class Server:
         self._changed = threading.Condition()
         self.input = kit.source("pipe", stack, Path())
         self.output = output or kit.sink("pipe", stack, Path())
-        self.listener = Listener(
-            loop, ListenOptions(HostPort(HERE, 0)), SocketOptions(reuse_address=True), self._told
-        )
+        options, sockets = ListenOptions(HostPort(HERE, 0)), SocketOptions(reuse_address=True)
+        self.listener = kit.listening(loop, options, sockets, self._told)
         stdio = Stdio(self.input.end, self.output.end, "utf-8")
         if more.pop("labelled", False):
             more["label"] = lambda peer: f"[{peer.number} {peer.address}] ".encode()

@@ -11,11 +11,10 @@ import pytest
 from sockkit.core.address import HostPort
 from sockkit.events import Event
 from sockkit.net.loop import Loop
-from sockkit.net.options import SocketOptions
-from sockkit.net.tcp.dial import ConnectOptions
 from sockkit.net.tcp.listen import ListenOptions
 from sockkit.net.udp.datagrams import DatagramSocket
-from sockkit.net.udp.open import UdpOptions, bind_datagrams, connect_datagrams
+from sockkit.net.udp.open import UdpOptions
+from tests.net import kit
 from tests.net.kit import run_until
 from tests.support import HERE
 
@@ -54,23 +53,13 @@ class Site:
         self, host: str = HERE, size: int | None = None, udp: UdpOptions = PLAIN
     ) -> DatagramSocket:
         options = ListenOptions(HostPort(host, 0))
-        sock = bind_datagrams(self.loop, options, SocketOptions(), udp, size, self.events.append)
+        sock = kit.bound(self.loop, options, udp=udp, size=size, emit=self.events.append)
         self._stack.callback(sock.close)
         return sock
 
     def client(self, port: int | None, host: str = HERE) -> DatagramSocket:
         assert port
-        sock, _ = next(
-            connect_datagrams(
-                self.loop,
-                HostPort(host, port),
-                ConnectOptions(),
-                SocketOptions(),
-                UdpOptions(),
-                None,
-                self.events.append,
-            )
-        )
+        sock, _ = next(kit.aimed(self.loop, HostPort(host, port), emit=self.events.append))
         self._stack.callback(sock.close)
         return sock
 

@@ -19,13 +19,11 @@ from sockkit.net.ends.stdio import Stdio
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.resolve import Endpoint
-from sockkit.net.tcp.dial import ConnectOptions
 from sockkit.net.udp import client as udp_session
-from sockkit.net.udp import open as udp
 from sockkit.net.udp import posting
 from sockkit.net.udp.client import AnswerOptions, UdpSession
 from sockkit.net.udp.datagrams import DatagramSocket
-from sockkit.net.udp.open import UdpOptions, connect_datagrams
+from sockkit.net.udp.open import Route, UdpOptions, connect_datagrams
 from sockkit.net.udp.posting import PostOptions
 from tests.net import kit
 from tests.net.udp.site import Full
@@ -45,22 +43,16 @@ class Named:
         self.peer.bind((HERE, 0))
         self.peer.settimeout(kit.WAIT)
         port = self.peer.getsockname()[1]
-        both = [Endpoint(socket.AF_INET, (host, port)) for host in ("127.0.0.2", HERE)]
-        monkeypatch.setattr(udp, "resolve_on", lambda *_, **__: both)
+        hosts = ("127.0.0.2", HERE)
+        self._routes = [Route(Endpoint(socket.AF_INET, (host, port))) for host in hosts]
         self.source, self.sink = (make("pipe", stack, Path()) for make in (kit.source, kit.sink))
         self.events: list[Event] = []
         self._loop = loop
 
     def run(self, options: AnswerOptions, post: PostOptions) -> None:
-        aims = connect_datagrams(
-            self._loop,
-            HostPort("twice", 9),
-            ConnectOptions(),
-            SocketOptions(),
-            UdpOptions(),
-            None,
-            self.events.append,
-        )
+        run = kit.context(self._loop, emit=self.events.append)
+        address, sockets = HostPort("twice", 9), SocketOptions()
+        aims = connect_datagrams(run, address, self._routes, sockets, UdpOptions(), None)
         stdio = Stdio(self.source.end, self.sink.end, "utf-8")
         sock, to = next(aims)
         UdpSession(self._loop, sock, to, stdio, (post, options), self.events.append, aims).run()
@@ -126,17 +118,8 @@ def run(loop: Loop, stack: contextlib.ExitStack) -> Run:
         peer.bind((HERE, 0))
         peer.settimeout(kit.WAIT)
         source, sink = kit.source("pipe", stack, Path()), kit.sink("pipe", stack, Path())
-        sock, to = next(
-            connect_datagrams(
-                loop,
-                HostPort(HERE, peer.getsockname()[1]),
-                ConnectOptions(),
-                SocketOptions(),
-                UdpOptions(),
-                size,
-                lambda _: None,
-            )
-        )
+        address = HostPort(HERE, peer.getsockname()[1])
+        sock, to = next(kit.aimed(loop, address, size=size))
         stack.callback(sock.close)
 
         def answer() -> None:
@@ -211,9 +194,7 @@ def test_a_refusal(loop: Loop, stack: contextlib.ExitStack) -> None:
         port = free.getsockname()[1]
     source, sink = kit.source("pipe", stack, Path()), kit.sink("pipe", stack, Path())
     address = HostPort(HERE, port)
-    sock, to = next(
-        connect_datagrams(loop, address, ConnectOptions(), SocketOptions(), UdpOptions(), None, id)
-    )
+    sock, to = next(kit.aimed(loop, address))
     stack.callback(sock.close)
     source.far.give(b"x")
     stdio = Stdio(source.end, sink.end, "utf-8")
@@ -233,11 +214,7 @@ class Client:
         self.peer.setblocking(False)
         self.source, self.sink = (make("pipe", stack, Path()) for make in (kit.source, kit.sink))
         self._loop, address = loop, HostPort(HERE, self.peer.getsockname()[1])
-        self.sock, self._to = next(
-            connect_datagrams(
-                loop, address, ConnectOptions(), SocketOptions(), UdpOptions(), None, id
-            )
-        )
+        self.sock, self._to = next(kit.aimed(loop, address))
         stack.callback(self.sock.close)
 
     def run(self, options: AnswerOptions, *steps: Callable[[], object]) -> None:

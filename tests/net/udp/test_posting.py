@@ -12,10 +12,8 @@ from sockkit.errors import SendError, SockkitError, TextError
 from sockkit.events import Event, Exchanged, Peer
 from sockkit.net.ends.stdio import Stdio
 from sockkit.net.loop import Loop
-from sockkit.net.options import SocketOptions
 from sockkit.net.tcp.listen import ListenOptions
 from sockkit.net.udp.datagrams import LARGEST, DatagramSocket
-from sockkit.net.udp.open import UdpOptions, bind_datagrams
 from sockkit.net.udp.posting import HOLD, Posting, PostOptions
 from tests.net import kit
 from tests.net.kit import noise, run_for, run_until
@@ -53,7 +51,7 @@ class Post:
 
     def _bound(self, stack: contextlib.ExitStack) -> DatagramSocket:
         options = ListenOptions(HostPort(HERE, 0))
-        sock = bind_datagrams(self.loop, options, SocketOptions(), UdpOptions(), None, id)
+        sock = kit.bound(self.loop, options)
         stack.callback(sock.close)
         return sock
 

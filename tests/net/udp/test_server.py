@@ -15,9 +15,7 @@ from sockkit.errors import ReceiveError, SendError
 from sockkit.events import Event, Failure, Heard, Peer
 from sockkit.net.ends.stdio import Stdio
 from sockkit.net.loop import Loop
-from sockkit.net.options import SocketOptions
 from sockkit.net.tcp.listen import ListenOptions
-from sockkit.net.udp.open import UdpOptions, bind_datagrams
 from sockkit.net.udp.posting import PostOptions
 from sockkit.net.udp.server import UdpHub, UdpHubOptions
 from sockkit.net.udp.sources import Sources
@@ -44,7 +42,7 @@ class Server:
         source, sink = kit.source("pipe", stack, Path()), kit.sink("pipe", stack, Path())
         self.input = source.far
         options = ListenOptions(HostPort(HERE, 0))
-        sock = bind_datagrams(loop, options, SocketOptions(), UdpOptions(), size, id)
+        sock = kit.bound(loop, options, size=size)
         stack.callback(sock.close)
         self.sock, self.port = sock, sock.port
         post = UdpHubOptions(PostOptions(pack=lambda line: line), answer, reply)
