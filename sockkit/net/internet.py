@@ -53,7 +53,7 @@ def find(
     return search
 
 
-class _Search:
+class _Search(Pending):
     """A name being looked up, in a thread that the process does not wait for.
 
     A resolver cannot be interrupted: the answer to a search that has ended is nobody's.

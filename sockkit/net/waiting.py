@@ -8,7 +8,7 @@ of a command.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from sockkit.errors import SockkitError
 from sockkit.net.loop import Loop
@@ -16,11 +16,19 @@ from sockkit.net.loop import Loop
 T = TypeVar("T")
 
 
-class Pending(Protocol):
+class Pending:
     """Work under way."""
 
     def cancel(self) -> None:
         """Close what it has opened, and tell nobody its outcome. Allowed at any time."""
+        raise NotImplementedError
+
+
+class Done(Pending):
+    """What is no longer pending."""
+
+    def cancel(self) -> None:
+        pass
 
 
 OnDone = Callable[[T | SockkitError], None]
@@ -51,7 +59,7 @@ def wait_for(loop: Loop, start: Start[T]) -> T:
     return outcome
 
 
-class Steps:
+class Steps(Pending):
     """Work of several steps: `steps` yields a Start for each, and is sent what came of it.
 
     A SockkitError is raised in it instead. What `steps` returns is told to `on_done`, or the
@@ -87,10 +95,3 @@ class Steps:
         on_done, self._on_done = self._on_done, None
         if on_done:
             on_done(outcome)
-
-
-class Done:
-    """What is no longer pending."""
-
-    def cancel(self) -> None:
-        pass

@@ -15,7 +15,7 @@ from tests.net import kit
 loop = kit.loop
 
 
-class Work:
+class Work(Pending):
     """Is done when a test says so, with `outcome` at once if there is one."""
 
     def __init__(self, outcome: object = None) -> None:
@@ -142,6 +142,7 @@ def test_steps_that_are_cancelled_close_what_they_hold_and_tell_nobody() -> None
     stages.steps.cancel()
     stages.steps.cancel()
     assert second.cancelled
+    second.done(2)
     assert (stages.told, stages.closed) == ([], 1)
 
 

@@ -103,7 +103,7 @@ def interleave(endpoints: list[Endpoint]) -> list[Endpoint]:
     return [point for point in pairs if point]
 
 
-class _Race:
+class _Race(Pending):
     """Attempts at the endpoints of one address, until one of them stands or none is left.
 
     Whatever the loop calls here is a `_step`: it alone ends the race.
@@ -120,8 +120,7 @@ class _Race:
     ) -> None:
         self._loop, self._emit = context.loop, context.emit
         self._address, self._options, self._sockets = address, options, sockets
-        self._sources = sources
-        self._on_done: OnDone[Stream] | None = on_done
+        self._sources, self._on_done = sources, on_done
         self._endpoints: list[Endpoint] = []  # that are still to be tried
         self._attempts: dict[socket.socket, Endpoint] = {}
         self._retries: dict[socket.socket, Timer] = {}  # of attempts that wait for a backlog
@@ -137,10 +136,6 @@ class _Race:
         )
 
     def cancel(self) -> None:
-        self._on_done = None
-        self._close()
-
-    def _close(self) -> None:
         """Leave nothing on the loop: no attempt, no timer, no search for an address."""
         self._deadline.cancel()
         self._search.cancel()
@@ -161,18 +156,13 @@ class _Race:
         try:
             won = step()
         except SockkitError as error:
-            self._close()
+            self.cancel()
             failure = error  # told in a turn of the loop, as the step may be one of `start`
-            self._loop.call_soon(lambda: self._tell(failure))
+            self._loop.call_soon(lambda: self._on_done(failure))
         else:
             if won:
-                self._close()
-                self._tell(won)
-
-    def _tell(self, outcome: Stream | SockkitError) -> None:
-        on_done, self._on_done = self._on_done, None
-        if on_done:
-            on_done(outcome)
+                self.cancel()
+                self._on_done(won)
 
     def _begin(self, found: list[Endpoint] | SockkitError) -> None:
         if isinstance(found, SockkitError):
