@@ -21,9 +21,9 @@ from sockkit.net.resolve import Endpoint, show_address
 from sockkit.net.waiting import OnDone, Pending, Start, Steps
 from sockkit.values import Value
 
-ACCEPT_PAUSE = 1.0  # seconds without accepting when the system has no room for a connection
+ACCEPT_PAUSE = 1.0  # seconds without accepting when the system has no capacity for a connection
 WARN_AGAIN = 60.0  # seconds before that is said again
-ACCEPTS_A_TURN = 64  # connections taken before others on the loop get their turn
+ACCEPTS_A_TURN = 64  # connections accepted before others on the loop get their turn
 
 # A connection that failed before it was accepted, accept(2); another may follow it.
 _NEXT = {
