@@ -1,8 +1,7 @@
 """Holds the structure: who imports whom, who waits for a descriptor, how much a class keeps.
 
-Each module has its tests, too. Prints what is wrong, a line each, and exits 1; prints nothing and
-exits 0 otherwise. What is not yet as it should be is listed here, and such a list only shrinks: an
-entry that is no longer needed is wrong.
+Each module has its tests, and nobody but the table of openers asks which kind an address is. Prints
+what is wrong, a line each, and exits 1; prints nothing and exits 0 otherwise.
 """
 
 from __future__ import annotations
@@ -122,6 +121,40 @@ def wrong_reads(root: Path) -> Iterator[str]:
                 yield f"{inside}:{line}: only cli/ uses {name}"
 
 
+def kinds(root: Path) -> set[str]:
+    """The kinds of address, and the name of them all."""
+    module = root / PACKAGE / "core" / "address.py"
+    tree = ast.parse(module.read_text(encoding="utf-8")) if module.exists() else ast.Module([], [])
+    classes = {node.name for node in tree.body if isinstance(node, ast.ClassDef)}
+    return {*classes, "Address"}
+
+
+def asks_for_a_kind(node: ast.AST) -> ast.AST | None:
+    """What `node` compares the type of something with, if it does."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        asks = node.func.id in ("isinstance", "issubclass") and len(node.args) == 2
+        return node.args[1] if asks else None
+    if isinstance(node, ast.MatchClass):
+        return node.cls
+    if isinstance(node, ast.Compare) and "type(" in ast.unparse(node):
+        return node
+    return None
+
+
+def asked_kinds(root: Path) -> Iterator[str]:
+    """Where code asks which kind an address is, in place of asking the table of openers."""
+    of_address = kinds(root)
+    for path in modules(root):
+        for node in nodes(path):
+            asked = asks_for_a_kind(node)
+            parts = list(ast.walk(asked)) if asked else []
+            names = {part.id for part in parts if isinstance(part, ast.Name)}
+            names |= {part.attr for part in parts if isinstance(part, ast.Attribute)}
+            for name in sorted(names & of_address):
+                where = f"{path.relative_to(root)}:{getattr(node, 'lineno', 0)}"
+                yield f"{where}: asks for {name}: its row in net/openers.py knows"
+
+
 def missing_tests(root: Path) -> Iterator[str]:
     for path in modules(root):
         if path.stem in NOT_TESTED_BY_NAME:
@@ -179,6 +212,7 @@ def main() -> int:
     problems = [
         *wrong_imports(ROOT),
         *wrong_reads(ROOT),
+        *asked_kinds(ROOT),
         *missing_tests(ROOT),
         *large_classes(ROOT),
         *wrong_waits(ROOT),

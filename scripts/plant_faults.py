@@ -55,7 +55,8 @@ _TOUCH = {
     "tcp/server|tcp/client|tcp_server|lines|listen|closing|outbox|coalesce|limiter": (
         "test_server", "test_closing", "test_floods",
     ),
-    "address|dial|resolve|params|units|options|port_owner|files?.py|main": ("test_statuses",),
+    "address|dial|resolve|internet|unix|openers|waiting|port_owner": ("test_statuses",),
+    "params|units|options|files?.py|main": ("test_statuses",),
     "session|ending|tcp_client|conversation|ends/|text": ("test_endings", "test_statuses"),
     "pump|lanes|kernel|session|ends/": ("test_urgent", "test_torture"),
     "loop|stopping|start|main|workers": ("test_signals",),

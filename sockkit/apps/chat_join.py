@@ -20,13 +20,18 @@ from sockkit.errors import (
 )
 from sockkit.events import Notice
 from sockkit.net.context import Context
+from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.ends.stdio import Stdio
+from sockkit.net.loop import Timer
 from sockkit.net.options import SocketOptions
-from sockkit.net.tcp.dial import ConnectOptions, connect
-from sockkit.net.tcp.session import Session, Talk, converse
+from sockkit.net.tcp.dial import ConnectOptions, dial
+from sockkit.net.tcp.session import Session, Talk
+from sockkit.net.waiting import Done, OnDone, Pending, wait_for
 from sockkit.values import Value
 
 PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # seconds before connecting again
+MAX_TYPED = 64 * 1024  # bytes kept of what is typed while there is no room
+QUIT = b"/quit"
 
 
 class ChatJoin(Value):
@@ -49,43 +54,123 @@ def run(config: ChatJoin, context: Context) -> None:
         from sockkit.apps.chat_join_udp import run as run_udp
 
         return run_udp(config, context)
-    loop, stdio, emit = context.loop, context.stdio, context.emit
     if config.password is not None:
         check_password(config.password, config.encoding)
-    view = chat_view(context.palette, timestamps=config.timestamps)
-    stdio.assist(view)
-    failures, lost = 0, False
-    while True:
-        session: Session | None = None
-        error: SockkitError | None = None
+    joining = _Joining(config, context)
+    try:
+        wait_for(context.loop, joining.start)
+    except SockkitError as error:
+        joining.explain(error)
+        raise
+    finally:
+        joining.stop()
+
+
+class _Joining:
+    """Joins the room; with --reconnect again, after a pause, each time the connection is lost.
+
+    What is typed at a terminal while there is no room is said to the next one, unless it is the
+    wish to leave.
+    """
+
+    def __init__(self, config: ChatJoin, context: Context) -> None:
+        self._config, self._context = config, context
+        self._view = chat_view(context.palette, timestamps=config.timestamps)
+        self._on_done: OnDone[None] = lambda _: None
+        self._dialling: Pending = Done()
+        self._timer: Timer | None = None
+        self._session: Session | None = None
+        self._failures = 0  # in a row
+        self._lost = False  # perhaps something that was said
+        self._typed = b""  # while there was no room
+        context.stdio.assist(self._view)
+
+    def start(self, on_done: OnDone[None]) -> Pending:
+        self._on_done = on_done
+        self._dial()
+        return Done()  # `stop` ends it
+
+    def stop(self) -> None:
+        self._dialling.cancel()
+        if self._timer:
+            self._timer.cancel()
+        if self._session:
+            self._session.stop()
+
+    def explain(self, error: SockkitError) -> None:
+        if self._session and not error.so_far:
+            self._session.explain(error)
+
+    def _dial(self) -> None:
+        config = self._config
+        self._dialling = dial(
+            self._context, config.address, config.connect, config.sockets, self._dialled
+        )
+
+    def _dialled(self, outcome: SocketEnd | SockkitError) -> None:
+        if isinstance(outcome, SockkitError):
+            self._ended(outcome)
+            return
+        self._failures = 0
+        self._context.stdio.input.when_readable(None)
+        talk = _talk(self._config, self._context.stdio, self._view)._replace(greet=self._typed)
+        self._typed = b""
+        self._session = Session(self._context, outcome, talk)
+        self._session.start(lambda error: self._context.loop.call_soon(lambda: self._left(error)))
+
+    def _left(self, error: SockkitError | None) -> None:
+        session, self._session = self._session, None
+        assert session
+        session.stop()
+        self._view.disconnected()  # what had not arrived whole is not the next connection's
+        if not (error or session.input_ended or self._view.parted):
+            error = ReceiveError("the room has closed")
+        if error and session.sent_input and not self._context.stdio.input.terminal:
+            self._lost = True
+        self._ended(error)
+
+    def _ended(self, error: SockkitError | None) -> None:
+        """Of a connection, or of an attempt at one."""
+        if error and not isinstance(error, (ConnectError, ReceiveError, SendError, TimedOut)):
+            self._on_done(error)
+        elif self._view.outside:
+            locked = self._view.locked
+            hint = "give its password, with --password-file" if locked else "see what it said"
+            refused = SockkitError("the room did not let us in", hint)
+            refused.__cause__ = error
+            self._on_done(refused)
+        elif error and self._config.reconnect:
+            self._pause(error)
+        elif not error and self._lost:
+            told = "the connection was lost, and with it perhaps some of what was said"
+            self._on_done(SendError(told))
+        else:
+            self._on_done(error)
+
+    def _pause(self, error: SockkitError) -> None:
+        seconds = PAUSES[min(self._failures, len(PAUSES) - 1)]
+        self._failures += 1
+        told = f"{error}: connecting again in {show_seconds(seconds)}"
+        self._context.emit(Notice(told))
+        self._timer = self._context.loop.later(seconds, self._dial)
+        if self._context.stdio.input.terminal:
+            self._context.stdio.input.when_readable(self._read_typed)
+
+    def _read_typed(self) -> None:
+        buffer = memoryview(bytearray(4096))
         try:
-            end = connect(loop, config.address, config.connect, config.sockets, emit)
-            failures = 0
-            session = Session(context, end, _talk(config, stdio, view))
-            try:
-                converse(context, session)
-            finally:
-                view.disconnected()  # what had not arrived whole is not the next connection's
-            if not session.input_ended and not view.parted:
-                error = ReceiveError("the room has closed")
-        except (ConnectError, ReceiveError, SendError, TimedOut) as caught:
-            error = caught
-        if view.outside:
-            hint = "give its password, with --password-file" if view.locked else "see what it said"
-            raise SockkitError("the room did not let us in", hint) from error
-        if not error:
-            break
-        if not config.reconnect:
-            raise error
-        lost = lost or bool(session and session.sent_input and not stdio.input.terminal)
-        pause = PAUSES[min(failures, len(PAUSES) - 1)]
-        failures += 1
-        emit(Notice(f"{error}: connecting again in {show_seconds(pause)}"))
-        loop.later(pause, loop.stop)
-        loop.run()
-    if lost:
-        raise SendError("the connection was lost, and with it perhaps some of what was said")
-    return None
+            size = self._context.stdio.input.read_into(buffer)
+        except BlockingIOError:
+            return
+        *lines, rest = (self._typed + bytes(buffer[:size])).split(b"\n")
+        if not size or QUIT in lines:
+            said = lines[: lines.index(QUIT)] if QUIT in lines else [*lines, rest]
+            told = "part of what was typed was not said: no room was there to hear it"
+            self._on_done(SendError(told) if any(said) else None)
+            return
+        self._typed += bytes(buffer[:size])
+        if len(self._typed) > MAX_TYPED:
+            self._context.stdio.input.when_readable(None)
 
 
 def _talk(config: ChatJoin, stdio: Stdio, view: ChatView) -> Talk:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sockkit.apps.operator import operate
@@ -16,7 +17,8 @@ from sockkit.net.chat.server import ChatOptions, ChatServer
 from sockkit.net.context import Context
 from sockkit.net.options import SocketOptions
 from sockkit.net.port_file import port_file
-from sockkit.net.tcp.listen import Listener, ListenOptions, announce, raise_limit
+from sockkit.net.tcp.listen import ListenOptions, announce, listen, raise_limit
+from sockkit.net.waiting import wait_for
 from sockkit.values import Value
 
 if TYPE_CHECKING:
@@ -62,7 +64,7 @@ def run(config: ChatServe, context: Context) -> None:
         if history:
             room.remember(history.last(config.room.history))
             options = options._replace(kept=history.keep)
-        listener = Listener(loop, config.listen, config.sockets, emit)
+        listener = wait_for(loop, partial(listen, context, config.listen, config.sockets))
         try:
             with port_file(loop, config.port_file, listener):
                 announce(listener, emit)
@@ -101,7 +103,8 @@ def _run_udp(config: ChatServe, context: Context) -> None:
             raise UsageError(f"a room over UDP has no {option}", "leave it out, or leave out --udp")
     loop, stdio, emit = context.loop, context.stdio, context.emit
     sockets = config.sockets.for_datagrams()
-    sock = bind_datagrams(context, config.listen, sockets, UdpOptions(), config.size)
+    binding = (config.listen, sockets, UdpOptions(), config.size)
+    sock = wait_for(loop, partial(bind_datagrams, context, *binding))
     try:
         with port_file(loop, config.port_file, sock):
             announce(sock, emit)

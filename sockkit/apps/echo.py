@@ -8,7 +8,6 @@ from collections.abc import Callable
 from functools import partial
 from mmap import mmap
 
-from sockkit.core.address import HostPort, UnixPath
 from sockkit.core.responder import MESSAGE_TIME, Responder, Rule, Ruled, Same, Upper, parse_rules
 from sockkit.errors import BindError, SockkitError, UsageError, reason
 from sockkit.events import Emit, Failure
@@ -17,11 +16,13 @@ from sockkit.net.echo.tcp import BUFFER, EchoOptions, TcpEcho
 from sockkit.net.echo.turns import Turns
 from sockkit.net.echo.udp import UdpEcho
 from sockkit.net.loop import Loop
+from sockkit.net.openers import opener
 from sockkit.net.options import SocketOptions
 from sockkit.net.port_file import port_file
-from sockkit.net.tcp.listen import Bound, Listener, ListenOptions, announce, raise_limit
+from sockkit.net.tcp.listen import Bound, Listener, ListenOptions, announce, listen, raise_limit
 from sockkit.net.udp.datagrams import DatagramSocket
 from sockkit.net.udp.open import UdpOptions, bind_datagrams
+from sockkit.net.waiting import wait_for
 from sockkit.values import Value
 
 ATTEMPTS = 20  # to find a free port that both TCP and UDP can have
@@ -67,30 +68,25 @@ class _Share(Value):
 
 def run(config: Echo, context: Context) -> None:
     """Answer until a signal. Raises SockkitError."""
-    if config.workers > 1 and isinstance(config.listen.address, UnixPath):
-        raise UsageError("--workers cannot share a unix address", "leave it out")
-    if isinstance(config.listen.address, UnixPath) and not config.tcp:
-        raise UsageError(f"{config.listen.address} is no address for UDP", "give --tcp")
     loop, emit = context.loop, context.emit
     _check(config)
     rules = [*config.rules, *_file_rules(config.rules_file)]
     timed_out = _TimedOut(rules, emit)
     options = _options(config, rules, timed_out)
     raise_limit()
-    quiet = context._replace(emit=lambda _: None)
+    silent = context._replace(emit=lambda _: None)
     shares: list[_Share] = []
     try:
         if config.workers > 1 and not config.sockets.reuse_port:
             # What shares a port would share that of others, too: see that it is free.
-            _share(config._replace(workers=1), quiet).close()
+            _share(config._replace(workers=1), silent).close()
         shares.append(_first(config, context))
         bound = shares[0].bound
-        listen = config.listen
-        if isinstance(listen.address, HostPort) and bound.port:
-            listen = listen._replace(address=listen.address._replace(port=bound.port))
-        for _ in range(1, config.workers):
-            share = _share(config._replace(listen=listen), quiet)
-            shares.append(share)
+        same = config
+        if bound.port:
+            address = config.listen.address.with_port(bound.port)
+            same = config._replace(listen=config.listen._replace(address=address))
+        shares.extend(_share(same, silent) for _ in range(1, config.workers))
         with port_file(loop, config.port_file, bound):
             announce(bound, emit)
             if config.workers == 1:
@@ -136,34 +132,31 @@ def _supervise(
 
 def _first(config: Echo, context: Context) -> _Share:
     """On the port asked for, or on one that is free for both TCP and UDP."""
-    address = config.listen.address
     for attempt in range(1, ATTEMPTS + 1):
         try:
             return _share(config, context)
         except BindError:
-            free = isinstance(address, HostPort) and address.port == 0
-            if not free or attempt == ATTEMPTS:
+            if config.listen.address.port != 0 or attempt == ATTEMPTS:
                 raise
     raise AssertionError
 
 
 def _share(config: Echo, context: Context) -> _Share:
     both = config.tcp == config.udp
-    loop, emit = context.loop, context.emit
-    listen, sockets = config.listen, config.sockets
+    options, sockets = config.listen, config.sockets
     if config.workers > 1:
         sockets = sockets._replace(reuse_port=True)
-    listener = Listener(loop, listen, sockets, emit) if config.tcp or both else None
+    listener = None
+    if config.tcp or both:
+        listener = wait_for(context.loop, partial(listen, context, options, sockets))
     try:
         if not config.udp and not both:
             return _Share(listener, None)
-        address = listen.address
-        if listener and isinstance(address, HostPort) and listener.port:
-            listen = listen._replace(address=address._replace(port=listener.port))
-        datagrams = sockets.for_datagrams()
-        return _Share(
-            listener, bind_datagrams(context, listen, datagrams, UdpOptions(), config.size)
-        )
+        if listener and listener.port:
+            options = options._replace(address=options.address.with_port(listener.port))
+        datagrams = (options, sockets.for_datagrams(), UdpOptions(), config.size)
+        sock = wait_for(context.loop, partial(bind_datagrams, context, *datagrams))
+        return _Share(listener, sock)
     except SockkitError:
         if listener:
             listener.close()
@@ -171,7 +164,12 @@ def _share(config: Echo, context: Context) -> _Share:
 
 
 def _check(config: Echo) -> None:
-    """Raise UsageError for what has no effect on what is served."""
+    """Raise UsageError for what cannot be served, or has no effect on what is."""
+    opens = opener(config.listen.address)
+    if config.workers > 1 and not opens.workers:
+        raise UsageError(f"--workers cannot share {opens.name}", "leave it out")
+    if not opens.datagrams and not config.tcp:
+        raise UsageError(f"{config.listen.address} is no address for UDP", "give --tcp")
     if config.tcp == config.udp:
         return
     kind, streams = ("--udp", True) if config.udp else ("--tcp", False)

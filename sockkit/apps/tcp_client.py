@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from sockkit.apps.conversation import ConversationOptions
 from sockkit.core.address import Address
 from sockkit.net.context import Context
 from sockkit.net.options import SocketOptions
-from sockkit.net.tcp.dial import ConnectOptions, connect
+from sockkit.net.tcp.dial import ConnectOptions, dial
 from sockkit.net.tcp.session import Session, converse
+from sockkit.net.waiting import wait_for
 from sockkit.values import Value
 
 
@@ -21,5 +24,6 @@ class TcpClient(Value):
 def run(config: TcpClient, context: Context) -> None:
     """Return when the conversation is over and nothing was lost. Raises SockkitError."""
     talk = config.talk.talk(context)
-    end = connect(context.loop, config.address, config.connect, config.sockets, context.emit)
+    dialling = partial(dial, context, config.address, config.connect, config.sockets)
+    end = wait_for(context.loop, dialling)
     converse(context, Session(context, end, talk))

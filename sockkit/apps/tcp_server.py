@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sockkit.apps.conversation import ConversationOptions
 from sockkit.apps.shown import gbk_hint, labels
 from sockkit.core.ending import Until
 from sockkit.core.text import TextOptions
-from sockkit.errors import SockkitError, UsageError
+from sockkit.errors import UsageError
 from sockkit.net.context import Context
 from sockkit.net.ends.end import End
-from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.port_file import port_file
-from sockkit.net.tcp.listen import Listener, ListenOptions, announce, raise_limit
-from sockkit.net.waiting import wait_for
+from sockkit.net.tcp.listen import Listener, ListenOptions, announce, listen, raise_limit
+from sockkit.net.waiting import Done, OnDone, Pending, wait_for
 from sockkit.values import Value
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def run(config: TcpServer, context: Context) -> None:
             "the end of standard input ends nothing in a server of many",
         )
     config.talk.check(context.stdio)
-    listener = Listener(loop, config.listen, config.sockets, emit)
+    listener = wait_for(loop, partial(listen, context, config.listen, config.sockets))
     try:
         with port_file(loop, config.port_file, listener):
             announce(listener, emit)
@@ -58,7 +58,7 @@ def run(config: TcpServer, context: Context) -> None:
 def _serve_one(config: TcpServer, context: Context, listener: Listener) -> None:
     from sockkit.net.tcp.session import Session, converse
 
-    end = _accept_one(context.loop, listener)
+    end = wait_for(context.loop, partial(_accept_one, listener))
     label = labels(context)(end.peer) if config.label else b""
     talk = config.talk.talk(context, label)
     converse(context, Session(context, end, talk))
@@ -107,12 +107,12 @@ def _operated(server: Server, context: Context) -> Callable[[bytes], None]:
     return operate(TcpCommands(server, context.stdio.encoding, context.emit), context)
 
 
-def _accept_one(loop: Loop, listener: Listener) -> End:
-    def start(done: Callable[[End | SockkitError], None]) -> None:
-        def accepted(end: End) -> None:
-            listener.close()
-            done(end)
+def _accept_one(listener: Listener, on_done: OnDone[End]) -> Pending:
+    """Hand over the first connection, and listen no more."""
 
-        listener.accept(accepted)
+    def accepted(end: End) -> None:
+        listener.close()
+        on_done(end)
 
-    return wait_for(loop, start)
+    listener.accept(accepted)
+    return Done()  # who gives up waiting closes the listener

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TypeVar
 
 from sockkit.apps.datagrams import DatagramOptions, Messages
@@ -12,7 +13,8 @@ from sockkit.net.context import Context
 from sockkit.net.options import SocketOptions
 from sockkit.net.tcp.dial import ConnectOptions
 from sockkit.net.udp.client import DatagramClient
-from sockkit.net.udp.open import UdpOptions, connect_datagrams
+from sockkit.net.udp.open import UdpOptions, connect_datagrams, find_routes
+from sockkit.net.waiting import wait_for
 from sockkit.values import Value
 
 M = TypeVar("M", bound=Messages)
@@ -34,14 +36,10 @@ def run(config: UdpClient, context: Context) -> None:
 
 def converse(config: UdpClient, context: Context, kind: type[M]) -> M:
     """Do so with messages of this kind, and return them."""
-    aims = connect_datagrams(
-        context,
-        config.address,
-        config.connect,
-        config.sockets,
-        config.udp,
-        config.datagrams.size,
-    )
+    finding = partial(find_routes, context, config.address, config.connect, config.sockets)
+    routes = wait_for(context.loop, finding)
+    size = config.datagrams.size
+    aims = connect_datagrams(context, config.address, routes, config.sockets, config.udp, size)
     sock, to = next(aims)
     try:
         context.emit(Aimed(str(to), sock.address))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 
 from sockkit.apps.datagrams import DatagramOptions, Messages
 from sockkit.core.peers import Recipient
@@ -13,6 +14,7 @@ from sockkit.net.port_file import port_file
 from sockkit.net.tcp.listen import ListenOptions, announce
 from sockkit.net.udp.open import UdpOptions, bind_datagrams
 from sockkit.net.udp.server import DatagramServer
+from sockkit.net.waiting import wait_for
 from sockkit.values import Value
 
 
@@ -32,7 +34,8 @@ def run(config: UdpServer, context: Context) -> None:
     reply = None
     if config.reply is not None:
         reply = messages.encode(os.fsencode(config.reply), "--reply")
-    sock = bind_datagrams(context, config.listen, config.sockets, config.udp, config.datagrams.size)
+    options = (config.listen, config.sockets, config.udp, config.datagrams.size)
+    sock = wait_for(context.loop, partial(bind_datagrams, context, *options))
     try:
         with port_file(context.loop, config.port_file, sock):
             announce(sock, context.emit)

@@ -131,7 +131,7 @@ def client_address(words: tuple[str, ...]) -> Address:
 
 def server_address(bind: UnixPath | str | None, port: int | None, family: int | None) -> Address:
     """Where a server listens: --bind and -p together. Raises UsageError."""
-    if isinstance(bind, UnixPath):
+    if bind and not isinstance(bind, str):
         if port is not None:
             raise UsageError(f"-p {port} and --bind {bind} exclude each other", "leave out one")
         return bind

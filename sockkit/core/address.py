@@ -28,16 +28,33 @@ class HostPort(Value):
     def __str__(self) -> str:
         return f"{self.host} port {self.port}"
 
+    def with_port(self, port: int) -> HostPort:
+        return self._replace(port=port)
+
 
 class UnixPath(Value):
     """A unix-domain address; a leading `@` means Linux's abstract namespace."""
 
     path: str
 
+    @property
+    def host(self) -> None:
+        return None
+
+    @property
+    def port(self) -> None:
+        return None
+
+    def with_port(self, port: int) -> UnixPath:
+        """A port changes nothing here."""
+        return self
+
     def __str__(self) -> str:
         return f"unix:{self.path}"
 
 
+# Each kind has a `host` and a `port`, None where it has none of its own, and `with_port`.
+# How it is looked up, bound and dialled is its row of net/openers.py.
 Address = HostPort | UnixPath
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 _STATES = {"tcp": "0A", "udp": "07"}  # of a socket that is bound and waits: TCP_LISTEN, TCP_CLOSE
 
 
-def holder(port: int, protocol: str = "tcp") -> str | None:
+def port_owner(port: int, protocol: str = "tcp") -> str | None:
     """`python3 (process 1234)`, which has that `port` of tcp or udp; None where it is not seen."""
     sockets = {f"socket:[{inode}]" for inode in _bound(port, protocol)}
     if not sockets:

@@ -19,6 +19,7 @@ from sockkit.net.ends.stdio import Stdio
 from sockkit.net.loop import Loop, Timer
 from sockkit.net.options import SocketOptions
 from sockkit.net.tcp.dial import ConnectOptions
+from sockkit.net.waiting import Done, OnDone, Pending
 from tests.net import kit
 from tests.support import reset
 
@@ -40,25 +41,28 @@ class Member:
         self.loop, self._stack, self._later = loop, stack, loop.later
         self.pauses: list[float] = []
         self.in_pause: Callable[[], None] = lambda: None
+        self.shortened = 0.0  # seconds of a pause
         self.source, self.sink = (make("pipe", stack, Path()) for make in (kit.source, kit.sink))
-        monkeypatch.setattr(module, "connect", lambda *_: self._connect())
+        monkeypatch.setattr(module, "dial", lambda *given: self._dial(given[-1]))
         monkeypatch.setattr(loop, "later", self._soon)
 
-    def _connect(self) -> SocketEnd:
+    def _dial(self, on_done: OnDone[SocketEnd]) -> Pending:
         room = self._rooms.pop(0)
         if isinstance(room, SockkitError):
-            raise room
+            self.loop.call_soon(lambda: on_done(room))
+            return Done()
         made = kit.stream_end("tcp", self._stack)
         room(self._stack.enter_context(socket.socket(fileno=os.dup(made.far.descriptor))))
         made.far.close()
-        return made.end  # type: ignore[no-any-return]
+        self.loop.call_soon(lambda: on_done(made.end))
+        return Done()
 
     def _soon(self, delay: float, callback: Callable[[], None]) -> Timer:
-        if callback != self.loop.stop:
+        if getattr(callback, "__name__", "") != "_dial":
             return self._later(delay, callback)
         self.pauses.append(delay)
         self.in_pause()
-        return self._later(0, callback)
+        return self._later(self.shortened, callback)
 
     def run(self, *rooms: Room | SockkitError, reconnect: bool = True) -> list[str]:
         """The lines that it shows."""
@@ -158,15 +162,47 @@ def test_a_person_knows_what_was_lost(person: bool, member: Member) -> None:
         member.run(lost, BYE)
 
 
+@pytest.mark.parametrize("said", [b"", b"too late\n"])
 @pytest.mark.parametrize("way", ["Ctrl-D", "/quit"])
-def test_who_leaves_while_it_waits_for_a_room_leaves_the_next_one(way: str, member: Member) -> None:
+def test_who_leaves_while_it_waits_for_a_room_has_left(
+    way: str, said: bytes, member: Member
+) -> None:
+    """And is told of what nobody heard."""
     person = member.source
     person.end.terminal = True
+    member.shortened = kit.WAIT
+
+    def leave() -> None:
+        person.far.give(said + (b"/quit\nnot read\n" if way == "/quit" else b""))
+        if way == "Ctrl-D":
+            person.far.close()
+
+    member.in_pause = leave
+    with pytest.raises(SendError, match="no room was there") if said else contextlib.nullcontext():
+        member.run(member.hears(b"/sockkit\n", reset))
+    assert member.pauses == [1.0]
+
+
+@pytest.mark.parametrize("way", ["Ctrl-D", "/quit"])
+def test_a_script_that_ends_while_there_is_no_room_is_heard_by_the_next(
+    way: str, member: Member
+) -> None:
+    script = member.source
     if way == "Ctrl-D":
-        member.in_pause = person.far.close
+        member.in_pause = script.far.close
         back = member.hears(b"", lambda sock: sock.shutdown(socket.SHUT_WR))
     else:
-        member.in_pause = lambda: person.far.give(b"/quit\n")
+        member.in_pause = lambda: script.far.give(b"/quit\n")
         back = member.hears(b"/quit\n", bids_farewell)
+    member.run(member.hears(b"/sockkit\n", reset), back)
+    assert member.pauses == [1.0]
+
+
+def test_what_is_typed_while_there_is_no_room_is_said_in_the_next(member: Member) -> None:
+    person = member.source
+    person.end.terminal = True
+    member.shortened = 0.05
+    member.in_pause = lambda: person.far.give("你好\n".encode())
+    back = member.hears("/sockkit\n你好\n".encode(), bids_farewell)
     member.run(member.hears(b"/sockkit\n", reset), back)
     assert member.pauses == [1.0]

@@ -37,14 +37,20 @@ NEVER = {
     *("random", "regex", "shutil", "signal", "sqlite3", "ssl", "subprocess", "tempfile"),
     *("sockkit.cli.edited", "sockkit.net.port_owner", "sockkit.net.workers"),
 }
-SERVING = of("net", "delivery", "files", "listen", "port_file", "sources")
-CONSOLE = of("core", "console", "server_console") | of("apps", "operator")
-MANY = of("net", "hub", "member", "udp_hub")
-ONE = of("net", "connect", "session", "udp_session")
-STREAMS = of("net", "kernel", "lanes", "pump", "session")
-DATAGRAMS = of("net", "datagrams", "posting", "udp") | of("apps", "datagrams")
-ECHO = of("net", "echo", "echo_udp", "turns") | of("core", "responder") | of("apps", "echo")
-ROOM = of("core", "chat", "chat_console", "chat_crowd") | of("net", "chat", "chat_crowd")
+SERVING = (
+    of("net", "closing", "port_file")
+    | of("net.tcp", "listen")
+    | of("net.udp", "sources")
+    | of("apps", "operator")
+)
+MANY = of("net.tcp", "server", "client") | of("net.udp", "server")
+ONE = of("net.tcp", "dial", "session") | of("net.udp", "client")
+STREAMS = of("net", "kernel", "lanes", "pump") | of("net.tcp", "session")
+DATAGRAMS = of("net.udp", "datagrams", "posting", "open") | of("apps", "datagrams")
+ECHO = of("net.echo", "tcp", "udp", "turns") | of("core", "responder") | of("apps", "echo")
+ROOM = of("core", "chat", "chat_operator", "chat_crowd") | of(
+    "net.chat", "server", "member", "crowd"
+)
 CHAT = ROOM | of("core", "chat_view", "names") | of("apps", "chat_history", "chat_serve")
 
 
@@ -56,18 +62,14 @@ class Budget(NamedTuple):
 
 
 BUDGETS = {
-    "tcp-client": Budget(48, CONSOLE | SERVING | MANY | DATAGRAMS | ECHO | CHAT),
-    "udp-client": Budget(50, CONSOLE | SERVING | MANY | STREAMS | ECHO | CHAT),
-    "chat join": Budget(
-        54, CONSOLE | SERVING | MANY | DATAGRAMS | ECHO | ROOM | of("apps", "chat_serve")
-    ),
-    "tcp-server": Budget(52, CONSOLE | ONE | STREAMS | DATAGRAMS | ECHO | CHAT),
-    "tcp-server --once": Budget(
-        51, CONSOLE | of("net", "connect") | MANY | DATAGRAMS | ECHO | CHAT
-    ),
-    "udp-server": Budget(54, CONSOLE | ONE | STREAMS | ECHO | CHAT),
-    "echo": Budget(58, CONSOLE | ONE | MANY | CHAT),
-    "chat serve": Budget(63, ONE | MANY | STREAMS | DATAGRAMS | ECHO),
+    "tcp-client": Budget(54, SERVING | MANY | DATAGRAMS | ECHO | CHAT),
+    "udp-client": Budget(57, SERVING | MANY | STREAMS | ECHO | CHAT),
+    "chat join": Budget(61, SERVING | MANY | DATAGRAMS | ECHO | ROOM | of("apps", "chat_serve")),
+    "tcp-server": Budget(57, ONE | STREAMS | DATAGRAMS | ECHO | CHAT),
+    "tcp-server --once": Budget(56, of("net.tcp", "dial") | MANY | DATAGRAMS | ECHO | CHAT),
+    "udp-server": Budget(60, ONE | STREAMS | ECHO | CHAT),
+    "echo": Budget(65, ONE | MANY | CHAT),
+    "chat serve": Budget(71, ONE | MANY | STREAMS | DATAGRAMS | ECHO),
 }
 
 

@@ -579,7 +579,7 @@ def test_a_peer_that_closes_at_once(tmp_path: Path, said: bytes) -> None:
         assert ("closed at once" in screen.text) == (not said)
 
 
-def test_a_port_in_use_names_its_holder() -> None:
+def test_a_port_in_use_names_its_owner() -> None:
     with socket.create_server((HERE, 0)) as held:
         status, _, stderr = run("tcp-server", "-p", str(held.getsockname()[1]))
     assert status == 45

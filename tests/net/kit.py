@@ -16,11 +16,13 @@ import threading
 import time
 import tty
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
+from sockkit.core.address import Address
 from sockkit.events import Emit, Event, Peer
 from sockkit.net import closing
 from sockkit.net import loop as loop_module
@@ -28,6 +30,13 @@ from sockkit.net.context import Context
 from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.ends.stdio import Input, Output, Stdio
 from sockkit.net.loop import Loop
+from sockkit.net.options import SocketOptions
+from sockkit.net.resolve import Endpoint
+from sockkit.net.tcp.dial import ConnectOptions
+from sockkit.net.tcp.listen import Listener, ListenOptions, listen
+from sockkit.net.udp.datagrams import DatagramSocket
+from sockkit.net.udp.open import UdpOptions, bind_datagrams, connect_datagrams, find_routes
+from sockkit.net.waiting import wait_for
 from sockkit.term.color import Palette
 from tests.support import HERE
 from tests.support import noise as noise
@@ -94,6 +103,45 @@ def context(
     nothing: Any = None
     palette = Palette(colors is not None, colors)
     return Context(loop, stdio or nothing, emit, palette, environment or {})
+
+
+NO_UDP = UdpOptions()
+
+
+def listening(
+    loop: Loop,
+    options: ListenOptions,
+    sockets: SocketOptions = SocketOptions(),  # noqa: B008
+    emit: Emit = lambda _: None,
+) -> Listener:
+    return wait_for(loop, partial(listen, context(loop, emit=emit), options, sockets))
+
+
+def bound(
+    loop: Loop,
+    options: ListenOptions,
+    sockets: SocketOptions = SocketOptions(),  # noqa: B008
+    udp: UdpOptions = NO_UDP,
+    size: int | None = None,
+    emit: Emit = lambda _: None,
+) -> DatagramSocket:
+    """A socket for the datagrams of a server."""
+    binding = partial(bind_datagrams, context(loop, emit=emit), options, sockets, udp, size)
+    return wait_for(loop, binding)
+
+
+def aimed(
+    loop: Loop,
+    address: Address,
+    udp: UdpOptions = NO_UDP,
+    size: int | None = None,
+    emit: Emit = lambda _: None,
+    connect: ConnectOptions = ConnectOptions(),  # noqa: B008
+) -> Iterator[tuple[DatagramSocket, Endpoint]]:
+    """Sockets for the datagrams of a client, and where these go."""
+    run, sockets = context(loop, emit=emit), SocketOptions()
+    routes = wait_for(loop, partial(find_routes, run, address, connect, sockets))
+    return connect_datagrams(run, address, routes, sockets, udp, size)
 
 
 def do(loop: Loop, *steps: Callable[[], object]) -> list[Callable[[], object]]:

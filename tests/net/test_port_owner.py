@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sockkit.net.port_owner import holder
+from sockkit.net.port_owner import port_owner
 from tests.support import HERE
 
 ME = f"{Path('/proc/self/comm').read_text().strip()} (process {os.getpid()})"
@@ -16,18 +16,18 @@ ME = f"{Path('/proc/self/comm').read_text().strip()} (process {os.getpid()})"
 def test_who_listens(family: socket.AddressFamily, host: str) -> None:
     with socket.create_server((host, 0), family=family) as listener:
         port = listener.getsockname()[1]
-        assert holder(port) == ME
+        assert port_owner(port) == ME
         with socket.create_connection((host, port)) as client:
-            assert holder(client.getsockname()[1]) is None  # it does not listen there
-    assert holder(port) is None
+            assert port_owner(client.getsockname()[1]) is None  # it does not listen there
+    assert port_owner(port) is None
 
 
 def test_who_has_a_port_of_udp() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind((HERE, 0))
         port = sock.getsockname()[1]
-        assert holder(port, "udp") == ME
-        assert holder(port) is None
+        assert port_owner(port, "udp") == ME
+        assert port_owner(port) is None
 
 
 def test_where_the_system_does_not_tell(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,4 +38,4 @@ def test_where_the_system_does_not_tell(monkeypatch: pytest.MonkeyPatch) -> None
             raise PermissionError(13, "Permission denied")
 
         monkeypatch.setattr(os, "listdir", nothing)
-        assert holder(port) is None
+        assert port_owner(port) is None

@@ -7,6 +7,7 @@ import pytest
 from scripts import check_structure
 from scripts.check_structure import (
     MAX_ATTRIBUTES,
+    asked_kinds,
     large_classes,
     missing_tests,
     package_of,
@@ -91,6 +92,45 @@ def test_each_wrong_import_is_told(tmp_path: Path) -> None:
     write(tmp_path, "sockkit/core/text.py", "import socket, ssl\nimport time")
     told = [problem.split(" know ")[1] for problem in wrong_imports(tmp_path)]
     assert told == ["socket", "ssl", "time"]
+
+
+ADDRESSES = "class HostPort: ...\nclass UnixPath: ...\nclass Program: ...\n"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "isinstance(address, UnixPath)",
+        "isinstance(address, (str, UnixPath))",
+        "isinstance(address, core.address.UnixPath)",
+        "not isinstance(options.address, str | UnixPath)",
+        "type(address) is UnixPath",
+        "type(address) in (UnixPath, str)",
+        "match address:\n    case UnixPath(path): pass",
+    ],
+)
+def test_who_asks_for_a_kind_of_address(code: str, tmp_path: Path) -> None:
+    write(tmp_path, "sockkit/core/address.py", ADDRESSES)
+    write(tmp_path, "sockkit/apps/echo.py", f"import os\n{code}\n")
+    (told,) = asked_kinds(tmp_path)
+    assert told.startswith("sockkit/apps/echo.py:")
+    assert told.endswith(": asks for UnixPath: its row in net/openers.py knows")
+
+
+def test_a_kind_that_is_new_is_one_too(tmp_path: Path) -> None:
+    write(tmp_path, "sockkit/core/address.py", ADDRESSES)
+    write(tmp_path, "sockkit/net/dial.py", "isinstance(a, Program)\nisinstance(a, Address)\n")
+    assert [told.split(":")[1:3] for told in asked_kinds(tmp_path)] == [
+        ["1", " asks for Program"],
+        ["2", " asks for Address"],
+    ]
+
+
+def test_who_may_name_a_kind_of_address(tmp_path: Path) -> None:
+    code = "{HostPort: 1}[type(a)]\nb: UnixPath = UnixPath(a)\nisinstance(b, str)\na == type(b)"
+    write(tmp_path, "sockkit/core/address.py", ADDRESSES)
+    write(tmp_path, "sockkit/net/openers.py", code)
+    assert list(asked_kinds(tmp_path)) == []
 
 
 def test_missing_tests(tmp_path: Path) -> None:

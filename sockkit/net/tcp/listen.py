@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import errno
-import os
 import socket
-import stat
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from functools import partial
 from itertools import count
 from typing import Protocol
 
-from sockkit.core.address import Address, HostPort, UnixPath
-from sockkit.errors import BindError, SockkitError
+from sockkit.core.address import Address
+from sockkit.errors import BindError
 from sockkit.events import Connected, Emit, Listening, Notice, Peer, Step
+from sockkit.net.context import Context
 from sockkit.net.ends.end import words
 from sockkit.net.ends.socket_end import SocketEnd
-from sockkit.net.files import is_same
 from sockkit.net.loop import Loop
+from sockkit.net.openers import opener, resolve
 from sockkit.net.options import SocketOptions
-from sockkit.net.resolve import Endpoint, resolve_on, show_address, unix_endpoint
+from sockkit.net.resolve import Endpoint, show_address
+from sockkit.net.waiting import OnDone, Pending, Start, Steps
 from sockkit.values import Value
 
-ACCEPT_PAUSE = 1.0  # seconds without accepting when the system has no room for a connection
+ACCEPT_PAUSE = 1.0  # seconds without accepting when the system has no capacity for a connection
 WARN_AGAIN = 60.0  # seconds before that is said again
-ACCEPTS_A_TURN = 64  # connections taken before others on the loop get their turn
+ACCEPTS_A_TURN = 64  # connections accepted before others on the loop get their turn
 
 # A connection that failed before it was accepted, accept(2); another may follow it.
 _NEXT = {
@@ -58,6 +59,18 @@ def announce(bound: Bound, emit: Emit) -> None:
     emit(Listening(bound.address, _is_local(bound.address)))
 
 
+def listen(
+    context: Context, options: ListenOptions, sockets: SocketOptions, on_done: OnDone[Listener]
+) -> Pending:
+    """Find the address and listen on it. Failures are BindError, ResolveError, UsageError."""
+
+    def steps() -> Generator[Start[list[Endpoint]], list[Endpoint], Listener]:
+        found = yield partial(resolve, context, options.address, sockets.families())
+        return Listener(context, options, found[0], sockets)
+
+    return Steps(steps(), on_done)
+
+
 class Listener:
     """A listening socket, owned. `port` is the real one, None for unix.
 
@@ -65,28 +78,30 @@ class Listener:
     """
 
     def __init__(
-        self, loop: Loop, options: ListenOptions, sockets: SocketOptions, emit: Emit
+        self, context: Context, options: ListenOptions, endpoint: Endpoint, sockets: SocketOptions
     ) -> None:
-        """Bind and listen. Raises BindError, ResolveError, UsageError."""
-        self._loop, self._emit = loop, emit
+        """Bind to `endpoint`, which the options' address has, and listen.
+
+        Raises BindError, UsageError.
+        """
+        self._loop, self._emit = context.loop, context.emit
         self._numbers = count(1)
-        self._on_stream: Callable[[SocketEnd], None] | None = None
-        self._warn_after = loop.now
-        self._endpoint = _endpoint(loop, options.address, sockets)
-        self._made: os.stat_result | None = None  # the unix socket that binding made
-        self._socket = self._bound(options, sockets)
+        self._on_accepted: Callable[[SocketEnd], None] | None = None
+        self._warn_after = self._loop.now
+        self._unbind: Callable[[], None] | None = None  # what remains to be done after closing
+        self._socket = self._bound(options, endpoint, sockets)
         name = self._socket.getsockname()
         self.port: int | None = name[1] if isinstance(name, tuple) else None
         self.address = show_address(name)
 
-    def accept(self, on_stream: Callable[[SocketEnd], None]) -> None:
-        """Call `on_stream` with each new connection from now on, who then owns it."""
-        self._on_stream = on_stream
+    def accept(self, on_end: Callable[[SocketEnd], None]) -> None:
+        """Call `on_end` with each new connection from now on, who then owns it."""
+        self._on_accepted = on_end
         self._loop.when_readable(self._socket.fileno(), self._ready)
 
     def resume(self) -> None:
         """A descriptor has been freed: accept at once if that had to pause."""
-        if self._on_stream:
+        if self._on_accepted:
             self._loop.when_readable(self._socket.fileno(), self._ready)
 
     def adopt(self, loop: Loop, number: int, of: int, emit: Emit) -> None:
@@ -98,46 +113,37 @@ class Listener:
         """Listen no more; accepted connections stay. Calling it twice is allowed."""
         if self._socket.fileno() < 0:
             return
-        self._on_stream = None
+        self._on_accepted = None
         self._loop.when_readable(self._socket.fileno(), None)
         self._socket.close()
         self._emit(Step("close", f"the listener on {self.address}"))
-        self._remove()
+        if self._unbind:
+            self._unbind()
 
-    def _remove(self) -> None:
-        """Remove the unix socket we made, unless somebody else has one there by now."""
-        path = self._endpoint.address
-        if isinstance(path, str) and is_same(path, self._made):
-            _unlink(path)
-
-    def _bound(self, options: ListenOptions, sockets: SocketOptions) -> socket.socket:
-        where = self._endpoint
+    def _bound(
+        self, options: ListenOptions, endpoint: Endpoint, sockets: SocketOptions
+    ) -> socket.socket:
+        kind = opener(options.address)
         try:
-            sock = sockets.open(where.family, self._emit)
+            sock = sockets.open(endpoint.family, self._emit)
         except OSError as error:
             raise BindError(f"could not listen on {options.address}: {words(error)}") from error
         try:
             sock.setblocking(False)
-            if where.family == socket.AF_INET6:
-                # `::` takes IPv4 too, whatever the system's default; -6 keeps it out.
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, sockets.family == 6)
-            if sockets.reuse_address and isinstance(where.address, str):
-                _remove_stale(where.address)
-            sock.bind(where.address)
-            if isinstance(where.address, str):
-                self._made = os.lstat(where.address)
-            self._emit(Step("bind", str(where)))
+            self._unbind = kind.bind(sock, endpoint, sockets)
+            self._emit(Step("bind", str(endpoint)))
             sock.listen(options.backlog)
             self._emit(Step("listen", f"backlog {options.backlog}"))
         except OSError as error:
             sock.close()
-            self._remove()
-            raise bind_error(error, options.address) from error
+            if self._unbind:
+                self._unbind()
+            raise kind.bind_error(error, options.address, "tcp") from error
         return sock
 
     def _ready(self) -> None:
         for _ in range(ACCEPTS_A_TURN):
-            if not self._on_stream:
+            if not self._on_accepted:
                 return None
             try:
                 sock, address = self._socket.accept()
@@ -147,17 +153,17 @@ class Listener:
                 if error.errno in _NEXT:
                     continue
                 return self._pause(error)
-            self._welcome(sock, address, self._on_stream)
+            self._welcome(sock, address, self._on_accepted)
         return None
 
     def _welcome(
-        self, sock: socket.socket, address: object, on_stream: Callable[[SocketEnd], None]
+        self, sock: socket.socket, address: object, on_end: Callable[[SocketEnd], None]
     ) -> None:
         shown = show_address(address) if address else "unix"
         self._emit(Step("accept", shown))
         end = SocketEnd(self._loop, sock, Peer(next(self._numbers), shown), self._emit)
         self._emit(Connected(end.peer, self.address))
-        on_stream(end)
+        on_end(end)
 
     def _pause(self, error: OSError) -> None:
         self._loop.when_readable(self._socket.fileno(), None)
@@ -180,79 +186,6 @@ def raise_limit() -> None:
         pass  # more than the system has: what it was will do
 
 
-def _endpoint(loop: Loop, address: Address, sockets: SocketOptions) -> Endpoint:
-    if isinstance(address, UnixPath):
-        return unix_endpoint(address)
-    return resolve_on(loop, address, sockets.families(), passive=True)[0]
-
-
 def _is_local(address: str) -> bool:
     """Whether nobody on another machine can connect; a unix address needs no telling."""
     return address.startswith(("127.", "[::1]:"))
-
-
-def _socket_at(path: str) -> os.stat_result | None:
-    """The unix socket at `path` itself, not where it links to."""
-    try:
-        there = os.lstat(path)
-    except OSError:
-        return None
-    return there if stat.S_ISSOCK(there.st_mode) else None
-
-
-def _remove_stale(path: str) -> None:
-    """Remove a socket of our user that nobody listens on any more; bind names all else."""
-    there = _socket_at(path)
-    if not there or there.st_uid != os.geteuid():
-        return
-    # A datagram socket cannot disturb a stream server, yet hears whether there is one.
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
-        probe.setblocking(False)
-        try:
-            probe.connect(path)
-        except ConnectionRefusedError:
-            if is_same(path, there):
-                _unlink(path)
-        except OSError:
-            pass
-
-
-def _unlink(path: str) -> None:
-    try:
-        os.unlink(path)
-    except OSError:
-        pass  # it is gone, or not ours to remove
-
-
-def bind_error(error: OSError, address: Address, protocol: str = "tcp") -> SockkitError:
-    """What a failed bind means, and what to try."""
-    if not isinstance(address, HostPort):
-        hint = ""
-        if error.errno == errno.EADDRINUSE and not address.path.startswith("@"):
-            there = _socket_at(address.path)
-            hint = "give another path"
-            if not there:
-                hint = f"that is no socket: {hint}"
-            elif there.st_uid != os.geteuid():
-                hint = f"that socket is another user's: {hint}"
-        return BindError(f"could not listen on {address}: {words(error)}", hint)
-    port = address.port
-    if error.errno == errno.EADDRINUSE:
-        from sockkit.net.port_owner import holder
-
-        by = f" by {who}" if (who := holder(port, protocol)) else ""
-        return BindError(
-            f"could not listen on {address}: port {port} is in use{by}",
-            "try another with -p, or -p 0 for any free one",
-        )
-    if error.errno == errno.EACCES:
-        return BindError(
-            f"could not listen on {address}: port {port} needs privileges",
-            f"try -p {port + 8000 if port < 1024 else 8080}",
-        )
-    if error.errno == errno.EADDRNOTAVAIL:
-        return BindError(
-            f"could not listen on {address}: this machine does not have that address",
-            "try --bind 127.0.0.1, or --bind 0.0.0.0 for all it has",
-        )
-    return BindError(f"could not listen on {address}: {words(error)}")

@@ -20,7 +20,7 @@ from sockkit.net.ends.end import End
 from sockkit.net.tcp.client import Client, ClientOptions
 from sockkit.net.tcp.listen import Listener
 from sockkit.net.tcp.merged_output import MergedOutput
-from sockkit.net.waiting import wait_for
+from sockkit.net.waiting import Done, OnDone, Pending, wait_for
 from sockkit.values import Value
 
 MAX_RECEIVE = 64 * 1024  # bytes of one receive, and so most that wait for a client
@@ -78,7 +78,7 @@ class Server:
         self._stage, self._losses = Stage.SERVING, Losses()
         self._input_ended = False
         self._on_typed: Callable[[bytes], None] | None = None
-        self._done: Callable[[SockkitError | None], None] = lambda _: None
+        self._done: OnDone[None] = lambda _: None
         self._output = MergedOutput(
             context, options.label, on_empty=self._output_empty, on_fail=self._output_failed
         )
@@ -103,11 +103,12 @@ class Server:
         finally:
             self._close()
 
-    def _start(self, done: Callable[[SockkitError | None], None]) -> None:
+    def _start(self, done: OnDone[None]) -> Pending:
         self._done = done
         self._watch_input()
         self.context.stdio.output.when_gone(done)
         self._listener.accept(self._accepted)
+        return Done()
 
     def _close(self) -> None:
         """Close all there is; what clients have not finished is still written."""

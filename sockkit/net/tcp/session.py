@@ -20,13 +20,11 @@ from sockkit.net.connection import Connection, Outcome
 from sockkit.net.context import Context
 from sockkit.net.ends.end import End
 from sockkit.net.pump import Pump
-from sockkit.net.waiting import wait_for
+from sockkit.net.waiting import Done, OnDone, Pending, wait_for
 from sockkit.values import Value
 
 AT_ONCE = 1.0  # seconds in which a peer that closes without a word has not listened
 SHUNNED = "the peer closed at once: does it expect TLS, or refuse this address?"
-
-OnOver = Callable[[SockkitError | None], None]
 
 
 class Talk(Value):
@@ -65,7 +63,7 @@ class Session:
     def __init__(self, context: Context, end: End, talk: Talk) -> None:
         self._context, self._talk = context, talk
         self._began = context.loop.now
-        self._on_over: OnOver = lambda _: None
+        self._on_over: OnDone[None] = lambda _: None
         self._then: Callable[[], None] = self._start_input
         self._replied = self._shunned = self._failed = False
         self._connection = Connection(
@@ -108,14 +106,15 @@ class Session:
             rests=lambda size: coalescer.due(size, loop.now, connection.bytes_sent),
         )
 
-    def start(self, on_over: OnOver) -> None:
-        """Call `on_over` once: with None when nothing was lost."""
+    def start(self, on_over: OnDone[None]) -> Pending:
+        """Call `on_over` once: with None when nothing was lost. To end it earlier, `stop` it."""
         self._on_over = on_over
         self._context.stdio.output.when_gone(self._receiving_failed)
         self._connection.start(self._down, self._up)
         self._connection.outbox.put(self._talk.opening)
         self._say(self._talk.greet, self._start_input)
         self._connection.review()
+        return Done()
 
     def stop(self) -> None:
         """Close what is open, and tell how much was moved. To be called once, at the end."""

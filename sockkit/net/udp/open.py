@@ -5,25 +5,27 @@ from __future__ import annotations
 import errno
 import socket
 import struct
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Generator, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from sockkit.core.address import HostPort, UnixPath
+from sockkit.core.address import Address, HostPort
 from sockkit.errors import BindError, ConnectError, UsageError
 from sockkit.events import Emit, Step
 from sockkit.net.context import Context
 from sockkit.net.ends.end import words
-from sockkit.net.loop import Loop
+from sockkit.net.openers import opener, resolve
 from sockkit.net.options import SocketOptions
-from sockkit.net.resolve import Endpoint, resolve_on, show_address
+from sockkit.net.resolve import Endpoint, show_address
 from sockkit.net.udp.datagrams import DatagramSocket, try_option
+from sockkit.net.waiting import OnDone, Pending, Start, Steps
 from sockkit.values import Value
 
 if TYPE_CHECKING:
     from sockkit.net.tcp.dial import ConnectOptions
     from sockkit.net.tcp.listen import ListenOptions
 
-ROOM = 4 * 1024 * 1024  # bytes asked for as the buffer for receiving; the system gives less
+RECEIVE_BUFFER = 4 * 1024 * 1024  # bytes asked for; the system gives less
 _SO_RCVBUFFORCE = 33  # asm-generic/socket.h; Python has no name for it
 
 
@@ -31,11 +33,18 @@ class UdpOptions(Value):
     """What a datagram socket can be told besides SocketOptions.
 
     With `join` a server hears that multicast group alone, by the interface of the address
-    it would be bound to.
+    it would be bound to otherwise.
     """
 
     broadcast: bool = False
     join: str | None = None
+
+
+class Route(Value):
+    """Where datagrams go, and from which end of ours, None for any."""
+
+    to: Endpoint
+    source: Endpoint | None = None
 
 
 def bind_datagrams(
@@ -44,64 +53,90 @@ def bind_datagrams(
     sockets: SocketOptions,
     udp: UdpOptions,
     size: int | None,
-) -> DatagramSocket:
-    """A server's socket, bound. Raises BindError, ResolveError, UsageError."""
-    loop, emit = context.loop, context.emit
-    address = _internet(options.address)
-    named = HostPort(udp.join, address.port) if udp.join else address
-    endpoint = resolve_on(loop, named, sockets.families(), passive=True)[0]
+    on_done: OnDone[DatagramSocket],
+) -> Pending:
+    """Find the address, or the group that is joined, and bind a server's socket to it.
+
+    Failures are BindError, ResolveError, UsageError.
+    """
+
+    return Steps(_bind(context, options.address, sockets, udp, size), on_done)
+
+
+def _bind(
+    context: Context, address: Address, sockets: SocketOptions, udp: UdpOptions, size: int | None
+) -> Generator[Start[list[Endpoint]], list[Endpoint], DatagramSocket]:
+    _check(address)
+    kind, emit, interface = opener(address), context.emit, None
+    named = HostPort(udp.join, address.port or 0) if udp.join else address
+    endpoint = (yield partial(resolve, context, named, sockets.families()))[0]
     if udp.join:
-        if not is_group(endpoint):
-            raise UsageError(
-                f"{udp.join} is not a multicast group", "give one as 239.1.2.3 or ff02::1"
-            )
-        endpoint = _placed(endpoint, address.host)
-    # Everybody on a machine may hear a group: its port is for sharing.
-    sockets = sockets._replace(reuse_address=sockets.reuse_address or udp.join is not None)
+        endpoint = _group(endpoint, address, udp.join)
+        if endpoint.family == socket.AF_INET:
+            interface = (yield partial(resolve, context, address.with_port(0), socket.AF_INET))[0]
+        # Everybody on a machine may hear a group: its port is for sharing.
+        sockets = sockets._replace(reuse_address=True)
     sock = _open(endpoint.family, sockets, udp, emit)
     try:
-        if endpoint.family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, sockets.family == 6)
-        sock.bind(endpoint.address)
+        kind.bind(sock, endpoint, sockets)
         emit(Step("bind", show_address(sock.getsockname())))
         if udp.join:
-            _join(loop, sock, endpoint, address.host, emit)
+            _join(sock, endpoint, interface, emit)
     except OSError as error:
-        from sockkit.net.tcp.listen import bind_error  # only a server needs it
-
         sock.close()
-        raise bind_error(error, options.address, "udp") from error
+        raise kind.bind_error(error, address, "udp") from error
     except BaseException:
         sock.close()
         raise
     return DatagramSocket(context, sock, None, size)
 
 
+def find_routes(
+    context: Context,
+    address: Address,
+    options: ConnectOptions,
+    sockets: SocketOptions,
+    on_done: OnDone[list[Route]],
+) -> Pending:
+    """Find where datagrams to `address` go: a route for each address that the name has.
+
+    Failures are ResolveError, TimedOut, UsageError, and BindError for a bad source.
+    """
+    from sockkit.net.tcp.dial import find_sources, usable  # only a client needs them
+
+    def steps() -> Generator[Start[Any], Any, list[Route]]:
+        _check(address)
+        family = sockets.families()
+        found: list[Endpoint] = yield partial(
+            resolve, context, address, family, timeout=options.timeout
+        )
+        sources: dict[int, Endpoint] = yield partial(find_sources, context, options)
+        reachable = usable(found, sources, options, address)
+        return [Route(endpoint, sources.get(endpoint.family)) for endpoint in reachable]
+
+    return Steps(steps(), on_done)
+
+
 def connect_datagrams(
     context: Context,
-    address: HostPort | UnixPath,
-    options: ConnectOptions,
+    address: Address,
+    routes: list[Route],
     sockets: SocketOptions,
     udp: UdpOptions,
     size: int | None,
 ) -> Iterator[tuple[DatagramSocket, Endpoint]]:
-    """A client's socket, and where its datagrams go: for each of the name's addresses in turn.
+    """A client's socket, and where its datagrams go: for each of the `routes` to `address` in turn.
 
     It is connected, and so hears of refusals, unless answers may come from others than the
     one it sends to: with `broadcast`, or to a group. The first one raises BindError,
-    ConnectError, ResolveError, TimedOut, UsageError.
+    ConnectError, UsageError.
     """
-    from sockkit.net.tcp.dial import our_ends, reachable  # only a client needs them
-
-    loop, emit = context.loop, context.emit
-    found = resolve_on(loop, _internet(address), sockets.families(), timeout=options.timeout)
-    mine = our_ends(loop, options)
     failure: OSError | None = None
     opened = False
-    for endpoint in reachable(found, mine, options, address):
-        sock = _open(endpoint.family, sockets, udp, emit)
+    for route in routes:
+        sock = _open(route.to.family, sockets, udp, context.emit)
         try:
-            aimed = _aim(sock, endpoint, mine.get(endpoint.family), udp, emit)
+            aimed = _aim(sock, route, udp, context.emit)
         except OSError as error:
             sock.close()
             failure = error
@@ -110,22 +145,20 @@ def connect_datagrams(
             sock.close()
             raise
         opened = True
-        yield DatagramSocket(context, sock, endpoint if aimed else None, size), endpoint
+        yield DatagramSocket(context, sock, route.to if aimed else None, size), route.to
     if failure and not opened:
         hint = "give --broadcast" if failure.errno == errno.EACCES else ""
         raise ConnectError(f"could not send to {address}: {words(failure)}", hint) from failure
 
 
-def _aim(
-    sock: socket.socket, endpoint: Endpoint, mine: Endpoint | None, udp: UdpOptions, emit: Emit
-) -> bool:
-    """Connect `sock`, from our end `mine` if that is given; False where answers are anybody's."""
-    if mine:
-        _bind_source(sock, mine, endpoint, emit)
-    if udp.broadcast or is_group(endpoint):
+def _aim(sock: socket.socket, route: Route, udp: UdpOptions, emit: Emit) -> bool:
+    """Connect `sock`, from our end if that is given; False where answers are anybody's."""
+    if route.source:
+        _bind_source(sock, route.source, route.to, emit)
+    if udp.broadcast or is_group(route.to):
         return False
-    emit(Step("connect", str(endpoint)))
-    sock.connect(endpoint.address)
+    emit(Step("connect", str(route.to)))
+    sock.connect(route.to.address)
     return True
 
 
@@ -137,10 +170,9 @@ def is_group(endpoint: Endpoint) -> bool:
     return 224 <= int(host.partition(".")[0]) <= 239
 
 
-def _internet(address: HostPort | UnixPath) -> HostPort:
-    if isinstance(address, UnixPath):
+def _check(address: Address) -> None:
+    if not opener(address).datagrams:
         raise UsageError(f"{address} is no address for UDP", "give a host and a port")
-    return address
 
 
 def _open(family: int, sockets: SocketOptions, udp: UdpOptions, emit: Emit) -> socket.socket:
@@ -153,7 +185,7 @@ def _open(family: int, sockets: SocketOptions, udp: UdpOptions, emit: Emit) -> s
         emit(Step("setsockopt", "SO_BROADCAST = 1"))
     if sockets.receive_buffer is None:
         for option in (socket.SO_RCVBUF, _SO_RCVBUFFORCE):  # a privileged user may have it all
-            try_option(sock, socket.SOL_SOCKET, option, ROOM)
+            try_option(sock, socket.SOL_SOCKET, option, RECEIVE_BUFFER)
     return sock
 
 
@@ -179,19 +211,21 @@ def _send_by(sock: socket.socket, mine: Endpoint) -> None:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, mine.address[3])
 
 
-def _placed(group: Endpoint, host: str) -> Endpoint:
+def _group(group: Endpoint, address: Address, name: str) -> Endpoint:
     """With its interface: IPv6 needs a name or a number, `ff02::1%eth0`, but for the loopback."""
-    if group.family == socket.AF_INET or group.address[3] or host not in ("::1", "127.0.0.1"):
+    if not is_group(group):
+        raise UsageError(f"{name} is not a multicast group", "give one as 239.1.2.3 or ff02::1")
+    local = address.host in ("::1", "127.0.0.1")
+    if group.family == socket.AF_INET or group.address[3] or not local:
         return group
     return group._replace(address=(*group.address[:3], socket.if_nametoindex("lo")))
 
 
-def _join(loop: Loop, sock: socket.socket, group: Endpoint, host: str, emit: Emit) -> None:
-    """Hear `group` by the interface that `host` is an address of, or that the group names."""
+def _join(sock: socket.socket, group: Endpoint, interface: Endpoint | None, emit: Emit) -> None:
+    """Hear `group` by the `interface` that has this address, or by the one that the group names."""
     address = group.address[0].partition("%")[0]
-    if sock.family == socket.AF_INET:
-        interface = resolve_on(loop, HostPort(host, 0), socket.AF_INET)[0].address[0]
-        member = socket.inet_aton(address) + socket.inet_aton(interface)
+    if interface:
+        member = socket.inet_aton(address) + socket.inet_aton(interface.address[0])
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, member)
     else:
         number = group.address[3]

@@ -22,8 +22,7 @@ from sockkit.net.chat import server as module
 from sockkit.net.chat.server import ChatOptions, ChatServer
 from sockkit.net.ends.stdio import Stdio
 from sockkit.net.loop import Loop
-from sockkit.net.options import SocketOptions
-from sockkit.net.tcp.listen import Listener, ListenOptions
+from sockkit.net.tcp.listen import ListenOptions
 from tests.net import kit
 from tests.net.kit import HERE
 from tests.support import reset
@@ -43,7 +42,7 @@ class Site:
         self.events: list[Event] = []
         self.kept: list[str] = []
         options = ListenOptions(HostPort(HERE, 0))
-        self.listener = Listener(loop, options, SocketOptions(), self.events.append)
+        self.listener = kit.listening(loop, options, emit=self.events.append)
         source, sink = kit.source("pipe", stack, Path()), kit.sink("pipe", stack, Path())
         self.input, self.output = source.far, sink
         stdio = Stdio(source.end, sink.end, "utf-8")

@@ -15,8 +15,7 @@ from sockkit.net.echo.turns import Turns
 from sockkit.net.echo.udp import UdpEcho
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
-from sockkit.net.tcp.listen import Listener, ListenOptions
-from sockkit.net.udp.open import UdpOptions, bind_datagrams
+from sockkit.net.tcp.listen import ListenOptions
 from tests.net import kit
 from tests.net.kit import HERE, of_kind, run_until
 
@@ -40,7 +39,7 @@ class Site:
 
     def tcp(self, options: EchoOptions) -> TcpEcho:
         sockets = SocketOptions(reuse_address=True)
-        listener = Listener(self.loop, LOCAL, sockets, self.events.append)
+        listener = kit.listening(self.loop, LOCAL, sockets, self.events.append)
         echo = TcpEcho(
             kit.context(self.loop, emit=self.events.append), listener, options, Turns(self.loop)
         )
@@ -52,7 +51,7 @@ class Site:
 
     def udp(self, options: EchoOptions) -> UdpEcho:
         context = kit.context(self.loop, emit=self.events.append)
-        sock = bind_datagrams(context, LOCAL, SocketOptions(), UdpOptions(), None)
+        sock = kit.bound(self.loop, LOCAL, emit=self.events.append)
         self._stack.callback(sock.close)
         echo = UdpEcho(context, sock, options, Turns(self.loop))
         echo.start()

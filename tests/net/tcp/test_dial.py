@@ -7,21 +7,33 @@ import errno
 import os
 import socket
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sockkit.core.address import Address, HostPort, UnixPath
-from sockkit.errors import BindError, ConnectError, ResolveError, TimedOut
+from sockkit.errors import (
+    BindError,
+    ConnectError,
+    ResolveError,
+    SockkitError,
+    TimedOut,
+    UsageError,
+)
 from sockkit.events import Connected, ConnectFailed, Connecting, Event, Step
+from sockkit.net import internet
+from sockkit.net.context import Context
 from sockkit.net.ends.socket_end import SocketEnd
-from sockkit.net.loop import Loop
+from sockkit.net.loop import Loop, Timer
 from sockkit.net.options import SocketOptions
 from sockkit.net.resolve import Endpoint, show_address
 from sockkit.net.tcp import dial as module
-from sockkit.net.tcp.dial import ConnectOptions, connect, interleave
+from sockkit.net.tcp.dial import ConnectOptions, dial, interleave
+from sockkit.net.waiting import Done, OnDone, Pending, wait_for
 from tests.net import kit
-from tests.net.kit import HERE, run_for
+from tests.net.kit import HERE, run_for, run_until
 from tests.support import read_all
 
 loop, stack = kit.loop, kit.stack
@@ -65,6 +77,7 @@ class Client:
     def __init__(self, loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
         self._loop, self._monkeypatch = loop, monkeypatch
         self.events: list[Event] = []
+        self.context = kit.context(loop, emit=self.events.append)
 
     def connect(
         self,
@@ -76,15 +89,23 @@ class Client:
         """To an address, or to a name that has these endpoints; `use` and close the stream."""
         if isinstance(to, list):
             answer = to
-            self._monkeypatch.setattr(
-                module,
-                "resolve_soon",
-                lambda loop, _a, _f, done: loop.call_soon(lambda: done(answer)),
-            )
+            self.names(lambda done: self._loop.call_soon(lambda: done(answer)))
             to = HostPort("name", 80)
-        stream = connect(self._loop, to, options, sockets, self.events.append)
+        stream = wait_for(self._loop, partial(dial, self.context, to, options, sockets))
         with contextlib.closing(stream):
             use(stream)
+
+    def names(self, ask: Callable[[OnDone[list[Endpoint]]], object]) -> None:
+        """Have `ask` answer for names, in place of the resolver."""
+        real = module.resolve
+
+        def resolve(context: Context, to: Address, family: int, done: Any, *more: Any) -> Pending:
+            if to.host not in ("name", "slow"):
+                return real(context, to, family, done, *more)
+            ask(done)
+            return Done()
+
+        self._monkeypatch.setattr(module, "resolve", resolve)
 
     def told(self, *kinds: type) -> list[Event]:
         return [event for event in self.events if isinstance(event, kinds)]
@@ -216,10 +237,8 @@ def test_a_silence_does_not_hide_what_the_other_addresses_said(
     assert str(caught.value).startswith(told)
 
 
-def test_the_timeout_bounds_the_resolver_too(
-    client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "resolve_soon", lambda *_: None)
+def test_the_timeout_bounds_the_resolver_too(client: Client) -> None:
+    client.names(lambda _: None)
     with pytest.raises(TimedOut):
         client.connect(HostPort("slow", 80), ConnectOptions(timeout=0.02))
 
@@ -228,12 +247,22 @@ def test_the_timeout_bounds_the_resolver_too(
 def test_an_answer_that_comes_too_late_begins_nothing(
     known: bool, client: Client, loop: Loop, live: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[Callable[[list[Endpoint] | ResolveError], None]] = []
-    monkeypatch.setattr(module, "resolve_soon", lambda _l, _a, _f, done: asked.append(done))
+    asked: list[Callable[[], None]] = []
+    host, port = live.getsockname()
+    number = socket.getaddrinfo
+
+    def getaddrinfo(name: bytes, *more: Any) -> Any:
+        if name == b"slow" and (more[-1] or not known):  # no number, or no name either
+            raise socket.gaierror(socket.EAI_NONAME, "unknown")
+        return number(host, port, *more[1:])
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(
+        internet, "start_new_thread", lambda ask, given: asked.append(partial(ask, *given))
+    )
     with pytest.raises(TimedOut):
-        client.connect(HostPort("slow", 80), ConnectOptions(timeout=0.02))
-    answer = [endpoint(live)] if known else ResolveError("none")
-    loop.call_soon(lambda: asked[0](answer))
+        client.connect(HostPort("slow", port), ConnectOptions(timeout=0.02))
+    asked[0]()
     run_for(loop, 0.02)
     assert client.told(Connecting) == []
 
@@ -369,3 +398,250 @@ def test_a_failure_leaves_nothing_on_the_loop(
         client.connect(to, ConnectOptions(kit.WAIT, source))
     kit.skip_time(loop, monkeypatch)
     run_for(loop, 2 * kit.WAIT)
+
+
+class Outcomes:
+    """Dials without waiting, and keeps each outcome; what stands is closed with the test."""
+
+    def __init__(self, client: Client, loop: Loop, stack: contextlib.ExitStack) -> None:
+        self.client, self.loop, self._stack = client, loop, stack
+        self.streams: list[SocketEnd] = []
+        self.failures: list[SockkitError] = []
+
+    @property
+    def count(self) -> int:
+        return len(self.streams) + len(self.failures)
+
+    def dial(self, to: Address, options: ConnectOptions = ConnectOptions()) -> Pending:  # noqa: B008
+        return dial(self.client.context, to, options, SocketOptions(), self._done)
+
+    def _done(self, outcome: SocketEnd | SockkitError) -> None:
+        if isinstance(outcome, SockkitError):
+            self.failures.append(outcome)
+        else:
+            self._stack.callback(outcome.close)
+            self.streams.append(outcome)
+
+    def nothing_more(self, patch: pytest.MonkeyPatch) -> None:
+        """Whatever else was to come would be told by now, or have a socket on the loop."""
+        before = self.count, list(self.client.events)
+        assert self.loop._callbacks == {}
+        kit.skip_time(self.loop, patch)
+        run_for(self.loop, 2 * kit.WAIT)
+        assert (self.count, self.client.events) == before
+
+
+@pytest.fixture
+def outcomes(client: Client, loop: Loop, stack: contextlib.ExitStack) -> Outcomes:
+    return Outcomes(client, loop, stack)
+
+
+def test_hundreds_are_dialled_side_by_side(
+    outcomes: Outcomes, live: socket.socket, dead: Endpoint, hole: Endpoint, loop: Loop
+) -> None:
+    live.listen(500)
+    there, nobody, silent = (HostPort(*each.address) for each in (endpoint(live), dead, hole))
+    for _ in range(100):
+        outcomes.dial(there)
+        outcomes.dial(nobody)
+    abandoned = [outcomes.dial(silent) for _ in range(100)]
+    assert outcomes.count == 0
+    run_until(loop, lambda: outcomes.count >= 200)
+    assert (len(outcomes.streams), len(outcomes.failures)) == (100, 100)
+    assert {str(error) for error in outcomes.failures} == {
+        f"could not connect to {nobody}: {REFUSED}"
+    }
+    assert len({stream.descriptor for stream in outcomes.streams}) == 100
+    for dialling in abandoned:
+        dialling.cancel()
+    assert loop._callbacks == {}
+    assert outcomes.count == 200
+
+
+def test_dialling_waits_for_nobody_else(outcomes: Outcomes, live: socket.socket) -> None:
+    """A name whose resolver is slow, or a machine that is silent, holds nobody up."""
+    outcomes.client.names(lambda _: None)
+    slow = outcomes.dial(HostPort("slow", 80))
+    outcomes.dial(HostPort(*live.getsockname()))
+    run_until(outcomes.loop, lambda: outcomes.count == 1)
+    slow.cancel()
+    assert len(outcomes.streams) == 1
+
+
+def test_each_has_its_own_time(
+    outcomes: Outcomes, hole: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kit.skip_time(outcomes.loop, monkeypatch)
+    began = outcomes.loop.now
+    ended: list[float] = []
+    for seconds in (40.0, 10.0, 20.0):
+        outcomes.dial(HostPort(*hole.address), ConnectOptions(seconds))
+    for count in (1, 2, 3):
+        run_until(outcomes.loop, lambda count=count: outcomes.count == count)  # type: ignore[misc]
+        ended.append(round(outcomes.loop.now - began))
+    assert ended == [10, 20, 40]
+    assert {type(error) for error in outcomes.failures} == {TimedOut}
+
+
+class Stage:
+    """Brings a dialling to a stage: `to` is dialled, and the loop turned until it `is_there`."""
+
+    def __init__(self, to: Address, is_there: Callable[[], bool], source: bool = False) -> None:
+        self.to, self.is_there = to, is_there
+        self.options = ConnectOptions(source=HostPort("slow", 0) if source else None)
+
+
+@pytest.fixture(params=["source", "name", "attempt", "two", "backlog", "refused", "settled"])
+def stage(
+    request: pytest.FixtureRequest,
+    client: Client,
+    hole: Endpoint,
+    dead: Endpoint,
+    live: socket.socket,
+    stack: contextlib.ExitStack,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Stage:
+    tried = partial(client.told, Connecting)
+    match request.param:
+        case "source":  # it is a name, and being looked for
+            client.names(lambda _: None)
+            return Stage(HostPort(*hole.address), lambda: True, source=True)
+        case "name":
+            client.names(lambda _: None)
+            return Stage(HostPort("slow", 80), lambda: True)
+        case "two":
+            monkeypatch.setattr(module, "ATTEMPT_DELAY", 0.0)
+            client.names(lambda done: done([hole, hole, hole]))
+            return Stage(HostPort("name", 80), lambda: len(tried()) >= 2)
+        case "backlog":
+            path = str(tmp_path / "socket")
+            listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+            listener.bind(path)
+            listener.listen(0)
+            stack.enter_context(socket.socket(socket.AF_UNIX)).connect(path)
+            return Stage(UnixPath(path), lambda: len(tried()) == 1)
+        case "refused":  # it is over, and about to be told
+            return Stage(UnixPath(str(tmp_path / "none")), lambda: True)
+        case "settled":  # connected, and about to be noticed
+            return Stage(HostPort(*live.getsockname()), lambda: True)
+    return Stage(HostPort(*hole.address), lambda: len(tried()) == 1)
+
+
+def test_a_cancel_at_any_stage_leaves_nothing_and_tells_nobody(
+    stage: Stage, outcomes: Outcomes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loop's fixture counts the descriptors, too."""
+    dialling = outcomes.dial(stage.to, stage.options)
+    if not stage.is_there():
+        run_until(outcomes.loop, stage.is_there)
+    dialling.cancel()
+    dialling.cancel()
+    assert [timer for timer in outcomes.loop._timers if is_of_dial(timer)] == []
+    outcomes.nothing_more(monkeypatch)
+    assert outcomes.count == 0
+
+
+def is_of_dial(timer: Timer) -> bool:
+    callback = timer.callback
+    return callback is not None and callback.__module__ == module.__name__
+
+
+def test_a_cancel_after_the_end_changes_nothing(
+    outcomes: Outcomes, live: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dialling = outcomes.dial(HostPort(*live.getsockname()))
+    run_until(outcomes.loop, lambda: outcomes.count == 1)
+    dialling.cancel()
+    outcomes.nothing_more(monkeypatch)
+    outcomes.streams[0].write(b"hi")
+    with live.accept()[0] as sock:
+        assert sock.recv(2) == b"hi"
+
+
+@pytest.mark.parametrize("way", ["no file", "option", "source", "name"])
+def test_what_fails_at_once_is_told_by_the_loop(
+    way: str,
+    outcomes: Outcomes,
+    live: socket.socket,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """So whoever dials knows what was begun before hearing of its end."""
+    to: Address = HostPort(*live.getsockname())
+    options = ConnectOptions()
+    match way:
+        case "no file":
+            to, kind = UnixPath(str(tmp_path / "none")), ConnectError
+        case "option":
+            monkeypatch.setattr(SocketOptions, "_apply", raising(UsageError("does not set it")))
+            kind = UsageError
+        case "source":
+            options, kind = ConnectOptions(source=HostPort("::1", 0)), BindError
+        case "name":
+            outcomes.client.names(lambda done: done(ResolveError("none")))
+            to, kind = HostPort("name", 80), ResolveError
+    outcomes.dial(to, options)
+    assert outcomes.count == 0
+    run_until(outcomes.loop, lambda: outcomes.count == 1)
+    assert [type(error) for error in outcomes.failures] == [kind]
+    outcomes.nothing_more(monkeypatch)
+
+
+def raising(error: Exception) -> Callable[..., None]:
+    def fail(*_: object) -> None:
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize("way", ["connected", "refused"])
+def test_who_is_told_may_fail_and_is_told_once(
+    way: str, client: Client, loop: Loop, live: socket.socket, dead: Endpoint
+) -> None:
+    told: list[SocketEnd | SockkitError] = []
+
+    def done(outcome: SocketEnd | SockkitError) -> None:
+        told.append(outcome)
+        raise SockkitError("of its own")
+
+    to = HostPort(*(live.getsockname() if way == "connected" else dead.address))
+    dial(client.context, to, ConnectOptions(), SocketOptions(), done)
+    with pytest.raises(SockkitError, match="of its own"):
+        loop.run()
+    kit.settle(loop)
+    assert len(told) == 1
+    if isinstance(told[0], SocketEnd):
+        told[0].close()
+
+
+CALLS = ["setblocking", "bind", "connect", "recv", "getsockname"]
+
+
+@pytest.mark.parametrize("call", ["socket", *CALLS])
+@pytest.mark.parametrize("another", [True, False], ids=["another", "alone"])
+def test_a_call_that_fails_is_a_failed_attempt(
+    call: str,
+    another: bool,
+    outcomes: Outcomes,
+    live: socket.socket,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever fails, the loop goes on, the outcome is told once, and no descriptor is left."""
+    error = OSError(errno.ENOBUFS, os.strerror(errno.ENOBUFS))
+    to = endpoint(live)
+    kit.fail_nth(monkeypatch, socket if call == "socket" else socket.socket, call, 1, error)
+    outcomes.client.names(lambda done: done([to, to] if another else [to]))
+    outcomes.dial(HostPort("name", 80), ConnectOptions(source=HostPort(HERE, 0)))
+    run_until(outcomes.loop, lambda: outcomes.count == 1)
+    told = [str(error) for error in outcomes.failures]
+    why = os.strerror(errno.ENOBUFS).lower()
+    if call == "bind":
+        assert told[0].startswith(f"could not connect from {HERE}:0: {why}")
+    elif another:
+        assert told == []
+        assert outcomes.client.told(ConnectFailed) == [ConnectFailed(str(to), why)]
+    else:
+        assert told == [f"could not connect to name port 80: {why}"]
+    if not outcomes.streams:
+        outcomes.nothing_more(monkeypatch)

@@ -43,9 +43,8 @@ class Server:
         sockets: SocketOptions = SERVER,
         backlog: int = 128,
     ) -> Listener:
-        listener = Listener(
-            self._loop, ListenOptions(address, backlog), sockets, self.events.append
-        )
+        options = ListenOptions(address, backlog)
+        listener = kit.listening(self._loop, options, sockets, self.events.append)
         self._stack.callback(listener.close)
         return listener
 

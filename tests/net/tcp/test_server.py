@@ -28,7 +28,7 @@ from sockkit.net.options import SocketOptions
 from sockkit.net.tcp import merged_output
 from sockkit.net.tcp import server as module
 from sockkit.net.tcp.client import ClientOptions
-from sockkit.net.tcp.listen import Listener, ListenOptions
+from sockkit.net.tcp.listen import ListenOptions
 from sockkit.net.tcp.server import Server, ServerOptions
 from tests.net import kit
 from tests.net.kit import HERE, Far, Feeding, Gathering, Made, noise
@@ -53,9 +53,8 @@ class Serving:
         self._changed = threading.Condition()
         self.input = kit.source("pipe", stack, Path())
         self.output = output or kit.sink("pipe", stack, Path())
-        self.listener = Listener(
-            loop, ListenOptions(HostPort(HERE, 0)), SocketOptions(reuse_address=True), self._told
-        )
+        options, sockets = ListenOptions(HostPort(HERE, 0)), SocketOptions(reuse_address=True)
+        self.listener = kit.listening(loop, options, sockets, self._told)
         stdio = Stdio(self.input.end, self.output.end, "utf-8")
         if more.pop("labelled", False):
             more["label"] = lambda peer: f"[{peer.number} {peer.address}] ".encode()

@@ -16,13 +16,11 @@ from sockkit.events import Event, Peer
 from sockkit.net.context import Context
 from sockkit.net.ends.stdio import Stdio
 from sockkit.net.loop import Loop
-from sockkit.net.options import SocketOptions
-from sockkit.net.tcp.dial import ConnectOptions
 from sockkit.net.tcp.listen import ListenOptions
 from sockkit.net.udp.client import Aim
 from sockkit.net.udp.datagrams import MAX_PAYLOAD, DatagramSocket, Received
 from sockkit.net.udp.exchange import DatagramExchange
-from sockkit.net.udp.open import UdpOptions, bind_datagrams, connect_datagrams
+from sockkit.net.udp.open import UdpOptions
 from tests.net import kit
 from tests.net.kit import run_until
 from tests.support import HERE
@@ -67,13 +65,13 @@ LINES = Words(packs=True, mark=b"%s")
 def bound(context: Context, stack: contextlib.ExitStack, size: int | None = None) -> DatagramSocket:
     """A socket on a free port, which is closed with the test."""
     where = ListenOptions(HostPort(HERE, 0))
-    sock = bind_datagrams(context, where, SocketOptions(), PLAIN, size)
+    sock = kit.bound(context.loop, where, size=size, emit=context.emit)
     stack.callback(sock.close)
     return sock
 
 
 def aims(context: Context, address: HostPort, size: int | None = None) -> Iterator[Aim]:
-    return connect_datagrams(context, address, ConnectOptions(), SocketOptions(), PLAIN, size)
+    return kit.aimed(context.loop, address, size=size, emit=context.emit)
 
 
 class Full:
@@ -127,13 +125,13 @@ class Site:
         self, host: str = HERE, size: int | None = None, udp: UdpOptions = PLAIN
     ) -> DatagramSocket:
         options = ListenOptions(HostPort(host, 0))
-        sock = bind_datagrams(self.context, options, SocketOptions(), udp, size)
+        sock = kit.bound(self.loop, options, udp=udp, size=size, emit=self.events.append)
         self._stack.callback(sock.close)
         return sock
 
     def client(self, port: int | None, host: str = HERE) -> DatagramSocket:
         assert port
-        sock, _ = next(aims(self.context, HostPort(host, port)))
+        sock, _ = next(kit.aimed(self.loop, HostPort(host, port), emit=self.events.append))
         self._stack.callback(sock.close)
         return sock
 

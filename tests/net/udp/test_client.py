@@ -20,11 +20,12 @@ from sockkit.errors import ConnectError, ReceiveError, SockkitError, TimedOut
 from sockkit.events import Aimed, Event, Exchanged
 from sockkit.net.ends.stdio import Stdio
 from sockkit.net.loop import Loop
+from sockkit.net.options import SocketOptions
 from sockkit.net.resolve import Endpoint
-from sockkit.net.udp import open as udp
 from sockkit.net.udp import sender
 from sockkit.net.udp.client import DatagramClient
 from sockkit.net.udp.datagrams import DatagramSocket
+from sockkit.net.udp.open import Route, UdpOptions, connect_datagrams
 from tests.net import kit
 from tests.net.udp.site import LINES, Full, Words, aims
 from tests.support import HERE
@@ -43,8 +44,8 @@ class Named:
         self.peer.bind((HERE, 0))
         self.peer.settimeout(kit.WAIT)
         port = self.peer.getsockname()[1]
-        both = [Endpoint(socket.AF_INET, (host, port)) for host in ("127.0.0.2", HERE)]
-        monkeypatch.setattr(udp, "resolve_on", lambda *_, **__: both)
+        hosts = ("127.0.0.2", HERE)
+        self._routes = [Route(Endpoint(socket.AF_INET, (host, port))) for host in hosts]
         self.source, self.sink = (make("pipe", stack, Path()) for make in (kit.source, kit.sink))
         self.events: list[Event] = []
         self._loop = loop
@@ -52,7 +53,8 @@ class Named:
     def run(self, options: AnswerOptions, messages: Words) -> None:
         stdio = Stdio(self.source.end, self.sink.end, "utf-8")
         context = kit.context(self._loop, stdio, self.events.append)
-        both = aims(context, HostPort("twice", 9))
+        address, sockets = HostPort("twice", 9), SocketOptions()
+        both = connect_datagrams(context, address, self._routes, sockets, UdpOptions(), None)
         DatagramClient(context, next(both), both, messages, options).run()
 
 

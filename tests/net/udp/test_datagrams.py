@@ -18,7 +18,6 @@ from sockkit.net.options import SocketOptions
 from sockkit.net.tcp.listen import ListenOptions
 from sockkit.net.udp import datagrams as module
 from sockkit.net.udp.datagrams import MAX_PAYLOAD, DatagramOutbox, segments
-from sockkit.net.udp.open import UdpOptions, bind_datagrams
 from tests.net import kit
 from tests.net.kit import fail_nth, noise, run_until
 from tests.net.udp import site as udp_site
@@ -94,8 +93,8 @@ def test_what_cannot_be_sent(code: int, site: Site, monkeypatch: pytest.MonkeyPa
 
 def test_what_came_too_fast_is_told(site: Site) -> None:
     sockets = SocketOptions(receive_buffer=4096)
-    where = ListenOptions(HostPort(HERE, 0))
-    server = bind_datagrams(site.context, where, sockets, UdpOptions(), None)
+    options = ListenOptions(HostPort(HERE, 0))
+    server = kit.bound(site.loop, options, sockets, emit=site.events.append)
     client = site.client(server.port)
     for _ in range(100):
         client.send(bytes(1000), MAX_PAYLOAD)

@@ -10,10 +10,9 @@ import pytest
 from sockkit.core.address import HostPort
 from sockkit.events import Event, Unanswered
 from sockkit.net.loop import Loop
-from sockkit.net.options import SocketOptions
 from sockkit.net.tcp.listen import ListenOptions
 from sockkit.net.udp.datagrams import DatagramSocket
-from sockkit.net.udp.open import UdpOptions, bind_datagrams
+from sockkit.net.udp.open import UdpOptions
 from sockkit.net.udp.sources import Sources
 from tests.net import kit
 from tests.net.kit import HERE
@@ -24,7 +23,7 @@ OTHER = 40_000  # a port that is not ours
 
 def bound(loop: Loop, stack: contextlib.ExitStack, host: str) -> DatagramSocket:
     options = ListenOptions(HostPort(host, 0))
-    sock = bind_datagrams(kit.context(loop), options, SocketOptions(), UdpOptions(), None)
+    sock = kit.bound(loop, options)
     stack.callback(sock.close)
     return sock
 
@@ -97,7 +96,7 @@ def test_every_address_that_this_machine_has(loop: Loop, stack: contextlib.ExitS
 def test_a_group_is_heard_at_every_address(loop: Loop, stack: contextlib.ExitStack) -> None:
     options = ListenOptions(HostPort(HERE, 0))
     group = UdpOptions(join="239.1.2.3")
-    sock = bind_datagrams(kit.context(loop), options, SocketOptions(), group, None)
+    sock = kit.bound(loop, options, udp=group)
     stack.callback(sock.close)
     assert not answers(sock, HERE, sock.port)
     assert answers(sock, HERE, OTHER)

@@ -1,0 +1,125 @@
+"""A host and a port: how they are looked up and bound, and what a failed bind of them means."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from _thread import start_new_thread  # without the half millisecond that `threading` takes
+
+from sockkit.core.address import HostPort
+from sockkit.core.units import show_seconds
+from sockkit.errors import BindError, ResolveError, SockkitError, TimedOut
+from sockkit.net.context import Context
+from sockkit.net.ends.end import words
+from sockkit.net.loop import Timer
+from sockkit.net.options import SocketOptions
+from sockkit.net.resolve import Endpoint
+from sockkit.net.waiting import OnDone, Pending
+
+Found = list[Endpoint]
+
+
+def lookup(address: HostPort, family: int, *, numeric: bool = False) -> Found:
+    """The stream endpoints of a name, best first, getaddrinfo(3). Blocks unless `numeric`.
+
+    Raises ResolveError.
+    """
+    flags = socket.AI_NUMERICHOST if numeric else 0
+    # As bytes, a plain name does not load Python's IDNA tables.
+    host = address.host.encode() if address.host.isascii() else address.host
+    try:
+        found = socket.getaddrinfo(host, address.port, family, socket.SOCK_STREAM, 0, flags)
+    except (socket.gaierror, UnicodeError) as error:
+        why = error.strerror if isinstance(error, socket.gaierror) else "no such name can be"
+        if error.args[0] == socket.EAI_ADDRFAMILY:
+            why = f"it is no IPv{4 if family == socket.AF_INET else 6} address"
+        raise ResolveError(f"could not resolve {address.host}: {why}") from error
+    except OSError as error:
+        raise ResolveError(f"could not resolve {address.host}: {error.strerror}") from error
+    return list(dict.fromkeys(Endpoint(family, name) for family, _, _, _, name in found))
+
+
+def find(
+    context: Context, address: HostPort, family: int, on_done: OnDone[Found], timeout: float | None
+) -> Pending:
+    """Look it up: a numeric address at once, a name in a thread."""
+    search = _Search(context, address, on_done)
+    try:
+        found = lookup(address, family, numeric=True)
+    except ResolveError:
+        search.begin(family, timeout)
+    else:
+        search.end(found)
+    return search
+
+
+class _Search(Pending):
+    """A name being looked up, in a thread that the process does not wait for.
+
+    A resolver cannot be interrupted: the answer to a search that has ended is nobody's.
+    """
+
+    def __init__(self, context: Context, address: HostPort, on_done: OnDone[Found]) -> None:
+        self._loop, self._address = context.loop, address
+        self._on_done: OnDone[Found] | None = on_done
+        self._timer: Timer | None = None
+
+    def begin(self, family: int, timeout: float | None) -> None:
+        try:
+            start_new_thread(self._ask, (family,))
+        except RuntimeError as error:  # there are as many as the system allows
+            return self.end(ResolveError(f"could not resolve {self._address.host}: {error}"))
+        if timeout is not None:
+            why = f"no answer within {show_seconds(timeout)}"
+            late = TimedOut(f"could not resolve {self._address.host}: {why}")
+            self._timer = self._loop.later(timeout, lambda: self.end(late))
+        return None
+
+    def end(self, outcome: Found | SockkitError) -> None:
+        on_done = self._on_done
+        self.cancel()
+        if on_done:
+            on_done(outcome)
+
+    def cancel(self) -> None:
+        self._on_done = None
+        if self._timer:
+            self._timer.cancel()
+
+    def _ask(self, family: int) -> None:
+        """In a thread of its own."""
+        try:
+            answer: Found | SockkitError = lookup(self._address, family)
+        except ResolveError as error:
+            answer = error
+        self._loop.call_soon(lambda: self.end(answer))
+
+
+def bind(sock: socket.socket, endpoint: Endpoint, sockets: SocketOptions) -> None:
+    if endpoint.family == socket.AF_INET6:
+        # `::` takes IPv4 too, whatever the system's default; -6 keeps it out.
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, sockets.family == 6)
+    sock.bind(endpoint.address)
+
+
+def bind_error(error: OSError, address: HostPort, protocol: str) -> BindError:
+    port = address.port
+    what = f"could not listen on {address}"
+    if error.errno == errno.EADDRINUSE:
+        from sockkit.net.port_owner import port_owner
+
+        by = f" by {owner}" if (owner := port_owner(port, protocol)) else ""
+        return BindError(
+            f"{what}: port {port} is in use{by}", "try another with -p, or -p 0 for any free one"
+        )
+    if error.errno == errno.EACCES:
+        return BindError(
+            f"{what}: port {port} needs privileges",
+            f"try -p {port + 8000 if port < 1024 else 8080}",
+        )
+    if error.errno == errno.EADDRNOTAVAIL:
+        return BindError(
+            f"{what}: this machine does not have that address",
+            "try --bind 127.0.0.1, or --bind 0.0.0.0 for all it has",
+        )
+    return BindError(f"{what}: {words(error)}")
