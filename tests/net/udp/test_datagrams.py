@@ -199,13 +199,16 @@ def test_a_receive_that_fails_is_told(site: Site, monkeypatch: pytest.MonkeyPatc
 
 def test_a_socket_that_is_closed_waits_for_nothing(site: Site) -> None:
     server = site.server()
+    number = server._socket.fileno()
     server.when_readable(pytest.fail)
     server.when_writable(pytest.fail)
     server.close()
     server.close()
-    with site.plain() as other:  # it may get the same descriptor
-        other.bind((HERE, 0))
-        kit.run_for(site.loop, 0.01)
+    other = site.server()
+    assert other._socket.fileno() == number
+    client = site.client(other.port)
+    client.send(b"x", MAX_PAYLOAD)
+    assert site.receive(other, 1) == [b"x"]
 
 
 def test_one_that_is_adopted_waits_on_another_loop(site: Site) -> None:
