@@ -104,9 +104,9 @@ class MemoryEnd:
 
     def has_bytes(self) -> bool:
         unread = bool(self._in.data)
-        if self.closed or not (unread or self._in.ended):
-            if error := self._take_fault():
-                raise self.read_failed(error) from error
+        more = not self.closed and (unread or self._in.ended)
+        if not more and (error := self._take_fault()):
+            raise self.read_failed(error) from error
         return unread
 
     def read_failed(self, error: OSError, /) -> SockkitError:
