@@ -11,11 +11,12 @@ import fcntl
 import gc
 import os
 import pty
+import random
 import socket
 import threading
 import time
 import tty
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,6 +28,7 @@ from sockkit.events import Emit, Event, Peer
 from sockkit.net import closing
 from sockkit.net import loop as loop_module
 from sockkit.net.context import Context
+from sockkit.net.ends.end import Kind
 from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.ends.stdio import Input, Output, Stdio
 from sockkit.net.loop import Loop
@@ -353,14 +355,19 @@ def stdio_end(make: type[Input] | type[Output], shared: int, far: Far, stack: St
     """An Input or Output of `shared`, which is closed with it."""
     end = make(stack.loop, shared)
 
-    def close() -> None:  # standard streams live as long as a process: they have no close
-        if end.descriptor != shared:
-            os.close(end.descriptor)
-        if end._socket:
-            end._socket.close()
+    def close() -> None:
+        close_stdio(end, shared)
         os.close(shared)
 
     return _made(stack, end, far, shared, close)
+
+
+def close_stdio(end: Input | Output, shared: int) -> None:
+    """Standard streams live as long as a process: they have no close."""
+    if end.descriptor != shared:
+        os.close(end.descriptor)
+    if end._socket:
+        end._socket.close()
 
 
 def _made(
@@ -370,6 +377,69 @@ def _made(
     stack.callback(far.close)
     stack.callback(made.release)
     return made
+
+
+class Cut:
+    """`end`, which reads and writes pieces of one of `sizes`, and refuses now and then.
+
+    To everything else it is no descriptor of its own, so bytes are copied.
+    """
+
+    kind = Kind.OTHER
+
+    def __init__(self, end: Any, seed: int, sizes: Sequence[int] = (1,)) -> None:
+        self._end, self._random, self._sizes = end, random.Random(seed), sizes
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._end, name)
+
+    def _size(self) -> int:
+        if self._random.random() < 0.3:
+            raise BlockingIOError
+        return self._random.choice(self._sizes)
+
+    def read_into(self, buffer: memoryview) -> int:
+        return self._end.read_into(buffer[: self._size()])
+
+    def write(self, data: bytes | memoryview) -> int:
+        return self._end.write(data[: self._size()])
+
+
+class Failing:
+    """`end`, whose `nth` call of `name` meets an OSError, as do all that follow."""
+
+    def __init__(self, end: Any, name: str, nth: int, code: int) -> None:
+        self._end, self._name, self._nth, self._code = end, name, nth, code
+        self._calls = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._end, name)
+
+    def _meet(self, name: str) -> None:
+        self._calls += name == self._name
+        if name == self._name and self._calls >= self._nth:
+            raise OSError(self._code, os.strerror(self._code))
+
+    def read_into(self, buffer: memoryview) -> int:
+        try:
+            self._meet("read")
+        except OSError as error:
+            raise self._end.read_failed(error) from error
+        return self._end.read_into(buffer)
+
+    def write(self, data: bytes | memoryview) -> int:
+        try:
+            self._meet("write")
+        except OSError as error:
+            raise self._end.write_failed(error) from error
+        return self._end.write(data)
+
+    def half_close(self) -> None:
+        try:
+            self._meet("half_close")
+        except OSError as error:
+            raise self._end.write_failed(error) from error
+        self._end.half_close()
 
 
 PTY = pytest.param("pty", marks=pytest.mark.process)

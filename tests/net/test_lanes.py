@@ -29,7 +29,7 @@ from sockkit.net.lanes import Copy, choose
 from sockkit.net.loop import Loop
 from sockkit.net.pump import Pump
 from tests.net import kit
-from tests.net.kit import Feeding, Gathering, Made, fail_nth, noise
+from tests.net.kit import Cut, Feeding, Gathering, Made, fail_nth, noise
 
 loop, stack = kit.loop, kit.stack
 
@@ -305,29 +305,7 @@ def test_a_fault_of_a_copy_is_named_and_takes_nothing_back(
     assert moving.pump.bytes_read == moving.pump.bytes_written + moving.pump.lane.held
 
 
-class Stuttering:
-    """An end that goes short and says EAGAIN at random."""
-
-    kind, name = Kind.OTHER, "stuttering"
-
-    def __init__(self, end: Any, seed: int) -> None:
-        self._end, self._random = end, random.Random(seed)
-        self.descriptor = end.descriptor
-        self.read_failed = getattr(end, "read_failed", None)
-        self.write_failed = getattr(end, "write_failed", None)
-        self.when_readable = getattr(end, "when_readable", None)
-        self.when_writable = getattr(end, "when_writable", None)
-
-    def _size(self) -> int:
-        if self._random.random() < 0.3:
-            raise BlockingIOError
-        return self._random.choice([1, 2, 3, 1000, 20_000])
-
-    def read_into(self, buffer: memoryview) -> int:
-        return self._end.read_into(buffer[: self._size()])
-
-    def write(self, data: memoryview) -> int:
-        return self._end.write(data[: self._size()])
+PIECES = [1, 2, 3, 1000, 20_000]
 
 
 @pytest.mark.parametrize("which", ["source", "sink", "both"])
@@ -337,9 +315,9 @@ def test_a_copy_survives_short_and_refused_calls(
 ) -> None:
     source, sink = make(pair)
     if which != "sink":
-        source = source._replace(end=Stuttering(source.end, 1))
+        source = source._replace(end=Cut(source.end, 1, PIECES))
     if which != "source":
-        sink = sink._replace(end=Stuttering(sink.end, 2))
+        sink = sink._replace(end=Cut(sink.end, 2, PIECES))
     data = noise(1024 * 1024)
     assert Moving(loop, source, sink).run(data) == data
 

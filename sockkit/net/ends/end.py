@@ -8,11 +8,12 @@ means. A new kind of end is a module here, and a maker in the conformance kit of
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from enum import Enum, auto
 from typing import Protocol
 
-from sockkit.errors import SockkitError, reason
+from sockkit.errors import ReceiveError, SendError, SockkitError, reason
 from sockkit.events import Peer
 
 Callback = Callable[[], None]
@@ -46,7 +47,7 @@ class Source(Protocol):
         ...
 
     def has_bytes(self) -> bool:
-        """Whether a read would give any now."""
+        """Whether a read would give any now, as far as that is known. Raises as a read does."""
         ...
 
     def when_readable(self, callback: Callback | None) -> None:
@@ -118,3 +119,13 @@ def words(error: OSError) -> str:
     """What the system said, as it reads inside a sentence."""
     text = reason(error)
     return text[:1].lower() + text[1:]
+
+
+def receive_error(name: str, error: OSError) -> ReceiveError:
+    why = words(error)
+    return ReceiveError(f"receiving from {name} failed: {why}", kind=f"receiving failed: {why}")
+
+
+def send_error(name: str, error: OSError) -> SendError:
+    why = "the peer has closed" if error.errno == errno.EPIPE else words(error)
+    return SendError(f"sending to {name} failed: {why}", kind=f"sending failed: {why}")

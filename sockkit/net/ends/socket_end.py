@@ -7,9 +7,9 @@ import os
 import socket
 import struct
 
-from sockkit.errors import ReceiveError, SendError, SockkitError
+from sockkit.errors import SockkitError
 from sockkit.events import Emit, Peer, Step
-from sockkit.net.ends.end import Callback, Kind, words
+from sockkit.net.ends.end import Callback, Kind, receive_error, send_error
 from sockkit.net.loop import Loop
 from sockkit.system import TIOCOUTQ, ask
 
@@ -54,10 +54,7 @@ class SocketEnd:
             raise self.read_failed(error) from error
 
     def read_failed(self, error: OSError, /) -> SockkitError:
-        why = words(error)
-        return ReceiveError(
-            f"receiving from {self.name} failed: {why}", kind=f"receiving failed: {why}"
-        )
+        return receive_error(self.name, error)
 
     def write(self, data: bytes | memoryview, /) -> int:
         try:
@@ -68,8 +65,7 @@ class SocketEnd:
             raise self.write_failed(error) from error
 
     def write_failed(self, error: OSError, /) -> SockkitError:
-        why = "the peer has closed" if error.errno == errno.EPIPE else words(error)
-        return SendError(f"sending to {self.name} failed: {why}", kind=f"sending failed: {why}")
+        return send_error(self.name, error)
 
     def half_close(self) -> None:
         self._emit(Step("shutdown", f"the sending side to {self.peer.address}"))
@@ -97,7 +93,10 @@ class SocketEnd:
 
     def failure(self) -> SockkitError | None:
         # Reading does not tell of a reset once the peer has ended its side.
-        code = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        try:
+            code = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        except OSError as error:
+            return self.write_failed(error)
         return self.write_failed(OSError(code, os.strerror(code))) if code else None
 
     def close(self) -> None:

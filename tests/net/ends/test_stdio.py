@@ -1,4 +1,4 @@
-"""What Input and Output do beyond the Source and Sink tests of test_stream.py."""
+"""What standard input and output do beyond what every end promises (test_end.py)."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import contextlib
 import errno
 import os
 import select
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from sockkit.errors import OutputError, OutputGone, SockkitError
-from sockkit.net.ends.socket_end import Kind
+from sockkit.net.ends.end import Kind
 from sockkit.net.ends.stdio import Input, Output
 from sockkit.net.loop import Loop
 from tests.net import kit
@@ -188,6 +189,20 @@ def test_a_full_device_says_so(stack: contextlib.ExitStack) -> None:
     with pytest.raises(OutputError, match="standard output: No space left on device") as caught:
         made.end.write(b"x")
     assert isinstance(caught.value.__cause__, OSError)
+
+
+@pytest.mark.parametrize("make", [kit.source, kit.sink])
+def test_a_descriptor_that_does_not_serve_is_an_error_of_ours(
+    make: Callable[..., kit.Made], stack: contextlib.ExitStack, tmp_path: Path
+) -> None:
+    """A file opened for the other direction: EBADF."""
+    made = make("file", stack, tmp_path)
+    wrong = os.open(tmp_path / "other", os.O_CREAT | (os.O_WRONLY if make is kit.source else 0))
+    os.dup2(wrong, made.shared)
+    os.close(wrong)
+    use = made.end.read_into if make is kit.source else made.end.write
+    with pytest.raises(SockkitError, match=r"could not .* standard .*put: Bad file descriptor"):
+        use(memoryview(bytearray(9)))
 
 
 def test_a_directory_cannot_be_read(stack: contextlib.ExitStack, tmp_path: Path) -> None:

@@ -1,0 +1,184 @@
+"""A pair of ends in memory: what tests use in place of a network.
+
+It behaves as a TCP connection on one machine does, with less to wait for: each direction is a
+bounded buffer, what is written can be read at once, and acknowledged is what has been read. Of
+what TCP may do with bytes that were not read when a reset comes, it does the worst: they are lost.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+
+from sockkit.errors import SockkitError
+from sockkit.events import Peer
+from sockkit.net.ends.end import Callback, Kind, receive_error, send_error
+from sockkit.net.loop import Loop
+
+CAPACITY = 64 * 1024  # bytes that each direction holds
+
+
+def memory_pair(loop: Loop, *, capacity: int = CAPACITY) -> tuple[MemoryEnd, MemoryEnd]:
+    """Two ends, each of which reads what the other writes. `capacity` is of each direction."""
+    there, back = _Buffer(capacity), _Buffer(capacity)
+    first = MemoryEnd(loop, Peer(1, "there:1"), back, there)
+    second = MemoryEnd(loop, Peer(2, "here:2"), there, back)
+    first.other, second.other = second, first
+    return first, second
+
+
+class _Buffer:
+    """What one end has written and the other has not read; `ended` once no more is written."""
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self.data = bytearray()
+        self.ended = False
+
+
+def _os_error(code: int) -> OSError:
+    return OSError(code, os.strerror(code))
+
+
+class _Watch:
+    """Calls `callback`, once in each turn of the loop, for as long as it is `ready`."""
+
+    def __init__(self, loop: Loop, ready: Callable[[], bool]) -> None:
+        self._loop, self._ready = loop, ready
+        self._looks = False
+        self.callback: Callback | None = None
+
+    def wake(self) -> None:
+        """It may be ready now."""
+        if self.callback and not self._looks and self._ready():
+            self._looks = True
+            self._loop.call_soon(self._look)
+
+    def _look(self) -> None:
+        self._looks = False
+        if self.callback and self._ready():
+            self.wake()  # first: a callback may raise, and is still called when the loop runs on
+            self.callback()
+
+
+class MemoryEnd:
+    """One end of a pair, made by `memory_pair`. It has no descriptor."""
+
+    kind, descriptor = Kind.OTHER, -1
+    other: MemoryEnd
+
+    def __init__(self, loop: Loop, peer: Peer, incoming: _Buffer, outgoing: _Buffer) -> None:
+        self.peer = peer
+        self._in, self._out = incoming, outgoing
+        self._read_watch = _Watch(loop, self._readable)
+        self._write_watch = _Watch(loop, self._writable)
+        self._reset = self.closed = False
+        self._fault = 0  # the error of a reset, until it is told
+
+    @property
+    def name(self) -> str:
+        return self.peer.address
+
+    @property
+    def watched(self) -> bool:
+        """Whether a callback of either kind is registered."""
+        return bool(self._read_watch.callback or self._write_watch.callback)
+
+    def when_readable(self, callback: Callback | None) -> None:
+        self._read_watch.callback = callback
+        self._read_watch.wake()
+
+    def when_writable(self, callback: Callback | None) -> None:
+        self._write_watch.callback = callback
+        self._write_watch.wake()
+
+    def read_into(self, buffer: memoryview, /) -> int:
+        if not self.has_bytes() and not (self._in.ended or self._reset):
+            raise BlockingIOError
+        size = min(len(buffer), len(self._in.data))
+        buffer[:size] = self._in.data[:size]
+        del self._in.data[:size]
+        self.other._wake()
+        return size
+
+    def has_bytes(self) -> bool:
+        unread = bool(self._in.data)
+        more = not self.closed and (unread or self._in.ended)
+        if not more and (error := self._take_fault()):
+            raise self.read_failed(error) from error
+        return unread
+
+    def read_failed(self, error: OSError, /) -> SockkitError:
+        return receive_error(self.name, error)
+
+    def write(self, data: bytes | memoryview, /) -> int:
+        error = self._take_fault()
+        if not error and (self._reset or self._out.ended):
+            error = _os_error(errno.EPIPE)
+        if error:
+            raise self.write_failed(error) from error
+        size = min(len(data), self._out.capacity - len(self._out.data))
+        if data and not size:
+            raise BlockingIOError
+        self._out.data += data[:size]
+        if size and self.other.closed:
+            self._meet_reset()  # the first write is accepted, and answered by a reset
+        self.other._wake()
+        return size
+
+    def write_failed(self, error: OSError, /) -> SockkitError:
+        return send_error(self.name, error)
+
+    def half_close(self) -> None:
+        if not self._reset:
+            self._out.ended = True
+            self.other._wake()
+
+    def queued(self) -> int:
+        return 0 if self.closed else len(self._out.data)
+
+    def undelivered(self, queued: int | None = None) -> int:
+        return self.queued() if queued is None else queued
+
+    def failure(self) -> SockkitError | None:
+        error = self._take_fault()
+        return self.write_failed(error) if error else None
+
+    def close(self) -> None:
+        if self._in.data:
+            self.abort()
+        else:
+            self.half_close()
+            self.closed = True
+
+    def abort(self) -> None:
+        if not self.closed:
+            self.closed = True
+            if self._out.data:  # lost, and with it the end that came after it
+                self._out.data.clear()
+                self._out.ended = False
+            self.other._meet_reset()
+
+    def _meet_reset(self) -> None:
+        if not (self._reset or self.closed):
+            self._reset = True
+            # Who has read the end is told when it writes, as by Linux.
+            self._fault = errno.EPIPE if self._in.ended else errno.ECONNRESET
+            self._wake()
+
+    def _take_fault(self) -> OSError | None:
+        """What a call meets; a reset is told once."""
+        code, self._fault = errno.EBADF if self.closed else self._fault, 0
+        return _os_error(code) if code else None
+
+    def _readable(self) -> bool:
+        return not self.closed and bool(self._in.data or self._in.ended or self._reset)
+
+    def _writable(self) -> bool:
+        space = len(self._out.data) < self._out.capacity
+        return not self.closed and (space or self._out.ended or self._reset)
+
+    def _wake(self) -> None:
+        self._read_watch.wake()
+        self._write_watch.wake()

@@ -1,0 +1,243 @@
+"""What the conformance kit runs on: makers of ends, each with its far side.
+
+A new kind of end is one more name in SOURCES and SINKS, or ENDS, and its maker in `make`. Nothing
+here or in test_end.py asks a descriptor under test whether it is ready: the end is asked, on the
+loop. The far side is played on the loop too, without threads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from sockkit.errors import ReceiveError
+from sockkit.net.ends.memory import MemoryEnd, memory_pair
+from sockkit.net.loop import Loop
+from tests.net import kit
+from tests.net.kit import Cut, Made, Stack
+
+ENDS = ["tcp", "unix", "memory"]
+SOURCES = [*ENDS, "pipe", "file", "socketpair", kit.PTY]  # from "pipe" on, standard input
+SINKS = [*SOURCES, "append"]  # and standard output
+VARIANTS = ["free", "clogged", "cut"]
+LITTLE = 1000  # bytes that a clogged end in memory holds
+
+
+class FarSide(Protocol):
+    """Never blocks: raises BlockingIOError. A reset by the other side is ConnectionResetError."""
+
+    def write(self, data: bytes | memoryview) -> int: ...
+
+    def read(self) -> bytes:
+        """Nothing at the end."""
+        ...
+
+    def end(self) -> None:
+        """Write no more."""
+        ...
+
+    def close(self) -> None: ...
+
+    def reset(self) -> None:
+        """Close, although the end under test has written something that is not read."""
+        ...
+
+
+class InMemory:
+    def __init__(self, end: MemoryEnd) -> None:
+        self._end, self.write = end, end.write
+        self.end, self.close, self.reset = end.half_close, end.close, end.abort
+
+    def read(self) -> bytes:
+        buffer = memoryview(bytearray(65536))
+        try:
+            return bytes(buffer[: self._end.read_into(buffer)])
+        except ReceiveError as error:
+            raise error.__cause__ or error from None
+
+
+class OnSocket:
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        self._socket, self.write, self.close = sock, sock.send, sock.close
+
+    def read(self) -> bytes:
+        return self._socket.recv(65536)
+
+    def end(self) -> None:
+        self._socket.shutdown(socket.SHUT_WR)
+
+    def reset(self) -> None:
+        if self._socket.family != socket.AF_UNIX:  # those reset by themselves
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._socket.close()
+
+
+class OnDescriptor:
+    """A pipe, a terminal's other side, or a file, which has an end at any time."""
+
+    def __init__(self, far: kit.Far) -> None:
+        os.set_blocking(far.descriptor, False)
+        self._far = far
+        self.end = self.close = self.reset = far.close
+
+    def write(self, data: bytes | memoryview) -> int:
+        return os.write(self._far.descriptor, data)
+
+    def read(self) -> bytes:
+        try:
+            return os.read(self._far.descriptor, 65536)
+        except BlockingIOError:
+            raise
+        except OSError:  # EIO: a terminal that nobody has open any more
+            return b""
+
+
+def far_side(made: Made, stack: Stack) -> FarSide:
+    if made.far.stores or not _is_socket(made.far.descriptor):
+        return OnDescriptor(made.far)
+    sock = stack.enter_context(socket.socket(fileno=made.far.descriptor))
+    made.far.descriptor = -1
+    return OnSocket(sock)
+
+
+def _is_socket(descriptor: int) -> bool:
+    return os.readlink(f"/proc/self/fd/{descriptor}").startswith("socket:")
+
+
+class Case:
+    """An end with its far side: `end` is what is tested, `bare` the same without a wrapper.
+
+    `arrived` is what the far side has read. `shared` is the descriptor that standard input or
+    output was made of.
+    """
+
+    def __init__(
+        self, loop: Loop, bare: Any, far: FarSide, release: Callable[[], None], *, cut: bool
+    ) -> None:
+        self.loop, self.bare, self.far, self.release = loop, bare, far, release
+        self.end: Any = Cut(bare, 1) if cut else bare
+        self.data = kit.noise(300 if cut else 200_000)
+        self.arrived = bytearray()
+        self.shared: int | None = None
+        self.stores = False  # the far side is a file
+
+    def give(self, data: bytes) -> None:
+        """Have the far side write `data` while the loop turns; a file has it at once."""
+        remaining = memoryview(data)
+
+        def step() -> bool:
+            nonlocal remaining
+            remaining = remaining[self.far.write(remaining) :]
+            return not remaining
+
+        if not (self.stores and step()):
+            kit.do(self.loop, step)
+
+    def gather(self, true: Callable[[], bool]) -> None:
+        """Turn the loop and have the far side read, until it is `true` or there is an end."""
+
+        def step() -> bool:
+            if true():
+                return True
+            data = self.far.read()
+            self.arrived += data
+            return true() or not (data or self.stores)
+
+        kit.do(self.loop, step, self.loop.stop)
+        self.loop.run()
+
+    def gathered(self) -> bytes:
+        """What the far side has read when it has met the end."""
+        self.stores = False
+        self.gather(lambda: False)
+        return bytes(self.arrived)
+
+    def drain(self, size: int | None = None) -> bytes:
+        """Read to the end, or at least `size` bytes, when the end says that it is readable."""
+        buffer = memoryview(bytearray(10_007))
+        got = bytearray()
+
+        def read() -> None:
+            with contextlib.suppress(BlockingIOError):
+                count = self.end.read_into(buffer)
+                got.extend(buffer[:count])
+                if not count or (size is not None and len(got) >= size):
+                    self.loop.stop()
+
+        self.end.when_readable(read)
+        self.loop.run()
+        self.end.when_readable(None)
+        return bytes(got)
+
+    def pour(self, data: bytes) -> None:
+        """Write all of it, when the end says that it is writable, and have it arrive."""
+        expected = len(self.arrived) + len(data)
+        remaining = memoryview(data)
+
+        def write() -> None:
+            nonlocal remaining
+            with contextlib.suppress(BlockingIOError):
+                remaining = remaining[self.end.write(remaining) :]
+            if not remaining:
+                self.end.when_writable(None)
+
+        self.end.when_writable(write)
+        try:
+            self.gather(lambda: len(self.arrived) >= expected)
+        finally:
+            self.end.when_writable(None)
+
+    def fill(self) -> int:
+        """Write until the end says that it is full; how many bytes that took."""
+        size = refused = 0
+        while refused < 3:
+            try:
+                size += self.bare.write(bytes(65536))
+                refused = 0
+            except BlockingIOError:
+                refused += 1
+                kit.settle(self.loop)  # what is on its way makes room
+            assert size < 100_000_000, "it takes without end"
+        return size
+
+    def fill_far(self) -> None:
+        """Have the far side write until it cannot."""
+        with contextlib.suppress(BlockingIOError):
+            for _ in range(1000):
+                self.far.write(bytes(65536))
+            raise AssertionError("it takes without end")
+
+    def until_readable(self) -> None:
+        """Turn the loop until the end says that it is readable."""
+        self.bare.when_readable(self.loop.stop)
+        self.loop.run()
+        self.bare.when_readable(None)
+
+
+Make = Callable[..., Case]
+
+
+@pytest.fixture
+def make(loop: Loop, stack: Stack, tmp_path: Path) -> Make:
+    """Makes a case of a name and a variant; `half` is the `source` or the `sink`, of stdio."""
+
+    def make(name: str, variant: str = "free", half: str = "source") -> Case:
+        clogged = variant == "clogged"
+        if name == "memory":
+            end, other = memory_pair(loop, **({"capacity": LITTLE} if clogged else {}))
+            return Case(loop, end, InMemory(other), end.close, cut=variant == "cut")
+        made = getattr(kit, half)(name, stack, tmp_path, clogged)
+        case = Case(loop, made.end, far_side(made, stack), made.release, cut=variant == "cut")
+        case.stores = made.far.stores
+        case.shared = None if name in ENDS else made.shared
+        return case
+
+    return make
