@@ -68,9 +68,8 @@ class Session:
         self._on_over: OnOver = lambda _: None
         self._then: Callable[[], None] = self._start_input
         self._replied = self._shunned = self._failed = False
-        self._connection = Connection(
-            context.loop, end, self, Closer(context.loop, alone=True), talk.ending
-        )
+        self._closer = Closer(context.loop, alone=True)
+        self._connection = Connection(context.loop, end, self, self._closer, talk.ending)
         self._lenient: Lenient | None = None
         if talk.outbound and context.stdio.input.terminal:
             self._lenient = Lenient(talk.outbound, self._refused)
@@ -121,6 +120,7 @@ class Session:
         """Close what is open, and tell how much was moved. To be called once, at the end."""
         self._on_over = lambda _: None
         self._connection.close()
+        self._closer.stop()  # where it was already waiting for the peer
         self._up.close()
         self._down.close()
         self._report()

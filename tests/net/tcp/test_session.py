@@ -23,10 +23,11 @@ from sockkit.errors import (
     ReceiveError,
     SendError,
     SockkitError,
+    Stopped,
     TextError,
     TimedOut,
 )
-from sockkit.events import Event, InputEnded, Moved, Notice, PeerEnded
+from sockkit.events import Event, InputEnded, Moved, Notice, PeerEnded, Step
 from sockkit.net import closing, connection
 from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.ends.stdio import Output, Stdio
@@ -134,6 +135,14 @@ class Conversation:
         error = self.result()
         assert isinstance(error, kinds), repr(error)
         return error
+
+    def stop(self) -> None:
+        """End it as a signal does."""
+
+        def end() -> None:
+            raise Stopped(15)
+
+        self._loop.call_soon(end)
 
     def give_up(self) -> None:
         self._loop.stop()
@@ -356,6 +365,18 @@ def test_what_a_peer_that_leaves_has_not_taken_is_an_error(
     talk.told(InputEnded)
     talk.reset() if how == "reset" else talk.peer.close()
     assert "of it not delivered" in str(talk.failed(SendError))
+
+
+def test_a_stop_while_the_last_bytes_are_delivered_closes_the_connection(begin: Begin) -> None:
+    """And says how far it got, as a stop at any other time."""
+    talk = begin(Until.STDIN)
+    talk.typing(bytes(1_000_000)).join()
+    talk.told(InputEnded)
+    talk.settle()  # it waits for the peer, which reads nothing
+    talk.stop()
+    assert "of it not delivered" in talk.failed(Stopped).so_far
+    assert "close" in [event.call for event in kit.of_kind(talk.events, Step)]
+    assert len(kit.of_kind(talk.events, Moved)) == 2
 
 
 def test_a_peer_that_has_ended_its_side_still_takes_all(begin: Begin) -> None:
