@@ -298,8 +298,13 @@ class Connection:
 
     def _linger(self) -> None:
         self._stop()
-        ended = self.receiving is Direction.ENDED
-        self._closer.close(self.end, self.outbox, self._closed, ended=ended)
+        self._closer.close(
+            self.end,
+            self.outbox,
+            self._closed,
+            ended=self.receiving is Direction.ENDED,
+            half_closed=self.sending is Direction.ENDED,
+        )
 
     def _stop(self) -> None:
         self.stage = Stage.CLOSING

@@ -284,6 +284,18 @@ def test_a_newcomer_finds_space(loop: Loop, stack: contextlib.ExitStack) -> None
     assert all(case.undelivered == [0] for case in cases)
 
 
+@pytest.mark.parametrize("half_closed", [False, True])
+def test_our_side_is_ended_once(
+    half_closed: bool, case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half_closes: list[SocketEnd] = []
+    monkeypatch.setattr(SocketEnd, "half_close", lambda end: half_closes.append(end))
+    case.closer.close(case.end, case.outbox, case._closed, ended=False, half_closed=half_closed)
+    for _ in range(3):
+        run_for(case.loop, module.TICK)
+    assert len(half_closes) == (not half_closed)
+
+
 def test_closing_now_tells_what_was_not_delivered(case: Case) -> None:
     case.outbox.put(LAST)
     undelivered = case.closer.close_now(case.end, case.outbox)

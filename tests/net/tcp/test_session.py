@@ -375,7 +375,7 @@ def test_a_stop_while_the_last_bytes_are_delivered_closes_the_connection(begin: 
     talk.settle()  # it waits for the peer, which reads nothing
     talk.stop()
     assert "of it not delivered" in talk.failed(Stopped).so_far
-    assert "close" in [event.call for event in kit.of_kind(talk.events, Step)]
+    assert [event.call for event in kit.of_kind(talk.events, Step)] == ["shutdown", "close"]
     assert len(kit.of_kind(talk.events, Moved)) == 2
 
 
