@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sockkit.core.ending import FAULT_LINGER, EndOptions, Limit
+from sockkit.core.ending import FAULT_LINGER, EndOptions, Limit, Until
 from sockkit.errors import ReceiveError, SendError, SockkitError, TextError
 from sockkit.net import connection, reader
 from sockkit.net.closing import Closer
@@ -18,6 +18,7 @@ from sockkit.net.connection import HELD_UP_CHECK, Connection, Direction, Outcome
 from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.loop import Loop
 from sockkit.net.reader import Reader
+from sockkit.net.waiting import wait_for
 from tests.net import kit
 from tests.net.kit import run_for, run_until, settle
 
@@ -272,6 +273,7 @@ def test_a_failure_of_sending_ends_the_wait_for_a_silence(
 ) -> None:
     monkeypatch.setattr(connection, "FAULT_LINGER", 2.0)
     case = make(IDLE)
+    run_for(case.loop, 0.98)  # the next look at it is the last one
     case.connection.sending_failed(FAILED)
     run_until(case.loop, lambda: "receiver finishes" in case.log)
     assert case.limits == []
@@ -341,18 +343,16 @@ def test_a_receiver_that_fails_is_not_one_that_has_ended(make: Make) -> None:
 @pytest.mark.parametrize("how", ["close", "leave", "finish"])
 def test_a_connection_that_closes_waits_for_no_silence(how: str, make: Make) -> None:
     case = make(IDLE)
+    run_for(case.loop, 0.98)  # the next look at it is the last one
     getattr(case.connection, how)()
     run_for(case.loop, 5)
     assert case.limits == []
 
 
 def test_what_ends_while_it_finishes_is_not_over_again(make: Make) -> None:
-    case = make(EndOptions())
+    case = make(EndOptions(Until.STDIN))
     case.connection.finish()
     case.connection.end_input()
-    assert case.limits == []
-    case.connection.receiver_ended()
-    assert case.outcome.error is None
     assert case.limits == []
 
 
@@ -558,3 +558,22 @@ def test_an_error_of_the_peer_ends_the_connection(
     reading.gets(b"x")
     assert reading.outcome.error is error
     assert reading.connection.receiving is Direction.FAILED
+
+
+# Waiting for an outcome.
+
+
+def test_an_outcome_that_is_there_at_once_is_not_waited_for(loop: Loop) -> None:
+    def start(done: Callable[[int | SockkitError], None]) -> None:
+        done(1)
+        done(2)  # the first one counts
+
+    assert wait_for(loop, start) == 1
+
+
+def test_an_outcome_that_is_an_error_is_raised(loop: Loop) -> None:
+    def start(done: Callable[[int | SockkitError], None]) -> None:
+        loop.later(0.01, lambda: done(FAILED))
+
+    with pytest.raises(SendError, match="it failed"):
+        wait_for(loop, start)

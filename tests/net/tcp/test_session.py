@@ -29,6 +29,7 @@ from sockkit.errors import (
 )
 from sockkit.events import Event, InputEnded, Moved, Notice, PeerEnded, Step
 from sockkit.net import closing, connection
+from sockkit.net.connection import Outcome
 from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.ends.stdio import Output, Stdio
 from sockkit.net.loop import Loop
@@ -449,6 +450,48 @@ def test_a_peer_is_still_heard_when_sending_has_failed(
     error = talk.failed(SendError)
     assert str(error) == f"it failed (sent 0 bytes, received {len(says)} bytes)"
     assert talk.output.far.take() == says
+
+
+def test_a_reply_that_cannot_be_sent_is_not_the_end_of_the_input(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kit.fail_nth(monkeypatch, SocketEnd, "write", 1, SendError("it failed"))
+    talk = begin(reply=b"pong")
+    talk.peer.sendall(b"ping")
+    assert str(talk.failed(SendError)).startswith("it failed")
+    assert kit.of_kind(talk.events, InputEnded) == []
+
+
+def test_an_output_that_is_gone_is_worse_than_a_failure_to_send(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = threading.Event()
+
+    def fail(*_: object) -> int:
+        failed.set()
+        raise SendError("it failed")
+
+    monkeypatch.setattr(connection, "FAULT_LINGER", kit.WAIT)
+    monkeypatch.setattr(SocketEnd, "write", fail)
+    talk = begin(**transforms(True))
+    talk.type(b"question")
+    assert failed.wait(kit.WAIT)
+    talk.output.far.close()
+    talk.failed(OutputGone)
+
+
+@pytest.mark.parametrize("undelivered", [0, 1])
+def test_a_close_that_fails_matters_only_if_something_was_not_delivered(
+    undelivered: int, loop: Loop, stack: contextlib.ExitStack, tmp_path: Path
+) -> None:
+    source, made = kit.source("pipe", stack, tmp_path), kit.stream_end("tcp", stack)
+    stdio = Stdio(source.end, kit.sink("pipe", stack, tmp_path).end, "utf-8")
+    session, told = Session(kit.context(loop, stdio), made.end, Talk(EndOptions())), []
+    session.start(told.append)
+    failure = SendError("it failed")
+    session.closed(Outcome(None, failure, undelivered, undelivered))
+    session.stop()
+    assert told == [failure if undelivered else None]
 
 
 @pytest.mark.parametrize("linger", [0.0, LINGER])
