@@ -50,17 +50,18 @@ _NOT_COPIED = (".git", ".venv", "__pycache__", ".hypothesis", ".*_cache")
 # Which end-to-end files touch a module: those of every line whose words are in its path.
 _TOUCH = {
     "chat|names|password|allowance|telnet": ("test_chat", "test_chat_torture"),
-    "echo|delay|responder|workers": ("test_echo", "test_echo_torture"),
+    "echo|responder|workers": ("test_echo", "test_echo_torture"),
     "udp|datagrams|posting|peers|sources": ("test_udp",),
     "tcp/server|tcp/client|tcp_server|lines|listen|closing|outbox|coalesce|limiter": (
         "test_server", "test_closing", "test_floods",
     ),
     "connection|reader|merged_output": ("test_server", "test_closing", "test_floods"),
-    "connection|closing|delivery|waiting": ("test_endings", "test_statuses"),
+    "connection|closing|delivery": ("test_endings", "test_statuses"),
+    "waiting": ("test_endings", "test_signals"),
     "address|dial|resolve|params|units|options|port_owner|files?.py|main": ("test_statuses",),
     "session|ending|tcp_client|conversation|ends/|text": ("test_endings", "test_statuses"),
     "pump|lanes|kernel|session|ends/": ("test_urgent", "test_torture"),
-    "loop|waiting|stopping|start|main|workers": ("test_signals",),
+    "loop|stopping|start|main|workers": ("test_signals",),
     "render|talk|printable|gbk|shown": ("test_server", "test_floods", "test_terminal"),
     "term/|edited|ask|operator|hexadecimal|chat_view": (
         "test_terminal", "test_terminal_client", "test_terminal_server",
