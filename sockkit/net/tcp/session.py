@@ -198,6 +198,7 @@ class Session:
         """Of the peer, or of standard output, where it is worse than anything before."""
         self._connection.error = error
         self._connection.receiving_failed(error)
+        self._closer.stop()  # what was sent is not waited for either
 
     # The end.
 

@@ -380,6 +380,19 @@ def test_a_stop_while_the_last_bytes_are_delivered_closes_the_connection(begin: 
     assert len(kit.of_kind(talk.events, Moved)) == 2
 
 
+def test_our_output_may_go_while_the_last_bytes_are_delivered(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then the peer is not waited for, as at any other time."""
+    monkeypatch.setattr(closing, "STALL", 1000.0)
+    talk = begin(Until.STDIN)
+    talk.typing(bytes(1_000_000)).join()
+    talk.told(InputEnded)
+    talk.settle()
+    talk.output.far.close()
+    talk.failed(OutputGone)
+
+
 def test_a_peer_that_has_ended_its_side_still_takes_all(begin: Begin) -> None:
     """To leave at once would be to leave before it is known."""
     talk = begin()
