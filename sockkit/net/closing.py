@@ -47,14 +47,22 @@ class Closer:
     def __len__(self) -> int:
         return len(self._open)
 
-    def close(self, end: End, outbox: Outbox, on_closed: OnClosed, *, ended: bool) -> None:
+    def close(
+        self,
+        end: End,
+        outbox: Outbox,
+        on_closed: OnClosed,
+        *,
+        ended: bool,
+        half_closed: bool = False,
+    ) -> None:
         """Close `end` once the peer has what was put in `outbox`, which accepts no more.
 
-        `ended` is whether the peer has ended its side. `on_closed` may be called before this
-        returns.
+        `ended` is whether the peer has ended its side, `half_closed` whether we have ended ours.
+        `on_closed` may be called before this returns.
         """
         closing = _Closing(end, outbox, self._loop.now, on_closed)
-        closing.ended = ended
+        closing.ended, closing.half_closed = ended, half_closed
         self._open[closing] = None
         if ended:
             end.when_readable(None)
@@ -148,18 +156,18 @@ class Closer:
 
 
 class _Closing:
-    """One of them. `ended` is whether the peer has ended its side, `heard_at` when it last sent;
-    `failure` is what has ended it too early. `read` counts bytes since the last look, and `paused`
-    is whether that is enough.
+    """One of them. `ended` is whether the peer has ended its side, `half_closed` whether we have
+    ended ours; `heard_at` is when the peer last sent, `failure` what has ended it too early.
+    `read` counts bytes since the last look, and `paused` is whether that is enough.
     """
 
     __slots__ = (
         "_began",
-        "_half_closed",
         "_progress",
         "end",
         "ended",
         "failure",
+        "half_closed",
         "heard_at",
         "on_closed",
         "outbox",
@@ -171,7 +179,7 @@ class _Closing:
         self.end, self.outbox, self.on_closed = end, outbox, on_closed
         self._progress = Progress(end, now)
         self._began = self.heard_at = now
-        self._half_closed = self.ended = self.paused = False
+        self.half_closed = self.ended = self.paused = False
         self.failure: SockkitError | None = None
         self.read = 0
 
@@ -192,6 +200,6 @@ class _Closing:
 
     def half_close(self) -> None:
         """Tell the peer once that nothing more comes, if it has got all there was."""
-        if not (self._half_closed or self.outbox.size or self.outbox.dropped):
-            self._half_closed = True
+        if not (self.half_closed or self.outbox.size or self.outbox.dropped):
+            self.half_closed = True
             self.end.half_close()

@@ -251,7 +251,7 @@ class Connection:
         assert self.ending
         self.ending.delivered(self.acknowledged_at())
         bound = self.ending.bound()
-        if not bound or bound[0] >= self._loop.now:
+        if not bound or bound[0] > self._loop.now:
             self.review()  # there has been progress since the timer was set
         elif self._owner.held_up(bound[1]):
             self._wait(self._loop.now + HELD_UP_CHECK, self._silent)
@@ -298,8 +298,13 @@ class Connection:
 
     def _linger(self) -> None:
         self._stop()
-        ended = self.receiving is Direction.ENDED
-        self._closer.close(self.end, self.outbox, self._closed, ended=ended)
+        self._closer.close(
+            self.end,
+            self.outbox,
+            self._closed,
+            ended=self.receiving is Direction.ENDED,
+            half_closed=self.sending is Direction.ENDED,
+        )
 
     def _stop(self) -> None:
         self.stage = Stage.CLOSING

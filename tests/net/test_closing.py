@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
-from sockkit.errors import SockkitError
+from sockkit.errors import SendError, SockkitError
 from sockkit.net import closing as module
 from sockkit.net.closing import Closer
 from sockkit.net.ends.socket_end import SocketEnd
@@ -131,7 +131,7 @@ def test_a_peer_that_resets_ends_it(
     run_for(case.loop, 0.1)
     reset(case.peer)
     assert case.closed() > 0
-    assert case.failure
+    assert isinstance(case.failure, SendError)
 
 
 def test_a_silent_peer_is_let_go_soon(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -282,6 +282,78 @@ def test_a_newcomer_finds_space(loop: Loop, stack: contextlib.ExitStack) -> None
     assert [case.undelivered for case in cases] == [[0]] * (150 - kept) + [[]] * kept
     closer.stop()
     assert all(case.undelivered == [0] for case in cases)
+
+
+@pytest.mark.parametrize("half_closed", [False, True])
+def test_our_side_is_ended_once(
+    half_closed: bool, case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half_closes: list[SocketEnd] = []
+    monkeypatch.setattr(SocketEnd, "half_close", lambda end: half_closes.append(end))
+    case.closer.close(case.end, case.outbox, case._closed, ended=False, half_closed=half_closed)
+    for _ in range(3):
+        run_for(case.loop, module.TICK)
+    assert len(half_closes) == (not half_closed)
+
+
+# One that is alone costs nobody anything.
+
+
+@pytest.fixture
+def alone(case: Case, stack: contextlib.ExitStack) -> Case:
+    case.closer = Closer(case.loop, alone=True)
+    stack.callback(case.closer.stop)
+    return case
+
+
+def test_alone_it_closes_as_soon_as_the_peer_has_it_all(
+    alone: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kit.skip_time(alone.loop, monkeypatch)
+    looks = iter([100])
+    monkeypatch.setattr(SocketEnd, "queued", lambda _: next(looks, 0))
+    began = alone.loop.now
+    alone.close()
+    assert alone.closed() == 0
+    assert alone.loop.now - began < 2 * module.TICK_ALONE
+
+
+def test_alone_a_peer_may_take_as_long_as_it_goes_on(
+    alone: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kit.skip_time(alone.loop, monkeypatch)
+    monkeypatch.setattr(module, "TICK_ALONE", 0.5)
+    began, lasts = alone.loop.now, 2 * module.MAX_CLOSE
+    monkeypatch.setattr(
+        SocketEnd, "queued", lambda _: max(0, round(began + lasts - alone.loop.now))
+    )
+    alone.outbox.put(bytes(1000))
+    alone.close()
+    assert alone.closed() == 0
+    assert alone.loop.now - began > lasts - 2
+    assert alone.failure is None
+
+
+def test_alone_a_peer_that_takes_nothing_is_given_up_and_that_is_said(
+    alone: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kit.skip_time(alone.loop, monkeypatch)
+    monkeypatch.setattr(SocketEnd, "queued", lambda _: 100)
+    began = alone.loop.now
+    alone.outbox.put(bytes(1000))
+    alone.close()
+    assert alone.closed() > 0
+    assert str(alone.failure) == "the peer has taken nothing for 10 s"
+    assert module.STALL <= alone.loop.now - began < module.STALL + 1
+
+
+def test_alone_a_stop_leaves_the_peer_what_is_on_its_way(alone: Case) -> None:
+    alone.outbox.put(MUCH)
+    alone.close()
+    alone.closer.stop()
+    got = read_all(alone.peer)  # and no reset
+    assert MUCH.startswith(got)
+    assert len(got) == alone.outbox.bytes_written
 
 
 def test_closing_now_tells_what_was_not_delivered(case: Case) -> None:

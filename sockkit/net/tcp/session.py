@@ -66,9 +66,8 @@ class Session:
         self._on_over: OnDone[None] = lambda _: None
         self._then: Callable[[], None] = self._start_input
         self._replied = self._shunned = self._failed = False
-        self._connection = Connection(
-            context.loop, end, self, Closer(context.loop, alone=True), talk.ending
-        )
+        self._closer = Closer(context.loop, alone=True)
+        self._connection = Connection(context.loop, end, self, self._closer, talk.ending)
         self._lenient: Lenient | None = None
         if talk.outbound and context.stdio.input.terminal:
             self._lenient = Lenient(talk.outbound, self._refused)
@@ -120,6 +119,7 @@ class Session:
         """Close what is open, and tell how much was moved. To be called once, at the end."""
         self._on_over = lambda _: None
         self._connection.close()
+        self._closer.stop()  # where it was already waiting for the peer
         self._up.close()
         self._down.close()
         self._report()
@@ -197,6 +197,7 @@ class Session:
         """Of the peer, or of standard output, where it is worse than anything before."""
         self._connection.error = error
         self._connection.receiving_failed(error)
+        self._closer.stop()  # what was sent is not waited for either
 
     # The end.
 

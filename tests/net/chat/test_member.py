@@ -32,7 +32,7 @@ class Place:
         self.handled: list[Outcome] = []
         self.closed_events: list[tuple[Closed, bool]] = []
         self.wait = 0.0
-        self.admitted = 0
+        self.admitted = self.turns = 0
 
     def admit(self, _: Member) -> None:
         self.admitted += 1
@@ -42,6 +42,7 @@ class Place:
         return []
 
     def go_on(self, _: int, now: float) -> list[Outcome]:
+        self.turns += 1
         return []
 
     def waits(self, _: int, now: float) -> float:
@@ -98,6 +99,36 @@ def test_who_has_to_wait_is_not_read(case: Case, monkeypatch: pytest.MonkeyPatch
     clock.passes(0.2)
     kit.settle(case.loop)
     assert case.place.fed == [b"one\n"]
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+def test_lines_that_wait_are_said_in_time_while_their_member_is_there(
+    leaves: bool, case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though it sends nothing more."""
+    clock = kit.Clock(case.loop, monkeypatch)
+    real = case.place.feed
+
+    def feed(number: int, data: bytes, now: float) -> list[Outcome]:
+        case.place.wait = 1.0
+        return real(number, data, now)
+
+    monkeypatch.setattr(case.place, "feed", feed)
+    case.far.give(b"one\ntwo\n")
+    kit.settle(case.loop)
+    assert (case.place.fed, case.place.turns) == ([b"one\ntwo\n"], 0)
+    if leaves:
+        case.member.leave()
+    case.place.wait = 0.0
+    clock.passes(1.1)
+    kit.settle(case.loop)
+    assert case.place.turns == (0 if leaves else 1)
+
+
+def test_who_begins_with_telnet_commands_is_a_member_at_once(case: Case) -> None:
+    case.far.give(b"\xff\xfb\x01")
+    run_until(case.loop, lambda: bool(case.place.charged))
+    assert case.place.admitted
 
 
 def test_a_member_that_has_ended_is_gone_only_when_its_lines_are_said(

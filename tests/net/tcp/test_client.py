@@ -239,6 +239,21 @@ def test_a_slow_client_makes_its_host_busy_until_it_has_caught_up(make: Make, lo
     assert got == data * 2
 
 
+def test_a_client_that_is_over_is_kept_until_it_has_taken_what_waits(make: Make) -> None:
+    """For as long as it is not too slow."""
+    case = make()
+    case.end()
+    case.until(lambda: bool(kit.of_kind(case.events, PeerEnded)))
+    data = noise(8_000_000)
+    case.client.send(data)
+    case.client.end_input()
+    kit.settle(case.loop)
+    assert not case.host.former
+    gathering = kit.Gathering(case.far)
+    assert case.closed() == Closed(kit.PEER, len(data), 0, "")
+    assert gathering.result() == data
+
+
 def test_a_client_that_takes_nothing_is_dropped_and_named(make: Make) -> None:
     case = make(slow=SHORT)
     size = 20_000_000
@@ -327,6 +342,7 @@ def test_a_reset_is_told_with_what_came_before(make: Make) -> None:
         4,
         "receiving from there:1 failed: connection reset by peer",
     )
+    assert not closed.lost  # it left in its way, and had got all
 
 
 def test_what_a_client_sent_is_read_although_it_takes_no_more(make: Make) -> None:

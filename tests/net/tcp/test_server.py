@@ -19,10 +19,10 @@ from sockkit.core import ending
 from sockkit.core.address import HostPort
 from sockkit.core.ending import EndOptions, Until
 from sockkit.core.text import Errors, TextOptions
-from sockkit.errors import OutputError, OutputGone, SendError, Stopped, TextError
+from sockkit.errors import OutputError, OutputGone, SendError, SockkitError, Stopped, TextError
 from sockkit.events import Closed, Connected, Event, Failure
 from sockkit.net import closing
-from sockkit.net.ends.stdio import Output, Stdio
+from sockkit.net.ends.stdio import Input, Output, Stdio
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.tcp import merged_output
@@ -47,6 +47,7 @@ class Serving:
         clients: ClientOptions,
         output: Made | None,
         more: dict[str, Any],
+        on_typed: Callable[[bytes], None] | None,
     ) -> None:
         self.loop, self._stack = loop, stack
         self.events: list[Event] = []
@@ -61,12 +62,13 @@ class Serving:
         context = kit.context(loop, stdio, self._told)
         self.server = Server(context, self.listener, ServerOptions(clients, **more))
         self._error: BaseException | None = None
+        self._on_typed = on_typed
         self._thread = threading.Thread(target=self._run, args=(self.server,), daemon=True)
         self._thread.start()
 
     def _run(self, server: Server) -> None:
         try:
-            server.run()
+            server.run(self._on_typed)
         except BaseException as error:
             self._error = error
 
@@ -133,6 +135,7 @@ def serve(loop: Loop, stack: contextlib.ExitStack) -> Iterator[Serve]:
         slow: float = 30.0,
         text: TextOptions = TextOptions(),  # noqa: B008
         output: Made | None = None,
+        on_typed: Callable[[bytes], None] | None = None,
         **more: Any,
     ) -> Serving:
         clients = ClientOptions(
@@ -141,7 +144,7 @@ def serve(loop: Loop, stack: contextlib.ExitStack) -> Iterator[Serve]:
             inbound=lambda: text.inbound("utf-8"),
             slow_timeout=slow,
         )
-        begun.append(Serving(loop, stack, clients, output, more))
+        begun.append(Serving(loop, stack, clients, output, more, on_typed))
         return begun[-1]
 
     yield serve
@@ -360,6 +363,37 @@ def test_clients_are_held_back_by_an_output_that_takes_nothing(serve: Serve) -> 
     server.type(b"others are served")
     assert read_exactly(listener, 17) == b"others are served"
     assert server.shown(size) == (b"x\n" * size)[:size]
+
+
+def test_what_is_typed_goes_to_the_console_until_the_server_quits(serve: Serve) -> None:
+    typed: list[bytes] = []
+    server = serve(on_typed=typed.append)
+    server.type(b"/list\n")
+    eventually(lambda: typed == [b"/list\n"])
+    client = server.client()
+    client.sendall(noise(200_000))  # more than a pipe holds: it goes on until that is written
+    eventually(lambda: server.server._output.waits)
+    server.loop.call_soon(server.server.quit)
+    server.told(Closed)
+    server.type(b"too late\n")
+    server.settle()
+    shown = Gathering(server.output.far)
+    assert server.error() is None
+    server.output.release()
+    assert shown.result()
+    assert typed == [b"/list\n"]
+
+
+def test_an_input_that_cannot_be_read_ends_the_server(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = serve()
+    client = server.client()
+    error = SockkitError("could not read standard input")
+    kit.fail_nth(monkeypatch, Input, "read_into", 1, error)
+    server.type(b"x")
+    assert server.error() is error
+    assert read_all(client) == b""
 
 
 def test_quitting_waits_for_what_is_not_yet_written(serve: Serve) -> None:

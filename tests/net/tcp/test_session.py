@@ -23,11 +23,13 @@ from sockkit.errors import (
     ReceiveError,
     SendError,
     SockkitError,
+    Stopped,
     TextError,
     TimedOut,
 )
-from sockkit.events import Event, InputEnded, Moved, Notice, PeerEnded
+from sockkit.events import Event, InputEnded, Moved, Notice, PeerEnded, Step
 from sockkit.net import closing, connection
+from sockkit.net.connection import Outcome
 from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.ends.stdio import Output, Stdio
 from sockkit.net.loop import Loop
@@ -134,6 +136,14 @@ class Conversation:
         error = self.result()
         assert isinstance(error, kinds), repr(error)
         return error
+
+    def stop(self) -> None:
+        """End it as a signal does."""
+
+        def end() -> None:
+            raise Stopped(15)
+
+        self._loop.call_soon(end)
 
     def give_up(self) -> None:
         self._loop.stop()
@@ -358,6 +368,31 @@ def test_what_a_peer_that_leaves_has_not_taken_is_an_error(
     assert "of it not delivered" in str(talk.failed(SendError))
 
 
+def test_a_stop_while_the_last_bytes_are_delivered_closes_the_connection(begin: Begin) -> None:
+    """And says how far it got, as a stop at any other time."""
+    talk = begin(Until.STDIN)
+    talk.typing(bytes(1_000_000)).join()
+    talk.told(InputEnded)
+    talk.settle()  # it waits for the peer, which reads nothing
+    talk.stop()
+    assert "of it not delivered" in talk.failed(Stopped).so_far
+    assert [event.call for event in kit.of_kind(talk.events, Step)] == ["shutdown", "close"]
+    assert len(kit.of_kind(talk.events, Moved)) == 2
+
+
+def test_our_output_may_go_while_the_last_bytes_are_delivered(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then the peer is not waited for, as at any other time."""
+    monkeypatch.setattr(closing, "STALL", 1000.0)
+    talk = begin(Until.STDIN)
+    talk.typing(bytes(1_000_000)).join()
+    talk.told(InputEnded)
+    talk.settle()
+    talk.output.far.close()
+    talk.failed(OutputGone)
+
+
 def test_a_peer_that_has_ended_its_side_still_takes_all(begin: Begin) -> None:
     """To leave at once would be to leave before it is known."""
     talk = begin()
@@ -428,6 +463,48 @@ def test_a_peer_is_still_heard_when_sending_has_failed(
     error = talk.failed(SendError)
     assert str(error) == f"it failed (sent 0 bytes, received {len(says)} bytes)"
     assert talk.output.far.take() == says
+
+
+def test_a_reply_that_cannot_be_sent_is_not_the_end_of_the_input(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kit.fail_nth(monkeypatch, SocketEnd, "write", 1, SendError("it failed"))
+    talk = begin(reply=b"pong")
+    talk.peer.sendall(b"ping")
+    assert str(talk.failed(SendError)).startswith("it failed")
+    assert kit.of_kind(talk.events, InputEnded) == []
+
+
+def test_an_output_that_is_gone_is_worse_than_a_failure_to_send(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = threading.Event()
+
+    def fail(*_: object) -> int:
+        failed.set()
+        raise SendError("it failed")
+
+    monkeypatch.setattr(connection, "FAULT_LINGER", kit.WAIT)
+    monkeypatch.setattr(SocketEnd, "write", fail)
+    talk = begin(**transforms(True))
+    talk.type(b"question")
+    assert failed.wait(kit.WAIT)
+    talk.output.far.close()
+    talk.failed(OutputGone)
+
+
+@pytest.mark.parametrize("undelivered", [0, 1])
+def test_a_close_that_fails_matters_only_if_something_was_not_delivered(
+    undelivered: int, loop: Loop, stack: contextlib.ExitStack, tmp_path: Path
+) -> None:
+    source, made = kit.source("pipe", stack, tmp_path), kit.stream_end("tcp", stack)
+    stdio = Stdio(source.end, kit.sink("pipe", stack, tmp_path).end, "utf-8")
+    session, told = Session(kit.context(loop, stdio), made.end, Talk(EndOptions())), []
+    session.start(told.append)
+    failure = SendError("it failed")
+    session.closed(Outcome(None, failure, undelivered, undelivered))
+    session.stop()
+    assert told == [failure if undelivered else None]
 
 
 @pytest.mark.parametrize("linger", [0.0, LINGER])
