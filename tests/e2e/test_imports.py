@@ -46,7 +46,7 @@ ECHO = of("net", "echo", "echo_udp", "turns") | of("core", "responder") | of("ap
 ROOM = (
     of("core.chat", "room", "crowd", "history", "udp")
     | of("core", "chat_operator")
-    | of("net.chat", "server", "member", "crowd", "udp")
+    | of("net.chat", "server", "member", "crowd", "fanout", "udp")
 )
 CHAT = ROOM | of("core.chat", "lines", "names", "view") | of("apps", "chat_history", "chat_serve")
 
