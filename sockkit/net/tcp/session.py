@@ -225,7 +225,7 @@ class Session:
         error = outcome.error or (outcome.failure if outcome.undelivered else None)
         if not error and self._lenient and self._lenient.refused:
             error = TextError("part of what was typed was not sent")
-        self._failed = error is not None
+        self._failed = isinstance(error, SendError | TextError)
         if error:
             self.explain(error, outcome.undelivered)
         self._on_over(error)
