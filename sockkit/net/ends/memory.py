@@ -131,6 +131,8 @@ class MemoryEnd:
         return send_error(self.name, error)
 
     def half_close(self) -> None:
+        if self.closed and (error := self._take_fault()):
+            raise self.write_failed(error) from error
         if not self._reset:
             self._out.ended = True
             self.other._wake()
@@ -148,7 +150,7 @@ class MemoryEnd:
     def close(self) -> None:
         if self._in.data:
             self.abort()
-        else:
+        elif not self.closed:
             self.half_close()
             self.closed = True
 

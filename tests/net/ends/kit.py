@@ -195,6 +195,19 @@ class Case:
         finally:
             self.end.when_writable(None)
 
+    def write_on(self) -> None:
+        """Write when the end says that it is writable, until it fails."""
+
+        def write() -> None:
+            with contextlib.suppress(BlockingIOError):
+                self.end.write(bytes(1000))
+
+        self.end.when_writable(write)
+        try:
+            self.loop.run()
+        finally:
+            self.end.when_writable(None)
+
     def fill(self) -> int:
         """Write until the end says that it is full; how many bytes that took."""
         size = refused = 0
@@ -207,13 +220,6 @@ class Case:
                 kit.settle(self.loop)  # what is on its way makes room
             assert size < 100_000_000, "it takes without end"
         return size
-
-    def fill_far(self) -> None:
-        """Have the far side write until it cannot."""
-        with contextlib.suppress(BlockingIOError):
-            for _ in range(1000):
-                self.far.write(bytes(65536))
-            raise AssertionError("it takes without end")
 
     def until_readable(self) -> None:
         """Turn the loop until the end says that it is readable."""

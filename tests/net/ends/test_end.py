@@ -126,8 +126,7 @@ def test_readable_is_told_for_as_long_as_a_read_gives_something(name: str, make:
     assert calls.count == 0
     assert idle(case)
     case.far.write(b"ab")
-    net_kit.settle(case.loop)
-    assert calls.count > 3
+    net_kit.run_until(case.loop, lambda: calls.count > 3)  # what a terminal gets comes late
     buffer = memoryview(bytearray(1))
     for _ in range(2):
         before = calls.count
@@ -139,14 +138,12 @@ def test_readable_is_told_for_as_long_as_a_read_gives_something(name: str, make:
     assert calls.count <= before + 1
     assert idle(case)
     case.far.end()
-    case.loop.later(0.01, case.loop.stop)  # a terminal's end comes late
-    case.loop.run()
-    assert calls.count > before + 3
+    net_kit.run_until(case.loop, lambda: calls.count > before + 3)
     case.end.when_readable(None)
-    assert idle(case) or name == "memory"  # which looks once more
     before = calls.count
     net_kit.settle(case.loop)
     assert calls.count == before
+    assert idle(case)
 
 
 @EACH_SOURCE
@@ -172,8 +169,7 @@ def test_writable_is_told_for_as_long_as_a_write_is_accepted(name: str, make: Ma
     assert calls.count <= before + 1
     assert idle(case)
     case.gather(lambda: len(case.arrived) == size)
-    net_kit.settle(case.loop)
-    assert calls.count > before + 3
+    net_kit.run_until(case.loop, lambda: calls.count > before + 3)
     case.end.when_writable(None)
     before = calls.count
     net_kit.settle(case.loop)
@@ -241,15 +237,8 @@ def test_nothing_written_is_nothing(name: str, make: Make) -> None:
 def test_a_sink_whose_reader_has_left_says_so(name: str, make: Make) -> None:
     case = make(name, half="sink")
     case.far.close()
-
-    def write() -> None:
-        with contextlib.suppress(BlockingIOError):
-            case.end.write(bytes(10_000))
-
-    case.end.when_writable(write)
     with pytest.raises(GONE.get(name, SendError)) as caught:
-        case.loop.run()
-    case.end.when_writable(None)
+        case.write_on()
     assert isinstance(caught.value.__cause__, OSError)
     assert case.end.name in str(caught.value)
 
@@ -362,9 +351,10 @@ def test_a_reset_after_the_peers_end_is_told_by_asking_alone(name: str, make: Ma
     assert case.drain() == b""
     case.far.reset()
     assert case.end.read_into(memoryview(bytearray(9))) == 0
-    failure = case.end.failure()
-    assert isinstance(failure, SendError)
-    assert "the peer has closed" in str(failure)
+    told: list[SockkitError | None] = []
+    net_kit.run_until(case.loop, lambda: bool(told.append(case.end.failure()) or told[-1]))
+    assert isinstance(told[-1], SendError)
+    assert "the peer has closed" in str(told[-1])
 
 
 @EACH_END
@@ -374,7 +364,8 @@ def test_undelivered_is_known_after_a_reset(name: str, make: Make) -> None:
     before = case.end.undelivered()
     case.far.reset()
     case.until_readable()
-    assert case.end.undelivered() == before
+    assert case.end.undelivered() <= before
+    assert (case.end.undelivered() > 0) == (name != "unix")
 
 
 @VARIANT
@@ -403,6 +394,9 @@ def test_an_abort_resets_and_throws_away(name: str, make: Make) -> None:
     case.end.abort()
     with pytest.raises(ConnectionResetError):
         case.gathered()
+    case.end.close()  # changes nothing
+    with contextlib.suppress(ConnectionResetError):
+        assert case.far.read() == b""
     assert len(case.arrived) < size
     assert case.arrived == bytes(len(case.arrived))
 
@@ -427,7 +421,7 @@ def test_the_first_write_to_a_peer_that_has_closed_is_answered_by_a_reset(
     assert case.end.write(b"unheard") == 7
     assert case.drain() == b"last words"
     with pytest.raises(SendError, match="the peer has closed"):
-        case.end.write(b"x")
+        case.write_on()
 
 
 @EACH_END
@@ -439,6 +433,8 @@ def test_a_closed_end_fails_in_words(name: str, make: Make) -> None:
         case.end.read_into(memoryview(bytearray(9)))
     with pytest.raises(SendError, match=case.end.name):
         case.end.write(b"x")
+    with pytest.raises(SendError, match=case.end.name):
+        case.end.half_close()
     assert isinstance(case.end.failure(), SendError)
     assert case.end.queued() == case.end.undelivered() == 0
 

@@ -41,6 +41,7 @@ def test_a_reset_destroys_what_was_not_read_and_the_end_after_it(loop: Loop) -> 
     first.write(b"lost")
     first.half_close()
     first.abort()
+    first.close()
     with pytest.raises(ReceiveError, match="connection reset"):
         read(second)
     assert read(second) == b""
