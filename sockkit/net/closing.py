@@ -88,6 +88,13 @@ class Closer:
             end.close()
         return undelivered
 
+    def failed(self, end: End, error: SockkitError) -> None:
+        """What waited for `end` could not be written: close it now."""
+        for closing in list(self._open):
+            if closing.end is end:
+                closing.failure = error
+                self._close(closing)
+
     def make_space(self) -> None:
         """A connection has come: of MAX_CLOSING that are being closed, close the first now."""
         if len(self._open) >= MAX_CLOSING:

@@ -212,6 +212,9 @@ class Connection:
     def sending_failed(self, error: SockkitError) -> None:
         """Nothing more can be sent, but what the peer has sent can still be received."""
         self.sending = Direction.FAILED
+        if self.stage is Stage.CLOSING:
+            self._closer.failed(self.end, error)
+            return
         self.error = self.error or error
         if self.stage is not Stage.OPEN:
             return  # then it ends soon
@@ -253,10 +256,10 @@ class Connection:
         bound = self.ending.bound()
         if not bound or bound[0] > self._loop.now:
             self.review()  # there has been progress since the timer was set
-        elif self._owner.held_up(bound[1]):
-            self._wait(self._loop.now + HELD_UP_CHECK, self._silent)
-        else:
+        elif not self._owner.held_up(bound[1]):
             self._owner.over(bound[1])
+        elif self.stage is Stage.OPEN:
+            self._wait(self._loop.now + HELD_UP_CHECK, self._silent)
 
     def finish(self, error: SockkitError | None = None) -> None:
         """Read no more. Close once what was read is written and what was sent is delivered.

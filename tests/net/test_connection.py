@@ -497,8 +497,9 @@ def test_a_send_that_fails_while_it_is_closed_is_told(site: Make) -> None:
     at.send(MUCH)
     at.connection.leave()
     at.peer.abort()
-    outcome = at.closes()
-    assert isinstance(outcome.error or outcome.failure, SendError)
+    outcome = at.closes(0.1)
+    assert outcome.error is None
+    assert isinstance(outcome.failure, SendError)
     assert (outcome.undelivered, outcome.unsent) == (CAPACITY, len(MUCH))
 
 

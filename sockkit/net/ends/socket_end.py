@@ -89,7 +89,8 @@ class SocketEnd:
 
         TCP counts bytes and a FIN, a unix socket the memory it uses.
         """
-        return ask(self.descriptor, TIOCOUTQ) or 0
+        closed = self._socket.fileno() < 0  # its number may be somebody else's by now
+        return 0 if closed else ask(self.descriptor, TIOCOUTQ) or 0
 
     def failure(self) -> SockkitError | None:
         # Reading does not tell of a reset once the peer has ended its side.
