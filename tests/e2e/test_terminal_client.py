@@ -98,7 +98,7 @@ def test_a_history_that_cannot_be_kept(tmp_path: Path, obstacle: str) -> None:
         screen.prompts(">")
         screen.type(f"one{ENTER}")
         heard(sock, "one\n")
-        screen.prompts(">")
+        screen.until(lambda lines: lines[-2:] == ["> one", ">"])
         screen.type(UP)  # of this run it is remembered
         screen.prompts("> one")
         assert [line for line in screen.lines() if line.startswith("sockkit")] == []
