@@ -12,8 +12,8 @@ from sockkit.core.responder import MESSAGE_TIME, Responder, Rule, Ruled, Same, U
 from sockkit.errors import BindError, SockkitError, UsageError, reason
 from sockkit.events import Emit, Failure
 from sockkit.net.context import Context
+from sockkit.net.echo.scheduler import Scheduler
 from sockkit.net.echo.tcp import BUFFER, EchoOptions, TcpEcho
-from sockkit.net.echo.turns import Turns
 from sockkit.net.echo.udp import UdpEcho
 from sockkit.net.loop import Loop
 from sockkit.net.openers import opener
@@ -100,13 +100,13 @@ def run(config: Echo, context: Context) -> None:
 
 def _serve(share: _Share, context: Context, options: EchoOptions) -> None:
     loop = context.loop
-    turns = Turns(loop)
-    tcp = TcpEcho(context, share.listener, options, turns) if share.listener else None
+    scheduler = Scheduler(loop)
+    tcp = TcpEcho(context, share.listener, options, scheduler) if share.listener else None
     try:
         if tcp:
             tcp.start()
         if share.sock:
-            UdpEcho(context, share.sock, options, turns).start()
+            UdpEcho(context, share.sock, options, scheduler).start()
         loop.run()
     finally:
         if tcp:

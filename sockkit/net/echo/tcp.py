@@ -20,7 +20,7 @@ from sockkit.net.coalesce import PAUSE, Coalescer
 from sockkit.net.connection import Connection, Direction, Outcome, Stage
 from sockkit.net.context import Context
 from sockkit.net.echo.delay import DelayQueue
-from sockkit.net.echo.turns import Asker, Turns
+from sockkit.net.echo.scheduler import Scheduler, Task
 from sockkit.net.ends.end import End
 from sockkit.net.pump import Pump
 from sockkit.net.reader import Reader
@@ -54,9 +54,9 @@ class TcpEcho:
     """Answers every connection of `listener`."""
 
     def __init__(
-        self, context: Context, listener: Listener, options: EchoOptions, turns: Turns
+        self, context: Context, listener: Listener, options: EchoOptions, scheduler: Scheduler
     ) -> None:
-        self.context, self.options, self.turns = context, options, turns
+        self.context, self.options, self.scheduler = context, options, scheduler
         self.buffer = memoryview(bytearray(options.size))
         self.closer = Closer(context.loop)
         self._listener = listener
@@ -193,7 +193,7 @@ class PlainEcho:
         self._echo.closed(self, Closed(self.end.peer, sent, received), error)
 
 
-class AnsweredEcho(Asker):
+class AnsweredEcho(Task):
     """A connection whose answers are made, or come late.
 
     It answers, and reads more, only while the client accepts its answers.
@@ -262,22 +262,22 @@ class AnsweredEcho(Asker):
             return
         if self._answers is not None:  # before anything else is read
             if self._has_space():
-                self._echo.turns.ask(self)
+                self._echo.scheduler.schedule(self)
         elif self._connection.receiving is Direction.OPEN and self._remaining != 0:
             self._reader.resume()
         elif not (self._owed or self._connection.outbox.size):
             self._connection.leave()
 
-    def take_turn(self, over: Callable[[], bool]) -> bool:
+    def serve(self, should_yield: Callable[[], bool]) -> bool:
         if self._connection.stage is not Stage.OPEN:
             return False
-        self._send(self._next_answers(over))
+        self._send(self._next_answers(should_yield))
         if self._answers is None:
             self._review()
             return False
         return self._connection.stage is Stage.OPEN and self._has_space()
 
-    def _next_answers(self, over: Callable[[], bool]) -> bytes:
+    def _next_answers(self, should_yield: Callable[[], bool]) -> bytes:
         """Those that are due, or as many as there is space and time for."""
         made: list[bytes] = []
         size = self._owed
@@ -290,7 +290,7 @@ class AnsweredEcho(Asker):
             size += len(answer)
             if self._remaining is not None:
                 self._remaining -= 1
-            if over():
+            if should_yield():
                 break
         if self._remaining == 0:
             self._answers = None

@@ -199,13 +199,13 @@ def test_late_answers_are_bounded_and_the_rest_waits_quietly(
     assert isinstance(connection, AnsweredEcho)
     run_until(site.loop, lambda: connection._owed >= BUFFER)
     turns: list[bool] = []
-    real = connection.take_turn
+    real = connection.serve
 
-    def take_turn(over: Callable[[], bool]) -> bool:
+    def serve(over: Callable[[], bool]) -> bool:
         turns.append(real(over))
         return turns[-1]
 
-    monkeypatch.setattr(connection, "take_turn", take_turn)
+    monkeypatch.setattr(connection, "serve", serve)
     kit.run_for(site.loop, 0.05)
     assert connection._owed <= BUFFER + 100_001
     assert len(turns) <= 1
