@@ -66,7 +66,7 @@ class Mover(Protocol):
     def stop(self) -> None: ...
 
 
-class Outcome(Value):
+class Result(Value):
     """How a connection ended.
 
     `error` ended it too early, `failure` was met while it was being closed. The peer's system has
@@ -98,7 +98,7 @@ class Owner(Protocol):
         """Both ends have ended as the rules want, or a silence is too long: end the connection."""
         ...
 
-    def closed(self, outcome: Outcome) -> None:
+    def closed(self, result: Result) -> None:
         """It is over, and its end is closed. Called once."""
         ...
 
@@ -316,7 +316,7 @@ class Connection:
     def _closed(self, undelivered: int, failure: SockkitError | None) -> None:
         self.stage = Stage.CLOSED
         unsent = self.outbox.size + self.outbox.dropped + undelivered
-        self._owner.closed(Outcome(self.error, failure, undelivered, unsent))
+        self._owner.closed(Result(self.error, failure, undelivered, unsent))
 
     def _wait(self, when: float, callback: Callable[[], None]) -> None:
         self._cancel_timer()

@@ -108,8 +108,8 @@ def test_an_error_closes_the_connection_with_it(site: Make) -> None:
     at.turn()
     assert at.told == ["received", "closed"]
     assert at.connection.receiving is Direction.FAILED
-    assert isinstance(at.outcome.error, ReceiveError)
-    assert "there:1" in str(at.outcome.error)
+    assert isinstance(at.result.error, ReceiveError)
+    assert "there:1" in str(at.result.error)
 
 
 @pytest.mark.parametrize("nth", [1, 2, 3])
@@ -119,8 +119,8 @@ def test_the_read_that_fails_is_the_last(nth: int, site: Make) -> None:
         if not at.is_closed:
             at.peer_writes(b"ab")
     assert at.got == b"ab" * (nth - 1)
-    assert isinstance(at.outcome.error, ReceiveError)
-    assert at.outcome.error.__cause__.errno == errno.ETIMEDOUT
+    assert isinstance(at.result.error, ReceiveError)
+    assert at.result.error.__cause__.errno == errno.ETIMEDOUT
 
 
 def test_what_comes_cut_and_refused_is_handed_on_whole(site: Make) -> None:

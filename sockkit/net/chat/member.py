@@ -10,7 +10,7 @@ from sockkit.core.chat.outcome import Gone
 from sockkit.core.ending import Limit
 from sockkit.core.units import show_size
 from sockkit.events import Closed, Peer
-from sockkit.net.connection import Connection, Direction, Outcome
+from sockkit.net.connection import Connection, Direction, Result
 from sockkit.net.ends.end import End
 from sockkit.net.loop import Timer
 from sockkit.net.reader import Reader
@@ -137,14 +137,14 @@ class Member:
     def over(self, limit: Limit | None) -> None:
         self.leave()
 
-    def closed(self, outcome: Outcome) -> None:
+    def closed(self, result: Result) -> None:
         """What a member throws away by a reset is its own affair, and no problem."""
-        self._depart(_LOST if outcome.error else "")
+        self._depart(_LOST if result.error else "")
         why, connection = self.closed_for, self._connection
-        unsent = 0 if outcome.error or outcome.failure else outcome.unsent
+        unsent = 0 if result.error or result.failure else result.unsent
         problems = [why] if why == _TOO_SLOW else []
         problems += [f"{show_size(unsent)} not sent"] if unsent else []
         kind = (why or "part was not sent") if problems else ""
-        sent, received = connection.bytes_sent - outcome.undelivered, connection.bytes_received
+        sent, received = connection.bytes_sent - result.undelivered, connection.bytes_received
         closed = Closed(self.peer, sent, received, ", ".join(problems), kind)
         self._server.closed(closed, missed=bool(unsent) and not why)

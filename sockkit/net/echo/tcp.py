@@ -17,7 +17,7 @@ from sockkit.errors import SockkitError
 from sockkit.events import Closed, Step
 from sockkit.net.closing import Closer
 from sockkit.net.coalesce import PAUSE, Coalescer
-from sockkit.net.connection import Connection, Direction, Outcome, Stage
+from sockkit.net.connection import Connection, Direction, Result, Stage
 from sockkit.net.context import Context
 from sockkit.net.echo.delay import DelayQueue
 from sockkit.net.echo.scheduler import Scheduler, Task
@@ -240,16 +240,16 @@ class AnsweredEcho(Task):
     def over(self, limit: Limit | None) -> None:
         self._connection.leave()
 
-    def closed(self, outcome: Outcome) -> None:
+    def closed(self, result: Result) -> None:
         self._delayed.stop()
         connection = self._connection
-        sent, received = connection.bytes_sent - outcome.undelivered, connection.bytes_received
+        sent, received = connection.bytes_sent - result.undelivered, connection.bytes_received
         closed = Closed(connection.end.peer, sent, received)
         # What a client throws away by a reset is its own affair.
-        if outcome.unsent and not (outcome.error or outcome.failure):
-            lost = f"{show_size(outcome.unsent)} not sent"
+        if result.unsent and not (result.error or result.failure):
+            lost = f"{show_size(result.unsent)} not sent"
             closed = closed._replace(problem=lost, kind="part was not sent")
-        self._echo.closed(self, closed, outcome.error)
+        self._echo.closed(self, closed, result.error)
 
     # Answers.
 

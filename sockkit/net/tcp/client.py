@@ -11,7 +11,7 @@ from sockkit.core.units import show_seconds, show_size
 from sockkit.errors import SendError, SockkitError, TextError
 from sockkit.events import Closed, Notice, PeerEnded
 from sockkit.net.closing import Closer
-from sockkit.net.connection import Connection, Direction, Outcome
+from sockkit.net.connection import Connection, Direction, Result
 from sockkit.net.context import Context
 from sockkit.net.ends.end import End
 from sockkit.net.loop import Timer
@@ -175,20 +175,20 @@ class Client:
             idle = limit is Limit.IDLE
             self.leave(idle_error(self._options.ending.idle or 0) if idle else None)
 
-    def closed(self, outcome: Outcome) -> None:
+    def closed(self, result: Result) -> None:
         self._depart()
-        connection, unsent = self._connection, outcome.unsent
+        connection, unsent = self._connection, result.unsent
         self._unsent = unsent
-        problem = str(outcome.error) if outcome.error else ""
-        if outcome.failure and unsent and not problem:
+        problem = str(result.error) if result.error else ""
+        if result.failure and unsent and not problem:
             problem = "connection reset"
-        kind = outcome.error.kind if outcome.error and outcome.error.kind else problem
+        kind = result.error.kind if result.error and result.error.kind else problem
         if unsent:
             problem += f"{', ' if problem else ''}{show_size(unsent)} not sent"
         kind = kind or ("part was not sent" if unsent else "")
         # A peer that only leaves in its way has lost nothing.
         lost = connection.receiving is not Direction.FAILED or bool(unsent)
-        sent = connection.bytes_sent - outcome.undelivered
+        sent = connection.bytes_sent - result.undelivered
         received = connection.bytes_received
         self._host.context.emit(Closed(self.peer, sent, received, problem, kind, lost))
         self._host.closed(self)
