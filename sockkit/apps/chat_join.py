@@ -29,8 +29,8 @@ from sockkit.net.tcp.session import Session, SessionOptions
 from sockkit.net.waiting import Done, OnDone, Pending, wait_for
 from sockkit.values import Value
 
-PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # seconds before connecting again
-MAX_TYPED = 64 * 1024  # bytes kept of what is typed while there is no room
+RECONNECT_PAUSES_SECONDS = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # seconds before connecting again
+MAX_TYPED_BYTES = 64 * 1024  # bytes kept of what is typed while there is no room
 QUIT = b"/quit"
 
 
@@ -148,7 +148,7 @@ class _Join:
             self._on_done(error)
 
     def _pause(self, error: SockkitError) -> None:
-        seconds = PAUSES[min(self._failures, len(PAUSES) - 1)]
+        seconds = RECONNECT_PAUSES_SECONDS[min(self._failures, len(RECONNECT_PAUSES_SECONDS) - 1)]
         self._failures += 1
         told = f"{error}: connecting again in {show_seconds(seconds)}"
         self._context.emit(Notice(told))
@@ -169,7 +169,7 @@ class _Join:
             self._on_done(SendError(told) if any(said) else None)
             return
         self._typed += bytes(buffer[:size])
-        if len(self._typed) > MAX_TYPED:
+        if len(self._typed) > MAX_TYPED_BYTES:
             self._context.stdio.input.when_readable(None)
 
 

@@ -24,7 +24,7 @@ from sockkit.net.loop import Loop, Timer
 from sockkit.net.outbox import Outbox
 from sockkit.values import Value
 
-HELD_UP_CHECK = 0.1  # seconds between looks at a silence that has another cause
+HELD_UP_CHECK_SECONDS = 0.1  # seconds between looks at a silence that has another cause
 
 
 class Direction(Enum):
@@ -244,8 +244,8 @@ class Connection:
 
     def acknowledged_at(self) -> float:
         """When the peer's system was last seen to get more of what waited for it."""
-        self._progress.look(self.bytes_sent, self._loop.now)
-        return self._progress.moved_at
+        self._progress.check(self.bytes_sent, self._loop.now)
+        return self._progress.acknowledged_at
 
     def _silent(self) -> None:
         assert self.ending
@@ -254,7 +254,7 @@ class Connection:
         if not bound or bound[0] > self._loop.now:
             self.review()  # there has been progress since the timer was set
         elif self._owner.held_up(bound[1]):
-            self._wait(self._loop.now + HELD_UP_CHECK, self._silent)
+            self._wait(self._loop.now + HELD_UP_CHECK_SECONDS, self._silent)
         else:
             self._owner.over(bound[1])
 
@@ -275,7 +275,7 @@ class Connection:
         else:
             self._deliver()
 
-    def leave(self, error: SockkitError | None = None, *, drop: bool = False) -> None:
+    def close_lingering(self, error: SockkitError | None = None, *, drop: bool = False) -> None:
         """Close once the peer has what was sent; `drop` what waits in the outbox."""
         if self.stage is Stage.OPEN:
             self.error = self.error or error
@@ -288,7 +288,7 @@ class Connection:
         if self.stage in (Stage.OPEN, Stage.FINISHING):
             self.error = self.error or error
             self._stop()
-            self._closed(self._closer.close_now(self.end, self.outbox), None)
+            self._closed(self._closer.close(self.end, self.outbox), None)
 
     def _deliver(self) -> None:
         if self.error:
@@ -298,7 +298,7 @@ class Connection:
 
     def _linger(self) -> None:
         self._stop()
-        self._closer.close(
+        self._closer.close_lingering(
             self.end,
             self.outbox,
             self._closed,

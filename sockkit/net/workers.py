@@ -16,9 +16,9 @@ from sockkit.net.loop import Loop
 # What a terminal sends to a whole group is the supervisor's: its workers end with it.
 _SUPERVISORS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
 _STOPS = (signal.SIGTERM, *_SUPERVISORS)
-TOGETHER = 0.1  # seconds in which what has ended a worker may end all of us
-EVENT = 65_536  # bytes of one event at the most
-AGAIN = 1.0  # seconds before a worker is replaced that did not live as long
+GROUP_SIGNAL_SECONDS = 0.1  # seconds in which what has ended a worker may end all of us
+MAX_EVENT_BYTES = 65_536  # bytes of one event at the most
+RESTART_PAUSE_SECONDS = 1.0  # seconds before a worker is replaced that did not live as long
 
 
 class Workers:
@@ -69,7 +69,7 @@ class Workers:
         """Emit what the workers have told."""
         try:
             while True:
-                self._emit(pickle.loads(self._heard.recv(EVENT)))
+                self._emit(pickle.loads(self._heard.recv(MAX_EVENT_BYTES)))
         except BlockingIOError:
             pass
 
@@ -77,7 +77,7 @@ class Workers:
         """In a worker. It does not wait: what comes too fast, or is too long, is not told."""
         data = pickle.dumps(event)
         try:
-            if len(data) <= EVENT:
+            if len(data) <= MAX_EVENT_BYTES:
                 self._told.send(data)
         except OSError:
             pass
@@ -123,7 +123,7 @@ class Workers:
         except OSError as error:
             told = f"could not replace worker {number}: {reason(error)}"
             self._emit(Failure(told, "a worker could not be replaced"))
-            self._loop.later(AGAIN, lambda: self._again(number))
+            self._loop.later(RESTART_PAUSE_SECONDS, lambda: self._again(number))
 
     def _ended(self, number: int) -> None:
         process, pidfd, began = self._processes.pop(number)
@@ -133,9 +133,13 @@ class Workers:
         how = f"was killed by {_signal_name(-code)}" if code < 0 else f"ended with {code}"
         text = f"worker {number} (process {process}) {how}: replacing it"
         told = Failure(text, "a worker ended and is replaced")
-        pause = AGAIN if self._loop.now - began < AGAIN else TOGETHER
+        pause = (
+            RESTART_PAUSE_SECONDS
+            if self._loop.now - began < RESTART_PAUSE_SECONDS
+            else GROUP_SIGNAL_SECONDS
+        )
         # A signal to the whole group ends us, too, and then there is nothing to tell.
-        self._loop.later(TOGETHER, lambda: self._emit(told))
+        self._loop.later(GROUP_SIGNAL_SECONDS, lambda: self._emit(told))
         self._loop.later(pause, lambda: self._again(number))
 
 

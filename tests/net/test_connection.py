@@ -19,8 +19,8 @@ from sockkit.core.ending import FAULT_LINGER, PEER_ENDED_LINGER, EndOptions, Lim
 from sockkit.errors import ReceiveError, SendError, SockkitError, TimedOut
 from sockkit.net import closing
 from sockkit.net.closing import Closer
-from sockkit.net.connection import HELD_UP_CHECK, Connection, Direction, Result, Stage
-from sockkit.net.delivery import STALL
+from sockkit.net.connection import HELD_UP_CHECK_SECONDS, Connection, Direction, Result, Stage
+from sockkit.net.delivery import MAX_STALL_SECONDS
 from sockkit.net.ends.memory import MemoryEnd, memory_pair
 from sockkit.net.loop import Loop
 from sockkit.net.pump import Pump
@@ -270,12 +270,12 @@ def test_a_silence_with_another_cause_is_looked_at_again(site: Make) -> None:
     at.is_held_up = True
     at.passes(2.01)
     assert at.told == [("held_up", Limit.IDLE)]
-    at.passes(HELD_UP_CHECK * 0.9)
+    at.passes(HELD_UP_CHECK_SECONDS * 0.9)
     assert len(at.told) == 1
-    at.passes(HELD_UP_CHECK * 0.2)
+    at.passes(HELD_UP_CHECK_SECONDS * 0.2)
     assert at.told == [("held_up", Limit.IDLE)] * 2
     at.is_held_up = False
-    at.passes(HELD_UP_CHECK * 1.1)
+    at.passes(HELD_UP_CHECK_SECONDS * 1.1)
     assert at.overs == [Limit.IDLE]
 
 
@@ -432,7 +432,7 @@ def test_finish_with_an_error_waits_for_nobody(site: Make) -> None:
 def test_leave_delivers_what_was_sent_and_tells_the_error(site: Make) -> None:
     at = site()
     at.send(MUCH)
-    at.connection.leave(FAULT)
+    at.connection.close_lingering(FAULT)
     assert at.connection.stage is Stage.CLOSING
     assert at.peer_reads() == MUCH
     assert at.closes() == Result(FAULT, None, 0, 0)
@@ -442,7 +442,7 @@ def test_leave_delivers_what_was_sent_and_tells_the_error(site: Make) -> None:
 def test_leave_may_drop_what_waits(site: Make) -> None:
     at = site()
     at.send(MUCH)
-    at.connection.leave(drop=True)
+    at.connection.close_lingering(drop=True)
     assert at.peer_reads() == MUCH[:CAPACITY]  # the system had it
     assert not at_end(at.peer)
     assert at.closes() == Result(None, None, 0, len(MUCH) - CAPACITY)
@@ -451,18 +451,18 @@ def test_leave_may_drop_what_waits(site: Make) -> None:
 def test_a_peer_that_never_reads_is_left_after_a_while(site: Make) -> None:
     at = site()
     at.send(MUCH)
-    at.connection.leave()
-    at.passes(STALL * 0.9)
+    at.connection.close_lingering()
+    at.passes(MAX_STALL_SECONDS * 0.9)
     assert not at.is_closed
-    result = at.closes(STALL * 0.2)
+    result = at.closes(MAX_STALL_SECONDS * 0.2)
     assert result == Result(None, None, CAPACITY, len(MUCH))
 
 
 def test_a_peer_alone_that_never_reads_is_a_failure(site: Make) -> None:
     at = site(alone=True)
     at.send(MUCH)
-    at.connection.leave()
-    result = at.closes(STALL * 1.2)
+    at.connection.close_lingering()
+    result = at.closes(MAX_STALL_SECONDS * 1.2)
     assert result.error is None
     assert isinstance(result.failure, SendError)
     assert (result.undelivered, result.unsent) == (CAPACITY, len(MUCH))
@@ -474,7 +474,7 @@ def test_a_reset_while_it_is_closed_is_a_failure(ended: bool, site: Make) -> Non
     if ended:
         peer_ends(at)
     at.send(b"unread")
-    at.connection.leave()
+    at.connection.close_lingering()
     at.turn()
     at.peer.abort()
     result = at.closes(1.0)
@@ -548,7 +548,7 @@ def test_a_send_that_fails_while_it_finishes_is_its_error(site: Make) -> None:
 STAGES: dict[Stage, Callable[[Site], object]] = {
     Stage.OPEN: lambda at: at.connection.start(Slow(), Slow()),
     Stage.FINISHING: lambda at: (at.connection.start(Slow(), Slow()), at.connection.finish()),
-    Stage.CLOSING: lambda at: (at.send(MUCH), at.connection.leave()),
+    Stage.CLOSING: lambda at: (at.send(MUCH), at.connection.close_lingering()),
     Stage.CLOSED: lambda at: at.connection.close(),
 }
 CALLS: dict[str, Callable[[Connection], object]] = {
@@ -556,8 +556,8 @@ CALLS: dict[str, Callable[[Connection], object]] = {
     "close with an error": lambda it: it.close(FAULT),
     "finish": lambda it: it.finish(),
     "finish with an error": lambda it: it.finish(FAULT),
-    "leave": lambda it: it.leave(),
-    "leave and drop": lambda it: it.leave(FAULT, drop=True),
+    "leave": lambda it: it.close_lingering(),
+    "leave and drop": lambda it: it.close_lingering(FAULT, drop=True),
     "receiver ended": lambda it: it.receiver_ended(),
     "receiving failed": lambda it: it.receiving_failed(ReceiveError("for a test")),
     "sending failed": lambda it: it.sending_failed(SendError("for a test")),
@@ -583,7 +583,7 @@ def test_whatever_is_done_at_whatever_stage_it_is_closed_once(
             CALLS[call](at.connection)
             assert order.index(at.connection.stage) >= order.index(reached), "it went back"
             reached = at.connection.stage
-        for seconds in (0.0, 1.0, STALL, STALL, 1.0):
+        for seconds in (0.0, 1.0, MAX_STALL_SECONDS, MAX_STALL_SECONDS, 1.0):
             at.passes(seconds)
         told = len(at.told)
         assert at.told[-1] == "closed"
@@ -652,7 +652,7 @@ def test_an_owner_may_send_when_the_peer_has_ended(site: Make) -> None:
 def test_what_the_peer_sends_while_it_is_closed_is_thrown_away(site: Make) -> None:
     at = site()
     at.send(MUCH)
-    at.connection.leave()
+    at.connection.close_lingering()
     at.turn()
     got = b""
     while not at_end(at.peer):
@@ -894,7 +894,7 @@ def test_a_joined_connection_passes_much_both_ways(
     for far in (peer, user):
         far.half_close(0)
     for _ in range(100):
-        clock.passes(closing.TICK)
+        clock.passes(closing.TICK_SECONDS)
         turn(loop)
         for far in (peer, user):
             far.read(1000)

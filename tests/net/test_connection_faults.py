@@ -14,7 +14,7 @@ from sockkit.errors import ReceiveError, SendError, SockkitError, TextError
 from sockkit.net import connection, reader
 from sockkit.net.closing import Closer
 from sockkit.net.coalesce import Coalescer
-from sockkit.net.connection import HELD_UP_CHECK, Connection, Direction, Result, Stage
+from sockkit.net.connection import HELD_UP_CHECK_SECONDS, Connection, Direction, Result, Stage
 from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.loop import Loop
 from sockkit.net.reader import Reader
@@ -62,7 +62,7 @@ class Case:
         self.connection = Connection(loop, self.end, self, self.closer, options)
         self.receiver = FakeMover("receiver", self.log)
         self.sender = FakeMover("sender", self.log)
-        stack.callback(self.closer.stop)
+        stack.callback(self.closer.close_all)
         stack.callback(self.connection.close)
         self.connection.start(self.receiver, self.sender)
         self.log.clear()
@@ -146,12 +146,12 @@ def make(loop: Loop, stack: kit.Stack, monkeypatch: pytest.MonkeyPatch) -> Make:
 # Order.
 
 
-@pytest.mark.parametrize("how", ["close", "leave"])
+@pytest.mark.parametrize("how", ["close", "close_lingering"])
 def test_both_directions_stop_before_the_end_is_closed(how: str, make: Make) -> None:
     case = make()
     getattr(case.connection, how)()
     assert case.result.error is None
-    asked = ["half_close"] if how == "leave" else []
+    asked = ["half_close"] if how == "close_lingering" else []
     assert case.log == ["receiver stops", "sender stops", *asked, "close", "closed"]
     assert case.connection.stage is Stage.CLOSED
 
@@ -160,7 +160,7 @@ def test_what_was_read_is_written_before_it_closes(make: Make) -> None:
     case = make()
     case.connection.finish()
     assert case.log == ["sender stops", "receiver finishes"]
-    case.connection.leave()  # which has to wait for the receiver, too
+    case.connection.close_lingering()  # which has to wait for the receiver, too
     run_for(case.loop, 5)
     assert case.log == ["sender stops", "receiver finishes"]
     case.connection.receiver_ended()
@@ -181,8 +181,8 @@ def test_a_receiver_that_has_ended_need_not_finish(make: Make) -> None:
 
 def test_a_connection_that_closes_is_told_of_once(make: Make) -> None:
     case = make()
-    case.connection.leave()
-    case.connection.leave(FAILED, drop=True)
+    case.connection.close_lingering()
+    case.connection.close_lingering(FAILED, drop=True)
     case.connection.finish(FAILED)
     case.connection.close(FAILED)
     assert case.connection.stage is Stage.CLOSING
@@ -206,7 +206,7 @@ def test_our_side_is_ended_once(make: Make) -> None:
     case = make()
     case.connection.half_close()
     case.connection.half_close()
-    case.connection.leave()
+    case.connection.close_lingering()
     assert case.result.error is None
     assert case.log.count("half_close") == 1
 
@@ -235,7 +235,7 @@ def test_a_half_close_that_fails_is_a_failure_of_sending(
 def test_who_leaves_drops_what_waits_only_if_that_is_wanted(drop: bool, make: Make) -> None:
     case = make()
     case.connection.send(MUCH)
-    case.connection.leave(drop=drop)
+    case.connection.close_lingering(drop=drop)
     assert bool(case.connection.outbox.dropped) == drop
     assert bool(case.connection.outbox.size) != drop
     case.take_all()
@@ -248,7 +248,7 @@ def test_what_is_not_sent_is_counted_until_it_is_closed(make: Make) -> None:
     case.connection.send(MUCH)
     waits = case.connection.outbox.size
     assert case.connection.unsent == waits
-    case.connection.leave(drop=True)
+    case.connection.close_lingering(drop=True)
     assert case.connection.unsent == case.result.unsent == waits
 
 
@@ -340,7 +340,7 @@ def test_a_receiver_that_fails_is_not_one_that_has_ended(make: Make) -> None:
 # Silences.
 
 
-@pytest.mark.parametrize("how", ["close", "leave", "finish"])
+@pytest.mark.parametrize("how", ["close", "close_lingering", "finish"])
 def test_a_connection_that_closes_waits_for_no_silence(how: str, make: Make) -> None:
     case = make(IDLE)
     run_for(case.loop, 0.98)  # the next look at it is the last one
@@ -370,7 +370,7 @@ def test_a_silence_with_another_cause_is_looked_at_again(make: Make) -> None:
     run_for(case.loop, 3)
     assert case.limits == []
     case.held = False
-    run_for(case.loop, 2 * HELD_UP_CHECK)
+    run_for(case.loop, 2 * HELD_UP_CHECK_SECONDS)
     assert case.limits == [Limit.IDLE]
 
 
@@ -421,7 +421,7 @@ def test_an_owner_that_waited_for_the_outbox_may_find_it_over(make: Make) -> Non
 def test_an_owner_is_told_of_its_outbox_only_while_it_is_open(make: Make) -> None:
     case = make()
     case.connection.send(MUCH)
-    case.connection.leave()
+    case.connection.close_lingering()
     case.take_all()
     assert case.result.unsent == 0
     assert "drained" not in case.log
@@ -523,13 +523,13 @@ def test_a_rest_is_kept_although_the_handler_wants_more(
     reading: Reading, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = kit.Clock(reading.loop, monkeypatch)
-    monkeypatch.setattr(Coalescer, "due", lambda *_: True)
+    monkeypatch.setattr(Coalescer, "should_pause", lambda *_: True)
     reading.gets(b"one")
     reading.gets(b"two")
     reading.reader.resume()
     settle(reading.loop)
     assert reading.handler.got == [b"one"]
-    clock.passes(reader.PAUSE)
+    clock.passes(reader.PAUSE_SECONDS)
     settle(reading.loop)
     assert reading.handler.got == [b"one", b"two"]
 
@@ -539,11 +539,11 @@ def test_whether_to_rest_depends_on_what_the_peer_was_sent(
 ) -> None:
     asked: list[tuple[Any, ...]] = []
 
-    def due(_: Coalescer, *arguments: Any) -> bool:
+    def should_pause(_: Coalescer, *arguments: Any) -> bool:
         asked.append(arguments)
         return False
 
-    monkeypatch.setattr(Coalescer, "due", due)
+    monkeypatch.setattr(Coalescer, "should_pause", should_pause)
     reading.handler.on_received = lambda: reading.connection.send(b"answer")
     reading.gets(b"one")
     reading.gets(b"four")

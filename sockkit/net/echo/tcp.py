@@ -16,7 +16,7 @@ from sockkit.core.units import show_size
 from sockkit.errors import SockkitError
 from sockkit.events import Closed, Step
 from sockkit.net.closing import Closer
-from sockkit.net.coalesce import PAUSE, Coalescer
+from sockkit.net.coalesce import PAUSE_SECONDS, Coalescer
 from sockkit.net.connection import Connection, Direction, Result, Stage
 from sockkit.net.context import Context
 from sockkit.net.echo.delay import DelayQueue
@@ -27,8 +27,8 @@ from sockkit.net.reader import Reader
 from sockkit.net.tcp.listen import Listener
 from sockkit.values import Value
 
-BUFFER = 256 * 1024  # bytes of one receive, and most that are kept for a client
-MUCH = 4  # receives in a row that fill the buffer: then the kernel may move the rest
+MAX_RECEIVE_BYTES = 256 * 1024  # bytes of one receive, and most that are kept for a client
+BULK_RECEIVES = 4  # receives in a row that fill the buffer: then the kernel may move the rest
 
 
 class EchoOptions(Value):
@@ -43,7 +43,7 @@ class EchoOptions(Value):
     delay: float = 0.0
     drop: float = 0.0
     close_after: int | None = None
-    size: int = BUFFER
+    size: int = MAX_RECEIVE_BYTES
 
     @property
     def plain(self) -> bool:
@@ -65,11 +65,11 @@ class TcpEcho:
     def start(self) -> None:
         self._listener.accept(self._accepted)
 
-    def stop(self) -> None:
+    def close(self) -> None:
         self._listener.close()
         for connection in list(self._connections):
             connection.close()
-        self.closer.stop()
+        self.closer.close_all()
 
     def _accepted(self, end: End) -> None:
         self.closer.make_space()
@@ -130,15 +130,15 @@ class PlainEcho:
             return
         if written < size:
             self._keep(bytes(buffer[written:size]))
-        elif size == BUFFER:  # the largest there is, and full
+        elif size == MAX_RECEIVE_BYTES:  # the largest there is, and full
             self._full += 1
-            if self._full == MUCH:
+            if self._full == BULK_RECEIVES:
                 self._hand_over()
         else:
             self._full = 0
-            if self._coalescer.due(size, self._echo.context.loop.now):
+            if self._coalescer.should_pause(size, self._echo.context.loop.now):
                 self.end.when_readable(None)
-                self._echo.context.loop.later(PAUSE, self._read_on)
+                self._echo.context.loop.later(PAUSE_SECONDS, self._read_on)
 
     def _read_on(self) -> None:
         if not self._closed:
@@ -174,7 +174,7 @@ class PlainEcho:
             on_progress=lambda: None,
             on_end=self.close,
             on_fail=self.close,
-            rests=lambda size: coalescer.due(size, loop.now),
+            should_pause=lambda size: coalescer.should_pause(size, loop.now),
         )
         self._pump.start()
 
@@ -238,7 +238,7 @@ class AnsweredEcho(Task):
         return False
 
     def over(self, limit: Limit | None) -> None:
-        self._connection.leave()
+        self._connection.close_lingering()
 
     def closed(self, result: Result) -> None:
         self._delayed.stop()
@@ -254,7 +254,7 @@ class AnsweredEcho(Task):
     # Answers.
 
     def _has_space(self) -> bool:
-        return not self._connection.outbox.size and self._owed < BUFFER
+        return not self._connection.outbox.size and self._owed < MAX_RECEIVE_BYTES
 
     def _review(self) -> None:
         """Go on with what is due: answers, what the client sends next, or the end."""
@@ -266,7 +266,7 @@ class AnsweredEcho(Task):
         elif self._connection.receiving is Direction.OPEN and self._remaining != 0:
             self._reader.resume()
         elif not (self._owed or self._connection.outbox.size):
-            self._connection.leave()
+            self._connection.close_lingering()
 
     def serve(self, should_yield: Callable[[], bool]) -> bool:
         if self._connection.stage is not Stage.OPEN:
@@ -281,7 +281,7 @@ class AnsweredEcho(Task):
         """Those that are due, or as many as there is space and time for."""
         made: list[bytes] = []
         size = self._owed
-        while self._answers is not None and self._remaining != 0 and size < BUFFER:
+        while self._answers is not None and self._remaining != 0 and size < MAX_RECEIVE_BYTES:
             answer = next(self._answers, None)
             if answer is None:
                 self._answers = None

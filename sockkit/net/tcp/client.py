@@ -104,7 +104,7 @@ class Client:
             raise
 
     def end_input(self) -> None:
-        """Standard input has ended: the client may leave as soon as it ends its side."""
+        """Standard input has ended: the client may be closed as soon as it ends its side."""
         if self._outbound:
             self._put(self._outbound.flush())
         self._connection.end_input()
@@ -113,10 +113,10 @@ class Client:
         """Read on, while its own outbox and the server have space."""
         self._reader.resume()
 
-    def leave(self, error: SockkitError | None = None, *, drop: bool = False) -> None:
+    def close_lingering(self, error: SockkitError | None = None, *, drop: bool = False) -> None:
         """Close the connection once the peer has what was sent; `drop` what still waits."""
         if self._depart():
-            self._connection.leave(error, drop=drop)
+            self._connection.close_lingering(error, drop=drop)
 
     def close(self) -> None:
         """Close the connection now."""
@@ -153,7 +153,7 @@ class Client:
         if problem:
             problem.kind = "what was received is not text"
             self.undecoded = True
-            self.leave(problem)
+            self.close_lingering(problem)
 
     def peer_ended(self) -> None:
         self._pass_on(b"")
@@ -173,7 +173,7 @@ class Client:
     def over(self, limit: Limit | None) -> None:
         if self._waiting_since is None:
             idle = limit is Limit.IDLE
-            self.leave(idle_error(self._options.ending.idle or 0) if idle else None)
+            self.close_lingering(idle_error(self._options.ending.idle or 0) if idle else None)
 
     def closed(self, result: Result) -> None:
         self._depart()
@@ -219,7 +219,7 @@ class Client:
             return
         bound = show_seconds(self._options.slow_timeout)
         told = f"dropped, it was too slow for {bound} (--slow-timeout)"
-        self.leave(SendError(told), drop=True)
+        self.close_lingering(SendError(told), drop=True)
 
     def _wait_no_more(self) -> None:
         if self._slow_timer:

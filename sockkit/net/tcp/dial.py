@@ -24,8 +24,8 @@ from sockkit.net.resolve import Endpoint, show_address
 from sockkit.net.waiting import Done, OnDone, Pending, Start, Steps
 from sockkit.values import Value
 
-ATTEMPT_DELAY = 0.25  # seconds before the next address is tried too, RFC 8305 section 5
-BACKLOG_RETRY = 0.05  # a unix listener whose backlog is full says EAGAIN, and never "ready"
+ATTEMPT_DELAY_SECONDS = 0.25  # seconds before the next address is tried too, RFC 8305 section 5
+BACKLOG_RETRY_SECONDS = 0.05  # a unix listener whose backlog is full says EAGAIN, and never "ready"
 
 Sources = dict[int, Endpoint]  # our end by family, of those that it has an address of
 
@@ -183,7 +183,7 @@ class _Race(Pending):
             except OSError as error:
                 self._failed(endpoint, error)
                 continue
-            self._next = self._later(ATTEMPT_DELAY, self._try_next)
+            self._next = self._later(ATTEMPT_DELAY_SECONDS, self._try_next)
             return
         if not self._attempts:
             raise self._failure()
@@ -220,7 +220,7 @@ class _Race(Pending):
             sock.connect(endpoint.address)
         except BlockingIOError as error:
             if error.errno == errno.EAGAIN and endpoint.family == socket.AF_UNIX:
-                self._retries[sock] = self._later(BACKLOG_RETRY, lambda: self._again(sock))
+                self._retries[sock] = self._later(BACKLOG_RETRY_SECONDS, lambda: self._again(sock))
                 return
         settled = partial(self._step, partial(self._settled, sock))
         self._loop.when_writable(sock.fileno(), settled)

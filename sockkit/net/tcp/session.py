@@ -102,7 +102,7 @@ class Session:
             on_progress=self._received,
             on_end=self._received_all,
             on_fail=self._receiving_failed,
-            rests=lambda size: coalescer.due(size, loop.now, connection.bytes_sent),
+            should_pause=lambda size: coalescer.should_pause(size, loop.now, connection.bytes_sent),
         )
 
     def start(self, on_done: OnDone[None]) -> Pending:
@@ -119,7 +119,7 @@ class Session:
         """Close what is open, and tell how much was moved. To be called once, at the end."""
         self._on_done = lambda _: None
         self._connection.close()
-        self._closer.stop()  # where it was already waiting for the peer
+        self._closer.close_all()  # where it was already waiting for the peer
         self._sender.close()
         self._receiver.close()
         self._report()
@@ -197,7 +197,7 @@ class Session:
         """Of the peer, or of standard output, where it is worse than anything before."""
         self._connection.error = error
         self._connection.receiving_failed(error)
-        self._closer.stop()  # what was sent is not waited for either
+        self._closer.close_all()  # what was sent is not waited for either
 
     # The end.
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sockkit.net.tcp.dial import ConnectOptions
     from sockkit.net.tcp.listen import ListenOptions
 
-RECEIVE_BUFFER = 4 * 1024 * 1024  # bytes asked for; the system gives less
+RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024  # bytes asked for; the system gives less
 _SO_RCVBUFFORCE = 33  # asm-generic/socket.h; Python has no name for it
 
 
@@ -185,7 +185,7 @@ def _open(family: int, sockets: SocketOptions, udp: UdpOptions, emit: Emit) -> s
         emit(Step("setsockopt", "SO_BROADCAST = 1"))
     if sockets.receive_buffer is None:
         for option in (socket.SO_RCVBUF, _SO_RCVBUFFORCE):  # a privileged user may have it all
-            try_option(sock, socket.SOL_SOCKET, option, RECEIVE_BUFFER)
+            try_option(sock, socket.SOL_SOCKET, option, RECEIVE_BUFFER_BYTES)
     return sock
 
 

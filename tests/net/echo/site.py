@@ -43,7 +43,7 @@ class Site:
         echo = TcpEcho(
             kit.context(self.loop, emit=self.events.append), listener, options, Scheduler(self.loop)
         )
-        self._stack.callback(echo.stop)
+        self._stack.callback(echo.close)
         echo.start()
         assert listener.port
         self._to = (HERE, listener.port)

@@ -200,7 +200,7 @@ def begin(loop: Loop, stack: contextlib.ExitStack) -> Iterator[Begin]:
 @pytest.fixture
 def clock(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> kit.Clock:
     """For silences: they last so long as a test says, however busy the machine is."""
-    monkeypatch.setattr(closing, "TICK_ALONE", 0.0)  # which the end waits for
+    monkeypatch.setattr(closing, "TICK_ALONE_SECONDS", 0.0)  # which the end waits for
     return kit.Clock(loop, monkeypatch)
 
 
@@ -327,7 +327,7 @@ def test_until_stdin_delivers_all_before_it_closes(begin: Begin) -> None:
 def test_what_the_peer_does_not_take_is_an_error(
     ends: dict[str, object], begin: Begin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(closing, "STALL", LINGER)
+    monkeypatch.setattr(closing, "MAX_STALL_SECONDS", LINGER)
     talk = begin(**ends)
     talk.typing(bytes(1_000_000)).join()
     error = talk.failed(SendError)
@@ -384,7 +384,7 @@ def test_our_output_may_go_while_the_last_bytes_are_delivered(
     begin: Begin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Then the peer is not waited for, as at any other time."""
-    monkeypatch.setattr(closing, "STALL", 1000.0)
+    monkeypatch.setattr(closing, "MAX_STALL_SECONDS", 1000.0)
     talk = begin(Until.STDIN)
     talk.typing(bytes(1_000_000)).join()
     talk.told(InputEnded)
@@ -413,7 +413,7 @@ def test_a_peer_that_has_ended_its_side_still_takes_all(begin: Begin) -> None:
 def test_a_peer_that_reads_slowly_is_not_given_up(
     ends: dict[str, object], begin: Begin, clock: kit.Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(closing, "STALL", MOST)
+    monkeypatch.setattr(closing, "MAX_STALL_SECONDS", MOST)
     talk = begin(**ends)
     talk.peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32768)
     data = noise(600_000)

@@ -20,7 +20,7 @@ from sockkit.net.options import SocketOptions
 from sockkit.net.resolve import Endpoint
 from sockkit.net.tcp.dial import ConnectOptions
 from sockkit.net.tcp.listen import ListenOptions
-from sockkit.net.udp.datagrams import MAX_PAYLOAD
+from sockkit.net.udp.datagrams import MAX_PAYLOAD_BYTES
 from sockkit.net.udp.open import Route, UdpOptions, bind_datagrams, find_routes
 from sockkit.net.waiting import wait_for
 from tests.net import kit
@@ -86,7 +86,7 @@ def test_broadcast_is_asked_for(site: Site) -> None:
     sock, to = next(kit.aimed(site.loop, address, UdpOptions(True), emit=site.events.append))
     with contextlib.closing(sock):
         assert not sock.connected
-        assert sock.send(b"x", MAX_PAYLOAD, to.address) == 1
+        assert sock.send(b"x", MAX_PAYLOAD_BYTES, to.address) == 1
     assert Step("setsockopt", "SO_BROADCAST = 1") in site.events
 
 

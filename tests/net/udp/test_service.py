@@ -12,7 +12,7 @@ import pytest
 from sockkit.core.address import HostPort
 from sockkit.events import Event, Failure, Unanswered
 from sockkit.net.loop import Loop
-from sockkit.net.udp.datagrams import MAX_PAYLOAD, Received
+from sockkit.net.udp.datagrams import MAX_PAYLOAD_BYTES, Received
 from sockkit.net.udp.service import DatagramService
 from sockkit.net.udp.sources import Sources
 from tests.net import kit
@@ -51,7 +51,7 @@ class Service:
 
     def ask(self, *datagrams: bytes) -> None:
         for datagram in datagrams:
-            self.client.send(datagram, MAX_PAYLOAD)
+            self.client.send(datagram, MAX_PAYLOAD_BYTES)
 
     def answers(self, count: int) -> list[bytes]:
         return receive(self.loop, self.client, count)
