@@ -199,11 +199,8 @@ class _LingeringClose:
             too_long = not alone and now >= self._began + MAX_CLOSE_SECONDS
             return bool(self.failure) or stalled or too_long
         quiet_since = max(acknowledged_at, self.last_received)
-        return (
-            self.ended
-            or alone
-            or now >= min(quiet_since + QUIET_SECONDS, acknowledged_at + MAX_CHATTER_SECONDS)
-        )
+        quiet_enough = min(quiet_since + QUIET_SECONDS, acknowledged_at + MAX_CHATTER_SECONDS)
+        return self.ended or alone or now >= quiet_enough
 
     def half_close(self) -> None:
         """Half-close, once, when everything in the outbox has been written."""

@@ -28,12 +28,12 @@ from sockkit.events import Emit, Event, Peer
 from sockkit.net import closing
 from sockkit.net import loop as loop_module
 from sockkit.net.context import Context
+from sockkit.net.endpoint import Endpoint
 from sockkit.net.ends.end import Kind
 from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.ends.stdio import Input, Output, Stdio
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
-from sockkit.net.resolve import Endpoint
 from sockkit.net.tcp.dial import ConnectOptions
 from sockkit.net.tcp.listen import Listener, ListenOptions, listen
 from sockkit.net.udp.datagrams import DatagramSocket

@@ -12,7 +12,7 @@ from sockkit.net.context import Context
 from sockkit.net.echo.delay import DelayQueue
 from sockkit.net.echo.scheduler import Scheduler, Task
 from sockkit.net.echo.tcp import EchoOptions
-from sockkit.net.resolve import show_address
+from sockkit.net.endpoint import show_address
 from sockkit.net.udp.datagrams import DatagramSocket, Received
 from sockkit.net.udp.service import DatagramService
 

@@ -13,12 +13,12 @@ from sockkit.core.address import Address
 from sockkit.errors import BindError
 from sockkit.events import Connected, Emit, Listening, Notice, Peer, Step
 from sockkit.net.context import Context
+from sockkit.net.endpoint import Endpoint, show_address
 from sockkit.net.ends.end import words
 from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.loop import Loop
 from sockkit.net.openers import opener, resolve
 from sockkit.net.options import SocketOptions
-from sockkit.net.resolve import Endpoint, show_address
 from sockkit.net.waiting import OnDone, Pending, Start, Steps
 from sockkit.values import Value
 

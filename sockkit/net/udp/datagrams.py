@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 from sockkit.errors import ConnectError, ReceiveError, SendError, SockkitError
 from sockkit.events import Notice, Step
 from sockkit.net.context import Context
+from sockkit.net.endpoint import Endpoint, show_address
 from sockkit.net.ends.end import words
 from sockkit.net.loop import Callback
-from sockkit.net.resolve import Endpoint, show_address
 
 MAX_PAYLOAD_BYTES = 65_507  # bytes of a datagram: what IPv4's length field allows, RFC 768
 MAX_SEGMENTS = 64  # datagrams that one call may send, UDP_MAX_SEGMENTS

@@ -25,10 +25,10 @@ from sockkit.errors import (
 from sockkit.events import Connected, ConnectFailed, Connecting, Event, Step
 from sockkit.net import internet
 from sockkit.net.context import Context
+from sockkit.net.endpoint import Endpoint, show_address
 from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.loop import Loop, Timer
 from sockkit.net.options import SocketOptions
-from sockkit.net.resolve import Endpoint, show_address
 from sockkit.net.tcp import dial as module
 from sockkit.net.tcp.dial import ConnectOptions, dial, interleave
 from sockkit.net.waiting import Done, OnDone, Pending, wait_for
