@@ -51,11 +51,11 @@ _NOT_COPIED = (".git", ".venv", "__pycache__", ".hypothesis", ".*_cache")
 _TOUCH = {
     "chat|password|token_bucket|telnet": ("test_chat", "test_chat_torture"),
     "echo|responder|workers": ("test_echo", "test_echo_torture"),
-    "udp|datagrams|answers|peers|sources": ("test_udp",),
+    "udp|datagrams|answers|peers": ("test_udp",),
     "tcp/server|tcp/client|tcp_server|lines|listen|closing|outbox|coalesce|limiter": (
         "test_server", "test_closing", "test_floods",
     ),
-    "address|dial|resolve|internet|unix|openers|waiting|port_owner": ("test_statuses",),
+    "address|dial|endpoint|internet|unix|openers|waiting|port_owner": ("test_statuses",),
     "params|units|options|files?.py|main": ("test_statuses",),
     "connection|reader|merged_output": ("test_server", "test_closing", "test_floods"),
     "connection|closing|delivery": ("test_endings", "test_statuses"),

@@ -310,7 +310,7 @@ def few() -> None:
 
 
 # For `patched`: a server that could not accept tries again soon.
-SOON = "import sockkit.net.tcp.listen as listen; listen.ACCEPT_PAUSE = 0.1\n"
+SOON = "import sockkit.net.tcp.listen as listen; listen.ACCEPT_PAUSE_SECONDS = 0.1\n"
 
 
 def patched(code: str) -> tuple[str, ...]:

@@ -20,10 +20,15 @@ from sockkit.net.context import Context
 from sockkit.net.files import is_same, why_not_ours
 from sockkit.net.loop import Timer
 
-AT_LATEST = 1.0  # seconds until a line is safe from a kill
-PATIENCE = 1.0  # seconds another program may keep the file locked before that is said
-LOCK_WAIT = 0.5  # seconds a lock is waited for at the beginning and the end, when nobody waits
-WAITING_LINES, WAITING = 10_000, 4 * 1024 * 1024  # most lines, and characters, that wait
+WRITE_DELAY_SECONDS = 1.0  # seconds until a line is safe from a kill
+MAX_LOCKED_SECONDS = 1.0  # seconds another program may keep the file locked before that is said
+LOCK_WAIT_SECONDS = (
+    0.5  # seconds a lock is waited for at the beginning and the end, when nobody waits
+)
+MAX_WAITING_LINES, MAX_WAITING_CHARACTERS = (
+    10_000,
+    4 * 1024 * 1024,
+)  # most lines, and characters, that wait
 _MAGIC = b"SQLite format 3\0"
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _FOREIGN = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR)
@@ -51,7 +56,7 @@ class History:
         self._told = False
         self._file: sqlite3.Connection | None = None
         try:
-            self._open(LOCK_WAIT)
+            self._open(LOCK_WAIT_SECONDS)
         except sqlite3.Error as error:
             if _code(error) in _FOREIGN:
                 raise self._refused(str(error)) from error
@@ -79,10 +84,10 @@ class History:
         return lines[::-1]
 
     def keep(self, line: str) -> None:
-        """Write `line` within AT_LATEST seconds, if that is possible."""
+        """Write `line` within WRITE_DELAY_SECONDS seconds, if that is possible."""
         self._waiting.append(line)
         self._size += len(line)
-        while len(self._waiting) > WAITING_LINES or self._size > WAITING:
+        while len(self._waiting) > MAX_WAITING_LINES or self._size > MAX_WAITING_CHARACTERS:
             self._size -= len(self._waiting.popleft())
             self._dropped += 1
         self._plan()
@@ -94,7 +99,7 @@ class History:
         why = ""
         try:
             if self._waiting:
-                self._write(LOCK_WAIT)
+                self._write(LOCK_WAIT_SECONDS)
         except _Trouble as error:
             why = f": {self._reason(error)}"
         finally:
@@ -105,7 +110,7 @@ class History:
 
     def _plan(self) -> None:
         if not self._timer:
-            self._timer = self._loop.later(AT_LATEST, self._commit)
+            self._timer = self._loop.later(WRITE_DELAY_SECONDS, self._commit)
 
     def _commit(self) -> None:
         self._timer = None
@@ -114,7 +119,7 @@ class History:
         except _Trouble as error:
             self._failing = self._loop.now if self._failing is None else self._failing
             locked = isinstance(error, sqlite3.Error) and _code(error) in _BUSY
-            if not locked or self._loop.now - self._failing >= PATIENCE:
+            if not locked or self._loop.now - self._failing >= MAX_LOCKED_SECONDS:
                 self._tell(error)
             self._plan()
             return

@@ -25,12 +25,12 @@ from sockkit.net.ends.stdio import Stdio
 from sockkit.net.loop import Timer
 from sockkit.net.options import SocketOptions
 from sockkit.net.tcp.dial import ConnectOptions, dial
-from sockkit.net.tcp.session import Session, Talk
+from sockkit.net.tcp.session import Session, SessionOptions
 from sockkit.net.waiting import Done, OnDone, Pending, wait_for
 from sockkit.values import Value
 
-PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # seconds before connecting again
-MAX_TYPED = 64 * 1024  # bytes kept of what is typed while there is no room
+RECONNECT_PAUSES_SECONDS = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # seconds before connecting again
+MAX_TYPED_BYTES = 64 * 1024  # bytes kept of what is typed while there is no room
 QUIT = b"/quit"
 
 
@@ -56,17 +56,17 @@ def run(config: ChatJoin, context: Context) -> None:
         return run_udp(config, context)
     if config.password is not None:
         check_password(config.password, config.encoding)
-    joining = _Joining(config, context)
+    join = _Join(config, context)
     try:
-        wait_for(context.loop, joining.start)
+        wait_for(context.loop, join.start)
     except SockkitError as error:
-        joining.explain(error)
+        join.record_progress(error)
         raise
     finally:
-        joining.stop()
+        join.close()
 
 
-class _Joining:
+class _Join:
     """Joins the room; with --reconnect again, after a pause, each time the connection is lost.
 
     What is typed at a terminal while there is no room is said to the next one, unless it is the
@@ -88,18 +88,18 @@ class _Joining:
     def start(self, on_done: OnDone[None]) -> Pending:
         self._on_done = on_done
         self._dial()
-        return Done()  # `stop` ends it
+        return Done()  # `close` ends it
 
-    def stop(self) -> None:
+    def close(self) -> None:
         self._dialling.cancel()
         if self._timer:
             self._timer.cancel()
         if self._session:
-            self._session.stop()
+            self._session.close()
 
-    def explain(self, error: SockkitError) -> None:
+    def record_progress(self, error: SockkitError) -> None:
         if self._session and not error.so_far:
-            self._session.explain(error)
+            self._session.record_progress(error)
 
     def _dial(self) -> None:
         config = self._config
@@ -113,15 +113,15 @@ class _Joining:
             return
         self._failures = 0
         self._context.stdio.input.when_readable(None)
-        talk = _talk(self._config, self._context.stdio, self._view)._replace(greet=self._typed)
+        options = _session_options(self._config, self._context.stdio, self._view)
+        self._session = Session(self._context, outcome, options._replace(greet=self._typed))
         self._typed = b""
-        self._session = Session(self._context, outcome, talk)
         self._session.start(lambda error: self._context.loop.call_soon(lambda: self._left(error)))
 
     def _left(self, error: SockkitError | None) -> None:
         session, self._session = self._session, None
         assert session
-        session.stop()
+        session.close()
         self._view.disconnected()  # what had not arrived whole is not the next connection's
         if not (error or session.input_ended or self._view.parted):
             error = ReceiveError("the room has closed")
@@ -148,7 +148,7 @@ class _Joining:
             self._on_done(error)
 
     def _pause(self, error: SockkitError) -> None:
-        seconds = PAUSES[min(self._failures, len(PAUSES) - 1)]
+        seconds = RECONNECT_PAUSES_SECONDS[min(self._failures, len(RECONNECT_PAUSES_SECONDS) - 1)]
         self._failures += 1
         told = f"{error}: connecting again in {show_seconds(seconds)}"
         self._context.emit(Notice(told))
@@ -169,18 +169,18 @@ class _Joining:
             self._on_done(SendError(told) if any(said) else None)
             return
         self._typed += bytes(buffer[:size])
-        if len(self._typed) > MAX_TYPED:
+        if len(self._typed) > MAX_TYPED_BYTES:
             self._context.stdio.input.when_readable(None)
 
 
-def _talk(config: ChatJoin, stdio: Stdio, view: ChatView) -> Talk:
+def _session_options(config: ChatJoin, stdio: Stdio, view: ChatView) -> SessionOptions:
     edits: tuple[Edit, ...] = (Printable(), view) if stdio.output.terminal else (view,)
     text = TextOptions(config.encoding, errors=config.errors)
     first = [MARK]
     first += [f"/nick {config.name}"] if config.name else []
     first += [f"/password {config.password}"] if config.password else []
     lines = "".join(f"{line}\n" for line in first)
-    return Talk(
+    return SessionOptions(
         ending=EndOptions(Until.PEER),
         outbound=text.outbound(stdio.encoding, "standard input"),
         inbound=text.inbound(stdio.encoding, edits),

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from sockkit.apps.datagrams import DatagramOptions, Messages
-from sockkit.apps.udp_client import UdpClient, converse
+from sockkit.apps.udp_client import UdpClient, run_exchange
 from sockkit.core.answers import AnswerOptions
 from sockkit.core.chat.lines import refusal
 from sockkit.core.chat.names import check_name
@@ -67,7 +67,7 @@ def run(config: ChatJoin, context: Context) -> None:
         AnswerOptions(),
         config.connect,
     )
-    messages = converse(client, context, RoomMessages)
+    messages = run_exchange(client, context, RoomMessages)
     # A person sees it, and says it again.
     if messages.refused and not context.stdio.input.terminal:
         raise messages.refused

@@ -12,7 +12,7 @@ from sockkit.core.chat.console import ChatCommands, ChatDelivery, ChatRoom
 from sockkit.core.chat.password import check_password
 from sockkit.core.chat.room import Room, RoomOptions
 from sockkit.errors import UsageError
-from sockkit.net.chat.member import MAX_RECEIVE
+from sockkit.net.chat.member import MAX_RECEIVE_BYTES
 from sockkit.net.chat.server import ChatOptions, ChatServer
 from sockkit.net.context import Context
 from sockkit.net.options import SocketOptions
@@ -56,7 +56,7 @@ def run(config: ChatServe, context: Context) -> None:
     history = _history(config, context)
     try:
         options = ChatOptions(
-            size=config.size or MAX_RECEIVE,
+            size=config.size or MAX_RECEIVE_BYTES,
             encoding=config.encoding,
             client_encoding=config.client_encoding,
             shown=lambda lines: edit(lines).encode(stdio.encoding, "backslashreplace"),

@@ -15,7 +15,7 @@ from sockkit.net.ends.stdio import Stdio
 from sockkit.values import Value
 
 if TYPE_CHECKING:
-    from sockkit.net.tcp.session import Talk
+    from sockkit.net.tcp.session import SessionOptions
 
 TYPIST_LINGER_SECONDS = 1.0  # of silence after Ctrl-D, which end what a person types
 
@@ -40,12 +40,12 @@ class ConversationOptions(Value):
                 transform.feed(os.fsencode(text))
                 transform.flush()
 
-    def talk(self, context: Context, label: bytes = b"") -> Talk:
-        """What the session of one peer says; lines from it begin with `label`."""
-        from sockkit.net.tcp.session import Talk  # a server of many has none
+    def session_options(self, context: Context, label: bytes = b"") -> SessionOptions:
+        """The options of a session with one peer. Lines that it sends are shown with `label`."""
+        from sockkit.net.tcp.session import SessionOptions  # a server of many has no session
 
         stdio = context.stdio
-        return Talk(
+        return SessionOptions(
             ending=self.ending(stdio),
             outbound=self.text.outbound(stdio.encoding, "standard input"),
             inbound=self.inbound(stdio, gbk_hint(context.emit)),

@@ -12,8 +12,8 @@ from sockkit.core.responder import MESSAGE_TIME, Responder, Rule, Ruled, Same, U
 from sockkit.errors import BindError, SockkitError, UsageError, reason
 from sockkit.events import Emit, Failure
 from sockkit.net.context import Context
-from sockkit.net.echo.tcp import BUFFER, EchoOptions, TcpEcho
-from sockkit.net.echo.turns import Turns
+from sockkit.net.echo.scheduler import Scheduler
+from sockkit.net.echo.tcp import MAX_RECEIVE_BYTES, EchoOptions, TcpEcho
 from sockkit.net.echo.udp import UdpEcho
 from sockkit.net.loop import Loop
 from sockkit.net.openers import opener
@@ -25,7 +25,7 @@ from sockkit.net.udp.open import UdpOptions, bind_datagrams
 from sockkit.net.waiting import wait_for
 from sockkit.values import Value
 
-ATTEMPTS = 20  # to find a free port that both TCP and UDP can have
+MAX_PORT_ATTEMPTS = 20  # to find a free port that both TCP and UDP can have
 
 
 class Echo(Value):
@@ -100,17 +100,17 @@ def run(config: Echo, context: Context) -> None:
 
 def _serve(share: _Share, context: Context, options: EchoOptions) -> None:
     loop = context.loop
-    turns = Turns(loop)
-    tcp = TcpEcho(context, share.listener, options, turns) if share.listener else None
+    scheduler = Scheduler(loop)
+    tcp = TcpEcho(context, share.listener, options, scheduler) if share.listener else None
     try:
         if tcp:
             tcp.start()
         if share.sock:
-            UdpEcho(context, share.sock, options, turns).start()
+            UdpEcho(context, share.sock, options, scheduler).start()
         loop.run()
     finally:
         if tcp:
-            tcp.stop()
+            tcp.close()
 
 
 def _supervise(
@@ -132,11 +132,11 @@ def _supervise(
 
 def _first(config: Echo, context: Context) -> _Share:
     """On the port asked for, or on one that is free for both TCP and UDP."""
-    for attempt in range(1, ATTEMPTS + 1):
+    for attempt in range(1, MAX_PORT_ATTEMPTS + 1):
         try:
             return _share(config, context)
         except BindError:
-            if config.listen.address.port != 0 or attempt == ATTEMPTS:
+            if config.listen.address.port != 0 or attempt == MAX_PORT_ATTEMPTS:
                 raise
     raise AssertionError
 
@@ -222,7 +222,12 @@ def _options(config: Echo, rules: list[Rule], timed_out: _TimedOut) -> EchoOptio
         responder = Same
     greet = config.greet.encode(config.encoding, "surrogateescape")
     return EchoOptions(
-        responder, greet, config.delay, config.drop, config.close_after, config.size or BUFFER
+        responder,
+        greet,
+        config.delay,
+        config.drop,
+        config.close_after,
+        config.size or MAX_RECEIVE_BYTES,
     )
 
 

@@ -9,7 +9,7 @@ from sockkit.core.address import Address
 from sockkit.net.context import Context
 from sockkit.net.options import SocketOptions
 from sockkit.net.tcp.dial import ConnectOptions, dial
-from sockkit.net.tcp.session import Session, converse
+from sockkit.net.tcp.session import Session, run_session
 from sockkit.net.waiting import wait_for
 from sockkit.values import Value
 
@@ -18,12 +18,12 @@ class TcpClient(Value):
     address: Address
     connect: ConnectOptions
     sockets: SocketOptions
-    talk: ConversationOptions
+    conversation: ConversationOptions
 
 
 def run(config: TcpClient, context: Context) -> None:
     """Return when the conversation is over and nothing was lost. Raises SockkitError."""
-    talk = config.talk.talk(context)
+    options = config.conversation.session_options(context)
     dialling = partial(dial, context, config.address, config.connect, config.sockets)
     end = wait_for(context.loop, dialling)
-    converse(context, Session(context, end, talk))
+    run_session(context, Session(context, end, options))

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class TcpServer(Value):
     listen: ListenOptions
     sockets: SocketOptions
-    talk: ConversationOptions
+    conversation: ConversationOptions
     once: bool = False
     label: bool = False
     slow_timeout: float = 30.0
@@ -37,12 +37,12 @@ class TcpServer(Value):
 def run(config: TcpServer, context: Context) -> None:
     """Serve until a signal; with `once`, return when the one conversation is over."""
     loop, emit = context.loop, context.emit
-    if not config.once and config.talk.until in (Until.STDIN, Until.EITHER):
+    if not config.once and config.conversation.until in (Until.STDIN, Until.EITHER):
         raise UsageError(
-            f"--until {config.talk.until} needs --once",
+            f"--until {config.conversation.until} needs --once",
             "the end of standard input ends nothing in a server of many",
         )
-    config.talk.check(context.stdio)
+    config.conversation.check(context.stdio)
     listener = wait_for(loop, partial(listen, context, config.listen, config.sockets))
     try:
         with port_file(loop, config.port_file, listener):
@@ -56,12 +56,12 @@ def run(config: TcpServer, context: Context) -> None:
 
 
 def _serve_one(config: TcpServer, context: Context, listener: Listener) -> None:
-    from sockkit.net.tcp.session import Session, converse
+    from sockkit.net.tcp.session import Session, run_session
 
     end = wait_for(context.loop, partial(_accept_one, listener))
     label = labels(context)(end.peer) if config.label else b""
-    talk = config.talk.talk(context, label)
-    converse(context, Session(context, end, talk))
+    options = config.conversation.session_options(context, label)
+    run_session(context, Session(context, end, options))
 
 
 def _serve_many(config: TcpServer, context: Context, listener: Listener) -> None:
@@ -72,11 +72,11 @@ def _serve_many(config: TcpServer, context: Context, listener: Listener) -> None
     raise_limit()
     # A client may come while standard input is amid a character: what all share is whole
     # characters of UTF-8, and each client's own encoder begins with one.
-    talk, tell_gbk = config.talk, gbk_hint(emit)
-    shared, own = talk.text, TextOptions()
-    if talk.text.wire:
-        shared = talk.text._replace(send_encoding="utf-8")
-        own = talk.text._replace(crlf=False)
+    conversation, tell_gbk = config.conversation, gbk_hint(emit)
+    shared, own = conversation.text, TextOptions()
+    if conversation.text.wire:
+        shared = conversation.text._replace(send_encoding="utf-8")
+        own = conversation.text._replace(crlf=False)
 
     def said(text: str) -> bytes:
         transform = shared.outbound(stdio.encoding, "")
@@ -84,15 +84,15 @@ def _serve_many(config: TcpServer, context: Context, listener: Listener) -> None
 
     options = ServerOptions(
         ClientOptions(
-            talk.ending(stdio),
+            conversation.ending(stdio),
             outbound=lambda: own.outbound("utf-8", "standard input"),
-            inbound=lambda: talk.inbound(stdio, tell_gbk),
+            inbound=lambda: conversation.inbound(stdio, tell_gbk),
             slow_timeout=config.slow_timeout,
         ),
         shared=shared.outbound(stdio.encoding, "standard input"),
-        greet=said(talk.greet),
-        reply=said(talk.reply or ""),
-        size=talk.size,
+        greet=said(conversation.greet),
+        reply=said(conversation.reply or ""),
+        size=conversation.size,
     )
     if config.label or stdio.output.terminal:
         options = options._replace(label=labels(context))

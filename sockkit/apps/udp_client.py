@@ -31,10 +31,10 @@ class UdpClient(Value):
 
 def run(config: UdpClient, context: Context) -> None:
     """Return when all was sent and the answers have come. Raises SockkitError."""
-    converse(config, context, Messages)
+    run_exchange(config, context, Messages)
 
 
-def converse(config: UdpClient, context: Context, kind: type[M]) -> M:
+def run_exchange(config: UdpClient, context: Context, kind: type[M]) -> M:
     """Do so with messages of this kind, and return them."""
     finding = partial(find_routes, context, config.address, config.connect, config.sockets)
     routes = wait_for(context.loop, finding)

@@ -9,7 +9,7 @@ import click
 from sockkit.cli.render import complain
 from sockkit.core.address import parse_port, parse_unix, split_port
 from sockkit.errors import UsageError
-from sockkit.net.resolve import service_port
+from sockkit.net.endpoint import service_port
 
 
 def ask_address(words: tuple[str, ...]) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from sockkit.core.address import (
 from sockkit.core.text import check_codec, check_line_codec
 from sockkit.core.units import parse_duration, parse_size
 from sockkit.errors import UsageError
-from sockkit.net.resolve import service_port
+from sockkit.net.endpoint import service_port
 from sockkit.term.color import COLORS
 
 if TYPE_CHECKING:

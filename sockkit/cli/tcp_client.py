@@ -45,7 +45,7 @@ def _run(address: tuple[str, ...], **values: Any) -> None:
         address=client_address(address),
         connect=fold(ConnectOptions, values),
         sockets=fold(SocketOptions, values),
-        talk=fold(ConversationOptions, values, text=fold(TextOptions, values)),
+        conversation=fold(ConversationOptions, values, text=fold(TextOptions, values)),
     )
     start("tcp-client", run, config, values)
 

@@ -60,7 +60,7 @@ def _run(**values: Any) -> None:
         values,
         listen=fold(ListenOptions, values, address=address),
         sockets=fold(SocketOptions, values),
-        talk=fold(ConversationOptions, values, text=fold(TextOptions, values)),
+        conversation=fold(ConversationOptions, values, text=fold(TextOptions, values)),
     )
     start("tcp-server", run, config, values)
 

@@ -1,52 +1,64 @@
-"""Reading a sender of tiny pieces less often: a receive of one byte costs what one of many costs.
+"""Coalescing: a peer that sends tiny pieces is read less often.
 
-Who sends tiny pieces one after the other, and is not answered in between, is read once in PAUSE.
-Who is answered may be waiting for that before it sends more. So it is tried: if more is there
-after the pause than a piece, it does not wait, and is read so from then on. If not, it has been
-held up for a few pauses, and will not be again for a while.
+A receive of one byte costs as much as a receive of many. So a peer that sends a burst of tiny
+pieces is read once in PAUSE_SECONDS, and what it sends meanwhile arrives in one receive.
+
+A peer that is answered may be waiting for the answer before it sends more, and a pause would only
+slow it down. So pauses are tried: if several pieces have arrived after one, pausing goes on.
+After MAX_VAIN_PAUSES without that, there are no pauses for RETRY_SECONDS.
 """
 
 from __future__ import annotations
 
-PAUSE = 0.001  # seconds in which pieces gather; with what a turn of the loop takes it is under 2 ms
-TINY = 4096  # bytes: a larger receive is worth its cost
-SOON = 0.005  # seconds: a receive that comes later does not belong to the row before it
-ROW = 16  # tiny receives in a row before the first pause
-MORE = 2  # times what they were on average: then they have gathered
-TRIES = 4  # pauses in a row without that, and it is left
-PATIENCE = 2.0  # seconds before it is tried again
+PAUSE_SECONDS = 0.001  # while pieces gather; with a turn of the loop it stays under 2 ms
+TINY_BYTES = 4096  # a receive of so many bytes, or more, is worth its cost
+MAX_GAP_SECONDS = 0.005  # between two receives of one burst
+BURST_RECEIVES = 16  # tiny receives in a row before the first pause
+GATHERED_RATIO = 2  # a receive of so many times the burst's average shows that pieces gathered
+MAX_VAIN_PAUSES = 4  # in a row, after which nothing had gathered
+RETRY_SECONDS = 2.0  # before pauses are tried again
 
 
 class Coalescer:
-    """For one source."""
+    """Decides for one source when to pause reading."""
 
-    __slots__ = ("_at", "_bytes", "_not_before", "_row", "_sent", "_vain")
+    __slots__ = (
+        "_burst",
+        "_burst_bytes",
+        "_bytes_sent",
+        "_received_at",
+        "_retry_at",
+        "_vain_pauses",
+    )
 
     def __init__(self) -> None:
-        self._row = self._bytes = self._vain = 0
-        self._at = self._not_before = 0.0
-        self._sent: int | None = 0
+        self._burst = self._burst_bytes = self._vain_pauses = 0
+        self._received_at = self._retry_at = 0.0
+        self._bytes_sent: int | None = 0
 
-    def due(self, size: int, now: float, sent: int | None = None) -> bool:
-        """Whether to read on only after PAUSE; to be asked after each receive.
+    def should_pause(self, size: int, now: float, bytes_sent: int | None = None) -> bool:
+        """Whether to wait PAUSE_SECONDS before the next receive. Call it after each receive.
 
-        `size` is how many bytes it gave, `now` the loop's time, and `sent` how many bytes the
-        peer has been sent in all, None where that is not known.
+        `size` is how many bytes were received, `now` the loop's time, and `bytes_sent` how many
+        bytes have been sent to the peer in all. None means unknown, and counts as answered.
         """
-        soon, self._at = now - self._at < SOON, now
-        answered, self._sent = sent is None or sent != self._sent, sent
-        if not (soon and 0 < size < TINY) or (answered and now < self._not_before):
-            self._row = 0
+        in_burst, self._received_at = now - self._received_at < MAX_GAP_SECONDS, now
+        answered, self._bytes_sent = (
+            bytes_sent is None or bytes_sent != self._bytes_sent,
+            bytes_sent,
+        )
+        if not (in_burst and 0 < size < TINY_BYTES) or (answered and now < self._retry_at):
+            self._burst = 0
             return False
-        if self._row < ROW:
-            self._bytes = size + (self._bytes if self._row else 0)
-            self._vain = 0
-            self._row += 1
-        elif answered and size * ROW <= MORE * self._bytes:
-            self._vain += 1
-            if self._vain == TRIES:
-                self._not_before = now + PATIENCE
-                self._row = 0
+        if self._burst < BURST_RECEIVES:
+            self._burst_bytes = size + (self._burst_bytes if self._burst else 0)
+            self._vain_pauses = 0
+            self._burst += 1
+        elif answered and size * BURST_RECEIVES <= GATHERED_RATIO * self._burst_bytes:
+            self._vain_pauses += 1
+            if self._vain_pauses == MAX_VAIN_PAUSES:
+                self._retry_at = now + RETRY_SECONDS
+                self._burst = 0
         else:
-            self._vain = 0
-        return self._row == ROW
+            self._vain_pauses = 0
+        return self._burst == BURST_RECEIVES

@@ -24,7 +24,7 @@ from sockkit.net.loop import Loop, Timer
 from sockkit.net.outbox import Outbox
 from sockkit.values import Value
 
-HELD_UP_CHECK = 0.1  # seconds between looks at a silence that has another cause
+HELD_UP_CHECK_SECONDS = 0.1  # seconds between looks at a silence that has another cause
 
 
 class Direction(Enum):
@@ -66,7 +66,7 @@ class Mover(Protocol):
     def stop(self) -> None: ...
 
 
-class Outcome(Value):
+class Result(Value):
     """How a connection ended.
 
     `error` ended it too early, `failure` was met while it was being closed. The peer's system has
@@ -98,7 +98,7 @@ class Owner(Protocol):
         """Both ends have ended as the rules want, or a silence is too long: end the connection."""
         ...
 
-    def closed(self, outcome: Outcome) -> None:
+    def closed(self, result: Result) -> None:
         """It is over, and its end is closed. Called once."""
         ...
 
@@ -247,8 +247,8 @@ class Connection:
 
     def acknowledged_at(self) -> float:
         """When the peer's system was last seen to get more of what waited for it."""
-        self._progress.look(self.bytes_sent, self._loop.now)
-        return self._progress.moved_at
+        self._progress.check(self.bytes_sent, self._loop.now)
+        return self._progress.acknowledged_at
 
     def _silent(self) -> None:
         assert self.ending
@@ -259,7 +259,7 @@ class Connection:
         elif not self._owner.held_up(bound[1]):
             self._owner.over(bound[1])
         elif self.stage is Stage.OPEN:
-            self._wait(self._loop.now + HELD_UP_CHECK, self._silent)
+            self._wait(self._loop.now + HELD_UP_CHECK_SECONDS, self._silent)
 
     def finish(self, error: SockkitError | None = None) -> None:
         """Read no more. Close once what was read is written and what was sent is delivered.
@@ -278,7 +278,7 @@ class Connection:
         else:
             self._deliver()
 
-    def leave(self, error: SockkitError | None = None, *, drop: bool = False) -> None:
+    def close_lingering(self, error: SockkitError | None = None, *, drop: bool = False) -> None:
         """Close once the peer has what was sent; `drop` what waits in the outbox."""
         if self.stage is Stage.OPEN:
             self.error = self.error or error
@@ -291,7 +291,7 @@ class Connection:
         if self.stage in (Stage.OPEN, Stage.FINISHING):
             self.error = self.error or error
             self._stop()
-            self._closed(self._closer.close_now(self.end, self.outbox), None)
+            self._closed(self._closer.close(self.end, self.outbox), None)
 
     def _deliver(self) -> None:
         if self.error:
@@ -301,7 +301,7 @@ class Connection:
 
     def _linger(self) -> None:
         self._stop()
-        self._closer.close(
+        self._closer.close_lingering(
             self.end,
             self.outbox,
             self._closed,
@@ -319,7 +319,7 @@ class Connection:
     def _closed(self, undelivered: int, failure: SockkitError | None) -> None:
         self.stage = Stage.CLOSED
         unsent = self.outbox.size + self.outbox.dropped + undelivered
-        self._owner.closed(Outcome(self.error, failure, undelivered, unsent))
+        self._owner.closed(Result(self.error, failure, undelivered, unsent))
 
     def _wait(self, when: float, callback: Callable[[], None]) -> None:
         self._cancel_timer()

@@ -1,4 +1,4 @@
-"""What is at a path: ours, or somebody else's."""
+"""Whether a file at a path is ours."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import stat
 
 
 def is_same(path: str, then: os.stat_result | None) -> bool:
-    """Whether `path` itself, not what it links to, is still what it was `then`."""
+    """Whether `path` is still the file that stat(2) described as `then`. Links are not followed."""
     try:
         return then is not None and os.path.samestat(os.lstat(path), then)
     except OSError:
@@ -15,7 +15,7 @@ def is_same(path: str, then: os.stat_result | None) -> bool:
 
 
 def why_not_ours(there: os.stat_result) -> str:
-    """Why what lstat found is no file of our user's; nothing if it is one."""
+    """Why this is not a regular file of our user; empty if it is. `there` is of lstat(2)."""
     if stat.S_ISLNK(there.st_mode):
         return "it is a symbolic link"
     if not stat.S_ISREG(there.st_mode):

@@ -1,31 +1,31 @@
-"""A host and a port: how they are looked up and bound, and what a failed bind of them means."""
+"""A host and a port: how they are resolved and bound, and what a failed bind means."""
 
 from __future__ import annotations
 
 import errno
 import socket
-from _thread import start_new_thread  # without the half millisecond that `threading` takes
+from _thread import start_new_thread  # importing `threading` takes half a millisecond
 
 from sockkit.core.address import HostPort
 from sockkit.core.units import show_seconds
 from sockkit.errors import BindError, ResolveError, SockkitError, TimedOut
 from sockkit.net.context import Context
+from sockkit.net.endpoint import Endpoint
 from sockkit.net.ends.end import words
 from sockkit.net.loop import Timer
 from sockkit.net.options import SocketOptions
-from sockkit.net.resolve import Endpoint
 from sockkit.net.waiting import OnDone, Pending
 
 Found = list[Endpoint]
 
 
-def lookup(address: HostPort, family: int, *, numeric: bool = False) -> Found:
-    """The stream endpoints of a name, best first, getaddrinfo(3). Blocks unless `numeric`.
+def look_up(address: HostPort, family: int, *, numeric: bool = False) -> Found:
+    """The stream endpoints of a host and port, best first, getaddrinfo(3).
 
-    Raises ResolveError.
+    Blocks, unless `numeric`: then only a numeric host is accepted. Raises ResolveError.
     """
     flags = socket.AI_NUMERICHOST if numeric else 0
-    # As bytes, a plain name does not load Python's IDNA tables.
+    # An ASCII name given as bytes does not make Python load its IDNA tables.
     host = address.host.encode() if address.host.isascii() else address.host
     try:
         found = socket.getaddrinfo(host, address.port, family, socket.SOCK_STREAM, 0, flags)
@@ -39,24 +39,24 @@ def lookup(address: HostPort, family: int, *, numeric: bool = False) -> Found:
     return list(dict.fromkeys(Endpoint(family, name) for family, _, _, _, name in found))
 
 
-def find(
+def resolve(
     context: Context, address: HostPort, family: int, on_done: OnDone[Found], timeout: float | None
 ) -> Pending:
-    """Look it up: a numeric address at once, a name in a thread."""
-    search = _Search(context, address, on_done)
+    """Resolve `address`: a numeric one at once, a name in a thread."""
+    work = _Lookup(context, address, on_done)
     try:
-        found = lookup(address, family, numeric=True)
+        found = look_up(address, family, numeric=True)
     except ResolveError:
-        search.begin(family, timeout)
+        work.start(family, timeout)
     else:
-        search.end(found)
-    return search
+        work.finish(found)
+    return work
 
 
-class _Search(Pending):
-    """A name being looked up, in a thread that the process does not wait for.
+class _Lookup(Pending):
+    """The lookup of a name, in a thread that the process does not wait for at its end.
 
-    A resolver cannot be interrupted: the answer to a search that has ended is nobody's.
+    A resolver cannot be interrupted: an answer that comes after `cancel` or the timeout is dropped.
     """
 
     def __init__(self, context: Context, address: HostPort, on_done: OnDone[Found]) -> None:
@@ -64,18 +64,18 @@ class _Search(Pending):
         self._on_done: OnDone[Found] | None = on_done
         self._timer: Timer | None = None
 
-    def begin(self, family: int, timeout: float | None) -> None:
+    def start(self, family: int, timeout: float | None) -> None:
         try:
-            start_new_thread(self._ask, (family,))
-        except RuntimeError as error:  # there are as many as the system allows
-            return self.end(ResolveError(f"could not resolve {self._address.host}: {error}"))
+            start_new_thread(self._look_up, (family,))
+        except RuntimeError as error:  # the system allows no more threads
+            return self.finish(ResolveError(f"could not resolve {self._address.host}: {error}"))
         if timeout is not None:
             why = f"no answer within {show_seconds(timeout)}"
             late = TimedOut(f"could not resolve {self._address.host}: {why}")
-            self._timer = self._loop.later(timeout, lambda: self.end(late))
+            self._timer = self._loop.later(timeout, lambda: self.finish(late))
         return None
 
-    def end(self, outcome: Found | SockkitError) -> None:
+    def finish(self, outcome: Found | SockkitError) -> None:
         on_done = self._on_done
         self.cancel()
         if on_done:
@@ -86,18 +86,18 @@ class _Search(Pending):
         if self._timer:
             self._timer.cancel()
 
-    def _ask(self, family: int) -> None:
-        """In a thread of its own."""
+    def _look_up(self, family: int) -> None:
+        """Runs in a thread of its own."""
         try:
-            answer: Found | SockkitError = lookup(self._address, family)
+            answer: Found | SockkitError = look_up(self._address, family)
         except ResolveError as error:
             answer = error
-        self._loop.call_soon(lambda: self.end(answer))
+        self._loop.call_soon(lambda: self.finish(answer))
 
 
 def bind(sock: socket.socket, endpoint: Endpoint, sockets: SocketOptions) -> None:
     if endpoint.family == socket.AF_INET6:
-        # `::` takes IPv4 too, whatever the system's default; -6 keeps it out.
+        # `::` accepts IPv4 too, whatever the system's default, unless -6 is given.
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, sockets.family == 6)
     sock.bind(endpoint.address)
 

@@ -18,9 +18,9 @@ from sockkit.errors import SockkitError
 from sockkit.net.ends.end import Kind, Sink, Source
 from sockkit.system import fcntl, pipe
 
-SPLICE_SIZE = 1024 * 1024  # the largest pipe an ordinary user gets, pipe(7)
-SENDFILE_SIZE = 8 * 1024 * 1024  # bytes asked for at a time; the socket takes what it can
-STEPS = 64  # of the kernel's own moves, before the loop looks elsewhere
+MAX_SPLICE_BYTES = 1024 * 1024  # the largest pipe an ordinary user gets, pipe(7)
+MAX_SENDFILE_BYTES = 8 * 1024 * 1024  # bytes asked for at a time; the socket takes what it can
+MAX_STEPS = 64  # of the kernel's own moves, before the loop looks elsewhere
 
 _UNFIT = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM}
 
@@ -48,8 +48,8 @@ class Unfit(Exception):  # noqa: N818 - a decision, not an error
 class _Kernel:
     """What the lanes that the kernel drives have in common."""
 
-    steps = STEPS
-    size = SPLICE_SIZE
+    steps = MAX_STEPS
+    size = MAX_SPLICE_BYTES
 
     def __init__(self, source: Source, sink: Sink, size: int | None) -> None:
         self._source, self._sink = source, sink
@@ -78,7 +78,7 @@ class Sendfile(_Kernel):
     """From a regular file to a socket, sendfile(2); the file's position moves along."""
 
     name = "sendfile"
-    size = SENDFILE_SIZE
+    size = MAX_SENDFILE_BYTES
 
     def step(self) -> Wait:
         if self._ended:
@@ -159,7 +159,7 @@ class PipedSplice(_Kernel):
         widen(self._pipe_in)
 
     def step(self) -> Wait:
-        if not self._ended and self.held < SPLICE_SIZE:
+        if not self._ended and self.held < MAX_SPLICE_BYTES:
             self._fill()
         while self.held:
             try:
@@ -206,8 +206,8 @@ def widen(descriptor: int) -> None:
     if not hasattr(fcntl, "F_SETPIPE_SZ"):
         return
     try:
-        if fcntl.fcntl(descriptor, fcntl.F_GETPIPE_SZ) < SPLICE_SIZE:
-            fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, SPLICE_SIZE)
+        if fcntl.fcntl(descriptor, fcntl.F_GETPIPE_SZ) < MAX_SPLICE_BYTES:
+            fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, MAX_SPLICE_BYTES)
     except OSError:
         pass  # the user's share is used up: a smaller pipe does too
 

@@ -17,7 +17,7 @@ from sockkit.errors import SockkitError, TextError
 from sockkit.net.ends.end import Kind, Sink, Source
 from sockkit.net.kernel import PipedSplice, Sendfile, Splice, Wait
 
-COPY_SIZE = 256 * 1024  # fits a processor's second-level cache
+COPY_BUFFER_BYTES = 256 * 1024  # fits a processor's second-level cache
 
 
 class Lane(Protocol):
@@ -60,7 +60,7 @@ class Copy:
         fault: SockkitError | None = None,
     ) -> None:
         self._source, self._sink, self._transform = source, sink, transform
-        self._buffer = memoryview(bytearray(size or COPY_SIZE))
+        self._buffer = memoryview(bytearray(size or COPY_BUFFER_BYTES))
         self._pending = memoryview(held)
         self._ended = self._finishing = False
         self._fault = fault

@@ -20,7 +20,7 @@ from sockkit.system import pipe
 
 Callback = Callable[[], None]
 
-FEW = 64  # cancelled timers that are not worth looking for
+MIN_CANCELLED_TIMERS = 64  # cancelled timers that are not worth looking for
 
 _NOBODY: list[Callback | None] = [None, None]
 
@@ -129,7 +129,7 @@ class Loop:
         self._running = False
 
     def _turn(self) -> None:
-        ready = self._selector.select(self._patience())
+        ready = self._selector.select(self._select_timeout())
         self.now = time.monotonic()
         for key, events in ready:
             if key.data is None:
@@ -159,7 +159,7 @@ class Loop:
     def _forget(self) -> None:
         """A timer was cancelled. It stays in the heap, as long as few there are like it."""
         self._cancelled += 1
-        if self._cancelled > max(FEW, len(self._timers) / 2):
+        if self._cancelled > max(MIN_CANCELLED_TIMERS, len(self._timers) / 2):
             self._timers = [timer for timer in self._timers if timer.callback]
             heapq.heapify(self._timers)
             self._cancelled = 0
@@ -168,7 +168,7 @@ class Loop:
         if callback and self._running:
             callback()
 
-    def _patience(self) -> float | None:
+    def _select_timeout(self) -> float | None:
         while self._timers and self._timers[0].callback is None:
             self._next_timer()
         if self._always or self._soon:

@@ -1,7 +1,7 @@
-"""What is done with each kind of address: the one table of them.
+"""The table of openers: how each kind of address is resolved, bound and dialled.
 
-A new kind of address is a module of its own and a row here. What is true of an address without any
-socket, as its port, the address knows itself: core/address.py.
+A new kind of address is a module of its own and a row here. What is known of an address without
+opening a socket, such as its port, is in core/address.py.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from sockkit.core.address import Address, HostPort, UnixPath
 from sockkit.errors import BindError
 from sockkit.net import internet, unix
 from sockkit.net.context import Context
+from sockkit.net.endpoint import Endpoint
 from sockkit.net.options import SocketOptions
-from sockkit.net.resolve import Endpoint
 from sockkit.net.waiting import OnDone, Pending
 from sockkit.values import Value
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sockkit.net.ends.socket_end import SocketEnd
     from sockkit.net.tcp.dial import ConnectOptions
 
-Find = Callable[[Context, Any, int, OnDone[list[Endpoint]], "float | None"], Pending]
+Resolve = Callable[[Context, Any, int, OnDone[list[Endpoint]], "float | None"], Pending]
 Bind = Callable[[socket.socket, Endpoint, SocketOptions], "Callable[[], None] | None"]
 Dial = Callable[[Context, Any, "ConnectOptions", SocketOptions, "OnDone[SocketEnd]"], Pending]
 
@@ -31,13 +31,14 @@ Dial = Callable[[Context, Any, "ConnectOptions", SocketOptions, "OnDone[SocketEn
 class Opener(Value):
     """One kind of address, called `name`.
 
-    `find` tells the endpoints of one, best first. `bind` binds a socket to one of these, and gives
-    what is to be done when it is closed; `bind_error` says what its OSError means. `dial` is for
-    what is reached in another way than by connecting a socket to an endpoint.
+    `resolve` finds its endpoints, best first. `bind` binds a socket to an endpoint, and returns
+    what to call when that socket is closed, if anything. `bind_error` turns an OSError of `bind`
+    into an error of ours. `dial` is for addresses that are not reached by connecting a socket to
+    an endpoint; it is None for all others.
     """
 
     name: str
-    find: Find
+    resolve: Resolve
     bind: Bind
     bind_error: Callable[[OSError, Any, str], BindError]
     datagrams: bool = False  # whether UDP has such addresses
@@ -48,13 +49,13 @@ class Opener(Value):
 OPENERS: dict[type, Opener] = {
     HostPort: Opener(
         "a host and a port",
-        internet.find,
+        internet.resolve,
         internet.bind,
         internet.bind_error,
         datagrams=True,
         workers=True,
     ),
-    UnixPath: Opener("a unix address", unix.find, unix.bind, unix.bind_error),
+    UnixPath: Opener("a unix address", unix.resolve, unix.bind, unix.bind_error),
 }
 
 
@@ -69,10 +70,10 @@ def resolve(
     on_done: OnDone[list[Endpoint]],
     timeout: float | None = None,
 ) -> Pending:
-    """Find the endpoints of `address` in `family`, best first, and tell `on_done`.
+    """Find the endpoints of `address` in `family`, best first, and call `on_done` with them.
 
-    It is told before this returns where nobody has to be asked, as for a numeric address. Otherwise
-    later, in the loop's thread, within `timeout` seconds if that is given. Failures are
+    A numeric address needs no lookup: `on_done` is then called before this returns. Otherwise it is
+    called later, in the loop's thread, within `timeout` seconds if that is given. Failures are
     ResolveError and TimedOut.
     """
-    return opener(address).find(context, address, family, on_done, timeout)
+    return opener(address).resolve(context, address, family, on_done, timeout)

@@ -20,10 +20,10 @@ from sockkit.net.loop import Loop, Timer
 from sockkit.net.tcp.listen import Bound
 from sockkit.system import fcntl
 
-AGAIN = 0.05  # seconds until the line is in the FIFO again after somebody has read it
-ATTEMPTS = 10  # at a path that others make and remove meanwhile
-_MOST = 4096  # bytes: what is longer holds no port
-_PIPE = 1024 * 1024  # bytes a FIFO may hold, pipe(7)
+REFILL_SECONDS = 0.05  # seconds until the line is in the FIFO again after somebody has read it
+MAX_ATTEMPTS = 10  # at a path that others make and remove meanwhile
+_MAX_PORT_BYTES = 4096  # bytes: what is longer holds no port
+_MAX_PIPE_BYTES = 1024 * 1024  # bytes a FIFO may hold, pipe(7)
 _OPEN = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)  # of a file system without them
 
@@ -71,7 +71,7 @@ class _File:
 
     def close(self) -> None:
         try:
-            if os.pread(self._descriptor, _MOST + 1, 0) not in (self._line, b""):
+            if os.pread(self._descriptor, _MAX_PORT_BYTES + 1, 0) not in (self._line, b""):
                 pass  # somebody has rewritten it
             elif self._made and is_same(self._path, os.fstat(self._descriptor)):
                 os.unlink(self._path)
@@ -93,7 +93,7 @@ class _Fifo:
         self._timer: Timer | None = None
         self._drain()
         if hasattr(fcntl, "F_SETPIPE_SZ"):
-            fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _MOST)
+            fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _MAX_PORT_BYTES)
             loop.when_writable(descriptor, self._has_been_read)
         self._write()
 
@@ -112,23 +112,23 @@ class _Fifo:
 
     def _has_been_read(self) -> None:
         self._loop.when_writable(self._descriptor, None)
-        self._timer = self._loop.later(AGAIN, self._again)
+        self._timer = self._loop.later(REFILL_SECONDS, self._refill)
 
-    def _again(self) -> None:
+    def _refill(self) -> None:
         self._write()
         self._loop.when_writable(self._descriptor, self._has_been_read)
 
     def _drain(self) -> None:
         """Take out what is in it: the line of a server that has ended is stale."""
         try:
-            for _ in range(_PIPE // _MOST):
-                os.read(self._descriptor, _MOST)
+            for _ in range(_MAX_PIPE_BYTES // _MAX_PORT_BYTES):
+                os.read(self._descriptor, _MAX_PORT_BYTES)
         except BlockingIOError:
             pass
 
 
 def _open(loop: Loop, path: str, line: bytes) -> _File | _Fifo:
-    for _ in range(ATTEMPTS):
+    for _ in range(MAX_ATTEMPTS):
         try:
             there = os.lstat(path)
             if not stat.S_ISFIFO(there.st_mode) and (why := why_not_ours(there)):
@@ -157,8 +157,8 @@ def _use(loop: Loop, path: str, descriptor: int, line: bytes) -> _File | _Fifo:
         return _Fifo(loop, descriptor, line)
     if there.st_nlink > 1:
         raise _refused(path, "it has another name, too (a hard link)")
-    held = os.pread(descriptor, _MOST + 1, 0)
-    if len(held) > _MOST or (not _is_port(held) and held != line):
+    held = os.pread(descriptor, _MAX_PORT_BYTES + 1, 0)
+    if len(held) > _MAX_PORT_BYTES or (not _is_port(held) and held != line):
         raise _refused(path, "it holds something other than a port number")
     os.truncate(descriptor, 0)
     os.pwrite(descriptor, line, 0)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from sockkit.core.text import Transform
 from sockkit.errors import SockkitError
-from sockkit.net.coalesce import PAUSE
+from sockkit.net.coalesce import PAUSE_SECONDS
 from sockkit.net.ends.end import Sink, Source
 from sockkit.net.kernel import Unfit, Wait
 from sockkit.net.lanes import Copy, Lane, choose
@@ -18,7 +18,8 @@ class Pump:
 
     Memory is bounded by the lane: a sink that takes nothing holds the source back.
     One of `on_end` (all was written) and `on_fail` is called, once; `on_progress` after each
-    step that moved bytes. `rests` says after how many bytes read to pause, see coalesce.py.
+    step that moved bytes. `should_pause` is asked with the
+    bytes of each step that was read, and holds the source back for PAUSE_SECONDS: coalesce.py.
     """
 
     def __init__(
@@ -32,7 +33,7 @@ class Pump:
         on_progress: Callable[[], None],
         on_end: Callable[[], None],
         on_fail: Callable[[SockkitError], None],
-        rests: Callable[[int], bool] = lambda _: False,
+        should_pause: Callable[[int], bool] = lambda _: False,
     ) -> None:
         self._loop, self._source, self._sink = loop, source, sink
         self._on_progress, self._on_end, self._on_fail = on_progress, on_end, on_fail
@@ -40,7 +41,7 @@ class Pump:
         self._size = size
         self._before = (0, 0)  # bytes read and written by earlier lanes
         self._finishing = False
-        self._rests = rests
+        self._should_pause = should_pause
         self._began = self._ended = loop.now
         self.lane: Lane = choose(source, sink, transform, size)
 
@@ -104,9 +105,9 @@ class Pump:
         if wait is Wait.END:
             self._wait(wait)
             self._on_end()
-        elif self._rests(self.bytes_read - read):
+        elif self._should_pause(self.bytes_read - read):
             self._wait(None)
-            self._loop.later(PAUSE, lambda: self._wait(self._waiting or wait))
+            self._loop.later(PAUSE_SECONDS, lambda: self._wait(self._waiting or wait))
         else:
             self._wait(wait)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from sockkit.errors import SockkitError
-from sockkit.net.coalesce import PAUSE, Coalescer
+from sockkit.net.coalesce import PAUSE_SECONDS, Coalescer
 from sockkit.net.connection import Connection
 from sockkit.net.loop import Loop
 
@@ -91,10 +91,10 @@ class Reader:
         sent = self._connection.outbox.bytes_written
         self._connection.received()
         self._handler.received(bytes(self.buffer[:size]))
-        if self._coalescer.due(size, self._loop.now, sent) and not self._stopped:
+        if self._coalescer.should_pause(size, self._loop.now, sent) and not self._stopped:
             self._resting = True
             self._watch(False)
-            self._loop.later(PAUSE, self._rested)
+            self._loop.later(PAUSE_SECONDS, self._rested)
 
     def _rested(self) -> None:
         self._resting = False

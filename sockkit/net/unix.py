@@ -1,4 +1,4 @@
-"""A unix-domain address, unix(7): a path with a socket that is made and removed, or `@abstract`."""
+"""Unix-domain addresses, unix(7): the path of a socket file, or `@name` for an abstract one."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from collections.abc import Callable
 from sockkit.core.address import UnixPath
 from sockkit.errors import BindError
 from sockkit.net.context import Context
+from sockkit.net.endpoint import Endpoint
 from sockkit.net.ends.end import words
 from sockkit.net.files import is_same
 from sockkit.net.options import SocketOptions
-from sockkit.net.resolve import Endpoint
 from sockkit.net.waiting import Done, OnDone, Pending
 
 
-def find(
+def resolve(
     context: Context,
     address: UnixPath,
     family: int,
     on_done: OnDone[list[Endpoint]],
     timeout: float | None,
 ) -> Pending:
-    """At once: there is nothing to look up."""
+    """Call `on_done` at once: there is nothing to look up."""
     on_done([endpoint(address)])
     return Done()
 
 
 def endpoint(address: UnixPath) -> Endpoint:
-    """A leading NUL stands for the abstract namespace."""
+    """The endpoint of `address`. A leading NUL byte marks the abstract namespace."""
     path = address.path
     return Endpoint(socket.AF_UNIX, b"\0" + os.fsencode(path[1:]) if path.startswith("@") else path)
 
@@ -39,7 +39,10 @@ def endpoint(address: UnixPath) -> Endpoint:
 def bind(
     sock: socket.socket, endpoint: Endpoint, sockets: SocketOptions
 ) -> Callable[[], None] | None:
-    """Bind, in place of a stale socket if addresses may be used again."""
+    """Bind `sock`, and return what removes the socket file.
+
+    With `reuse_address` a stale socket file is replaced.
+    """
     path = endpoint.address
     if not isinstance(path, str):
         sock.bind(path)
@@ -50,7 +53,7 @@ def bind(
     made = os.lstat(path)
 
     def remove() -> None:
-        """Remove the socket we made, unless somebody else has one there by now."""
+        """Remove our socket file, unless another one has replaced it."""
         if is_same(path, made):
             _unlink(path)
 
@@ -70,7 +73,7 @@ def bind_error(error: OSError, address: UnixPath, protocol: str) -> BindError:
 
 
 def _socket_at(path: str) -> os.stat_result | None:
-    """The unix socket at `path` itself, not where it links to."""
+    """What lstat(2) says of the socket file at `path`; None if there is none."""
     try:
         there = os.lstat(path)
     except OSError:
@@ -79,11 +82,11 @@ def _socket_at(path: str) -> os.stat_result | None:
 
 
 def _remove_stale(path: str) -> None:
-    """Remove a socket of our user that nobody listens on any more; bind names all else."""
+    """Remove a socket file of our user that nobody listens on. All else is left for bind(2)."""
     there = _socket_at(path)
     if not there or there.st_uid != os.geteuid():
         return
-    # A datagram socket cannot disturb a stream server, yet hears whether there is one.
+    # Connecting a datagram socket does not disturb a stream server, and shows whether one is there.
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
         probe.setblocking(False)
         try:
@@ -99,4 +102,4 @@ def _unlink(path: str) -> None:
     try:
         os.unlink(path)
     except OSError:
-        pass  # it is gone, or not ours to remove
+        pass  # it is gone, or we may not remove it

@@ -1,4 +1,4 @@
-"""Processes that share one work, watched over: one that dies is replaced."""
+"""Worker processes under a supervisor: this process, which replaces any that dies."""
 
 from __future__ import annotations
 
@@ -13,20 +13,22 @@ from sockkit.errors import SockkitError, UsageError, reason
 from sockkit.events import Emit, Event, Failure
 from sockkit.net.loop import Loop
 
-# What a terminal sends to a whole group is the supervisor's: its workers end with it.
-_SUPERVISORS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
-_STOPS = (signal.SIGTERM, *_SUPERVISORS)
-TOGETHER = 0.1  # seconds in which what has ended a worker may end all of us
-EVENT = 65_536  # bytes of one event at the most
-AGAIN = 1.0  # seconds before a worker is replaced that did not live as long
+# Signals that a terminal sends to the whole process group. Workers ignore them: they end with the
+# supervisor.
+_TERMINAL_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
+_STOP_SIGNALS = (signal.SIGTERM, *_TERMINAL_SIGNALS)
+GROUP_SIGNAL_SECONDS = 0.1  # in which a signal that has ended a worker may end the supervisor too
+MAX_EVENT_BYTES = 65_536  # of one pickled event
+RESTART_PAUSE_SECONDS = 1.0  # before a worker that lived less than this is replaced
 
 
 class Workers:
     """`count` processes that each run `work(number, loop, emit)`, numbered from 1.
 
-    What was opened before is theirs too: a listener whose worker has died keeps its clients
-    waiting for the next. A worker ends when this process does, however that ends. Events of
-    workers are emitted here, so that they are counted together.
+    They inherit what was opened before. So a listener stays open when its worker dies, and its
+    clients wait for the next worker. A worker ends when this process ends, however that happens.
+    The supervisor emits the events of all workers, so that they are counted together. Needs
+    pidfd_open(2); raises UsageError without.
     """
 
     def __init__(
@@ -35,19 +37,21 @@ class Workers:
         if not hasattr(os, "pidfd_open"):
             raise UsageError("--workers needs Linux", "leave it out")
         self._loop, self._count, self._work, self._emit = loop, count, work, emit
-        self._processes: dict[int, tuple[int, int, float]] = {}  # number: process, pidfd, began
-        self._life, self._lifeline = os.pipe()
-        self._heard, self._told = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._heard.setblocking(False)
-        self._told.setblocking(False)
+        self._processes: dict[
+            int, tuple[int, int, float]
+        ] = {}  # by number: process id, pidfd, start time
+        self._lifeline_out, self._lifeline = os.pipe()
+        self._events_in, self._events_out = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._events_in.setblocking(False)
+        self._events_out.setblocking(False)
 
     def run(self) -> None:
-        """Until something raises: a signal, or a system without room for the processes."""
+        """Run until something raises: a signal, or SockkitError if a worker cannot be started."""
         try:
-            self._loop.when_readable(self._heard.fileno(), self._hear)
+            self._loop.when_readable(self._events_in.fileno(), self._emit_events)
             for number in range(1, self._count + 1):
                 try:
-                    self._begin(number)
+                    self._start(number)
                 except OSError as error:
                     raise SockkitError(
                         f"could not begin worker {number}: {reason(error)}"
@@ -56,39 +60,41 @@ class Workers:
         finally:
             os.close(self._lifeline)
             for process, pidfd, _ in self._processes.values():
-                signal.pidfd_send_signal(pidfd, signal.SIGKILL)  # also one that was stopped
+                signal.pidfd_send_signal(
+                    pidfd, signal.SIGKILL
+                )  # which a stopped process cannot ignore
                 os.waitpid(process, 0)
                 os.close(pidfd)
-            os.close(self._life)
-            self._loop.when_readable(self._heard.fileno(), None)
-            self._hear()
-            self._heard.close()
-            self._told.close()
+            os.close(self._lifeline_out)
+            self._loop.when_readable(self._events_in.fileno(), None)
+            self._emit_events()
+            self._events_in.close()
+            self._events_out.close()
 
-    def _hear(self) -> None:
-        """Emit what the workers have told."""
+    def _emit_events(self) -> None:
+        """Emit the events that the workers have sent."""
         try:
             while True:
-                self._emit(pickle.loads(self._heard.recv(EVENT)))
+                self._emit(pickle.loads(self._events_in.recv(MAX_EVENT_BYTES)))
         except BlockingIOError:
             pass
 
-    def _tell(self, event: Event) -> None:
-        """In a worker. It does not wait: what comes too fast, or is too long, is not told."""
+    def _send_event(self, event: Event) -> None:
+        """Runs in a worker. Never waits: an event that does not fit is dropped."""
         data = pickle.dumps(event)
         try:
-            if len(data) <= EVENT:
-                self._told.send(data)
+            if len(data) <= MAX_EVENT_BYTES:
+                self._events_out.send(data)
         except OSError:
             pass
 
-    def _begin(self, number: int) -> None:
-        # A signal between fork and the end of its old handling would be lost on the worker.
-        masked = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
+    def _start(self, number: int) -> None:
+        # Until the worker has reset its handlers, a signal would be lost in ours. So it is blocked.
+        masked = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
         try:
             process = os.fork()
             if process == 0:
-                self._live(number)
+                self._run_worker(number)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, masked)
         try:
@@ -100,30 +106,30 @@ class Workers:
         self._processes[number] = (process, pidfd, self._loop.now)
         self._loop.when_readable(pidfd, lambda: self._ended(number))
 
-    def _live(self, number: int) -> NoReturn:
-        """In the new process: nothing of the old one's is touched, only left."""
+    def _run_worker(self, number: int) -> NoReturn:
+        """Runs in the new process. Never returns to the code of the supervisor."""
         try:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            for supervisors in _SUPERVISORS:
-                signal.signal(supervisors, signal.SIG_IGN)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
+            for ignored in _TERMINAL_SIGNALS:
+                signal.signal(ignored, signal.SIG_IGN)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
             os.close(self._lifeline)
             with Loop() as loop:
-                loop.when_readable(self._life, lambda: os._exit(0))
-                self._work(number, loop, self._tell)
+                loop.when_readable(self._lifeline_out, lambda: os._exit(0))
+                self._work(number, loop, self._send_event)
         except Exception as error:
             told = str(error) if isinstance(error, SockkitError) else repr(error)
-            self._tell(Failure(f"worker {number}: {told}", "a worker failed"))
+            self._send_event(Failure(f"worker {number}: {told}", "a worker failed"))
         finally:
             os._exit(1)
 
-    def _again(self, number: int) -> None:
+    def _restart(self, number: int) -> None:
         try:
-            self._begin(number)
+            self._start(number)
         except OSError as error:
             told = f"could not replace worker {number}: {reason(error)}"
             self._emit(Failure(told, "a worker could not be replaced"))
-            self._loop.later(AGAIN, lambda: self._again(number))
+            self._loop.later(RESTART_PAUSE_SECONDS, lambda: self._restart(number))
 
     def _ended(self, number: int) -> None:
         process, pidfd, began = self._processes.pop(number)
@@ -133,10 +139,11 @@ class Workers:
         how = f"was killed by {_signal_name(-code)}" if code < 0 else f"ended with {code}"
         text = f"worker {number} (process {process}) {how}: replacing it"
         told = Failure(text, "a worker ended and is replaced")
-        pause = AGAIN if self._loop.now - began < AGAIN else TOGETHER
-        # A signal to the whole group ends us, too, and then there is nothing to tell.
-        self._loop.later(TOGETHER, lambda: self._emit(told))
-        self._loop.later(pause, lambda: self._again(number))
+        died_early = self._loop.now - began < RESTART_PAUSE_SECONDS
+        pause = RESTART_PAUSE_SECONDS if died_early else GROUP_SIGNAL_SECONDS
+        # If a signal to the whole group has ended the worker, it ends us before this is emitted.
+        self._loop.later(GROUP_SIGNAL_SECONDS, lambda: self._emit(told))
+        self._loop.later(pause, lambda: self._restart(number))
 
 
 def _signal_name(number: int) -> str:

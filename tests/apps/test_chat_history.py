@@ -49,7 +49,7 @@ def kept(loop: Loop, tmp_path: Path) -> Kept:
 
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AT_LATEST", "PATIENCE", "LOCK_WAIT"):
+    for name in ("WRITE_DELAY_SECONDS", "MAX_LOCKED_SECONDS", "LOCK_WAIT_SECONDS"):
         monkeypatch.setattr(module, name, 0.02)
 
 
@@ -66,7 +66,7 @@ def test_lines_are_kept_in_order(kept: Kept) -> None:
 
 
 def test_they_are_safe_soon(loop: Loop, kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "AT_LATEST", 0.1)
+    monkeypatch.setattr(module, "WRITE_DELAY_SECONDS", 0.1)
     kept.history.keep("hi")
     run_for(loop, 0.15)
     assert kept.lines() == ["hi"]
@@ -147,8 +147,8 @@ def test_it_goes_on_and_writes_again_when_it_can(trouble: str, kept: Kept, soon:
 def test_what_waits_is_bounded_and_what_is_lost_is_told(
     said: list[str], kept: Kept, soon: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "WAITING_LINES", 10)
-    monkeypatch.setattr(module, "WAITING", 60)
+    monkeypatch.setattr(module, "MAX_WAITING_LINES", 10)
+    monkeypatch.setattr(module, "MAX_WAITING_CHARACTERS", 60)
     other = locked(kept.path)
     for line in said:
         kept.history.keep(line)
@@ -170,14 +170,14 @@ def test_a_short_lock_is_not_told_of_although_there_was_one_before(kept: Kept) -
         kept.history._commit()
         other.close()
         kept.history._commit()
-        kept.loop.now += 2 * module.PATIENCE
+        kept.loop.now += 2 * module.MAX_LOCKED_SECONDS
     assert kept.lines() == ["first", "second"]
     assert kept.events == []
     kept.history.close()
 
 
 def test_a_lock_is_waited_for_at_the_end(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LOCK_WAIT", 10.0)
+    monkeypatch.setattr(module, "LOCK_WAIT_SECONDS", 10.0)
     other = locked(kept.path)
     kept.history.keep("hi")
     release = threading.Timer(0.2, other.close)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sockkit.apps.chat_join import ChatJoin, _talk
+from sockkit.apps.chat_join import ChatJoin, _session_options
 from sockkit.core.address import HostPort
 from sockkit.core.chat.lines import MARK
 from sockkit.core.chat.outcome import Admitted
@@ -17,7 +17,7 @@ from sockkit.core.text import Errors
 from sockkit.net.ends.stdio import Stdio
 from sockkit.net.options import SocketOptions
 from sockkit.net.tcp.dial import ConnectOptions
-from sockkit.net.tcp.session import Talk
+from sockkit.net.tcp.session import SessionOptions
 from tests.support import HERE, Program, peer, read_all, run
 
 pytestmark = pytest.mark.process
@@ -41,14 +41,14 @@ class End:
     terminal = False
 
 
-def talk(**options: Any) -> Talk:
+def options_of(**options: Any) -> SessionOptions:
     ends: Any = End(), End()
     config = ChatJoin(HostPort(HERE, 9000), ConnectOptions(), SocketOptions(), **options)
-    return _talk(config, Stdio(*ends, "utf-8"), ChatView())
+    return _session_options(config, Stdio(*ends, "utf-8"), ChatView())
 
 
 def test_the_room_lets_in_whoever_says_them() -> None:
-    mark, _, words = talk(name="小雪", password="x y").opening.partition(b"\n")
+    mark, _, words = options_of(name="小雪", password="x y").opening.partition(b"\n")
     assert mark == MARK.encode()
     room = Room(RoomOptions(flood=0, password="x y"))
     room.join(1, 0.0)
@@ -57,7 +57,7 @@ def test_the_room_lets_in_whoever_says_them() -> None:
 
 
 def test_what_is_said_is_converted_as_its_options_say() -> None:
-    given = talk(encoding="gbk", errors=Errors.REPLACE, size=7)
+    given = options_of(encoding="gbk", errors=Errors.REPLACE, size=7)
     assert given.outbound
     assert given.inbound
     assert given.outbound.feed("你👋\n".encode()) == "你?\n".encode("gbk")

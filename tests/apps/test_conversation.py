@@ -49,26 +49,26 @@ def test_until(given: Until | None, typed: bool, until: Until) -> None:
 
 
 def test_bytes_pass_without_a_transform() -> None:
-    talk = ConversationOptions(BYTES).talk(context(stdio()))
-    assert (talk.outbound, talk.inbound) == (None, None)
-    assert (talk.greet, talk.reply, talk.label, talk.size) == (b"", None, b"", None)
+    options = ConversationOptions(BYTES).session_options(context(stdio()))
+    assert (options.outbound, options.inbound) == (None, None)
+    assert (options.greet, options.reply, options.label, options.size) == (b"", None, b"", None)
 
 
 def test_text_is_converted_both_ways() -> None:
-    talk = ConversationOptions(GBK).talk(context(stdio(encoding="utf-8")))
-    assert talk.outbound
-    assert talk.inbound
-    assert talk.outbound.feed("你".encode()) == "你".encode("gbk")
-    assert talk.inbound.feed("好".encode("gbk")) == "好".encode()
+    options = ConversationOptions(GBK).session_options(context(stdio(encoding="utf-8")))
+    assert options.outbound
+    assert options.inbound
+    assert options.outbound.feed("你".encode()) == "你".encode("gbk")
+    assert options.inbound.feed("好".encode("gbk")) == "好".encode()
 
 
 def test_text_that_looks_like_gbk_is_told_of_once() -> None:
     told: list[Event] = []
     utf8 = ConversationOptions(TextOptions("utf-8"))
-    talk = utf8.talk(context(stdio(shown=True), told.append))
-    assert talk.inbound
+    options = utf8.session_options(context(stdio(shown=True), told.append))
+    assert options.inbound
     for _ in range(2):
-        talk.inbound.feed("你好，世界，欢迎光临\n".encode("gbk") * 50)
+        options.inbound.feed("你好，世界，欢迎光临\n".encode("gbk") * 50)
     assert [type(event) for event in told] == [Notice]
 
 
@@ -81,10 +81,15 @@ def test_a_terminal_is_shown_no_control_characters(text: TextOptions) -> None:
 
 def test_what_is_said_is_in_the_users_encoding_and_arrives_as_it_was_given() -> None:
     """A command-line argument that is no text stands for its bytes, os.fsencode."""
-    talk = ConversationOptions(BYTES, greet="a\udcff", reply="", size=5).talk(
+    options = ConversationOptions(BYTES, greet="a\udcff", reply="", size=5).session_options(
         context(stdio()), b"[1 x] "
     )
-    assert (talk.greet, talk.reply, talk.label, talk.size) == (b"a\xff", b"", b"[1 x] ", 5)
+    assert (options.greet, options.reply, options.label, options.size) == (
+        b"a\xff",
+        b"",
+        b"[1 x] ",
+        5,
+    )
 
 
 @pytest.mark.parametrize(

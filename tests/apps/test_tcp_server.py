@@ -23,9 +23,12 @@ from sockkit.net.tcp.listen import ListenOptions
 from tests.net import kit
 from tests.support import HERE, WAIT, connect, few_descriptors, read_all, read_exactly
 
-TALK = ConversationOptions(TextOptions())
+CONVERSATION = ConversationOptions(TextOptions())
 CONFIG = TcpServer(
-    ListenOptions(HostPort(HERE, 0)), SocketOptions(reuse_address=True), TALK, slow_timeout=WAIT
+    ListenOptions(HostPort(HERE, 0)),
+    SocketOptions(reuse_address=True),
+    CONVERSATION,
+    slow_timeout=WAIT,
 )
 ONCE = CONFIG._replace(once=True)
 Clients = Callable[[int], None]
@@ -116,8 +119,8 @@ def test_once_with_all_that_is_said(server: Server) -> None:
             sock.sendall("在吗".encode("gbk"))
             assert read_all(sock) == "在".encode("gbk")
 
-    talk = ConversationOptions(TextOptions("gbk"), greet="你好", reply="在")
-    server.run(ONCE._replace(talk=talk, label=True), client, data=b"not read")
+    conversation = ConversationOptions(TextOptions("gbk"), greet="你好", reply="在")
+    server.run(ONCE._replace(conversation=conversation, label=True), client, data=b"not read")
     assert server.output.decode() == f"[1 {HERE}:{ports[0]}] 在吗\n"
 
 
@@ -129,8 +132,8 @@ def test_many_at_once(server: Server) -> None:
                 sock.sendall(b"1\n")
                 assert read_exactly(sock, 2) == b"ho"
 
-    talk = TALK._replace(greet="hi", reply="ho")
-    server.run(CONFIG._replace(talk=talk), clients)
+    conversation = CONVERSATION._replace(greet="hi", reply="ho")
+    server.run(CONFIG._replace(conversation=conversation), clients)
     assert server.output == b"1\n1\n"
     assert sum(isinstance(event, Connected) for event in server.events) == 2
 
@@ -142,7 +145,7 @@ def test_many_may_have_as_many_descriptors_as_the_system_allows(server: Server) 
             assert resource.getrlimit(resource.RLIMIT_NOFILE) == (most, most)
 
     with few_descriptors() as most:
-        server.run(CONFIG._replace(talk=TALK._replace(greet="hi")), client)
+        server.run(CONFIG._replace(conversation=CONVERSATION._replace(greet="hi")), client)
 
 
 def test_standard_input_goes_to_who_is_there(server: Server) -> None:
@@ -152,8 +155,8 @@ def test_standard_input_goes_to_who_is_there(server: Server) -> None:
             sock.shutdown(socket.SHUT_WR)
             assert read_all(sock) == b""  # standard input has ended: this client may leave
 
-    talk = ConversationOptions(TextOptions("gbk", crlf=True))
-    server.run(CONFIG._replace(talk=talk), clients, data="你好\n\n".encode())
+    conversation = ConversationOptions(TextOptions("gbk", crlf=True))
+    server.run(CONFIG._replace(conversation=conversation), clients, data="你好\n\n".encode())
     assert server.output == b""
 
 
@@ -171,13 +174,13 @@ def test_the_port_file_is_there_while_it_listens(server: Server, tmp_path: Path)
 @pytest.mark.parametrize("until", [Until.STDIN, Until.EITHER])
 def test_until_stdin_needs_once(until: Until, server: Server) -> None:
     with pytest.raises(UsageError, match=f"--until {until} needs --once"):
-        server.run(CONFIG._replace(talk=TALK._replace(until=until)), nobody)
+        server.run(CONFIG._replace(conversation=CONVERSATION._replace(until=until)), nobody)
 
 
 def test_what_cannot_be_said_is_told_before_it_listens(server: Server) -> None:
-    talk = ConversationOptions(TextOptions("gbk"), greet="👋")
+    conversation = ConversationOptions(TextOptions("gbk"), greet="👋")
     with pytest.raises(TextError, match="--greet"):
-        server.run(ONCE._replace(talk=talk), nobody)
+        server.run(ONCE._replace(conversation=conversation), nobody)
     assert server.events == []
 
 

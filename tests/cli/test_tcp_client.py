@@ -65,13 +65,17 @@ def test_address(
         ("--no-delay --keepalive", "sockets", SocketOptions(no_delay=True, keepalive=True)),
         ("--send-buffer 1M", "sockets", SocketOptions(send_buffer=2**20)),
         ("--receive-buffer 64k", "sockets", SocketOptions(receive_buffer=2**16)),
-        ("--buffer-size 1024", "talk", ConversationOptions(TextOptions(), size=1024)),
-        ("--linger 0", "talk", ConversationOptions(TextOptions(), linger=0)),
-        ("-i 5", "talk", ConversationOptions(TextOptions(), idle=5)),
-        ("--idle-timeout 1.5", "talk", ConversationOptions(TextOptions(), idle=1.5)),
-        ("-E gbk", "talk", ConversationOptions(TextOptions("gbk"))),
-        ("--encoding gbk -C", "talk", ConversationOptions(TextOptions("gbk", crlf=True))),
-        ("--send-encoding big5", "talk", ConversationOptions(TextOptions(send_encoding="big5"))),
+        ("--buffer-size 1024", "conversation", ConversationOptions(TextOptions(), size=1024)),
+        ("--linger 0", "conversation", ConversationOptions(TextOptions(), linger=0)),
+        ("-i 5", "conversation", ConversationOptions(TextOptions(), idle=5)),
+        ("--idle-timeout 1.5", "conversation", ConversationOptions(TextOptions(), idle=1.5)),
+        ("-E gbk", "conversation", ConversationOptions(TextOptions("gbk"))),
+        ("--encoding gbk -C", "conversation", ConversationOptions(TextOptions("gbk", crlf=True))),
+        (
+            "--send-encoding big5",
+            "conversation",
+            ConversationOptions(TextOptions(send_encoding="big5")),
+        ),
     ],
 )
 def test_options(options: str, part: str, folded: object, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,20 +87,20 @@ def test_options(options: str, part: str, folded: object, monkeypatch: pytest.Mo
 @pytest.mark.parametrize("until", Until)
 def test_until(until: Until, monkeypatch: pytest.MonkeyPatch) -> None:
     config, _ = started("--until", until.value, "h", "80", monkeypatch=monkeypatch)
-    assert config.talk.until is until  # not a mere string: the rules ask for identity
+    assert config.conversation.until is until  # not a mere string: the rules ask for identity
 
 
 @pytest.mark.parametrize("errors", Errors)
 def test_errors(errors: Errors, monkeypatch: pytest.MonkeyPatch) -> None:
     config, _ = started("--errors", errors.value, "h", "80", monkeypatch=monkeypatch)
-    assert config.talk.text.errors is errors
+    assert config.conversation.text.errors is errors
 
 
 @pytest.mark.parametrize(
     ("options", "verbose", "quiet"),
     [(["-v"], 1, False), (["-vv"], 2, False), (["-v", "--verbose"], 2, False), (["-q"], 0, True)],
 )
-def test_talk(
+def test_conversation(
     options: list[str], verbose: int, quiet: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, values = started(*options, "h", "80", monkeypatch=monkeypatch)

@@ -54,11 +54,14 @@ def test_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
         ("--label", {"label": True}),
         ("--slow-timeout 1", {"slow_timeout": 1}),
         ("--port-file x", {"port_file": "x"}),
-        ("--greet hi --reply ho", {"talk": ConversationOptions(TEXT, greet="hi", reply="ho")}),
-        ("-E gbk -C", {"talk": ConversationOptions(TextOptions("gbk", crlf=True))}),
-        ("--linger 1 -i 2", {"talk": ConversationOptions(TEXT, linger=1, idle=2)}),
-        ("--buffer-size 5", {"talk": ConversationOptions(TEXT, size=5)}),
-        ("--until peer", {"talk": ConversationOptions(TEXT, until=Until.PEER)}),
+        (
+            "--greet hi --reply ho",
+            {"conversation": ConversationOptions(TEXT, greet="hi", reply="ho")},
+        ),
+        ("-E gbk -C", {"conversation": ConversationOptions(TextOptions("gbk", crlf=True))}),
+        ("--linger 1 -i 2", {"conversation": ConversationOptions(TEXT, linger=1, idle=2)}),
+        ("--buffer-size 5", {"conversation": ConversationOptions(TEXT, size=5)}),
+        ("--until peer", {"conversation": ConversationOptions(TEXT, until=Until.PEER)}),
     ],
 )
 def test_options(options: str, changed: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,4 +87,4 @@ def test_a_port_is_needed(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("until", Until)
 def test_until(until: Until, monkeypatch: pytest.MonkeyPatch) -> None:
     config = started("-p", "0", "--once", "--until", until.value, monkeypatch=monkeypatch)
-    assert config.talk.until is until  # not a mere string: the rules ask for identity
+    assert config.conversation.until is until  # not a mere string: the rules ask for identity

@@ -410,7 +410,8 @@ def test_a_kill_loses_no_more_than_the_last_second(tmp_path: Path) -> None:
 # As tests/apps/test_chat_history.py: sooner than the second and the half that it waits.
 SOON = """
 from sockkit.apps import chat_history
-chat_history.AT_LATEST = chat_history.PATIENCE = chat_history.LOCK_WAIT = 0.1
+chat_history.WRITE_DELAY_SECONDS = chat_history.MAX_LOCKED_SECONDS = 0.1
+chat_history.LOCK_WAIT_SECONDS = 0.1
 """
 
 
@@ -510,7 +511,7 @@ def test_plain_clients_of_another_encoding() -> None:
             assert other.status() == 0
 
 
-AGAIN = "from sockkit.apps import chat_join; chat_join.PAUSES = (0.5, 0.1)"
+AGAIN = "from sockkit.apps import chat_join; chat_join.RECONNECT_PAUSES_SECONDS = (0.5, 0.1)"
 
 
 def test_it_connects_again_when_asked() -> None:

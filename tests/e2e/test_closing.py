@@ -28,8 +28,8 @@ from tests.support import (
 )
 
 # For how long a peer may send on that has all of ours, and for how long one that takes nothing.
-SOON = "import sockkit.net.closing as delivery; delivery.CHATTER = 0.5"
-STALLED = "import sockkit.net.closing as delivery; delivery.STALL = 1.0"
+SOON = "import sockkit.net.closing as delivery; delivery.MAX_CHATTER_SECONDS = 0.5"
+STALLED = "import sockkit.net.closing as delivery; delivery.MAX_STALL_SECONDS = 1.0"
 SAID = 100_000  # bytes, more than a peer with a small buffer takes at once
 
 

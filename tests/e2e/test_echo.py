@@ -435,7 +435,7 @@ def test_a_worker_that_cannot_begin_ends_the_command() -> None:
 
 
 def test_a_replacement_that_cannot_begin_is_tried_again() -> None:
-    soon = "import sockkit.net.workers as workers; workers.AGAIN = 0.1\n"
+    soon = "import sockkit.net.workers as workers; workers.RESTART_PAUSE_SECONDS = 0.1\n"
     command = patched(soon + FORK.format(number=3))
     with echo("--workers", "2", command=command) as program:
         eventually(lambda: len(children(program)) == 2)

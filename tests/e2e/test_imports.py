@@ -38,14 +38,14 @@ NEVER = {
     *("random", "regex", "shutil", "signal", "sqlite3", "ssl", "subprocess", "tempfile"),
     *("sockkit.cli.edited", "sockkit.net.port_owner", "sockkit.net.workers"),
 }
-LISTENING = of("net", "port_file") | of("net.tcp", "listen") | of("net.udp", "sources")
+LISTENING = of("net", "port_file") | of("net.tcp", "listen") | of("net.udp", "reply_filter")
 CONSOLE = of("core", "console", "server_console") | of("apps", "operator")
 MANY = of("net.tcp", "server", "client", "merged_output") | of("net.udp", "server")
 ONE = of("net.tcp", "dial", "session") | of("net.udp", "client") | of("core", "answers")
 STREAMS = of("net", "kernel", "lanes", "pump") | of("net.tcp", "session")
 DATAGRAMS = of("net.udp", "datagrams", "exchange", "open", "receiver", "sender")
 DATAGRAMS |= of("apps", "datagrams")
-ECHO = of("net.echo", "tcp", "udp", "delay", "turns") | of("net.udp", "service")
+ECHO = of("net.echo", "tcp", "udp", "delay", "scheduler") | of("net.udp", "service")
 ECHO |= of("core", "responder") | of("apps", "echo")
 ROOM = of("core.chat", "console", "crowd", "history", "input", "room", "udp")
 ROOM |= of("net.chat", "crowd", "fanout", "member", "server", "udp") | of("apps", "chat_serve")

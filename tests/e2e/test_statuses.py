@@ -69,7 +69,7 @@ def test_address_forms_of_ipv6(form: str) -> None:
 
 @pytest.mark.parametrize("name", ["nosuch.invalid", "\udcff"])
 def test_a_name_that_has_no_address(name: str) -> None:
-    """More of them are in tests/net/test_resolve.py."""
+    """More of them are in tests/net/test_endpoint.py."""
     fails(6, "could not resolve", name.encode(errors="replace").decode().strip("?"),
           arguments=["tcp-client", name, "80"])  # fmt: skip
 

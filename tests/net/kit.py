@@ -28,12 +28,12 @@ from sockkit.events import Emit, Event, Peer
 from sockkit.net import closing
 from sockkit.net import loop as loop_module
 from sockkit.net.context import Context
+from sockkit.net.endpoint import Endpoint
 from sockkit.net.ends.end import Kind
 from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.ends.stdio import Input, Output, Stdio
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
-from sockkit.net.resolve import Endpoint
 from sockkit.net.tcp.dial import ConnectOptions
 from sockkit.net.tcp.listen import Listener, ListenOptions, listen
 from sockkit.net.udp.datagrams import DatagramSocket
@@ -47,7 +47,10 @@ WAIT = 10.0  # seconds: a bound, not a measure
 SKIPPED = 1000.0  # the same, of time that is skipped
 PEER = Peer(1, "there:1")
 SMALL = 4096  # bytes a clogged end takes
-BRIEF = {"QUIET": 0.05, "TOO_SLOW": 0.2}  # seconds of net/closing.py, for tests that wait
+BRIEF = {
+    "QUIET_SECONDS": 0.05,
+    "MAX_SLOW_STALL_SECONDS": 0.2,
+}  # seconds of net/closing.py, for tests that wait
 IN_FULL = {name: getattr(closing, name) for name in BRIEF}
 
 
@@ -499,8 +502,8 @@ def fill(descriptor: int, most: int = 64_000_000) -> int:
 
 def coalesces(patch: pytest.MonkeyPatch, module: Any) -> None:
     """Have `module` pause after each receive, as it does after tiny pieces."""
-    patch.setattr(module, "PAUSE", 0.1)
-    patch.setattr(module.Coalescer, "due", lambda *_: True)
+    patch.setattr(module, "PAUSE_SECONDS", 0.1)
+    patch.setattr(module.Coalescer, "should_pause", lambda *_: True)
 
 
 def give_tiny_pieces(loop: Loop, far: Far, count: int) -> None:

@@ -10,7 +10,7 @@ import pytest
 from sockkit.core.ending import EndOptions, Limit
 from sockkit.errors import ReceiveError
 from sockkit.net.closing import Closer
-from sockkit.net.connection import Connection, Outcome, Stage
+from sockkit.net.connection import Connection, Result, Stage
 from sockkit.net.ends.memory import MemoryEnd, memory_pair
 from sockkit.net.loop import Loop
 from sockkit.net.reader import Reader
@@ -71,7 +71,7 @@ class Site:
         self.reader = Reader(loop, self.connection, self, memoryview(bytearray(BUFFER)))
         self.told: list[str | tuple[str, Limit | None]] = []
         self.does: dict[str, Callable[[], object]] = {}
-        self.outcome: Outcome | None = None
+        self.result: Result | None = None
         self.got = bytearray()
         self.wants = True
         self.is_held_up = False
@@ -107,13 +107,13 @@ class Site:
 
     @property
     def is_closed(self) -> bool:
-        return self.outcome is not None
+        return self.result is not None
 
-    def closes(self, within: float = 100.0) -> Outcome:
+    def closes(self, within: float = 100.0) -> Result:
         """How it ended, once time has passed."""
         for _ in range(int(within / 0.05)):
-            if self.outcome:
-                return self.outcome
+            if self.result:
+                return self.result
             self.passes(0.05)
         raise AssertionError("it was not closed")
 
@@ -137,17 +137,17 @@ class Site:
         self.told.append(("over", limit))
         self.does.get("over", lambda: None)()
 
-    def closed(self, outcome: Outcome) -> None:
-        assert self.outcome is None, "closed twice"
+    def closed(self, result: Result) -> None:
+        assert self.result is None, "closed twice"
         assert self.connection.stage is Stage.CLOSED
         assert self.near.closed
         assert not self.near.watched
-        self.outcome = outcome
+        self.result = result
         self._tell("closed")
 
     def received(self, data: bytes) -> None:
         assert data
-        assert self.outcome is None, "received after the close"
+        assert self.result is None, "received after the close"
         self.got += data
         self._tell("received")
 

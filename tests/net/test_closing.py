@@ -37,12 +37,12 @@ class Case:
         self.outbox = Outbox(self.end, on_empty=lambda: None, on_fail=lambda _: None)
         self.closer = Closer(loop)
         stack.callback(self.end.close)
-        stack.callback(self.closer.stop)
+        stack.callback(self.closer.close_all)
         self.undelivered: list[int] = []
         self.failure: SockkitError | None = None
 
     def close(self) -> None:
-        self.closer.close(self.end, self.outbox, self._closed, ended=False)
+        self.closer.close_lingering(self.end, self.outbox, self._closed, ended=False)
 
     def _closed(self, undelivered: int, failure: SockkitError | None) -> None:
         self.undelivered.append(undelivered)
@@ -78,7 +78,7 @@ def read_all(sock: socket.socket) -> bytes:
 def test_what_was_put_is_delivered_although_the_peer_still_sends(
     case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "QUIET", 1000.0)
+    monkeypatch.setattr(module, "QUIET_SECONDS", 1000.0)
     got: list[bytes] = []
     stop = threading.Event()
 
@@ -111,8 +111,8 @@ def test_it_closes_at_once_where_the_peer_has_ended_and_has_it_all(case: Case) -
 
 
 def test_a_peer_that_closes_ends_it(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "STALL", 1000.0)
-    monkeypatch.setattr(module, "QUIET", 1000.0)
+    monkeypatch.setattr(module, "MAX_STALL_SECONDS", 1000.0)
+    monkeypatch.setattr(module, "QUIET_SECONDS", 1000.0)
     case.close()
     assert case.peer.recv(9) == b""
     case.peer.close()
@@ -123,7 +123,7 @@ def test_a_peer_that_closes_ends_it(case: Case, monkeypatch: pytest.MonkeyPatch)
 def test_a_peer_that_resets_ends_it(
     ended: bool, case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "STALL", 1000.0)
+    monkeypatch.setattr(module, "MAX_STALL_SECONDS", 1000.0)
     case.outbox.put(LAST)
     if ended:
         case.peer.shutdown(socket.SHUT_WR)
@@ -135,27 +135,29 @@ def test_a_peer_that_resets_ends_it(
 
 
 def test_a_silent_peer_is_let_go_soon(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "STALL", 1000.0)
-    monkeypatch.setattr(module, "CHATTER", 1000.0)
-    monkeypatch.setattr(module, "QUIET", 0.05)
+    monkeypatch.setattr(module, "MAX_STALL_SECONDS", 1000.0)
+    monkeypatch.setattr(module, "MAX_CHATTER_SECONDS", 1000.0)
+    monkeypatch.setattr(module, "QUIET_SECONDS", 0.05)
     case.close()
     assert case.closed() == 0
     assert case.peer.recv(9) == b""
 
 
-@pytest.mark.parametrize("bound", ["STALL", "TOO_SLOW", "MAX_CLOSE"])
+@pytest.mark.parametrize(
+    "bound", ["MAX_STALL_SECONDS", "MAX_SLOW_STALL_SECONDS", "MAX_CLOSE_SECONDS"]
+)
 def test_a_peer_that_takes_nothing_is_waited_for_so_long(
     bound: str, case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("STALL", "TOO_SLOW", "MAX_CLOSE"):
+    for name in ("MAX_STALL_SECONDS", "MAX_SLOW_STALL_SECONDS", "MAX_CLOSE_SECONDS"):
         monkeypatch.setattr(module, name, 0.1 if name == bound else 1000.0)
-    case.outbox.put(LAST if bound != "TOO_SLOW" else MUCH)
-    if bound == "TOO_SLOW":
+    case.outbox.put(LAST if bound != "MAX_SLOW_STALL_SECONDS" else MUCH)
+    if bound == "MAX_SLOW_STALL_SECONDS":
         case.outbox.stop()
     case.close()
     left = case.closed()
     assert not case.failure
-    if bound == "TOO_SLOW":
+    if bound == "MAX_SLOW_STALL_SECONDS":
         with pytest.raises(ConnectionResetError):
             read_all(case.peer)
         return
@@ -165,7 +167,7 @@ def test_a_peer_that_takes_nothing_is_waited_for_so_long(
 def test_a_peer_that_did_not_get_all_gets_a_reset(
     case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "QUIET", 0.05)
+    monkeypatch.setattr(module, "QUIET_SECONDS", 0.05)
     case.outbox.put(MUCH)
     case.outbox.stop()
     given = case.outbox.bytes_written
@@ -222,7 +224,7 @@ def test_how_long_a_peer_is_waited_for(
     does, least, most = PATIENCE[peer]
     does(case)
     began = case.loop.now
-    case.closer.close(case.end, case.outbox, lambda *_: case.loop.stop(), ended=False)
+    case.closer.close_lingering(case.end, case.outbox, lambda *_: case.loop.stop(), ended=False)
     case.loop.run()
     assert least < case.loop.now - began < most
 
@@ -247,9 +249,9 @@ def test_floods_cost_bounded_reading(
     closer = Closer(loop)
     for case in [Case(loop, stack) for _ in range(count)]:
         case.peer.send(b"x")  # which stays there
-        closer.close(case.end, case.outbox, lambda *_: loop.stop(), ended=False)
+        closer.close_lingering(case.end, case.outbox, lambda *_: loop.stop(), ended=False)
     loop.run()
-    closer.stop()
+    closer.close_all()
     assert read > 1_000_000
 
 
@@ -265,7 +267,7 @@ def test_all_are_closed_side_by_side(
         case.close()
     began = loop.now
     run_until(loop, lambda: len(closer) == 0)
-    assert loop.now - began < 2 * module.STALL
+    assert loop.now - began < 2 * module.MAX_STALL_SECONDS
     assert all(case.undelivered and case.undelivered[0] > 0 for case in cases)
 
 
@@ -280,7 +282,7 @@ def test_a_newcomer_finds_space(loop: Loop, stack: contextlib.ExitStack) -> None
     kept = len(closer)
     assert 50 < kept < 140
     assert [case.undelivered for case in cases] == [[0]] * (150 - kept) + [[]] * kept
-    closer.stop()
+    closer.close_all()
     assert all(case.undelivered == [0] for case in cases)
 
 
@@ -290,9 +292,11 @@ def test_our_side_is_ended_once(
 ) -> None:
     half_closes: list[SocketEnd] = []
     monkeypatch.setattr(SocketEnd, "half_close", lambda end: half_closes.append(end))
-    case.closer.close(case.end, case.outbox, case._closed, ended=False, half_closed=half_closed)
+    case.closer.close_lingering(
+        case.end, case.outbox, case._closed, ended=False, half_closed=half_closed
+    )
     for _ in range(3):
-        run_for(case.loop, module.TICK)
+        run_for(case.loop, module.TICK_SECONDS)
     assert len(half_closes) == (not half_closed)
 
 
@@ -302,7 +306,7 @@ def test_our_side_is_ended_once(
 @pytest.fixture
 def alone(case: Case, stack: contextlib.ExitStack) -> Case:
     case.closer = Closer(case.loop, alone=True)
-    stack.callback(case.closer.stop)
+    stack.callback(case.closer.close_all)
     return case
 
 
@@ -315,15 +319,15 @@ def test_alone_it_closes_as_soon_as_the_peer_has_it_all(
     began = alone.loop.now
     alone.close()
     assert alone.closed() == 0
-    assert alone.loop.now - began < 2 * module.TICK_ALONE
+    assert alone.loop.now - began < 2 * module.TICK_ALONE_SECONDS
 
 
 def test_alone_a_peer_may_take_as_long_as_it_goes_on(
     alone: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kit.skip_time(alone.loop, monkeypatch)
-    monkeypatch.setattr(module, "TICK_ALONE", 0.5)
-    began, lasts = alone.loop.now, 2 * module.MAX_CLOSE
+    monkeypatch.setattr(module, "TICK_ALONE_SECONDS", 0.5)
+    began, lasts = alone.loop.now, 2 * module.MAX_CLOSE_SECONDS
     monkeypatch.setattr(
         SocketEnd, "queued", lambda _: max(0, round(began + lasts - alone.loop.now))
     )
@@ -344,13 +348,13 @@ def test_alone_a_peer_that_takes_nothing_is_given_up_and_that_is_said(
     alone.close()
     assert alone.closed() > 0
     assert str(alone.failure) == "the peer has taken nothing for 10 s"
-    assert module.STALL <= alone.loop.now - began < module.STALL + 1
+    assert module.MAX_STALL_SECONDS <= alone.loop.now - began < module.MAX_STALL_SECONDS + 1
 
 
 def test_alone_a_stop_leaves_the_peer_what_is_on_its_way(alone: Case) -> None:
     alone.outbox.put(MUCH)
     alone.close()
-    alone.closer.stop()
+    alone.closer.close_all()
     got = read_all(alone.peer)  # and no reset
     assert MUCH.startswith(got)
     assert len(got) == alone.outbox.bytes_written
@@ -358,6 +362,6 @@ def test_alone_a_stop_leaves_the_peer_what_is_on_its_way(alone: Case) -> None:
 
 def test_closing_now_tells_what_was_not_delivered(case: Case) -> None:
     case.outbox.put(LAST)
-    undelivered = case.closer.close_now(case.end, case.outbox)
+    undelivered = case.closer.close(case.end, case.outbox)
     assert 0 < undelivered <= len(LAST)
     assert case.outbox.bytes_written == len(LAST)

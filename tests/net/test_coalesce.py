@@ -8,7 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from sockkit.net.coalesce import PATIENCE, PAUSE, ROW, SOON, TINY, TRIES, Coalescer
+from sockkit.net.coalesce import (
+    BURST_RECEIVES,
+    MAX_GAP_SECONDS,
+    MAX_VAIN_PAUSES,
+    PAUSE_SECONDS,
+    RETRY_SECONDS,
+    TINY_BYTES,
+    Coalescer,
+)
 from sockkit.net.loop import Loop
 from sockkit.net.pump import Pump
 from tests.net import kit
@@ -16,7 +24,7 @@ from tests.net.kit import Gathering
 
 loop, stack = kit.loop, kit.stack
 
-STEP = SOON / 10
+STEP = MAX_GAP_SECONDS / 10
 
 
 class Sender:
@@ -32,41 +40,43 @@ class Sender:
         for index, size in enumerate(sizes):
             self.now += gap
             sent = {None: None, False: 0, True: index + 1}[answered]
-            out.append(self.gather.due(size, self.now, sent))
-            self.now += PAUSE if out[-1] else 0
+            out.append(self.gather.should_pause(size, self.now, sent))
+            self.now += PAUSE_SECONDS if out[-1] else 0
         return out
 
 
 def test_pieces_that_nobody_answers_are_read_with_pauses() -> None:
     sender = Sender()
     sender.pauses([1])
-    assert sender.pauses([1] * ROW) == [False] * (ROW - 1) + [True]
+    assert sender.pauses([1] * BURST_RECEIVES) == [False] * (BURST_RECEIVES - 1) + [True]
     assert all(sender.pauses([1, 200, 1, 1000] * 5))
 
 
-@pytest.mark.parametrize("change", [{"sizes": [TINY]}, {"sizes": [1], "gap": SOON}])
+@pytest.mark.parametrize(
+    "change", [{"sizes": [TINY_BYTES]}, {"sizes": [1], "gap": MAX_GAP_SECONDS}]
+)
 def test_what_is_large_or_late_ends_it(change: dict[str, object]) -> None:
     sender = Sender()
-    assert any(sender.pauses([1] * 2 * ROW))
+    assert any(sender.pauses([1] * 2 * BURST_RECEIVES))
     assert sender.pauses(**change) == [False]  # type: ignore[arg-type]
-    assert sender.pauses([1] * (ROW - 1)) == [False] * (ROW - 1)
+    assert sender.pauses([1] * (BURST_RECEIVES - 1)) == [False] * (BURST_RECEIVES - 1)
 
 
 @pytest.mark.parametrize("answered", [True, None], ids=["answered", "not known"])
 def test_who_waits_for_answers_is_held_up_a_few_times_only(answered: bool | None) -> None:
     sender = Sender()
-    count = int(PATIENCE / STEP) - 2 * ROW
-    assert sum(sender.pauses([64] * count, answered=answered)) == TRIES
-    sender.pauses([64] * ROW * 4, answered=answered)
-    assert sum(sender.pauses([64] * count, answered=answered)) <= TRIES
+    count = int(RETRY_SECONDS / STEP) - 2 * BURST_RECEIVES
+    assert sum(sender.pauses([64] * count, answered=answered)) == MAX_VAIN_PAUSES
+    sender.pauses([64] * BURST_RECEIVES * 4, answered=answered)
+    assert sum(sender.pauses([64] * count, answered=answered)) <= MAX_VAIN_PAUSES
 
 
 def test_who_does_not_wait_for_answers_is_found_out() -> None:
     sender = Sender()
-    sender.pauses([1] + [1] * ROW, answered=True)
+    sender.pauses([1] + [1] * BURST_RECEIVES, answered=True)
     assert all(sender.pauses([300] * 50, answered=True))
-    assert all(sender.pauses([1] * (TRIES - 1) + [300], answered=True))
-    assert sender.pauses([1] * TRIES, answered=True)[-1] is False
+    assert all(sender.pauses([1] * (MAX_VAIN_PAUSES - 1) + [300], answered=True))
+    assert sender.pauses([1] * MAX_VAIN_PAUSES, answered=True)[-1] is False
 
 
 @pytest.mark.parametrize("sink", ["pipe", "file"])
@@ -93,13 +103,13 @@ def test_a_pump_takes_few_steps_for_many_pieces(
         on_progress=lambda: steps.append(pump.bytes_written),
         on_end=loop.stop,
         on_fail=lambda _: loop.stop(),
-        rests=lambda size: coalescer.due(size, loop.now, 0),
+        should_pause=lambda size: coalescer.should_pause(size, loop.now, 0),
     )
     stack.callback(pump.close)
     pump.start()
 
     def send() -> None:
-        clock.passes(PAUSE / 10)
+        clock.passes(PAUSE_SECONDS / 10)
         if pump.bytes_read >= 500:
             peer.close()
         else:

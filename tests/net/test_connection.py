@@ -19,8 +19,8 @@ from sockkit.core.ending import FAULT_LINGER, PEER_ENDED_LINGER, EndOptions, Lim
 from sockkit.errors import ReceiveError, SendError, SockkitError, TimedOut
 from sockkit.net import closing
 from sockkit.net.closing import Closer
-from sockkit.net.connection import HELD_UP_CHECK, Connection, Direction, Outcome, Stage
-from sockkit.net.delivery import STALL
+from sockkit.net.connection import HELD_UP_CHECK_SECONDS, Connection, Direction, Result, Stage
+from sockkit.net.delivery import MAX_STALL_SECONDS
 from sockkit.net.ends.memory import MemoryEnd, memory_pair
 from sockkit.net.loop import Loop
 from sockkit.net.pump import Pump
@@ -31,7 +31,7 @@ from tests.net.site import CAPACITY, Make, Site, at_end, read_all, turn
 
 loop, site = kit.loop, sites.site
 
-CLEAN = Outcome(None, None, 0, 0)
+CLEAN = Result(None, None, 0, 0)
 OPEN, ENDED, FAILED = Direction
 MUCH = kit.noise(3 * CAPACITY)  # more than both of the system's buffers would take
 FAULT = TimedOut("for a test")
@@ -270,12 +270,12 @@ def test_a_silence_with_another_cause_is_looked_at_again(site: Make) -> None:
     at.is_held_up = True
     at.passes(2.01)
     assert at.told == [("held_up", Limit.IDLE)]
-    at.passes(HELD_UP_CHECK * 0.9)
+    at.passes(HELD_UP_CHECK_SECONDS * 0.9)
     assert len(at.told) == 1
-    at.passes(HELD_UP_CHECK * 0.2)
+    at.passes(HELD_UP_CHECK_SECONDS * 0.2)
     assert at.told == [("held_up", Limit.IDLE)] * 2
     at.is_held_up = False
-    at.passes(HELD_UP_CHECK * 1.1)
+    at.passes(HELD_UP_CHECK_SECONDS * 1.1)
     assert at.overs == [Limit.IDLE]
 
 
@@ -316,10 +316,10 @@ def test_a_peer_that_accepts_no_more_is_still_heard(site: Make) -> None:
     assert at.got == expected
     assert at.told == ["drained", "received", "peer_ended", "closed"]
     assert states(at) == (ENDED, FAILED, Stage.CLOSED)
-    assert isinstance(at.outcome.error, SendError)
-    assert at.outcome.failure is None
-    assert at.outcome.undelivered == len(b"accepted, and lost")
-    assert at.outcome.unsent == len(b"accepted, and lost" + b"refused")
+    assert isinstance(at.result.error, SendError)
+    assert at.result.failure is None
+    assert at.result.undelivered == len(b"accepted, and lost")
+    assert at.result.unsent == len(b"accepted, and lost" + b"refused")
 
 
 def failing(name: str, nth: int = 1, code: int = errno.ECONNRESET) -> sites.Wrap:
@@ -337,8 +337,8 @@ def test_a_peer_that_stays_is_heard_for_a_while(site: Make) -> None:
     assert at.overs == []  # the bounds are not looked at any more
     at.passes(FAULT_LINGER * 0.3)
     assert at.told[-1] == "closed"
-    assert isinstance(at.outcome.error, SendError)
-    assert (at.outcome.undelivered, at.outcome.unsent) == (0, 7)
+    assert isinstance(at.result.error, SendError)
+    assert (at.result.undelivered, at.result.unsent) == (0, 7)
     with pytest.raises(ReceiveError):  # a reset, for the peer did not get all
         read_all(at.peer)
 
@@ -380,7 +380,7 @@ def test_an_end_that_cannot_be_told_is_a_failure_of_sending(site: Make) -> None:
     at.connection.half_close()
     assert states(at) == (OPEN, FAILED, Stage.OPEN)
     at.passes(FAULT_LINGER * 1.1)
-    assert isinstance(at.outcome.error, SendError)
+    assert isinstance(at.result.error, SendError)
 
 
 def test_an_input_that_fails_ends_it_at_once(site: Make) -> None:
@@ -388,7 +388,7 @@ def test_an_input_that_fails_ends_it_at_once(site: Make) -> None:
     at = site(EndOptions())
     at.connection.sending_failed(SockkitError("could not read standard input"))
     assert at.told == ["closed"]
-    assert str(at.outcome.error) == "could not read standard input"
+    assert str(at.result.error) == "could not read standard input"
 
 
 @pytest.mark.parametrize("code", [errno.ECONNRESET, errno.ETIMEDOUT, errno.EHOSTUNREACH])
@@ -400,9 +400,9 @@ def test_to_fail_to_receive_ends_it(code: int, site: Make) -> None:
     assert at.got == b"first"
     assert at.told == ["received", "closed"]
     assert states(at) == (FAILED, OPEN, Stage.CLOSED)
-    assert isinstance(at.outcome.error, ReceiveError)
-    assert at.outcome.error.__cause__.errno == code
-    assert (at.outcome.undelivered, at.outcome.unsent) == (6, 6)
+    assert isinstance(at.result.error, ReceiveError)
+    assert at.result.error.__cause__.errno == code
+    assert (at.result.undelivered, at.result.unsent) == (6, 6)
 
 
 def test_the_first_error_is_the_one_that_is_told(site: Make) -> None:
@@ -410,7 +410,7 @@ def test_the_first_error_is_the_one_that_is_told(site: Make) -> None:
     at.connection.sending_failed(SendError("the first"))
     at.connection.sending_failed(SendError("the second"))
     at.connection.receiving_failed(ReceiveError("the third"))
-    assert str(at.outcome.error) == "the first"
+    assert str(at.result.error) == "the first"
 
 
 # The ways to end it.
@@ -432,7 +432,7 @@ def test_finish_with_an_error_waits_for_nobody(site: Make) -> None:
     at = site()
     at.send(MUCH)
     at.connection.finish(FAULT)
-    assert at.outcome == Outcome(FAULT, None, CAPACITY, len(MUCH))
+    assert at.result == Result(FAULT, None, CAPACITY, len(MUCH))
     with pytest.raises(ReceiveError):
         read_all(at.peer)
 
@@ -440,40 +440,40 @@ def test_finish_with_an_error_waits_for_nobody(site: Make) -> None:
 def test_leave_delivers_what_was_sent_and_tells_the_error(site: Make) -> None:
     at = site()
     at.send(MUCH)
-    at.connection.leave(FAULT)
+    at.connection.close_lingering(FAULT)
     assert at.connection.stage is Stage.CLOSING
     assert at.peer_reads() == MUCH
-    assert at.closes() == Outcome(FAULT, None, 0, 0)
+    assert at.closes() == Result(FAULT, None, 0, 0)
     assert at_end(at.peer)
 
 
 def test_leave_may_drop_what_waits(site: Make) -> None:
     at = site()
     at.send(MUCH)
-    at.connection.leave(drop=True)
+    at.connection.close_lingering(drop=True)
     assert at.peer_reads() == MUCH[:CAPACITY]  # the system had it
     assert not at_end(at.peer)
-    assert at.closes() == Outcome(None, None, 0, len(MUCH) - CAPACITY)
+    assert at.closes() == Result(None, None, 0, len(MUCH) - CAPACITY)
 
 
 def test_a_peer_that_never_reads_is_left_after_a_while(site: Make) -> None:
     at = site()
     at.send(MUCH)
-    at.connection.leave()
-    at.passes(STALL * 0.9)
+    at.connection.close_lingering()
+    at.passes(MAX_STALL_SECONDS * 0.9)
     assert not at.is_closed
-    outcome = at.closes(STALL * 0.2)
-    assert outcome == Outcome(None, None, CAPACITY, len(MUCH))
+    result = at.closes(MAX_STALL_SECONDS * 0.2)
+    assert result == Result(None, None, CAPACITY, len(MUCH))
 
 
 def test_a_peer_alone_that_never_reads_is_a_failure(site: Make) -> None:
     at = site(alone=True)
     at.send(MUCH)
-    at.connection.leave()
-    outcome = at.closes(STALL * 1.2)
-    assert outcome.error is None
-    assert isinstance(outcome.failure, SendError)
-    assert (outcome.undelivered, outcome.unsent) == (CAPACITY, len(MUCH))
+    at.connection.close_lingering()
+    result = at.closes(MAX_STALL_SECONDS * 1.2)
+    assert result.error is None
+    assert isinstance(result.failure, SendError)
+    assert (result.undelivered, result.unsent) == (CAPACITY, len(MUCH))
 
 
 @pytest.mark.parametrize("ended", [False, True])
@@ -482,13 +482,13 @@ def test_a_reset_while_it_is_closed_is_a_failure(ended: bool, site: Make) -> Non
     if ended:
         peer_ends(at)
     at.send(b"unread")
-    at.connection.leave()
+    at.connection.close_lingering()
     at.turn()
     at.peer.abort()
-    outcome = at.closes(1.0)
-    assert outcome.error is None
-    assert isinstance(outcome.failure, SendError)
-    assert (outcome.undelivered, outcome.unsent) == (6, 6)
+    result = at.closes(1.0)
+    assert result.error is None
+    assert isinstance(result.failure, SendError)
+    assert (result.undelivered, result.unsent) == (6, 6)
 
 
 def test_a_send_that_fails_while_it_is_closed_is_told(site: Make) -> None:
@@ -507,7 +507,7 @@ def test_close_is_at_once(site: Make) -> None:
     at = site()
     at.send(MUCH)
     at.connection.close(FAULT)
-    assert at.outcome == Outcome(FAULT, None, CAPACITY, len(MUCH))
+    assert at.result == Result(FAULT, None, CAPACITY, len(MUCH))
     with pytest.raises(ReceiveError):
         read_all(at.peer)
 
@@ -516,7 +516,7 @@ def test_close_delivers_what_the_system_has(site: Make) -> None:
     at = site()
     at.send(b"all")
     at.connection.close()
-    assert at.outcome == Outcome(None, None, 3, 3)
+    assert at.result == Result(None, None, 3, 3)
     assert read_all(at.peer) == b"all"
     assert at_end(at.peer)
 
@@ -561,14 +561,14 @@ def test_a_send_that_fails_while_it_finishes_is_its_error(site: Make) -> None:
     at.connection.send(b"x")
     at.connection.receiver_ended()
     assert at.told == ["closed"]
-    assert isinstance(at.outcome.error, SendError)
+    assert isinstance(at.result.error, SendError)
 
 
 # What brings it to each stage, and what may happen there.
 STAGES: dict[Stage, Callable[[Site], object]] = {
     Stage.OPEN: lambda at: at.connection.start(Slow(), Slow()),
     Stage.FINISHING: lambda at: (at.connection.start(Slow(), Slow()), at.connection.finish()),
-    Stage.CLOSING: lambda at: (at.send(MUCH), at.connection.leave()),
+    Stage.CLOSING: lambda at: (at.send(MUCH), at.connection.close_lingering()),
     Stage.CLOSED: lambda at: at.connection.close(),
 }
 CALLS: dict[str, Callable[[Connection], object]] = {
@@ -576,8 +576,8 @@ CALLS: dict[str, Callable[[Connection], object]] = {
     "close with an error": lambda it: it.close(FAULT),
     "finish": lambda it: it.finish(),
     "finish with an error": lambda it: it.finish(FAULT),
-    "leave": lambda it: it.leave(),
-    "leave and drop": lambda it: it.leave(FAULT, drop=True),
+    "leave": lambda it: it.close_lingering(),
+    "leave and drop": lambda it: it.close_lingering(FAULT, drop=True),
     "receiver ended": lambda it: it.receiver_ended(),
     "receiving failed": lambda it: it.receiving_failed(ReceiveError("for a test")),
     "sending failed": lambda it: it.sending_failed(SendError("for a test")),
@@ -603,7 +603,7 @@ def test_whatever_is_done_at_whatever_stage_it_is_closed_once(
             CALLS[call](at.connection)
             assert order.index(at.connection.stage) >= order.index(reached), "it went back"
             reached = at.connection.stage
-        for seconds in (0.0, 1.0, STALL, STALL, 1.0):
+        for seconds in (0.0, 1.0, MAX_STALL_SECONDS, MAX_STALL_SECONDS, 1.0):
             at.passes(seconds)
         told = len(at.told)
         assert at.told[-1] == "closed"
@@ -672,7 +672,7 @@ def test_an_owner_may_send_when_the_peer_has_ended(site: Make) -> None:
 def test_what_the_peer_sends_while_it_is_closed_is_thrown_away(site: Make) -> None:
     at = site()
     at.send(MUCH)
-    at.connection.leave()
+    at.connection.close_lingering()
     at.turn()
     got = b""
     while not at_end(at.peer):
@@ -722,7 +722,7 @@ class Joined:
             self.connection.receiving_failed,
         )
         self.limits: list[Limit | None] = []
-        self.outcome: Outcome | None = None
+        self.result: Result | None = None
         self.connection.start(self.down, self.up)
         self.up.start()
 
@@ -755,11 +755,11 @@ class Joined:
         else:
             self.connection.finish(SendError("part was not sent") if self.up.lane.held else None)
 
-    def closed(self, outcome: Outcome) -> None:
-        assert self.outcome is None, "closed twice"
+    def closed(self, result: Result) -> None:
+        assert self.result is None, "closed twice"
         assert self.near.closed
         assert not self.near.watched
-        self.outcome = outcome
+        self.result = result
         self.up.close()
         self.down.close()
         assert not self.local.watched
@@ -859,7 +859,7 @@ def play(
                 far.read(1000)
             clock.passes(0.05 if index % 2 else 0.0)
             turns(2)
-            if joined.outcome:
+            if joined.result:
                 break
         for far in 2 * list(fars.values()):  # what is there, and the end
             far.read(1000)
@@ -885,17 +885,17 @@ def test_random_scripts_lose_nothing_unsaid(
 ) -> None:
     script = [*script[:place], *leaving, *script[place:]]
     joined, peer, user = play(script, options, alone, seed)
-    outcome = joined.outcome
-    assert outcome, "it was never closed"
+    result = joined.result
+    assert result, "it was never closed"
     for far, other in ((peer, user), (user, peer)):
         assert far.got == other.wrote[: len(far.got)], "not what was written, in order"
     ended_well = not (leaving or set(joined.limits) - {None}) and options.until is Until.BOTH
     if ended_well:
-        assert outcome == CLEAN
+        assert result == CLEAN
         assert (peer.got, user.got) == (user.wrote, peer.wrote)
         assert peer.saw_end
         assert user.saw_end
-    if not (outcome.error or outcome.failure or outcome.unsent or peer.gone):
+    if not (result.error or result.failure or result.unsent or peer.gone):
         assert len(peer.got) == joined.up.bytes_written == joined.up.bytes_read
         assert peer.saw_end or peer.was_late
         assert peer.was_late or not peer.saw_reset
@@ -915,10 +915,10 @@ def test_a_joined_connection_passes_much_both_ways(
     for far in (peer, user):
         far.half_close(0)
     for _ in range(100):
-        clock.passes(closing.TICK)
+        clock.passes(closing.TICK_SECONDS)
         turn(loop)
         for far in (peer, user):
             far.read(1000)
-    assert joined.outcome == CLEAN
+    assert joined.result == CLEAN
     assert (peer.got, user.got) == (user.wrote, peer.wrote)
     assert len(user.got) > 2000

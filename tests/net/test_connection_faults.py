@@ -14,7 +14,7 @@ from sockkit.errors import ReceiveError, SendError, SockkitError, TextError
 from sockkit.net import connection, reader
 from sockkit.net.closing import Closer
 from sockkit.net.coalesce import Coalescer
-from sockkit.net.connection import HELD_UP_CHECK, Connection, Direction, Outcome, Stage
+from sockkit.net.connection import HELD_UP_CHECK_SECONDS, Connection, Direction, Result, Stage
 from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.loop import Loop
 from sockkit.net.reader import Reader
@@ -55,14 +55,14 @@ class Case:
         made = kit.stream_end("tcp", stack)
         self.far, self.end = made.far, made.end
         self.closer = Closer(loop)
-        self.outcomes: list[Outcome] = []
+        self.results: list[Result] = []
         self.limits: list[Limit | None] = []
         self.held = False
         self.on_drained: Callable[[], object] = lambda: None
         self.connection = Connection(loop, self.end, self, self.closer, options)
         self.receiver = FakeMover("receiver", self.log)
         self.sender = FakeMover("sender", self.log)
-        stack.callback(self.closer.stop)
+        stack.callback(self.closer.close_all)
         stack.callback(self.connection.close)
         self.connection.start(self.receiver, self.sender)
         self.log.clear()
@@ -81,20 +81,20 @@ class Case:
         self.log.append("over")
         self.limits.append(limit)
 
-    def closed(self, outcome: Outcome) -> None:
+    def closed(self, result: Result) -> None:
         self.log.append("closed")
-        self.outcomes.append(outcome)
+        self.results.append(result)
 
     @property
-    def outcome(self) -> Outcome:
+    def result(self) -> Result:
         """Wait for it."""
-        run_until(self.loop, lambda: bool(self.outcomes))
-        (outcome,) = self.outcomes
-        return outcome
+        run_until(self.loop, lambda: bool(self.results))
+        (result,) = self.results
+        return result
 
     def seconds_until_closed(self) -> float:
         began = self.loop.now
-        assert self.outcome
+        assert self.result
         return self.loop.now - began
 
     def take_all(self) -> None:
@@ -146,12 +146,12 @@ def make(loop: Loop, stack: kit.Stack, monkeypatch: pytest.MonkeyPatch) -> Make:
 # Order.
 
 
-@pytest.mark.parametrize("how", ["close", "leave"])
+@pytest.mark.parametrize("how", ["close", "close_lingering"])
 def test_both_directions_stop_before_the_end_is_closed(how: str, make: Make) -> None:
     case = make()
     getattr(case.connection, how)()
-    assert case.outcome.error is None
-    asked = ["half_close"] if how == "leave" else []
+    assert case.result.error is None
+    asked = ["half_close"] if how == "close_lingering" else []
     assert case.log == ["receiver stops", "sender stops", *asked, "close", "closed"]
     assert case.connection.stage is Stage.CLOSED
 
@@ -160,11 +160,11 @@ def test_what_was_read_is_written_before_it_closes(make: Make) -> None:
     case = make()
     case.connection.finish()
     assert case.log == ["sender stops", "receiver finishes"]
-    case.connection.leave()  # which has to wait for the receiver, too
+    case.connection.close_lingering()  # which has to wait for the receiver, too
     run_for(case.loop, 5)
     assert case.log == ["sender stops", "receiver finishes"]
     case.connection.receiver_ended()
-    assert case.outcome.error is None
+    assert case.result.error is None
     assert "peer ended" not in case.log
 
 
@@ -181,12 +181,12 @@ def test_a_receiver_that_has_ended_need_not_finish(make: Make) -> None:
 
 def test_a_connection_that_closes_is_told_of_once(make: Make) -> None:
     case = make()
-    case.connection.leave()
-    case.connection.leave(FAILED, drop=True)
+    case.connection.close_lingering()
+    case.connection.close_lingering(FAILED, drop=True)
     case.connection.finish(FAILED)
     case.connection.close(FAILED)
     assert case.connection.stage is Stage.CLOSING
-    assert case.outcome.error is None
+    assert case.result.error is None
     case.connection.close()
     run_for(case.loop, 5)
     assert [case.log.count(word) for word in ("close", "closed", "half_close")] == [1, 1, 1]
@@ -199,15 +199,15 @@ def test_to_finish_twice_is_to_finish_once(make: Make) -> None:
     case.connection.finish(FAILED)
     assert case.log.count("receiver finishes") == 1
     case.connection.receiver_ended()
-    assert case.outcome.error is None
+    assert case.result.error is None
 
 
 def test_our_side_is_ended_once(make: Make) -> None:
     case = make()
     case.connection.half_close()
     case.connection.half_close()
-    case.connection.leave()
-    assert case.outcome.error is None
+    case.connection.close_lingering()
+    assert case.result.error is None
     assert case.log.count("half_close") == 1
 
 
@@ -235,11 +235,11 @@ def test_a_half_close_that_fails_is_a_failure_of_sending(
 def test_who_leaves_drops_what_waits_only_if_that_is_wanted(drop: bool, make: Make) -> None:
     case = make()
     case.connection.send(MUCH)
-    case.connection.leave(drop=drop)
+    case.connection.close_lingering(drop=drop)
     assert bool(case.connection.outbox.dropped) == drop
     assert bool(case.connection.outbox.size) != drop
     case.take_all()
-    assert bool(case.outcome.unsent) == drop
+    assert bool(case.result.unsent) == drop
     assert ("abort" in case.log) == drop
 
 
@@ -248,8 +248,8 @@ def test_what_is_not_sent_is_counted_until_it_is_closed(make: Make) -> None:
     case.connection.send(MUCH)
     waits = case.connection.outbox.size
     assert case.connection.unsent == waits
-    case.connection.leave(drop=True)
-    assert case.connection.unsent == case.outcome.unsent == waits
+    case.connection.close_lingering(drop=True)
+    assert case.connection.unsent == case.result.unsent == waits
 
 
 # Errors.
@@ -265,7 +265,7 @@ def test_what_can_still_come_is_received_when_sending_fails(make: Make) -> None:
     assert abs(case.loop.now - began - FAULT_LINGER) < 0.1
     assert case.limits == []
     case.connection.receiver_ended()
-    assert case.outcome.error is FAILED
+    assert case.result.error is FAILED
 
 
 def test_a_failure_of_sending_ends_the_wait_for_a_silence(
@@ -289,7 +289,7 @@ def test_a_peer_that_has_ended_has_nothing_more_to_say(ends: str, make: Make) ->
     if ends == "before":
         case.connection.sending_failed(FAILED)
     assert case.log[-3:] == ["sender stops", "close", "closed"]
-    assert case.outcome.error is FAILED
+    assert case.result.error is FAILED
 
 
 def test_input_that_is_at_fault_does_not_wait_for_the_peer(make: Make) -> None:
@@ -298,7 +298,7 @@ def test_input_that_is_at_fault_does_not_wait_for_the_peer(make: Make) -> None:
     case.connection.sending_failed(error)
     assert case.log == ["sender stops", "sender stops", "receiver finishes"]
     case.connection.receiver_ended()
-    assert case.outcome.error is error
+    assert case.result.error is error
 
 
 def test_what_fails_while_it_finishes_counts_and_no_more(make: Make) -> None:
@@ -307,7 +307,7 @@ def test_what_fails_while_it_finishes_counts_and_no_more(make: Make) -> None:
     case.connection.sending_failed(FAILED)
     assert case.log == ["sender stops", "receiver finishes"]
     case.connection.receiver_ended()
-    assert case.outcome.error is FAILED
+    assert case.result.error is FAILED
 
 
 @pytest.mark.parametrize("second", ["sending_failed", "receiving_failed", "close", "finish"])
@@ -316,7 +316,7 @@ def test_the_first_error_is_the_reason(second: str, make: Make) -> None:
     case.connection.sending_failed(FAILED)
     getattr(case.connection, second)(SendError("another"))
     case.connection.receiver_ended()
-    assert case.outcome.error is FAILED
+    assert case.result.error is FAILED
 
 
 def test_nobody_waits_for_what_was_sent_before_an_error(
@@ -326,7 +326,7 @@ def test_nobody_waits_for_what_was_sent_before_an_error(
     monkeypatch.setattr(SocketEnd, "queued", lambda _: 100)
     case.connection.finish(FAILED)
     case.connection.receiver_ended()
-    assert (case.log[-1], case.outcome.undelivered) == ("closed", 100)
+    assert (case.log[-1], case.result.undelivered) == ("closed", 100)
 
 
 def test_a_receiver_that_fails_is_not_one_that_has_ended(make: Make) -> None:
@@ -334,13 +334,13 @@ def test_a_receiver_that_fails_is_not_one_that_has_ended(make: Make) -> None:
     error = ReceiveError("connection reset")
     case.connection.receiving_failed(error)
     assert case.connection.receiving is Direction.FAILED
-    assert case.outcome.error is error
+    assert case.result.error is error
 
 
 # Silences.
 
 
-@pytest.mark.parametrize("how", ["close", "leave", "finish"])
+@pytest.mark.parametrize("how", ["close", "close_lingering", "finish"])
 def test_a_connection_that_closes_waits_for_no_silence(how: str, make: Make) -> None:
     case = make(IDLE)
     run_for(case.loop, 0.98)  # the next look at it is the last one
@@ -370,7 +370,7 @@ def test_a_silence_with_another_cause_is_looked_at_again(make: Make) -> None:
     run_for(case.loop, 3)
     assert case.limits == []
     case.held = False
-    run_for(case.loop, 2 * HELD_UP_CHECK)
+    run_for(case.loop, 2 * HELD_UP_CHECK_SECONDS)
     assert case.limits == [Limit.IDLE]
 
 
@@ -421,9 +421,9 @@ def test_an_owner_that_waited_for_the_outbox_may_find_it_over(make: Make) -> Non
 def test_an_owner_is_told_of_its_outbox_only_while_it_is_open(make: Make) -> None:
     case = make()
     case.connection.send(MUCH)
-    case.connection.leave()
+    case.connection.close_lingering()
     case.take_all()
-    assert case.outcome.unsent == 0
+    assert case.result.unsent == 0
     assert "drained" not in case.log
 
 
@@ -523,13 +523,13 @@ def test_a_rest_is_kept_although_the_handler_wants_more(
     reading: Reading, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = kit.Clock(reading.loop, monkeypatch)
-    monkeypatch.setattr(Coalescer, "due", lambda *_: True)
+    monkeypatch.setattr(Coalescer, "should_pause", lambda *_: True)
     reading.gets(b"one")
     reading.gets(b"two")
     reading.reader.resume()
     settle(reading.loop)
     assert reading.handler.got == [b"one"]
-    clock.passes(reader.PAUSE)
+    clock.passes(reader.PAUSE_SECONDS)
     settle(reading.loop)
     assert reading.handler.got == [b"one", b"two"]
 
@@ -539,11 +539,11 @@ def test_whether_to_rest_depends_on_what_the_peer_was_sent(
 ) -> None:
     asked: list[tuple[Any, ...]] = []
 
-    def due(_: Coalescer, *arguments: Any) -> bool:
+    def should_pause(_: Coalescer, *arguments: Any) -> bool:
         asked.append(arguments)
         return False
 
-    monkeypatch.setattr(Coalescer, "due", due)
+    monkeypatch.setattr(Coalescer, "should_pause", should_pause)
     reading.handler.on_received = lambda: reading.connection.send(b"answer")
     reading.gets(b"one")
     reading.gets(b"four")
@@ -556,7 +556,7 @@ def test_an_error_of_the_peer_ends_the_connection(
     error: SockkitError = ReceiveError("connection reset")
     kit.fail_nth(monkeypatch, SocketEnd, "read_into", 1, error)
     reading.gets(b"x")
-    assert reading.outcome.error is error
+    assert reading.result.error is error
     assert reading.connection.receiving is Direction.FAILED
 
 

@@ -15,10 +15,10 @@ import pytest
 from sockkit.core.address import HostPort
 from sockkit.errors import ResolveError, SockkitError, TimedOut
 from sockkit.net import internet as module
-from sockkit.net.internet import lookup
+from sockkit.net.endpoint import Endpoint
+from sockkit.net.internet import look_up
 from sockkit.net.loop import Loop
 from sockkit.net.openers import resolve
-from sockkit.net.resolve import Endpoint
 from sockkit.net.waiting import Pending
 from tests.net import kit
 from tests.net.kit import HERE, run_until
@@ -231,16 +231,16 @@ def test_what_has_no_address_is_a_resolve_error(host: str, monkeypatch: pytest.M
     if host.endswith("invalid") or host[0] in "x1":
         book(monkeypatch, {})
     with pytest.raises(ResolveError, match="could not resolve") as caught:
-        lookup(HostPort(host, 80), ANY)
+        look_up(HostPort(host, 80), ANY)
     assert caught.value.__cause__ is not None
 
 
 def test_the_other_family_is_a_resolve_error() -> None:
     with pytest.raises(ResolveError):
-        lookup(HostPort("127.0.0.1", 80), V6)
+        look_up(HostPort("127.0.0.1", 80), V6)
 
 
 def test_each_address_comes_once_in_the_resolvers_order(monkeypatch: pytest.MonkeyPatch) -> None:
     found = [(V6, ("::1", 80, 0, 0)), (V4, ("127.0.0.1", 80)), (V6, ("::1", 80, 0, 0))]
     book(monkeypatch, {"twice": found})
-    assert lookup(HostPort("twice", 80), ANY) == [Endpoint(*each) for each in found[:2]]
+    assert look_up(HostPort("twice", 80), ANY) == [Endpoint(*each) for each in found[:2]]

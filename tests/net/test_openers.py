@@ -12,11 +12,11 @@ import pytest
 from sockkit.core.address import Address, HostPort, UnixPath
 from sockkit.errors import BindError, UsageError
 from sockkit.net import internet
+from sockkit.net.endpoint import Endpoint
 from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.loop import Loop
 from sockkit.net.openers import OPENERS, Opener, opener, resolve
 from sockkit.net.options import SocketOptions
-from sockkit.net.resolve import Endpoint
 from sockkit.net.tcp.dial import ConnectOptions, dial
 from sockkit.net.tcp.listen import ListenOptions
 from sockkit.net.waiting import Done, wait_for

@@ -14,8 +14,8 @@ import pytest
 from sockkit.core.text import Crlf
 from sockkit.errors import OutputGone, ReceiveError, SockkitError
 from sockkit.net import pump as module
-from sockkit.net.kernel import SPLICE_SIZE
-from sockkit.net.lanes import COPY_SIZE
+from sockkit.net.kernel import MAX_SPLICE_BYTES
+from sockkit.net.lanes import COPY_BUFFER_BYTES
 from sockkit.net.loop import Loop
 from sockkit.net.pump import Pump
 from tests.net import kit
@@ -30,7 +30,7 @@ class Told:
     def __init__(
         self, loop: Loop, stack: contextlib.ExitStack, source: Made, sink: Made, transform: Any
     ) -> None:
-        self.progress, self.rests = 0, False
+        self.progress, self.should_pause = 0, False
         self.told: list[str | SockkitError] = []
         self.pump = Pump(
             loop,
@@ -41,7 +41,7 @@ class Told:
             on_progress=self._progress,
             on_end=lambda: self.told.append("end"),
             on_fail=self.told.append,
-            rests=lambda _: self.rests,
+            should_pause=lambda _: self.should_pause,
         )
         stack.callback(self.pump.close)
 
@@ -132,10 +132,10 @@ def full(made: Made) -> bool:
 BOUNDS = pytest.mark.parametrize(
     ("sink", "transform", "bound"),
     [
-        ("unix", None, 2 * SPLICE_SIZE),
+        ("unix", None, 2 * MAX_SPLICE_BYTES),
         ("pipe", None, 0),
-        ("socketpair", None, COPY_SIZE),
-        ("unix", Crlf(b"\r\n"), COPY_SIZE),
+        ("socketpair", None, COPY_BUFFER_BYTES),
+        ("unix", Crlf(b"\r\n"), COPY_BUFFER_BYTES),
     ],
     ids=["splice through a pipe", "splice", "copy", "transform"],
 )
@@ -191,7 +191,7 @@ def test_finish_holds_when_the_lane_is_left(
 ) -> None:
     told, near, out = make("tcp", "unix")
     told.pump.start()
-    clog(told, near, 2 * SPLICE_SIZE, loop)
+    clog(told, near, 2 * MAX_SPLICE_BYTES, loop)
     taken = told.pump.bytes_read
     told.pump.finish()
     kit.fail_nth(monkeypatch, os, "splice", 1, OSError(errno.EINVAL, ""))
@@ -257,9 +257,9 @@ def test_a_source_that_is_to_rest_is_read_less_often(
     make: Make, loop: Loop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When that is due: tests/net/test_coalesce.py."""
-    monkeypatch.setattr(module, "PAUSE", 0.1)
+    monkeypatch.setattr(module, "PAUSE_SECONDS", 0.1)
     told, source, _ = make("tcp", "pipe")
-    told.rests = True
+    told.should_pause = True
     told.pump.start()
     kit.give_tiny_pieces(loop, source.far, 50)
     run_until(loop, lambda: told.pump.bytes_written == 50)

@@ -10,7 +10,7 @@ import pytest
 from sockkit.core.ending import EndOptions
 from sockkit.errors import ReceiveError
 from sockkit.net import reader as module
-from sockkit.net.coalesce import PAUSE, ROW
+from sockkit.net.coalesce import BURST_RECEIVES, PAUSE_SECONDS
 from sockkit.net.connection import Direction, Stage
 from tests.net import kit
 from tests.net import site as sites
@@ -108,8 +108,8 @@ def test_an_error_closes_the_connection_with_it(site: Make) -> None:
     at.turn()
     assert at.told == ["received", "closed"]
     assert at.connection.receiving is Direction.FAILED
-    assert isinstance(at.outcome.error, ReceiveError)
-    assert "there:1" in str(at.outcome.error)
+    assert isinstance(at.result.error, ReceiveError)
+    assert "there:1" in str(at.result.error)
 
 
 @pytest.mark.parametrize("nth", [1, 2, 3])
@@ -119,8 +119,8 @@ def test_the_read_that_fails_is_the_last(nth: int, site: Make) -> None:
         if not at.is_closed:
             at.peer_writes(b"ab")
     assert at.got == b"ab" * (nth - 1)
-    assert isinstance(at.outcome.error, ReceiveError)
-    assert at.outcome.error.__cause__.errno == errno.ETIMEDOUT
+    assert isinstance(at.result.error, ReceiveError)
+    assert at.result.error.__cause__.errno == errno.ETIMEDOUT
 
 
 def test_what_comes_cut_and_refused_is_handed_on_whole(site: Make) -> None:
@@ -128,7 +128,7 @@ def test_what_comes_cut_and_refused_is_handed_on_whole(site: Make) -> None:
     data = kit.noise(CAPACITY)
     at.peer.write(data)
     for _ in range(CAPACITY):  # tiny pieces are read with pauses
-        at.passes(PAUSE)
+        at.passes(PAUSE_SECONDS)
     assert at.got == data
 
 
@@ -137,7 +137,7 @@ def test_it_may_be_stopped_by_what_it_hands_on(how: str, site: Make) -> None:
     at = site()
     at.does["received"] = getattr(at.reader, how)
     at.peer_writes(kit.noise(CAPACITY))
-    at.passes(10 * PAUSE)
+    at.passes(10 * PAUSE_SECONDS)
     assert len(at.got) == BUFFER
     assert at.told == ["received"] + ["peer_ended"] * (how == "finish")
     assert not at.near.watched
@@ -160,17 +160,17 @@ def test_what_is_received_ends_a_silence(site: Make) -> None:
 def tiny_pieces(at: sites.Site, count: int) -> None:
     for _ in range(count):
         at.peer_writes(b"x")
-        at.clock.passes(PAUSE / 10)
+        at.clock.passes(PAUSE_SECONDS / 10)
 
 
 def test_tiny_pieces_are_read_less_often(site: Make) -> None:
     at = site()
-    tiny_pieces(at, ROW + 2)
+    tiny_pieces(at, BURST_RECEIVES + 2)
     received = len(at.got)
-    assert received < ROW + 2
+    assert received < BURST_RECEIVES + 2
     assert not at.near.watched
-    at.passes(PAUSE)
-    assert len(at.got) == ROW + 2
+    at.passes(PAUSE_SECONDS)
+    assert len(at.got) == BURST_RECEIVES + 2
     assert at.told[-1] == "received"
     assert len(at.told) == received + 1  # those that gathered came as one
 
@@ -179,12 +179,12 @@ def test_it_does_not_rest_where_the_peer_is_answered(site: Make) -> None:
     """It may be waiting for that before it sends more: so it is tried, and left."""
     at = site()
     at.does["received"] = lambda: at.connection.send(b"y")
-    for _ in range(ROW * 4):
+    for _ in range(BURST_RECEIVES * 4):
         at.peer_writes(b"x")
-        at.passes(PAUSE)
+        at.passes(PAUSE_SECONDS)
         assert sites.read_all(at.peer)
     before = len(at.got)
-    assert before == ROW * 4
+    assert before == BURST_RECEIVES * 4
     for count in (1, 2, 3):  # without any time between them
         at.peer_writes(b"x")
         assert len(at.got) == before + count

@@ -14,10 +14,10 @@ import pytest
 
 from sockkit.core.address import UnixPath
 from sockkit.net import unix
+from sockkit.net.endpoint import Endpoint
 from sockkit.net.loop import Loop
 from sockkit.net.openers import resolve
 from sockkit.net.options import SocketOptions
-from sockkit.net.resolve import Endpoint
 from tests.net import kit
 
 loop = kit.loop

@@ -15,7 +15,7 @@ from sockkit.errors import UsageError
 from sockkit.events import Emit, Event, Failure, Notice
 from sockkit.net import workers as module
 from sockkit.net.loop import Loop
-from sockkit.net.workers import EVENT, Workers
+from sockkit.net.workers import MAX_EVENT_BYTES, Workers
 from tests.net import kit
 
 loop, stack = kit.loop, kit.stack
@@ -90,7 +90,7 @@ def test_each_number_has_a_process_and_none_is_left(crew: Crew) -> None:
 def test_one_that_is_killed_is_named_and_replaced(
     crew: Crew, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "AGAIN", 0.0)
+    monkeypatch.setattr(module, "RESTART_PAUSE_SECONDS", 0.0)
 
     def kill() -> None:
         if len(crew.begun) == 2:
@@ -111,7 +111,7 @@ def test_one_that_is_killed_is_named_and_replaced(
 @pytest.mark.process
 @pytest.mark.parametrize("number", [signal.SIGRTMIN + 1, signal.SIGTERM])
 def test_any_signal_may_end_one(number: int, crew: Crew, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "AGAIN", 0.0)
+    monkeypatch.setattr(module, "RESTART_PAUSE_SECONDS", 0.0)
 
     def kill() -> None:
         crew.enough(2)
@@ -127,7 +127,7 @@ def test_any_signal_may_end_one(number: int, crew: Crew, monkeypatch: pytest.Mon
 def test_one_that_ends_at_once_is_not_replaced_at_once(
     crew: Crew, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "AGAIN", 0.2)
+    monkeypatch.setattr(module, "RESTART_PAUSE_SECONDS", 0.2)
     began = time.monotonic()
     crew.on_begin = lambda: crew.enough(4)
     crew.run(1, lambda _: os._exit(3))
@@ -138,7 +138,7 @@ def test_one_that_ends_at_once_is_not_replaced_at_once(
 
 @pytest.mark.process
 def test_a_fault_in_one_ends_it_alone(crew: Crew, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "AGAIN", 0.0)
+    monkeypatch.setattr(module, "RESTART_PAUSE_SECONDS", 0.0)
 
     def fail(_: Loop) -> None:
         raise LookupError
@@ -153,7 +153,7 @@ def test_a_fault_in_one_ends_it_alone(crew: Crew, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.process
 def test_one_ends_when_who_began_it_has_gone(crew: Crew, monkeypatch: pytest.MonkeyPatch) -> None:
     """The end of the lifeline is the news: here it comes by hand."""
-    monkeypatch.setattr(module, "AGAIN", 0.0)
+    monkeypatch.setattr(module, "RESTART_PAUSE_SECONDS", 0.0)
     real = os.pipe
 
     def pipe() -> tuple[int, int]:
@@ -179,7 +179,7 @@ def test_one_ends_when_who_began_it_has_gone(crew: Crew, monkeypatch: pytest.Mon
 def test_a_replacement_that_cannot_be_made_is_tried_again(
     crew: Crew, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "AGAIN", 0.1)
+    monkeypatch.setattr(module, "RESTART_PAUSE_SECONDS", 0.1)
     kit.fail_nth(monkeypatch, os, "fork", 2, OSError(errno.EAGAIN, "no room"))
 
     def kill() -> None:
@@ -204,7 +204,7 @@ def test_what_workers_tell_is_emitted_by_the_one_process(loop: Loop) -> None:
     def work(number: int, own: Loop, tell: Emit) -> None:
         for _ in range(3):
             tell(Notice(f"worker {number}", "a kind"))
-            tell(Notice("x" * EVENT))  # which is too long
+            tell(Notice("x" * MAX_EVENT_BYTES))  # which is too long
         own.run()
 
     def look() -> None:

@@ -26,7 +26,7 @@ class Fanout:
     ) -> None:
         self._loop, self._members, self._show = loop, members, show
         self._outs: list[Out] = []
-        self._leaving: list[Member] = []
+        self._closing: list[Member] = []
 
     @property
     def waits(self) -> bool:
@@ -37,12 +37,12 @@ class Fanout:
         self._plan()
         self._outs.append(out)
 
-    def leave(self, member: Member) -> None:
+    def close(self, member: Member) -> None:
         self._plan()
-        self._leaving.append(member)
+        self._closing.append(member)
 
     def _plan(self) -> None:
-        if not (self._outs or self._leaving):
+        if not (self._outs or self._closing):
             self._loop.call_soon(self._deliver)
 
     def greet(self, member: Member, event: Admitted) -> None:
@@ -58,8 +58,8 @@ class Fanout:
 
     def _deliver(self) -> None:
         outs, self._outs = self._outs, []
-        leaving, self._leaving = self._leaving, []
-        if not (outs or leaving):
+        closing, self._closing = self._closing, []
+        if not (outs or closing):
             return  # a newcomer's greeting has come first, and took them along
         special: defaultdict[Hashable, list[int]] = defaultdict(list)
         for index, out in enumerate(outs):
@@ -75,8 +75,8 @@ class Fanout:
             else:
                 member.send(lines.public)
         self._show(outs)
-        for member in leaving:
-            member.leave()
+        for member in closing:
+            member.close_lingering()
 
 
 class _Rendered:

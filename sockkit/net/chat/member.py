@@ -10,7 +10,7 @@ from sockkit.core.chat.outcome import Gone
 from sockkit.core.ending import Limit
 from sockkit.core.units import show_size
 from sockkit.events import Closed, Peer
-from sockkit.net.connection import Connection, Direction, Outcome
+from sockkit.net.connection import Connection, Direction, Result
 from sockkit.net.ends.end import End
 from sockkit.net.loop import Timer
 from sockkit.net.reader import Reader
@@ -18,14 +18,19 @@ from sockkit.net.reader import Reader
 if TYPE_CHECKING:
     from sockkit.net.chat.server import ChatServer
 
-MAX_OUTBOX = 4 * 1024 * 1024  # bytes that wait for a member
-MAX_RECEIVE = 64 * 1024  # bytes of one receive
-MAX_TELNET_RECEIVE = 16 * 1024  # the same where telnet commands come, which take longer than text
+MAX_OUTBOX_BYTES = 4 * 1024 * 1024  # bytes that wait for a member
+MAX_RECEIVE_BYTES = 64 * 1024  # bytes of one receive
+MAX_TELNET_RECEIVE_BYTES = (
+    16 * 1024
+)  # the same where telnet commands come, which take longer than text
 _LOST, _TOO_SLOW = "connection lost", "too slow"
 
 
 class Member:
-    """Nobody waits for it: beyond MAX_OUTBOX it is dropped. Too fast a speaker is read slowly."""
+    """One connection. It is dropped when its outbox grows beyond MAX_OUTBOX_BYTES.
+
+    A member that sends faster than the room allows is read more slowly.
+    """
 
     def __init__(self, server: ChatServer, end: End) -> None:
         self._server = server
@@ -39,7 +44,7 @@ class Member:
         self.departed = False
         self._connection = Connection(server.loop, end, self, server.closer)
         self._reader = Reader(
-            server.loop, self._connection, self, server.buffer[:MAX_TELNET_RECEIVE]
+            server.loop, self._connection, self, server.buffer[:MAX_TELNET_RECEIVE_BYTES]
         )
 
     @property
@@ -53,13 +58,13 @@ class Member:
         if not data or self.departed:
             return
         self._connection.send(data)
-        if self._connection.outbox.size > MAX_OUTBOX:
-            self.leave(_TOO_SLOW)
+        if self._connection.outbox.size > MAX_OUTBOX_BYTES:
+            self.close_lingering(_TOO_SLOW)
 
-    def leave(self, why: str = "") -> None:
+    def close_lingering(self, why: str = "") -> None:
         """Close once the last lines are delivered, unless it is too slow for them."""
         if self._depart(why):
-            self._connection.leave(drop=why == _TOO_SLOW)
+            self._connection.close_lingering(drop=why == _TOO_SLOW)
 
     def close(self) -> None:
         """Close now."""
@@ -87,7 +92,7 @@ class Member:
 
     def received(self, data: bytes) -> None:
         commands = self._input.has_commands(data)
-        self._reader.buffer = self._server.buffer[: MAX_TELNET_RECEIVE if commands else None]
+        self._reader.buffer = self._server.buffer[: MAX_TELNET_RECEIVE_BYTES if commands else None]
         if commands:
             self._server.admit(self)  # it does not begin with the mark
             self._server.room.charge(self.number, len(data))
@@ -135,16 +140,16 @@ class Member:
         return False
 
     def over(self, limit: Limit | None) -> None:
-        self.leave()
+        self.close_lingering()
 
-    def closed(self, outcome: Outcome) -> None:
+    def closed(self, result: Result) -> None:
         """What a member throws away by a reset is its own affair, and no problem."""
-        self._depart(_LOST if outcome.error else "")
+        self._depart(_LOST if result.error else "")
         why, connection = self.closed_for, self._connection
-        unsent = 0 if outcome.error or outcome.failure else outcome.unsent
+        unsent = 0 if result.error or result.failure else result.unsent
         problems = [why] if why == _TOO_SLOW else []
         problems += [f"{show_size(unsent)} not sent"] if unsent else []
         kind = (why or "part was not sent") if problems else ""
-        sent, received = connection.bytes_sent - outcome.undelivered, connection.bytes_received
+        sent, received = connection.bytes_sent - result.undelivered, connection.bytes_received
         closed = Closed(self.peer, sent, received, ", ".join(problems), kind)
         self._server.closed(closed, missed=bool(unsent) and not why)

@@ -17,7 +17,7 @@ from sockkit.errors import SendError, SockkitError
 from sockkit.events import Closed
 from sockkit.net.chat.crowd import CrowdClock
 from sockkit.net.chat.fanout import Fanout
-from sockkit.net.chat.member import MAX_OUTBOX, MAX_RECEIVE, Member
+from sockkit.net.chat.member import MAX_OUTBOX_BYTES, MAX_RECEIVE_BYTES, Member
 from sockkit.net.closing import Closer
 from sockkit.net.context import Context
 from sockkit.net.ends.end import End
@@ -25,8 +25,8 @@ from sockkit.net.outbox import LineOutbox
 from sockkit.net.tcp.listen import Listener
 from sockkit.values import Value
 
-MARK_WAIT = 0.3  # seconds it is waited for, where others speak another
-UNNAMED = 0.2  # seconds a newcomer has to say a name before others are told of it
+MARK_WAIT_SECONDS = 0.3  # seconds it is waited for, where others speak another
+NAME_WAIT_SECONDS = 0.2  # seconds a newcomer has to say a name before others are told of it
 
 
 class ChatOptions(Value):
@@ -37,7 +37,7 @@ class ChatOptions(Value):
     operator sees of whole lines.
     """
 
-    size: int = MAX_RECEIVE
+    size: int = MAX_RECEIVE_BYTES
     encoding: str = "utf-8"
     client_encoding: str | None = None
     kept: Callable[[str], None] | None = None
@@ -72,7 +72,7 @@ class ChatServer:
         self._missed = 0  # members that did not get all at the end
         self._output = LineOutbox(
             context.stdio.output,
-            MAX_OUTBOX,
+            MAX_OUTBOX_BYTES,
             on_empty=self._review_quit,
             on_fail=self._output_failed,
         )
@@ -99,7 +99,7 @@ class ChatServer:
             self._listener.close()
             for member in list(self._members.values()):
                 member.close()
-            self.closer.stop()
+            self.closer.close_all()
             self._output.stop()
 
     # Members.
@@ -108,7 +108,7 @@ class ChatServer:
         self.closer.make_space()
         member = Member(self, end)
         if self.options.client_encoding:
-            member.timers["mark"] = self.loop.later(MARK_WAIT, lambda: self.admit(member))
+            member.timers["mark"] = self.loop.later(MARK_WAIT_SECONDS, lambda: self.admit(member))
         else:
             self.admit(member)
         member.start()
@@ -125,7 +125,9 @@ class ChatServer:
         if member.departed:
             return
         room, number, later = self.room, member.number, self.loop.later
-        member.timers["name"] = later(UNNAMED, lambda: self.handle(room.introduce(number)))
+        member.timers["name"] = later(
+            NAME_WAIT_SECONDS, lambda: self.handle(room.introduce(number))
+        )
         member.timers["password"] = later(
             PASSWORD_SECONDS, lambda: self.handle(room.expire(number))
         )
@@ -153,7 +155,7 @@ class ChatServer:
                 self._fanout.put(event)
             elif member := self._members.get(event.member):  # type: ignore[call-overload]
                 if isinstance(event, Gone):
-                    self._fanout.leave(member)
+                    self._fanout.close(member)
                 else:
                     self._fanout.greet(member, event)
 

@@ -16,19 +16,19 @@ from sockkit.core.units import show_size
 from sockkit.errors import SockkitError
 from sockkit.events import Closed, Step
 from sockkit.net.closing import Closer
-from sockkit.net.coalesce import PAUSE, Coalescer
-from sockkit.net.connection import Connection, Direction, Outcome, Stage
+from sockkit.net.coalesce import PAUSE_SECONDS, Coalescer
+from sockkit.net.connection import Connection, Direction, Result, Stage
 from sockkit.net.context import Context
 from sockkit.net.echo.delay import DelayQueue
-from sockkit.net.echo.turns import Asker, Turns
+from sockkit.net.echo.scheduler import Scheduler, Task
 from sockkit.net.ends.end import End
 from sockkit.net.pump import Pump
 from sockkit.net.reader import Reader
 from sockkit.net.tcp.listen import Listener
 from sockkit.values import Value
 
-BUFFER = 256 * 1024  # bytes of one receive, and most that are kept for a client
-MUCH = 4  # receives in a row that fill the buffer: then the kernel may move the rest
+MAX_RECEIVE_BYTES = 256 * 1024  # bytes of one receive, and most that are kept for a client
+BULK_RECEIVES = 4  # receives in a row that fill the buffer: then the kernel may move the rest
 
 
 class EchoOptions(Value):
@@ -43,7 +43,7 @@ class EchoOptions(Value):
     delay: float = 0.0
     drop: float = 0.0
     close_after: int | None = None
-    size: int = BUFFER
+    size: int = MAX_RECEIVE_BYTES
 
     @property
     def plain(self) -> bool:
@@ -54,9 +54,9 @@ class TcpEcho:
     """Answers every connection of `listener`."""
 
     def __init__(
-        self, context: Context, listener: Listener, options: EchoOptions, turns: Turns
+        self, context: Context, listener: Listener, options: EchoOptions, scheduler: Scheduler
     ) -> None:
-        self.context, self.options, self.turns = context, options, turns
+        self.context, self.options, self.scheduler = context, options, scheduler
         self.buffer = memoryview(bytearray(options.size))
         self.closer = Closer(context.loop)
         self._listener = listener
@@ -65,11 +65,11 @@ class TcpEcho:
     def start(self) -> None:
         self._listener.accept(self._accepted)
 
-    def stop(self) -> None:
+    def close(self) -> None:
         self._listener.close()
         for connection in list(self._connections):
             connection.close()
-        self.closer.stop()
+        self.closer.close_all()
 
     def _accepted(self, end: End) -> None:
         self.closer.make_space()
@@ -130,15 +130,15 @@ class PlainEcho:
             return
         if written < size:
             self._keep(bytes(buffer[written:size]))
-        elif size == BUFFER:  # the largest there is, and full
+        elif size == MAX_RECEIVE_BYTES:  # the largest there is, and full
             self._full += 1
-            if self._full == MUCH:
+            if self._full == BULK_RECEIVES:
                 self._hand_over()
         else:
             self._full = 0
-            if self._coalescer.due(size, self._echo.context.loop.now):
+            if self._coalescer.should_pause(size, self._echo.context.loop.now):
                 self.end.when_readable(None)
-                self._echo.context.loop.later(PAUSE, self._read_on)
+                self._echo.context.loop.later(PAUSE_SECONDS, self._read_on)
 
     def _read_on(self) -> None:
         if not self._closed:
@@ -174,7 +174,7 @@ class PlainEcho:
             on_progress=lambda: None,
             on_end=self.close,
             on_fail=self.close,
-            rests=lambda size: coalescer.due(size, loop.now),
+            should_pause=lambda size: coalescer.should_pause(size, loop.now),
         )
         self._pump.start()
 
@@ -193,7 +193,7 @@ class PlainEcho:
         self._echo.closed(self, Closed(self.end.peer, sent, received), error)
 
 
-class AnsweredEcho(Asker):
+class AnsweredEcho(Task):
     """A connection whose answers are made, or come late.
 
     It answers, and reads more, only while the client accepts its answers.
@@ -238,23 +238,23 @@ class AnsweredEcho(Asker):
         return False
 
     def over(self, limit: Limit | None) -> None:
-        self._connection.leave()
+        self._connection.close_lingering()
 
-    def closed(self, outcome: Outcome) -> None:
+    def closed(self, result: Result) -> None:
         self._delayed.stop()
         connection = self._connection
-        sent, received = connection.bytes_sent - outcome.undelivered, connection.bytes_received
+        sent, received = connection.bytes_sent - result.undelivered, connection.bytes_received
         closed = Closed(connection.end.peer, sent, received)
         # What a client throws away by a reset is its own affair.
-        if outcome.unsent and not (outcome.error or outcome.failure):
-            lost = f"{show_size(outcome.unsent)} not sent"
+        if result.unsent and not (result.error or result.failure):
+            lost = f"{show_size(result.unsent)} not sent"
             closed = closed._replace(problem=lost, kind="part was not sent")
-        self._echo.closed(self, closed, outcome.error)
+        self._echo.closed(self, closed, result.error)
 
     # Answers.
 
     def _has_space(self) -> bool:
-        return not self._connection.outbox.size and self._owed < BUFFER
+        return not self._connection.outbox.size and self._owed < MAX_RECEIVE_BYTES
 
     def _review(self) -> None:
         """Go on with what is due: answers, what the client sends next, or the end."""
@@ -262,26 +262,26 @@ class AnsweredEcho(Asker):
             return
         if self._answers is not None:  # before anything else is read
             if self._has_space():
-                self._echo.turns.ask(self)
+                self._echo.scheduler.schedule(self)
         elif self._connection.receiving is Direction.OPEN and self._remaining != 0:
             self._reader.resume()
         elif not (self._owed or self._connection.outbox.size):
-            self._connection.leave()
+            self._connection.close_lingering()
 
-    def take_turn(self, over: Callable[[], bool]) -> bool:
+    def serve(self, should_yield: Callable[[], bool]) -> bool:
         if self._connection.stage is not Stage.OPEN:
             return False
-        self._send(self._next_answers(over))
+        self._send(self._next_answers(should_yield))
         if self._answers is None:
             self._review()
             return False
         return self._connection.stage is Stage.OPEN and self._has_space()
 
-    def _next_answers(self, over: Callable[[], bool]) -> bytes:
+    def _next_answers(self, should_yield: Callable[[], bool]) -> bytes:
         """Those that are due, or as many as there is space and time for."""
         made: list[bytes] = []
         size = self._owed
-        while self._answers is not None and self._remaining != 0 and size < BUFFER:
+        while self._answers is not None and self._remaining != 0 and size < MAX_RECEIVE_BYTES:
             answer = next(self._answers, None)
             if answer is None:
                 self._answers = None
@@ -290,7 +290,7 @@ class AnsweredEcho(Asker):
             size += len(answer)
             if self._remaining is not None:
                 self._remaining -= 1
-            if over():
+            if should_yield():
                 break
         if self._remaining == 0:
             self._answers = None

@@ -1,4 +1,4 @@
-"""The responder's datagrams: each gets its answer, in its sender's turn."""
+"""The responder over UDP: answers each datagram, when the scheduler has time for its peer."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from sockkit.core.peers import MAX_PEERS
 from sockkit.errors import ReceiveError, SockkitError
 from sockkit.net.context import Context
 from sockkit.net.echo.delay import DelayQueue
+from sockkit.net.echo.scheduler import Scheduler, Task
 from sockkit.net.echo.tcp import EchoOptions
-from sockkit.net.echo.turns import Asker, Turns
-from sockkit.net.resolve import show_address
+from sockkit.net.endpoint import show_address
 from sockkit.net.udp.datagrams import DatagramSocket, Received
 from sockkit.net.udp.service import DatagramService
 
-MAX_HELD_DATAGRAMS = 64  # of one sender that wait for their answers to be made
-MAX_HELD_BYTES = 4 * 1024 * 1024  # of all senders
-MAX_DELAYED_ANSWERS = 1024  # that wait for their time; one more is dropped
+MAX_HELD_DATAGRAMS = 64  # of one peer, that are still to be answered
+MAX_HELD_BYTES = 4 * 1024 * 1024  # of the datagrams of all peers that are still to be answered
+MAX_DELAYED_ANSWERS = 1024  # that wait for their delay to pass; one more is dropped
 
 
 class UdpEcho:
-    """Answers every datagram of `sock`, which it does not own."""
+    """Answers the datagrams that `sock` receives. Does not own it."""
 
     def __init__(
-        self, context: Context, sock: DatagramSocket, options: EchoOptions, turns: Turns
+        self, context: Context, sock: DatagramSocket, options: EchoOptions, scheduler: Scheduler
     ) -> None:
-        self._turns = turns
-        self._senders: dict[Any, _Sender] = {}  # those that wait or are costly, and some more
-        self._held_bytes = 0  # of datagrams whose answers are still to be made
+        self._scheduler = scheduler
+        self._tasks: dict[Any, _PeerTask] = {}  # of peers that wait or are costly, and some more
+        self._held_bytes = 0  # of datagrams that are still to be answered
         self._delay = options.delay
         self._answer = options.responder().answer if options.responder else None
-        self._each = bool(options.responder or options.drop or options.delay)
-        self._drops = _dropping(options.drop)
+        self._one_by_one = bool(options.responder or options.drop or options.delay)
+        self._should_drop = _random_drop(options.drop)
         self._service = DatagramService(context, sock, self._received)
-        self._late = DelayQueue[tuple[bytes, Any]](
-            context.loop, options.delay, lambda late: self._service.send(*late)
+        self._delayed = DelayQueue[tuple[bytes, Any]](
+            context.loop, options.delay, lambda answer: self._service.send(*answer)
         )
 
     def start(self) -> None:
@@ -48,36 +48,36 @@ class UdpEcho:
             self._service.failed(ReceiveError(problem, kind="a datagram was cut"))
         if not self._service.answerable(got):
             return
-        if self._each:
+        if self._one_by_one:
             for datagram in got.datagrams():
                 self._respond(datagram, got.address)
-        else:  # as many as came in one call go out in one
+        else:  # those that one call received, one call sends
             self._service.outbox.put(got.data, got.size, got.address)
 
     def _respond(self, data: bytes, to: Any) -> None:
-        if self._drops():
+        if self._should_drop():
             return
         if self._answer:
-            self._ask(data, to)
+            self._schedule(data, to)
         else:
             self._send(data, to)
 
-    def _ask(self, data: bytes, to: Any) -> None:
-        """Answer in the sender's turn, which nearly always is now."""
-        sender = self._senders.get(to) or _Sender(self, to)
-        if len(sender.held) >= MAX_HELD_DATAGRAMS or self._held_bytes > MAX_HELD_BYTES:
-            self._lose("datagrams come faster than answers can be made")
+    def _schedule(self, data: bytes, to: Any) -> None:
+        """Have the scheduler make the answer, nearly always now."""
+        task = self._tasks.get(to) or _PeerTask(self, to)
+        if len(task.held) >= MAX_HELD_DATAGRAMS or self._held_bytes > MAX_HELD_BYTES:
+            self._report_lost("datagrams come faster than answers can be made")
             return
-        sender.held.append(data)
+        task.held.append(data)
         self._held_bytes += len(data)
-        self._turns.ask(sender)
-        if sender.waiting or self._turns.is_costly(sender):
-            self._senders.setdefault(to, sender)
-            if len(self._senders) > MAX_PEERS:
-                del self._senders[next(iter(self._senders))]
+        self._scheduler.schedule(task)
+        if task.waiting or self._scheduler.is_costly(task):
+            self._tasks.setdefault(to, task)
+            if len(self._tasks) > MAX_PEERS:
+                del self._tasks[next(iter(self._tasks))]
 
     def answer(self, data: bytes, to: Any) -> None:
-        """Make the answer to what was held, and send it."""
+        """Make the answer to a datagram that was held, and send it."""
         assert self._answer
         self._held_bytes -= len(data)
         self._send(self._answer(data), to)
@@ -85,35 +85,35 @@ class UdpEcho:
     def _send(self, data: bytes, to: Any) -> None:
         if not self._delay:
             self._service.send(data, to)
-        elif len(self._late) < MAX_DELAYED_ANSWERS:
-            self._late.put((data, to))
+        elif len(self._delayed) < MAX_DELAYED_ANSWERS:
+            self._delayed.put((data, to))
         else:
-            self._lose(f"more than {MAX_DELAYED_ANSWERS} answers wait for their time")
+            self._report_lost(f"more than {MAX_DELAYED_ANSWERS} answers wait for their time")
 
-    def _lose(self, why: str) -> None:
+    def _report_lost(self, why: str) -> None:
         told = f"{why}: some are lost"
         self._service.failed(SockkitError(told, kind=told))
 
 
-class _Sender(Asker):
-    """Where datagrams come from. `held` are those whose answers are still to be made."""
+class _PeerTask(Task):
+    """The answers for one peer. `held` are its datagrams that are still to be answered."""
 
     def __init__(self, echo: UdpEcho, address: Any) -> None:
         self._echo, self._address = echo, address
         self.held: deque[bytes] = deque()
 
-    def take_turn(self, over: Callable[[], bool]) -> bool:
+    def serve(self, should_yield: Callable[[], bool]) -> bool:
         while self.held:
             self._echo.answer(self.held.popleft(), self._address)
-            if over():
+            if should_yield():
                 break
         return bool(self.held)
 
 
-def _dropping(share: float) -> Callable[[], bool]:
-    """What says whether to drop the next datagram, for a `share` of them."""
+def _random_drop(share: float) -> Callable[[], bool]:
+    """A function that says whether to drop the next datagram: True for a `share` of them."""
     if not share:
         return lambda: False
-    from random import random  # takes 2 ms, and few want it
+    from random import random  # importing it takes 2 ms, and few runs need it
 
     return lambda: random() < share

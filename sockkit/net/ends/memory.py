@@ -16,10 +16,10 @@ from sockkit.events import Peer
 from sockkit.net.ends.end import Callback, Kind, receive_error, send_error
 from sockkit.net.loop import Loop
 
-CAPACITY = 64 * 1024  # bytes that each direction holds
+CAPACITY_BYTES = 64 * 1024  # bytes that each direction holds
 
 
-def memory_pair(loop: Loop, *, capacity: int = CAPACITY) -> tuple[MemoryEnd, MemoryEnd]:
+def memory_pair(loop: Loop, *, capacity: int = CAPACITY_BYTES) -> tuple[MemoryEnd, MemoryEnd]:
     """Two ends, each of which reads what the other writes. `capacity` is of each direction."""
     there, back = _Buffer(capacity), _Buffer(capacity)
     first = MemoryEnd(loop, Peer(1, "there:1"), back, there)

@@ -11,7 +11,7 @@ from sockkit.core.units import show_seconds, show_size
 from sockkit.errors import SendError, SockkitError, TextError
 from sockkit.events import Closed, Notice, PeerEnded
 from sockkit.net.closing import Closer
-from sockkit.net.connection import Connection, Direction, Outcome
+from sockkit.net.connection import Connection, Direction, Result
 from sockkit.net.context import Context
 from sockkit.net.ends.end import End
 from sockkit.net.loop import Timer
@@ -104,7 +104,7 @@ class Client:
             raise
 
     def end_input(self) -> None:
-        """Standard input has ended: the client may leave as soon as it ends its side."""
+        """Standard input has ended: the client may be closed as soon as it ends its side."""
         if self._outbound:
             self._put(self._outbound.flush())
         self._connection.end_input()
@@ -113,10 +113,10 @@ class Client:
         """Read on, while its own outbox and the server have space."""
         self._reader.resume()
 
-    def leave(self, error: SockkitError | None = None, *, drop: bool = False) -> None:
+    def close_lingering(self, error: SockkitError | None = None, *, drop: bool = False) -> None:
         """Close the connection once the peer has what was sent; `drop` what still waits."""
         if self._depart():
-            self._connection.leave(error, drop=drop)
+            self._connection.close_lingering(error, drop=drop)
 
     def close(self) -> None:
         """Close the connection now."""
@@ -153,7 +153,7 @@ class Client:
         if problem:
             problem.kind = "what was received is not text"
             self.undecoded = True
-            self.leave(problem)
+            self.close_lingering(problem)
 
     def peer_ended(self) -> None:
         self._pass_on(b"")
@@ -173,22 +173,22 @@ class Client:
     def over(self, limit: Limit | None) -> None:
         if self._waiting_since is None:
             idle = limit is Limit.IDLE
-            self.leave(idle_error(self._options.ending.idle or 0) if idle else None)
+            self.close_lingering(idle_error(self._options.ending.idle or 0) if idle else None)
 
-    def closed(self, outcome: Outcome) -> None:
+    def closed(self, result: Result) -> None:
         self._depart()
-        connection, unsent = self._connection, outcome.unsent
+        connection, unsent = self._connection, result.unsent
         self._unsent = unsent
-        problem = str(outcome.error) if outcome.error else ""
-        if outcome.failure and unsent and not problem:
+        problem = str(result.error) if result.error else ""
+        if result.failure and unsent and not problem:
             problem = "connection reset"
-        kind = outcome.error.kind if outcome.error and outcome.error.kind else problem
+        kind = result.error.kind if result.error and result.error.kind else problem
         if unsent:
             problem += f"{', ' if problem else ''}{show_size(unsent)} not sent"
         kind = kind or ("part was not sent" if unsent else "")
         # A peer that only leaves in its way has lost nothing.
         lost = connection.receiving is not Direction.FAILED or bool(unsent)
-        sent = connection.bytes_sent - outcome.undelivered
+        sent = connection.bytes_sent - result.undelivered
         received = connection.bytes_received
         self._host.context.emit(Closed(self.peer, sent, received, problem, kind, lost))
         self._host.closed(self)
@@ -219,7 +219,7 @@ class Client:
             return
         bound = show_seconds(self._options.slow_timeout)
         told = f"dropped, it was too slow for {bound} (--slow-timeout)"
-        self.leave(SendError(told), drop=True)
+        self.close_lingering(SendError(told), drop=True)
 
     def _wait_no_more(self) -> None:
         if self._slow_timer:

@@ -1,4 +1,7 @@
-"""Dialling: the first of a name's addresses to answer wins (Happy Eyeballs, RFC 8305)."""
+"""Dialling: the endpoints of an address race, and the first to connect wins.
+
+This is Happy Eyeballs, RFC 8305.
+"""
 
 from __future__ import annotations
 
@@ -15,23 +18,24 @@ from sockkit.core.units import show_seconds
 from sockkit.errors import BindError, ConnectError, ResolveError, SockkitError, TimedOut
 from sockkit.events import Connected, ConnectFailed, Connecting, Peer, Step
 from sockkit.net.context import Context
+from sockkit.net.endpoint import Endpoint, show_address
 from sockkit.net.ends.end import words
 from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.loop import Timer
 from sockkit.net.openers import opener, resolve
 from sockkit.net.options import SocketOptions
-from sockkit.net.resolve import Endpoint, show_address
 from sockkit.net.waiting import Done, OnDone, Pending, Start, Steps
 from sockkit.values import Value
 
-ATTEMPT_DELAY = 0.25  # seconds before the next address is tried too, RFC 8305 section 5
-BACKLOG_RETRY = 0.05  # a unix listener whose backlog is full says EAGAIN, and never "ready"
+ATTEMPT_DELAY_SECONDS = 0.25  # before the next endpoint is tried too, RFC 8305 section 5
+# A unix listener with a full backlog answers EAGAIN, and nothing tells when there is space again.
+BACKLOG_RETRY_SECONDS = 0.05
 
-Sources = dict[int, Endpoint]  # our end by family, of those that it has an address of
+LocalEndpoints = dict[int, Endpoint]  # what to bind our socket to, by family
 
 
 class ConnectOptions(Value):
-    """`timeout` bounds name and connection together, in seconds. `source` binds our end."""
+    """`timeout` bounds resolving and connecting together, in seconds. `source` is bound to."""
 
     timeout: float = 10.0
     source: HostPort | None = None
@@ -44,10 +48,10 @@ def dial(
     sockets: SocketOptions,
     on_done: OnDone[SocketEnd],
 ) -> Pending:
-    """Connect to `address`, and hand the connection over to `on_done`, who then owns it.
+    """Connect to `address`, and call `on_done` with the connection, which it then owns.
 
-    Failures are ResolveError, ConnectError, TimedOut, UsageError, and BindError for a bad `source`.
-    The outcome is told by the loop, once, never before this returns.
+    `on_done` is called once, by the loop, never before this returns. Failures are ResolveError,
+    ConnectError, TimedOut, UsageError, and BindError for a bad `source`.
     """
     if special := opener(address).dial:
         return special(context, address, options, sockets, on_done)
@@ -57,17 +61,19 @@ def dial(
 def _dial(
     context: Context, address: Address, options: ConnectOptions, sockets: SocketOptions
 ) -> Generator[Start[Any], Any, SocketEnd]:
-    sources: Sources = yield partial(find_sources, context, options)
-    won: SocketEnd = yield partial(_race, context, address, options, sockets, sources)
-    return won
+    local_endpoints: LocalEndpoints = yield partial(resolve_source, context, options)
+    end: SocketEnd = yield partial(_race, context, address, options, sockets, local_endpoints)
+    return end
 
 
-def find_sources(context: Context, options: ConnectOptions, on_done: OnDone[Sources]) -> Pending:
-    """Find our end, of each family that the source has an address of."""
+def resolve_source(
+    context: Context, options: ConnectOptions, on_done: OnDone[LocalEndpoints]
+) -> Pending:
+    """Find the endpoints of `options.source`, one for each family that it has."""
 
     def found(outcome: list[Endpoint] | SockkitError) -> None:
         if isinstance(outcome, ResolveError):
-            on_done({})  # no family will do: `usable` says so
+            on_done({})  # `reachable_from` then raises the error
         elif isinstance(outcome, SockkitError):
             on_done(outcome)
         else:
@@ -79,13 +85,16 @@ def find_sources(context: Context, options: ConnectOptions, on_done: OnDone[Sour
     return resolve(context, options.source, socket.AF_UNSPEC, found, options.timeout)
 
 
-def usable(
-    found: list[Endpoint], sources: Sources, options: ConnectOptions, address: Address
+def reachable_from(
+    found: list[Endpoint],
+    local_endpoints: LocalEndpoints,
+    options: ConnectOptions,
+    address: Address,
 ) -> list[Endpoint]:
-    """Those of `found` that a socket of ours can be connected to. Raises BindError for none."""
+    """Those of `found` whose family we have a local endpoint of. Raises BindError if none is."""
     if not options.source:
         return found
-    reachable = [endpoint for endpoint in found if endpoint.family in sources]
+    reachable = [endpoint for endpoint in found if endpoint.family in local_endpoints]
     if not reachable:
         raise BindError(
             f"could not use {options.source.host} to reach {address}",
@@ -95,7 +104,7 @@ def usable(
 
 
 def interleave(endpoints: list[Endpoint]) -> list[Endpoint]:
-    """Families in turn, beginning with the resolver's first choice, RFC 8305 section 4."""
+    """The families in turn, beginning with that of the first endpoint: RFC 8305, section 4."""
     if not endpoints:
         return []
     first = [point for point in endpoints if point.family == endpoints[0].family]
@@ -105,9 +114,9 @@ def interleave(endpoints: list[Endpoint]) -> list[Endpoint]:
 
 
 class _Race(Pending):
-    """Attempts at the endpoints of one address, until one of them stands or none is left.
+    """Connects to the endpoints of one address, until one has connected or all have failed.
 
-    Whatever the loop calls here is a `_step`: it alone ends the race.
+    Everything that the loop calls goes through `_step`, which alone ends the race.
     """
 
     def __init__(
@@ -116,15 +125,15 @@ class _Race(Pending):
         address: Address,
         options: ConnectOptions,
         sockets: SocketOptions,
-        sources: Sources,
+        local_endpoints: LocalEndpoints,
         on_done: OnDone[SocketEnd],
     ) -> None:
         self._loop, self._emit = context.loop, context.emit
         self._address, self._options, self._sockets = address, options, sockets
-        self._sources, self._on_done = sources, on_done
-        self._endpoints: list[Endpoint] = []  # that are still to be tried
+        self._local_endpoints, self._on_done = local_endpoints, on_done
+        self._endpoints: list[Endpoint] = []  # not tried yet
         self._attempts: dict[socket.socket, Endpoint] = {}
-        self._retries: dict[socket.socket, Timer] = {}  # of attempts that wait for a backlog
+        self._retries: dict[socket.socket, Timer] = {}  # of attempts that met a full backlog
         self._failures: list[tuple[Endpoint, OSError]] = []
         self._next: Timer | None = None
         self._search: Pending = Done()
@@ -137,7 +146,7 @@ class _Race(Pending):
         )
 
     def cancel(self) -> None:
-        """Leave nothing on the loop: no attempt, no timer, no search for an address."""
+        """Close all attempts, and cancel the timers and the lookup."""
         self._deadline.cancel()
         self._search.cancel()
         if self._next:
@@ -153,12 +162,12 @@ class _Race(Pending):
         return self._loop.later(delay, lambda: self._step(step))
 
     def _step(self, step: Callable[[], SocketEnd | None]) -> None:
-        """Do `step`. The connection that it returns has won; what it raises ends the race, too."""
+        """Call `step`. The race ends when it returns a connection or raises an error."""
         try:
             won = step()
         except SockkitError as error:
             self.cancel()
-            failure = error  # told in a turn of the loop, as the step may be one of `start`
+            failure = error  # reported by the loop, as `start` may have called this
             self._loop.call_soon(lambda: self._on_done(failure))
         else:
             if won:
@@ -168,11 +177,13 @@ class _Race(Pending):
     def _begin(self, found: list[Endpoint] | SockkitError) -> None:
         if isinstance(found, SockkitError):
             raise found
-        self._endpoints = interleave(usable(found, self._sources, self._options, self._address))
+        self._endpoints = interleave(
+            reachable_from(found, self._local_endpoints, self._options, self._address)
+        )
         self._try_next()
 
     def _try_next(self) -> None:
-        """Attempt the next endpoint that does not fail at once."""
+        """Try the next endpoint, and those after it for as long as they fail at once."""
         if self._next:
             self._next.cancel()
         while self._endpoints:
@@ -183,7 +194,7 @@ class _Race(Pending):
             except OSError as error:
                 self._failed(endpoint, error)
                 continue
-            self._next = self._later(ATTEMPT_DELAY, self._try_next)
+            self._next = self._later(ATTEMPT_DELAY_SECONDS, self._try_next)
             return
         if not self._attempts:
             raise self._failure()
@@ -200,14 +211,14 @@ class _Race(Pending):
             raise
 
     def _bind(self, sock: socket.socket, endpoint: Endpoint) -> None:
-        source = self._sources.get(endpoint.family)
+        source = self._local_endpoints.get(endpoint.family)
         if not source:
             return
         try:
             sock.bind(source.address)
         except OSError as error:
             if error.errno == errno.EADDRINUSE and len(self._attempts) > 1:
-                raise  # by an attempt of ours, which may succeed
+                raise  # another attempt of ours has it, and may succeed
             raise BindError(
                 f"could not connect from {source}: {words(error)}",
                 "give --source an address of this machine and a free port",
@@ -220,16 +231,16 @@ class _Race(Pending):
             sock.connect(endpoint.address)
         except BlockingIOError as error:
             if error.errno == errno.EAGAIN and endpoint.family == socket.AF_UNIX:
-                self._retries[sock] = self._later(BACKLOG_RETRY, lambda: self._again(sock))
+                self._retries[sock] = self._later(BACKLOG_RETRY_SECONDS, lambda: self._retry(sock))
                 return
         settled = partial(self._step, partial(self._settled, sock))
         self._loop.when_writable(sock.fileno(), settled)
 
-    def _again(self, sock: socket.socket) -> None:
+    def _retry(self, sock: socket.socket) -> None:
         try:
             self._connect(sock, self._attempts[sock])
         except OSError as error:
-            self._lost(sock, error)
+            self._attempt_failed(sock, error)
 
     def _settled(self, sock: socket.socket) -> SocketEnd | None:
         self._loop.when_writable(sock.fileno(), None)
@@ -237,14 +248,14 @@ class _Race(Pending):
         try:
             local = _connected(sock, endpoint)
         except OSError as error:
-            self._lost(sock, error)
+            self._attempt_failed(sock, error)
             return None
         del self._attempts[sock]
         end = SocketEnd(self._loop, sock, Peer(0, str(endpoint)), self._emit)
         self._emit(Connected(end.peer, show_address(local)))
         return end
 
-    def _lost(self, sock: socket.socket, error: OSError) -> None:
+    def _attempt_failed(self, sock: socket.socket, error: OSError) -> None:
         self._failed(self._drop(sock), error)
         self._try_next()
 
@@ -257,7 +268,7 @@ class _Race(Pending):
         self._emit(ConnectFailed(str(endpoint), words(error)))
 
     def _failure(self) -> SockkitError:
-        """Why there is no connection, when every attempt has failed."""
+        """The error to report when every attempt has failed."""
         reasons = {words(error) for _, error in self._failures}
         each = [f"{endpoint} {words(error)}" for endpoint, error in self._failures]
         why = reasons.pop() if len(reasons) == 1 else ", ".join(each)
@@ -267,7 +278,7 @@ class _Race(Pending):
 
     def _expire(self) -> None:
         why = f" within {show_seconds(self._options.timeout)}"
-        if self._failures:  # of other addresses: they say more than the one that is silent
+        if self._failures:  # they say more than the silence of the others
             told = [f"{endpoint} {words(error)}" for endpoint, error in self._failures]
             told += [f"{endpoint} no answer{why}" for endpoint in self._attempts.values()]
             why = f": {', '.join(told)}"
@@ -281,24 +292,24 @@ def _race(
     address: Address,
     options: ConnectOptions,
     sockets: SocketOptions,
-    sources: Sources,
+    local_endpoints: LocalEndpoints,
     on_done: OnDone[SocketEnd],
 ) -> Pending:
-    race = _Race(context, address, options, sockets, sources, on_done)
+    race = _Race(context, address, options, sockets, local_endpoints, on_done)
     race.start(context)
     return race
 
 
 def _connected(sock: socket.socket, endpoint: Endpoint) -> Any:
-    """Our end of a connection that stands. Raises OSError for one that does not."""
+    """The local address of a connected socket. Raises OSError if connecting failed."""
     try:
-        # Unlike SO_ERROR this leaves the reset of a peer that answered at once where it
-        # is: behind the bytes it sent.
+        # Reading SO_ERROR would consume the reset of a peer that sent something and reset at once.
+        # This leaves it behind the bytes that were sent.
         sock.recv(1, socket.MSG_PEEK)
     except BlockingIOError:
         pass
     local, remote = sock.getsockname(), endpoint.address
     if sock.family != socket.AF_UNIX and local[:2] == remote[:2]:
-        # Nobody listens: our own port was the one asked for, and TCP let us meet ourselves.
+        # Nobody listens: the system gave us that very port, and TCP connected us to ourselves.
         raise OSError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
     return local

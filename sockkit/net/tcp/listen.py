@@ -13,18 +13,20 @@ from sockkit.core.address import Address
 from sockkit.errors import BindError
 from sockkit.events import Connected, Emit, Listening, Notice, Peer, Step
 from sockkit.net.context import Context
+from sockkit.net.endpoint import Endpoint, show_address
 from sockkit.net.ends.end import words
 from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.loop import Loop
 from sockkit.net.openers import opener, resolve
 from sockkit.net.options import SocketOptions
-from sockkit.net.resolve import Endpoint, show_address
 from sockkit.net.waiting import OnDone, Pending, Start, Steps
 from sockkit.values import Value
 
-ACCEPT_PAUSE = 1.0  # seconds without accepting when the system has no capacity for a connection
-WARN_AGAIN = 60.0  # seconds before that is said again
-ACCEPTS_A_TURN = 64  # connections accepted before others on the loop get their turn
+ACCEPT_PAUSE_SECONDS = (
+    1.0  # seconds without accepting when the system has no capacity for a connection
+)
+WARNING_INTERVAL_SECONDS = 60.0  # seconds before that is said again
+MAX_ACCEPTS_PER_TURN = 64  # connections accepted before others on the loop get their turn
 
 # A connection that failed before it was accepted, accept(2); another may follow it.
 _NEXT = {
@@ -142,7 +144,7 @@ class Listener:
         return sock
 
     def _ready(self) -> None:
-        for _ in range(ACCEPTS_A_TURN):
+        for _ in range(MAX_ACCEPTS_PER_TURN):
             if not self._on_accepted:
                 return None
             try:
@@ -167,9 +169,9 @@ class Listener:
 
     def _pause(self, error: OSError) -> None:
         self._loop.when_readable(self._socket.fileno(), None)
-        self._loop.later(ACCEPT_PAUSE, self.resume)
+        self._loop.later(ACCEPT_PAUSE_SECONDS, self.resume)
         if self._loop.now >= self._warn_after:
-            self._warn_after = self._loop.now + WARN_AGAIN
+            self._warn_after = self._loop.now + WARNING_INTERVAL_SECONDS
             self._emit(Notice(f"could not accept a connection ({words(error)}): newcomers wait"))
 
 

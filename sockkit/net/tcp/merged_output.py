@@ -11,8 +11,10 @@ from sockkit.net.context import Context
 from sockkit.net.outbox import ReceivedOutbox
 from sockkit.net.tcp.client import Client
 
-LINE_PATIENCE = 1.0  # seconds a client may pause in a line before the line is written anyway
-LINE_PATIENCE_TERMINAL = 0.1  # the same where somebody is looking
+MAX_LINE_PAUSE_SECONDS = (
+    1.0  # seconds a client may pause in a line before the line is written anyway
+)
+MAX_LINE_PAUSE_TERMINAL_SECONDS = 0.1  # the same where somebody is looking
 
 
 class MergedOutput:
@@ -31,7 +33,9 @@ class MergedOutput:
     ) -> None:
         self._loop, self._label = context.loop, label
         output = context.stdio.output
-        self._patience = LINE_PATIENCE_TERMINAL if output.terminal else LINE_PATIENCE
+        self._max_line_pause = (
+            MAX_LINE_PAUSE_TERMINAL_SECONDS if output.terminal else MAX_LINE_PAUSE_SECONDS
+        )
         self._merger = Merger()
         self._pausing: set[Client] = set()  # those whose unfinished line has a timer
         self._outbox = ReceivedOutbox(output, on_empty=on_empty, on_fail=on_fail)
@@ -48,7 +52,7 @@ class MergedOutput:
         self._outbox.put_received(out, before - held)
         if held and client not in self._pausing:
             self._pausing.add(client)
-            self._loop.later(self._patience, lambda: self._release(client))
+            self._loop.later(self._max_line_pause, lambda: self._release(client))
 
     def departed(self, client: Client) -> None:
         """Write what is held of its last line."""
@@ -68,7 +72,7 @@ class MergedOutput:
         held = self._merger.holds(client)
         if not held:
             return
-        paused_until = client.last_received + self._patience
+        paused_until = client.last_received + self._max_line_pause
         if self._loop.now < paused_until:
             self._pausing.add(client)
             self._loop.at(paused_until, lambda: self._release(client))

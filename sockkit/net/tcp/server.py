@@ -23,7 +23,7 @@ from sockkit.net.tcp.merged_output import MergedOutput
 from sockkit.net.waiting import Done, OnDone, Pending, wait_for
 from sockkit.values import Value
 
-MAX_RECEIVE = 64 * 1024  # bytes of one receive, and so most that wait for a client
+MAX_RECEIVE_BYTES = 64 * 1024  # bytes of one receive, and so most that wait for a client
 
 
 class ServerOptions(Value):
@@ -69,7 +69,9 @@ class Server:
 
     def __init__(self, context: Context, listener: Listener, options: ServerOptions) -> None:
         self.context = context
-        self.buffer = memoryview(bytearray(min(options.size or MAX_RECEIVE, MAX_RECEIVE)))
+        self.buffer = memoryview(
+            bytearray(min(options.size or MAX_RECEIVE_BYTES, MAX_RECEIVE_BYTES))
+        )
         self.closer = Closer(context.loop)
         self._listener, self._options = listener, options
         self._clients: dict[int, Client] = {}
@@ -116,7 +118,7 @@ class Server:
         self._listener.close()
         for client in list(self._clients.values()):
             client.close()
-        self.closer.stop()
+        self.closer.close_all()
         self._output.stop()
 
     def _accepted(self, end: End) -> None:
@@ -139,7 +141,7 @@ class Server:
         self._send(data, clients, raw=raw, whole=True)
 
     def kick(self, number: int) -> None:
-        self._clients[number].leave()
+        self._clients[number].close_lingering()
 
     def quit(self) -> None:
         """End `run` once everything that was read is delivered; nothing more is read."""
@@ -147,7 +149,7 @@ class Server:
         self._listener.close()
         self._watch_input()
         for client in list(self._clients.values()):
-            client.leave()
+            client.close_lingering()
         self._review_quit()
 
     def _review_quit(self) -> None:

@@ -16,18 +16,18 @@ from sockkit.errors import OutputGone, SendError, SockkitError, TextError
 from sockkit.events import Failure, InputEnded, Moved, Notice, PeerEnded
 from sockkit.net.closing import Closer
 from sockkit.net.coalesce import Coalescer
-from sockkit.net.connection import Connection, Outcome
+from sockkit.net.connection import Connection, Result
 from sockkit.net.context import Context
 from sockkit.net.ends.end import End
 from sockkit.net.pump import Pump
 from sockkit.net.waiting import Done, OnDone, Pending, wait_for
 from sockkit.values import Value
 
-AT_ONCE = 1.0  # seconds in which a peer that closes without a word has not listened
-SHUNNED = "the peer closed at once: does it expect TLS, or refuse this address?"
+AT_ONCE_SECONDS = 1.0  # seconds in which a peer that closes without a word has not listened
+CLOSED_AT_ONCE_HINT = "the peer closed at once: does it expect TLS, or refuse this address?"
 
 
-class Talk(Value):
+class SessionOptions(Value):
     """What is said, and how. The transforms belong to this session alone.
 
     `opening` comes first, as it is. `greet` and `reply` are in the user's encoding, as standard
@@ -45,83 +45,83 @@ class Talk(Value):
     size: int | None = None
 
 
-def converse(context: Context, session: Session) -> None:
+def run_session(context: Context, session: Session) -> None:
     """Run `session` until it is over. Raises SockkitError, which says how far it got."""
     try:
         wait_for(context.loop, session.start)
     except SockkitError as error:
         if not error.so_far:
-            session.explain(error)
+            session.record_progress(error)
         raise
     finally:
-        session.stop()
+        session.close()
 
 
 class Session:
-    """Owns `end`. `start` begins it, and `stop` ends it wherever it is."""
+    """Owns `end`. `start` begins it, and `close` ends it wherever it is."""
 
-    def __init__(self, context: Context, end: End, talk: Talk) -> None:
-        self._context, self._talk = context, talk
+    def __init__(self, context: Context, end: End, options: SessionOptions) -> None:
+        self._context, self._options = context, options
         self._began = context.loop.now
-        self._on_over: OnDone[None] = lambda _: None
+        self._on_done: OnDone[None] = lambda _: None
         self._then: Callable[[], None] = self._start_input
-        self._replied = self._shunned = self._failed = False
+        self._replied = self._closed_at_once = self._failed = False
         self._closer = Closer(context.loop, alone=True)
-        self._connection = Connection(context.loop, end, self, self._closer, talk.ending)
+        self._connection = Connection(context.loop, end, self, self._closer, options.ending)
         self._lenient: Lenient | None = None
-        if talk.outbound and context.stdio.input.terminal:
-            self._lenient = Lenient(talk.outbound, self._refused)
-        self._up = self._upward()
-        self._down = self._downward()
+        if options.outbound and context.stdio.input.terminal:
+            self._lenient = Lenient(options.outbound, self._line_refused)
+        self._sender = self._make_sender()
+        self._receiver = self._make_receiver()
 
-    def _upward(self) -> Pump:
+    def _make_sender(self) -> Pump:
         return Pump(
             self._context.loop,
             self._context.stdio.input,
             self._connection.end,
             self._outbound,
-            self._talk.size,
+            self._options.size,
             on_progress=self._connection.sent,
             on_end=self._input_ended,
             on_fail=self._connection.sending_failed,
         )
 
-    def _downward(self) -> Pump:
-        shown: list[Transform] = [self._talk.inbound] if self._talk.inbound else []
-        if self._talk.label:
+    def _make_receiver(self) -> Pump:
+        shown: list[Transform] = [self._options.inbound] if self._options.inbound else []
+        if self._options.label:
             from sockkit.core.lines import Labelled
 
-            shown.append(Labelled(self._talk.label))
+            shown.append(Labelled(self._options.label))
         loop, connection, coalescer = self._context.loop, self._connection, Coalescer()
         return Pump(
             loop,
             connection.end,
             self._context.stdio.output,
             Chain(*shown) if shown else None,
-            self._talk.size,
+            self._options.size,
             on_progress=self._received,
             on_end=self._received_all,
             on_fail=self._receiving_failed,
-            rests=lambda size: coalescer.due(size, loop.now, connection.bytes_sent),
+            should_pause=lambda size: coalescer.should_pause(size, loop.now, connection.bytes_sent),
         )
 
-    def start(self, on_over: OnDone[None]) -> Pending:
-        """Call `on_over` once: with None when nothing was lost. To end it earlier, `stop` it."""
-        self._on_over = on_over
+    def start(self, on_done: OnDone[None]) -> Pending:
+        """Call `on_done` once: with None when nothing was lost. To end it earlier, `close` it."""
+        self._on_done = on_done
         self._context.stdio.output.when_gone(self._receiving_failed)
-        self._connection.start(self._down, self._up)
-        self._connection.outbox.put(self._talk.opening)
-        self._say(self._talk.greet, self._start_input)
+        self._connection.start(self._receiver, self._sender)
+        self._connection.outbox.put(self._options.opening)
+        self._send_text(self._options.greet, self._start_input)
         self._connection.review()
         return Done()
 
-    def stop(self) -> None:
+    def close(self) -> None:
         """Close what is open, and tell how much was moved. To be called once, at the end."""
-        self._on_over = lambda _: None
+        self._on_done = lambda _: None
         self._connection.close()
-        self._closer.stop()  # where it was already waiting for the peer
-        self._up.close()
-        self._down.close()
+        self._closer.close_all()  # where it was already waiting for the peer
+        self._sender.close()
+        self._receiver.close()
         self._report()
 
     @property
@@ -132,15 +132,15 @@ class Session:
     @property
     def sent_input(self) -> bool:
         """Whether anything of standard input was read."""
-        return bool(self._up.bytes_read)
+        return bool(self._sender.bytes_read)
 
     # Our side: what was to be said first, then standard input or the reply, then half-close.
 
     @property
     def _outbound(self) -> Transform | None:
-        return self._lenient or self._talk.outbound
+        return self._lenient or self._options.outbound
 
-    def _say(self, text: bytes, then: Callable[[], None], *, last: bool = False) -> None:
+    def _send_text(self, text: bytes, then: Callable[[], None], *, last: bool = False) -> None:
         """Send `text` as if it had been typed, as the `last` or not, and then do `then`."""
         self._then = then
         if outbound := self._outbound:
@@ -149,12 +149,12 @@ class Session:
         if not self._connection.outbox.size and not self._connection.error:
             then()
 
-    def _refused(self, error: TextError) -> None:
+    def _line_refused(self, error: TextError) -> None:
         self._context.emit(Failure(f"this line was not sent: {error}"))
 
     def _start_input(self) -> None:
-        if self._talk.reply is None:
-            self._up.start()
+        if self._options.reply is None:
+            self._sender.start()
 
     def _input_ended(self) -> None:
         self._connection.half_close()
@@ -169,16 +169,16 @@ class Session:
 
     def _received(self) -> None:
         self._connection.received()
-        if self._talk.reply is not None:
-            self._reply(self._talk.reply)
+        if self._options.reply is not None:
+            self._reply(self._options.reply)
 
     def _reply(self, text: bytes) -> None:
         if not self._replied:
             self._replied = True
-            self._say(text, self._input_ended, last=True)
+            self._send_text(text, self._input_ended, last=True)
 
     def _received_all(self) -> None:
-        if self._talk.inbound and (cut := self._talk.inbound.cut):
+        if self._options.inbound and (cut := self._options.inbound.cut):
             shown = " ".join(f"0x{byte:02x}" for byte in cut)
             told = f"the peer's last character was cut: it ended after {shown}"
             self._context.emit(Notice(told))
@@ -186,18 +186,18 @@ class Session:
 
     def peer_ended(self) -> None:
         connection = self._connection
-        self._context.emit(PeerEnded(connection.end.peer, self._down.bytes_read))
-        silent = not (self._down.bytes_read or connection.bytes_sent or self.input_ended)
-        early = self._context.loop.now - self._began < AT_ONCE
-        self._shunned = silent and early and connection.end.peer.number == 0
-        if self._talk.reply is not None:
+        self._context.emit(PeerEnded(connection.end.peer, self._receiver.bytes_read))
+        silent = not (self._receiver.bytes_read or connection.bytes_sent or self.input_ended)
+        early = self._context.loop.now - self._began < AT_ONCE_SECONDS
+        self._closed_at_once = silent and early and connection.end.peer.number == 0
+        if self._options.reply is not None:
             self._reply(b"")
 
     def _receiving_failed(self, error: SockkitError) -> None:
         """Of the peer, or of standard output, where it is worse than anything before."""
         self._connection.error = error
         self._connection.receiving_failed(error)
-        self._closer.stop()  # what was sent is not waited for either
+        self._closer.close_all()  # what was sent is not waited for either
 
     # The end.
 
@@ -206,31 +206,31 @@ class Session:
             case Limit.IDLE:
                 return False
             case Limit.INPUT_SILENT:
-                return self._up.blocked or bool(self._connection.outbox.size)
+                return self._sender.blocked or bool(self._connection.outbox.size)
             case Limit.PEER_SILENT:
-                return self._down.blocked
+                return self._receiver.blocked
 
     def over(self, limit: Limit | None) -> None:
         if limit is Limit.IDLE:
-            self._connection.close(idle_error(self._talk.ending.idle or 0))
+            self._connection.close(idle_error(self._options.ending.idle or 0))
             return
         if limit is Limit.INPUT_SILENT:
             told = "the peer has ended and standard input gives nothing: leaving"
             self._context.emit(Notice(told))
-        unsent = self._up.lane.held + self._connection.outbox.size
+        unsent = self._sender.lane.held + self._connection.outbox.size
         lost = f"{show_size(unsent)} of the input did not reach the peer"
         self._connection.finish(SendError(lost) if unsent else None)
 
-    def closed(self, outcome: Outcome) -> None:
-        error = outcome.error or (outcome.failure if outcome.undelivered else None)
+    def closed(self, result: Result) -> None:
+        error = result.error or (result.failure if result.undelivered else None)
         if not error and self._lenient and self._lenient.refused:
             error = TextError("part of what was typed was not sent")
         self._failed = isinstance(error, SendError | TextError)
         if error:
-            self.explain(error, outcome.undelivered)
-        self._on_over(error)
+            self.record_progress(error, result.undelivered)
+        self._on_done(error)
 
-    def explain(self, error: SockkitError, undelivered: int | None = None) -> None:
+    def record_progress(self, error: SockkitError, undelivered: int | None = None) -> None:
         """Have `error`, which ends the session, say how far it got."""
         if isinstance(error, OutputGone):
             return
@@ -239,17 +239,17 @@ class Session:
         text = f"sent {show_size(self._connection.bytes_sent)}"
         if undelivered:
             text += f", {show_size(undelivered)} of it not delivered"
-        text += f", received {show_size(self._down.bytes_read)}"
-        if unwritten := min(self._down.lane.held, self._down.bytes_read):  # but for a label
+        text += f", received {show_size(self._receiver.bytes_read)}"
+        if unwritten := min(self._receiver.lane.held, self._receiver.bytes_read):  # but for a label
             text += f", {show_size(unwritten)} of it not written"
         error.so_far = text
 
     def _report(self) -> None:
         peer, sent = self._connection.end.peer, self._connection.bytes_sent
-        if self._shunned and (self._failed or not sent):  # it accepted nothing either
-            self._context.emit(Notice(SHUNNED))
+        if self._closed_at_once and (self._failed or not sent):  # it accepted nothing either
+            self._context.emit(Notice(CLOSED_AT_ONCE_HINT))
         for direction, pump, size in (
-            ("sent", self._up, sent),
-            ("received", self._down, self._down.bytes_read),
+            ("sent", self._sender, sent),
+            ("received", self._receiver, self._receiver.bytes_read),
         ):
             self._context.emit(Moved(peer, direction, size, pump.lane.name, pump.seconds))

@@ -11,8 +11,8 @@ from sockkit.core.units import show_count
 from sockkit.errors import ConnectError, ReceiveError, SockkitError, TextError
 from sockkit.events import Aimed, ConnectFailed, Failure, Peer
 from sockkit.net.context import Context
+from sockkit.net.endpoint import Endpoint, show_address
 from sockkit.net.loop import Timer
-from sockkit.net.resolve import Endpoint, show_address
 from sockkit.net.udp.datagrams import DatagramSocket, Received
 from sockkit.net.udp.exchange import DatagramExchange, Messages
 

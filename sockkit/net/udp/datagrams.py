@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 from sockkit.errors import ConnectError, ReceiveError, SendError, SockkitError
 from sockkit.events import Notice, Step
 from sockkit.net.context import Context
+from sockkit.net.endpoint import Endpoint, show_address
 from sockkit.net.ends.end import words
 from sockkit.net.loop import Callback
-from sockkit.net.resolve import Endpoint, show_address
 
-MAX_PAYLOAD = 65_507  # bytes of a datagram: what IPv4's length field allows, RFC 768
+MAX_PAYLOAD_BYTES = 65_507  # bytes of a datagram: what IPv4's length field allows, RFC 768
 MAX_SEGMENTS = 64  # datagrams that one call may send, UDP_MAX_SEGMENTS
 MAX_RECEIVES_PER_TURN = 64  # calls of the system, before others on the loop get their turn
 BULK_BYTES_PER_SECOND = 1.25e9  # a receiver that writes to a file is hardly faster
@@ -63,7 +63,7 @@ class Received(NamedTuple):
 
 def segments(size: int) -> int:
     """How many datagrams of `size` bytes one call may send."""
-    return max(min(MAX_SEGMENTS, MAX_PAYLOAD // size), 1)
+    return max(min(MAX_SEGMENTS, MAX_PAYLOAD_BYTES // size), 1)
 
 
 class DatagramSocket:

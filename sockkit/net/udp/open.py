@@ -13,10 +13,10 @@ from sockkit.core.address import Address, HostPort
 from sockkit.errors import BindError, ConnectError, UsageError
 from sockkit.events import Emit, Step
 from sockkit.net.context import Context
+from sockkit.net.endpoint import Endpoint, show_address
 from sockkit.net.ends.end import words
 from sockkit.net.openers import opener, resolve
 from sockkit.net.options import SocketOptions
-from sockkit.net.resolve import Endpoint, show_address
 from sockkit.net.udp.datagrams import DatagramSocket, try_option
 from sockkit.net.waiting import OnDone, Pending, Start, Steps
 from sockkit.values import Value
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sockkit.net.tcp.dial import ConnectOptions
     from sockkit.net.tcp.listen import ListenOptions
 
-RECEIVE_BUFFER = 4 * 1024 * 1024  # bytes asked for; the system gives less
+RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024  # bytes asked for; the system gives less
 _SO_RCVBUFFORCE = 33  # asm-generic/socket.h; Python has no name for it
 
 
@@ -102,7 +102,7 @@ def find_routes(
 
     Failures are ResolveError, TimedOut, UsageError, and BindError for a bad source.
     """
-    from sockkit.net.tcp.dial import find_sources, usable  # only a client needs them
+    from sockkit.net.tcp.dial import reachable_from, resolve_source  # only a client needs them
 
     def steps() -> Generator[Start[Any], Any, list[Route]]:
         _check(address)
@@ -110,9 +110,9 @@ def find_routes(
         found: list[Endpoint] = yield partial(
             resolve, context, address, family, timeout=options.timeout
         )
-        sources: dict[int, Endpoint] = yield partial(find_sources, context, options)
-        reachable = usable(found, sources, options, address)
-        return [Route(endpoint, sources.get(endpoint.family)) for endpoint in reachable]
+        local_endpoints: dict[int, Endpoint] = yield partial(resolve_source, context, options)
+        reachable = reachable_from(found, local_endpoints, options, address)
+        return [Route(endpoint, local_endpoints.get(endpoint.family)) for endpoint in reachable]
 
     return Steps(steps(), on_done)
 
@@ -185,7 +185,7 @@ def _open(family: int, sockets: SocketOptions, udp: UdpOptions, emit: Emit) -> s
         emit(Step("setsockopt", "SO_BROADCAST = 1"))
     if sockets.receive_buffer is None:
         for option in (socket.SO_RCVBUF, _SO_RCVBUFFORCE):  # a privileged user may have it all
-            try_option(sock, socket.SOL_SOCKET, option, RECEIVE_BUFFER)
+            try_option(sock, socket.SOL_SOCKET, option, RECEIVE_BUFFER_BYTES)
     return sock
 
 

@@ -10,14 +10,16 @@ from sockkit.core.lines import Lines
 from sockkit.errors import SendError, SockkitError
 from sockkit.net.context import Context
 from sockkit.net.loop import Timer
-from sockkit.net.udp.datagrams import MAX_PAYLOAD, DatagramOutbox, DatagramSocket, segments
+from sockkit.net.udp.datagrams import MAX_PAYLOAD_BYTES, DatagramOutbox, DatagramSocket, segments
 
 if TYPE_CHECKING:
     from sockkit.net.udp.exchange import Handler, Messages
 
 HOLD_SECONDS = 0.01  # in which a datagram that is not full may yet become so
 MAX_RESENT_BYTES = 1024 * 1024  # that are kept to be sent again when the first address refuses
-KEPT_OVERHEAD = 64  # bytes that each datagram kept counts for beside its own: one may be empty
+KEPT_OVERHEAD_BYTES = (
+    64  # bytes that each datagram kept counts for beside its own: one may be empty
+)
 REFUSAL_SECONDS = 1.0  # in which a refusal still concerns the first datagram
 
 
@@ -45,7 +47,7 @@ class FirstDatagrams:
         """Keep what is sent. False if it is too much or too late: `kept` is not all any more."""
         if not self.kept:
             self._until = now + REFUSAL_SECONDS
-        self._space -= len(data) + KEPT_OVERHEAD
+        self._space -= len(data) + KEPT_OVERHEAD_BYTES
         if self._space < 0 or not self.may_be_sent_again(now):
             return False
         self.kept.append((bytes(data), size))
@@ -96,7 +98,7 @@ class DatagramSender:
             except SockkitError as error:
                 self._handler.failed(error)
             else:
-                self.send(datagram, MAX_PAYLOAD, targets)
+                self.send(datagram, MAX_PAYLOAD_BYTES, targets)
 
     def keep_first(self) -> None:
         """From now on keep what is sent, for `resend`."""
@@ -122,10 +124,10 @@ class DatagramSender:
 
 
 def _fitting(datagram: bytes) -> bytes:
-    if len(datagram) > MAX_PAYLOAD:
+    if len(datagram) > MAX_PAYLOAD_BYTES:
         raise SendError(
             f"a line of {len(datagram):,} bytes does not fit a datagram, which has "
-            f"{MAX_PAYLOAD:,} at most"
+            f"{MAX_PAYLOAD_BYTES:,} at most"
         )
     return datagram
 
@@ -156,16 +158,16 @@ class InputReader:
         self._messages, self._handler, self._sender = messages, handler, sender
         self._on_change = on_change
         self._state = InputState.OPEN
-        self._size = min(messages.size or MAX_PAYLOAD, MAX_PAYLOAD)
+        self._size = min(messages.size or MAX_PAYLOAD_BYTES, MAX_PAYLOAD_BYTES)
         self._buffer = memoryview(bytearray(segments(self._size) * self._size))
         self._filled = 0
-        self._lines = Lines(MAX_PAYLOAD)
+        self._lines = Lines(MAX_PAYLOAD_BYTES)
         self._timer: Timer | None = None
 
     def start(self, on_typed: Callable[[bytes], None] | None) -> None:
         """Say hello. With `on_typed` standard input goes there, and its end as no bytes."""
         if self._messages.hello is not None:
-            self._sender.send(self._messages.hello, MAX_PAYLOAD, self._handler.targets())
+            self._sender.send(self._messages.hello, MAX_PAYLOAD_BYTES, self._handler.targets())
         if on_typed:
             self._state = InputState.CONSOLE
             self._input.feed(on_typed)
@@ -203,7 +205,7 @@ class InputReader:
     def _end(self) -> None:
         self.close()
         if self._messages.good_bye is not None:
-            self._sender.send(self._messages.good_bye, MAX_PAYLOAD, self._handler.targets())
+            self._sender.send(self._messages.good_bye, MAX_PAYLOAD_BYTES, self._handler.targets())
         self._on_change()
         self._handler.input_ended()
 

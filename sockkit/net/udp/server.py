@@ -9,10 +9,10 @@ from sockkit.core.peers import PeerTable, Recipient
 from sockkit.errors import OutputGone, ReceiveError, SendError, SockkitError, TextError, raise_lost
 from sockkit.events import Failure, Forgotten, Heard, Peer
 from sockkit.net.context import Context
-from sockkit.net.resolve import show_address
-from sockkit.net.udp.datagrams import MAX_PAYLOAD, DatagramSocket, Received
+from sockkit.net.endpoint import show_address
+from sockkit.net.udp.datagrams import MAX_PAYLOAD_BYTES, DatagramSocket, Received
 from sockkit.net.udp.exchange import DatagramExchange, Messages
-from sockkit.net.udp.sources import Sources
+from sockkit.net.udp.reply_filter import ReplyFilter
 
 
 class DatagramServer:
@@ -32,7 +32,7 @@ class DatagramServer:
         self._loop, self._emit = context.loop, context.emit
         self._answer, self._reply = answer, reply
         self._table = PeerTable()
-        self._sources = Sources(sock, context.emit)
+        self._reply_filter = ReplyFilter(sock, context.emit)
         self._unsent = self._unreceived = self._unencoded = 0  # datagrams
         self._replying = False
         self._exchange = DatagramExchange(context, sock, messages, self)
@@ -72,7 +72,7 @@ class DatagramServer:
     def say(self, number: int | None, data: bytes, *, raw: bool = False) -> None:
         targets = self._everybody() if number is None else [self._table.address(number)]
         if raw:
-            self._exchange.sender.send(data, MAX_PAYLOAD, targets)
+            self._exchange.sender.send(data, MAX_PAYLOAD_BYTES, targets)
         else:
             self._exchange.sender.send_lines(data.removesuffix(b"\n").split(b"\n"), targets)
 
@@ -110,10 +110,10 @@ class DatagramServer:
             self._emit(Forgotten(heard.forgotten))
         if heard.new:
             self._emit(Heard(heard.peer))
-        if self._reply is not None and self._sources.answerable(got.address):
+        if self._reply is not None and self._reply_filter.answerable(got.address):
             self._replying = True  # what is typed and cannot be sent is not lost among these
             for _ in got.datagrams():
-                self._exchange.sender.send(self._reply, MAX_PAYLOAD, [got.address])
+                self._exchange.sender.send(self._reply, MAX_PAYLOAD_BYTES, [got.address])
             self._replying = False
         if first:
             self._loop.call_soon(self._exchange.review)

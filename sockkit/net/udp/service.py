@@ -9,7 +9,7 @@ from sockkit.errors import SockkitError
 from sockkit.events import Failure
 from sockkit.net.context import Context
 from sockkit.net.udp.datagrams import DatagramOutbox, DatagramSocket, Received
-from sockkit.net.udp.sources import Sources
+from sockkit.net.udp.reply_filter import ReplyFilter
 
 
 class DatagramService:
@@ -31,7 +31,7 @@ class DatagramService:
         self._socket, self._emit = sock, context.emit
         self._on_received, self._on_sent = on_received, on_sent
         self._max_waiting = max_waiting
-        self._sources = Sources(sock, context.emit)
+        self._reply_filter = ReplyFilter(sock, context.emit)
         self.outbox = DatagramOutbox(sock, on_empty=self._go_on, on_fail=self.failed)
 
     def start(self) -> None:
@@ -44,7 +44,7 @@ class DatagramService:
 
     def answerable(self, got: Received) -> bool:
         """Whether it may be answered; that it is not is told."""
-        return self._sources.answerable(got.address)
+        return self._reply_filter.answerable(got.address)
 
     def send(self, datagram: bytes, address: Any) -> None:
         """Send one datagram; one that is too long is a failure."""

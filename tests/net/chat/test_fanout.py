@@ -31,7 +31,7 @@ class Someone:
         if data:
             self.sent.append(data)
 
-    def leave(self) -> None:
+    def close_lingering(self) -> None:
         self.left_after = len(self.sent)
 
 
@@ -109,7 +109,7 @@ def test_who_leaves_is_let_go_after_the_last_words(words: list[Out], loop: Loop)
     one = Someone(1)
     site = Site(loop, one)
     site.greet(one)
-    site.fanout.leave(one)  # type: ignore[arg-type]
+    site.fanout.close(one)  # type: ignore[arg-type]
     for out in words:
         site.fanout.put(out)
     site.turn()

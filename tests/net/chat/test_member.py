@@ -10,7 +10,7 @@ import pytest
 
 from sockkit.core.chat.outcome import Gone, Outcome
 from sockkit.events import Closed
-from sockkit.net.chat.member import MAX_RECEIVE, MAX_TELNET_RECEIVE, Member
+from sockkit.net.chat.member import MAX_RECEIVE_BYTES, MAX_TELNET_RECEIVE_BYTES, Member
 from sockkit.net.chat.server import ChatOptions
 from sockkit.net.closing import Closer
 from sockkit.net.loop import Loop
@@ -25,7 +25,7 @@ class Place:
 
     def __init__(self, loop: Loop) -> None:
         self.loop, self.closer, self.options = loop, Closer(loop), ChatOptions()
-        self.buffer = memoryview(bytearray(MAX_RECEIVE))
+        self.buffer = memoryview(bytearray(MAX_RECEIVE_BYTES))
         self.room: Any = self
         self.fed: list[bytes] = []
         self.charged: list[int] = []
@@ -71,7 +71,7 @@ class Case:
         self.far, self.end = made.far, made.end
         place: Any = self.place
         self.member = Member(place, made.end)
-        stack.callback(self.place.closer.stop)
+        stack.callback(self.place.closer.close_all)
         stack.callback(self.member.close)
         self.member.start()
 
@@ -118,7 +118,7 @@ def test_lines_that_wait_are_said_in_time_while_their_member_is_there(
     kit.settle(case.loop)
     assert (case.place.fed, case.place.turns) == ([b"one\ntwo\n"], 0)
     if leaves:
-        case.member.leave()
+        case.member.close_lingering()
     case.place.wait = 0.0
     clock.passes(1.1)
     kit.settle(case.loop)
@@ -152,14 +152,14 @@ def test_a_member_that_has_ended_is_gone_only_when_its_lines_are_said(
 
 def test_telnet_commands_cost_and_are_read_in_small_pieces(case: Case) -> None:
     reader = case.member._reader
-    assert len(reader.buffer) == MAX_TELNET_RECEIVE  # until it is known
+    assert len(reader.buffer) == MAX_TELNET_RECEIVE_BYTES  # until it is known
     case.far.give(b"hi\n")
     run_until(case.loop, lambda: bool(case.place.fed))
-    assert len(reader.buffer) == MAX_RECEIVE
+    assert len(reader.buffer) == MAX_RECEIVE_BYTES
     case.far.give(b"\xff\xfb\x01")
     run_until(case.loop, lambda: bool(case.place.charged))
     assert case.place.charged == [3]
-    assert len(reader.buffer) == MAX_TELNET_RECEIVE
+    assert len(reader.buffer) == MAX_TELNET_RECEIVE_BYTES
 
 
 def test_last_words_are_read_although_nothing_can_be_sent(
@@ -188,7 +188,7 @@ def test_too_slow_a_member_is_dropped(case: Case, monkeypatch: pytest.MonkeyPatc
 
 def test_close_twice_is_told_once(case: Case) -> None:
     case.member.close()
-    case.member.leave()
+    case.member.close_lingering()
     case.member.close()
     assert len(case.place.closed_events) == 1
     with contextlib.suppress(OSError):

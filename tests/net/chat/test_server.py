@@ -136,7 +136,7 @@ def test_a_newcomer_does_not_hear_what_the_same_turn_had_before(site: Site) -> N
 
 
 def test_who_takes_nothing_is_dropped_and_told(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(member, "MAX_OUTBOX", 100_000)
+    monkeypatch.setattr(member, "MAX_OUTBOX_BYTES", 100_000)
     kit.Gathering(site.output.far)
     site.listener._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
     one, two = site.member(), site.member()
@@ -213,7 +213,7 @@ def test_who_is_sent_away_gets_what_waits_and_is_told(
 def test_who_has_missed_something_at_the_end_is_counted(
     loop: Loop, stack: contextlib.ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(closing, "STALL", 0.1)
+    monkeypatch.setattr(closing, "MAX_STALL_SECONDS", 0.1)
     site = Site(loop, stack, RoomOptions(flood=0, motd="x" * 3_000_000))
     site.member()
     with pytest.raises(SendError, match="did not reach 1 of the members"):
@@ -225,16 +225,16 @@ def test_who_has_missed_something_at_the_end_is_counted(
 def test_a_newcomer_finds_room_among_those_who_leave(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(closing, "MAX_CLOSING", 1)
-    monkeypatch.setattr(closing, "QUIET", kit.WAIT)
-    monkeypatch.setattr(closing, "CHATTER", kit.WAIT)
+    monkeypatch.setattr(closing, "MAX_CLOSING_CONNECTIONS", 1)
+    monkeypatch.setattr(closing, "QUIET_SECONDS", kit.WAIT)
+    monkeypatch.setattr(closing, "MAX_CHATTER_SECONDS", kit.WAIT)
     one = site.member()
     site.run(
         lambda: one.send(b"/quit\n") > 0,
         lambda: len(site.server.closer) == 1,
         lambda: bool(site.member()),
         lambda: len(kit.of_kind(site.events, Closed)) == 1,
-        lambda: monkeypatch.setattr(closing, "QUIET", 0.0),
+        lambda: monkeypatch.setattr(closing, "QUIET_SECONDS", 0.0),
     )
 
 
@@ -242,8 +242,8 @@ def test_who_comes_while_it_closes_does_not_keep_it_open(
     loop: Loop, stack: contextlib.ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It has been accepted and has not yet shown what it speaks."""
-    monkeypatch.setattr(module, "MARK_WAIT", 0.1)
-    monkeypatch.setattr(closing, "QUIET", 0.3)
+    monkeypatch.setattr(module, "MARK_WAIT_SECONDS", 0.1)
+    monkeypatch.setattr(closing, "QUIET_SECONDS", 0.3)
     site = Site(loop, stack, client_encoding="gbk")
     stuck = site.member()
     late: list[socket.socket] = []
@@ -284,8 +284,8 @@ def test_one_that_ends_amid_the_mark_is_closed(loop: Loop, stack: contextlib.Exi
 def test_words_that_did_not_reach_a_member_are_told_at_the_end(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(member, "MAX_OUTBOX", 100_000_000)
-    monkeypatch.setattr(closing, "STALL", 0.05)
+    monkeypatch.setattr(member, "MAX_OUTBOX_BYTES", 100_000_000)
+    monkeypatch.setattr(closing, "MAX_STALL_SECONDS", 0.05)
     kit.Gathering(site.output.far)
     one = site.member()
     lines = [Out("x" * 4000)] * 5000  # more than the system takes

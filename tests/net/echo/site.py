@@ -10,8 +10,8 @@ import pytest
 from sockkit.core.address import HostPort
 from sockkit.core.responder import Ruled, Upper, parse_rule
 from sockkit.events import Closed, Event
+from sockkit.net.echo.scheduler import Scheduler
 from sockkit.net.echo.tcp import EchoOptions, TcpEcho
-from sockkit.net.echo.turns import Turns
 from sockkit.net.echo.udp import UdpEcho
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
@@ -41,9 +41,9 @@ class Site:
         sockets = SocketOptions(reuse_address=True)
         listener = kit.listening(self.loop, LOCAL, sockets, self.events.append)
         echo = TcpEcho(
-            kit.context(self.loop, emit=self.events.append), listener, options, Turns(self.loop)
+            kit.context(self.loop, emit=self.events.append), listener, options, Scheduler(self.loop)
         )
-        self._stack.callback(echo.stop)
+        self._stack.callback(echo.close)
         echo.start()
         assert listener.port
         self._to = (HERE, listener.port)
@@ -53,7 +53,7 @@ class Site:
         context = kit.context(self.loop, emit=self.events.append)
         sock = kit.bound(self.loop, LOCAL, emit=self.events.append)
         self._stack.callback(sock.close)
-        echo = UdpEcho(context, sock, options, Turns(self.loop))
+        echo = UdpEcho(context, sock, options, Scheduler(self.loop))
         echo.start()
         assert sock.port
         self._to = (HERE, sock.port)

@@ -15,7 +15,7 @@ import pytest
 from sockkit.core.responder import Ruled, parse_rule
 from sockkit.events import Step
 from sockkit.net import closing
-from sockkit.net.echo.tcp import BUFFER, AnsweredEcho, EchoOptions, PlainEcho
+from sockkit.net.echo.tcp import MAX_RECEIVE_BYTES, AnsweredEcho, EchoOptions, PlainEcho
 from tests.net import kit
 from tests.net.echo import site as echo_site
 from tests.net.echo.site import LATE, MIB, PLAIN, RULED, UPPER, Site, each
@@ -129,9 +129,9 @@ def test_a_client_that_stays_after_its_last_answer_is_closed(
 def test_a_newcomer_finds_room_among_those_who_stay(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(closing, "MAX_CLOSING", 1)
-    monkeypatch.setattr(closing, "QUIET", 1000.0)
-    monkeypatch.setattr(closing, "CHATTER", 1000.0)
+    monkeypatch.setattr(closing, "MAX_CLOSING_CONNECTIONS", 1)
+    monkeypatch.setattr(closing, "QUIET_SECONDS", 1000.0)
+    monkeypatch.setattr(closing, "MAX_CHATTER_SECONDS", 1000.0)
     site.tcp(UPPER._replace(close_after=1))
     assert site.asks(site.client(), b"a\n", 10) == b"A\n"
     assert not site.closed
@@ -155,7 +155,7 @@ def test_the_last_answer_arrives_when_more_was_asked(site: Site) -> None:
 def test_what_a_client_did_not_get_is_told_and_not_counted(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(closing, "STALL", 0.05)
+    monkeypatch.setattr(closing, "MAX_STALL_SECONDS", 0.05)
     rule = parse_rule(f"*={'x' * 299_999}", regex=False)  # which the system takes
     site.tcp(EchoOptions(lambda: Ruled([rule], "utf-8"), close_after=1))
     sock = site.client()
@@ -197,17 +197,17 @@ def test_late_answers_are_bounded_and_the_rest_waits_quietly(
     run_until(site.loop, lambda: bool(echo._connections))
     (connection,) = echo._connections
     assert isinstance(connection, AnsweredEcho)
-    run_until(site.loop, lambda: connection._owed >= BUFFER)
+    run_until(site.loop, lambda: connection._owed >= MAX_RECEIVE_BYTES)
     turns: list[bool] = []
-    real = connection.take_turn
+    real = connection.serve
 
-    def take_turn(over: Callable[[], bool]) -> bool:
+    def serve(over: Callable[[], bool]) -> bool:
         turns.append(real(over))
         return turns[-1]
 
-    monkeypatch.setattr(connection, "take_turn", take_turn)
+    monkeypatch.setattr(connection, "serve", serve)
     kit.run_for(site.loop, 0.05)
-    assert connection._owed <= BUFFER + 100_001
+    assert connection._owed <= MAX_RECEIVE_BYTES + 100_001
     assert len(turns) <= 1
 
 
@@ -216,7 +216,7 @@ def test_stopping_sends_no_answer_that_is_not_due(site: Site) -> None:
     sock = site.client()
     sock.send(b"12345")
     run_until(site.loop, lambda: any(getattr(c, "_delayed") for c in echo._connections))  # noqa: B009
-    echo.stop()
+    echo.close()
     assert site.closed == [(0, 5, "")]
 
 

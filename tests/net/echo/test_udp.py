@@ -11,8 +11,8 @@ import pytest
 
 from sockkit.events import Failure
 from sockkit.net.echo import udp as module
+from sockkit.net.echo.scheduler import Scheduler
 from sockkit.net.echo.tcp import EchoOptions
-from sockkit.net.echo.turns import Turns
 from sockkit.net.udp.datagrams import DatagramSocket
 from tests.net import kit
 from tests.net.echo import site as echo_site
@@ -130,13 +130,13 @@ def test_a_share_is_dropped_at_random(site: Site, monkeypatch: pytest.MonkeyPatc
 
 def test_few_senders_are_remembered(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_PEERS", 3)
-    monkeypatch.setattr(Turns, "is_costly", lambda *_: True)
+    monkeypatch.setattr(Scheduler, "is_costly", lambda *_: True)
     echo = site.udp(RULED)
     for _ in range(5):
         sock = site.client(socket.SOCK_DGRAM)
         sock.send(b"x")
         assert site.datagram(sock) == b"x"
-    assert len(echo._senders) == 3
+    assert len(echo._tasks) == 3
 
 
 def test_late_datagrams_are_bounded_and_the_loss_is_told(
@@ -173,10 +173,10 @@ def test_the_senders_that_are_remembered_are_bounded(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MAX_PEERS", 3)
-    monkeypatch.setattr(Turns, "is_costly", lambda *_: True)
+    monkeypatch.setattr(Scheduler, "is_costly", lambda *_: True)
     echo = site.udp(RULED)
     socks = [site.client(socket.SOCK_DGRAM) for _ in range(10)]
     for sock in socks:
         sock.send(b"PING")
     assert [site.datagram(sock) for sock in socks] == [b"PONG"] * 10
-    assert len(echo._senders) == 3
+    assert len(echo._tasks) == 3

@@ -73,7 +73,7 @@ class Case:
         self.loop, self.far, self.host = loop, made.far, Host(loop, self.events.append)
         self.stream: SocketEnd = made.end
         self.client = Client(self.host, made.end, options)
-        stack.callback(self.host.closer.stop)
+        stack.callback(self.host.closer.close_all)
         stack.callback(self.client.close)
         self.client.start()
 
@@ -321,8 +321,8 @@ def test_it_is_read_only_while_the_host_has_room(make: Make, loop: Loop) -> None
 def test_one_that_sends_tiny_pieces_is_read_less_often(
     make: Make, loop: Loop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reader, "PAUSE", 0.5)
-    monkeypatch.setattr(Coalescer, "due", lambda *_: True)
+    monkeypatch.setattr(reader, "PAUSE_SECONDS", 0.5)
+    monkeypatch.setattr(Coalescer, "should_pause", lambda *_: True)
     case = make()
     case.far.give(b"a")
     case.until(lambda: case.host.got == b"a")
@@ -383,8 +383,8 @@ def test_a_client_that_nothing_can_be_sent_to_is_soon_closed(
 
 def test_leaving_twice_is_leaving_once(make: Make) -> None:
     case = make()
-    case.client.leave(SendError("kicked"))
-    case.client.leave(SendError("again"), drop=True)
+    case.client.close_lingering(SendError("kicked"))
+    case.client.close_lingering(SendError("again"), drop=True)
     case.client.close()
     assert case.closed() == Closed(kit.PEER, 0, 0, "kicked", "kicked")
     assert case.host.former == [case.client]

@@ -25,10 +25,10 @@ from sockkit.errors import (
 from sockkit.events import Connected, ConnectFailed, Connecting, Event, Step
 from sockkit.net import internet
 from sockkit.net.context import Context
+from sockkit.net.endpoint import Endpoint, show_address
 from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.loop import Loop, Timer
 from sockkit.net.options import SocketOptions
-from sockkit.net.resolve import Endpoint, show_address
 from sockkit.net.tcp import dial as module
 from sockkit.net.tcp.dial import ConnectOptions, dial, interleave
 from sockkit.net.waiting import Done, OnDone, Pending, wait_for
@@ -152,7 +152,7 @@ def test_families_take_turns() -> None:
 def test_after_a_refusal_the_next_is_tried_at_once(
     client: Client, dead: Endpoint, live: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "ATTEMPT_DELAY", 1000.0)
+    monkeypatch.setattr(module, "ATTEMPT_DELAY_SECONDS", 1000.0)
     client.connect([dead, endpoint(live)])
     won = kit.of_kind(client.events, Connected)[0]
     assert client.told(Connecting, ConnectFailed, Connected) == [
@@ -180,7 +180,7 @@ def test_after_a_silence_the_next_is_tried_too(
 def test_the_first_keeps_its_chance_while_the_next_is_tried(
     client: Client, hole: Endpoint, dead: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "ATTEMPT_DELAY", 0.02)
+    monkeypatch.setattr(module, "ATTEMPT_DELAY_SECONDS", 0.02)
     with pytest.raises(TimedOut):
         client.connect([hole, dead], ConnectOptions(timeout=0.5))
     assert client.told(Connecting, ConnectFailed) == [
@@ -270,7 +270,7 @@ def test_an_answer_that_comes_too_late_begins_nothing(
 def test_nothing_is_tried_once_the_time_is_over(
     client: Client, loop: Loop, hole: Endpoint, live: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "ATTEMPT_DELAY", 0.05)
+    monkeypatch.setattr(module, "ATTEMPT_DELAY_SECONDS", 0.05)
     with pytest.raises(TimedOut):
         client.connect([hole, endpoint(live)], ConnectOptions(timeout=0.02))
     run_for(loop, 0.06)
@@ -280,7 +280,7 @@ def test_nothing_is_tried_once_the_time_is_over(
 def test_of_two_that_answer_together_one_is_used_and_the_other_closed(
     client: Client, live: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "ATTEMPT_DELAY", 0.0)  # both are on their way in one turn
+    monkeypatch.setattr(module, "ATTEMPT_DELAY_SECONDS", 0.0)  # both are on their way in one turn
     with socket.create_server((HERE, 0)) as other:
         client.connect([endpoint(live), endpoint(other)], use=lambda stream: stream.write(b"hi"))
         assert len(client.told(Connecting)) == 2
@@ -331,7 +331,7 @@ def test_a_bad_source_is_a_bind_error_and_leaks_nothing(
 def test_a_source_port_in_use_by_an_attempt_of_ours_fails_the_next_alone(
     client: Client, hole: Endpoint, live: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "ATTEMPT_DELAY", 0.02)
+    monkeypatch.setattr(module, "ATTEMPT_DELAY_SECONDS", 0.02)
     with socket.create_server((HERE, 0)) as free:
         port = free.getsockname()[1]
     options = ConnectOptions(timeout=0.6, source=HostPort(HERE, port))
@@ -511,7 +511,7 @@ def stage(
             client.names(lambda _: None)
             return Stage(HostPort("slow", 80), lambda: True)
         case "two":
-            monkeypatch.setattr(module, "ATTEMPT_DELAY", 0.0)
+            monkeypatch.setattr(module, "ATTEMPT_DELAY_SECONDS", 0.0)
             client.names(lambda done: done([hole, hole, hole]))
             return Stage(HostPort("name", 80), lambda: len(tried()) >= 2)
         case "backlog":

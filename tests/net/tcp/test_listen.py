@@ -124,7 +124,7 @@ def test_many_at_once_leave_turns_to_others(server: Server, loop: Loop) -> None:
     loop.call_soon(lambda: served_between.append(len(server.streams)))
     listener.accept(server.welcome)
     run_until(loop, lambda: len(server.streams) == 200)
-    assert served_between[0] <= module.ACCEPTS_A_TURN
+    assert served_between[0] <= module.MAX_ACCEPTS_PER_TURN
 
 
 @pytest.mark.parametrize(("host", "shown"), [(HERE, HERE), ("::1", "[::1]")])
@@ -274,7 +274,7 @@ def test_looking_whether_a_unix_server_lives_is_no_client_of_it(
 def test_without_room_it_pauses_says_so_once_and_goes_on(
     code: int, server: Server, loop: Loop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "ACCEPT_PAUSE", 0.02)
+    monkeypatch.setattr(module, "ACCEPT_PAUSE_SECONDS", 0.02)
     calls = 0
     room = False
     real = socket.socket.accept
@@ -309,7 +309,7 @@ def test_a_connection_lost_before_it_was_accepted_is_passed_over(
     code: int, server: Server, loop: Loop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At once: the next one does not wait for it, and there is nothing to say."""
-    monkeypatch.setattr(module, "ACCEPT_PAUSE", 1000.0)
+    monkeypatch.setattr(module, "ACCEPT_PAUSE_SECONDS", 1000.0)
     fail_nth(monkeypatch, socket.socket, "accept", 1, OSError(code, os.strerror(code)))
     listener = server.listen()
     for _ in range(2):
@@ -326,7 +326,7 @@ def test_a_connection_lost_before_it_was_accepted_is_passed_over(
 def test_closing_in_a_pause_does_not_listen_again(
     server: Server, loop: Loop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "ACCEPT_PAUSE", 0.02)
+    monkeypatch.setattr(module, "ACCEPT_PAUSE_SECONDS", 0.02)
     fail_nth(monkeypatch, socket.socket, "accept", 1, OSError(errno.EMFILE, "full"))
     listener = server.listen()
     listener.accept(server.welcome)

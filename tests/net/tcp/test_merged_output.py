@@ -13,7 +13,11 @@ from sockkit.errors import OutputGone, SockkitError
 from sockkit.events import Peer
 from sockkit.net.ends.end import Callback
 from sockkit.net.loop import Loop
-from sockkit.net.tcp.merged_output import LINE_PATIENCE, LINE_PATIENCE_TERMINAL, MergedOutput
+from sockkit.net.tcp.merged_output import (
+    MAX_LINE_PAUSE_SECONDS,
+    MAX_LINE_PAUSE_TERMINAL_SECONDS,
+    MergedOutput,
+)
 from tests.net import kit
 
 loop = kit.loop
@@ -107,7 +111,7 @@ def test_lines_of_several_do_not_mix(loop: Loop, monkeypatch: pytest.MonkeyPatch
 def test_a_line_that_pauses_is_written_after_so_long(
     terminal: bool, loop: Loop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    patience = LINE_PATIENCE_TERMINAL if terminal else LINE_PATIENCE
+    patience = MAX_LINE_PAUSE_TERMINAL_SECONDS if terminal else MAX_LINE_PAUSE_SECONDS
     case = Case(loop, monkeypatch, terminal=terminal)
     case.send(case.one, b"prompt> ")
     case.passes(patience * 0.9)
@@ -124,9 +128,9 @@ def test_who_goes_on_in_a_line_is_not_interrupted(
     case = Case(loop, monkeypatch)
     for _ in range(5):
         case.send(case.one, b"x")
-        case.passes(LINE_PATIENCE * 0.7)
+        case.passes(MAX_LINE_PAUSE_SECONDS * 0.7)
     assert case.got == b""
-    case.passes(LINE_PATIENCE * 0.4)
+    case.passes(MAX_LINE_PAUSE_SECONDS * 0.4)
     assert case.got == b"1: xxxxx"
 
 
@@ -135,10 +139,10 @@ def test_a_pause_is_waited_for_again_after_it_was_written(
 ) -> None:
     case = Case(loop, monkeypatch)
     case.send(case.one, b"a")
-    case.passes(LINE_PATIENCE * 1.1)
+    case.passes(MAX_LINE_PAUSE_SECONDS * 1.1)
     case.send(case.one, b"b")
     assert case.got == b"1: a"
-    case.passes(LINE_PATIENCE * 1.1)
+    case.passes(MAX_LINE_PAUSE_SECONDS * 1.1)
     assert case.got == b"1: ab"
 
 
@@ -148,7 +152,7 @@ def test_a_line_that_was_finished_meanwhile_leaves_nothing_to_write(
     case = Case(loop, monkeypatch)
     case.send(case.one, b"begun ")
     case.send(case.one, b"and done\n")
-    case.passes(LINE_PATIENCE * 2)
+    case.passes(MAX_LINE_PAUSE_SECONDS * 2)
     assert case.got == b"1: begun and done\n"
 
 
@@ -160,7 +164,7 @@ def test_the_last_line_of_who_departs_is_written_at_once(
     case.send(case.one, b"bye")
     case.departs(case.one)
     assert case.got == (b"1: bye\n" if labels else b"bye")
-    case.passes(LINE_PATIENCE * 2)
+    case.passes(MAX_LINE_PAUSE_SECONDS * 2)
     assert case.got == (b"1: bye\n" if labels else b"bye")
 
 
@@ -226,6 +230,6 @@ def test_nothing_is_written_after_a_stop(loop: Loop, monkeypatch: pytest.MonkeyP
     case.merged.stop()
     assert case.output.ready is None
     case.output.space = 100
-    case.passes(LINE_PATIENCE * 2)
+    case.passes(MAX_LINE_PAUSE_SECONDS * 2)
     assert case.got == b"a"
     assert case.merged.lost().startswith("7 bytes")

@@ -275,7 +275,7 @@ def test_two_clients_never_share_a_line(labelled: bool, serve: Serve) -> None:
 def test_a_line_without_its_end_waits_for_a_while_and_no_longer(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(merged_output, "LINE_PATIENCE", 0.05)
+    monkeypatch.setattr(merged_output, "MAX_LINE_PAUSE_SECONDS", 0.05)
     server = serve(labelled=True)
     first, second = server.client(), server.client()
     names = [b"[%d %s:%d] " % (n + 1, HERE.encode(), sock.getsockname()[1])
@@ -295,10 +295,10 @@ def test_patience_with_a_line_is_counted_from_its_last_byte(
     for piece in (b"one ", b"byte ", b"at a time"):
         client.sendall(piece)
         server.settle()
-        clock.passes(merged_output.LINE_PATIENCE * 0.7)
+        clock.passes(merged_output.MAX_LINE_PAUSE_SECONDS * 0.7)
         server.settle()
         assert not select.select([server.output.far.descriptor], [], [], 0)[0]
-    clock.passes(merged_output.LINE_PATIENCE * 0.7)
+    clock.passes(merged_output.MAX_LINE_PAUSE_SECONDS * 0.7)
     server.settle()
     assert server.shown(18) == b"one byte at a time"
 
@@ -348,12 +348,12 @@ def test_what_waits_for_a_slow_client_is_bounded(serve: Serve) -> None:
     taken = 0
     while not client._connection.outbox.size:  # it may be slow as well
         taken += kit.fill(server.input.far.descriptor)
-    assert client._connection.outbox.size <= module.MAX_RECEIVE
+    assert client._connection.outbox.size <= module.MAX_RECEIVE_BYTES
     error = server.stop()
     assert isinstance(error, Stopped)
     unsent = re.fullmatch(r"([\d,]+) bytes of the input not sent", error.so_far)
     assert unsent  # which counts what waits in the system, too
-    assert module.MAX_RECEIVE < int(unsent[1].replace(",", "")) <= taken
+    assert module.MAX_RECEIVE_BYTES < int(unsent[1].replace(",", "")) <= taken
 
 
 def test_clients_are_held_back_by_an_output_that_takes_nothing(serve: Serve) -> None:
@@ -492,9 +492,9 @@ def test_what_a_client_that_leaves_has_missed_is_told_and_makes_the_end_a_failur
 def test_a_newcomer_finds_room_among_those_who_are_let_go(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(closing, "MAX_CLOSING", 1)
-    monkeypatch.setattr(closing, "QUIET", 1000.0)
-    monkeypatch.setattr(closing, "CHATTER", 1000.0)
+    monkeypatch.setattr(closing, "MAX_CLOSING_CONNECTIONS", 1)
+    monkeypatch.setattr(closing, "QUIET_SECONDS", 1000.0)
+    monkeypatch.setattr(closing, "MAX_CHATTER_SECONDS", 1000.0)
     server = serve()
     first = server.client()
     server.loop.call_soon(lambda: server.server.kick(1))

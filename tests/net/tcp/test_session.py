@@ -29,12 +29,12 @@ from sockkit.errors import (
 )
 from sockkit.events import Event, InputEnded, Moved, Notice, PeerEnded, Step
 from sockkit.net import closing, connection
-from sockkit.net.connection import Outcome
+from sockkit.net.connection import Result
 from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.ends.stdio import Output, Stdio
 from sockkit.net.loop import Loop
 from sockkit.net.tcp import session
-from sockkit.net.tcp.session import SHUNNED, Session, Talk, converse
+from sockkit.net.tcp.session import CLOSED_AT_ONCE_HINT, Session, SessionOptions, run_session
 from tests.net import kit
 from tests.net.kit import Far, Feeding, Gathering, Made, noise
 from tests.support import eventually, read_all, read_exactly
@@ -50,7 +50,7 @@ class Conversation:
     """`talk` is begun at once. Leaving the `with` block gives up what still runs."""
 
     def __init__(
-        self, loop: Loop, stack: contextlib.ExitStack, talk: Talk, output: Made | None
+        self, loop: Loop, stack: contextlib.ExitStack, talk: SessionOptions, output: Made | None
     ) -> None:
         self._loop = loop
         ours, self.peer = kit.tcp_pair()
@@ -69,7 +69,7 @@ class Conversation:
 
     def _run(self) -> None:
         try:
-            converse(self._context, self._session)
+            run_session(self._context, self._session)
         except BaseException as error:
             self._error = error
 
@@ -110,7 +110,7 @@ class Conversation:
     def is_held_up(self) -> None:
         """Wait until the peer's system takes no more of the input."""
         size = -1
-        while size < self._session._connection.bytes_sent or not self._session._up.blocked:
+        while size < self._session._connection.bytes_sent or not self._session._sender.blocked:
             size = self._session._connection.bytes_sent
             time.sleep(0.05)
 
@@ -188,7 +188,7 @@ def begin(loop: Loop, stack: contextlib.ExitStack) -> Iterator[Begin]:
         output: Made | None = None,
         **more: object,
     ) -> Conversation:
-        talk = Talk(EndOptions(until, linger, idle), **more)  # type: ignore[arg-type]
+        talk = SessionOptions(EndOptions(until, linger, idle), **more)  # type: ignore[arg-type]
         begun.append(Conversation(loop, stack, talk, output))
         return begun[-1]
 
@@ -200,7 +200,7 @@ def begin(loop: Loop, stack: contextlib.ExitStack) -> Iterator[Begin]:
 @pytest.fixture
 def clock(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> kit.Clock:
     """For silences: they last so long as a test says, however busy the machine is."""
-    monkeypatch.setattr(closing, "TICK_ALONE", 0.0)  # which the end waits for
+    monkeypatch.setattr(closing, "TICK_ALONE_SECONDS", 0.0)  # which the end waits for
     return kit.Clock(loop, monkeypatch)
 
 
@@ -327,7 +327,7 @@ def test_until_stdin_delivers_all_before_it_closes(begin: Begin) -> None:
 def test_what_the_peer_does_not_take_is_an_error(
     ends: dict[str, object], begin: Begin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(closing, "STALL", LINGER)
+    monkeypatch.setattr(closing, "MAX_STALL_SECONDS", LINGER)
     talk = begin(**ends)
     talk.typing(bytes(1_000_000)).join()
     error = talk.failed(SendError)
@@ -348,7 +348,7 @@ def test_how_long_a_peer_that_takes_nothing_is_waited_for(
     stdio = Stdio(source.end, kit.sink("pipe", stack, tmp_path).end, "utf-8")
     context, began = kit.context(loop, stdio), loop.now
     with pytest.raises(SendError, match="the peer has taken nothing for") as caught:
-        converse(context, Session(context, made.end, Talk(EndOptions(Until.STDIN))))
+        run_session(context, Session(context, made.end, SessionOptions(EndOptions(Until.STDIN))))
     assert 5 < loop.now - began < 20
     assert caught.value.status == 55
 
@@ -384,7 +384,7 @@ def test_our_output_may_go_while_the_last_bytes_are_delivered(
     begin: Begin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Then the peer is not waited for, as at any other time."""
-    monkeypatch.setattr(closing, "STALL", 1000.0)
+    monkeypatch.setattr(closing, "MAX_STALL_SECONDS", 1000.0)
     talk = begin(Until.STDIN)
     talk.typing(bytes(1_000_000)).join()
     talk.told(InputEnded)
@@ -413,7 +413,7 @@ def test_a_peer_that_has_ended_its_side_still_takes_all(begin: Begin) -> None:
 def test_a_peer_that_reads_slowly_is_not_given_up(
     ends: dict[str, object], begin: Begin, clock: kit.Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(closing, "STALL", MOST)
+    monkeypatch.setattr(closing, "MAX_STALL_SECONDS", MOST)
     talk = begin(**ends)
     talk.peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32768)
     data = noise(600_000)
@@ -499,11 +499,11 @@ def test_a_close_that_fails_matters_only_if_something_was_not_delivered(
 ) -> None:
     source, made = kit.source("pipe", stack, tmp_path), kit.stream_end("tcp", stack)
     stdio = Stdio(source.end, kit.sink("pipe", stack, tmp_path).end, "utf-8")
-    session, told = Session(kit.context(loop, stdio), made.end, Talk(EndOptions())), []
+    session, told = Session(kit.context(loop, stdio), made.end, SessionOptions(EndOptions())), []
     session.start(told.append)
     failure = SendError("it failed")
-    session.closed(Outcome(None, failure, undelivered, undelivered))
-    session.stop()
+    session.closed(Result(None, failure, undelivered, undelivered))
+    session.close()
     assert told == [failure if undelivered else None]
 
 
@@ -635,14 +635,14 @@ def test_a_peer_that_ends_at_once_is_wondered_at_unless_it_listens(
         assert read_all(talk.peer) == b"question"
     assert isinstance(talk.result(), SendError if how == "closes" else type(None))
     told = [event.text for event in kit.of_kind(talk.events, Notice)]
-    assert told == ([] if how == "listens" else [SHUNNED])
+    assert told == ([] if how == "listens" else [CLOSED_AT_ONCE_HINT])
 
 
 def test_a_peer_that_ends_later_is_not_wondered_at(
     begin: Begin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kit, "PEER", kit.PEER._replace(number=0))
-    monkeypatch.setattr(session, "AT_ONCE", 0.0)
+    monkeypatch.setattr(session, "AT_ONCE_SECONDS", 0.0)
     talk = begin()
     talk.peer.shutdown(socket.SHUT_WR)
     talk.told(PeerEnded)

@@ -18,7 +18,7 @@ from sockkit.net.ends.stdio import Stdio
 from sockkit.net.loop import Loop
 from sockkit.net.tcp.listen import ListenOptions
 from sockkit.net.udp.client import Aim
-from sockkit.net.udp.datagrams import MAX_PAYLOAD, DatagramSocket, Received
+from sockkit.net.udp.datagrams import MAX_PAYLOAD_BYTES, DatagramSocket, Received
 from sockkit.net.udp.exchange import DatagramExchange
 from sockkit.net.udp.open import UdpOptions
 from tests.net import kit
@@ -187,7 +187,7 @@ class Exchanging:
         return receive(self.loop, self.far, count)
 
     def say(self, data: bytes) -> None:
-        self.far.send(data, MAX_PAYLOAD, (HERE, self.near.port))
+        self.far.send(data, MAX_PAYLOAD_BYTES, (HERE, self.near.port))
 
 
 Make = Callable[..., Exchanging]

@@ -18,10 +18,10 @@ from sockkit.core.address import HostPort
 from sockkit.core.answers import AnswerOptions
 from sockkit.errors import ConnectError, ReceiveError, SockkitError, TimedOut
 from sockkit.events import Aimed, Event, Exchanged
+from sockkit.net.endpoint import Endpoint
 from sockkit.net.ends.stdio import Stdio
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
-from sockkit.net.resolve import Endpoint
 from sockkit.net.udp import sender
 from sockkit.net.udp.client import DatagramClient
 from sockkit.net.udp.datagrams import DatagramSocket

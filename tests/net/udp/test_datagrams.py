@@ -17,7 +17,7 @@ from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.tcp.listen import ListenOptions
 from sockkit.net.udp import datagrams as module
-from sockkit.net.udp.datagrams import MAX_PAYLOAD, DatagramOutbox, segments
+from sockkit.net.udp.datagrams import MAX_PAYLOAD_BYTES, DatagramOutbox, segments
 from tests.net import kit
 from tests.net.kit import fail_nth, noise, run_until
 from tests.net.udp import site as udp_site
@@ -30,9 +30,9 @@ loop, stack, site = kit.loop, kit.stack, udp_site.site
 def test_datagrams_keep_their_bounds(host: str, site: Site) -> None:
     server = site.server(host)
     client = site.client(server.port, host)
-    datagrams = [b"", b"x", noise(1472), b"", noise(16384), noise(MAX_PAYLOAD)]
+    datagrams = [b"", b"x", noise(1472), b"", noise(16384), noise(MAX_PAYLOAD_BYTES)]
     for datagram in datagrams:
-        assert client.send(datagram, MAX_PAYLOAD) == len(datagram)
+        assert client.send(datagram, MAX_PAYLOAD_BYTES) == len(datagram)
     assert site.receive(server, len(datagrams)) == datagrams
 
 
@@ -55,17 +55,17 @@ def test_many_of_one_size(
         given = 0
         while given < len(data):
             given += client.send(data[given:], size)
-    assert [receiver.recv(MAX_PAYLOAD) for _ in whole] == whole
+    assert [receiver.recv(MAX_PAYLOAD_BYTES) for _ in whole] == whole
     assert site.receive(server, len(whole)) == whole
 
 
 def test_how_many_a_call_may_send() -> None:
-    assert [segments(size) for size in (1, 1000, 1400, MAX_PAYLOAD)] == [64, 64, 46, 1]
+    assert [segments(size) for size in (1, 1000, 1400, MAX_PAYLOAD_BYTES)] == [64, 64, 46, 1]
 
 
 def test_a_datagram_larger_than_the_buffer_tells_its_size(site: Site) -> None:
     server = site.server(size=10)
-    site.client(server.port).send(b"0123456789abc", MAX_PAYLOAD)
+    site.client(server.port).send(b"0123456789abc", MAX_PAYLOAD_BYTES)
     run_until(site.loop, lambda: True)
     got = server.receive()
     assert (bytes(got.data), got.true_size) == (b"0123456789", 13)
@@ -77,7 +77,7 @@ def test_a_refusal_is_told_to_a_client(site: Site) -> None:
     port = free.getsockname()[1]
     free.close()
     client = site.client(port)
-    client.send(b"x", MAX_PAYLOAD)
+    client.send(b"x", MAX_PAYLOAD_BYTES)
     with pytest.raises(ConnectError, match="connection refused"):
         site.receive(client, 1)
 
@@ -87,8 +87,8 @@ def test_what_cannot_be_sent(code: int, site: Site, monkeypatch: pytest.MonkeyPa
     client = site.client(site.server().port)
     fail_nth(monkeypatch, socket.socket, "send", 1, OSError(code, os.strerror(code)))
     with pytest.raises(SendError):
-        client.send(b"x", MAX_PAYLOAD)
-    assert client.send(b"x", MAX_PAYLOAD) == 1
+        client.send(b"x", MAX_PAYLOAD_BYTES)
+    assert client.send(b"x", MAX_PAYLOAD_BYTES) == 1
 
 
 def test_what_came_too_fast_is_told(site: Site) -> None:
@@ -97,13 +97,13 @@ def test_what_came_too_fast_is_told(site: Site) -> None:
     server = kit.bound(site.loop, options, sockets, emit=site.events.append)
     client = site.client(server.port)
     for _ in range(100):
-        client.send(bytes(1000), MAX_PAYLOAD)
+        client.send(bytes(1000), MAX_PAYLOAD_BYTES)
     got = 0
     with contextlib.suppress(BlockingIOError):
         while True:
             server.receive()
             got += 1
-    client.send(b"last", MAX_PAYLOAD)
+    client.send(b"last", MAX_PAYLOAD_BYTES)
     server.receive()
     server.close()
     (notice,) = kit.of_kind(site.events, Notice)
@@ -143,7 +143,7 @@ def test_the_outbox_keeps_what_the_system_does_not_take(
     for first in (0, 3, 6):
         box.put(memoryview(bytearray(b"".join(datagrams[first : first + 3]))), 100)
     for datagram in datagrams[9:]:
-        box.put(datagram, MAX_PAYLOAD)
+        box.put(datagram, MAX_PAYLOAD_BYTES)
     assert site.receive(server, 20) == datagrams
     assert (sum(sent), box.size, box.waits, failed) == (2000, 0, False, [])
 
@@ -153,8 +153,8 @@ def test_the_outbox_tells_what_is_not_sent(site: Site, monkeypatch: pytest.Monke
     failed: list[SockkitError] = []
     box = DatagramOutbox(site.client(server.port), on_empty=lambda: None, on_fail=failed.append)
     fail_nth(monkeypatch, socket.socket, "send", 1, OSError(errno.EPERM, "no"))
-    box.put(b"lost", MAX_PAYLOAD)
-    box.put(b"kept", MAX_PAYLOAD)
+    box.put(b"lost", MAX_PAYLOAD_BYTES)
+    box.put(b"kept", MAX_PAYLOAD_BYTES)
     assert [type(error) for error in failed] == [SendError]
     assert site.receive(server, 1) == [b"kept"]
 
@@ -164,15 +164,15 @@ def test_the_outbox_counts_what_it_keeps(site: Site, monkeypatch: pytest.MonkeyP
     box = DatagramOutbox(client, on_empty=lambda: None, on_fail=lambda _: None)
     system = Full(monkeypatch, client)
     for data in (b"abc", b"", b"de"):
-        box.put(data, MAX_PAYLOAD)
+        box.put(data, MAX_PAYLOAD_BYTES)
     assert (box.size, box.waits) == (5, True)
     box.stop()
     assert (box.size, box.waits) == (0, False)
-    box.put(b"", MAX_PAYLOAD)
+    box.put(b"", MAX_PAYLOAD_BYTES)
     assert (box.size, box.waits) == (0, True)  # an empty datagram waits as well
     system.off()
     box.use(site.client(server.port))
-    box.put(b"next", MAX_PAYLOAD)
+    box.put(b"next", MAX_PAYLOAD_BYTES)
     assert site.receive(server, 1) == [b"next"]
 
 
@@ -181,7 +181,7 @@ def test_so_much_is_received_in_a_turn(site: Site, monkeypatch: pytest.MonkeyPat
     server = site.server()
     client = site.client(server.port)
     for number in range(4):
-        client.send(b"%d" % number, MAX_PAYLOAD)
+        client.send(b"%d" % number, MAX_PAYLOAD_BYTES)
     run_until(site.loop, lambda: True)
     got = [[bytes(got.data) for got in server.incoming(pytest.fail)] for _ in range(3)]
     assert got == [[b"0", b"1", b"2"], [b"3"], []]
@@ -189,7 +189,7 @@ def test_so_much_is_received_in_a_turn(site: Site, monkeypatch: pytest.MonkeyPat
 
 def test_a_receive_that_fails_is_told(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     server = site.server()
-    site.client(server.port).send(b"x", MAX_PAYLOAD)
+    site.client(server.port).send(b"x", MAX_PAYLOAD_BYTES)
     failed: list[SockkitError] = []
     fail_nth(monkeypatch, socket.socket, "recvmsg_into", 1, OSError(errno.ENOMEM, "no memory"))
     assert list(server.incoming(failed.append)) == []
@@ -207,13 +207,13 @@ def test_a_socket_that_is_closed_waits_for_nothing(site: Site) -> None:
     other = site.server()
     assert other._socket.fileno() == number
     client = site.client(other.port)
-    client.send(b"x", MAX_PAYLOAD)
+    client.send(b"x", MAX_PAYLOAD_BYTES)
     assert site.receive(other, 1) == [b"x"]
 
 
 def test_one_that_is_adopted_waits_on_another_loop(site: Site) -> None:
     server = site.server()
-    site.client(server.port).send(b"x", MAX_PAYLOAD)
+    site.client(server.port).send(b"x", MAX_PAYLOAD_BYTES)
     events: list[Event] = []
     with Loop() as other:
         server.adopt(kit.context(other, emit=events.append))

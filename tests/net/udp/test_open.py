@@ -16,11 +16,11 @@ from sockkit.core.address import HostPort, UnixPath
 from sockkit.errors import BindError, ConnectError, TimedOut, UsageError
 from sockkit.events import Step
 from sockkit.net import internet
+from sockkit.net.endpoint import Endpoint
 from sockkit.net.options import SocketOptions
-from sockkit.net.resolve import Endpoint
 from sockkit.net.tcp.dial import ConnectOptions
 from sockkit.net.tcp.listen import ListenOptions
-from sockkit.net.udp.datagrams import MAX_PAYLOAD
+from sockkit.net.udp.datagrams import MAX_PAYLOAD_BYTES
 from sockkit.net.udp.open import Route, UdpOptions, bind_datagrams, find_routes
 from sockkit.net.waiting import wait_for
 from tests.net import kit
@@ -86,7 +86,7 @@ def test_broadcast_is_asked_for(site: Site) -> None:
     sock, to = next(kit.aimed(site.loop, address, UdpOptions(True), emit=site.events.append))
     with contextlib.closing(sock):
         assert not sock.connected
-        assert sock.send(b"x", MAX_PAYLOAD, to.address) == 1
+        assert sock.send(b"x", MAX_PAYLOAD_BYTES, to.address) == 1
     assert Step("setsockopt", "SO_BROADCAST = 1") in site.events
 
 
@@ -109,14 +109,14 @@ V4, V6 = Endpoint(socket.AF_INET, (HERE, 9)), Endpoint(socket.AF_INET6, ("::1", 
 
 def knows(patch: pytest.MonkeyPatch, name: str, endpoints: list[Endpoint]) -> None:
     """Have the resolver know one name."""
-    real = internet.lookup
+    real = internet.look_up
 
-    def lookup(address: HostPort, family: int, *, numeric: bool = False) -> list[Endpoint]:
+    def look_up(address: HostPort, family: int, *, numeric: bool = False) -> list[Endpoint]:
         if address.host != name or numeric:
             return real(address, family, numeric=True)
         return endpoints
 
-    patch.setattr(internet, "lookup", lookup)
+    patch.setattr(internet, "look_up", look_up)
 
 
 def test_each_address_of_a_name_is_a_route(

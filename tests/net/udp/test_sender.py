@@ -6,7 +6,7 @@ import pytest
 
 from sockkit.errors import SendError, TextError
 from sockkit.net.udp import sender as module
-from sockkit.net.udp.datagrams import MAX_PAYLOAD
+from sockkit.net.udp.datagrams import MAX_PAYLOAD_BYTES
 from sockkit.net.udp.sender import HOLD_SECONDS, FirstDatagrams, Total
 from tests.net import kit
 from tests.net.kit import noise, run_for
@@ -34,12 +34,12 @@ def test_input_without_a_size_is_sent_as_it_comes(make: Make) -> None:
         assert made.arrive(1) == [data]
 
 
-@pytest.mark.parametrize("size", [MAX_PAYLOAD, 100_000])
+@pytest.mark.parametrize("size", [MAX_PAYLOAD_BYTES, 100_000])
 def test_no_datagram_is_larger_than_there_are(size: int, make: Make) -> None:
     made = make(size=size)
-    data = noise(MAX_PAYLOAD + 10)
+    data = noise(MAX_PAYLOAD_BYTES + 10)
     feeding = kit.Feeding(made.input.far, data)
-    assert made.arrive(2) == [data[:MAX_PAYLOAD], data[MAX_PAYLOAD:]]
+    assert made.arrive(2) == [data[:MAX_PAYLOAD_BYTES], data[MAX_PAYLOAD_BYTES:]]
     feeding.join()
 
 
@@ -58,7 +58,7 @@ def test_what_is_not_full_waits_a_moment(make: Make) -> None:
 
 def test_lines_are_packed_and_what_cannot_be_is_told(make: Make) -> None:
     made = make(packs=True, hello=b"first", good_bye=b"last")
-    made.input.far.give(b"a\nbad\n\n" + b"x" * MAX_PAYLOAD + b"\nlong")
+    made.input.far.give(b"a\nbad\n\n" + b"x" * MAX_PAYLOAD_BYTES + b"\nlong")
     made.input.far.close()
     assert made.arrive(5) == [b"first", b"<a>", b"<>", b"<long>", b"last"]
     assert [type(error) for error in made.failures] == [TextError, SendError]

@@ -14,8 +14,8 @@ from sockkit.errors import ReceiveError, SendError
 from sockkit.events import Event, Failure, Heard, Peer
 from sockkit.net.ends.stdio import Stdio
 from sockkit.net.loop import Loop
+from sockkit.net.udp.reply_filter import ReplyFilter
 from sockkit.net.udp.server import DatagramServer
-from sockkit.net.udp.sources import Sources
 from tests.net import kit
 from tests.net.udp.site import LINES, Full, bound
 from tests.support import HERE
@@ -144,7 +144,7 @@ def test_who_must_not_be_answered_gets_no_reply(
 ) -> None:
     made = make(reply=b"ok")
     peer = made.peer()
-    monkeypatch.setattr(Sources, "answerable", lambda *_: False)
+    monkeypatch.setattr(ReplyFilter, "answerable", lambda *_: False)
     made.run(said(peer, b"a"), lambda: bool(made.server.peers()))
     with pytest.raises(BlockingIOError):
         peer.recv(100)

@@ -12,9 +12,9 @@ import pytest
 from sockkit.core.address import HostPort
 from sockkit.events import Event, Failure, Unanswered
 from sockkit.net.loop import Loop
-from sockkit.net.udp.datagrams import MAX_PAYLOAD, Received
+from sockkit.net.udp.datagrams import MAX_PAYLOAD_BYTES, Received
+from sockkit.net.udp.reply_filter import ReplyFilter
 from sockkit.net.udp.service import DatagramService
-from sockkit.net.udp.sources import Sources
 from tests.net import kit
 from tests.net.kit import HERE, fail_nth, of_kind, run_for, run_until
 from tests.net.udp.site import Full, aims, bound, receive
@@ -51,7 +51,7 @@ class Service:
 
     def ask(self, *datagrams: bytes) -> None:
         for datagram in datagrams:
-            self.client.send(datagram, MAX_PAYLOAD)
+            self.client.send(datagram, MAX_PAYLOAD_BYTES)
 
     def answers(self, count: int) -> list[bytes]:
         return receive(self.loop, self.client, count)
@@ -94,7 +94,7 @@ def test_some_bytes_may_wait(
 def test_what_must_not_be_answered_is_told(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Sources, "_why_not", lambda *_: "no")
+    monkeypatch.setattr(ReplyFilter, "_why_not", lambda *_: "no")
     service.ask(b"a")
     run_until(service.loop, lambda: bool(service.heard))
     (event,) = of_kind(service.events, Unanswered)

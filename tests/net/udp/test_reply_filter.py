@@ -13,7 +13,7 @@ from sockkit.net.loop import Loop
 from sockkit.net.tcp.listen import ListenOptions
 from sockkit.net.udp.datagrams import DatagramSocket
 from sockkit.net.udp.open import UdpOptions
-from sockkit.net.udp.sources import Sources
+from sockkit.net.udp.reply_filter import ReplyFilter
 from tests.net import kit
 from tests.net.kit import HERE
 
@@ -31,7 +31,7 @@ def bound(loop: Loop, stack: contextlib.ExitStack, host: str) -> DatagramSocket:
 def answers(sock: DatagramSocket, host: str, port: int | None, *more: int) -> bool:
     """What is asked, with what is told of it held against the answer."""
     events: list[Event] = []
-    answerable = Sources(sock, events.append).answerable((host, port, *more))
+    answerable = ReplyFilter(sock, events.append).answerable((host, port, *more))
     assert [type(event) for event in events] == ([] if answerable else [Unanswered])
     return answerable
 

@@ -1,4 +1,4 @@
-"""Addresses as sockets have them, and how they are shown."""
+"""Endpoints: addresses as sockets have them, and how they are shown."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from sockkit.core.address import show
 from sockkit.core.printable import escape
 from sockkit.values import Value
 
-SocketAddress = Any  # a tuple or a path, as Python's socket module has it
+SocketAddress = Any  # a tuple, or a path, as Python's socket module has it
 
 
 class Endpoint(Value):
-    """One address a socket of `family` can be bound or connected to."""
+    """One address that a socket of `family` can be bound or connected to."""
 
     family: int
     address: SocketAddress
@@ -24,7 +24,7 @@ class Endpoint(Value):
 
 
 def service_port(name: str) -> int | None:
-    """The TCP port of a service, getservbyname(3), or None."""
+    """The TCP port of the service called `name`, getservbyname(3); None if there is none."""
     try:
         return socket.getservbyname(name, "tcp")
     except OSError:
@@ -32,9 +32,9 @@ def service_port(name: str) -> int | None:
 
 
 def show_address(address: SocketAddress) -> str:
-    """`10.0.0.7:51234`, `[::1]:80`, `unix:/path`; a mapped IPv4 address as IPv4."""
+    """`10.0.0.7:51234`, `[::1]:80` or `unix:/path`. A mapped IPv4 address is shown as IPv4."""
     if isinstance(address, tuple):
         host, port = address[:2]
         return show(host.removeprefix("::ffff:") if "." in host else host, port)
-    path = os.fsdecode(address)  # a peer may have bound itself to any name it likes
+    path = os.fsdecode(address)  # any name a peer has chosen
     return "unix:" + escape(f"@{path[1:]}" if path.startswith("\0") else path)

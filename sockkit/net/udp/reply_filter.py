@@ -11,7 +11,7 @@ import socket
 from typing import Any
 
 from sockkit.events import Emit, Unanswered
-from sockkit.net.resolve import Endpoint, show_address
+from sockkit.net.endpoint import Endpoint, show_address
 from sockkit.net.udp.datagrams import DatagramSocket
 from sockkit.net.udp.open import is_group
 
@@ -20,7 +20,7 @@ _ANSWERS_ALL = {7: "echo", 13: "daytime", 17: "qotd", 19: "chargen", 37: "time"}
 _MAPPED = "::ffff:"
 
 
-class Sources:
+class ReplyFilter:
     """Judges where the datagrams of `sock` come from."""
 
     def __init__(self, sock: DatagramSocket, emit: Emit) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sockkit.net.resolve import service_port, show_address
+from sockkit.net.endpoint import service_port, show_address
 
 
 @pytest.mark.parametrize(
