@@ -42,7 +42,6 @@ class ChatJoin(Value):
     password: str | None = None
     encoding: str = "utf-8"
     errors: Errors | None = None
-    size: int | None = None
     timestamps: bool = False
     reconnect: bool = False
     udp: bool = False
@@ -115,7 +114,7 @@ class _Joining:
         self._context.stdio.input.when_readable(None)
         talk = _talk(self._config, self._context.stdio, self._view)._replace(greet=self._typed)
         self._typed = b""
-        self._session = Session(self._context, outcome, talk)
+        self._session = Session(self._context, outcome, talk, self._config.sockets)
         self._session.start(lambda error: self._context.loop.call_soon(lambda: self._left(error)))
 
     def _left(self, error: SockkitError | None) -> None:
@@ -185,5 +184,4 @@ def _talk(config: ChatJoin, stdio: Stdio, view: ChatView) -> Talk:
         outbound=text.outbound(stdio.encoding, "standard input"),
         inbound=text.inbound(stdio.encoding, edits),
         opening=lines.encode(config.encoding, "backslashreplace"),
-        size=config.size,
     )

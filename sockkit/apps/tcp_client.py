@@ -26,4 +26,4 @@ def run(config: TcpClient, context: Context) -> None:
     talk = config.talk.talk(context)
     dialling = partial(dial, context, config.address, config.connect, config.sockets)
     end = wait_for(context.loop, dialling)
-    converse(context, Session(context, end, talk))
+    converse(context, Session(context, end, talk, config.sockets))

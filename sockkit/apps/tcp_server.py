@@ -61,7 +61,7 @@ def _serve_one(config: TcpServer, context: Context, listener: Listener) -> None:
     end = wait_for(context.loop, partial(_accept_one, listener))
     label = labels(context)(end.peer) if config.label else b""
     talk = config.talk.talk(context, label)
-    converse(context, Session(context, end, talk))
+    converse(context, Session(context, end, talk, config.sockets))
 
 
 def _serve_many(config: TcpServer, context: Context, listener: Listener) -> None:
@@ -92,7 +92,7 @@ def _serve_many(config: TcpServer, context: Context, listener: Listener) -> None
         shared=shared.outbound(stdio.encoding, "standard input"),
         greet=said(talk.greet),
         reply=said(talk.reply or ""),
-        size=talk.size,
+        sockets=config.sockets,
     )
     if config.label or stdio.output.terminal:
         options = options._replace(label=labels(context))

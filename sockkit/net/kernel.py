@@ -51,9 +51,9 @@ class _Kernel:
     steps = STEPS
     size = SPLICE_SIZE
 
-    def __init__(self, source: Source, sink: Sink, size: int | None) -> None:
+    def __init__(self, source: Source, sink: Sink, buffer_size: int | None) -> None:
         self._source, self._sink = source, sink
-        self._size = size or self.size
+        self._size = buffer_size or self.size
         self._ended = False
         self._moved = True  # since the last EAGAIN
         self.bytes_read = self.bytes_written = self.held = 0
@@ -107,8 +107,8 @@ class Splice(_Kernel):
 
     name = "splice"
 
-    def __init__(self, source: Source, sink: Sink, size: int | None) -> None:
-        super().__init__(source, sink, size)
+    def __init__(self, source: Source, sink: Sink, buffer_size: int | None) -> None:
+        super().__init__(source, sink, buffer_size)
         self._wait = Wait.SOURCE
         widen((source if source.kind is Kind.PIPE else sink).descriptor)
 
@@ -153,8 +153,8 @@ class PipedSplice(_Kernel):
 
     name = "splice through a pipe"
 
-    def __init__(self, source: Source, sink: Sink, size: int | None) -> None:
-        super().__init__(source, sink, size)
+    def __init__(self, source: Source, sink: Sink, buffer_size: int | None) -> None:
+        super().__init__(source, sink, buffer_size)
         self._pipe_out, self._pipe_in = pipe()
         widen(self._pipe_in)
 

@@ -51,7 +51,7 @@ def test_until(given: Until | None, typed: bool, until: Until) -> None:
 def test_bytes_pass_without_a_transform() -> None:
     talk = ConversationOptions(BYTES).talk(context(stdio()))
     assert (talk.outbound, talk.inbound) == (None, None)
-    assert (talk.greet, talk.reply, talk.label, talk.size) == (b"", None, b"", None)
+    assert (talk.greet, talk.reply, talk.label) == (b"", None, b"")
 
 
 def test_text_is_converted_both_ways() -> None:
@@ -81,10 +81,8 @@ def test_a_terminal_is_shown_no_control_characters(text: TextOptions) -> None:
 
 def test_what_is_said_is_in_the_users_encoding_and_arrives_as_it_was_given() -> None:
     """A command-line argument that is no text stands for its bytes, os.fsencode."""
-    talk = ConversationOptions(BYTES, greet="a\udcff", reply="", size=5).talk(
-        context(stdio()), b"[1 x] "
-    )
-    assert (talk.greet, talk.reply, talk.label, talk.size) == (b"a\xff", b"", b"[1 x] ", 5)
+    talk = ConversationOptions(BYTES, greet="a\udcff", reply="").talk(context(stdio()), b"[1 x] ")
+    assert (talk.greet, talk.reply, talk.label) == (b"a\xff", b"", b"[1 x] ")
 
 
 @pytest.mark.parametrize(

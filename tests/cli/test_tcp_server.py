@@ -57,7 +57,7 @@ def test_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
         ("--greet hi --reply ho", {"talk": ConversationOptions(TEXT, greet="hi", reply="ho")}),
         ("-E gbk -C", {"talk": ConversationOptions(TextOptions("gbk", crlf=True))}),
         ("--linger 1 -i 2", {"talk": ConversationOptions(TEXT, linger=1, idle=2)}),
-        ("--buffer-size 5", {"talk": ConversationOptions(TEXT, size=5)}),
+        ("--buffer-size 5", {"sockets": SocketOptions(reuse_address=True, buffer_size=5)}),
         ("--until peer", {"talk": ConversationOptions(TEXT, until=Until.PEER)}),
     ],
 )

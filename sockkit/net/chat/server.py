@@ -17,10 +17,11 @@ from sockkit.errors import SendError, SockkitError
 from sockkit.events import Closed
 from sockkit.net.chat.crowd import CrowdClock
 from sockkit.net.chat.fanout import Fanout
-from sockkit.net.chat.member import MAX_OUTBOX, MAX_RECEIVE, Member
+from sockkit.net.chat.member import MAX_OUTBOX, RECEIVE_SIZE, Member
 from sockkit.net.closing import Closer
 from sockkit.net.context import Context
 from sockkit.net.ends.end import End
+from sockkit.net.options import SocketOptions
 from sockkit.net.outbox import LineOutbox
 from sockkit.net.tcp.listen import Listener
 from sockkit.values import Value
@@ -30,14 +31,12 @@ UNNAMED = 0.2  # seconds a newcomer has to say a name before others are told of 
 
 
 class ChatOptions(Value):
-    """`size` is the most bytes one receive takes.
-
-    `encoding` is what members speak, and `client_encoding`, where given, what those do who do
+    """`encoding` is what members speak, and `client_encoding`, where given, what those do who do
     not begin with MARK. `kept` is told of each line worth keeping, `shown` makes what the
     operator sees of whole lines.
     """
 
-    size: int = MAX_RECEIVE
+    sockets: SocketOptions = SocketOptions()
     encoding: str = "utf-8"
     client_encoding: str | None = None
     kept: Callable[[str], None] | None = None
@@ -61,7 +60,7 @@ class ChatServer:
     ) -> None:
         self._context, self._listener = context, listener
         self.loop, self.room, self.options = context.loop, room, options
-        self.buffer = memoryview(bytearray(options.size))
+        self.buffer = memoryview(bytearray(options.sockets.buffer_size or RECEIVE_SIZE))
         self.closer = Closer(context.loop)
         self._members: dict[int, Member] = {}
         self._fanout = Fanout(context.loop, self._members, self._show)

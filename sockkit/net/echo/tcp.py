@@ -22,6 +22,7 @@ from sockkit.net.context import Context
 from sockkit.net.echo.delay import DelayQueue
 from sockkit.net.echo.turns import Asker, Turns
 from sockkit.net.ends.end import End
+from sockkit.net.options import SocketOptions
 from sockkit.net.pump import Pump
 from sockkit.net.reader import Reader
 from sockkit.net.tcp.listen import Listener
@@ -35,7 +36,7 @@ class EchoOptions(Value):
     """`responder` makes one for each connection, and answers datagrams; None only echoes.
 
     `delay` is in seconds, `drop` the share of datagrams that get no answer, and a connection
-    is closed after `close_after` answers. `size` is the most bytes one receive takes.
+    is closed after `close_after` answers.
     """
 
     responder: Callable[[], Responder] | None = None
@@ -43,7 +44,7 @@ class EchoOptions(Value):
     delay: float = 0.0
     drop: float = 0.0
     close_after: int | None = None
-    size: int = BUFFER
+    sockets: SocketOptions = SocketOptions()
 
     @property
     def plain(self) -> bool:
@@ -57,7 +58,7 @@ class TcpEcho:
         self, context: Context, listener: Listener, options: EchoOptions, turns: Turns
     ) -> None:
         self.context, self.options, self.turns = context, options, turns
-        self.buffer = memoryview(bytearray(options.size))
+        self.buffer = memoryview(bytearray(options.sockets.buffer_size or BUFFER))
         self.closer = Closer(context.loop)
         self._listener = listener
         self._connections: set[PlainEcho | AnsweredEcho] = set()
@@ -130,7 +131,7 @@ class PlainEcho:
             return
         if written < size:
             self._keep(bytes(buffer[written:size]))
-        elif size == BUFFER:  # the largest there is, and full
+        elif size >= BUFFER:  # much at a time
             self._full += 1
             if self._full == MUCH:
                 self._hand_over()
@@ -170,7 +171,7 @@ class PlainEcho:
             self.end,
             self.end,
             None,
-            None,
+            self._echo.options.sockets.buffer_size,
             on_progress=lambda: None,
             on_end=self.close,
             on_fail=self.close,
