@@ -49,11 +49,11 @@ class _Kernel:
     """What the lanes that the kernel drives have in common."""
 
     steps = STEPS
-    size = SPLICE_SIZE
+    default_size = SPLICE_SIZE
 
     def __init__(self, source: Source, sink: Sink, buffer_size: int | None) -> None:
         self._source, self._sink = source, sink
-        self._size = buffer_size or self.size
+        self._size = buffer_size or self.default_size
         self._ended = False
         self._moved = True  # since the last EAGAIN
         self.bytes_read = self.bytes_written = self.held = 0
@@ -78,7 +78,7 @@ class Sendfile(_Kernel):
     """From a regular file to a socket, sendfile(2); the file's position moves along."""
 
     name = "sendfile"
-    size = SENDFILE_SIZE
+    default_size = SENDFILE_SIZE
 
     def step(self) -> Wait:
         if self._ended:

@@ -28,8 +28,8 @@ from sockkit.net.reader import Reader
 from sockkit.net.tcp.listen import Listener
 from sockkit.values import Value
 
-BUFFER = 256 * 1024  # bytes of one receive, and most that are kept for a client
-MUCH = 4  # receives in a row that fill the buffer: then the kernel may move the rest
+BUFFER = 256 * 1024  # bytes of one receive by default, and most that are kept for a client
+MUCH = 4  # receives in a row of BUFFER bytes or more: then the kernel may move the rest
 
 
 class EchoOptions(Value):

@@ -24,7 +24,7 @@ from sockkit.net.tcp.merged_output import MergedOutput
 from sockkit.net.waiting import Done, OnDone, Pending, wait_for
 from sockkit.values import Value
 
-RECEIVE_SIZE = 64 * 1024  # bytes of one receive, and so most that wait for a client
+RECEIVE_SIZE = 64 * 1024  # bytes of one receive by default, and so most that wait for a client
 
 
 class ServerOptions(Value):

@@ -72,8 +72,8 @@ class DatagramSocket:
     """A UDP socket, owned. `remote` is the one peer of a connected socket, `name` what it is
     bound to.
 
-    With `buffer_size` of `sockets` no more of a datagram is received. `dropped`
-    counts the datagrams that came when the system had no space for them, socket(7) SO_RXQ_OVFL.
+    Where `sockets` have a `buffer_size`, what a datagram has beyond it is cut off. `dropped` counts
+    the datagrams that came when the system had no space for them, socket(7) SO_RXQ_OVFL.
     """
 
     def __init__(
