@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sockkit.net.chat.server import ChatServer
 
 MAX_OUTBOX = 4 * 1024 * 1024  # bytes that wait for a member
-RECEIVE_SIZE = 64 * 1024  # bytes of one receive by default
+MAX_RECEIVE_BYTES = 64 * 1024  # bytes of one receive by default
 MAX_TELNET_RECEIVE = 16 * 1024  # the same where telnet commands come, which take longer than text
 _LOST, _TOO_SLOW = "connection lost", "too slow"
 

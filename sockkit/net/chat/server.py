@@ -17,7 +17,7 @@ from sockkit.errors import SendError, SockkitError
 from sockkit.events import Closed
 from sockkit.net.chat.crowd import CrowdClock
 from sockkit.net.chat.fanout import Fanout
-from sockkit.net.chat.member import MAX_OUTBOX, RECEIVE_SIZE, Member
+from sockkit.net.chat.member import MAX_OUTBOX, MAX_RECEIVE_BYTES, Member
 from sockkit.net.closing import Closer
 from sockkit.net.context import Context
 from sockkit.net.ends.end import End
@@ -60,7 +60,7 @@ class ChatServer:
     ) -> None:
         self._context, self._listener = context, listener
         self.loop, self.room, self.options = context.loop, room, options
-        self.buffer = memoryview(bytearray(options.sockets.buffer_size or RECEIVE_SIZE))
+        self.buffer = memoryview(bytearray(options.sockets.buffer_size or MAX_RECEIVE_BYTES))
         self.closer = Closer(context.loop)
         self._members: dict[int, Member] = {}
         self._fanout = Fanout(context.loop, self._members, self._show)

@@ -24,7 +24,7 @@ from sockkit.net.tcp.merged_output import MergedOutput
 from sockkit.net.waiting import Done, OnDone, Pending, wait_for
 from sockkit.values import Value
 
-RECEIVE_SIZE = 64 * 1024  # bytes of one receive by default, and so most that wait for a client
+MAX_RECEIVE_BYTES = 64 * 1024  # bytes of one receive by default, and so most that wait for a client
 
 
 class ServerOptions(Value):
@@ -70,7 +70,7 @@ class Server:
 
     def __init__(self, context: Context, listener: Listener, options: ServerOptions) -> None:
         self.context = context
-        self.buffer = memoryview(bytearray(options.sockets.buffer_size or RECEIVE_SIZE))
+        self.buffer = memoryview(bytearray(options.sockets.buffer_size or MAX_RECEIVE_BYTES))
         self.closer = Closer(context.loop)
         self._listener, self._options = listener, options
         self._clients: dict[int, Client] = {}

@@ -19,7 +19,7 @@ from sockkit.net.loop import Callback
 from sockkit.net.options import SocketOptions
 from sockkit.net.resolve import Endpoint, show_address
 
-RECEIVE_SIZE = 65_536  # bytes of one receive: a datagram, or many of UDP_GRO
+MAX_RECEIVE_BYTES = 65_536  # bytes of one receive: a datagram, or many of UDP_GRO
 MAX_PAYLOAD = 65_507  # bytes of a datagram: what IPv4's length field allows, RFC 768
 MAX_SEGMENTS = 64  # datagrams that one call may send, UDP_MAX_SEGMENTS
 MAX_RECEIVES_PER_TURN = 64  # calls of the system, before others on the loop get their turn
@@ -91,7 +91,7 @@ class DatagramSocket:
         self.port: int | None = self.name[1]
         self.dropped = 0
         self.buffer_size = sockets.buffer_size
-        self._buffer = memoryview(bytearray(sockets.buffer_size or RECEIVE_SIZE))
+        self._buffer = memoryview(bytearray(sockets.buffer_size or MAX_RECEIVE_BYTES))
         self._segments = True
         self._paced_until = 0.0
         try_option(sock, socket.SOL_SOCKET, _SO_RXQ_OVFL, 1)

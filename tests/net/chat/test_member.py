@@ -10,7 +10,7 @@ import pytest
 
 from sockkit.core.chat.outcome import Gone, Outcome
 from sockkit.events import Closed
-from sockkit.net.chat.member import MAX_TELNET_RECEIVE, RECEIVE_SIZE, Member
+from sockkit.net.chat.member import MAX_RECEIVE_BYTES, MAX_TELNET_RECEIVE, Member
 from sockkit.net.chat.server import ChatOptions
 from sockkit.net.closing import Closer
 from sockkit.net.loop import Loop
@@ -25,7 +25,7 @@ class Place:
 
     def __init__(self, loop: Loop) -> None:
         self.loop, self.closer, self.options = loop, Closer(loop), ChatOptions()
-        self.buffer = memoryview(bytearray(RECEIVE_SIZE))
+        self.buffer = memoryview(bytearray(MAX_RECEIVE_BYTES))
         self.room: Any = self
         self.fed: list[bytes] = []
         self.charged: list[int] = []
@@ -155,7 +155,7 @@ def test_telnet_commands_cost_and_are_read_in_small_pieces(case: Case) -> None:
     assert len(reader.buffer) == MAX_TELNET_RECEIVE  # until it is known
     case.far.give(b"hi\n")
     run_until(case.loop, lambda: bool(case.place.fed))
-    assert len(reader.buffer) == RECEIVE_SIZE
+    assert len(reader.buffer) == MAX_RECEIVE_BYTES
     case.far.give(b"\xff\xfb\x01")
     run_until(case.loop, lambda: bool(case.place.charged))
     assert case.place.charged == [3]

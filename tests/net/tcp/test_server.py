@@ -348,12 +348,12 @@ def test_what_waits_for_a_slow_client_is_bounded(serve: Serve) -> None:
     taken = 0
     while not client._connection.outbox.size:  # it may be slow as well
         taken += kit.fill(server.input.far.descriptor)
-    assert client._connection.outbox.size <= module.RECEIVE_SIZE
+    assert client._connection.outbox.size <= module.MAX_RECEIVE_BYTES
     error = server.stop()
     assert isinstance(error, Stopped)
     unsent = re.fullmatch(r"([\d,]+) bytes of the input not sent", error.so_far)
     assert unsent  # which counts what waits in the system, too
-    assert module.RECEIVE_SIZE < int(unsent[1].replace(",", "")) <= taken
+    assert module.MAX_RECEIVE_BYTES < int(unsent[1].replace(",", "")) <= taken
 
 
 def test_clients_are_held_back_by_an_output_that_takes_nothing(serve: Serve) -> None:
