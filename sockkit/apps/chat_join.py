@@ -42,7 +42,6 @@ class ChatJoin(Value):
     password: str | None = None
     encoding: str = "utf-8"
     errors: Errors | None = None
-    size: int | None = None
     timestamps: bool = False
     reconnect: bool = False
     udp: bool = False
@@ -114,8 +113,9 @@ class _Join:
         self._failures = 0
         self._context.stdio.input.when_readable(None)
         options = _session_options(self._config, self._context.stdio, self._view)
-        self._session = Session(self._context, outcome, options._replace(greet=self._typed))
+        options = options._replace(greet=self._typed)
         self._typed = b""
+        self._session = Session(self._context, outcome, options, self._config.sockets)
         self._session.start(lambda error: self._context.loop.call_soon(lambda: self._left(error)))
 
     def _left(self, error: SockkitError | None) -> None:
@@ -185,5 +185,4 @@ def _session_options(config: ChatJoin, stdio: Stdio, view: ChatView) -> SessionO
         outbound=text.outbound(stdio.encoding, "standard input"),
         inbound=text.inbound(stdio.encoding, edits),
         opening=lines.encode(config.encoding, "backslashreplace"),
-        size=config.size,
     )

@@ -56,7 +56,6 @@ def run(config: ChatJoin, context: Context) -> None:
     datagrams = DatagramOptions(
         TextOptions(config.encoding, errors=config.errors),
         name=config.name or _login_name(context.environment),
-        size=config.size,
         timestamps=config.timestamps,
     )
     client = UdpClient(

@@ -12,7 +12,6 @@ from sockkit.core.chat.console import ChatCommands, ChatDelivery, ChatRoom
 from sockkit.core.chat.password import check_password
 from sockkit.core.chat.room import Room, RoomOptions
 from sockkit.errors import UsageError
-from sockkit.net.chat.member import MAX_RECEIVE_BYTES
 from sockkit.net.chat.server import ChatOptions, ChatServer
 from sockkit.net.context import Context
 from sockkit.net.options import SocketOptions
@@ -32,7 +31,6 @@ class ChatServe(Value):
     sockets: SocketOptions
     room: RoomOptions
     encoding: str = "utf-8"
-    size: int | None = None
     history_file: str | None = None
     port_file: str | None = None
     client_encoding: str | None = None
@@ -56,7 +54,7 @@ def run(config: ChatServe, context: Context) -> None:
     history = _history(config, context)
     try:
         options = ChatOptions(
-            size=config.size or MAX_RECEIVE_BYTES,
+            sockets=config.sockets,
             encoding=config.encoding,
             client_encoding=config.client_encoding,
             shown=lambda lines: edit(lines).encode(stdio.encoding, "backslashreplace"),
@@ -103,7 +101,7 @@ def _run_udp(config: ChatServe, context: Context) -> None:
             raise UsageError(f"a room over UDP has no {option}", "leave it out, or leave out --udp")
     loop, stdio, emit = context.loop, context.stdio, context.emit
     sockets = config.sockets.for_datagrams()
-    binding = (config.listen, sockets, UdpOptions(), config.size)
+    binding = (config.listen, sockets, UdpOptions())
     sock = wait_for(loop, partial(bind_datagrams, context, *binding))
     try:
         with port_file(loop, config.port_file, sock):

@@ -22,14 +22,13 @@ TYPIST_LINGER_SECONDS = 1.0  # of silence after Ctrl-D, which end what a person 
 
 class ConversationOptions(Value):
     """`until` None means: both ends, and on a terminal the peer's, or what is typed and then
-    a silence of the peer. Times are seconds, `size` is the most bytes to receive at once.
+    a silence of the peer. Times are seconds.
     """
 
     text: TextOptions
     until: Until | None = None
     linger: float | None = None
     idle: float | None = None
-    size: int | None = None
     greet: str = ""
     reply: str | None = None
 
@@ -52,7 +51,6 @@ class ConversationOptions(Value):
             greet=os.fsencode(self.greet),
             reply=None if self.reply is None else os.fsencode(self.reply),
             label=label,
-            size=self.size,
         )
 
     def ending(self, stdio: Stdio) -> EndOptions:

@@ -16,15 +16,12 @@ _SIGNED = re.compile(r"([^\s:\x00-\x1f\x7f-\x9f][^:\x00-\x1f\x7f-\x9f]{0,31}):")
 
 
 class DatagramOptions(Value):
-    """`name` signs each line. `size` is the most bytes of a datagram that are received, and of one
-    that is sent where standard input is cut.
-    """
+    """`name` signs each line."""
 
     text: TextOptions
     lines: bool = False
     name: str | None = None
     label: bool = False
-    size: int | None = None
     timestamps: bool = False
 
 
@@ -44,7 +41,6 @@ class Messages:
         lines = options.lines or text.wire or text.encoding or text.crlf or options.name
         self.packs = bool(lines or stdio.input.terminal)
         self.shows = bool(lines or options.label or stdio.output.terminal)
-        self.size = options.size
         self._text, self._context, self._encoding = text, context, stdio.encoding
         name = f"{options.name}:" if options.name else ""
         self._signature = name.encode(stdio.encoding, "surrogateescape")

@@ -13,7 +13,7 @@ from sockkit.errors import BindError, SockkitError, UsageError, reason
 from sockkit.events import Emit, Failure
 from sockkit.net.context import Context
 from sockkit.net.echo.scheduler import Scheduler
-from sockkit.net.echo.tcp import MAX_RECEIVE_BYTES, EchoOptions, TcpEcho
+from sockkit.net.echo.tcp import EchoOptions, TcpEcho
 from sockkit.net.echo.udp import UdpEcho
 from sockkit.net.loop import Loop
 from sockkit.net.openers import opener
@@ -44,7 +44,6 @@ class Echo(Value):
     drop: float = 0.0
     close_after: int | None = None
     workers: int = 1
-    size: int | None = None
     port_file: str | None = None
 
 
@@ -154,7 +153,7 @@ def _share(config: Echo, context: Context) -> _Share:
             return _Share(listener, None)
         if listener and listener.port:
             options = options._replace(address=options.address.with_port(listener.port))
-        datagrams = (options, sockets.for_datagrams(), UdpOptions(), config.size)
+        datagrams = (options, sockets.for_datagrams(), UdpOptions())
         sock = wait_for(context.loop, partial(bind_datagrams, context, *datagrams))
         return _Share(listener, sock)
     except SockkitError:
@@ -222,12 +221,7 @@ def _options(config: Echo, rules: list[Rule], timed_out: _TimedOut) -> EchoOptio
         responder = Same
     greet = config.greet.encode(config.encoding, "surrogateescape")
     return EchoOptions(
-        responder,
-        greet,
-        config.delay,
-        config.drop,
-        config.close_after,
-        config.size or MAX_RECEIVE_BYTES,
+        responder, greet, config.delay, config.drop, config.close_after, config.sockets
     )
 
 

@@ -26,4 +26,4 @@ def run(config: TcpClient, context: Context) -> None:
     options = config.conversation.session_options(context)
     dialling = partial(dial, context, config.address, config.connect, config.sockets)
     end = wait_for(context.loop, dialling)
-    run_session(context, Session(context, end, options))
+    run_session(context, Session(context, end, options, config.sockets))

@@ -61,7 +61,7 @@ def _serve_one(config: TcpServer, context: Context, listener: Listener) -> None:
     end = wait_for(context.loop, partial(_accept_one, listener))
     label = labels(context)(end.peer) if config.label else b""
     options = config.conversation.session_options(context, label)
-    run_session(context, Session(context, end, options))
+    run_session(context, Session(context, end, options, config.sockets))
 
 
 def _serve_many(config: TcpServer, context: Context, listener: Listener) -> None:
@@ -92,7 +92,7 @@ def _serve_many(config: TcpServer, context: Context, listener: Listener) -> None
         shared=shared.outbound(stdio.encoding, "standard input"),
         greet=said(conversation.greet),
         reply=said(conversation.reply or ""),
-        size=conversation.size,
+        sockets=config.sockets,
     )
     if config.label or stdio.output.terminal:
         options = options._replace(label=labels(context))

@@ -38,8 +38,7 @@ def run_exchange(config: UdpClient, context: Context, kind: type[M]) -> M:
     """Do so with messages of this kind, and return them."""
     finding = partial(find_routes, context, config.address, config.connect, config.sockets)
     routes = wait_for(context.loop, finding)
-    size = config.datagrams.size
-    aims = connect_datagrams(context, config.address, routes, config.sockets, config.udp, size)
+    aims = connect_datagrams(context, config.address, routes, config.sockets, config.udp)
     sock, to = next(aims)
     try:
         context.emit(Aimed(str(to), sock.address))

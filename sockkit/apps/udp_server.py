@@ -34,7 +34,7 @@ def run(config: UdpServer, context: Context) -> None:
     reply = None
     if config.reply is not None:
         reply = messages.encode(os.fsencode(config.reply), "--reply")
-    options = (config.listen, config.sockets, config.udp, config.datagrams.size)
+    options = (config.listen, config.sockets, config.udp)
     sock = wait_for(context.loop, partial(bind_datagrams, context, *options))
     try:
         with port_file(context.loop, config.port_file, sock):

@@ -99,7 +99,7 @@ _FAMILY = (
     Option(["-6", "family"], flag_value=6, type=int, help="Use IPv6 only."),
 )
 _SOCKET = (
-    Option(["--buffer-size", "size"], type=SIZE, metavar="SIZE",
+    Option(["--buffer-size"], type=SIZE, metavar="SIZE",
            help="Most bytes one receive takes, as in 1024, 64k or 1M."),
     Option(["--reuse-port"], is_flag=True,
            help="Let other sockets with this option share the port (SO_REUSEPORT)."),

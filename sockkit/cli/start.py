@@ -44,7 +44,7 @@ def start(
         raise _not_begun(error) from error
     with loop, Stopping(loop) as stopping:
         try:
-            _allocate(values.get("size"))
+            _allocate(values.get("buffer_size"))
             _run(name, run, config, loop, stopping, values)
             if stopping.number:  # the end it has brought about came first, as a terminal's does
                 raise Stopped(stopping.number)
@@ -166,7 +166,7 @@ def _allocate(size: int | None) -> None:
 
 
 def _too_large(values: dict[str, Any]) -> SockkitError:
-    if size := values.get("size"):
+    if size := values.get("buffer_size"):
         told = f"there is no memory for --buffer-size {show_size(size)}"
         return UsageError(told, "give a smaller one")
     return SockkitError("there is not enough memory")

@@ -89,7 +89,7 @@ class Closer:
 
     def failed(self, end: End, error: SockkitError) -> None:
         """What waited for `end` could not be written: close it now."""
-        for closing in list(self._open):
+        for closing in list(self._closing):
             if closing.end is end:
                 closing.failure = error
                 self._close(closing)

@@ -49,11 +49,11 @@ class _Kernel:
     """What the lanes that the kernel drives have in common."""
 
     steps = MAX_STEPS
-    size = MAX_SPLICE_BYTES
+    default_size = MAX_SPLICE_BYTES
 
-    def __init__(self, source: Source, sink: Sink, size: int | None) -> None:
+    def __init__(self, source: Source, sink: Sink, buffer_size: int | None) -> None:
         self._source, self._sink = source, sink
-        self._size = size or self.size
+        self._size = buffer_size or self.default_size
         self._ended = False
         self._moved = True  # since the last EAGAIN
         self.bytes_read = self.bytes_written = self.held = 0
@@ -78,7 +78,7 @@ class Sendfile(_Kernel):
     """From a regular file to a socket, sendfile(2); the file's position moves along."""
 
     name = "sendfile"
-    size = MAX_SENDFILE_BYTES
+    default_size = MAX_SENDFILE_BYTES
 
     def step(self) -> Wait:
         if self._ended:
@@ -107,8 +107,8 @@ class Splice(_Kernel):
 
     name = "splice"
 
-    def __init__(self, source: Source, sink: Sink, size: int | None) -> None:
-        super().__init__(source, sink, size)
+    def __init__(self, source: Source, sink: Sink, buffer_size: int | None) -> None:
+        super().__init__(source, sink, buffer_size)
         self._wait = Wait.SOURCE
         widen((source if source.kind is Kind.PIPE else sink).descriptor)
 
@@ -153,8 +153,8 @@ class PipedSplice(_Kernel):
 
     name = "splice through a pipe"
 
-    def __init__(self, source: Source, sink: Sink, size: int | None) -> None:
-        super().__init__(source, sink, size)
+    def __init__(self, source: Source, sink: Sink, buffer_size: int | None) -> None:
+        super().__init__(source, sink, buffer_size)
         self._pipe_out, self._pipe_in = pipe()
         widen(self._pipe_in)
 

@@ -55,12 +55,12 @@ class Copy:
         source: Source,
         sink: Sink,
         transform: Transform | None = None,
-        size: int | None = None,
+        buffer_size: int | None = None,
         held: bytes = b"",
         fault: SockkitError | None = None,
     ) -> None:
         self._source, self._sink, self._transform = source, sink, transform
-        self._buffer = memoryview(bytearray(size or COPY_BUFFER_BYTES))
+        self._buffer = memoryview(bytearray(buffer_size or COPY_BUFFER_BYTES))
         self._pending = memoryview(held)
         self._ended = self._finishing = False
         self._fault = fault
@@ -119,18 +119,20 @@ class Copy:
         pass
 
 
-def choose(source: Source, sink: Sink, transform: Transform | None, size: int | None) -> Lane:
-    """The fastest lane these ends allow. `size` is the most one receive takes, in bytes."""
+def choose(
+    source: Source, sink: Sink, transform: Transform | None, buffer_size: int | None
+) -> Lane:
+    """The fastest lane these ends allow. `buffer_size` is the most bytes one receive reads."""
     kinds = {source.kind, sink.kind}
     if transform is None and Kind.OTHER not in kinds:
         # Only Linux's sendfile moves the file's own position.
         if source.kind is Kind.FILE and sys.platform == "linux" and hasattr(os, "sendfile"):
-            return Sendfile(source, sink, size)
+            return Sendfile(source, sink, buffer_size)
         if hasattr(os, "splice"):
             if Kind.PIPE in kinds:
-                return Splice(source, sink, size)
+                return Splice(source, sink, buffer_size)
             try:
-                return PipedSplice(source, sink, size)
+                return PipedSplice(source, sink, buffer_size)
             except OSError:
                 pass  # no descriptor left for a pipe
-    return Copy(source, sink, transform, size)
+    return Copy(source, sink, transform, buffer_size)

@@ -13,7 +13,8 @@ class SocketOptions(Value):
     """What socket(7) and tcp(7) can be told; sizes are bytes.
 
     `family` is 4 or 6 to allow only that version of IP. None and False leave the system's
-    default.
+    default. `buffer_size` is the most bytes that one receive reads; each kind of receive has its
+    own default.
     """
 
     family: int | None = None
@@ -25,6 +26,7 @@ class SocketOptions(Value):
     receive_buffer: int | None = None
     ttl: int | None = None
     tos: int | None = None
+    buffer_size: int | None = None
 
     def families(self) -> socket.AddressFamily:
         """The family to resolve for, AF_UNSPEC for both."""

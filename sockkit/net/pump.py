@@ -28,7 +28,7 @@ class Pump:
         source: Source,
         sink: Sink,
         transform: Transform | None,
-        size: int | None,
+        buffer_size: int | None,
         *,
         on_progress: Callable[[], None],
         on_end: Callable[[], None],
@@ -38,12 +38,12 @@ class Pump:
         self._loop, self._source, self._sink = loop, source, sink
         self._on_progress, self._on_end, self._on_fail = on_progress, on_end, on_fail
         self._waiting: Wait | None = None
-        self._size = size
+        self._buffer_size = buffer_size
         self._before = (0, 0)  # bytes read and written by earlier lanes
         self._finishing = False
         self._should_pause = should_pause
         self._began = self._ended = loop.now
-        self.lane: Lane = choose(source, sink, transform, size)
+        self.lane: Lane = choose(source, sink, transform, buffer_size)
 
     @property
     def bytes_read(self) -> int:
@@ -88,7 +88,7 @@ class Pump:
         try:
             wait = self._steps()
         except Unfit as unfit:
-            lane = Copy(self._source, self._sink, None, self._size, unfit.held, unfit.fault)
+            lane = Copy(self._source, self._sink, None, self._buffer_size, unfit.held, unfit.fault)
             self._before = (self.bytes_read, self.bytes_written)
             self.lane.close()
             self.lane = lane

@@ -49,9 +49,9 @@ def test_until(given: Until | None, typed: bool, until: Until) -> None:
 
 
 def test_bytes_pass_without_a_transform() -> None:
-    options = ConversationOptions(BYTES).session_options(context(stdio()))
-    assert (options.outbound, options.inbound) == (None, None)
-    assert (options.greet, options.reply, options.label, options.size) == (b"", None, b"", None)
+    talk = ConversationOptions(BYTES).session_options(context(stdio()))
+    assert (talk.outbound, talk.inbound) == (None, None)
+    assert (talk.greet, talk.reply, talk.label) == (b"", None, b"")
 
 
 def test_text_is_converted_both_ways() -> None:
@@ -81,15 +81,10 @@ def test_a_terminal_is_shown_no_control_characters(text: TextOptions) -> None:
 
 def test_what_is_said_is_in_the_users_encoding_and_arrives_as_it_was_given() -> None:
     """A command-line argument that is no text stands for its bytes, os.fsencode."""
-    options = ConversationOptions(BYTES, greet="a\udcff", reply="", size=5).session_options(
+    talk = ConversationOptions(BYTES, greet="a\udcff", reply="").session_options(
         context(stdio()), b"[1 x] "
     )
-    assert (options.greet, options.reply, options.label, options.size) == (
-        b"a\xff",
-        b"",
-        b"[1 x] ",
-        5,
-    )
+    assert (talk.greet, talk.reply, talk.label) == (b"a\xff", b"", b"[1 x] ")
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,7 @@ def test_no_memory_is_told(size: int | None, kind: type[SockkitError], words: st
         raise MemoryError
 
     with pytest.raises(SockkitError, match=words) as caught:
-        start("test", run, None, {"quiet": False, "verbose": 0, "size": size})
+        start("test", run, None, {"quiet": False, "verbose": 0, "buffer_size": size})
     assert type(caught.value) is kind
 
 
@@ -147,7 +147,9 @@ def test_a_buffer_is_looked_for_before_anybody_connects(monkeypatch: pytest.Monk
     monkeypatch.setattr(mmap, "mmap", full)
     ran: list[object] = []
     with pytest.raises(UsageError, match="--buffer-size 5 bytes"):
-        start("test", lambda *_: ran.append(1), None, {"quiet": False, "verbose": 0, "size": 5})
+        start(
+            "test", lambda *_: ran.append(1), None, {"quiet": False, "verbose": 0, "buffer_size": 5}
+        )
     assert not ran
 
 

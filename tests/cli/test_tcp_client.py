@@ -65,7 +65,7 @@ def test_address(
         ("--no-delay --keepalive", "sockets", SocketOptions(no_delay=True, keepalive=True)),
         ("--send-buffer 1M", "sockets", SocketOptions(send_buffer=2**20)),
         ("--receive-buffer 64k", "sockets", SocketOptions(receive_buffer=2**16)),
-        ("--buffer-size 1024", "conversation", ConversationOptions(TextOptions(), size=1024)),
+        ("--buffer-size 1024", "sockets", SocketOptions(buffer_size=1024)),
         ("--linger 0", "conversation", ConversationOptions(TextOptions(), linger=0)),
         ("-i 5", "conversation", ConversationOptions(TextOptions(), idle=5)),
         ("--idle-timeout 1.5", "conversation", ConversationOptions(TextOptions(), idle=1.5)),

@@ -60,7 +60,7 @@ def test_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
         ),
         ("-E gbk -C", {"conversation": ConversationOptions(TextOptions("gbk", crlf=True))}),
         ("--linger 1 -i 2", {"conversation": ConversationOptions(TEXT, linger=1, idle=2)}),
-        ("--buffer-size 5", {"conversation": ConversationOptions(TEXT, size=5)}),
+        ("--buffer-size 5", {"sockets": SocketOptions(reuse_address=True, buffer_size=5)}),
         ("--until peer", {"conversation": ConversationOptions(TEXT, until=Until.PEER)}),
     ],
 )

@@ -29,7 +29,7 @@ def test_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
         10,
         None,
     )
-    assert (config.datagrams.lines, config.datagrams.name, config.datagrams.size) == (
+    assert (config.datagrams.lines, config.datagrams.name, config.sockets.buffer_size) == (
         False,
         None,
         None,
@@ -75,7 +75,7 @@ def test_options(monkeypatch: pytest.MonkeyPatch) -> None:
     assert tuple(config.answers) == (3, 2, 0.5, 9)
     assert config.udp.broadcast
     assert (config.connect.source.host, config.connect.source.port) == ("10.0.0.7", 5)
-    assert (config.sockets.ttl, config.sockets.tos, config.datagrams.size) == (3, 8, 1024)
+    assert (config.sockets.ttl, config.sockets.tos, config.sockets.buffer_size) == (3, 8, 1024)
     assert config.datagrams.label
 
 

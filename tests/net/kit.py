@@ -127,11 +127,10 @@ def bound(
     options: ListenOptions,
     sockets: SocketOptions = SocketOptions(),  # noqa: B008
     udp: UdpOptions = NO_UDP,
-    size: int | None = None,
     emit: Emit = lambda _: None,
 ) -> DatagramSocket:
     """A socket for the datagrams of a server."""
-    binding = partial(bind_datagrams, context(loop, emit=emit), options, sockets, udp, size)
+    binding = partial(bind_datagrams, context(loop, emit=emit), options, sockets, udp)
     return wait_for(loop, binding)
 
 
@@ -139,14 +138,14 @@ def aimed(
     loop: Loop,
     address: Address,
     udp: UdpOptions = NO_UDP,
-    size: int | None = None,
     emit: Emit = lambda _: None,
     connect: ConnectOptions = ConnectOptions(),  # noqa: B008
+    sockets: SocketOptions = SocketOptions(),  # noqa: B008
 ) -> Iterator[tuple[DatagramSocket, Endpoint]]:
     """Sockets for the datagrams of a client, and where these go."""
-    run, sockets = context(loop, emit=emit), SocketOptions()
+    run = context(loop, emit=emit)
     routes = wait_for(loop, partial(find_routes, run, address, connect, sockets))
-    return connect_datagrams(run, address, routes, sockets, udp, size)
+    return connect_datagrams(run, address, routes, sockets, udp)
 
 
 def do(loop: Loop, *steps: Callable[[], object]) -> list[Callable[[], object]]:

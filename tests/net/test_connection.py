@@ -495,7 +495,7 @@ def test_a_send_that_fails_while_it_is_closed_is_told(site: Make) -> None:
     at = site()
     peer_ends(at)
     at.send(MUCH)
-    at.connection.leave()
+    at.connection.close_lingering()
     at.peer.abort()
     outcome = at.closes(0.1)
     assert outcome.error is None

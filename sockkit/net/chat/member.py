@@ -19,10 +19,8 @@ if TYPE_CHECKING:
     from sockkit.net.chat.server import ChatServer
 
 MAX_OUTBOX_BYTES = 4 * 1024 * 1024  # bytes that wait for a member
-MAX_RECEIVE_BYTES = 64 * 1024  # bytes of one receive
-MAX_TELNET_RECEIVE_BYTES = (
-    16 * 1024
-)  # the same where telnet commands come, which take longer than text
+MAX_RECEIVE_BYTES = 64 * 1024  # bytes of one receive by default
+MAX_TELNET_RECEIVE_BYTES = 16 * 1024  # where telnet commands come, which take longer than text
 _LOST, _TOO_SLOW = "connection lost", "too slow"
 
 

@@ -21,6 +21,7 @@ from sockkit.net.chat.member import MAX_OUTBOX_BYTES, MAX_RECEIVE_BYTES, Member
 from sockkit.net.closing import Closer
 from sockkit.net.context import Context
 from sockkit.net.ends.end import End
+from sockkit.net.options import SocketOptions
 from sockkit.net.outbox import LineOutbox
 from sockkit.net.tcp.listen import Listener
 from sockkit.values import Value
@@ -30,14 +31,12 @@ NAME_WAIT_SECONDS = 0.2  # seconds a newcomer has to say a name before others ar
 
 
 class ChatOptions(Value):
-    """`size` is the most bytes one receive takes.
-
-    `encoding` is what members speak, and `client_encoding`, where given, what those do who do
+    """`encoding` is what members speak, and `client_encoding`, where given, what those do who do
     not begin with MARK. `kept` is told of each line worth keeping, `shown` makes what the
     operator sees of whole lines.
     """
 
-    size: int = MAX_RECEIVE_BYTES
+    sockets: SocketOptions = SocketOptions()
     encoding: str = "utf-8"
     client_encoding: str | None = None
     kept: Callable[[str], None] | None = None
@@ -61,7 +60,7 @@ class ChatServer:
     ) -> None:
         self._context, self._listener = context, listener
         self.loop, self.room, self.options = context.loop, room, options
-        self.buffer = memoryview(bytearray(options.size))
+        self.buffer = memoryview(bytearray(options.sockets.buffer_size or MAX_RECEIVE_BYTES))
         self.closer = Closer(context.loop)
         self._members: dict[int, Member] = {}
         self._fanout = Fanout(context.loop, self._members, self._show)

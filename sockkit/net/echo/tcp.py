@@ -22,20 +22,23 @@ from sockkit.net.context import Context
 from sockkit.net.echo.delay import DelayQueue
 from sockkit.net.echo.scheduler import Scheduler, Task
 from sockkit.net.ends.end import End
+from sockkit.net.options import SocketOptions
 from sockkit.net.pump import Pump
 from sockkit.net.reader import Reader
 from sockkit.net.tcp.listen import Listener
 from sockkit.values import Value
 
-MAX_RECEIVE_BYTES = 256 * 1024  # bytes of one receive, and most that are kept for a client
-BULK_RECEIVES = 4  # receives in a row that fill the buffer: then the kernel may move the rest
+MAX_RECEIVE_BYTES = (
+    256 * 1024
+)  # bytes of one receive by default, and most that are kept for a client
+BULK_RECEIVES = 4  # in a row, of MAX_RECEIVE_BYTES or more: then the kernel may move the rest
 
 
 class EchoOptions(Value):
     """`responder` makes one for each connection, and answers datagrams; None only echoes.
 
     `delay` is in seconds, `drop` the share of datagrams that get no answer, and a connection
-    is closed after `close_after` answers. `size` is the most bytes one receive takes.
+    is closed after `close_after` answers.
     """
 
     responder: Callable[[], Responder] | None = None
@@ -43,7 +46,7 @@ class EchoOptions(Value):
     delay: float = 0.0
     drop: float = 0.0
     close_after: int | None = None
-    size: int = MAX_RECEIVE_BYTES
+    sockets: SocketOptions = SocketOptions()
 
     @property
     def plain(self) -> bool:
@@ -57,7 +60,7 @@ class TcpEcho:
         self, context: Context, listener: Listener, options: EchoOptions, scheduler: Scheduler
     ) -> None:
         self.context, self.options, self.scheduler = context, options, scheduler
-        self.buffer = memoryview(bytearray(options.size))
+        self.buffer = memoryview(bytearray(options.sockets.buffer_size or MAX_RECEIVE_BYTES))
         self.closer = Closer(context.loop)
         self._listener = listener
         self._connections: set[PlainEcho | AnsweredEcho] = set()
@@ -130,7 +133,7 @@ class PlainEcho:
             return
         if written < size:
             self._keep(bytes(buffer[written:size]))
-        elif size == MAX_RECEIVE_BYTES:  # the largest there is, and full
+        elif size >= MAX_RECEIVE_BYTES:  # much at a time
             self._full += 1
             if self._full == BULK_RECEIVES:
                 self._hand_over()
@@ -170,7 +173,7 @@ class PlainEcho:
             self.end,
             self.end,
             None,
-            None,
+            self._echo.options.sockets.buffer_size,
             on_progress=lambda: None,
             on_end=self.close,
             on_fail=self.close,

@@ -17,13 +17,14 @@ from sockkit.events import Failure, Peer
 from sockkit.net.closing import Closer
 from sockkit.net.context import Context
 from sockkit.net.ends.end import End
+from sockkit.net.options import SocketOptions
 from sockkit.net.tcp.client import Client, ClientOptions
 from sockkit.net.tcp.listen import Listener
 from sockkit.net.tcp.merged_output import MergedOutput
 from sockkit.net.waiting import Done, OnDone, Pending, wait_for
 from sockkit.values import Value
 
-MAX_RECEIVE_BYTES = 64 * 1024  # bytes of one receive, and so most that wait for a client
+MAX_RECEIVE_BYTES = 64 * 1024  # bytes of one receive by default, and so most that wait for a client
 
 
 class ServerOptions(Value):
@@ -36,7 +37,7 @@ class ServerOptions(Value):
     greet: bytes = b""
     reply: bytes = b""
     label: Callable[[Peer], bytes] = lambda _: b""
-    size: int | None = None
+    sockets: SocketOptions = SocketOptions()
 
 
 class Stage(Enum):
@@ -69,9 +70,7 @@ class Server:
 
     def __init__(self, context: Context, listener: Listener, options: ServerOptions) -> None:
         self.context = context
-        self.buffer = memoryview(
-            bytearray(min(options.size or MAX_RECEIVE_BYTES, MAX_RECEIVE_BYTES))
-        )
+        self.buffer = memoryview(bytearray(options.sockets.buffer_size or MAX_RECEIVE_BYTES))
         self.closer = Closer(context.loop)
         self._listener, self._options = listener, options
         self._clients: dict[int, Client] = {}

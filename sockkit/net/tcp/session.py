@@ -19,6 +19,7 @@ from sockkit.net.coalesce import Coalescer
 from sockkit.net.connection import Connection, Result
 from sockkit.net.context import Context
 from sockkit.net.ends.end import End
+from sockkit.net.options import SocketOptions
 from sockkit.net.pump import Pump
 from sockkit.net.waiting import Done, OnDone, Pending, wait_for
 from sockkit.values import Value
@@ -32,7 +33,7 @@ class SessionOptions(Value):
 
     `opening` comes first, as it is. `greet` and `reply` are in the user's encoding, as standard
     input is. `reply` takes its place once the peer has said something. Lines that arrive are
-    marked with `label`, where it is not empty. `size` is the most one receive takes, in bytes.
+    marked with `label`, where it is not empty.
     """
 
     ending: EndOptions
@@ -42,7 +43,6 @@ class SessionOptions(Value):
     greet: bytes = b""
     reply: bytes | None = None
     label: bytes = b""
-    size: int | None = None
 
 
 def run_session(context: Context, session: Session) -> None:
@@ -60,8 +60,10 @@ def run_session(context: Context, session: Session) -> None:
 class Session:
     """Owns `end`. `start` begins it, and `close` ends it wherever it is."""
 
-    def __init__(self, context: Context, end: End, options: SessionOptions) -> None:
-        self._context, self._options = context, options
+    def __init__(
+        self, context: Context, end: End, options: SessionOptions, sockets: SocketOptions
+    ) -> None:
+        self._context, self._options, self._sockets = context, options, sockets
         self._began = context.loop.now
         self._on_done: OnDone[None] = lambda _: None
         self._then: Callable[[], None] = self._start_input
@@ -80,7 +82,7 @@ class Session:
             self._context.stdio.input,
             self._connection.end,
             self._outbound,
-            self._options.size,
+            self._sockets.buffer_size,
             on_progress=self._connection.sent,
             on_end=self._input_ended,
             on_fail=self._connection.sending_failed,
@@ -98,7 +100,7 @@ class Session:
             connection.end,
             self._context.stdio.output,
             Chain(*shown) if shown else None,
-            self._options.size,
+            self._sockets.buffer_size,
             on_progress=self._received,
             on_end=self._received_all,
             on_fail=self._receiving_failed,

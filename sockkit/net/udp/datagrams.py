@@ -17,7 +17,9 @@ from sockkit.net.context import Context
 from sockkit.net.endpoint import Endpoint, show_address
 from sockkit.net.ends.end import words
 from sockkit.net.loop import Callback
+from sockkit.net.options import SocketOptions
 
+MAX_RECEIVE_BYTES = 65_536  # bytes of one receive: a datagram, or many of UDP_GRO
 MAX_PAYLOAD_BYTES = 65_507  # bytes of a datagram: what IPv4's length field allows, RFC 768
 MAX_SEGMENTS = 64  # datagrams that one call may send, UDP_MAX_SEGMENTS
 MAX_RECEIVES_PER_TURN = 64  # calls of the system, before others on the loop get their turn
@@ -70,12 +72,16 @@ class DatagramSocket:
     """A UDP socket, owned. `remote` is the one peer of a connected socket, `name` what it is
     bound to.
 
-    `size` is the most bytes of a datagram that are received; None for all of it. `dropped`
-    counts the datagrams that came when the system had no space for them, socket(7) SO_RXQ_OVFL.
+    Where `sockets` have a `buffer_size`, what a datagram has beyond it is cut off. `dropped` counts
+    the datagrams that came when the system had no space for them, socket(7) SO_RXQ_OVFL.
     """
 
     def __init__(
-        self, context: Context, sock: socket.socket, remote: Endpoint | None, size: int | None
+        self,
+        context: Context,
+        sock: socket.socket,
+        remote: Endpoint | None,
+        sockets: SocketOptions,
     ) -> None:
         sock.setblocking(False)
         self._context, self._socket, self._remote = context, sock, remote
@@ -84,11 +90,12 @@ class DatagramSocket:
         self.address = show_address(self.name)
         self.port: int | None = self.name[1]
         self.dropped = 0
-        self._buffer = memoryview(bytearray(size or 65_536))
+        self.buffer_size = sockets.buffer_size
+        self._buffer = memoryview(bytearray(sockets.buffer_size or MAX_RECEIVE_BYTES))
         self._segments = True
         self._paced_until = 0.0
         try_option(sock, socket.SOL_SOCKET, _SO_RXQ_OVFL, 1)
-        if size is None:
+        if sockets.buffer_size is None:
             try_option(sock, _SOL_UDP, _UDP_GRO, 1)
 
     def adopt(self, context: Context) -> None:

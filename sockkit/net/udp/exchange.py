@@ -17,14 +17,13 @@ from sockkit.net.udp.sender import DatagramSender, InputReader
 class Messages(Protocol):
     """How standard input becomes datagrams, and datagrams standard output.
 
-    With `packs` standard input is lines; without, it is cut at `size` bytes, None for the largest
-    datagrams. With `shows` a line is written for each datagram; without, its bytes are. `hello`
-    and `good_bye` are datagrams before and after all others.
+    With `packs` standard input is lines; without, it is cut into datagrams. With `shows` a line is
+    written for each datagram; without, its bytes are. `hello` and `good_bye` are datagrams before
+    and after all others.
     """
 
     packs: bool
     shows: bool
-    size: int | None
     hello: bytes | None
     good_bye: bytes | None
 
@@ -73,7 +72,9 @@ class DatagramExchange:
         self._context, self._handler = context, handler
         self._state = State.OPEN
         self.sender = DatagramSender(context, sock, messages, handler, self.review)
-        self._reader = InputReader(context, messages, handler, self.sender, self.review)
+        self._reader = InputReader(
+            context, messages, handler, self.sender, sock.buffer_size, self.review
+        )
         self.receiver = DatagramReceiver(
             context, sock, messages, handler, self.sender.outbox, self.review
         )

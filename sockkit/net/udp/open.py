@@ -52,7 +52,6 @@ def bind_datagrams(
     options: ListenOptions,
     sockets: SocketOptions,
     udp: UdpOptions,
-    size: int | None,
     on_done: OnDone[DatagramSocket],
 ) -> Pending:
     """Find the address, or the group that is joined, and bind a server's socket to it.
@@ -60,11 +59,11 @@ def bind_datagrams(
     Failures are BindError, ResolveError, UsageError.
     """
 
-    return Steps(_bind(context, options.address, sockets, udp, size), on_done)
+    return Steps(_bind(context, options.address, sockets, udp), on_done)
 
 
 def _bind(
-    context: Context, address: Address, sockets: SocketOptions, udp: UdpOptions, size: int | None
+    context: Context, address: Address, sockets: SocketOptions, udp: UdpOptions
 ) -> Generator[Start[list[Endpoint]], list[Endpoint], DatagramSocket]:
     _check(address)
     kind, emit, interface = opener(address), context.emit, None
@@ -88,7 +87,7 @@ def _bind(
     except BaseException:
         sock.close()
         raise
-    return DatagramSocket(context, sock, None, size)
+    return DatagramSocket(context, sock, None, sockets)
 
 
 def find_routes(
@@ -123,7 +122,6 @@ def connect_datagrams(
     routes: list[Route],
     sockets: SocketOptions,
     udp: UdpOptions,
-    size: int | None,
 ) -> Iterator[tuple[DatagramSocket, Endpoint]]:
     """A client's socket, and where its datagrams go: for each of the `routes` to `address` in turn.
 
@@ -145,7 +143,7 @@ def connect_datagrams(
             sock.close()
             raise
         opened = True
-        yield DatagramSocket(context, sock, route.to if aimed else None, size), route.to
+        yield DatagramSocket(context, sock, route.to if aimed else None, sockets), route.to
     if failure and not opened:
         hint = "give --broadcast" if failure.errno == errno.EACCES else ""
         raise ConnectError(f"could not send to {address}: {words(failure)}", hint) from failure

@@ -143,7 +143,8 @@ class InputState(Enum):
 class InputReader:
     """Sends standard input. `on_change` is called when it ends, or has to wait for the system.
 
-    Where the messages have a size, a datagram that is not full waits HOLD_SECONDS for the rest.
+    Input that is not lines is cut into datagrams of `buffer_size` bytes, which a peer with the same
+    buffer size receives whole. One that is not full waits HOLD_SECONDS for the rest.
     """
 
     def __init__(
@@ -152,13 +153,15 @@ class InputReader:
         messages: Messages,
         handler: Handler,
         sender: DatagramSender,
+        buffer_size: int | None,
         on_change: Callable[[], None],
     ) -> None:
         self._loop, self._input = context.loop, context.stdio.input
         self._messages, self._handler, self._sender = messages, handler, sender
         self._on_change = on_change
         self._state = InputState.OPEN
-        self._size = min(messages.size or MAX_PAYLOAD_BYTES, MAX_PAYLOAD_BYTES)
+        self._cuts = buffer_size is not None
+        self._size = min(buffer_size or MAX_PAYLOAD_BYTES, MAX_PAYLOAD_BYTES)
         self._buffer = memoryview(bytearray(segments(self._size) * self._size))
         self._filled = 0
         self._lines = Lines(MAX_PAYLOAD_BYTES)
@@ -234,7 +237,7 @@ class InputReader:
         """Send what makes whole datagrams, and in a while the rest."""
         if self._timer:
             self._timer.cancel()
-        rest = len(data) % self._size if self._messages.size and not ended else 0
+        rest = len(data) % self._size if self._cuts and not ended else 0
         if whole := data[: len(data) - rest]:
             self._sender.send(whole, self._size, self._handler.targets())
         self._buffer[:rest] = bytes(data[len(data) - rest :])

@@ -7,6 +7,7 @@ import errno
 import itertools
 import os
 import socket
+import stat
 from collections.abc import Callable
 from typing import Any
 
@@ -14,8 +15,9 @@ import pytest
 
 from sockkit.core.responder import Ruled, parse_rule
 from sockkit.events import Step
-from sockkit.net import closing
+from sockkit.net import closing, kernel
 from sockkit.net.echo.tcp import MAX_RECEIVE_BYTES, AnsweredEcho, EchoOptions, PlainEcho
+from sockkit.net.options import SocketOptions
 from tests.net import kit
 from tests.net.echo import site as echo_site
 from tests.net.echo.site import LATE, MIB, PLAIN, RULED, UPPER, Site, each
@@ -50,6 +52,23 @@ def test_much_is_left_to_the_kernel(site: Site) -> None:
     sock.shutdown(socket.SHUT_WR)
     assert site.asks(sock, b"", 1) == b""
     assert site.closed == [(len(data), len(data), "")]
+
+
+def test_the_kernel_reads_no_more_at_once_than_the_buffer_size(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, asked = kernel._splice, set()
+
+    def splice(source: int, sink: int, size: int) -> int:
+        if stat.S_ISSOCK(os.fstat(source).st_mode):
+            asked.add(size)
+        return real(source, sink, size)
+
+    monkeypatch.setattr(kernel, "_splice", splice)
+    site.tcp(EchoOptions(sockets=SocketOptions(buffer_size=MAX_RECEIVE_BYTES + 1)))
+    data = noise(32 * MIB)
+    assert site.asks(site.client(), data, len(data)) == data
+    assert asked == {MAX_RECEIVE_BYTES + 1}
 
 
 @each

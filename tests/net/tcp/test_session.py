@@ -33,6 +33,7 @@ from sockkit.net.connection import Result
 from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.ends.stdio import Output, Stdio
 from sockkit.net.loop import Loop
+from sockkit.net.options import SocketOptions
 from sockkit.net.tcp import session
 from sockkit.net.tcp.session import CLOSED_AT_ONCE_HINT, Session, SessionOptions, run_session
 from tests.net import kit
@@ -63,7 +64,7 @@ class Conversation:
         self._error: BaseException | None = None
         stdio = Stdio(self.input.end, self.output.end, "utf-8")
         self._context = kit.context(loop, stdio, self._told)
-        self._session = Session(self._context, self._end, talk)
+        self._session = Session(self._context, self._end, talk, SocketOptions())
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -347,8 +348,9 @@ def test_how_long_a_peer_that_takes_nothing_is_waited_for(
     Feeding(source.far, bytes(100))
     stdio = Stdio(source.end, kit.sink("pipe", stack, tmp_path).end, "utf-8")
     context, began = kit.context(loop, stdio), loop.now
+    session = Session(context, made.end, SessionOptions(EndOptions(Until.STDIN)), SocketOptions())
     with pytest.raises(SendError, match="the peer has taken nothing for") as caught:
-        run_session(context, Session(context, made.end, SessionOptions(EndOptions(Until.STDIN))))
+        run_session(context, session)
     assert 5 < loop.now - began < 20
     assert caught.value.status == 55
 
@@ -499,7 +501,8 @@ def test_a_close_that_fails_matters_only_if_something_was_not_delivered(
 ) -> None:
     source, made = kit.source("pipe", stack, tmp_path), kit.stream_end("tcp", stack)
     stdio = Stdio(source.end, kit.sink("pipe", stack, tmp_path).end, "utf-8")
-    session, told = Session(kit.context(loop, stdio), made.end, SessionOptions(EndOptions())), []
+    context, sockets = kit.context(loop, stdio), SocketOptions()
+    session, told = Session(context, made.end, SessionOptions(EndOptions()), sockets), []
     session.start(told.append)
     failure = SendError("it failed")
     session.closed(Result(None, failure, undelivered, undelivered))

@@ -16,6 +16,7 @@ from sockkit.events import Event, Peer
 from sockkit.net.context import Context
 from sockkit.net.ends.stdio import Stdio
 from sockkit.net.loop import Loop
+from sockkit.net.options import SocketOptions
 from sockkit.net.tcp.listen import ListenOptions
 from sockkit.net.udp.client import Aim
 from sockkit.net.udp.datagrams import MAX_PAYLOAD_BYTES, DatagramSocket, Received
@@ -36,12 +37,11 @@ class Words:
         *,
         packs: bool = False,
         shows: bool = False,
-        size: int | None = None,
         hello: bytes | None = None,
         good_bye: bytes | None = None,
         mark: bytes = b"<%s>",
     ) -> None:
-        self.packs, self.shows, self.size = packs, shows, size
+        self.packs, self.shows = packs, shows
         self.hello, self.good_bye = hello, good_bye
         self._mark = mark
 
@@ -62,16 +62,20 @@ class Words:
 LINES = Words(packs=True, mark=b"%s")
 
 
-def bound(context: Context, stack: contextlib.ExitStack, size: int | None = None) -> DatagramSocket:
+def bound(
+    context: Context, stack: contextlib.ExitStack, buffer_size: int | None = None
+) -> DatagramSocket:
     """A socket on a free port, which is closed with the test."""
     where = ListenOptions(HostPort(HERE, 0))
-    sock = kit.bound(context.loop, where, size=size, emit=context.emit)
+    sockets = SocketOptions(buffer_size=buffer_size)
+    sock = kit.bound(context.loop, where, sockets, emit=context.emit)
     stack.callback(sock.close)
     return sock
 
 
-def aims(context: Context, address: HostPort, size: int | None = None) -> Iterator[Aim]:
-    return kit.aimed(context.loop, address, size=size, emit=context.emit)
+def aims(context: Context, address: HostPort, buffer_size: int | None = None) -> Iterator[Aim]:
+    sockets = SocketOptions(buffer_size=buffer_size)
+    return kit.aimed(context.loop, address, emit=context.emit, sockets=sockets)
 
 
 class Full:
@@ -122,10 +126,11 @@ class Site:
         self.context = kit.context(loop, emit=self.events.append)
 
     def server(
-        self, host: str = HERE, size: int | None = None, udp: UdpOptions = PLAIN
+        self, host: str = HERE, buffer_size: int | None = None, udp: UdpOptions = PLAIN
     ) -> DatagramSocket:
         options = ListenOptions(HostPort(host, 0))
-        sock = kit.bound(self.loop, options, udp=udp, size=size, emit=self.events.append)
+        sockets = SocketOptions(buffer_size=buffer_size)
+        sock = kit.bound(self.loop, options, sockets, udp, self.events.append)
         self._stack.callback(sock.close)
         return sock
 
@@ -155,7 +160,13 @@ class Exchanging:
     It is the handler itself, which knows one peer.
     """
 
-    def __init__(self, loop: Loop, stack: contextlib.ExitStack, messages: Words) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        stack: contextlib.ExitStack,
+        messages: Words,
+        buffer_size: int | None = None,
+    ) -> None:
         self.loop = loop
         self.events: list[Event] = []
         self.failures: list[SockkitError] = []
@@ -164,7 +175,7 @@ class Exchanging:
         self.output = kit.sink("pipe", stack, Path())
         stdio = Stdio(self.input.end, self.output.end, "utf-8")
         context = kit.context(loop, stdio, self.events.append)
-        self.near, self.far = bound(context, stack), bound(context, stack)
+        self.near, self.far = bound(context, stack, buffer_size), bound(context, stack)
         self.addresses: list[Any] = [(HERE, self.far.port)]
         self.exchange = DatagramExchange(context, self.near, messages, self)
         self.sent, self.receiver = self.exchange.sender.total, self.exchange.receiver
@@ -197,8 +208,8 @@ Make = Callable[..., Exchanging]
 def make(loop: Loop, stack: contextlib.ExitStack) -> Make:
     """Makes an exchange that has been started, of messages with these options."""
 
-    def make(**options: Any) -> Exchanging:
-        made = Exchanging(loop, stack, Words(**options))
+    def make(buffer_size: int | None = None, **options: Any) -> Exchanging:
+        made = Exchanging(loop, stack, Words(**options), buffer_size)
         made.exchange.start()
         return made
 

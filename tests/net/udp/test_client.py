@@ -54,7 +54,7 @@ class Named:
         stdio = Stdio(self.source.end, self.sink.end, "utf-8")
         context = kit.context(self._loop, stdio, self.events.append)
         address, sockets = HostPort("twice", 9), SocketOptions()
-        both = connect_datagrams(context, address, self._routes, sockets, UdpOptions(), None)
+        both = connect_datagrams(context, address, self._routes, sockets, UdpOptions())
         DatagramClient(context, next(both), both, messages, options).run()
 
 
@@ -136,14 +136,14 @@ def run(loop: Loop, stack: contextlib.ExitStack) -> Run:
     """Run a client whose input is `x`, against a peer that answers `said`; how it failed."""
 
     def run(
-        *said: bytes, ends: bool = True, size: int | None = None, **more: float
+        *said: bytes, ends: bool = True, buffer_size: int | None = None, **more: float
     ) -> SockkitError | None:
         peer = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
         peer.bind((HERE, 0))
         peer.settimeout(kit.WAIT)
         source, sink = kit.source("pipe", stack, Path()), kit.sink("pipe", stack, Path())
         context = kit.context(loop, Stdio(source.end, sink.end, "utf-8"))
-        aim = next(aims(context, HostPort(HERE, peer.getsockname()[1]), size))
+        aim = next(aims(context, HostPort(HERE, peer.getsockname()[1]), buffer_size))
         stack.callback(aim[0].close)
 
         def answer() -> None:
@@ -208,7 +208,7 @@ def test_what_the_system_holds_up_is_no_silence(
 
 
 def test_a_datagram_that_was_cut_is_a_fault(run: Run) -> None:
-    assert type(run(b"0123456789", size=4, linger=0.05)) is ReceiveError
+    assert type(run(b"0123456789", buffer_size=4, linger=0.05)) is ReceiveError
 
 
 def test_a_refusal(loop: Loop, stack: contextlib.ExitStack) -> None:

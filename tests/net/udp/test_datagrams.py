@@ -64,7 +64,7 @@ def test_how_many_a_call_may_send() -> None:
 
 
 def test_a_datagram_larger_than_the_buffer_tells_its_size(site: Site) -> None:
-    server = site.server(size=10)
+    server = site.server(buffer_size=10)
     site.client(server.port).send(b"0123456789abc", MAX_PAYLOAD_BYTES)
     run_until(site.loop, lambda: True)
     got = server.receive()

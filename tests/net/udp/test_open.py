@@ -168,7 +168,7 @@ def test_binding_may_be_given_up_while_its_name_is_looked_for(
     told: list[object] = []
     where = ListenOptions(HostPort("slow", 0))
     context = kit.context(site.loop, emit=site.events.append)
-    bind_datagrams(context, where, SocketOptions(), UdpOptions(), None, told.append).cancel()
+    bind_datagrams(context, where, SocketOptions(), UdpOptions(), told.append).cancel()
     kit.settle(site.loop)
     assert (told, site.events) == ([], [])
 

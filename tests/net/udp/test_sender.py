@@ -17,7 +17,7 @@ loop, stack, make = kit.loop, kit.stack, site.make
 
 
 def test_input_is_cut(make: Make) -> None:
-    made = make(size=1000)
+    made = make(buffer_size=1000)
     data = noise(2500)
     made.input.far.give(data)
     made.input.far.close()
@@ -36,7 +36,7 @@ def test_input_without_a_size_is_sent_as_it_comes(make: Make) -> None:
 
 @pytest.mark.parametrize("size", [MAX_PAYLOAD_BYTES, 100_000])
 def test_no_datagram_is_larger_than_there_are(size: int, make: Make) -> None:
-    made = make(size=size)
+    made = make(buffer_size=size)
     data = noise(MAX_PAYLOAD_BYTES + 10)
     feeding = kit.Feeding(made.input.far, data)
     assert made.arrive(2) == [data[:MAX_PAYLOAD_BYTES], data[MAX_PAYLOAD_BYTES:]]
@@ -44,7 +44,7 @@ def test_no_datagram_is_larger_than_there_are(size: int, make: Make) -> None:
 
 
 def test_what_is_not_full_waits_a_moment(make: Make) -> None:
-    made = make(size=1000)
+    made = make(buffer_size=1000)
     data = noise(2000)
     made.input.far.give(data[:700])
     run_for(made.loop, 0.002)

@@ -32,7 +32,7 @@ class Serving:
         stack: contextlib.ExitStack,
         answer: Recipient,
         reply: bytes | None,
-        size: int | None,
+        buffer_size: int | None,
     ) -> None:
         self.loop, self._stack = loop, stack
         self.events: list[Event] = []
@@ -40,7 +40,7 @@ class Serving:
         self.input = source.far
         stdio = Stdio(source.end, sink.end, "utf-8")
         context = kit.context(loop, stdio, self.events.append)
-        self.sock = bound(context, stack, size)
+        self.sock = bound(context, stack, buffer_size)
         self.port = self.sock.port
         self.server = DatagramServer(context, self.sock, LINES, answer, reply)
 
@@ -62,9 +62,11 @@ Make = Callable[..., Serving]
 @pytest.fixture
 def make(loop: Loop, stack: contextlib.ExitStack) -> Make:
     def make(
-        answer: Recipient = Recipient.LAST, reply: bytes | None = None, size: int | None = None
+        answer: Recipient = Recipient.LAST,
+        reply: bytes | None = None,
+        buffer_size: int | None = None,
     ) -> Serving:
-        return Serving(loop, stack, answer, reply, size)
+        return Serving(loop, stack, answer, reply, buffer_size)
 
     return make
 
@@ -151,7 +153,7 @@ def test_who_must_not_be_answered_gets_no_reply(
 
 
 def test_what_came_in_part_makes_the_end_a_failure(make: Make) -> None:
-    made = make(size=4)
+    made = make(buffer_size=4)
     peer = made.peer()
     with pytest.raises(ReceiveError, match=r"^datagrams: 2 received in part$"):
         made.run(
