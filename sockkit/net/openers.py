@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from sockkit.core.address import Address, HostPort, UnixPath
 from sockkit.errors import BindError
-from sockkit.net import internet, unix
 from sockkit.net.context import Context
 from sockkit.net.endpoint import Endpoint
 from sockkit.net.options import SocketOptions
@@ -46,21 +45,26 @@ class Opener(Value):
     dial: Dial | None = None
 
 
-OPENERS: dict[type, Opener] = {
-    HostPort: Opener(
-        "a host and a port",
-        internet.resolve,
-        internet.bind,
-        internet.bind_error,
-        datagrams=True,
-        workers=True,
-    ),
-    UnixPath: Opener("a unix address", unix.resolve, unix.bind, unix.bind_error),
-}
+def _internet() -> Opener:
+    from sockkit.net import internet as kind
+
+    resolve, bind, bind_error = kind.resolve, kind.bind, kind.bind_error
+    return Opener("a host and a port", resolve, bind, bind_error, datagrams=True, workers=True)
+
+
+def _unix() -> Opener:
+    from sockkit.net import unix as kind
+
+    return Opener("a unix address", kind.resolve, kind.bind, kind.bind_error)
+
+
+# A run has one kind of address, or two, and loads those.
+OPENERS: dict[type, Callable[[], Opener]] = {HostPort: _internet, UnixPath: _unix}
 
 
 def opener(address: Address) -> Opener:
-    return OPENERS[type(address)]
+    """The row of `address`."""
+    return OPENERS[type(address)]()
 
 
 def resolve(

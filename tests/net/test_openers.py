@@ -52,7 +52,7 @@ def name() -> Any:
 
 def test_each_kind_of_address_has_its_row() -> None:
     assert set(OPENERS) == set(get_args(Address))
-    usable = {kind: (row.datagrams, row.workers) for kind, row in OPENERS.items()}
+    usable = {kind: (row().datagrams, row().workers) for kind, row in OPENERS.items()}
     assert usable == {HostPort: (True, True), UnixPath: (False, False)}
 
 
@@ -71,7 +71,7 @@ def test_a_new_kind_is_found_and_its_bind_explained_by_its_row(
         return lambda: closed.append("closed")
 
     row = Opener("a name", find, bind, lambda error, address, _: BindError(f"not at {address}"))
-    monkeypatch.setitem(OPENERS, Named, row)
+    monkeypatch.setitem(OPENERS, Named, lambda: row)
     assert opener(name) is row
     found: list[object] = []
     resolve(kit.context(loop), name, socket.AF_UNSPEC, found.append)
@@ -105,7 +105,7 @@ def test_a_kind_that_is_no_endpoint_is_dialled_in_its_own_way(
         raise AssertionError("it has no endpoints")
 
     row = Opener("a pair", find, internet.bind, internet.bind_error, dial=pair)
-    monkeypatch.setitem(OPENERS, Named, row)
+    monkeypatch.setitem(OPENERS, Named, lambda: row)
     dialling = partial(dial, kit.context(loop), name, ConnectOptions(), SocketOptions())
     stream = wait_for(loop, dialling)
     stream.write(b"hi")
