@@ -85,7 +85,7 @@ class ChatServer:
         try:
             self._context.stdio.output.when_gone(self._output_failed)
             self._listener.accept(self._join)
-            self._context.stdio.input.feed(on_typed)
+            self._context.stdio.input.deliver_to(on_typed)
             self.loop.run()
             if self._missed:
                 raise SendError(

@@ -53,7 +53,7 @@ class UdpChatServer:
         try:
             self._stdio.output.when_gone(self._output_gone)
             self._service.start()
-            self._stdio.input.feed(on_typed)
+            self._stdio.input.deliver_to(on_typed)
             self._expire()
             self._loop.run()
         except SockkitError as error:
