@@ -1,4 +1,4 @@
-"""How lines become datagrams and datagrams lines: texts, encodings, signatures and labels."""
+"""Turns lines into datagrams and datagrams into lines: encodings, signatures and labels."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _SIGNED = re.compile(r"([^\s:\x00-\x1f\x7f-\x9f][^:\x00-\x1f\x7f-\x9f]{0,31}):")
 
 
 class DatagramOptions(Value):
-    """`name` signs each line. `size` is the most bytes of a datagram that are received, and of one
-    that is sent where standard input is cut.
+    """`name` signs each line. `size` is the most bytes of a datagram that are received, and the
+    size at which standard input is cut.
     """
 
     text: TextOptions
@@ -29,11 +29,11 @@ class DatagramOptions(Value):
 
 
 class Messages:
-    """Makes datagrams of lines and lines of datagrams, for the standard streams of a run.
+    """Makes datagrams of lines, and lines of datagrams.
 
-    Each datagram is a text of its own: nothing is carried over from one to the next. `packs`
-    is whether standard input is lines, `shows` whether standard output is; on a terminal they
-    are, and `many` peers are labelled there.
+    Each datagram is encoded or decoded by itself. `packs` says whether standard input is lines,
+    `shows` whether standard output is. On a terminal both are, and with `many` peers each line
+    gets a label.
     """
 
     hello: bytes | None = None
