@@ -1,1 +1,1 @@
-"""The commands: a frozen configuration and a `run` for each."""
+"""The commands: an immutable configuration and a `run` for each."""

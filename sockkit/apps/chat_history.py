@@ -1,8 +1,9 @@
-"""A chat room's lines, kept in a file: SQLite with a write-ahead log.
+"""The history of a chat room, kept in a file: SQLite with a write-ahead log.
 
-Lines wait in memory and are written together, in one short transaction a second: so several
-rooms can share a file. One that cannot be written now, locked by another program or on a full
-disk, ends nothing: lines wait for it, the oldest are dropped beyond a bound, and it is said.
+Lines wait in memory and are written together, in one short transaction a second, so that several
+rooms can share a file. When the file cannot be written, because another program has locked it or
+the disk is full, the room goes on: that is reported, lines wait, and the oldest are dropped beyond
+a bound.
 """
 
 from __future__ import annotations
@@ -20,15 +21,13 @@ from sockkit.net.context import Context
 from sockkit.net.files import is_same, why_not_ours
 from sockkit.net.loop import Timer
 
-WRITE_DELAY_SECONDS = 1.0  # seconds until a line is safe from a kill
-MAX_LOCKED_SECONDS = 1.0  # seconds another program may keep the file locked before that is said
-LOCK_WAIT_SECONDS = (
-    0.5  # seconds a lock is waited for at the beginning and the end, when nobody waits
-)
+WRITE_DELAY_SECONDS = 1.0  # after which a line that waits is written
+MAX_LOCKED_SECONDS = 1.0  # for which a locked file is not reported
+LOCK_WAIT_SECONDS = 0.5  # for a lock at the start and at the end, when no member waits
 MAX_WAITING_LINES, MAX_WAITING_CHARACTERS = (
     10_000,
     4 * 1024 * 1024,
-)  # most lines, and characters, that wait
+)  # beyond these, the oldest lines are dropped
 _MAGIC = b"SQLite format 3\0"
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _FOREIGN = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR)
@@ -36,23 +35,23 @@ _Trouble = (sqlite3.Error, OutputError)
 
 
 class History:
-    """The lines in `path`, which is made, for our user alone, when it is not there.
+    """The lines in the file `path`, which is created, for our user only, if it does not exist.
 
-    Raises OutputError for what is not ours, or is something else than a history. Nothing is
-    waited for while others might: the loop never is.
+    Raises OutputError if the file is not ours, or not a history. While the room runs, the loop
+    never waits for a lock.
     """
 
     def __init__(self, context: Context, path: str) -> None:
         if not path:
             raise UsageError("--history-file has no name", "give it the path of a file")
         self._loop, self._path, self._emit = context.loop, path, context.emit
-        self._whole = os.path.abspath(path)  # never a name that SQLite has a meaning for
+        self._whole = os.path.abspath(path)  # never a name with a meaning for SQLite, like :memory:
         self._paths = [self._whole + suffix for suffix in ("", "-wal", "-shm", "-journal")]
         self._timer: Timer | None = None
         self._waiting: deque[str] = deque()
         self._size = 0  # characters that wait
         self._dropped = 0
-        self._failing: float | None = None  # since when
+        self._failing: float | None = None  # since when writing fails
         self._told = False
         self._file: sqlite3.Connection | None = None
         try:
@@ -64,7 +63,7 @@ class History:
             self._plan()
 
     def last(self, count: int) -> list[str]:
-        """The last `count` lines, oldest first; no more than a newcomer is shown."""
+        """The last `count` lines, oldest first, up to about MAX_RECENT_CHARACTERS."""
         lines: list[str] = []
         size = 0
         if not self._file:
@@ -84,7 +83,7 @@ class History:
         return lines[::-1]
 
     def keep(self, line: str) -> None:
-        """Write `line` within WRITE_DELAY_SECONDS seconds, if that is possible."""
+        """Write `line` within WRITE_DELAY_SECONDS, if the file can be written."""
         self._waiting.append(line)
         self._size += len(line)
         while len(self._waiting) > MAX_WAITING_LINES or self._size > MAX_WAITING_CHARACTERS:
@@ -93,7 +92,7 @@ class History:
         self._plan()
 
     def close(self) -> None:
-        """Raises OutputError where lines are lost."""
+        """Write what waits, and close the file. Raises OutputError if lines are lost."""
         if self._timer:
             self._timer.cancel()
         why = ""
@@ -130,14 +129,14 @@ class History:
             self._emit(Notice(f"the history {self._path} is written again{lost}"))
 
     def _tell(self, error: Exception) -> None:
-        """Say once that the file cannot be used now."""
+        """Report, once, that the file cannot be used now."""
         if not self._told:
             self._told = True
             told = self._words(self._reason(error))
             self._emit(Failure(f"{told}: the room goes on without it"))
 
     def _write(self, wait: float) -> None:
-        """Write all that waits, or nothing, in a file that is still there."""
+        """Write all lines that wait, or none. Waits for a lock, at most `wait` seconds."""
         if self._file and not is_same(self._whole, self._there):
             self._emit(Notice(f"the history {self._path} has been removed: it is made again"))
             self._file.close()
@@ -148,7 +147,7 @@ class History:
         self._file.execute(f"PRAGMA busy_timeout = {wait * 1000:.0f}")
         self._file.execute("BEGIN IMMEDIATE")
         try:
-            # A few encodings decode to what no UTF-8 has.
+            # Some encodings decode to characters that UTF-8 cannot encode.
             rows = ((line.encode("utf-8", "backslashreplace"),) for line in self._waiting)
             self._file.executemany("INSERT INTO lines (line) VALUES (CAST(? AS TEXT))", rows)
             self._file.execute("COMMIT")
@@ -185,11 +184,11 @@ class History:
         file.execute("PRAGMA synchronous = NORMAL")
         file.execute("CREATE TABLE IF NOT EXISTS lines (id INTEGER PRIMARY KEY, line TEXT)")
         for path in self._paths:
-            with suppress(OSError):  # one that is not there
-                os.chmod(path, 0o600)  # SQLite makes its own like the first
+            with suppress(OSError):  # it does not exist
+                os.chmod(path, 0o600)  # SQLite gives its other files the mode of the first
 
     def _claim(self) -> None:
-        """See that there is a file of ours, and nobody else's beside it."""
+        """Create the file, or check that it and the files beside it are ours."""
         try:
             os.close(os.open(self._whole, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         except FileExistsError:
@@ -216,5 +215,5 @@ class History:
 
 
 def _code(error: sqlite3.Error) -> int:
-    """The primary result code, of SQLite's own errors."""
+    """SQLite's primary result code; 0 for an error of Python's module."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF

@@ -29,8 +29,8 @@ from sockkit.net.tcp.session import Session, SessionOptions
 from sockkit.net.waiting import Done, OnDone, Pending, wait_for
 from sockkit.values import Value
 
-RECONNECT_PAUSES_SECONDS = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # seconds before connecting again
-MAX_TYPED_BYTES = 64 * 1024  # bytes kept of what is typed while there is no room
+RECONNECT_PAUSES_SECONDS = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # the last one is repeated
+MAX_TYPED_BYTES = 64 * 1024  # kept of what is typed while not connected
 QUIT = b"/quit"
 
 
@@ -48,7 +48,7 @@ class ChatJoin(Value):
 
 
 def run(config: ChatJoin, context: Context) -> None:
-    """Return when one of both has left, having delivered what was said. Raises SockkitError."""
+    """Return when the user or the room has ended it and all is delivered. Raises SockkitError."""
     if config.udp:
         from sockkit.apps.chat_join_udp import run as run_udp
 
@@ -68,8 +68,7 @@ def run(config: ChatJoin, context: Context) -> None:
 class _Join:
     """Joins the room; with --reconnect again, after a pause, each time the connection is lost.
 
-    What is typed at a terminal while there is no room is said to the next one, unless it is the
-    wish to leave.
+    What is typed at a terminal while not connected is sent once connected, unless it is QUIT.
     """
 
     def __init__(self, config: ChatJoin, context: Context) -> None:
@@ -80,14 +79,14 @@ class _Join:
         self._timer: Timer | None = None
         self._session: Session | None = None
         self._failures = 0  # in a row
-        self._lost = False  # perhaps something that was said
-        self._typed = b""  # while there was no room
+        self._lost = False  # whether lines that were sent may be lost
+        self._typed = b""  # while not connected
         context.stdio.assist(self._view)
 
     def start(self, on_done: OnDone[None]) -> Pending:
         self._on_done = on_done
         self._dial()
-        return Done()  # `close` ends it
+        return Done()  # `close` cancels it
 
     def close(self) -> None:
         self._dialling.cancel()
@@ -116,13 +115,15 @@ class _Join:
         options = options._replace(greet=self._typed)
         self._typed = b""
         self._session = Session(self._context, outcome, options, self._config.sockets)
-        self._session.start(lambda error: self._context.loop.call_soon(lambda: self._left(error)))
+        self._session.start(
+            lambda error: self._context.loop.call_soon(lambda: self._session_over(error))
+        )
 
-    def _left(self, error: SockkitError | None) -> None:
+    def _session_over(self, error: SockkitError | None) -> None:
         session, self._session = self._session, None
         assert session
         session.close()
-        self._view.disconnected()  # what had not arrived whole is not the next connection's
+        self._view.disconnected()  # an unfinished line does not belong to the next connection
         if not (error or session.input_ended or self._view.parted):
             error = ReceiveError("the room has closed")
         if error and session.sent_input and not self._context.stdio.input.terminal:
@@ -130,7 +131,7 @@ class _Join:
         self._ended(error)
 
     def _ended(self, error: SockkitError | None) -> None:
-        """Of a connection, or of an attempt at one."""
+        """A connection, or an attempt to connect, has ended: stop, or try again."""
         if error and not isinstance(error, (ConnectError, ReceiveError, SendError, TimedOut)):
             self._on_done(error)
         elif self._view.outside:

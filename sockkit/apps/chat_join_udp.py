@@ -23,9 +23,9 @@ QUIT_WORDS = ("q", "/quit")  # lines that leave the room
 
 
 class RoomMessages(Messages):
-    """A member's: they begin by saying who is there, and end by leaving the room.
+    """A member's messages: the first one joins the room, the last one leaves it.
 
-    `refused` is what the first line means by which the room has refused something.
+    `refused` is the error for the first line in which the room refused something.
     """
 
     def __init__(self, options: DatagramOptions, context: Context, *, many: bool) -> None:
@@ -48,7 +48,7 @@ class RoomMessages(Messages):
 
 
 def run(config: ChatJoin, context: Context) -> None:
-    """Return when the user has left. Raises SockkitError, also for what the room refused."""
+    """Return when the user has left. Raises SockkitError, also for a refusal by the room."""
     unknown = ((config.password is not None, "--password"), (config.reconnect, "--reconnect"))
     for given, option in unknown:
         if given:
@@ -67,13 +67,13 @@ def run(config: ChatJoin, context: Context) -> None:
         config.connect,
     )
     messages = run_exchange(client, context, RoomMessages)
-    # A person sees it, and says it again.
+    # A person has seen it, and may try again.
     if messages.refused and not context.stdio.input.terminal:
         raise messages.refused
 
 
 def _login_name(environment: Mapping[str, str]) -> str:
-    """The user's name: LOGNAME or USER, or that of our user id, getpwuid(3)."""
+    """The user's name: LOGNAME, USER, or the name of our user id, getpwuid(3)."""
     try:
         name = environment.get("LOGNAME") or environment.get("USER")
         if not name:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sockkit.apps.operator import operate
+from sockkit.apps.operator import open_console
 from sockkit.apps.shown import chat_view, time_stamp
 from sockkit.core.chat.console import ChatCommands, ChatDelivery, ChatRoom
 from sockkit.core.chat.password import check_password
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class ChatServe(Value):
-    """`encoding` is what members speak, `client_encoding` what those do who are not chat join."""
+    """`encoding` is that of members; `client_encoding` that of clients other than chat join."""
 
     listen: ListenOptions
     sockets: SocketOptions
@@ -48,9 +48,9 @@ def run(config: ChatServe, context: Context) -> None:
     raise_limit()
     room = Room(config.room, config.encoding)
     view = chat_view(context.palette, timestamps=config.timestamps)
-    # Where nobody looks on, lines are written as they are, in half the time.
-    looked_at = stdio.output.terminal or config.timestamps or context.palette.on
-    edit: Callable[[str], str] = view.feed if looked_at else str
+    # Without a terminal lines are not edited for display: that takes half the time.
+    displayed = stdio.output.terminal or config.timestamps or context.palette.on
+    edit: Callable[[str], str] = view.feed if displayed else str
     history = _history(config, context)
     try:
         options = ChatOptions(
@@ -67,7 +67,7 @@ def run(config: ChatServe, context: Context) -> None:
             with port_file(loop, config.port_file, listener):
                 announce(listener, emit)
                 server = ChatServer(context, listener, room, options)
-                server.run(_operated(room, server, config, context))
+                server.run(_open_console(room, server, config, context))
         finally:
             listener.close()
     finally:
@@ -118,14 +118,14 @@ def _run_udp(config: ChatServe, context: Context) -> None:
             options = config.room
             room = SignedRoom(options.quit_word, options.max_members, options.flood)
             server = UdpChatServer(context, sock, room, config.encoding, shown)
-            server.run(_operated(room, server, config, context))
+            server.run(_open_console(room, server, config, context))
     finally:
         sock.close()
 
 
-def _operated(
+def _open_console(
     room: ChatRoom, server: ChatDelivery, config: ChatServe, context: Context
 ) -> Callable[[bytes], None]:
-    """What obeys the lines that the room's operator types."""
+    """The console of the room's operator; call it with what is typed."""
     encoding, emit = context.stdio.encoding, context.emit
-    return operate(ChatCommands(room, server, config.room.quit_word, encoding, emit), context)
+    return open_console(ChatCommands(room, server, config.room.quit_word, encoding, emit), context)

@@ -1,4 +1,4 @@
-"""What a client and a server say alike: texts, their encodings, and when it is over."""
+"""Options that tcp-client and tcp-server share: texts, encodings, and when it is over."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from sockkit.values import Value
 if TYPE_CHECKING:
     from sockkit.net.tcp.session import SessionOptions
 
-TYPIST_LINGER_SECONDS = 1.0  # of silence after Ctrl-D, which end what a person types
+TYPIST_LINGER_SECONDS = 1.0  # of the peer's silence after Ctrl-D at a terminal
 
 
 class ConversationOptions(Value):
-    """`until` None means: both ends, and on a terminal the peer's, or what is typed and then
-    a silence of the peer. Times are seconds.
+    """When `until` is None, both sides have to end. At a terminal the peer has to, or the input
+    ends and the peer is silent for a while. Times are in seconds.
     """
 
     text: TextOptions
@@ -33,7 +33,7 @@ class ConversationOptions(Value):
     reply: str | None = None
 
     def check(self, stdio: Stdio) -> None:
-        """Raise TextError if `greet` or `reply` cannot be said in the wire's encoding."""
+        """Raise TextError if `greet` or `reply` cannot be encoded."""
         for option, text in (("--greet", self.greet), ("--reply", self.reply or "")):
             if transform := self.text.outbound(stdio.encoding, option):
                 transform.feed(os.fsencode(text))
@@ -54,14 +54,14 @@ class ConversationOptions(Value):
         )
 
     def ending(self, stdio: Stdio) -> EndOptions:
-        """When it is over; what a person types ends otherwise than a file or a pipe."""
+        """When the connection is over. A terminal has another default than a file or a pipe."""
         if self.until or not stdio.input.terminal:
             return EndOptions(self.until or Until.BOTH, self.linger, self.idle)
         linger = TYPIST_LINGER_SECONDS if self.linger is None else self.linger
         return EndOptions(Until.PEER, linger, self.idle)
 
     def inbound(self, stdio: Stdio, tell_gbk: Callable[[], None]) -> Transcoder | None:
-        """A transform of what one peer sends; `tell_gbk` is called where that looks like GBK."""
+        """A transform of what one peer sends. `tell_gbk` is called if that looks like GBK."""
         edits: tuple[Edit, ...] = (Printable(),) if stdio.output.terminal else ()
         transcoder = self.text.inbound(stdio.encoding, edits)
         if transcoder and transcoder.source == "utf-8":

@@ -1,4 +1,4 @@
-"""How lines become datagrams and datagrams lines: texts, encodings, signatures and labels."""
+"""Turns lines into datagrams and datagrams into lines: encodings, signatures and labels."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class DatagramOptions(Value):
 
 
 class Messages:
-    """Makes datagrams of lines and lines of datagrams, for the standard streams of a run.
+    """Makes datagrams of lines, and lines of datagrams.
 
-    Each datagram is a text of its own: nothing is carried over from one to the next. `packs`
-    is whether standard input is lines, `shows` whether standard output is; on a terminal they
-    are, and `many` peers are labelled there.
+    Each datagram is encoded or decoded by itself. `packs` says whether standard input is lines,
+    `shows` whether standard output is. On a terminal both are, and with `many` peers each line
+    gets a label.
     """
 
     hello: bytes | None = None

@@ -1,4 +1,4 @@
-"""echo: the responder for tests, TCP and UDP on one port number."""
+"""echo: the responder, over TCP and UDP on one port number."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from sockkit.net.udp.open import UdpOptions, bind_datagrams
 from sockkit.net.waiting import wait_for
 from sockkit.values import Value
 
-MAX_PORT_ATTEMPTS = 20  # to find a free port that both TCP and UDP can have
+MAX_PORT_ATTEMPTS = 20  # to find a port that is free for both TCP and UDP
 
 
 class Echo(Value):
-    """`tcp` and `udp`: neither means both. `drop` is a share, 0 to 1."""
+    """Neither `tcp` nor `udp` means both. `drop` is the share of datagrams to drop, 0 to 1."""
 
     listen: ListenOptions
     sockets: SocketOptions
@@ -47,8 +47,8 @@ class Echo(Value):
     port_file: str | None = None
 
 
-class _Share(Value):
-    """What one worker listens on."""
+class _WorkerSockets(Value):
+    """The sockets that one worker listens on, owned."""
 
     listener: Listener | None
     sock: DatagramSocket | None
@@ -70,42 +70,42 @@ def run(config: Echo, context: Context) -> None:
     loop, emit = context.loop, context.emit
     _check(config)
     rules = [*config.rules, *_file_rules(config.rules_file)]
-    timed_out = _TimedOut(rules, emit)
+    timed_out = _TimeoutReporter(rules, emit)
     options = _options(config, rules, timed_out)
     raise_limit()
     silent = context._replace(emit=lambda _: None)
-    shares: list[_Share] = []
+    worker_sockets: list[_WorkerSockets] = []
     try:
         if config.workers > 1 and not config.sockets.reuse_port:
-            # What shares a port would share that of others, too: see that it is free.
-            _share(config._replace(workers=1), silent).close()
-        shares.append(_first(config, context))
-        bound = shares[0].bound
+            # SO_REUSEPORT would share the port of another program: check that it is free.
+            _open_sockets(config._replace(workers=1), silent).close()
+        worker_sockets.append(_open_first(config, context))
+        bound = worker_sockets[0].bound
         same = config
         if bound.port:
             address = config.listen.address.with_port(bound.port)
             same = config._replace(listen=config.listen._replace(address=address))
-        shares.extend(_share(same, silent) for _ in range(1, config.workers))
+        worker_sockets.extend(_open_sockets(same, silent) for _ in range(1, config.workers))
         with port_file(loop, config.port_file, bound):
             announce(bound, emit)
             if config.workers == 1:
-                _serve(shares[0], context, options)
+                _serve(worker_sockets[0], context, options)
             else:
-                _supervise(config.workers, shares, context, options, timed_out)
+                _supervise(config.workers, worker_sockets, context, options, timed_out)
     finally:
-        for share in shares:
-            share.close()
+        for own in worker_sockets:
+            own.close()
 
 
-def _serve(share: _Share, context: Context, options: EchoOptions) -> None:
+def _serve(own: _WorkerSockets, context: Context, options: EchoOptions) -> None:
     loop = context.loop
     scheduler = Scheduler(loop)
-    tcp = TcpEcho(context, share.listener, options, scheduler) if share.listener else None
+    tcp = TcpEcho(context, own.listener, options, scheduler) if own.listener else None
     try:
         if tcp:
             tcp.start()
-        if share.sock:
-            UdpEcho(context, share.sock, options, scheduler).start()
+        if own.sock:
+            UdpEcho(context, own.sock, options, scheduler).start()
         loop.run()
     finally:
         if tcp:
@@ -113,34 +113,38 @@ def _serve(share: _Share, context: Context, options: EchoOptions) -> None:
 
 
 def _supervise(
-    count: int, shares: list[_Share], context: Context, options: EchoOptions, timed_out: _TimedOut
+    count: int,
+    worker_sockets: list[_WorkerSockets],
+    context: Context,
+    options: EchoOptions,
+    timed_out: _TimeoutReporter,
 ) -> None:
     from sockkit.net.workers import Workers
 
-    def work(number: int, own: Loop, tell: Emit) -> None:
-        share, timed_out.emit = shares[number - 1], tell
-        if share.listener:
-            share.listener.adopt(own, number, count, tell)
-        theirs = context._replace(loop=own, emit=tell)
-        if share.sock:
-            share.sock.adopt(theirs)
-        _serve(share, theirs, options)
+    def work(number: int, loop: Loop, emit: Emit) -> None:
+        own, timed_out.emit = worker_sockets[number - 1], emit
+        if own.listener:
+            own.listener.adopt(loop, number, count, emit)
+        own_context = context._replace(loop=loop, emit=emit)
+        if own.sock:
+            own.sock.adopt(own_context)
+        _serve(own, own_context, options)
 
     Workers(context.loop, count, work, timed_out.emit).run()
 
 
-def _first(config: Echo, context: Context) -> _Share:
-    """On the port asked for, or on one that is free for both TCP and UDP."""
+def _open_first(config: Echo, context: Context) -> _WorkerSockets:
+    """Open the first worker's sockets; for port 0, on one that is free for both TCP and UDP."""
     for attempt in range(1, MAX_PORT_ATTEMPTS + 1):
         try:
-            return _share(config, context)
+            return _open_sockets(config, context)
         except BindError:
             if config.listen.address.port != 0 or attempt == MAX_PORT_ATTEMPTS:
                 raise
     raise AssertionError
 
 
-def _share(config: Echo, context: Context) -> _Share:
+def _open_sockets(config: Echo, context: Context) -> _WorkerSockets:
     both = config.tcp == config.udp
     options, sockets = config.listen, config.sockets
     if config.workers > 1:
@@ -150,12 +154,12 @@ def _share(config: Echo, context: Context) -> _Share:
         listener = wait_for(context.loop, partial(listen, context, options, sockets))
     try:
         if not config.udp and not both:
-            return _Share(listener, None)
+            return _WorkerSockets(listener, None)
         if listener and listener.port:
             options = options._replace(address=options.address.with_port(listener.port))
         datagrams = (options, sockets.for_datagrams(), UdpOptions())
         sock = wait_for(context.loop, partial(bind_datagrams, context, *datagrams))
-        return _Share(listener, sock)
+        return _WorkerSockets(listener, sock)
     except SockkitError:
         if listener:
             listener.close()
@@ -163,7 +167,7 @@ def _share(config: Echo, context: Context) -> _Share:
 
 
 def _check(config: Echo) -> None:
-    """Raise UsageError for what cannot be served, or has no effect on what is."""
+    """Raise UsageError for options that exclude each other, or would have no effect."""
     opens = opener(config.listen.address)
     if config.workers > 1 and not opens.workers:
         raise UsageError(f"--workers cannot share {opens.name}", "leave it out")
@@ -178,8 +182,8 @@ def _check(config: Echo) -> None:
             raise UsageError(f"{option} and {kind} exclude each other", "leave out one")
 
 
-class _TimedOut:
-    """Names a pattern that has run out of time, once, whichever worker meets it."""
+class _TimeoutReporter:
+    """Reports a pattern that took too long, once for all workers."""
 
     def __init__(self, rules: list[Rule], emit: Emit) -> None:
         self.emit = emit
@@ -191,11 +195,11 @@ class _TimedOut:
         place = self._patterns.index(pattern)
         if not self._told[place]:
             self._told[place] = 1
-            most = f"{1000 * MESSAGE_TIME:g} ms"
-            self.emit(Failure(f"{pattern!r} took more than {most}: it counts as not matched"))
+            limit = f"{1000 * MESSAGE_TIME:g} ms"
+            self.emit(Failure(f"{pattern!r} took more than {limit}: it counts as not matched"))
 
 
-def _options(config: Echo, rules: list[Rule], timed_out: _TimedOut) -> EchoOptions:
+def _options(config: Echo, rules: list[Rule], timed_out: _TimeoutReporter) -> EchoOptions:
     said = [
         ("--greet", config.greet),
         *((f"the answer {rule.answer!r}", rule.answer) for rule in rules),

@@ -1,4 +1,4 @@
-"""The person who types at a server: the console, and the line editor that helps."""
+"""Joins a server's table of commands, its console and the line editor."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from sockkit.core.console import CommandTable, Console
 from sockkit.net.context import Context
 
 
-def operate(table: CommandTable, context: Context) -> Callable[[bytes], None]:
-    """What obeys the lines that are typed, by `table`. It gets them as they are read.
+def open_console(table: CommandTable, context: Context) -> Callable[[bytes], None]:
+    """A console for the commands of `table`. Call it with what is typed, as it is read.
 
-    The end of what is typed at a terminal (Ctrl-D) is `/quit`; the end of a pipe ends nothing.
+    No bytes mean the end of the input: at a terminal (Ctrl-D) that is `/quit`, from a pipe nothing.
     """
     stdio = context.stdio
     console = Console(table, context.emit)

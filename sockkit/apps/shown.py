@@ -1,4 +1,4 @@
-"""How what arrives is shown: labels, times, colours, and a hint at its encoding."""
+"""How received text is shown: labels, times, colours, and a hint about its encoding."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def gbk_hint(emit: Emit) -> Callable[[], None]:
-    """What says, once however often it is called, that text looks like GBK."""
+    """A function that emits, the first time it is called, that text looks like GBK."""
     told: list[Notice] = []
 
     def tell() -> None:
@@ -26,26 +26,26 @@ def gbk_hint(emit: Emit) -> Callable[[], None]:
 
 
 def time_stamp() -> str:
-    """What begins a line that says when it came."""
+    """The time now, as it begins a line."""
     from datetime import datetime
 
     return datetime.now().strftime("%H:%M:%S ")
 
 
 def labels(context: Context) -> Callable[[Peer], bytes]:
-    """What gives each peer the label its lines begin with, in its colour."""
+    """A function that makes a peer's label, in the colour of that peer."""
     return lambda peer: label(context, peer, context.palette.of_peer(peer))
 
 
 def label(context: Context, peer: Peer, color: str) -> bytes:
-    """What begins a line of `peer`."""
+    """The label of `peer`, in bytes for standard output."""
     shown = escape(f"[{peer.number} {peer.address}]")
     painted = context.palette.paint(shown, color)
     return f"{painted} ".encode(context.stdio.encoding, "backslashreplace")
 
 
 def chat_view(palette: Palette, *, timestamps: bool) -> ChatView:
-    """How the lines of a room look in these colours."""
+    """The view of a chat room's lines, in these colours."""
     from sockkit.core.chat.view import ChatView
 
     return ChatView(

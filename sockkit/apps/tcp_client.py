@@ -1,4 +1,4 @@
-"""tcp-client: connect, standard input to the peer, the peer to standard output."""
+"""tcp-client: connects, sends standard input, and writes what the peer sends."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class TcpClient(Value):
 
 
 def run(config: TcpClient, context: Context) -> None:
-    """Return when the conversation is over and nothing was lost. Raises SockkitError."""
+    """Return when the session is over and nothing was lost. Raises SockkitError."""
     options = config.conversation.session_options(context)
     dialling = partial(dial, context, config.address, config.connect, config.sockets)
     end = wait_for(context.loop, dialling)

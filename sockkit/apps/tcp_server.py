@@ -1,4 +1,4 @@
-"""tcp-server: many clients at once until stopped, or one with --once."""
+"""tcp-server: serves many clients until it is stopped, or one with --once."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class TcpServer(Value):
 
 
 def run(config: TcpServer, context: Context) -> None:
-    """Serve until a signal; with `once`, return when the one conversation is over."""
+    """Serve until a signal or `/quit`; with `once`, until the one session is over."""
     loop, emit = context.loop, context.emit
     if not config.once and config.conversation.until in (Until.STDIN, Until.EITHER):
         raise UsageError(
@@ -97,22 +97,22 @@ def _serve_many(config: TcpServer, context: Context, listener: Listener) -> None
     if config.label or stdio.output.terminal:
         options = options._replace(label=labels(context))
     server = Server(context, listener, options)
-    server.run(_operated(server, context) if stdio.input.terminal else None)
+    server.run(_open_console(server, context) if stdio.input.terminal else None)
 
 
-def _operated(server: Server, context: Context) -> Callable[[bytes], None]:
-    from sockkit.apps.operator import operate
+def _open_console(server: Server, context: Context) -> Callable[[bytes], None]:
+    from sockkit.apps.operator import open_console
     from sockkit.core.server_console import TcpCommands
 
-    return operate(TcpCommands(server, context.stdio.encoding, context.emit), context)
+    return open_console(TcpCommands(server, context.stdio.encoding, context.emit), context)
 
 
 def _accept_one(listener: Listener, on_done: OnDone[End]) -> Pending:
-    """Hand over the first connection, and listen no more."""
+    """Call `on_done` with the first connection, and listen no more."""
 
     def accepted(end: End) -> None:
         listener.close()
         on_done(end)
 
     listener.accept(accepted)
-    return Done()  # who gives up waiting closes the listener
+    return Done()  # to cancel it, close the listener

@@ -1,4 +1,4 @@
-"""udp-client: standard input as datagrams to one address, the answers to standard output."""
+"""udp-client: sends standard input as datagrams to one address, and writes the answers."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class UdpClient(Value):
 
 
 def run(config: UdpClient, context: Context) -> None:
-    """Return when all was sent and the answers have come. Raises SockkitError."""
+    """Return when all was sent and the answers have been written. Raises SockkitError."""
     run_exchange(config, context, Messages)
 
 
 def run_exchange(config: UdpClient, context: Context, kind: type[M]) -> M:
-    """Do so with messages of this kind, and return them."""
+    """Run the exchange with messages of this kind, and return them. Raises SockkitError."""
     finding = partial(find_routes, context, config.address, config.connect, config.sockets)
     routes = wait_for(context.loop, finding)
     aims = connect_datagrams(context, config.address, routes, config.sockets, config.udp)

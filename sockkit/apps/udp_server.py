@@ -1,4 +1,4 @@
-"""udp-server: what anybody sends to standard output, answers from standard input."""
+"""udp-server: writes what all peers send, and answers from standard input."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def run(config: UdpServer, context: Context) -> None:
         with port_file(context.loop, config.port_file, sock):
             announce(sock, context.emit)
             server = DatagramServer(context, sock, messages, config.answer, reply)
-            server.run(_operated(server, context) if context.stdio.input.terminal else None)
+            server.run(_open_console(server, context) if context.stdio.input.terminal else None)
     finally:
         sock.close()
 
 
-def _operated(server: DatagramServer, context: Context) -> Callable[[bytes], None]:
-    from sockkit.apps.operator import operate
+def _open_console(server: DatagramServer, context: Context) -> Callable[[bytes], None]:
+    from sockkit.apps.operator import open_console
     from sockkit.core.server_console import UdpCommands
 
-    return operate(UdpCommands(server, context.stdio.encoding, context.emit), context)
+    return open_console(UdpCommands(server, context.stdio.encoding, context.emit), context)

@@ -1,10 +1,9 @@
 """The life of one stream connection, written once.
 
-Bytes move by two movers. The receiver takes what the peer sends to another end (a Pump) or to a
-message handler (a Reader). What goes to the peer comes from the outbox, and where two ends are
-joined, from the sender (a Pump). What is here is when the connection is over: the state of each
-direction, the bounds on silence (core/ending.py), and the close that delivers what was sent
-(closing.py).
+Movers move the bytes. The receiver passes what the peer sends to another end (a Pump) or to a
+message handler (a Reader). What the peer gets comes from the outbox and, where two ends are
+joined, from the sender (a Pump). This module decides when the connection is over: by the state of
+each direction, by the bounds on silence (core/ending.py), and by the lingering close (closing.py).
 
 A connection reports to its owner. It neither stops the loop nor raises out of a callback.
 """
@@ -24,11 +23,14 @@ from sockkit.net.loop import Loop, Timer
 from sockkit.net.outbox import Outbox
 from sockkit.values import Value
 
-HELD_UP_CHECK_SECONDS = 0.1  # seconds between looks at a silence that has another cause
+HELD_UP_CHECK_SECONDS = 0.1  # between checks of a silence that is not the peer's fault
 
 
 class Direction(Enum):
-    """The state of one direction: OPEN until its end was passed on, or an error has ended it."""
+    """The state of one direction.
+
+    ENDED: its end was passed on (half-close). FAILED: an error ended it.
+    """
 
     OPEN = auto()
     ENDED = auto()
@@ -36,10 +38,10 @@ class Direction(Enum):
 
 
 class Stage(Enum):
-    """How far a connection is on its way to the close; it never goes back.
+    """How far the close of a connection has come. It never goes back.
 
-    FINISHING reads no more, and writes what was read. CLOSING waits until the peer has what was
-    sent. CLOSED is reported to the owner.
+    FINISHING: reads no more, and writes what was read. CLOSING: waits until the peer has
+    acknowledged what was sent. CLOSED: reported to the owner.
     """
 
     OPEN = auto()
@@ -49,8 +51,10 @@ class Stage(Enum):
 
 
 class Mover(Protocol):
-    """What moves the bytes of one direction. `finish` reads no more, and tells when all is
-    written; `stop` leaves both ends alone at once.
+    """Moves the bytes of one direction.
+
+    `finish` reads no more, and reports when all that was read is written. `stop` uses neither end
+    any more.
     """
 
     @property
@@ -69,8 +73,8 @@ class Mover(Protocol):
 class Result(Value):
     """How a connection ended.
 
-    `error` ended it too early, `failure` was met while it was being closed. The peer's system has
-    not acknowledged `undelivered` bytes; `unsent` adds what was never written.
+    `error` ended it early, and `failure` happened during the close. `undelivered` counts the bytes
+    written but not acknowledged; `unsent` adds those that were never written.
     """
 
     error: SockkitError | None
@@ -80,31 +84,31 @@ class Result(Value):
 
 
 class Owner(Protocol):
-    """Whom a connection reports to."""
+    """What a connection reports to."""
 
     def peer_ended(self) -> None:
-        """The peer has ended its side, and what it sent has been passed on."""
+        """The peer has half-closed, and all that it sent has been passed on."""
         ...
 
     def drained(self) -> None:
-        """The outbox waited, and waits no longer."""
+        """The outbox, which had bytes waiting, is empty."""
         ...
 
     def held_up(self, limit: Limit) -> bool:
-        """Whether a silence that is too long has another cause than who is silent."""
+        """Whether something else than the silent side causes a silence that exceeds `limit`."""
         ...
 
     def over(self, limit: Limit | None) -> None:
-        """Both ends have ended as the rules want, or a silence is too long: end the connection."""
+        """End the connection: its directions have ended, or a silence has exceeded `limit`."""
         ...
 
     def closed(self, result: Result) -> None:
-        """It is over, and its end is closed. Called once."""
+        """The end is closed. Called once, and nothing is called after it."""
         ...
 
 
 class Connection:
-    """Owns `end`. Without `options` only the owner knows when it is over."""
+    """Owns `end`. Without `options` it ends only when its owner ends it, or on an error."""
 
     __slots__ = (
         "_closer",
@@ -141,7 +145,7 @@ class Connection:
         self.error: SockkitError | None = None
 
     def start(self, receiver: Mover, sender: Mover | None = None) -> None:
-        """Receive from now on. The owner starts the `sender`, once the outbox is empty."""
+        """Start receiving. The owner starts `sender`, once the outbox is empty."""
         self.receiver, self.sender = receiver, sender
         receiver.start()
         self.review()
@@ -156,16 +160,16 @@ class Connection:
 
     @property
     def unsent(self) -> int:
-        """Bytes put in the outbox that the peer's system does not have."""
+        """Bytes put in the outbox that are not acknowledged."""
         return self.outbox.size + self.outbox.dropped + self.end.undelivered()
 
     def send(self, data: bytes) -> None:
-        """Write `data`, or keep in the outbox what the peer does not accept now."""
+        """Write `data`. What cannot be written now waits in the outbox."""
         self.sent()
         self.outbox.put(data)
 
     def half_close(self) -> None:
-        """Tell the peer that our input has ended; everything of it is written."""
+        """End our direction, FIN. All of our input must have been written."""
         if self.sending is Direction.OPEN:
             self.sending = Direction.ENDED
             try:
@@ -174,12 +178,12 @@ class Connection:
                 self.sending_failed(error)
 
     def end_input(self) -> None:
-        """Our input has ended: only the peer keeps the connection open."""
+        """Note that our input has ended: only the peer keeps the connection open."""
         if self.ending:
             self.ending.end_input(self._loop.now)
         self.review()
 
-    # What the movers tell.
+    # What the movers report.
 
     def sent(self) -> None:
         if self.ending:
@@ -190,7 +194,7 @@ class Connection:
             self.ending.received(self._loop.now)
 
     def receiver_ended(self) -> None:
-        """All that was read has been passed on, and no more will be read."""
+        """The receiver has passed on all that it read, and reads no more."""
         if self.stage is Stage.FINISHING:
             self._deliver()
         elif self.stage is Stage.OPEN:
@@ -210,14 +214,14 @@ class Connection:
         self.close(error)
 
     def sending_failed(self, error: SockkitError) -> None:
-        """Nothing more can be sent, but what the peer has sent can still be received."""
+        """Nothing more can be sent. What the peer has sent is still received, for a while."""
         self.sending = Direction.FAILED
         if self.stage is Stage.CLOSING:
             self._closer.failed(self.end, error)
             return
         self.error = self.error or error
         if self.stage is not Stage.OPEN:
-            return  # then it ends soon
+            return  # it is being closed already
         if self.sender:
             self.sender.stop()
         if self.receiving is not Direction.OPEN:
@@ -225,7 +229,7 @@ class Connection:
         elif isinstance(error, SendError):
             self._wait(self._loop.now + FAULT_LINGER, self.finish)
             self._owner.drained()
-        else:  # the input is at fault, not the connection
+        else:  # our input failed, not the connection
             self.finish()
 
     def _drained(self) -> None:
@@ -236,7 +240,7 @@ class Connection:
     # The end.
 
     def review(self) -> None:
-        """End what is over; otherwise wait, for as long as the silence may last."""
+        """Report `over` if it is; otherwise wait, for as long as a silence may last."""
         if self.stage is not Stage.OPEN or self.error or not self.ending:
             return
         self._cancel_timer()
@@ -246,7 +250,7 @@ class Connection:
             self._wait(next_look(bound[0], self._loop.now), self._silent)
 
     def acknowledged_at(self) -> float:
-        """When the peer's system was last seen to get more of what waited for it."""
+        """When the peer was last seen to acknowledge more of what waited for it."""
         self._progress.check(self.bytes_sent, self._loop.now)
         return self._progress.acknowledged_at
 
@@ -262,10 +266,7 @@ class Connection:
             self._wait(self._loop.now + HELD_UP_CHECK_SECONDS, self._silent)
 
     def finish(self, error: SockkitError | None = None) -> None:
-        """Read no more. Close once what was read is written and what was sent is delivered.
-
-        With an `error` nobody waits for what was sent.
-        """
+        """Read no more, write what was read, then close: at once if there is an error."""
         if self.stage is not Stage.OPEN:
             return
         self.stage = Stage.FINISHING
@@ -279,7 +280,7 @@ class Connection:
             self._deliver()
 
     def close_lingering(self, error: SockkitError | None = None, *, drop: bool = False) -> None:
-        """Close once the peer has what was sent; `drop` what waits in the outbox."""
+        """Close once the peer has what was sent. `drop` first drops what waits in the outbox."""
         if self.stage is Stage.OPEN:
             self.error = self.error or error
             if drop:
@@ -287,7 +288,7 @@ class Connection:
             self._linger()
 
     def close(self, error: SockkitError | None = None) -> None:
-        """Close now. A peer that does not get all that was to be sent gets a reset."""
+        """Close at once. The peer gets a reset if bytes in the outbox were dropped."""
         if self.stage in (Stage.OPEN, Stage.FINISHING):
             self.error = self.error or error
             self._stop()

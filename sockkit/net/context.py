@@ -1,4 +1,4 @@
-"""What a whole run shares, handed down as one value from the command line to the sockets."""
+"""What a run shares: one value, handed down from the command line to the sockets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sockkit.values import Value
 
 
 class Palette(Protocol):
-    """The colours of standard output; `on` is whether there are any. See term/color.py."""
+    """The colours of standard output; `on` is whether colours are used. See term/color.py."""
 
     on: bool
 
@@ -26,10 +26,10 @@ class Palette(Protocol):
 
 
 class Context(Value):
-    """The loop everything waits on, the standard streams, and where events go.
+    """The loop, the standard streams, and the function that events are emitted by.
 
-    `palette` is for what is written to standard output, `environment` are the variables of this
-    process: below `cli/` nobody reads them anywhere else.
+    `palette` colours standard output. `environment` holds the variables of this process; nothing
+    below `cli/` reads them from anywhere else.
     """
 
     loop: Loop

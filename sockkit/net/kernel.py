@@ -1,11 +1,11 @@
-"""The lanes the kernel drives: sendfile(2), splice(2), and splice through a pipe of our own.
+"""The lanes of the kernel: sendfile(2), splice(2), and splice through a pipe of our own.
 
-One that turns out unfit (a file opened for appending takes no splice) raises Unfit with what it
-holds, and a copy goes on from there: nothing is lost.
+A lane that does not work for its ends raises Unfit with the bytes that it holds, and a copy goes
+on from there: nothing is lost. One example is a file opened for appending, which splice refuses.
 
-Urgent data, tcp(7), makes a lane unfit too. splice(2) does not get past the place of an urgent
-byte: it says EAGAIN, and after the peer's end 0, while recv(2) gives what follows. So when a
-source that was ready gives nothing, or has ended, it is asked whether it has bytes.
+Urgent data, tcp(7), makes a lane unfit too. splice(2) does not get past the position of an urgent
+byte: it returns EAGAIN there, or 0 after the peer's FIN, while recv(2) returns what follows. So
+when a source that was ready has nothing, or has ended, it is asked whether it has bytes.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from sockkit.errors import SockkitError
 from sockkit.net.ends.end import Kind, Sink, Source
 from sockkit.system import fcntl, pipe
 
-MAX_SPLICE_BYTES = 1024 * 1024  # the largest pipe an ordinary user gets, pipe(7)
-MAX_SENDFILE_BYTES = 8 * 1024 * 1024  # bytes asked for at a time; the socket takes what it can
-MAX_STEPS = 64  # of the kernel's own moves, before the loop looks elsewhere
+MAX_SPLICE_BYTES = 1024 * 1024  # per call; the largest pipe of an ordinary user, pipe(7)
+MAX_SENDFILE_BYTES = 8 * 1024 * 1024  # per call; a socket accepts what it has space for
+MAX_STEPS = 64  # calls in a row, before others on the loop are served
 
 _UNFIT = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM}
 
 
 class Wait(Enum):
-    """What a step leaves to wait for."""
+    """What to wait for after a step; END for nothing."""
 
     SOURCE = auto()
     SINK = auto()
@@ -34,10 +34,9 @@ class Wait(Enum):
 
 
 class Unfit(Exception):  # noqa: N818 - a decision, not an error
-    """The system will not move these ends this way.
+    """The system cannot move bytes between these ends in this way.
 
-    `held` is still to be written, then what the source still has, and then a `fault` of the
-    source to be raised.
+    What comes next, in this order: write `held`, move the rest of the source, raise `fault`.
     """
 
     def __init__(self, held: bytes = b"", fault: SockkitError | None = None) -> None:
@@ -46,7 +45,7 @@ class Unfit(Exception):  # noqa: N818 - a decision, not an error
 
 
 class _Kernel:
-    """What the lanes that the kernel drives have in common."""
+    """What these lanes have in common."""
 
     steps = MAX_STEPS
     default_size = MAX_SPLICE_BYTES
@@ -65,7 +64,7 @@ class _Kernel:
         pass
 
     def _source_failed(self, error: OSError) -> Exception:
-        """What to raise: the fault, once all that came before it is written."""
+        """The exception to raise: Unfit while there are bytes to write before the error."""
         fault = self._source.read_failed(error)
         fault.__cause__ = error
         return self._unfit(fault) if self.held or self._source.has_bytes() else fault
@@ -75,7 +74,7 @@ class _Kernel:
 
 
 class Sendfile(_Kernel):
-    """From a regular file to a socket, sendfile(2); the file's position moves along."""
+    """From a regular file to a socket, sendfile(2). The position of the file advances."""
 
     name = "sendfile"
     default_size = MAX_SENDFILE_BYTES
@@ -101,8 +100,8 @@ class Sendfile(_Kernel):
 class Splice(_Kernel):
     """Between a socket and a pipe, splice(2).
 
-    When neither moves, the call does not say which end is to blame. A source that has bytes
-    waits for the sink, and where that was ready, splice(2) is unfit.
+    EAGAIN does not say which end is not ready. If the source has bytes, it must be the sink; and if
+    the sink was ready, splice(2) is unfit.
     """
 
     name = "splice"
@@ -149,7 +148,7 @@ class Splice(_Kernel):
 
 
 class PipedSplice(_Kernel):
-    """Between two ends of which neither is a pipe: splice(2) twice, by a pipe of our own."""
+    """Between two ends that are no pipes: splice(2) into a pipe of our own, and out of it."""
 
     name = "splice through a pipe"
 
@@ -178,7 +177,7 @@ class PipedSplice(_Kernel):
         try:
             size = _splice(self._source.descriptor, self._pipe_in, self._size)
         except BlockingIOError:
-            # With nothing held there was room for what the source, which was ready, has.
+            # The pipe was empty and the source was ready: this should have moved bytes.
             if not (self.held or self._moved) and self._source.has_bytes():
                 raise self._unfit() from None
             self._moved = bool(self.held)
@@ -202,14 +201,14 @@ class PipedSplice(_Kernel):
 
 
 def widen(descriptor: int) -> None:
-    """Make room for more bytes a call in a pipe, where the system lets us, pipe(7)."""
+    """Enlarge a pipe to MAX_SPLICE_BYTES if the system allows it, pipe(7)."""
     if not hasattr(fcntl, "F_SETPIPE_SZ"):
         return
     try:
         if fcntl.fcntl(descriptor, fcntl.F_GETPIPE_SZ) < MAX_SPLICE_BYTES:
             fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, MAX_SPLICE_BYTES)
     except OSError:
-        pass  # the user's share is used up: a smaller pipe does too
+        pass  # the user's limit is reached: a smaller pipe works too
 
 
 def _splice(source: int, sink: int, size: int) -> int:

@@ -1,9 +1,9 @@
-"""The ways bytes get from a source to a sink, fastest first.
+"""Lanes: the ways to move bytes from a source to a sink.
 
-`choose` decides from the two ends and what lies between. The kernel moves bytes where it can
-(`net/kernel.py`): sendfile(2) from a file to a socket, splice(2) where one end is a pipe, and
-splice through a pipe of our own where neither is. Everything else is copied through one reused
-buffer.
+`choose` picks one by the kinds of the two ends and the transform between them. Where it can, the
+kernel moves the bytes (`net/kernel.py`): sendfile(2) from a file to a socket, splice(2) where one
+end is a pipe, and splice through a pipe of our own where neither is. Everything else is copied
+through one buffer.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ COPY_BUFFER_BYTES = 256 * 1024  # fits a processor's second-level cache
 
 
 class Lane(Protocol):
-    """`bytes_read` and `bytes_written` count; `held` are bytes read and not yet written.
+    """One way to move bytes. `held` counts the bytes that were read and not yet written.
 
-    `step` moves what it can without waiting, a bounded amount, and says what to wait for;
-    up to `steps` may follow each other without asking whether the ends are ready.
-    After `finish` it takes no more from the source, and ends when nothing is held.
-    An error of the source is raised after what came before it has been written.
+    `step` moves a bounded number of bytes without waiting, and says what to wait for. Up to `steps`
+    of them may follow each other without a check that the ends are ready. After `finish` nothing
+    more is read, and the lane ends when nothing is held. An error of the source is raised when all
+    that was read before it has been written.
     """
 
     name: str
@@ -45,10 +45,13 @@ class Lane(Protocol):
 
 
 class Copy:
-    """Through a buffer, and a transform where there is one."""
+    """Copies through a buffer, and through `transform` if there is one.
+
+    `held` is written before anything is read; `fault` is raised at the end, as if read.
+    """
 
     name = "copy"
-    steps = 1  # a standard input that could not be opened again blocks when read unasked
+    steps = 1  # a standard input that could not be reopened blocks when it is read but not ready
 
     def __init__(
         self,
@@ -74,11 +77,11 @@ class Copy:
         while self._pending or not self._ended:
             if not self._pending:
                 try:
-                    self._take(0 if self._finishing else self._source.read_into(self._buffer))
+                    self._received(0 if self._finishing else self._source.read_into(self._buffer))
                 except BlockingIOError:
                     if not self._fault:
                         return Wait.SOURCE
-                    self._take(0)
+                    self._received(0)
             if self._pending:
                 try:
                     written = self._sink.write(self._pending)
@@ -94,8 +97,8 @@ class Copy:
             raise self._fault
         return Wait.END
 
-    def _take(self, size: int) -> None:
-        """Have `size` bytes of the buffer to give, or with 0 what the end releases."""
+    def _received(self, size: int) -> None:
+        """Transform the `size` bytes that were read; 0 means the end of the source."""
         self.bytes_read += size
         self._ended = not size
         if not self._transform:
@@ -125,7 +128,7 @@ def choose(
     """The fastest lane these ends allow. `buffer_size` is the most bytes one receive reads."""
     kinds = {source.kind, sink.kind}
     if transform is None and Kind.OTHER not in kinds:
-        # Only Linux's sendfile moves the file's own position.
+        # Only Linux's sendfile(2) advances the position of the file.
         if source.kind is Kind.FILE and sys.platform == "linux" and hasattr(os, "sendfile"):
             return Sendfile(source, sink, buffer_size)
         if hasattr(os, "splice"):

@@ -1,8 +1,8 @@
-"""One thread's wait for descriptors, timers and other threads.
+"""The loop: one thread waits for descriptors, timers and calls of other threads.
 
-Callbacks run in the loop's thread, one at a time. An exception a callback raises leaves
-`run`. Readiness is a level: a callback is called again for as long as its descriptor is
-ready, so one call may do a bounded amount of work and return.
+Callbacks run in the loop's thread, one at a time. An exception that a callback raises is raised
+by `run`. Readiness is level-triggered: a callback is called again for as long as its descriptor
+is ready. So one call may do a bounded amount of work and return.
 """
 
 from __future__ import annotations
@@ -20,24 +20,26 @@ from sockkit.system import pipe
 
 Callback = Callable[[], None]
 
-MIN_CANCELLED_TIMERS = 64  # cancelled timers that are not worth looking for
+MIN_CANCELLED_TIMERS = 64  # fewer than this stay in the heap until their time comes
 
-_NOBODY: list[Callback | None] = [None, None]
+_NO_CALLBACKS: list[Callback | None] = [None, None]
 
 
 class Timer:
-    """A callback to come; `cancel` forgets it and may be called at any time."""
+    """A callback that will be called once. `cancel` may be called at any time, and repeatedly."""
 
     __slots__ = ("_forget", "callback", "number", "when")
 
     def __init__(self, when: float, number: int, callback: Callback, forget: Callback) -> None:
         self.when = when
-        self.number = number  # of those made: among equals the earlier comes first
+        self.number = (
+            number  # of those made: of two timers for one time the earlier one comes first
+        )
         self.callback: Callback | None = callback
         self._forget = forget
 
     def take(self) -> Callback | None:
-        """The callback, which is called but once."""
+        """Return the callback the first time, None from then on."""
         callback, self.callback = self.callback, None
         return callback
 
@@ -50,12 +52,12 @@ class Timer:
 
 
 class Loop:
-    """`now` is the time of the present turn, in seconds of the monotonic clock."""
+    """`now` is when the present turn began, in seconds of the monotonic clock."""
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
         self._callbacks: dict[int, list[Callback | None]] = {}
-        self._always: dict[int, Callback] = {}  # descriptors that cannot be polled, as files
+        self._unpollable: dict[int, Callback] = {}  # such as files: they are always ready
         self._held: set[int] = set()
         self._timers: list[Timer] = []
         self._made = self._cancelled = 0
@@ -67,7 +69,7 @@ class Loop:
 
     @property
     def alarm(self) -> int:
-        """A descriptor that wakes the loop when anything is written to it, from anywhere."""
+        """A descriptor that wakes the loop when a byte is written to it, from any thread."""
         return self._wake_in
 
     def __enter__(self) -> Self:
@@ -80,27 +82,27 @@ class Loop:
         traceback: TracebackType | None,
     ) -> None:
         self._selector.close()
-        # A thread or a handler that is late must not write to whatever has its number.
+        # A late thread or signal handler must not write to whatever gets this number next.
         wake_in, self._wake_in = self._wake_in, -1
         os.close(wake_in)
         os.close(self._wake_out)
 
     def when_readable(self, descriptor: int, callback: Callback | None) -> None:
-        """Call `callback` while `descriptor` has bytes, an end or an error; None to stop."""
+        """Call `callback` in each turn while `descriptor` is readable or failed; None to stop."""
         self._watch(descriptor, 0, callback)
 
     def when_writable(self, descriptor: int, callback: Callback | None) -> None:
-        """Call `callback` while `descriptor` takes bytes or has an error; None to stop."""
+        """Call `callback` in each turn while `descriptor` is writable or failed; None to stop."""
         self._watch(descriptor, 1, callback)
 
     def hold(self, descriptor: int, held: bool) -> None:
-        """While `held`, let `descriptor` be; what was asked for is done once it is not."""
+        """While `held`, do not wait for `descriptor`. Its callbacks are kept for afterwards."""
         before = self._interest(descriptor)
         (self._held.add if held else self._held.discard)(descriptor)
         self._apply(descriptor, before)
 
     def at(self, when: float, callback: Callback) -> Timer:
-        """Call `callback` once `now` has reached `when`."""
+        """Call `callback` in the first turn whose `now` has reached `when`."""
         self._made += 1
         timer = Timer(when, self._made, callback, self._forget)
         heapq.heappush(self._timers, timer)
@@ -110,15 +112,15 @@ class Loop:
         return self.at(self.now + delay, callback)
 
     def call_soon(self, callback: Callback) -> None:
-        """Call `callback` in the loop's thread. Safe from other threads and signal handlers."""
+        """Call `callback` in the next turn. Safe from other threads and signal handlers."""
         self._soon.append(callback)
         try:
             os.write(self._wake_in, b"\0")
         except OSError:
-            pass  # full: the loop wakes anyway; closed: there is no loop to wake
+            pass  # the pipe is full: the loop wakes anyway; or closed: there is no loop to wake
 
     def run(self) -> None:
-        """Turn until `stop`, or until a callback raises."""
+        """Run turns until `stop` is called, or until a callback raises."""
         self._running = True
         self.now = time.monotonic()
         while self._running:
@@ -135,17 +137,17 @@ class Loop:
             if key.data is None:
                 os.read(self._wake_out, 4096)
                 continue
-            # A callback may take back its own or another's interest: look it up each time.
+            # A callback may have changed its own or another descriptor's callbacks: look them up.
             if events & selectors.EVENT_READ:
-                self._call(self._callbacks.get(key.fd, _NOBODY)[0])
+                self._call(self._callbacks.get(key.fd, _NO_CALLBACKS)[0])
             if events & selectors.EVENT_WRITE:
-                self._call(self._callbacks.get(key.fd, _NOBODY)[1])
-        for descriptor in list(self._always):
-            self._call(self._always.get(descriptor))
+                self._call(self._callbacks.get(key.fd, _NO_CALLBACKS)[1])
+        for descriptor in list(self._unpollable):
+            self._call(self._unpollable.get(descriptor))
         for _ in range(len(self._soon)):
             if self._running:
                 self._call(self._soon.popleft())
-        made = self._made  # timers that callbacks set for now wait for the next turn
+        made = self._made  # timers made in this turn wait for the next one
         while self._running and self._timers and self._timers[0].when <= self.now:
             if self._timers[0].number > made:
                 break
@@ -157,7 +159,7 @@ class Loop:
         return timer
 
     def _forget(self) -> None:
-        """A timer was cancelled. It stays in the heap, as long as few there are like it."""
+        """A timer was cancelled. Remove those from the heap when they are many."""
         self._cancelled += 1
         if self._cancelled > max(MIN_CANCELLED_TIMERS, len(self._timers) / 2):
             self._timers = [timer for timer in self._timers if timer.callback]
@@ -171,28 +173,28 @@ class Loop:
     def _select_timeout(self) -> float | None:
         while self._timers and self._timers[0].callback is None:
             self._next_timer()
-        if self._always or self._soon:
+        if self._unpollable or self._soon:
             return 0
         if self._timers:
             return max(0.0, self._timers[0].when - time.monotonic())
         return None
 
     def _watch(self, descriptor: int, side: int, callback: Callback | None) -> None:
-        if descriptor in self._always:
+        if descriptor in self._unpollable:
             if callback is None:
-                del self._always[descriptor]
+                del self._unpollable[descriptor]
             else:
-                self._always[descriptor] = callback
+                self._unpollable[descriptor] = callback
             return
         before = self._interest(descriptor)
         self._callbacks.setdefault(descriptor, [None, None])[side] = callback
         self._apply(descriptor, before)
 
     def _apply(self, descriptor: int, before: int) -> None:
-        """Have the selector wait for what is of interest now; `before` is what it waits for."""
+        """Update the selector, which waits for the events `before`."""
         after = self._interest(descriptor)
-        callbacks = self._callbacks.get(descriptor, _NOBODY)
-        if callbacks == _NOBODY:
+        callbacks = self._callbacks.get(descriptor, _NO_CALLBACKS)
+        if callbacks == _NO_CALLBACKS:
             self._callbacks.pop(descriptor, None)
         if after == before:
             return
@@ -203,15 +205,15 @@ class Loop:
                 del self._callbacks[descriptor]
                 callback = callbacks[0] or callbacks[1]
                 assert callback is not None
-                self._always[descriptor] = callback
+                self._unpollable[descriptor] = callback
         elif after:
             self._selector.modify(descriptor, after, descriptor)
         else:
-            # An error or a hang-up is reported even to nobody's interest: take it out.
+            # An error or a hang-up is reported even for no events: unregister it.
             self._selector.unregister(descriptor)
 
     def _interest(self, descriptor: int) -> int:
         if descriptor in self._held:
             return 0
-        read, write = self._callbacks.get(descriptor, _NOBODY)
+        read, write = self._callbacks.get(descriptor, _NO_CALLBACKS)
         return (selectors.EVENT_READ if read else 0) | (selectors.EVENT_WRITE if write else 0)

@@ -10,9 +10,9 @@ from sockkit.values import Value
 
 
 class SocketOptions(Value):
-    """What socket(7) and tcp(7) can be told; sizes are bytes.
+    """Options of socket(7), ip(7) and tcp(7). Sizes are in bytes.
 
-    `family` is 4 or 6 to allow only that version of IP. None and False leave the system's
+    `family` is 4 or 6 to allow only that version of IP. None and False mean the system's
     default. `buffer_size` is the most bytes that one receive reads; each kind of receive has its
     own default.
     """
@@ -29,19 +29,19 @@ class SocketOptions(Value):
     buffer_size: int | None = None
 
     def families(self) -> socket.AddressFamily:
-        """The family to resolve for, AF_UNSPEC for both."""
+        """The family to resolve for; AF_UNSPEC for both versions of IP."""
         return {4: socket.AF_INET, 6: socket.AF_INET6, None: socket.AF_UNSPEC}[self.family]
 
     def for_datagrams(self) -> SocketOptions:
-        """Without what is for streams, and with a port for one socket alone."""
+        """The same for a datagram socket, whose port is not shared."""
         return self._replace(reuse_address=False, no_delay=False, keepalive=False)
 
     def open(
         self, family: int, emit: Emit, kind: socket.SocketKind = socket.SOCK_STREAM
     ) -> socket.socket:
-        """A new socket of `family` with these options, and not yet blocking-free.
+        """A new blocking socket of `family` with these options set. Raises UsageError, OSError.
 
-        Buffers are set before connect and listen, because the window's scale is settled then.
+        Buffer sizes must be set before connect and listen, which fix TCP's window scale, tcp(7).
         """
         sock = socket.socket(family, kind)
         word = "stream" if kind == socket.SOCK_STREAM else "datagram"
@@ -75,7 +75,7 @@ class SocketOptions(Value):
                 (self.ttl, socket.IPPROTO_IPV6, "IPV6_UNICAST_HOPS", self.ttl),
                 (datagrams and self.ttl, socket.IPPROTO_IPV6, "IPV6_MULTICAST_HOPS", self.ttl),
                 (self.tos is not None, socket.IPPROTO_IPV6, "IPV6_TCLASS", self.tos),
-                (self.ttl, socket.IPPROTO_IP, "IP_TTL", self.ttl),  # for IPv4 on it
+                (self.ttl, socket.IPPROTO_IP, "IP_TTL", self.ttl),  # for IPv4 on an IPv6 socket
                 (self.tos is not None, socket.IPPROTO_IP, "IP_TOS", self.tos),
             ]
         for wanted, level, name, value in settings:

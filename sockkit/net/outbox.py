@@ -1,4 +1,4 @@
-"""Bytes that wait for one sink, for those who write without a source of their own."""
+"""Outboxes: bytes that wait for a sink, where there is no source to hold back."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from sockkit.errors import SockkitError
 from sockkit.net.ends.end import Sink
 
 
-def _leave(error: SockkitError) -> None:
+def _raise(error: SockkitError) -> None:
     raise error
 
 
 class Outbox:
-    """Writes at once what the sink takes and keeps the rest, in order.
+    """Writes at once what the sink accepts and keeps the rest, in order. Does not own the sink.
 
-    It does not bound itself: whoever puts looks at `size` first. `on_progress` is called when the
-    sink accepts some of what was kept, `on_empty` when it has accepted all of that; `on_fail` once,
-    after which everything put is dropped. Without `on_fail` the error leaves the loop.
+    `size` counts the bytes that wait. There is no bound: check `size` before you put. `on_progress`
+    is called when some of what waited has been written, `on_empty` when all of it has. `on_fail`
+    is called once, and everything put afterwards is dropped; without it the loop's `run` raises
+    the error.
     """
 
     def __init__(
@@ -27,7 +28,7 @@ class Outbox:
         sink: Sink,
         *,
         on_empty: Callable[[], None],
-        on_fail: Callable[[SockkitError], None] = _leave,
+        on_fail: Callable[[SockkitError], None] = _raise,
         on_progress: Callable[[], None] = lambda: None,
     ) -> None:
         self._sink = sink
@@ -38,7 +39,7 @@ class Outbox:
         self.bytes_written = self.dropped = 0
 
     def put(self, data: bytes | memoryview) -> None:
-        """Write or keep `data`, which may change afterwards."""
+        """Write `data` or keep a copy of it: a memoryview may change afterwards."""
         if self._stopped:
             self.dropped += len(data)
             return
@@ -54,7 +55,7 @@ class Outbox:
             self._waiting[-1] = memoryview(bytes(self._waiting[-1]))
 
     def stop(self) -> None:
-        """Drop what waits, which `dropped` counts, and write no more."""
+        """Drop what waits and all that is put later. `dropped` counts these bytes."""
         self.dropped += self.size
         if not self._stopped:
             self._sink.when_writable(None)
@@ -79,7 +80,7 @@ class Outbox:
                     self._waiting.popleft()
                 else:
                     self._waiting[0] = self._waiting[0][written:]
-                    break  # it is full
+                    break  # the sink is full
         except BlockingIOError:
             pass
         except SockkitError as error:
@@ -88,15 +89,17 @@ class Outbox:
 
 
 class ReceivedOutbox(Outbox):
-    """Standard output's, where what was received has labels and line ends beside it."""
+    """For standard output, where labels and line ends stand between the bytes received."""
 
     def __init__(self, sink: Sink, **calls: Callable[..., None]) -> None:
         super().__init__(sink, **calls)
-        self._put = 0  # bytes
-        self._pieces: deque[tuple[int, int]] = deque()  # where in the output each ends, received
+        self._put = 0  # bytes in all
+        self._pieces: deque[tuple[int, int]] = (
+            deque()
+        )  # the end of each piece in the output; bytes received in it
 
     def put_received(self, data: bytes | memoryview, received: int) -> None:
-        """Put `data`, in which `received` bytes are what was received."""
+        """Put `data`, of which `received` bytes were received from peers."""
         while self._pieces and self._pieces[0][0] <= self.bytes_written:
             self._pieces.popleft()
         self._put += len(data)
@@ -105,52 +108,53 @@ class ReceivedOutbox(Outbox):
 
     @property
     def unwritten(self) -> int:
-        """Bytes received that were put and are not written.
+        """Bytes received that are not written yet.
 
-        Of a piece that is written in part, what stands beside them is taken to come first.
+        In a piece that is partly written, labels and line ends count as written first.
         """
         waits = ((end - self.bytes_written, received) for end, received in self._pieces)
         return sum(min(rest, received) for rest, received in waits if rest > 0)
 
     def lost(self) -> str:
-        """What to say of that, if anything."""
+        """What to report of bytes received and not written; empty for none."""
         unwritten = self.unwritten
         return f"{show_size(unwritten)} received but not written" if unwritten else ""
 
 
 class LineOutbox(Outbox):
-    """Standard output's, for lines that nobody waits for: beyond `most` bytes they are counted.
+    """For lines to standard output that must hold nobody back.
 
-    Once there is room again, how many were not shown is.
+    While more than `max_bytes` wait, further lines are dropped and counted. Once all is written,
+    a line says how many were not shown.
     """
 
     def __init__(
         self,
         sink: Sink,
-        most: int,
+        max_bytes: int,
         *,
         on_empty: Callable[[], None],
-        on_fail: Callable[[SockkitError], None] = _leave,
+        on_fail: Callable[[SockkitError], None] = _raise,
     ) -> None:
-        super().__init__(sink, on_empty=self._has_room, on_fail=on_fail)
-        self._most, self._then = most, on_empty
+        super().__init__(sink, on_empty=self._report_unshown, on_fail=on_fail)
+        self._max_bytes, self._on_all_written = max_bytes, on_empty
         self._unshown = 0
 
     def put_lines(self, make: Callable[[], bytes], count: int) -> None:
-        """Put the `count` lines that `make` makes, if there is room."""
-        if self.size > self._most:
+        """Put the `count` lines that `make` returns, if there is space."""
+        if self.size > self._max_bytes:
             self._unshown += count
         else:
             self.put(make())
 
-    def _has_room(self) -> None:
+    def _report_unshown(self) -> None:
         if self._unshown:
             unshown, self._unshown = self._unshown, 0
             self.put(f"* {show_count(unshown, 'line')} not shown\n".encode())
-        self._then()
+        self._on_all_written()
 
     def lost(self) -> str:
-        """What to say of lines that were not written, if anything."""
+        """What to report of lines that were not written; empty for none."""
         lost = []
         if size := self.size + self.dropped:
             lost.append(show_size(size))

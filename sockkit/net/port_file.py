@@ -1,8 +1,8 @@
-"""The port of a server, told to scripts: in a file of ours, or by a FIFO.
+"""Reports the port of a server to scripts, in a file or through a FIFO.
 
-A file is new, or a regular file of our user that is empty or holds a port. It is locked while
-we serve, so that two servers never share one. Whatever else is there is not ours: it is an
-error, and is left as it is. Links are not followed.
+The file may be new, or a regular file of our user that is empty or holds a port. It is locked
+while we serve, so that two servers never share one. Anything else at the path is an error, and is
+not touched. Links are not followed.
 """
 
 from __future__ import annotations
@@ -20,17 +20,21 @@ from sockkit.net.loop import Loop, Timer
 from sockkit.net.tcp.listen import Bound
 from sockkit.system import fcntl
 
-REFILL_SECONDS = 0.05  # seconds until the line is in the FIFO again after somebody has read it
-MAX_ATTEMPTS = 10  # at a path that others make and remove meanwhile
-_MAX_PORT_BYTES = 4096  # bytes: what is longer holds no port
-_MAX_PIPE_BYTES = 1024 * 1024  # bytes a FIFO may hold, pipe(7)
+REFILL_SECONDS = 0.05  # after the line was read from the FIFO, until it is written again
+MAX_ATTEMPTS = 10  # to open a path that others create and remove meanwhile
+_MAX_PORT_BYTES = 4096  # a longer file does not hold a port
+_MAX_PIPE_BYTES = 1024 * 1024  # that a FIFO may hold, pipe(7)
 _OPEN = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
-_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)  # of a file system without them
+_NO_LINKS = (
+    errno.EPERM,
+    errno.EOPNOTSUPP,
+    errno.ENOSYS,
+)  # from link(2) on a file system without hard links
 
 
 def release(path: str) -> None:
-    """Where `path` is a FIFO, give whoever waits there for a port an end in place of a line."""
-    with suppress(OSError):  # nobody waits
+    """If `path` is a FIFO, let its readers, which wait for a port, read an end instead."""
+    with suppress(OSError):  # no reader waits
         if stat.S_ISFIFO(os.lstat(path).st_mode):
             os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
 
@@ -39,10 +43,10 @@ def release(path: str) -> None:
 def port_file(loop: Loop, path: str | None, bound: Bound) -> Iterator[None]:
     """Keep the port (for unix, the address) readable at `path` while serving, as one line.
 
-    A new file is complete as soon as it exists, and is removed at the end if it is still there.
-    A file that was there is rewritten in place, and empty at the end. From a FIFO each reader
-    gets the line, and nobody waits for one. Raises OutputError, and BindError where another
-    server uses `path`.
+    A new file is complete as soon as it exists, and is removed at the end if it is still there. A
+    file that existed is rewritten in place, and truncated at the end. Each reader of a FIFO gets
+    the line; serving does not wait for a reader. Raises UsageError for an empty path,
+    OutputError, and BindError if another server uses `path`.
     """
     if path is None:
         yield
@@ -60,9 +64,9 @@ def port_file(loop: Loop, path: str | None, bound: Bound) -> Iterator[None]:
 
 
 class _File:
-    """A regular file, open and locked, for `line`. `made` if it was not there before.
+    """A regular file, open and locked, that holds `line`. `made` if we have created it.
 
-    At the end it is left alone if it holds something else by then.
+    `close` does not touch a file that somebody has rewritten.
     """
 
     def __init__(self, path: str, descriptor: int, line: bytes, *, made: bool) -> None:
@@ -83,9 +87,9 @@ class _File:
 
 
 class _Fifo:
-    """A FIFO, open and locked, that holds the line, and holds it again once it has been read.
+    """A FIFO, open and locked. The line is written to it again each time it was read.
 
-    One line fills it: it can be written again when that has gone, pipe(7).
+    One line fills it: it becomes writable when the line has been read, pipe(7).
     """
 
     def __init__(self, loop: Loop, descriptor: int, line: bytes) -> None:
@@ -119,7 +123,7 @@ class _Fifo:
         self._loop.when_writable(self._descriptor, self._has_been_read)
 
     def _drain(self) -> None:
-        """Take out what is in it: the line of a server that has ended is stale."""
+        """Discard what it holds: the line of a server that has ended is stale."""
         try:
             for _ in range(_MAX_PIPE_BYTES // _MAX_PORT_BYTES):
                 os.read(self._descriptor, _MAX_PORT_BYTES)
@@ -141,7 +145,7 @@ def _open(loop: Loop, path: str, line: bytes) -> _File | _Fifo:
         try:
             if os.path.samestat(os.fstat(descriptor), there):
                 _lock(path, descriptor)
-                if is_same(path, there):  # otherwise the server that had it has just left
+                if is_same(path, there):  # otherwise another server has just removed it
                     return _use(loop, path, descriptor, line)
         except BaseException:
             os.close(descriptor)
@@ -151,7 +155,7 @@ def _open(loop: Loop, path: str, line: bytes) -> _File | _Fifo:
 
 
 def _use(loop: Loop, path: str, descriptor: int, line: bytes) -> _File | _Fifo:
-    """Put `line` into what was there before us."""
+    """Write `line` to a file or FIFO that existed."""
     there = os.fstat(descriptor)
     if stat.S_ISFIFO(there.st_mode):
         return _Fifo(loop, descriptor, line)
@@ -171,7 +175,7 @@ def _is_port(held: bytes) -> bool:
 
 
 def _make(path: str, line: bytes) -> _File | None:
-    """A new file that has the line as soon as it exists; None if another was faster."""
+    """Create a file that holds the line as soon as it exists; None if another server was faster."""
     draft = os.path.join(os.path.dirname(path), f".port-{os.urandom(6).hex()}")
     descriptor = os.open(draft, _OPEN | os.O_CREAT | os.O_EXCL, 0o666)
     file = _File(path, descriptor, line, made=True)
@@ -209,7 +213,7 @@ def _make_in_place(path: str, line: bytes) -> _File | None:
 
 
 def _lock(path: str, descriptor: int) -> None:
-    """Raises BindError where another server has it. Where nothing can be locked it goes on."""
+    """Lock it, flock(2), if the system can. Raises BindError if another server has locked it."""
     if not fcntl:
         return
     try:

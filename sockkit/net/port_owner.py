@@ -1,15 +1,15 @@
-"""Which process holds a port, where the system tells: /proc, proc(5)."""
+"""Finds the process that holds a port, in /proc, proc(5)."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 
-_STATES = {"tcp": "0A", "udp": "07"}  # of a socket that is bound and waits: TCP_LISTEN, TCP_CLOSE
+_STATES = {"tcp": "0A", "udp": "07"}  # of a socket that is bound: TCP_LISTEN, TCP_CLOSE
 
 
 def port_owner(port: int, protocol: str = "tcp") -> str | None:
-    """`python3 (process 1234)`, which has that `port` of tcp or udp; None where it is not seen."""
+    """`python3 (process 1234)` if that holds the `port`; None if it cannot be found."""
     sockets = {f"socket:[{inode}]" for inode in _bound(port, protocol)}
     if not sockets:
         return None
@@ -20,12 +20,12 @@ def port_owner(port: int, protocol: str = "tcp") -> str | None:
                     with open(f"/proc/{process}/comm", encoding="utf-8", errors="replace") as file:
                         return f"{file.read().strip()} (process {process})"
             except OSError:
-                pass  # closed, or ended, meanwhile
+                pass  # closed or ended meanwhile
     return None
 
 
 def _bound(port: int, protocol: str) -> Iterator[str]:
-    """The inodes of the sockets that wait on `port`."""
+    """The inodes of the sockets that are bound to `port`."""
     for table in (f"/proc/net/{protocol}", f"/proc/net/{protocol}6"):
         try:
             with open(table, encoding="ascii") as file:
@@ -42,4 +42,4 @@ def _entries(path: str) -> list[str]:
     try:
         return os.listdir(path)
     except OSError:
-        return []  # not Linux, or a process of somebody else
+        return []  # not Linux, or a process of another user

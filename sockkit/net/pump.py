@@ -14,11 +14,11 @@ from sockkit.net.loop import Loop
 
 
 class Pump:
-    """Drives a lane by the readiness of its ends; owns neither end.
+    """Drives a lane by the readiness of its ends. Owns neither end.
 
-    Memory is bounded by the lane: a sink that takes nothing holds the source back.
-    One of `on_end` (all was written) and `on_fail` is called, once; `on_progress` after each
-    step that moved bytes. `should_pause` is asked with the
+    It holds at most what the lane does: while the sink is full, nothing is read. One of `on_end`
+    (all was written) and `on_fail` is called, once. `on_progress` is called after each step that
+    moved bytes. `should_pause` is asked with the
     bytes of each step that was read, and holds the source back for PAUSE_SECONDS: coalesce.py.
     """
 
@@ -55,12 +55,12 @@ class Pump:
 
     @property
     def seconds(self) -> float:
-        """How long it has run, once it has ended."""
+        """How long it ran, once it has ended."""
         return self._ended - self._began
 
     @property
     def blocked(self) -> bool:
-        """Whether it is the sink that holds the bytes up."""
+        """Whether it waits for the sink."""
         return self._waiting is Wait.SINK
 
     def start(self) -> None:
@@ -68,13 +68,13 @@ class Pump:
         self._wait(Wait.SOURCE)
 
     def finish(self) -> None:
-        """Read no more; `on_end` follows when what is held has been written."""
+        """Read no more. `on_end` follows when what was read has been written."""
         self._finishing = True
         self.lane.finish()
         self._loop.call_soon(self._step)
 
     def stop(self) -> None:
-        """Leave both ends alone from now on."""
+        """Use neither end any more. Calls nothing back."""
         self._wait(Wait.END)
 
     def close(self) -> None:
@@ -112,7 +112,7 @@ class Pump:
             self._wait(wait)
 
     def _steps(self) -> Wait:
-        """Step for as long as bytes move and the same end is waited for."""
+        """Step, at most `lane.steps` times, while bytes move and the same end is waited for."""
         for _ in range(self.lane.steps):
             before = self.lane.bytes_written
             wait = self.lane.step()
@@ -121,7 +121,7 @@ class Pump:
         return wait
 
     def _wait(self, wait: Wait | None) -> None:
-        """Step when that end is ready; never for None, and never again after END."""
+        """Have the loop call `_step` when that end is ready. After END nothing is called again."""
         if wait is self._waiting or self._waiting is Wait.END:
             return
         if wait is Wait.END:

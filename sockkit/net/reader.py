@@ -1,4 +1,4 @@
-"""The receiver of a connection whose bytes go to a message handler."""
+"""The receiver of a connection that passes what it reads to a message handler."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from sockkit.net.loop import Loop
 
 class Handler(Protocol):
     def received(self, data: bytes) -> None:
-        """The peer has sent `data`, which is never empty."""
+        """Handle `data` from the peer, which is never empty."""
         ...
 
     def wants_more(self) -> bool:
-        """Whether to read now; where it does not, it calls `Reader.resume` later."""
+        """Whether to read now. A handler that says no calls `Reader.resume` later."""
         ...
 
 
 class Reader:
-    """Reads what the peer sends by a `buffer`, which all connections of a server share.
+    """Reads into `buffer`, which all connections of a server share.
 
-    A handler that wants no more holds the peer back. Tiny pieces are read less often.
+    While the handler wants no more, nothing is read, and TCP holds the peer back. Tiny pieces are
+    coalesced, coalesce.py.
     """
 
     __slots__ = (
@@ -31,7 +32,7 @@ class Reader:
         "_connection",
         "_handler",
         "_loop",
-        "_resting",
+        "_pausing",
         "_stopped",
         "_watching",
         "buffer",
@@ -43,13 +44,13 @@ class Reader:
     ) -> None:
         self._loop, self._connection, self._handler = loop, connection, handler
         self._coalescer = Coalescer()
-        self._resting = self._stopped = self._watching = False
+        self._pausing = self._stopped = self._watching = False
         self.buffer = buffer
         self.bytes_read = 0
 
     @property
     def bytes_written(self) -> int:
-        """To the handler, which takes all."""
+        """Bytes passed to the handler, which accepts all."""
         return self.bytes_read
 
     def start(self) -> None:
@@ -57,7 +58,7 @@ class Reader:
 
     def resume(self) -> None:
         """Read on, if the handler wants more."""
-        wanted = not (self._stopped or self._resting) and self._handler.wants_more()
+        wanted = not (self._stopped or self._pausing) and self._handler.wants_more()
         self._watch(wanted)
 
     def finish(self) -> None:
@@ -92,10 +93,10 @@ class Reader:
         self._connection.received()
         self._handler.received(bytes(self.buffer[:size]))
         if self._coalescer.should_pause(size, self._loop.now, sent) and not self._stopped:
-            self._resting = True
+            self._pausing = True
             self._watch(False)
-            self._loop.later(PAUSE_SECONDS, self._rested)
+            self._loop.later(PAUSE_SECONDS, self._end_pause)
 
-    def _rested(self) -> None:
-        self._resting = False
+    def _end_pause(self) -> None:
+        self._pausing = False
         self.resume()

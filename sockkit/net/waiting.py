@@ -1,8 +1,8 @@
-"""Work whose outcome is told to a callback: how it is cancelled, chained, and waited for.
+"""Work that reports its outcome to a callback: how to cancel it, chain it and wait for it.
 
-Whatever takes `on_done` calls it once, with the result or with the SockkitError that prevented it,
-and returns a `Pending`. Nothing of it turns the loop but `wait_for`, which is for the first steps
-of a command.
+A function with the parameter `on_done` calls it once, with the result or with the SockkitError
+that prevented it, and returns a `Pending`. Only `wait_for` runs the loop; it is for the first
+steps of a command.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ T = TypeVar("T")
 
 
 class Pending:
-    """Work under way."""
+    """Work that may not be done yet."""
 
     def cancel(self) -> None:
-        """Close what it has opened, and tell nobody its outcome. Allowed at any time."""
+        """Close what it has opened and call nothing back. Allowed at any time."""
         raise NotImplementedError
 
 
 class Done(Pending):
-    """What is no longer pending."""
+    """Work that is done, or that its starter ends in another way."""
 
     def cancel(self) -> None:
         pass
 
 
 OnDone = Callable[[T | SockkitError], None]
-Start = Callable[[OnDone[T]], Pending]  # begins the work; may be done before it returns
+Start = Callable[[OnDone[T]], Pending]  # starts the work, which may be done before this returns
 
 
 def wait_for(loop: Loop, start: Start[T]) -> T:
-    """Run `loop` until what `start` begins is done. Raises its SockkitError.
+    """Start work and run `loop` until it is done. Returns its result, or raises its SockkitError.
 
-    It is cancelled when anything else is raised meanwhile, as by a signal.
+    The work is cancelled if the loop raises anything else meanwhile, as for a signal.
     """
     outcomes: list[T | SockkitError] = []
 
@@ -60,10 +60,10 @@ def wait_for(loop: Loop, start: Start[T]) -> T:
 
 
 class Steps(Pending):
-    """Work of several steps: `steps` yields a Start for each, and is sent what came of it.
+    """Work of several steps: a generator yields a Start for each, and receives its result.
 
-    A SockkitError is raised in it instead. What `steps` returns is told to `on_done`, or the
-    SockkitError that it raises.
+    If a step fails, its SockkitError is raised in the generator. `on_done` is called with what
+    the generator returns, or with the SockkitError that it raises.
     """
 
     def __init__(self, steps: Generator[Start[Any], Any, T], on_done: OnDone[T]) -> None:

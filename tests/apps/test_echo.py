@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from sockkit.apps import echo as module
-from sockkit.apps.echo import Echo, _TimedOut, run
+from sockkit.apps.echo import Echo, _TimeoutReporter, run
 from sockkit.core.address import HostPort, UnixPath
 from sockkit.core.responder import parse_rule
 from sockkit.errors import BindError, OutputError, SockkitError, Stopped, UsageError
@@ -142,7 +142,7 @@ def test_rules_then_capitals(upper: bool, tmp_path: Path) -> None:
 def test_a_pattern_that_takes_too_long_is_named_once() -> None:
     events: list[Event] = []
     rules = [parse_rule(text, regex=True) for text in ("(a+)+$=1", "(b+)+$=2")]
-    timed_out = _TimedOut(rules, events.append)
+    timed_out = _TimeoutReporter(rules, events.append)
     for rule in (*rules, *rules):
         timed_out.tell(rule)
     assert [event.text.split(" ")[0] for event in kit.of_kind(events, Failure)] == [
@@ -166,8 +166,10 @@ def test_no_two_workers_give_connections_one_number(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(module, "_serve", lambda *_: None)
     with Loop() as loop, Loop() as other:
         context = kit.context(loop)
-        told = _TimedOut([], lambda _: None)
-        module._supervise(3, [module._Share(listener, sock)] * 3, context, EchoOptions(), told)
+        told = _TimeoutReporter([], lambda _: None)
+        module._supervise(
+            3, [module._WorkerSockets(listener, sock)] * 3, context, EchoOptions(), told
+        )
     assert adopted == [(1, 3), (2, 3), (3, 3)]
     assert [context.loop for context in waits_on] == [other] * 3
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sockkit.apps.operator import operate
+from sockkit.apps.operator import open_console
 from sockkit.core.console import Assistant
 from sockkit.core.server_console import TcpCommands
 from sockkit.net.context import Context
@@ -27,7 +27,7 @@ class Operating:
         ends: Any = End(terminal), End(False)
         loop: Any = None
         context: Context = kit.context(loop, Stdio(*ends, "utf-8", self.told.append))
-        self.typed = operate(TcpCommands(self.place, "utf-8", context.emit), context)
+        self.typed = open_console(TcpCommands(self.place, "utf-8", context.emit), context)
 
 
 def test_the_line_editor_is_told_at_once_and_after_a_change_of_the_prompt() -> None:

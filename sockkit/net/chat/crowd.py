@@ -1,4 +1,4 @@
-"""The clock for those who come to a chat room and leave it."""
+"""Times the lines about members who join and leave a chat room."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ Line = TypeVar("Line")
 
 
 class CrowdClock(Generic[Line]):
-    """Holds a room's lines back by the rules of `Crowd`, and says in time what was held.
+    """Holds lines back by the rules of `Crowd`, and releases them, or a summary, in time.
 
-    `say` takes lines to be said now, `sum_of` makes one of a text.
+    `say` is called with the lines to send now, `sum_of` makes a line of the summary's text.
     """
 
     def __init__(
@@ -23,8 +23,8 @@ class CrowdClock(Generic[Line]):
         self._loop, self._say, self._sum_of = loop, say, sum_of
         self._crowd: Crowd[Line] = Crowd(loop.now)
 
-    def holds(self, line: Line, move: Move) -> bool:
-        """Whether `line` is not to be said now."""
+    def hold_back(self, line: Line, move: Move) -> bool:
+        """Hold `line` back if there are too many. Returns whether it was held back."""
         waits = self._crowd.holding
         held = self._crowd.holds(line, move, self._loop.now)
         if held and not waits:

@@ -1,4 +1,4 @@
-"""From what a chat room says in one turn of the loop to one send for each member."""
+"""The fan-out: all that one turn of the loop has for a member goes out in one send."""
 
 from __future__ import annotations
 
@@ -16,10 +16,7 @@ if TYPE_CHECKING:
 
 
 class Fanout:
-    """Delivers to `members`, and to `show`, at the end of each turn.
-
-    A member that leaves is let go once it has been sent what the turn has for it.
-    """
+    """Delivers lines to `members`, and to `show`, at the end of each turn."""
 
     def __init__(
         self, loop: Loop, members: Mapping[int, Member], show: Callable[[list[Out]], None]
@@ -38,6 +35,7 @@ class Fanout:
         self._outs.append(out)
 
     def close(self, member: Member) -> None:
+        """Close the member's connection at the end of the turn, after its last lines."""
         self._plan()
         self._closing.append(member)
 
@@ -46,7 +44,7 @@ class Fanout:
             self._loop.call_soon(self._deliver)
 
     def greet(self, member: Member, event: Admitted) -> None:
-        """From here on it hears what is for all. Newcomers share what was said before."""
+        """Send an admitted member the greeting and the history, and public lines from now on."""
         if any(out.to == member.number for out in self._outs):
             self._deliver()
         encoding = member.encoding
@@ -60,7 +58,7 @@ class Fanout:
         outs, self._outs = self._outs, []
         closing, self._closing = self._closing, []
         if not (outs or closing):
-            return  # a newcomer's greeting has come first, and took them along
+            return  # `greet` has delivered them already
         special: defaultdict[Hashable, list[int]] = defaultdict(list)
         for index, out in enumerate(outs):
             special[out.author if out.to is None else out.to].append(index)
@@ -80,7 +78,7 @@ class Fanout:
 
 
 class _Rendered:
-    """A turn's lines in one encoding. `public` are those for all."""
+    """A turn's lines in one encoding. `public` are those for all members."""
 
     def __init__(self, outs: list[Out], encoding: str) -> None:
         self._outs = outs
@@ -89,10 +87,10 @@ class _Rendered:
             line if out.to is None else b"" for out, line in zip(outs, self._lines, strict=True)
         ]
         self.public = b"".join(each)
-        self._places = [0, *accumulate(map(len, each))]  # in `public`, of each of `outs`
+        self._places = [0, *accumulate(map(len, each))]  # where each of `outs` begins in `public`
 
     def of(self, member: Member, special: Sequence[int]) -> bytes:
-        """What `member` hears; `special` are the places of what is by it, or for it alone."""
+        """The lines for `member`. `special` are the indexes of those by it, or for it alone."""
         end = len(self._outs)
         place = self._places[end if member.since > end else int(member.since)]
         pieces: list[bytes] = []

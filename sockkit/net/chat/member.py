@@ -1,4 +1,4 @@
-"""A connection to a chat room: its bytes in, its lines out."""
+"""A member of a chat room: one connection, its input and its outbox."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from sockkit.net.reader import Reader
 if TYPE_CHECKING:
     from sockkit.net.chat.server import ChatServer
 
-MAX_OUTBOX_BYTES = 4 * 1024 * 1024  # bytes that wait for a member
-MAX_RECEIVE_BYTES = 64 * 1024  # bytes of one receive by default
+MAX_OUTBOX_BYTES = 4 * 1024 * 1024  # that wait for one member
+MAX_RECEIVE_BYTES = 64 * 1024  # of one receive by default
 MAX_TELNET_RECEIVE_BYTES = 16 * 1024  # where telnet commands come, which take longer than text
 _LOST, _TOO_SLOW = "connection lost", "too slow"
 
@@ -34,11 +34,11 @@ class Member:
         self._server = server
         self.peer: Peer = end.peer
         self.number = end.peer.number
-        self.since: float = math.inf  # of the present turn, the lines for all that it hears
-        self.timers: dict[str, Timer] = {}  # what is done for it later, while it is here
-        self._turn: Timer | None = None  # until it may speak again
+        self.since: float = math.inf  # how many of the turn's lines came before it was admitted
+        self.timers: dict[str, Timer] = {}  # by purpose; they are cancelled when it departs
+        self._pause: Timer | None = None  # until it is read again
         self._input = MemberInput(server.options.encoding, server.options.client_encoding)
-        self.closed_for = ""  # why it is not a member any more, if it did not want to go
+        self.close_reason = ""  # why it departed, unless by its own wish
         self.departed = False
         self._connection = Connection(server.loop, end, self, server.closer)
         self._reader = Reader(
@@ -60,43 +60,43 @@ class Member:
             self.close_lingering(_TOO_SLOW)
 
     def close_lingering(self, why: str = "") -> None:
-        """Close once the last lines are delivered, unless it is too slow for them."""
+        """Close once the last lines are delivered. If it is too slow, what waits is dropped."""
         if self._depart(why):
             self._connection.close_lingering(drop=why == _TOO_SLOW)
 
     def close(self) -> None:
-        """Close now."""
+        """Close at once."""
         if self._depart(""):
             self._connection.close()
 
     def _depart(self, why: str) -> bool:
-        """Be a member no longer; whether it was one."""
+        """Stop being a member. Returns False if it had departed before."""
         if self.departed:
             return False
-        self.departed, self.closed_for = True, why
-        if self._turn:
-            self._turn.cancel()
+        self.departed, self.close_reason = True, why
+        if self._pause:
+            self._pause.cancel()
         self._server.departed(self)
         return True
 
-    # What the connection and its reader tell.
+    # What the connection and its reader report.
 
     def wants_more(self) -> bool:
-        """Whether it has not sent more than its share; otherwise it is read later."""
-        if not self._turn:
+        """Whether it may be read now. If it has sent too much, it is read later."""
+        if not self._pause:
             room, now = self._server.room, self._server.loop.now
             self._wait(max(room.waits(self.number, now), room.owes(self.number, now)))
-        return not self._turn
+        return not self._pause
 
     def received(self, data: bytes) -> None:
         commands = self._input.has_commands(data)
         self._reader.buffer = self._server.buffer[: MAX_TELNET_RECEIVE_BYTES if commands else None]
         if commands:
-            self._server.admit(self)  # it does not begin with the mark
+            self._server.admit(self)  # it has not sent the mark first
             self._server.room.charge(self.number, len(data))
-        self._hear(self._input.feed(data))
+        self._process(self._input.feed(data))
 
-    def _hear(self, text: bytes) -> None:
+    def _process(self, text: bytes) -> None:
         room, now = self._server.room, self._server.loop.now
         if self._input.known:
             self._server.admit(self)
@@ -106,25 +106,25 @@ class Member:
             self._wait(room.waits(self.number, now))
 
     def peer_ended(self) -> None:
-        self._hear(self._input.flush())
+        self._process(self._input.flush())
         if not self.departed:
             self._server.handle(self._server.room.feed(self.number, b"", self._server.loop.now))
-            self._go_on_or_end()
+            self._read_or_end()
 
     def _wait(self, seconds: float) -> None:
-        if seconds and not self._turn:
-            self._turn = self._server.loop.later(seconds, self._go_on)
+        if seconds and not self._pause:
+            self._pause = self._server.loop.later(seconds, self._continue)
 
-    def _go_on(self) -> None:
-        self._turn = None
+    def _continue(self) -> None:
+        self._pause = None
         self._server.handle(self._server.room.go_on(self.number, self._server.loop.now))
-        self._go_on_or_end()
+        self._read_or_end()
 
-    def _go_on_or_end(self) -> None:
+    def _read_or_end(self) -> None:
         if self.departed:
             return
         self._wait(self._server.room.waits(self.number, self._server.loop.now))
-        if self._turn:
+        if self._pause:
             return
         if self._connection.receiving is not Direction.OPEN:
             self._server.handle([Gone(self.number)])
@@ -141,9 +141,9 @@ class Member:
         self.close_lingering()
 
     def closed(self, result: Result) -> None:
-        """What a member throws away by a reset is its own affair, and no problem."""
+        """What a member loses by its own reset is not reported as a problem."""
         self._depart(_LOST if result.error else "")
-        why, connection = self.closed_for, self._connection
+        why, connection = self.close_reason, self._connection
         unsent = 0 if result.error or result.failure else result.unsent
         problems = [why] if why == _TOO_SLOW else []
         problems += [f"{show_size(unsent)} not sent"] if unsent else []

@@ -1,8 +1,8 @@
-"""The server of a chat room: it moves the bytes, `core.chat.room.Room` has the rules.
+"""The server of a chat room. It moves the bytes; `core.chat.room.Room` has the rules.
 
-Nobody waits for anybody: what one turn of the loop has for a member goes out in one send,
-what its connection does not take waits in its outbox, and a member whose outbox grows past
-OUTBOX is dropped. A member that sends faster than the room's limit is read as slowly.
+No member waits for another. What one turn of the loop has for a member goes out in one send. What
+its connection does not accept waits in its outbox, and a member whose outbox grows beyond
+MAX_OUTBOX_BYTES is dropped. A member that sends faster than the room allows is read more slowly.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ class ChatOptions(Value):
 
 class _State(Enum):
     OPEN = auto()
-    CLOSING = auto()  # `quit` was called: members get what was said before
+    CLOSING = auto()  # `quit` was called: members still get what was said before
     STOPPED = auto()
 
 
 class ChatServer:
-    """Owns its members; listener and standard streams are closed elsewhere.
+    """Owns its members, but neither the listener nor the standard streams.
 
-    `quit` closes the room once all have what was said.
+    `quit` ends the run once all members have what was said.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class ChatServer:
             context.loop, lambda lines: self.handle(out._replace(move=None) for out in lines), Out
         )
         self._state = _State.OPEN
-        self._missed = 0  # members that did not get all at the end
+        self._missed = 0  # members that did not get everything before the end
         self._output = LineOutbox(
             context.stdio.output,
             MAX_OUTBOX_BYTES,
@@ -77,14 +77,14 @@ class ChatServer:
         )
 
     def run(self, on_typed: Callable[[bytes], None]) -> None:
-        """Serve until `quit`, or until something raises: a signal.
+        """Serve until `quit`. Raises SockkitError, also for a signal.
 
-        `on_typed` is given what is typed, and nothing for its end.
+        `on_typed` is called with what the operator types, and with no bytes at its end.
         """
         try:
             self._context.stdio.output.when_gone(self._output_failed)
             self._listener.accept(self._join)
-            self._context.stdio.input.feed(on_typed)
+            self._context.stdio.input.deliver_to(on_typed)
             self.loop.run()
             if self._missed:
                 raise SendError(
@@ -113,7 +113,7 @@ class ChatServer:
         member.start()
 
     def admit(self, member: Member) -> None:
-        """Let a connection in: it speaks what it has shown to speak."""
+        """Make a connection a member: its encoding is known now."""
         if member.departed or member.number in self._members:
             return
         if self._state is _State.CLOSING:
@@ -132,24 +132,24 @@ class ChatServer:
         )
 
     def departed(self, member: Member) -> None:
-        """A member is one no longer; its connection may still be closing."""
+        """A member has departed. Its connection may still be closing."""
         for timer in member.timers.values():
             timer.cancel()
         if self._members.pop(member.number, None) and self._state is not _State.STOPPED:
-            self.handle(self.room.leave(member.number, member.closed_for))
+            self.handle(self.room.leave(member.number, member.close_reason))
 
     def closed(self, closed: Closed, *, missed: bool) -> None:
-        """A connection is over; `missed` is whether we let it go with words on their way."""
+        """A connection is closed. `missed` says whether it did not get everything."""
         self._context.emit(closed)
         self._missed += missed and self._state is _State.CLOSING
         self._listener.resume()
         self.loop.call_soon(self._review_quit)
 
     def handle(self, events: Iterable[Outcome]) -> None:
-        """Take what the room says; it is delivered at the end of the turn."""
+        """Handle what the room's rules return. Lines are delivered at the end of the turn."""
         for event in events:
             if isinstance(event, Out):
-                if event.move and self._crowd.holds(event, event.move):
+                if event.move and self._crowd.hold_back(event, event.move):
                     continue
                 self._fanout.put(event)
             elif member := self._members.get(event.member):  # type: ignore[call-overload]

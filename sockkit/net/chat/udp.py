@@ -1,4 +1,4 @@
-"""The server of a chat room over UDP: it moves datagrams, `SignedRoom` has the rules."""
+"""The server of a chat room over UDP. It moves datagrams; `SignedRoom` has the rules."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_WAITING_BYTES = 4 * 1024 * 1024  # for the system, and as many for standard 
 
 
 class UdpChatServer:
-    """Owns nothing. `shown` makes what the operator sees of a line. `quit` closes the room."""
+    """Owns neither socket nor streams. `shown` makes what the operator sees of a line."""
 
     def __init__(
         self,
@@ -46,14 +46,14 @@ class UdpChatServer:
         )
 
     def run(self, on_typed: Callable[[bytes], None]) -> None:
-        """Serve until `quit`, or until something raises: a signal.
+        """Serve until `quit`. Raises SockkitError, also for a signal.
 
-        `on_typed` is given what is typed, and nothing for its end.
+        `on_typed` is called with what the operator types, and with no bytes at its end.
         """
         try:
             self._stdio.output.when_gone(self._output_gone)
             self._service.start()
-            self._stdio.input.feed(on_typed)
+            self._stdio.input.deliver_to(on_typed)
             self._expire()
             self._loop.run()
         except SockkitError as error:
@@ -78,16 +78,16 @@ class UdpChatServer:
         if not self._service.answerable(got):
             return
         for datagram in got.datagrams():
-            if len(datagram) > MAX_DATAGRAM_BYTES:  # to decode what is refused takes long
+            if len(datagram) > MAX_DATAGRAM_BYTES:  # do not spend time on decoding what is refused
                 self.handle(self._room.refuse_long(got.address))
                 continue
             message = datagram.decode(self._encoding, "backslashreplace")
             self.handle(self._room.hear(got.address, message, self._loop.now))
 
     def handle(self, deliveries: Iterable[Delivery]) -> None:
-        """Send what the room says."""
+        """Send what the room's rules return."""
         for delivery in deliveries:
-            if delivery.move and self._crowd.holds(delivery, delivery.move):
+            if delivery.move and self._crowd.hold_back(delivery, delivery.move):
                 continue
             data = delivery.line.encode(self._encoding, "backslashreplace")
             if delivery.to is not None:

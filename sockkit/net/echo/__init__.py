@@ -1,1 +1,1 @@
-"""The responder."""
+"""The responder: echo over TCP and UDP."""

@@ -1,4 +1,4 @@
-"""Answers that come late."""
+"""Delays answers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class DelayQueue(Generic[T]):
-    """Gives items back in order, each `seconds` after it was put."""
+    """Calls `on_due` with each item, in order, `seconds` after it was put."""
 
     def __init__(self, loop: Loop, seconds: float, on_due: Callable[[T], None]) -> None:
         self._loop, self._seconds, self._on_due = loop, seconds, on_due

@@ -1,1 +1,1 @@
-"""What bytes come from and go to."""
+"""Ends: what bytes come from and go to."""

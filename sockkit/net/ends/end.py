@@ -1,9 +1,9 @@
-"""What bytes come from and go to: the one way to a peer, a file, a terminal or a program.
+"""Ends: one interface to a peer, a file, a terminal or a program.
 
-An End never blocks. It says itself when it is readable or writable, because only it knows: a
-socket asks its descriptor, others may hold bytes that no descriptor tells of. It turns the
-OSError of its own calls into one of ours, because only the place of a call knows what an EPIPE
-means. A new kind of end is a module here, and a maker in the conformance kit of the tests.
+An End never blocks. It reports itself when it is readable or writable: a socket asks its
+descriptor, but others may hold bytes that no descriptor shows. It also turns the OSErrors of its
+calls into errors of ours, because what an EPIPE means depends on the call. A new kind of end is a
+module here, and a maker in the conformance kit of the tests.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ Callback = Callable[[], None]
 
 
 class Kind(Enum):
-    """What the descriptor of an end is, as far as lanes differ by it.
+    """The kind of an end's descriptor, by which a lane is chosen.
 
-    OTHER is what only a copy can be trusted with: a terminal, an end without a descriptor, or a
-    socket somebody else opened, which splice(2) might block on.
+    OTHER is for ends that must be copied: a terminal, an end without a descriptor, or a socket that
+    was inherited, on which splice(2) might block.
     """
 
     FILE = auto()
@@ -34,7 +34,7 @@ class Kind(Enum):
 
 
 class Source(Protocol):
-    """The reading half of an end. Errors call it `name`; `descriptor` is for lanes alone."""
+    """The reading half of an end. `name` is for error messages, `descriptor` for lanes only."""
 
     descriptor: int
     kind: Kind
@@ -43,19 +43,22 @@ class Source(Protocol):
     def name(self) -> str: ...
 
     def read_into(self, buffer: memoryview, /) -> int:
-        """How many bytes came, 0 at the end. Raises BlockingIOError for none now, SockkitError."""
+        """Read into `buffer`; returns the number of bytes, 0 at the end.
+
+        Raises BlockingIOError if there are none now, and SockkitError.
+        """
         ...
 
     def has_bytes(self) -> bool:
-        """Whether a read would give any now, as far as that is known. Raises as a read does."""
+        """Whether a read would return any now; False if unknown. Raises SockkitError."""
         ...
 
     def when_readable(self, callback: Callback | None) -> None:
-        """Call `callback` for as long as a read would not block; None to stop."""
+        """Call `callback` in each turn of the loop while a read would not block; None to stop."""
         ...
 
     def read_failed(self, error: OSError, /) -> SockkitError:
-        """What `error` means, which a read met."""
+        """The error to raise when a read has failed with `error`."""
         ...
 
 
@@ -69,54 +72,57 @@ class Sink(Protocol):
     def name(self) -> str: ...
 
     def write(self, data: bytes | memoryview, /) -> int:
-        """How many bytes were accepted. Raises BlockingIOError for none now, SockkitError."""
+        """Write some of `data`; returns how many bytes were accepted.
+
+        Raises BlockingIOError if none can be now, and SockkitError.
+        """
         ...
 
     def when_writable(self, callback: Callback | None) -> None:
-        """Call `callback` for as long as a write would not block; None to stop."""
+        """Call `callback` in each turn of the loop while a write would not block; None to stop."""
         ...
 
     def write_failed(self, error: OSError, /) -> SockkitError:
-        """What `error` means, which a write met."""
+        """The error to raise when a write has failed with `error`."""
         ...
 
 
 class End(Source, Sink, Protocol):
-    """Both halves of a connection to one peer, owned by whoever made it.
+    """Both halves of a connection to one peer, owned by its maker.
 
-    Each direction ends by itself: `read_into` gives 0 when the peer has ended its side,
-    `half_close` ends ours.
+    Each direction ends by itself: `read_into` returns 0 once the peer has half-closed, and
+    `half_close` ends our direction.
     """
 
     peer: Peer
 
     def half_close(self) -> None:
-        """Tell the peer that nothing more comes; what was written is still delivered."""
+        """End our direction, FIN. What was written is still delivered. Raises SockkitError."""
         ...
 
     def queued(self) -> int:
-        """How much is held for the peer on this machine; the unit is the end's own."""
+        """How much waits on this machine for the peer, in a unit of the end's own."""
         ...
 
     def undelivered(self, queued: int | None = None) -> int:
-        """Bytes written that the peer's system has not acknowledged, of what is `queued`."""
+        """Bytes written that are not acknowledged; `queued` saves a call of `queued()`."""
         ...
 
     def failure(self) -> SockkitError | None:
-        """What has ended the connection since the last call, as an error of sending."""
+        """The error that has ended the connection since the last call, if any."""
         ...
 
     def close(self) -> None:
-        """Close it. What was written is still delivered if the peer has sent nothing unread."""
+        """Close it. What was written is still delivered, unless unread bytes cause a reset."""
         ...
 
     def abort(self) -> None:
-        """Close it with a reset: what was not delivered is thrown away."""
+        """Close it with a reset. What is not delivered is lost."""
         ...
 
 
 def words(error: OSError) -> str:
-    """What the system said, as it reads inside a sentence."""
+    """The system's message for `error`, as part of a sentence."""
     text = reason(error)
     return text[:1].lower() + text[1:]
 

@@ -1,8 +1,8 @@
-"""A pair of ends in memory: what tests use in place of a network.
+"""A pair of ends in memory, which tests use in place of a network.
 
-It behaves as a TCP connection on one machine does, with less to wait for: each direction is a
-bounded buffer, what is written can be read at once, and acknowledged is what has been read. Of
-what TCP may do with bytes that were not read when a reset comes, it does the worst: they are lost.
+It behaves like a TCP connection on one machine, without the waiting: each direction is a bounded
+buffer, what is written can be read at once, and what has been read is acknowledged. When a reset
+comes, bytes that were not read are lost, which is the worst that TCP may do.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from sockkit.events import Peer
 from sockkit.net.ends.end import Callback, Kind, receive_error, send_error
 from sockkit.net.loop import Loop
 
-CAPACITY_BYTES = 64 * 1024  # bytes that each direction holds
+CAPACITY_BYTES = 64 * 1024  # of each direction
 
 
 def memory_pair(loop: Loop, *, capacity: int = CAPACITY_BYTES) -> tuple[MemoryEnd, MemoryEnd]:
-    """Two ends, each of which reads what the other writes. `capacity` is of each direction."""
+    """Two ends, each of which reads what the other writes. `capacity` is in bytes."""
     there, back = _Buffer(capacity), _Buffer(capacity)
     first = MemoryEnd(loop, Peer(1, "there:1"), back, there)
     second = MemoryEnd(loop, Peer(2, "here:2"), there, back)
@@ -29,7 +29,7 @@ def memory_pair(loop: Loop, *, capacity: int = CAPACITY_BYTES) -> tuple[MemoryEn
 
 
 class _Buffer:
-    """What one end has written and the other has not read; `ended` once no more is written."""
+    """Bytes that one end has written and the other has not read; `ended` after a half-close."""
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
@@ -42,23 +42,23 @@ def _os_error(code: int) -> OSError:
 
 
 class _Watch:
-    """Calls `callback`, once in each turn of the loop, for as long as it is `ready`."""
+    """Calls `callback` once in each turn of the loop while `ready()`."""
 
     def __init__(self, loop: Loop, ready: Callable[[], bool]) -> None:
         self._loop, self._ready = loop, ready
-        self._looks = False
+        self._planned = False
         self.callback: Callback | None = None
 
     def wake(self) -> None:
-        """It may be ready now."""
-        if self.callback and not self._looks and self._ready():
-            self._looks = True
-            self._loop.call_soon(self._look)
+        """Check again: it may be ready now."""
+        if self.callback and not self._planned and self._ready():
+            self._planned = True
+            self._loop.call_soon(self._check)
 
-    def _look(self) -> None:
-        self._looks = False
+    def _check(self) -> None:
+        self._planned = False
         if self.callback and self._ready():
-            self.wake()  # first: a callback may raise, and is still called when the loop runs on
+            self.wake()  # first: a callback may raise, and is called again when the loop runs on
             self.callback()
 
 
@@ -74,7 +74,7 @@ class MemoryEnd:
         self._read_watch = _Watch(loop, self._readable)
         self._write_watch = _Watch(loop, self._writable)
         self._reset = self.closed = False
-        self._fault = 0  # the error of a reset, until it is told
+        self._fault = 0  # the error number of a reset, until a call has raised it
 
     @property
     def name(self) -> str:
@@ -123,7 +123,7 @@ class MemoryEnd:
             raise BlockingIOError
         self._out.data += data[:size]
         if size and self.other.closed:
-            self._meet_reset()  # the first write is accepted, and answered by a reset
+            self._meet_reset()  # the first write is accepted and answered by a reset
         self.other._wake()
         return size
 
@@ -157,7 +157,7 @@ class MemoryEnd:
     def abort(self) -> None:
         if not self.closed:
             self.closed = True
-            if self._out.data:  # lost, and with it the end that came after it
+            if self._out.data:  # lost, and with it the half-close that came after it
                 self._out.data.clear()
                 self._out.ended = False
             self.other._meet_reset()
@@ -165,12 +165,12 @@ class MemoryEnd:
     def _meet_reset(self) -> None:
         if not (self._reset or self.closed):
             self._reset = True
-            # Who has read the end is told when it writes, as by Linux.
+            # As on Linux: an end that has read the peer's half-close gets EPIPE when it writes.
             self._fault = errno.EPIPE if self._in.ended else errno.ECONNRESET
             self._wake()
 
     def _take_fault(self) -> OSError | None:
-        """What a call meets; a reset is told once."""
+        """The error that a call raises, if any. A reset is raised once."""
         code, self._fault = errno.EBADF if self.closed else self._fault, 0
         return _os_error(code) if code else None
 

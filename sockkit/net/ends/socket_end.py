@@ -1,4 +1,4 @@
-"""A connected stream socket as an end: TCP, and unix sockets."""
+"""Connected stream sockets as ends: TCP and unix sockets."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sockkit.system import TIOCOUTQ, ask
 
 
 class SocketEnd:
-    """A connected stream socket, owned. Its errors name the peer by its address."""
+    """Owns a connected stream socket. Its errors name the peer by its address."""
 
     __slots__ = ("_emit", "_half_closed", "_loop", "_socket", "descriptor", "peer")
     kind = Kind.SOCKET
@@ -73,11 +73,11 @@ class SocketEnd:
             self._socket.shutdown(socket.SHUT_WR)
             self._half_closed = True
         except OSError as error:
-            if error.errno != errno.ENOTCONN:  # the peer has reset: receiving will say so
+            if error.errno != errno.ENOTCONN:  # the peer has reset: the next receive raises that
                 raise self.write_failed(error) from error
 
     def undelivered(self, queued: int | None = None) -> int:
-        # What a unix socket has accepted is with the peer: nothing can destroy it.
+        # What a unix socket has accepted is in the peer's buffer: nothing can destroy it.
         if self._socket.family == socket.AF_UNIX:
             return 0
         # The FIN counts as one byte, and is acknowledged last: RFC 9293, section 3.4.
@@ -85,15 +85,15 @@ class SocketEnd:
         return max(queued - self._half_closed, 0)
 
     def queued(self) -> int:
-        """As tcp(7) and unix(7) count it, SIOCOUTQ; 0 where nothing tells.
+        """The result of SIOCOUTQ, tcp(7) and unix(7); 0 on systems without it.
 
-        TCP counts bytes and a FIN, a unix socket the memory it uses.
+        TCP counts bytes, and one for a FIN; a unix socket counts the memory it uses.
         """
         closed = self._socket.fileno() < 0  # its number may be somebody else's by now
         return 0 if closed else ask(self.descriptor, TIOCOUTQ) or 0
 
     def failure(self) -> SockkitError | None:
-        # Reading does not tell of a reset once the peer has ended its side.
+        # Once the peer has half-closed, reading does not show a reset.
         try:
             code = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         except OSError as error:
@@ -108,5 +108,5 @@ class SocketEnd:
         try:  # tcp(7), SO_LINGER
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         except OSError:
-            pass  # the peer was faster
+            pass  # the peer has reset already
         self.close()

@@ -1,10 +1,10 @@
 """Standard input and output as a source and a sink that never block.
 
-They are shared with other processes, so no flag of theirs is changed. A pipe or terminal
-is opened a second time, through /proc, as a file description of our own with O_NONBLOCK;
-where that fails, or would open something else (the master of a pseudo-terminal opens a new
-one, pty(7)), reads wait for readiness and writes are of a size that a ready pipe or terminal
-takes at once. A socket is used with MSG_DONTWAIT. A regular file does not wait.
+Other processes share them, so their flags are never changed. A pipe or terminal is opened a second
+time, through /proc, as a file description of our own with O_NONBLOCK. Where that fails, or would
+open something else (the master of a pseudo-terminal opens a new one, pty(7)), we read only when
+it is ready, and write no more than a ready pipe or terminal accepts at once. A socket is used with
+MSG_DONTWAIT. A regular file never blocks.
 """
 
 from __future__ import annotations
@@ -50,22 +50,22 @@ def _inherited_socket(descriptor: int) -> socket.socket | None:
 
 
 def open_for(descriptor: int, mode: int) -> bool:
-    """Whether it is open for `mode`, O_RDONLY or O_WRONLY. Without fcntl, true: using it tells."""
+    """Whether it is open for `mode`, O_RDONLY or O_WRONLY. Without fcntl it is assumed to be."""
     return not fcntl or fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE in (mode, os.O_RDWR)
 
 
 def _reopened(descriptor: int, mode: int) -> int:
-    """A description of our own of the same pipe or terminal, or `descriptor` itself."""
+    """A new descriptor of the same pipe or terminal, not blocking; or `descriptor` itself."""
     terminal = os.isatty(descriptor)
     if not (terminal or stat.S_ISFIFO(os.fstat(descriptor).st_mode)):
         return descriptor
     if terminal and ask(descriptor, _TIOCGPTN) is not None:
-        return descriptor  # only a master has that
+        return descriptor  # only the master of a pseudo-terminal has that
     try:
         own = os.open(f"/proc/self/fd/{descriptor}", mode | os.O_NONBLOCK | os.O_NOCTTY)
     except OSError:
-        return descriptor  # no /proc, somebody else's terminal, or a pipe that nobody reads
-    # /dev/tty is whatever terminal controls the process that opens it.
+        return descriptor  # no /proc, another user's terminal, or a pipe without a reader
+    # /dev/tty means the controlling terminal of the process that opens it.
     if terminal and ask(own, _TIOCGDEV) != ask(descriptor, _TIOCGDEV):
         os.close(own)
         return descriptor
@@ -73,11 +73,11 @@ def _reopened(descriptor: int, mode: int) -> int:
 
 
 class Input:
-    """Standard input: the Source that `descriptor` is.
+    """Standard input, as a Source.
 
-    `edited` is for a pipe of our own, not blocking, that a line editor fills from a terminal.
-    Where it `never_waits`, a read that finds nothing raises BlockingIOError; elsewhere one
-    may follow only when it is readable.
+    `edited` means that `descriptor` is a non-blocking pipe of our own, which a line editor fills
+    from a terminal. With `never_waits` a read that finds nothing raises BlockingIOError. Otherwise
+    read only when it is readable.
     """
 
     name = "standard input"
@@ -88,7 +88,9 @@ class Input:
         self.kind = _kind(descriptor) if self._readable else Kind.OTHER
         self.terminal = edited or os.isatty(descriptor)
         if not self._readable:
-            self.descriptor = os.open(os.devnull, os.O_RDONLY)  # ready at once, to say so
+            self.descriptor = os.open(
+                os.devnull, os.O_RDONLY
+            )  # always ready, so that a read raises the error
         else:
             self.descriptor = descriptor if edited else _reopened(descriptor, os.O_RDONLY)
         self._socket = _inherited_socket(descriptor)
@@ -110,14 +112,14 @@ class Input:
             raise self.read_failed(error) from error
 
     def has_bytes(self) -> bool:
-        """Known of a pipe, pipe(7) FIONREAD; of other ends it is said that there are none."""
+        """Whether a pipe holds bytes, FIONREAD of pipe(7); False for anything else."""
         return self.kind is Kind.PIPE and bool(ask(self.descriptor, FIONREAD))
 
     def when_readable(self, callback: Callback | None) -> None:
         self._loop.when_readable(self.descriptor, callback)
 
-    def feed(self, receive: Callable[[bytes], None]) -> None:
-        """From now on `receive` gets what comes, in the loop; nothing is the end."""
+    def deliver_to(self, receive: Callable[[bytes], None]) -> None:
+        """Call `receive` with whatever is read from now on, and with no bytes at the end."""
         buffer = memoryview(bytearray(64 * 1024))
 
         def read() -> None:
@@ -136,10 +138,10 @@ class Input:
 
 
 class Output:
-    """Standard output: the Sink that `descriptor` is.
+    """Standard output, as a Sink.
 
-    `edited` is for a pipe of our own, not blocking, that is shown above a line editor.
-    `in_line` is whether a terminal's cursor stands in an unfinished line.
+    `edited` means that `descriptor` is a non-blocking pipe of our own, whose bytes a line editor
+    shows above its line. `in_line` says whether the terminal's cursor stands in an unfinished line.
     """
 
     name = "standard output"
@@ -152,12 +154,14 @@ class Output:
         self.in_line = False
         keep = edited or not self._writable
         self.descriptor = descriptor if keep else _reopened(descriptor, os.O_WRONLY)
-        self._at_once: int | None = None  # bytes that it takes when it is ready; None for any
+        self._ready_bytes: int | None = (
+            None  # bytes accepted at once when ready; None for any number
+        )
         if self._writable and not edited and self.descriptor == descriptor:
             if self.kind is Kind.PIPE:
-                self._at_once = select.PIPE_BUF
+                self._ready_bytes = select.PIPE_BUF
             elif self.terminal:
-                self._at_once = 1
+                self._ready_bytes = 1
         self._socket = _inherited_socket(descriptor)
 
     def write(self, data: bytes | memoryview, /) -> int:
@@ -166,8 +170,8 @@ class Output:
         try:
             if self._socket:
                 return self._socket.send(data, socket.MSG_DONTWAIT)
-            if self._at_once:
-                size = self._write_while_ready(data, self._at_once)
+            if self._ready_bytes:
+                size = self._write_while_ready(data, self._ready_bytes)
             else:
                 size = os.write(self.descriptor, data)
         except BlockingIOError:
@@ -179,7 +183,7 @@ class Output:
         return size
 
     def _write_while_ready(self, data: bytes | memoryview, size: int) -> int:
-        """Write pieces of `size` bytes, PIPE_BUF together, for as long as none can block."""
+        """Write pieces of `size` bytes, PIPE_BUF in all, while it is ready for each."""
         written = 0
         while written < min(len(data), select.PIPE_BUF):
             if not select.select([], [self.descriptor], [], 0)[1]:
@@ -193,9 +197,9 @@ class Output:
         self._loop.when_writable(self.descriptor, callback)
 
     def when_gone(self, callback: Callable[[OutputGone], None]) -> None:
-        """Call `callback` once the reader of a pipe leaves, where that can be known.
+        """Call `callback` once the last reader of a pipe has closed it. Linux only.
 
-        The writing end of a pipe is never readable; epoll(7) reports EPOLLERR there.
+        The writing end of a pipe is never readable, but epoll(7) reports EPOLLERR for it then.
         """
 
         def gone() -> None:
@@ -212,10 +216,10 @@ class Output:
 
 
 class Stdio(Value):
-    """What a command reads and writes; `encoding` is the user's own.
+    """The standard streams of a command; `encoding` is the user's.
 
-    `assist` tells a line editor, where there is one, who knows what is typed; telling it
-    again says that this one's prompt has changed.
+    `assist` gives the line editor, if there is one, what its prompt and completions come from. Call
+    it again when the prompt has changed.
     """
 
     input: Input

@@ -1,4 +1,4 @@
-"""One client of a server of many."""
+"""A client of the server of many."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from sockkit.values import Value
 
 
 class ClientOptions(Value):
-    """`outbound` and `inbound` make each client's own transforms.
+    """`outbound` and `inbound` make the transforms of one client.
 
-    A client that accepts nothing of what waits for it in `slow_timeout` seconds is dropped.
+    A client that acknowledges nothing of what waits for it for `slow_timeout` seconds is dropped.
     """
 
     ending: EndOptions
@@ -39,28 +39,28 @@ class Host(Protocol):
     closer: Closer
 
     def has_space(self) -> bool:
-        """Whether bytes that arrive can be written out; `resume` follows when not."""
+        """Whether received bytes can be written now. If not, `resume` is called later."""
         ...
 
     def received(self, client: Client, data: bytes) -> None: ...
 
     def busy(self, client: Client, waits: bool) -> None:
-        """The client's outbox has begun, or ceased, to wait."""
+        """The client's outbox has begun to wait, or is empty again."""
         ...
 
     def held_up(self) -> bool:
-        """Whether standard input is silent because some client is slow."""
+        """Whether standard input is not read because some client is slow."""
         ...
 
     def departed(self, client: Client) -> None:
-        """It is a client no longer; its connection may still be closing."""
+        """It has departed. Its connection may still be closing."""
         ...
 
     def closed(self, client: Client) -> None: ...
 
 
 class Client:
-    """Bytes sent and received by it never wait for another client."""
+    """What it sends and receives never waits for another client."""
 
     def __init__(self, host: Host, end: End, options: ClientOptions) -> None:
         self._host, self._options = host, options
@@ -71,8 +71,8 @@ class Client:
         self._slow_timer: Timer | None = None
         self._waiting_since: float | None = None
         self._departed = False
-        self._unsent: int | None = None  # once it is closed
-        self.undecoded = False  # whether it sent what is no text
+        self._unsent: int | None = None  # set when it is closed
+        self.undecoded = False  # whether it sent bytes that are not text
         self.peer = end.peer
         self.last_received = loop.now
 
@@ -81,7 +81,7 @@ class Client:
 
     @property
     def unsent(self) -> int:
-        """Bytes the peer's system has not acknowledged, or had not when it was closed."""
+        """Bytes not acknowledged, now or when the connection was closed."""
         return self._connection.unsent if self._unsent is None else self._unsent
 
     @property
@@ -90,9 +90,9 @@ class Client:
         return f"sent {show_size(sent)}, received {show_size(received)}"
 
     def send(self, data: bytes, *, raw: bool = False, whole: bool = False) -> None:
-        """Send what standard input gave; `raw` bytes pass as they are, a `whole` text is ended.
+        """Send input. `raw` bytes are not transformed, and a `whole` text flushes the transform.
 
-        Raises TextError, after sending what it allows; of a `whole` text nothing then.
+        Raises TextError, after sending what comes before the fault; nothing of a `whole` text.
         """
         try:
             if self._outbound and not raw:
@@ -104,35 +104,35 @@ class Client:
             raise
 
     def end_input(self) -> None:
-        """Standard input has ended: the client may be closed as soon as it ends its side."""
+        """Standard input has ended. The connection is over as soon as the client half-closes."""
         if self._outbound:
             self._put(self._outbound.flush())
         self._connection.end_input()
 
     def resume(self) -> None:
-        """Read on, while its own outbox and the server have space."""
+        """Read on, if the server has space and its own outbox is empty."""
         self._reader.resume()
 
     def close_lingering(self, error: SockkitError | None = None, *, drop: bool = False) -> None:
-        """Close the connection once the peer has what was sent; `drop` what still waits."""
+        """Close the connection once the peer has what was sent. `drop` drops what waits."""
         if self._depart():
             self._connection.close_lingering(error, drop=drop)
 
     def close(self) -> None:
-        """Close the connection now."""
+        """Close the connection at once."""
         if self._depart():
             self._connection.close()
 
     def _depart(self) -> bool:
-        """Be a client no longer; whether it was one."""
+        """Stop being a client. Returns False if it had departed before."""
         if self._departed:
             return False
         self._departed = True
-        self._wait_no_more()
-        self._host.departed(self)  # which shows what it sent last, before its end is told
+        self._cancel_slow_timer()
+        self._host.departed(self)  # which writes its last line before its end is reported
         return True
 
-    # What the connection and its reader tell.
+    # What the connection and its reader report.
 
     def wants_more(self) -> bool:
         return not self._connection.outbox.size and self._host.has_space()
@@ -142,7 +142,7 @@ class Client:
         self._pass_on(data)
 
     def _pass_on(self, data: bytes) -> None:
-        """Hand `data`, or at the end what is held in the transform, to standard output."""
+        """Write `data` to standard output; no data means the end, and flushes the transform."""
         problem: TextError | None = None
         if self._inbound:
             try:
@@ -186,7 +186,7 @@ class Client:
         if unsent:
             problem += f"{', ' if problem else ''}{show_size(unsent)} not sent"
         kind = kind or ("part was not sent" if unsent else "")
-        # A peer that only leaves in its way has lost nothing.
+        # A peer that resets when it has everything has lost nothing.
         lost = connection.receiving is not Direction.FAILED or bool(unsent)
         sent = connection.bytes_sent - result.undelivered
         received = connection.bytes_received
@@ -200,27 +200,27 @@ class Client:
         if self._connection.outbox.size and self._waiting_since is None:
             self._waiting_since = self._host.context.loop.now
             self._host.busy(self, True)
-            self._wait()
+            self._watch_slow()
 
     def drained(self) -> None:
         self._waiting_since = None
-        self._wait_no_more()
+        self._cancel_slow_timer()
         self._host.busy(self, False)
         self.resume()
 
-    def _wait(self) -> None:
-        """Until it is too slow, unless it accepts some of what waits before."""
+    def _watch_slow(self) -> None:
+        """Drop it after `slow_timeout` without an acknowledgement."""
         loop, since = self._host.context.loop, self._waiting_since
         if since is None or self._departed:
             return
         too_slow_at = max(since, self._connection.acknowledged_at()) + self._options.slow_timeout
         if too_slow_at > loop.now:
-            self._slow_timer = loop.at(next_look(too_slow_at, loop.now), self._wait)
+            self._slow_timer = loop.at(next_look(too_slow_at, loop.now), self._watch_slow)
             return
         bound = show_seconds(self._options.slow_timeout)
         told = f"dropped, it was too slow for {bound} (--slow-timeout)"
         self.close_lingering(SendError(told), drop=True)
 
-    def _wait_no_more(self) -> None:
+    def _cancel_slow_timer(self) -> None:
         if self._slow_timer:
             self._slow_timer.cancel()

@@ -1,4 +1,4 @@
-"""Listening: one socket bound, and the connections it accepts."""
+"""Listeners: they bind a socket and accept connections."""
 
 from __future__ import annotations
 
@@ -22,14 +22,12 @@ from sockkit.net.options import SocketOptions
 from sockkit.net.waiting import OnDone, Pending, Start, Steps
 from sockkit.values import Value
 
-ACCEPT_PAUSE_SECONDS = (
-    1.0  # seconds without accepting when the system has no capacity for a connection
-)
-WARNING_INTERVAL_SECONDS = 60.0  # seconds before that is said again
-MAX_ACCEPTS_PER_TURN = 64  # connections accepted before others on the loop get their turn
+ACCEPT_PAUSE_SECONDS = 1.0  # after the system had no resources for one more connection
+WARNING_INTERVAL_SECONDS = 60.0  # between two notices of that
+MAX_ACCEPTS_PER_TURN = 64  # before others on the loop are served
 
-# A connection that failed before it was accepted, accept(2); another may follow it.
-_NEXT = {
+# The connection failed before it was accepted, accept(2). The next one may succeed.
+_FAILED_EARLY = {
     errno.ECONNABORTED,
     errno.EPERM,
     errno.EPROTO,
@@ -50,21 +48,21 @@ class ListenOptions(Value):
 
 
 class Bound(Protocol):
-    """What is reached at a port; for unix `port` is None and the address says where."""
+    """A bound socket. `port` is None for a unix address."""
 
     port: int | None
     address: str
 
 
 def announce(bound: Bound, emit: Emit) -> None:
-    """Say that clients may come: after this, whoever waits for it can connect."""
+    """Emit that the server is ready: whoever waits for this can connect from now on."""
     emit(Listening(bound.address, _is_local(bound.address)))
 
 
 def listen(
     context: Context, options: ListenOptions, sockets: SocketOptions, on_done: OnDone[Listener]
 ) -> Pending:
-    """Find the address and listen on it. Failures are BindError, ResolveError, UsageError."""
+    """Resolve the address and listen on it. Failures are BindError, ResolveError, UsageError."""
 
     def steps() -> Generator[Start[list[Endpoint]], list[Endpoint], Listener]:
         found = yield partial(resolve, context, options.address, sockets.families())
@@ -74,15 +72,15 @@ def listen(
 
 
 class Listener:
-    """A listening socket, owned. `port` is the real one, None for unix.
+    """Owns a listening socket. `port` is the one that is bound, None for a unix address.
 
-    Connections are numbered from 1 as they are accepted.
+    Connections are numbered from 1 in the order in which they are accepted.
     """
 
     def __init__(
         self, context: Context, options: ListenOptions, endpoint: Endpoint, sockets: SocketOptions
     ) -> None:
-        """Bind to `endpoint`, which the options' address has, and listen.
+        """Bind to `endpoint`, one of the options' address, and listen.
 
         Raises BindError, UsageError.
         """
@@ -90,29 +88,29 @@ class Listener:
         self._numbers = count(1)
         self._on_accepted: Callable[[SocketEnd], None] | None = None
         self._warn_after = self._loop.now
-        self._unbind: Callable[[], None] | None = None  # what remains to be done after closing
-        self._socket = self._bound(options, endpoint, sockets)
+        self._unbind: Callable[[], None] | None = None  # called after the socket is closed
+        self._socket = self._open(options, endpoint, sockets)
         name = self._socket.getsockname()
         self.port: int | None = name[1] if isinstance(name, tuple) else None
         self.address = show_address(name)
 
     def accept(self, on_end: Callable[[SocketEnd], None]) -> None:
-        """Call `on_end` with each new connection from now on, who then owns it."""
+        """Call `on_end` with each connection accepted from now on. It then owns the connection."""
         self._on_accepted = on_end
         self._loop.when_readable(self._socket.fileno(), self._ready)
 
     def resume(self) -> None:
-        """A descriptor has been freed: accept at once if that had to pause."""
+        """Accept again at once after a pause: a descriptor has been freed."""
         if self._on_accepted:
             self._loop.when_readable(self._socket.fileno(), self._ready)
 
     def adopt(self, loop: Loop, number: int, of: int, emit: Emit) -> None:
-        """In a process that was forked, the `number`-th of several: accept by its own loop."""
+        """Use the loop of a forked process, the `number`-th `of` several."""
         self._loop, self._emit = loop, emit
-        self._numbers = count(number, of)  # so that no two give a connection one number
+        self._numbers = count(number, of)  # so that no two processes use one number
 
     def close(self) -> None:
-        """Listen no more; accepted connections stay. Calling it twice is allowed."""
+        """Listen no more. Accepted connections stay open. May be called twice."""
         if self._socket.fileno() < 0:
             return
         self._on_accepted = None
@@ -122,7 +120,7 @@ class Listener:
         if self._unbind:
             self._unbind()
 
-    def _bound(
+    def _open(
         self, options: ListenOptions, endpoint: Endpoint, sockets: SocketOptions
     ) -> socket.socket:
         kind = opener(options.address)
@@ -152,13 +150,13 @@ class Listener:
             except BlockingIOError:
                 return None
             except OSError as error:
-                if error.errno in _NEXT:
+                if error.errno in _FAILED_EARLY:
                     continue
                 return self._pause(error)
-            self._welcome(sock, address, self._on_accepted)
+            self._hand_over(sock, address, self._on_accepted)
         return None
 
-    def _welcome(
+    def _hand_over(
         self, sock: socket.socket, address: object, on_end: Callable[[SocketEnd], None]
     ) -> None:
         shown = show_address(address) if address else "unix"
@@ -176,18 +174,18 @@ class Listener:
 
 
 def raise_limit() -> None:
-    """Allow this process as many descriptors as it may have, getrlimit(2)."""
+    """Raise this process's limit of descriptors to its hard limit, getrlimit(2)."""
     try:
         import resource
-    except ImportError:  # a system without such a limit
+    except ImportError:  # a system without getrlimit(2)
         return
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard_limit, hard_limit))
     except (OSError, ValueError):
-        pass  # more than the system has: what it was will do
+        pass  # the system refuses: the limit stays as it was
 
 
 def _is_local(address: str) -> bool:
-    """Whether nobody on another machine can connect; a unix address needs no telling."""
+    """Whether only this machine can connect; False for a unix address, where that is obvious."""
     return address.startswith(("127.", "[::1]:"))

@@ -1,4 +1,4 @@
-"""What many clients send, as one standard output: in whole lines, with labels where wanted."""
+"""Merges what many clients send into standard output: whole lines, with labels if wanted."""
 
 from __future__ import annotations
 
@@ -11,16 +11,14 @@ from sockkit.net.context import Context
 from sockkit.net.outbox import ReceivedOutbox
 from sockkit.net.tcp.client import Client
 
-MAX_LINE_PAUSE_SECONDS = (
-    1.0  # seconds a client may pause in a line before the line is written anyway
-)
-MAX_LINE_PAUSE_TERMINAL_SECONDS = 0.1  # the same where somebody is looking
+MAX_LINE_PAUSE_SECONDS = 1.0  # within a line, before its beginning is written anyway
+MAX_LINE_PAUSE_TERMINAL_SECONDS = 0.1  # the same on a terminal
 
 
 class MergedOutput:
-    """Clients share standard output by it. `label` begins a peer's lines.
+    """Writes the lines of all clients to standard output. `label` makes what begins a peer's lines.
 
-    `on_empty` is called when what had to wait is written, `on_fail` when nothing can be.
+    `on_empty` is called when all that waited has been written, `on_fail` once, on an error.
     """
 
     def __init__(
@@ -37,12 +35,12 @@ class MergedOutput:
             MAX_LINE_PAUSE_TERMINAL_SECONDS if output.terminal else MAX_LINE_PAUSE_SECONDS
         )
         self._merger = Merger()
-        self._pausing: set[Client] = set()  # those whose unfinished line has a timer
+        self._pausing: set[Client] = set()  # clients whose unfinished line has a timer
         self._outbox = ReceivedOutbox(output, on_empty=on_empty, on_fail=on_fail)
 
     @property
     def waits(self) -> bool:
-        """Whether standard output accepts no more now."""
+        """Whether bytes wait for standard output."""
         return bool(self._outbox.size)
 
     def received(self, client: Client, data: bytes) -> None:
@@ -55,19 +53,19 @@ class MergedOutput:
             self._loop.later(self._max_line_pause, lambda: self._release(client))
 
     def departed(self, client: Client) -> None:
-        """Write what is held of its last line."""
+        """Write what is held of the client's last line."""
         held = self._merger.holds(client)
         self._outbox.put_received(self._merger.end(client, self._label(client.peer)), held)
 
     def lost(self) -> str:
-        """What to say of what was received and not written, if anything."""
+        """What to report of bytes received and not written; empty for none."""
         return self._outbox.lost()
 
     def stop(self) -> None:
         self._outbox.stop()
 
     def _release(self, client: Client) -> None:
-        """Write the line a client has not finished, once it has paused for long enough."""
+        """Write a client's unfinished line, once it has paused for long enough."""
         self._pausing.discard(client)
         held = self._merger.holds(client)
         if not held:

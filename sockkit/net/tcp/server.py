@@ -1,8 +1,8 @@
-"""A server of many: standard input to all clients, what they send to standard output.
+"""The server of many: sends standard input to all clients, and writes what they send.
 
-What keeps memory bounded: standard input is read only while nobody's outbox waits, a client
-is read only while standard output and its own outbox accept what comes of it, and a client
-whose outbox waits too long is dropped.
+Memory is bounded by three rules. Standard input is read only while all outboxes are empty. A
+client is read only while standard output and its own outbox are empty. A client whose outbox
+waits for too long is dropped.
 """
 
 from __future__ import annotations
@@ -24,12 +24,14 @@ from sockkit.net.tcp.merged_output import MergedOutput
 from sockkit.net.waiting import Done, OnDone, Pending, wait_for
 from sockkit.values import Value
 
-MAX_RECEIVE_BYTES = 64 * 1024  # bytes of one receive by default, and so most that wait for a client
+MAX_RECEIVE_BYTES = 64 * 1024  # of one receive by default, and so about what waits for a client
 
 
 class ServerOptions(Value):
-    """`shared` is what standard input passes once, before the clients' own transforms;
-    `greet` and `reply` are as if they had passed it. `label` begins a peer's lines.
+    """`shared` transforms standard input once, before the clients' own transforms.
+
+    `greet` and `reply` have been transformed by `shared` already. `label` makes what begins
+    a peer's lines.
     """
 
     clients: ClientOptions
@@ -41,7 +43,7 @@ class ServerOptions(Value):
 
 
 class Stage(Enum):
-    """QUITTING accepts nobody and reads nothing more; CLOSED has closed what was open."""
+    """QUITTING: accepts and reads nothing, and delivers the rest. CLOSED: all is closed."""
 
     SERVING = auto()
     QUITTING = auto()
@@ -49,15 +51,15 @@ class Stage(Enum):
 
 
 class Losses:
-    """What did not arrive as it was, counted."""
+    """Counts what did not arrive, or arrived changed."""
 
     def __init__(self) -> None:
-        self.missed = 0  # clients that part of the input did not reach
+        self.missed = 0  # clients that did not get all of the input
         self.refused = 0  # parts of the input that could not be encoded
         self.undecoded = 0  # clients that sent what could not be decoded
 
-    def tell(self) -> None:
-        """Raise an error if there are any."""
+    def raise_any(self) -> None:
+        """Raise an error if there are losses."""
         raise_lost(
             (self.missed, "part of the input did not reach {} of the clients", SendError),
             (self.refused, "part of the input could not be encoded", TextError),
@@ -66,7 +68,7 @@ class Losses:
 
 
 class Server:
-    """Owns its clients; the listener and the standard streams are closed elsewhere."""
+    """Owns its clients, but neither the listener nor the standard streams."""
 
     def __init__(self, context: Context, listener: Listener, options: ServerOptions) -> None:
         self.context = context
@@ -74,7 +76,9 @@ class Server:
         self.closer = Closer(context.loop)
         self._listener, self._options = listener, options
         self._clients: dict[int, Client] = {}
-        self._closing: set[Client] = set()  # clients no longer, whose connections close
+        self._closing: set[Client] = (
+            set()
+        )  # departed clients whose connections are still being closed
         self._busy: set[Client] = set()
         self._stage, self._losses = Stage.SERVING, Losses()
         self._input_ended = False
@@ -85,14 +89,14 @@ class Server:
         )
 
     def run(self, on_typed: Callable[[bytes], None] | None = None) -> None:
-        """Serve until `quit`, or until something fails: a signal, an output that is full.
+        """Serve until `quit`. Raises SockkitError, also for a signal.
 
-        With `on_typed` standard input goes there instead of to the clients.
+        With `on_typed`, standard input goes there instead of to the clients.
         """
         self._on_typed = on_typed
         try:
             wait_for(self.context.loop, self._start)
-            self._losses.tell()
+            self._losses.raise_any()
         except OutputGone:
             raise
         except SockkitError as error:
@@ -130,7 +134,7 @@ class Server:
         client.send(self._options.greet)
         self._watch_input()
 
-    # What the operator's console needs.
+    # For the operator's console.
 
     def peers(self) -> list[tuple[Peer, str]]:
         return [(client.peer, client.totals) for client in list(self._clients.values())]
@@ -143,7 +147,7 @@ class Server:
         self._clients[number].close_lingering()
 
     def quit(self) -> None:
-        """End `run` once everything that was read is delivered; nothing more is read."""
+        """Read nothing more, and end `run` once everything that was read is delivered."""
         self._stage = Stage.QUITTING
         self._listener.close()
         self._watch_input()
@@ -156,7 +160,7 @@ class Server:
         if self._stage is Stage.QUITTING and not waiting:
             self._done(None)
 
-    # What clients tell.
+    # What clients report.
 
     def has_space(self) -> bool:
         return not self._output.waits and self._stage is Stage.SERVING
@@ -197,7 +201,7 @@ class Server:
             client.resume()
 
     def _output_failed(self, error: SockkitError) -> None:
-        if self._stage is not Stage.CLOSED:  # then what ends the run is already on its way
+        if self._stage is not Stage.CLOSED:  # otherwise the run is ending already
             self._done(error)
 
     # Standard input.
@@ -226,7 +230,7 @@ class Server:
     def _send(
         self, data: bytes, clients: list[Client], *, raw: bool = False, whole: bool = False
     ) -> None:
-        """Send part of the input, or with no `data` what its end releases."""
+        """Send part of the input. No `data` means its end, which flushes `shared`."""
         problems = []
         if (shared := self._options.shared) and not raw:
             try:

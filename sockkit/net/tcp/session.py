@@ -1,8 +1,8 @@
-"""A client's session: standard input to one peer, what it sends to standard output.
+"""A session: one connection joined to standard input and standard output.
 
-This is tcp-client once it is connected, tcp-server --once, and chat join. When it is over without
-an error, everything read from either side has been written to the other; otherwise the error says
-how far it got.
+tcp-client runs one once it is connected, and so do tcp-server --once and chat join. When it ends
+without an error, everything read from either side has been written to the other. Otherwise the
+error says how many bytes were.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from sockkit.net.pump import Pump
 from sockkit.net.waiting import Done, OnDone, Pending, wait_for
 from sockkit.values import Value
 
-AT_ONCE_SECONDS = 1.0  # seconds in which a peer that closes without a word has not listened
+AT_ONCE_SECONDS = 1.0  # a peer that closes so early, and has sent nothing, refuses us
 CLOSED_AT_ONCE_HINT = "the peer closed at once: does it expect TLS, or refuse this address?"
 
 
 class SessionOptions(Value):
-    """What is said, and how. The transforms belong to this session alone.
+    """What a session sends besides standard input, and its transforms, which it alone may use.
 
-    `opening` comes first, as it is. `greet` and `reply` are in the user's encoding, as standard
-    input is. `reply` takes its place once the peer has said something. Lines that arrive are
-    marked with `label`, where it is not empty.
+    `opening` is sent first, unchanged. `greet` and `reply` are in the user's encoding, and are
+    transformed like standard input. With a `reply` standard input is not read: the reply is sent
+    once the peer has sent something. `label` begins each line that is written, unless it is empty.
     """
 
     ending: EndOptions
@@ -46,7 +46,10 @@ class SessionOptions(Value):
 
 
 def run_session(context: Context, session: Session) -> None:
-    """Run `session` until it is over. Raises SockkitError, which says how far it got."""
+    """Run `session` until it is over, and close it.
+
+    Raises SockkitError, whose `so_far` says how many bytes were moved.
+    """
     try:
         wait_for(context.loop, session.start)
     except SockkitError as error:
@@ -58,7 +61,7 @@ def run_session(context: Context, session: Session) -> None:
 
 
 class Session:
-    """Owns `end`. `start` begins it, and `close` ends it wherever it is."""
+    """Owns `end`. `start` begins it, and `close` ends it at any time."""
 
     def __init__(
         self, context: Context, end: End, options: SessionOptions, sockets: SocketOptions
@@ -108,7 +111,7 @@ class Session:
         )
 
     def start(self, on_done: OnDone[None]) -> Pending:
-        """Call `on_done` once: with None when nothing was lost. To end it earlier, `close` it."""
+        """Start. Calls `on_done` once: with None if nothing was lost. `close` ends it earlier."""
         self._on_done = on_done
         self._context.stdio.output.when_gone(self._receiving_failed)
         self._connection.start(self._receiver, self._sender)
@@ -118,10 +121,10 @@ class Session:
         return Done()
 
     def close(self) -> None:
-        """Close what is open, and tell how much was moved. To be called once, at the end."""
+        """Close what is open, and emit how much was moved. Call it once, at the end."""
         self._on_done = lambda _: None
         self._connection.close()
-        self._closer.close_all()  # where it was already waiting for the peer
+        self._closer.close_all()  # if the lingering close had begun
         self._sender.close()
         self._receiver.close()
         self._report()
@@ -136,14 +139,17 @@ class Session:
         """Whether anything of standard input was read."""
         return bool(self._sender.bytes_read)
 
-    # Our side: what was to be said first, then standard input or the reply, then half-close.
+    # Our direction: opening and greeting, then standard input or the reply, then half-close.
 
     @property
     def _outbound(self) -> Transform | None:
         return self._lenient or self._options.outbound
 
     def _send_text(self, text: bytes, then: Callable[[], None], *, last: bool = False) -> None:
-        """Send `text` as if it had been typed, as the `last` or not, and then do `then`."""
+        """Send `text` as standard input is sent, and call `then` when all of it is written.
+
+        `last` says that it ends our input.
+        """
         self._then = then
         if outbound := self._outbound:
             text = outbound.feed(text) + (outbound.flush() if last else b"")
@@ -167,7 +173,7 @@ class Session:
         if not self._connection.error:
             self._then()
 
-    # The peer's side.
+    # The peer's direction.
 
     def _received(self) -> None:
         self._connection.received()
@@ -196,10 +202,10 @@ class Session:
             self._reply(b"")
 
     def _receiving_failed(self, error: SockkitError) -> None:
-        """Of the peer, or of standard output, where it is worse than anything before."""
+        """The peer or standard output failed: this error replaces any earlier one."""
         self._connection.error = error
         self._connection.receiving_failed(error)
-        self._closer.close_all()  # what was sent is not waited for either
+        self._closer.close_all()  # do not wait for acknowledgements either
 
     # The end.
 
@@ -233,7 +239,7 @@ class Session:
         self._on_done(error)
 
     def record_progress(self, error: SockkitError, undelivered: int | None = None) -> None:
-        """Have `error`, which ends the session, say how far it got."""
+        """Record in `error.so_far` how many bytes were moved."""
         if isinstance(error, OutputGone):
             return
         if undelivered is None:
@@ -242,13 +248,15 @@ class Session:
         if undelivered:
             text += f", {show_size(undelivered)} of it not delivered"
         text += f", received {show_size(self._receiver.bytes_read)}"
-        if unwritten := min(self._receiver.lane.held, self._receiver.bytes_read):  # but for a label
+        if unwritten := min(
+            self._receiver.lane.held, self._receiver.bytes_read
+        ):  # a label is not counted
             text += f", {show_size(unwritten)} of it not written"
         error.so_far = text
 
     def _report(self) -> None:
         peer, sent = self._connection.end.peer, self._connection.bytes_sent
-        if self._closed_at_once and (self._failed or not sent):  # it accepted nothing either
+        if self._closed_at_once and (self._failed or not sent):  # and it has accepted nothing
             self._context.emit(Notice(CLOSED_AT_ONCE_HINT))
         for direction, pump, size in (
             ("sent", self._sender, sent),

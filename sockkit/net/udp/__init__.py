@@ -1,1 +1,1 @@
-"""Datagrams: their sockets, the client, the server."""
+"""Datagrams: sockets, the exchange, the client and the server."""

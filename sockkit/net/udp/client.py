@@ -1,4 +1,4 @@
-"""udp-client: standard input to one address, the answers to standard output."""
+"""udp-client: sends standard input to one address, and writes the answers."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from sockkit.net.loop import Timer
 from sockkit.net.udp.datagrams import DatagramSocket, Received
 from sockkit.net.udp.exchange import DatagramExchange, Messages
 
-BLOCKED_CHECK_SECONDS = 0.1  # between looks at whether all that waits has been delivered
+BLOCKED_CHECK_SECONDS = 0.1  # between checks whether all that waits has been sent and written
 
-Aim = tuple[DatagramSocket, Endpoint]  # where the datagrams of a socket go
+Aim = tuple[DatagramSocket, Endpoint]  # a socket, and where its datagrams go
 
 
 class DatagramClient:
-    """Owns its sockets: that of `aim`, and those of `others`, which are used one after the other
-    when an address refuses.
+    """Owns its sockets: that of `aim`, and those that it takes from `others`.
+
+    When an address refuses, it goes on with the next of `others`.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class DatagramClient:
         self._exchange = DatagramExchange(context, self._socket, messages, self)
 
     def run(self) -> None:
-        """Return when all was sent and the answers have come. Raises SockkitError."""
+        """Return when all was sent and the answers have been written. Raises SockkitError."""
         try:
             if self._connected:
                 self._exchange.sender.keep_first()
@@ -78,7 +79,7 @@ class DatagramClient:
         lost = receiver.output.lost()
         return f"sent {sent}, received {receiver.total.count:,}" + (lost and f", {lost}")
 
-    # What the exchange asks and tells.
+    # For the exchange.
 
     def targets(self) -> list[Any]:
         return self._targets
@@ -88,7 +89,7 @@ class DatagramClient:
         self._exchange.sender.forget_first()
         self._wait.active(loop.now)
         if self._wait.counts:
-            loop.call_soon(self._review)  # once it is counted
+            loop.call_soon(self._review)  # after it has been counted
         if self._connected:
             return self._peer
         return self._peers.heard(got.address, show_address(got.address)).peer
@@ -98,7 +99,7 @@ class DatagramClient:
         self._review()
 
     def failed(self, error: SockkitError) -> None:
-        """End, unless another address may answer, or a typed line can be typed again."""
+        """End with this error, unless another address may answer, or a person typed the line."""
         if isinstance(error, ConnectError):
             if not self._refused:
                 self._context.loop.call_soon(self._move_on)
@@ -112,7 +113,7 @@ class DatagramClient:
     # The next address.
 
     def _move_on(self) -> None:
-        """The address has refused: use the next one of the name, if what was sent is known."""
+        """The address has refused: try the next one, if all that was sent can be sent again."""
         error, self._refused = self._refused, None
         assert error
         if not self._exchange.sender.can_resend() or not self._aim_at_next():
@@ -121,7 +122,7 @@ class DatagramClient:
 
     def _aim_at_next(self) -> bool:
         """Open the next socket, if there is one."""
-        self._socket.close()  # first: its port may be the one that was asked for
+        self._socket.close()  # first: the next socket may need its port
         following = next(self._others, None)
         if not following:
             return False
@@ -132,7 +133,7 @@ class DatagramClient:
         return True
 
     def _review(self) -> None:
-        """Finish when everything has come; otherwise wait, for as long as it may last."""
+        """Finish when all answers have been received; otherwise wait, for as long as allowed."""
         if self._timer:
             self._timer.cancel()
         loop, sender = self._context.loop, self._exchange.sender

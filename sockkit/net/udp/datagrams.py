@@ -1,4 +1,4 @@
-"""Datagrams of one socket: in and out, many to a system call where the kernel can, udp(7)."""
+"""Datagram sockets: many datagrams per system call where the kernel can, udp(7)."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from sockkit.net.options import SocketOptions
 MAX_RECEIVE_BYTES = 65_536  # bytes of one receive: a datagram, or many of UDP_GRO
 MAX_PAYLOAD_BYTES = 65_507  # bytes of a datagram: what IPv4's length field allows, RFC 768
 MAX_SEGMENTS = 64  # datagrams that one call may send, UDP_MAX_SEGMENTS
-MAX_RECEIVES_PER_TURN = 64  # calls of the system, before others on the loop get their turn
-BULK_BYTES_PER_SECOND = 1.25e9  # a receiver that writes to a file is hardly faster
+MAX_RECEIVES_PER_TURN = 64  # before others on the loop are served
+BULK_BYTES_PER_SECOND = 1.25e9  # a receiver that writes to a file is no faster
 
 # From linux/udp.h and asm-generic/socket.h; Python has no names for them.
 _SOL_UDP, _UDP_SEGMENT, _UDP_GRO = 17, 103, 104
@@ -33,11 +33,10 @@ _ANCILLARY = 2 * socket.CMSG_SPACE(4)
 
 
 class Received(NamedTuple):
-    """Datagrams of one peer that came in one call.
+    """Datagrams of one peer that one call received.
 
-    `data` holds them, one after the other, each of `size` bytes and the last perhaps
-    shorter; it is valid until the next call. `true_size` is more than it holds where a
-    datagram was cut.
+    `data` holds them, one after the other, each of `size` bytes, but the last may be shorter. It is
+    valid until the next call. `true_size` is larger than `data` if a datagram was cut.
     """
 
     data: memoryview
@@ -47,11 +46,11 @@ class Received(NamedTuple):
 
     @property
     def cut(self) -> bool:
-        """Whether a datagram came in part."""
+        """Whether a datagram was longer than the buffer."""
         return self.true_size > len(self.data)
 
     def problem(self, sender: str) -> str:
-        """What to say of a datagram that came in part."""
+        """What to report of a datagram that was cut."""
         return (
             f"a datagram of {self.true_size:,} bytes from {sender} was cut to "
             f"{len(self.data):,}: give a larger --buffer-size"
@@ -59,8 +58,8 @@ class Received(NamedTuple):
 
     def datagrams(self) -> list[bytes]:
         """Each of them, copied."""
-        places = range(0, max(len(self.data), 1), self.size)
-        return [bytes(self.data[at : at + self.size]) for at in places]
+        starts = range(0, max(len(self.data), 1), self.size)
+        return [bytes(self.data[at : at + self.size]) for at in starts]
 
 
 def segments(size: int) -> int:
@@ -69,8 +68,7 @@ def segments(size: int) -> int:
 
 
 class DatagramSocket:
-    """A UDP socket, owned. `remote` is the one peer of a connected socket, `name` what it is
-    bound to.
+    """Owns a UDP socket. `remote` is the only peer of a connected socket.
 
     Where `sockets` have a `buffer_size`, what a datagram has beyond it is cut off. `dropped` counts
     the datagrams that came when the system had no space for them, socket(7) SO_RXQ_OVFL.
@@ -86,9 +84,9 @@ class DatagramSocket:
         sock.setblocking(False)
         self._context, self._socket, self._remote = context, sock, remote
         self.connected = remote is not None
-        self.name: Any = sock.getsockname()
-        self.address = show_address(self.name)
-        self.port: int | None = self.name[1]
+        self.bound_to: Any = sock.getsockname()
+        self.address = show_address(self.bound_to)
+        self.port: int | None = self.bound_to[1]
         self.dropped = 0
         self.buffer_size = sockets.buffer_size
         self._buffer = memoryview(bytearray(sockets.buffer_size or MAX_RECEIVE_BYTES))
@@ -99,19 +97,19 @@ class DatagramSocket:
             try_option(sock, _SOL_UDP, _UDP_GRO, 1)
 
     def adopt(self, context: Context) -> None:
-        """In a process that was forked: wait on its own loop, and emit its own events."""
+        """Use the loop and the events of a forked process."""
         self._context = context
 
     def when_readable(self, callback: Callback | None) -> None:
-        """Call `callback` while there is a datagram or an error to receive; None to stop."""
+        """Call `callback` in each turn while there is something to receive; None to stop."""
         self._context.loop.when_readable(self._socket.fileno(), callback)
 
     def when_writable(self, callback: Callback | None) -> None:
-        """Call `callback` while the system takes datagrams; None to stop."""
+        """Call `callback` in each turn while the system accepts datagrams; None to stop."""
         self._context.loop.when_writable(self._socket.fileno(), callback)
 
     def incoming(self, on_fail: Callable[[SockkitError], None]) -> Iterator[Received]:
-        """What has come, in a bounded number of receives; `on_fail` is told of one that fails."""
+        """Receive what there is, a bounded number of times. An error ends it: see `on_fail`."""
         for _ in range(MAX_RECEIVES_PER_TURN):
             try:
                 got = self.receive()
@@ -123,7 +121,7 @@ class DatagramSocket:
             yield got
 
     def receive(self) -> Received:
-        """What one call receives. Raises BlockingIOError, ConnectError, ReceiveError."""
+        """Receive once. Raises BlockingIOError, ConnectError, ReceiveError."""
         try:
             size, ancillary, _, address = self._socket.recvmsg_into(
                 [self._buffer], _ANCILLARY, socket.MSG_TRUNC
@@ -142,10 +140,10 @@ class DatagramSocket:
         return Received(self._buffer[:size], segment or 1, address, size)
 
     def send(self, data: bytes | memoryview, size: int, address: Any = None) -> int:
-        """Send datagrams of `size` bytes, the last perhaps shorter; how many bytes went.
+        """Send `data` in datagrams of `size` bytes; returns how many bytes were sent.
 
-        Empty `data` is an empty datagram. Raises BlockingIOError where none went,
-        ConnectError, SendError.
+        The last datagram may be shorter. Empty `data` is one empty datagram. Raises BlockingIOError
+        if none was sent, ConnectError, SendError.
         """
         sent = 0
         try:
@@ -172,11 +170,11 @@ class DatagramSocket:
 
     def _send_some(self, data: bytes | memoryview, size: int, address: Any) -> int:
         if self._segments and len(data) > size:
-            most = size * segments(size)
+            max_bytes = size * segments(size)
             segment = [(_SOL_UDP, _UDP_SEGMENT, struct.pack("H", size))]
-            self._pace(min(len(data), most))
+            self._pace(min(len(data), max_bytes))
             try:
-                return self._socket.sendmsg([data[:most]], segment, 0, address)
+                return self._socket.sendmsg([data[:max_bytes]], segment, 0, address)
             except OSError as error:
                 if error.errno not in _NO_SEGMENTS:
                     raise
@@ -185,22 +183,22 @@ class DatagramSocket:
         return self._socket.sendto(datagram, address) if address else self._socket.send(datagram)
 
     def _pace(self, size: int) -> None:
-        """Wait some microseconds where bulk would leave faster than BULK_BYTES_PER_SECOND.
+        """Wait some microseconds, so that bulk is not sent faster than BULK_BYTES_PER_SECOND.
 
-        Nothing tells a sender of datagrams that its receiver is too slow. No timer is so fine.
+        UDP has no flow control. It spins, because no timer is fine enough.
         """
         while (now := time.perf_counter()) < self._paced_until:
             os.sched_yield()
         self._paced_until = now + size / BULK_BYTES_PER_SECOND
 
     def _refused(self, error: OSError) -> SockkitError | None:
-        """What ICMP told: only a connected socket hears it, and learns it late."""
+        """The error for an ICMP refusal. Only a connected socket gets it, with a later call."""
         if error.errno != errno.ECONNREFUSED:
             return None
         return ConnectError(f"could not reach {self._remote}: {words(error)}")
 
     def close(self) -> None:
-        """Wait no more, and say what was lost. Calling it twice is allowed."""
+        """Close the socket, and emit what was lost. May be called twice."""
         if self._socket.fileno() < 0:
             return
         emit = self._context.emit
@@ -214,11 +212,11 @@ class DatagramSocket:
 
 
 class DatagramOutbox:
-    """Sends at once what the system takes and keeps the rest, in order.
+    """Sends at once what the system accepts and keeps the rest, in order.
 
-    It does not bound itself: whoever puts looks at `size`, the bytes that are kept, or at
-    `waits`. `on_sent` is told of bytes and the size of their datagrams, `on_fail` of what is
-    not sent; `on_empty` is called when all that was kept has been sent.
+    There is no bound: check `size`, the bytes that wait, or `waits` before you put. `on_sent` is
+    called with the number of bytes sent and the size of their datagrams, `on_fail` with the error
+    of what is dropped, and `on_empty` when all that waited has been sent.
     """
 
     def __init__(
@@ -236,16 +234,16 @@ class DatagramOutbox:
 
     @property
     def waits(self) -> bool:
-        """Whether anything is kept, be it an empty datagram."""
+        """Whether a datagram waits, even an empty one."""
         return bool(self._pending)
 
     def use(self, sock: DatagramSocket) -> None:
-        """Drop what is kept, and send by `sock` from now on."""
+        """Drop what waits, and send through `sock` from now on."""
         self.stop()
         self._socket = sock
 
     def put(self, data: bytes | memoryview, size: int, address: Any = None) -> None:
-        """Send datagrams of `size` bytes, the last perhaps shorter; `data` may change then."""
+        """Send `data` in datagrams of `size` bytes, or keep a copy. The last may be shorter."""
         rest = data if self._pending else self._send(data, size, address)
         if rest is not None:
             self._pending.append((bytes(rest), size, address))
@@ -253,14 +251,14 @@ class DatagramOutbox:
             self._socket.when_writable(self._ready)
 
     def stop(self) -> None:
-        """Drop what is kept."""
+        """Drop what waits."""
         if self._pending:
             self._pending.clear()
             self.size = 0
             self._socket.when_writable(None)
 
     def _send(self, data: bytes | memoryview, size: int, address: Any) -> bytes | memoryview | None:
-        """What remains to be sent, None for nothing."""
+        """Send what the system accepts. Returns what remains, None for nothing."""
         try:
             sent = self._socket.send(data, size, address)
         except BlockingIOError:
@@ -285,7 +283,7 @@ class DatagramOutbox:
 
 
 def try_option(sock: socket.socket, level: int, name: int, value: int) -> None:
-    """Set it where the system knows it; all works without."""
+    """Set a socket option. A system without it is no error: everything works without it."""
     try:
         sock.setsockopt(level, name, value)
     except OSError:

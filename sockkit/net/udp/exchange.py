@@ -1,4 +1,7 @@
-"""Standard input and output over one datagram socket: what UDP's client and server share."""
+"""The datagram exchange: standard input and output over one datagram socket.
+
+udp-client and udp-server share it.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from sockkit.net.udp.sender import DatagramSender, InputReader
 
 
 class Messages(Protocol):
-    """How standard input becomes datagrams, and datagrams standard output.
+    """Turns standard input into datagrams, and datagrams into standard output.
 
     With `packs` standard input is lines; without, it is cut into datagrams. With `shows` a line is
     written for each datagram; without, its bytes are. `hello` and `good_bye` are datagrams before
@@ -32,39 +35,39 @@ class Messages(Protocol):
         ...
 
     def before_quit(self, lines: list[bytes]) -> list[bytes]:
-        """The lines before one that ends standard input, or all of them."""
+        """The lines before the first that ends standard input; all of them if none does."""
         ...
 
     def show(self, peer: Peer, datagram: bytes) -> bytes:
-        """What is written for a datagram. Raises TextError."""
+        """What to write for a datagram. Raises TextError."""
         ...
 
 
 class Handler(Protocol):
-    """What a client and a server do each in their own way."""
+    """What udp-client and udp-server do differently."""
 
     def targets(self) -> list[Any]:
-        """The addresses that standard input is sent to now; while there are none it waits."""
+        """The addresses to send standard input to. While there are none, it is not read."""
         ...
 
     def received(self, got: Received) -> Peer:
-        """Something was received; says which peer it is from."""
+        """Datagrams were received. Returns the peer that sent them."""
         ...
 
     def input_ended(self) -> None: ...
 
     def failed(self, error: SockkitError) -> None:
-        """A datagram could not be sent or received. What this raises leaves the loop."""
+        """A datagram could not be sent or received. What this raises ends the run."""
         ...
 
 
 class State(Enum):
     OPEN = auto()
-    CLOSING = auto()  # nothing more is read or received; what waits is still delivered
+    CLOSING = auto()  # reads and receives nothing; what waits is still sent and written
 
 
 class DatagramExchange:
-    """Owns neither the socket nor the standard streams. Errors of either leave the loop."""
+    """Owns neither the socket nor the standard streams. Their errors end the loop's run."""
 
     def __init__(
         self, context: Context, sock: DatagramSocket, messages: Messages, handler: Handler
@@ -80,7 +83,7 @@ class DatagramExchange:
         )
 
     def start(self, on_typed: Callable[[bytes], None] | None = None) -> None:
-        """Send and receive from now on. With `on_typed` standard input goes there instead."""
+        """Start sending and receiving. With `on_typed` standard input goes there instead."""
         self._context.stdio.output.when_gone(self._output_gone)
         self._reader.start(on_typed)
         self.review()
@@ -89,18 +92,18 @@ class DatagramExchange:
         raise error
 
     def move(self, sock: DatagramSocket) -> None:
-        """Use `sock` instead, and send by it what was sent in vain: see `sender.can_resend`."""
+        """Use `sock` instead, and send through it what was refused: see `sender.can_resend`."""
         self.receiver.use(sock)
         self.sender.resend(sock, self._handler.targets())
         self.review()
 
     @property
     def idle(self) -> bool:
-        """Whether everything read is sent, and everything received is written."""
+        """Whether everything read has been sent, and everything received written."""
         return not self.sender.outbox.waits and not self.receiver.output.size
 
     def review(self) -> None:
-        """Wait for what comes next. To be called when the targets have changed."""
+        """Read and receive what may be now. Call it when the targets have changed."""
         if self._state is State.OPEN:
             self._reader.review()
             self.receiver.review()
@@ -108,14 +111,14 @@ class DatagramExchange:
             self._context.loop.stop()
 
     def finish(self) -> None:
-        """Read and receive no more, and end the loop's run once what waits is delivered."""
+        """Read and receive no more. End the loop's run once all has been sent and written."""
         self._state = State.CLOSING
-        self._reader.close()
-        self.receiver.close()
+        self._reader.finish()
+        self.receiver.finish()
         self.review()
 
     def stop(self) -> None:
-        """Drop what waits, and say how much was exchanged."""
+        """Drop what waits, and emit how much was exchanged."""
         self.finish()
         self._reader.stop()
         self.sender.outbox.stop()

@@ -1,4 +1,4 @@
-"""UDP sockets: bound for a server, or aimed at one address; multicast and broadcast, udp(7)."""
+"""Opens UDP sockets, bound for a server or aimed at one address, also for multicast, udp(7)."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
     from sockkit.net.tcp.dial import ConnectOptions
     from sockkit.net.tcp.listen import ListenOptions
 
-RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024  # bytes asked for; the system gives less
+RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024  # asked for; the system may allow less
 _SO_RCVBUFFORCE = 33  # asm-generic/socket.h; Python has no name for it
 
 
 class UdpOptions(Value):
-    """What a datagram socket can be told besides SocketOptions.
+    """Options of datagram sockets besides SocketOptions.
 
-    With `join` a server hears that multicast group alone, by the interface of the address
-    it would be bound to otherwise.
+    With `join` a server receives from that multicast group only, on the interface that has the
+    address it would be bound to otherwise.
     """
 
     broadcast: bool = False
@@ -41,7 +41,7 @@ class UdpOptions(Value):
 
 
 class Route(Value):
-    """Where datagrams go, and from which end of ours, None for any."""
+    """Where datagrams go, and the local endpoint to send them from, None for any."""
 
     to: Endpoint
     source: Endpoint | None = None
@@ -54,7 +54,7 @@ def bind_datagrams(
     udp: UdpOptions,
     on_done: OnDone[DatagramSocket],
 ) -> Pending:
-    """Find the address, or the group that is joined, and bind a server's socket to it.
+    """Resolve the address, or the group to join, and bind a server's socket to it.
 
     Failures are BindError, ResolveError, UsageError.
     """
@@ -73,7 +73,7 @@ def _bind(
         endpoint = _group(endpoint, address, udp.join)
         if endpoint.family == socket.AF_INET:
             interface = (yield partial(resolve, context, address.with_port(0), socket.AF_INET))[0]
-        # Everybody on a machine may hear a group: its port is for sharing.
+        # Several programs on one machine may join a group: its port is shared.
         sockets = sockets._replace(reuse_address=True)
     sock = _open(endpoint.family, sockets, udp, emit)
     try:
@@ -97,7 +97,7 @@ def find_routes(
     sockets: SocketOptions,
     on_done: OnDone[list[Route]],
 ) -> Pending:
-    """Find where datagrams to `address` go: a route for each address that the name has.
+    """Find the routes to `address`, one for each endpoint.
 
     Failures are ResolveError, TimedOut, UsageError, and BindError for a bad source.
     """
@@ -123,11 +123,11 @@ def connect_datagrams(
     sockets: SocketOptions,
     udp: UdpOptions,
 ) -> Iterator[tuple[DatagramSocket, Endpoint]]:
-    """A client's socket, and where its datagrams go: for each of the `routes` to `address` in turn.
+    """Open a client's socket for each route in turn; yields it, and where its datagrams go.
 
-    It is connected, and so hears of refusals, unless answers may come from others than the
-    one it sends to: with `broadcast`, or to a group. The first one raises BindError,
-    ConnectError, UsageError.
+    The socket is connected, so that refusals are reported to it. Not with `broadcast` or for a
+    group: then answers come from other addresses than the one it sends to. Opening the first one
+    raises BindError, ConnectError, UsageError.
     """
     failure: OSError | None = None
     opened = False
@@ -150,7 +150,7 @@ def connect_datagrams(
 
 
 def _aim(sock: socket.socket, route: Route, udp: UdpOptions, emit: Emit) -> bool:
-    """Connect `sock`, from our end if that is given; False where answers are anybody's."""
+    """Bind `sock` to the route's source and connect it. Returns whether it is connected."""
     if route.source:
         _bind_source(sock, route.source, route.to, emit)
     if udp.broadcast or is_group(route.to):
@@ -182,7 +182,10 @@ def _open(family: int, sockets: SocketOptions, udp: UdpOptions, emit: Emit) -> s
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
         emit(Step("setsockopt", "SO_BROADCAST = 1"))
     if sockets.receive_buffer is None:
-        for option in (socket.SO_RCVBUF, _SO_RCVBUFFORCE):  # a privileged user may have it all
+        for option in (
+            socket.SO_RCVBUF,
+            _SO_RCVBUFFORCE,
+        ):  # the second one is for root, without the limit
             try_option(sock, socket.SOL_SOCKET, option, RECEIVE_BUFFER_BYTES)
     return sock
 
@@ -201,7 +204,7 @@ def _bind_source(sock: socket.socket, mine: Endpoint, to: Endpoint, emit: Emit) 
 
 
 def _send_by(sock: socket.socket, mine: Endpoint) -> None:
-    """Let what goes to a group leave by the interface that has this address."""
+    """Send to groups through the interface that has this address."""
     if mine.family == socket.AF_INET:
         host = socket.inet_aton(mine.address[0])
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, host)
@@ -210,7 +213,7 @@ def _send_by(sock: socket.socket, mine: Endpoint) -> None:
 
 
 def _group(group: Endpoint, address: Address, name: str) -> Endpoint:
-    """With its interface: IPv6 needs a name or a number, `ff02::1%eth0`, but for the loopback."""
+    """Check the group. For IPv6 on the loopback, add the interface, as in `ff02::1%eth0`."""
     if not is_group(group):
         raise UsageError(f"{name} is not a multicast group", "give one as 239.1.2.3 or ff02::1")
     local = address.host in ("::1", "127.0.0.1")
@@ -220,7 +223,7 @@ def _group(group: Endpoint, address: Address, name: str) -> Endpoint:
 
 
 def _join(sock: socket.socket, group: Endpoint, interface: Endpoint | None, emit: Emit) -> None:
-    """Hear `group` by the `interface` that has this address, or by the one that the group names."""
+    """Join `group` on the interface of this address, or on the one that the group names."""
     address = group.address[0].partition("%")[0]
     if interface:
         member = socket.inet_aton(address) + socket.inet_aton(interface.address[0])

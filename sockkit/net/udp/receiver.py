@@ -1,4 +1,4 @@
-"""Datagrams to standard output: their bytes as they came, or a line for each."""
+"""Writes datagrams to standard output: their bytes, or a line for each."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 class DatagramReceiver:
-    """Writes what is received. `output` is what waits for standard output.
+    """Receives datagrams and writes them. `output` holds what waits for standard output.
 
-    It receives while nothing waits there, and nothing in `outbox`, where answers go; `on_change`
-    is called when it has to wait for either, and when `output` is empty again. `cut` and
-    `undecoded` count the datagrams that came in part or could not be decoded.
+    It receives only while `output` and `outbox`, the outbox for answers, are empty. `on_change` is
+    called when either begins to wait, and when `output` is empty again. `cut` and `undecoded` count
+    the datagrams that were cut or could not be decoded.
     """
 
     def __init__(
@@ -40,20 +40,20 @@ class DatagramReceiver:
         self._outbox, self._on_change, self._emit = outbox, on_change, context.emit
 
     def use(self, sock: DatagramSocket) -> None:
-        """Receive from another socket."""
+        """Receive from `sock` from now on."""
         self._socket = sock
 
     @property
     def blocked(self) -> bool:
-        """Whether it waits for standard output, or until answers have been sent."""
+        """Whether it waits for standard output, or for answers to be sent."""
         return bool(self.output.size) or self._outbox.waits
 
     def review(self) -> None:
         """Receive, unless it is blocked."""
         self._socket.when_readable(None if self.blocked else self._receive)
 
-    def close(self) -> None:
-        """Receive no more."""
+    def finish(self) -> None:
+        """Receive no more. What was received is still written."""
         self._socket.when_readable(None)
 
     def _receive(self) -> None:
@@ -82,7 +82,7 @@ class DatagramReceiver:
             self._on_change()
 
     def _lines(self, peer: Peer, got: Received) -> list[bytes]:
-        """What there is to see of each datagram; one that cannot be decoded is told of."""
+        """The line for each datagram. For one that cannot be decoded a failure is emitted."""
         lines: list[bytes] = []
         for datagram in got.datagrams():
             try:

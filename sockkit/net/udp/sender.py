@@ -1,4 +1,4 @@
-"""Standard input to datagrams: a line without its end is one, or input is cut at a size."""
+"""Sends standard input as datagrams: one for each line, or cut at a size."""
 
 from __future__ import annotations
 
@@ -15,36 +15,34 @@ from sockkit.net.udp.datagrams import MAX_PAYLOAD_BYTES, DatagramOutbox, Datagra
 if TYPE_CHECKING:
     from sockkit.net.udp.exchange import Handler, Messages
 
-HOLD_SECONDS = 0.01  # in which a datagram that is not full may yet become so
-MAX_RESENT_BYTES = 1024 * 1024  # that are kept to be sent again when the first address refuses
-KEPT_OVERHEAD_BYTES = (
-    64  # bytes that each datagram kept counts for beside its own: one may be empty
-)
-REFUSAL_SECONDS = 1.0  # in which a refusal still concerns the first datagram
+HOLD_SECONDS = 0.01  # for which a datagram that is not full waits for more input
+MAX_RESENT_BYTES = 1024 * 1024  # kept to be sent again if the first address refuses
+KEPT_OVERHEAD_BYTES = 64  # counted for each datagram kept besides its own bytes
+REFUSAL_SECONDS = 1.0  # in which a refusal still belongs to the first datagram
 
 
 class Total:
-    """Datagrams and their bytes."""
+    """Counts datagrams and their bytes."""
 
     def __init__(self) -> None:
         self.count = self.size = 0
 
     def add(self, size: int, segment: int) -> None:
-        """Count `size` bytes in datagrams of `segment` bytes, the last perhaps shorter."""
+        """Count `size` bytes in datagrams of `segment` bytes; the last may be shorter."""
         self.count += max(-(-size // segment), 1)
         self.size += size
 
 
 class FirstDatagrams:
-    """All that was sent, while a refusal means that none of it arrived. No I/O."""
+    """All that was sent, for as long as a refusal means that none of it arrived. No I/O."""
 
     def __init__(self) -> None:
-        self.kept: list[tuple[bytes, int]] = []  # each with the size of its datagrams
+        self.kept: list[tuple[bytes, int]] = []  # data, and the size of its datagrams
         self._space = MAX_RESENT_BYTES
         self._until = 0.0
 
     def keep(self, data: bytes | memoryview, size: int, now: float) -> bool:
-        """Keep what is sent. False if it is too much or too late: `kept` is not all any more."""
+        """Keep what is sent. False if it is too much or too late: then `kept` is not complete."""
         if not self.kept:
             self._until = now + REFUSAL_SECONDS
         self._space -= len(data) + KEPT_OVERHEAD_BYTES
@@ -58,9 +56,9 @@ class FirstDatagrams:
 
 
 class DatagramSender:
-    """Sends datagrams, keeps in `outbox` what has to wait, and counts what was sent.
+    """Sends datagrams and counts them. `outbox` holds those that wait for the system.
 
-    `sent_at` is when the last one was sent. The handler is told of one that cannot be.
+    `sent_at` is when the last one was sent. Errors are reported to the handler.
     """
 
     def __init__(
@@ -84,7 +82,7 @@ class DatagramSender:
         self.sent_at = self._loop.now
 
     def send(self, data: bytes | memoryview, size: int, targets: list[Any]) -> None:
-        """Send datagrams of `size` bytes, the last perhaps shorter, to each of `targets`."""
+        """Send `data` to each of `targets`, in datagrams of `size` bytes or less for the last."""
         if self._first and not self._first.keep(data, size, self._loop.now):
             self._first = None
         for target in targets:
@@ -101,19 +99,19 @@ class DatagramSender:
                 self.send(datagram, MAX_PAYLOAD_BYTES, targets)
 
     def keep_first(self) -> None:
-        """From now on keep what is sent, for `resend`."""
+        """Keep what is sent from now on, for `resend`."""
         self._first = FirstDatagrams()
 
     def forget_first(self) -> None:
-        """Something has come from the peer: what was sent is not to be sent again."""
+        """The peer has answered: do not resend what was sent."""
         self._first = None
 
     def can_resend(self) -> bool:
-        """Whether all that was sent is known: it was not much, and not long ago."""
+        """Whether all that was sent is kept: it was little, and not long ago."""
         return bool(self._first and self._first.may_be_sent_again(self._loop.now))
 
     def resend(self, sock: DatagramSocket, targets: list[Any]) -> None:
-        """Send by `sock` from now on, first of all what was sent before in vain."""
+        """Send through `sock` from now on, first what the other address has refused."""
         assert self._first
         kept = self._first.kept
         self.outbox.use(sock)
@@ -133,15 +131,15 @@ def _fitting(datagram: bytes) -> bytes:
 
 
 class InputState(Enum):
-    """Of standard input."""
+    """The state of standard input."""
 
     OPEN = auto()
-    CONSOLE = auto()  # the operator types, and the console reads it
+    CONSOLE = auto()  # it goes to the operator's console
     ENDED = auto()
 
 
 class InputReader:
-    """Sends standard input. `on_change` is called when it ends, or has to wait for the system.
+    """Reads standard input and sends it. `on_change` is called when it ends or has to wait.
 
     Input that is not lines is cut into datagrams of `buffer_size` bytes, which a peer with the same
     buffer size receives whole. One that is not full waits HOLD_SECONDS for the rest.
@@ -168,28 +166,28 @@ class InputReader:
         self._timer: Timer | None = None
 
     def start(self, on_typed: Callable[[bytes], None] | None) -> None:
-        """Say hello. With `on_typed` standard input goes there, and its end as no bytes."""
+        """Send `hello`. With `on_typed` standard input goes there; no bytes mean its end."""
         if self._messages.hello is not None:
             self._sender.send(self._messages.hello, MAX_PAYLOAD_BYTES, self._handler.targets())
         if on_typed:
             self._state = InputState.CONSOLE
-            self._input.feed(on_typed)
+            self._input.deliver_to(on_typed)
 
     def review(self) -> None:
-        """Read, if there is somebody to send to and nothing waits to be sent."""
+        """Read, if there are targets and nothing waits to be sent."""
         if self._state is InputState.CONSOLE:
             return
         reads = self._state is InputState.OPEN and not self._sender.outbox.waits
         reads = reads and bool(self._handler.targets())
         self._input.when_readable(self._read if reads else None)
 
-    def close(self) -> None:
+    def finish(self) -> None:
         """Read no more."""
         self._state = InputState.ENDED
         self._input.when_readable(None)
 
     def stop(self) -> None:
-        """Drop what waits for the rest of its datagram."""
+        """Drop the datagram that is not full."""
         if self._timer:
             self._timer.cancel()
 
@@ -206,14 +204,14 @@ class InputReader:
             self._on_change()
 
     def _end(self) -> None:
-        self.close()
+        self.finish()
         if self._messages.good_bye is not None:
             self._sender.send(self._messages.good_bye, MAX_PAYLOAD_BYTES, self._handler.targets())
         self._on_change()
         self._handler.input_ended()
 
     def _fill(self) -> bool:
-        """Read what there is, at most a call's worth of datagrams; whether that is all."""
+        """Read what there is, at most what one call sends. Returns whether the input has ended."""
         while self._filled < len(self._buffer):
             try:
                 size = self._input.read_into(self._buffer[self._filled :])
@@ -227,14 +225,14 @@ class InputReader:
         return False
 
     def _send_lines(self, data: bytes, ended: bool) -> bool:
-        """Send the lines that are whole; whether standard input ends with one of them."""
+        """Send the complete lines. Returns whether the input ends, at its end or by a line."""
         lines = self._lines.feed(data) + (self._lines.flush() if ended else [])
         said = self._messages.before_quit(lines)
         self._sender.send_lines(said, self._handler.targets())
         return ended or len(said) < len(lines)
 
     def _send_whole(self, data: memoryview, ended: bool) -> None:
-        """Send what makes whole datagrams, and in a while the rest."""
+        """Send full datagrams, and the rest after HOLD_SECONDS."""
         if self._timer:
             self._timer.cancel()
         rest = len(data) % self._size if self._cuts and not ended else 0

@@ -1,4 +1,4 @@
-"""udp-server: what anybody sends to standard output, standard input to the peer one chooses."""
+"""udp-server: writes what all peers send, and sends standard input to some of them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from sockkit.net.udp.reply_filter import ReplyFilter
 
 
 class DatagramServer:
-    """Owns nothing: socket and standard streams are closed elsewhere.
+    """Owns neither the socket nor the standard streams.
 
-    `answer` is whom standard input goes to, `reply` what each datagram is answered with.
+    `answer` says which peers get standard input, `reply` is sent for each datagram received.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class DatagramServer:
         self._exchange = DatagramExchange(context, sock, messages, self)
 
     def run(self, on_typed: Callable[[bytes], None] | None = None) -> None:
-        """Serve until `quit`, or until something raises: a signal, an output that is full."""
+        """Serve until `quit`. Raises SockkitError, also for a signal."""
         try:
             self._exchange.start(on_typed)
             self._loop.run()
@@ -61,7 +61,7 @@ class DatagramServer:
             what="datagrams: ",
         )
 
-    # What the operator's console needs.
+    # For the operator's console.
 
     def peers(self) -> list[tuple[Peer, str]]:
         return [(peer, "") for peer in self._table.peers()]
@@ -79,7 +79,7 @@ class DatagramServer:
     def quit(self) -> None:
         self._exchange.finish()
 
-    # What the exchange asks and tells.
+    # For the exchange.
 
     def _everybody(self) -> list[Any]:
         return [self._table.address(peer.number) for peer in self._table.peers()]
@@ -111,7 +111,7 @@ class DatagramServer:
         if heard.new:
             self._emit(Heard(heard.peer))
         if self._reply is not None and self._reply_filter.answerable(got.address):
-            self._replying = True  # what is typed and cannot be sent is not lost among these
+            self._replying = True  # a failure of these is counted apart from those of typed lines
             for _ in got.datagrams():
                 self._exchange.sender.send(self._reply, MAX_PAYLOAD_BYTES, [got.address])
             self._replying = False

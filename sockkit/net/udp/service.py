@@ -1,4 +1,4 @@
-"""A program that answers datagrams by itself: the responder, and a chat room."""
+"""What servers that answer datagrams share: the responder and a chat room."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from sockkit.net.udp.reply_filter import ReplyFilter
 
 
 class DatagramService:
-    """Lets `on_received` have what `sock` receives, and sends the answers. Owns nothing.
+    """Passes what `sock` receives to `on_received`, and sends answers. Does not own `sock`.
 
-    While `max_waiting` bytes of answers, or more, wait for the system, nothing is received;
-    `on_sent` is called when all of them have been sent. Failures are told, and it goes on.
+    While `max_waiting` bytes of answers or more wait for the system, nothing is received. `on_sent`
+    is called when all that waited has been sent. Failures are emitted, and the service goes on.
     """
 
     def __init__(
@@ -43,11 +43,11 @@ class DatagramService:
         self._socket.when_readable(None)
 
     def answerable(self, got: Received) -> bool:
-        """Whether it may be answered; that it is not is told."""
+        """Whether it may be answered. If not, emits why."""
         return self._reply_filter.answerable(got.address)
 
     def send(self, datagram: bytes, address: Any) -> None:
-        """Send one datagram; one that is too long is a failure."""
+        """Send one datagram. If it is too long, a failure is emitted."""
         self.outbox.put(datagram, max(len(datagram), 1), address)
 
     def failed(self, error: SockkitError) -> None:

@@ -22,12 +22,12 @@ def test_what_is_held_is_said_in_time(
     clock = CrowdClock[str](loop, said.extend, str.upper)
     calm = int(LINES_PER_SECOND * BURST_SECONDS)
     for who in range(calm):
-        assert not clock.holds("came", Move(who, True))
+        assert not clock.hold_back("came", Move(who, True))
     for who in range(40):
-        assert clock.holds(f"{who} came", Move(calm + who, True))
+        assert clock.hold_back(f"{who} came", Move(calm + who, True))
     kit.run_until(loop, lambda: len(said) == 1)
     assert said == ["* 40 MORE JOINED"]
     for who in range(2):
-        clock.holds(f"{who} left", Move(who, False))
+        clock.hold_back(f"{who} left", Move(who, False))
     kit.run_until(loop, lambda: len(said) == 3)
     assert said[1:] == ["0 left", "1 left"]

@@ -172,7 +172,7 @@ def test_last_words_are_read_although_nothing_can_be_sent(
     run_until(case.loop, lambda: bool(case.place.closed_events))
     ((closed, missed),) = case.place.closed_events
     assert (closed.problem, missed) == ("", False)
-    assert case.member.closed_for == "connection lost"
+    assert case.member.close_reason == "connection lost"
 
 
 def test_too_slow_a_member_is_dropped(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -216,7 +216,7 @@ def test_late_answers_are_bounded_and_the_rest_waits_quietly(
     run_until(site.loop, lambda: bool(echo._connections))
     (connection,) = echo._connections
     assert isinstance(connection, AnsweredEcho)
-    run_until(site.loop, lambda: connection._owed >= MAX_RECEIVE_BYTES)
+    run_until(site.loop, lambda: connection._delayed_bytes >= MAX_RECEIVE_BYTES)
     turns: list[bool] = []
     real = connection.serve
 
@@ -226,7 +226,7 @@ def test_late_answers_are_bounded_and_the_rest_waits_quietly(
 
     monkeypatch.setattr(connection, "serve", serve)
     kit.run_for(site.loop, 0.05)
-    assert connection._owed <= MAX_RECEIVE_BYTES + 100_001
+    assert connection._delayed_bytes <= MAX_RECEIVE_BYTES + 100_001
     assert len(turns) <= 1
 
 

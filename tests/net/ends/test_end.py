@@ -115,7 +115,7 @@ class Calls:
 
 def idle(case: Case) -> bool:
     """Whether nothing waits to be called in the next turn of the loop."""
-    return not case.loop._soon and not case.loop._always
+    return not case.loop._soon and not case.loop._unpollable
 
 
 @WAITING_SOURCE

@@ -271,7 +271,7 @@ def test_what_is_given_has_one_end(loop: Loop, stack: contextlib.ExitStack) -> N
     made.far.give(b"hi")
     made.far.close()
     got: list[bytes] = []
-    made.end.feed(got.append)
+    made.end.deliver_to(got.append)
     run_until(loop, lambda: b"" in got)
     kit.settle(loop)
     assert got == [b"hi", b""]

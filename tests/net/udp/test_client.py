@@ -254,7 +254,7 @@ class Client:
         return [lambda: self.source.far.give(line + b"\n"), lambda: self.peer.recv(100) == line]
 
     def answer(self) -> None:
-        self.peer.sendto(b"answer", self.sock.name)
+        self.peer.sendto(b"answer", self.sock.bound_to)
 
 
 @pytest.fixture

@@ -94,7 +94,7 @@ def test_some_bytes_may_wait(
 def test_what_must_not_be_answered_is_told(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ReplyFilter, "_why_not", lambda *_: "no")
+    monkeypatch.setattr(ReplyFilter, "_refusal", lambda *_: "no")
     service.ask(b"a")
     run_until(service.loop, lambda: bool(service.heard))
     (event,) = of_kind(service.events, Unanswered)
@@ -119,7 +119,7 @@ def test_a_failure_is_told_and_it_goes_on(
 
 
 def test_one_that_is_too_long_is_a_failure(service: Service) -> None:
-    to: Any = service.client.name
+    to: Any = service.client.bound_to
     service.service.send(bytes(70_000), to)
     (failure,) = of_kind(service.events, Failure)
     assert "larger than" in failure.text
