@@ -53,7 +53,7 @@ from __future__ import annotations
 from functools import cache
 
 # Default_Ignorable_Code_Point, and what is drawn as nothing besides; for a set of `re`.
-UNSEEN = (
+INVISIBLE = (
 {unseen}
 )
 # Drawn as nothing between letters of their script, which need them.

@@ -43,7 +43,7 @@ from __future__ import annotations
 from functools import cache
 
 # Default_Ignorable_Code_Point, and what is drawn as nothing besides; for a set of `re`.
-UNSEEN = (
+INVISIBLE = (
     "\U000000ad"
     "\U0000034f"
     "\U0000061c"

@@ -47,9 +47,10 @@ DATAGRAMS = of("net.udp", "datagrams", "exchange", "open", "receiver", "sender")
 DATAGRAMS |= of("apps", "datagrams")
 ECHO = of("net.echo", "tcp", "udp", "delay", "turns") | of("net.udp", "service")
 ECHO |= of("core", "responder") | of("apps", "echo")
-ROOM = of("core.chat", "console", "crowd", "history", "input", "room", "udp")
+ROOM = of("core.chat", "actions", "admission", "console", "history", "input", "members")
+ROOM |= of("core.chat", "presence", "received", "room", "udp")
 ROOM |= of("net.chat", "crowd", "fanout", "member", "server", "udp") | of("apps", "chat_serve")
-CHAT = ROOM | of("core.chat", "lines", "names", "view") | of("apps", "chat_history", "chat_join")
+CHAT = ROOM | of("core.chat", "protocol", "names", "view") | of("apps", "chat_history", "chat_join")
 
 
 class Budget(NamedTuple):
