@@ -52,7 +52,7 @@ _TOUCH = {
     "chat|password|token_bucket|telnet": ("test_chat", "test_chat_torture"),
     "echo|responder|workers": ("test_echo", "test_echo_torture"),
     "udp|datagrams|answers|peers|sources": ("test_udp",),
-    "tcp/server|tcp/client|tcp_server|lines|listen|closing|outbox|coalesce|limiter": (
+    "tcp/server|tcp/client|tcp_server|lines|listen|closing|outbox|coalesce|event_throttle": (
         "test_server", "test_closing", "test_floods",
     ),
     "address|dial|resolve|internet|unix|openers|waiting|port_owner": ("test_statuses",),

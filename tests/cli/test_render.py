@@ -18,7 +18,7 @@ from sockkit.cli.render import (
     complain,
 )
 from sockkit.cli.status_lines import write_stderr
-from sockkit.core import limiter
+from sockkit.core import event_throttle
 from sockkit.events import (
     Aimed,
     Answer,
@@ -250,8 +250,8 @@ def test_what_a_user_causes_is_always_said(event: Event, capsys: Capture) -> Non
 
 
 def test_counts_come_in_time_and_the_last_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limiter, "FIRST_COUNT", 0.01)
-    monkeypatch.setattr(limiter, "LAST_COUNT", 0.01)
+    monkeypatch.setattr(event_throttle, "FIRST_COUNT_SECONDS", 0.01)
+    monkeypatch.setattr(event_throttle, "MAX_COUNT_SECONDS", 0.01)
     lines: list[str] = []
     with Loop() as loop:
         counts = Counts(loop, lambda line: (lines.append(line), loop.stop())[0])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sockkit.core.lines import Merger
+from sockkit.core.lines import LineMerger
 from sockkit.errors import SockkitError
 from sockkit.events import Peer
 from sockkit.net.context import Context
@@ -32,7 +32,7 @@ class MergedOutput:
         self._loop, self._label = context.loop, label
         output = context.stdio.output
         self._patience = LINE_PATIENCE_TERMINAL if output.terminal else LINE_PATIENCE
-        self._merger = Merger()
+        self._merger = LineMerger()
         self._pausing: set[Client] = set()  # those whose unfinished line has a timer
         self._outbox = ReceivedOutbox(output, on_empty=on_empty, on_fail=on_fail)
 

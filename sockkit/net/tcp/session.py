@@ -89,9 +89,9 @@ class Session:
     def _downward(self) -> Pump:
         shown: list[Transform] = [self._talk.inbound] if self._talk.inbound else []
         if self._talk.label:
-            from sockkit.core.lines import Labelled
+            from sockkit.core.lines import LineLabeller
 
-            shown.append(Labelled(self._talk.label))
+            shown.append(LineLabeller(self._talk.label))
         loop, connection, coalescer = self._context.loop, self._connection, Coalescer()
         return Pump(
             loop,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
-from sockkit.core.lines import Lines
+from sockkit.core.lines import LineSplitter
 from sockkit.errors import SendError, SockkitError
 from sockkit.net.context import Context
 from sockkit.net.loop import Timer
@@ -159,7 +159,7 @@ class InputReader:
         self._size = min(messages.size or MAX_PAYLOAD, MAX_PAYLOAD)
         self._buffer = memoryview(bytearray(segments(self._size) * self._size))
         self._filled = 0
-        self._lines = Lines(MAX_PAYLOAD)
+        self._lines = LineSplitter(MAX_PAYLOAD)
         self._timer: Timer | None = None
 
     def start(self, on_typed: Callable[[bytes], None] | None) -> None:
