@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sockkit.core.ending import EndOptions, Limit, idle_error
-from sockkit.core.text import Chain, Lenient, Transcoder, Transform
+from sockkit.core.text import Transcoder, Transform
 from sockkit.core.units import show_size
 from sockkit.errors import OutputGone, SendError, SockkitError, TextError
 from sockkit.events import Failure, InputEnded, Moved, Notice, PeerEnded
@@ -70,6 +70,8 @@ class Session:
         self._connection = Connection(context.loop, end, self, self._closer, talk.ending)
         self._lenient: Lenient | None = None
         if talk.outbound and context.stdio.input.terminal:
+            from sockkit.core.transforms import Lenient
+
             self._lenient = Lenient(talk.outbound, self._refused)
         self._up = self._upward()
         self._down = self._downward()
@@ -87,17 +89,19 @@ class Session:
         )
 
     def _downward(self) -> Pump:
-        shown: list[Transform] = [self._talk.inbound] if self._talk.inbound else []
+        shown: Transform | None = self._talk.inbound
         if self._talk.label:
             from sockkit.core.lines import LineLabeller
+            from sockkit.core.transforms import Chain
 
-            shown.append(LineLabeller(self._talk.label))
+            labeller = LineLabeller(self._talk.label)
+            shown = Chain(shown, labeller) if shown else labeller
         loop, connection, coalescer = self._context.loop, self._connection, Coalescer()
         return Pump(
             loop,
             connection.end,
             self._context.stdio.output,
-            Chain(*shown) if shown else None,
+            shown,
             self._talk.size,
             on_progress=self._received,
             on_end=self._received_all,
