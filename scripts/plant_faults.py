@@ -60,7 +60,9 @@ _TOUCH = {
     "connection|reader|merged_output": ("test_server", "test_closing", "test_floods"),
     "connection|closing|delivery": ("test_endings", "test_statuses"),
     "waiting": ("test_endings", "test_signals"),
-    "session|ending|tcp_client|conversation|ends/|text|transforms": ("test_endings", "test_statuses"),
+    "session|ending|tcp_client|conversation|ends/|text|transforms": (
+        "test_endings", "test_statuses",
+    ),
     "pump|lanes|kernel|session|ends/": ("test_urgent", "test_torture"),
     "loop|stopping|start|main|workers": ("test_signals",),
     "render|status_lines|printable|gbk|shown": ("test_server", "test_floods", "test_terminal"),

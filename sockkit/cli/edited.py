@@ -18,7 +18,7 @@ from sockkit.net.ends.stdio import Input, Output, Stdio
 from sockkit.net.kernel import widen
 from sockkit.net.loop import Loop
 from sockkit.net.outbox import Outbox
-from sockkit.system import FIONREAD, ask, pipe
+from sockkit.system import FIONREAD, ioctl_number, pipe
 from sockkit.term.editor import Editor
 from sockkit.term.history import history_path
 
@@ -87,7 +87,7 @@ class TypedInput:
         asked = True
 
         def look() -> None:
-            if not self._waiting.size and not ask(self.input.descriptor, FIONREAD):
+            if not self._waiting.size and not ioctl_number(self.input.descriptor, FIONREAD):
                 read.set()
             elif asked:
                 self._loop.later(SETTLE_CHECK_SECONDS, look)

@@ -11,25 +11,25 @@ from sockkit.cli.status_lines import write_stderr
 from sockkit.core.printable import escape
 from sockkit.core.units import show_count, show_seconds, show_size
 from sockkit.events import (
-    Aimed,
     Answer,
     Closed,
     Connected,
     ConnectFailed,
     Connecting,
+    DatagramTotal,
     Emit,
     Event,
-    Exchanged,
     Failure,
-    Forgotten,
-    Heard,
     InputEnded,
     Listening,
-    Moved,
+    NewPeer,
     Notice,
     Peer,
     PeerEnded,
-    Step,
+    PeerForgotten,
+    SocketCall,
+    StreamTotal,
+    TargetChosen,
     Unanswered,
 )
 from sockkit.term.color import Palette, wanted
@@ -47,8 +47,8 @@ VERBOSE_EVENTS_PER_SECOND = 20.0  # of events that only -v shows
 _COUNTED: dict[type, str] = {
     Connected: "connected",
     PeerEnded: "have ended their side",
-    Heard: "heard for the first time",
-    Forgotten: "forgotten, to make room",
+    NewPeer: "heard for the first time",
+    PeerForgotten: "forgotten, to make room",
 }
 Passes = Callable[[str, float], bool]  # whether to show one more of a kind, at that rate
 
@@ -144,7 +144,7 @@ class Renderer(Value):
 def _concerns_a_typist(event: Event) -> bool:
     """Whether it tells that a peer came or departed, or that a client's peer has ended its side."""
     match event:
-        case Connected() | Closed() | Aimed() | Heard():
+        case Connected() | Closed() | TargetChosen() | NewPeer():
             return True
         case PeerEnded(peer, _):
             return peer.number == 0
@@ -161,7 +161,7 @@ def _kind(event: Event) -> str:
             return event.kind
         case Unanswered(_, why):
             return f"not answered: {why}"
-        case Step(call, _):
+        case SocketCall(call, _):
             return call
         case _:
             return _COUNTED.get(type(event), "")
@@ -185,7 +185,7 @@ def _line(event: Event) -> tuple[int, str]:
             if problem:
                 return (QUIET if event.lost else NORMAL), f"{problem} ({totals})"
             return VERBOSE, f"closed ({totals})"
-        case Step(call, detail):
+        case SocketCall(call, detail):
             return STEPS, f"{call}: {detail}"
         case _:
             return VERBOSE, _progress(event)
@@ -205,7 +205,7 @@ def _progress(event: Event) -> str:
             return f"input ended, sending side closed after {show_size(sent)}"
         case PeerEnded(_, received):
             return f"the peer has ended its side after {show_size(received)}"
-        case Moved(_, direction, size, lane, seconds):
+        case StreamTotal(_, direction, size, lane, seconds):
             speed = f", {size / seconds / 1e6:,.0f} MB/s" if size and seconds else ""
             took = show_seconds(round(seconds, 3))
             return f"{direction} {show_size(size)} by {lane} in {took}{speed}"
@@ -215,15 +215,15 @@ def _progress(event: Event) -> str:
 
 def _datagrams(event: Event) -> str:
     match event:
-        case Aimed(address, local):
+        case TargetChosen(address, local):
             return f"sending to {address} from {local}"
-        case Heard():
+        case NewPeer():
             return "heard for the first time"
-        case Forgotten():
+        case PeerForgotten():
             return "forgotten, to make room: it was silent for longest"
         case Unanswered(address, why):
             return f"a datagram from {address} is not answered: {why}"
-        case Exchanged(direction, datagrams, size):
+        case DatagramTotal(direction, datagrams, size):
             return f"{direction} {show_size(size)} in {show_count(datagrams, 'datagram')}"
         case _:
             raise AssertionError(event)

@@ -7,7 +7,7 @@ import codecs
 import os
 from typing import Protocol
 
-from sockkit.system import FIONREAD, ask
+from sockkit.system import FIONREAD, ioctl_number
 
 FRAME_SECONDS = 1 / 60  # the line being typed is left standing, and printing should take
 MIN_CHUNK_BYTES = 4 * 1024  # printed at a time, however slow the terminal
@@ -38,7 +38,7 @@ class Arrivals:
         asyncio.get_running_loop().add_reader(self._descriptor, self._arrived)
 
     def more_waits(self) -> bool:
-        return bool(ask(self._descriptor, FIONREAD))
+        return bool(ioctl_number(self._descriptor, FIONREAD))
 
     def close(self) -> None:
         os.close(self._descriptor)

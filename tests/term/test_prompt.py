@@ -15,7 +15,7 @@ from prompt_toolkit.document import Document
 from prompt_toolkit.input import PipeInput, create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
-from sockkit.system import FIONREAD, ask
+from sockkit.system import FIONREAD, ioctl_number
 from sockkit.term import prompt as module
 from sockkit.term.prompt import MAX_UNFINISHED_CHARACTERS, Pause, Prompt, _Completer
 from tests.support import WAIT
@@ -75,7 +75,7 @@ class Typist:
 
     async def _settle(self) -> None:
         """Until the keys have been read, and for what they begin."""
-        while ask(self.keys.fileno(), FIONREAD):
+        while ioctl_number(self.keys.fileno(), FIONREAD):
             await asyncio.sleep(0)
         for _ in range(TURNS):
             await asyncio.sleep(0)

@@ -13,7 +13,7 @@ from sockkit.core.ending import EndOptions, Limit, idle_error
 from sockkit.core.text import Transcoder, Transform
 from sockkit.core.units import show_size
 from sockkit.errors import OutputGone, SendError, SockkitError, TextError
-from sockkit.events import Failure, InputEnded, Moved, Notice, PeerEnded
+from sockkit.events import Failure, InputEnded, Notice, PeerEnded, StreamTotal
 from sockkit.net.closing import Closer
 from sockkit.net.coalesce import Coalescer
 from sockkit.net.connection import Connection, Outcome
@@ -256,4 +256,4 @@ class Session:
             ("sent", self._up, sent),
             ("received", self._down, self._down.bytes_read),
         ):
-            self._context.emit(Moved(peer, direction, size, pump.lane.name, pump.seconds))
+            self._context.emit(StreamTotal(peer, direction, size, pump.lane.name, pump.seconds))

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from sockkit.core.responder import RuleResponder, parse_rule
-from sockkit.events import Step
+from sockkit.events import SocketCall
 from sockkit.net import closing
 from sockkit.net.echo.tcp import BUFFER, AnsweredEcho, EchoOptions, PlainEcho
 from tests.net import kit
@@ -61,7 +61,7 @@ def test_a_reset_ends_that_client_alone(options: EchoOptions, site: Site) -> Non
     sock.close()
     run_until(site.loop, lambda: bool(site.closed))
     assert site.closed == [(2, 2, "")]
-    assert [step.detail for step in of_kind(site.events, Step) if step.call == "reset"] != []
+    assert [step.detail for step in of_kind(site.events, SocketCall) if step.call == "reset"] != []
     assert site.asks(other, b"2\n", 2) == b"2\n"
     assert len(echo._connections) == 1
 
