@@ -7,7 +7,7 @@ from pathlib import Path
 
 from click.shell_completion import get_completion_class
 
-from sockkit.cli.group import NAME, group
+from sockkit.cli.commands import NAME, group
 from sockkit.cli.main import COMPLETE
 
 FOLDER = Path(__file__).resolve().parent.parent / "completions"

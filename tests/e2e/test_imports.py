@@ -125,6 +125,6 @@ def test_what_is_shown_of_commands_loads_none(arguments: list[str], env: dict[st
     with Program(*arguments, command=patched(TELL), env=env) as program:
         assert (b"sockkit" if arguments else b"tcp-server") in program.output()
         modules = loaded(program)
-    assert "sockkit.cli.group" in modules
+    assert "sockkit.cli.commands" in modules
     assert not any(name.startswith(("sockkit.net", "sockkit.apps")) for name in modules)
     assert modules & of("cli", "tcp_client", "tcp_server", "options") == set()

@@ -114,8 +114,8 @@ def test_a_line_without_its_end_is_ended_once(typist: Typist, screen: Screen) ->
     typist.prompt.end_unfinished()
     assert screen.printed == ["login: \n"]
     typist.prompt.unfinished = "password: "
-    assert typist.prompt.take_unfinished() == "password: \n"
-    assert typist.prompt.take_unfinished() == ""
+    assert typist.prompt.pop_unfinished() == "password: \n"
+    assert typist.prompt.pop_unfinished() == ""
 
 
 def test_whole_lines_are_printed_above_the_line(typist: Typist, screen: Screen) -> None:
