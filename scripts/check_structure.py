@@ -1,7 +1,7 @@
-"""Holds the structure: who imports whom, who waits for a descriptor, how much a class keeps.
+"""Checks the structure: imports between packages, waits for descriptors, attributes of classes.
 
-Each module has its tests, and nobody but the table of openers asks which kind an address is. Prints
-what is wrong, a line each, and exits 1; prints nothing and exits 0 otherwise.
+Also that each module has its tests, and that only the table of openers asks which kind an address
+is. Prints a line for each problem and exits with 1; without problems it exits with 0.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "sockkit"
 
-# What each package of sockkit, or module beside them, may import of the others.
+# Which of the others each package or top-level module of sockkit may import.
 MAY_IMPORT = {
     "values": set(),
     "system": set(),
@@ -28,14 +28,14 @@ MAY_IMPORT = {
     "__main__": {"cli"},
     PACKAGE: set(),
 }
-# What of Python and others a package may not know.
+# Which other modules a package may not import.
 MAY_NOT_KNOW = {
     "core": {"socket", "ssl", "os", "select", "selectors", "time", "click"},
     "net": {"click", "prompt_toolkit", "colorama"},
     "term": {"socket", "ssl", "select", "selectors", "click"},
     "apps": {"click", "argparse"},
 }
-# What belongs to the process: it is read there alone, and handed down.
+# Only these read the process's environment, arguments and streams; they pass them on.
 READ_THE_PROCESS = {"cli", "__main__"}
 _PROCESS = {
     *(f"os.{name}" for name in ("environ", "environb", "getenv", "getenvb", "getlogin")),
@@ -49,7 +49,7 @@ NOT_TESTED_BY_NAME = {"__init__", "__main__"}
 
 MAX_ATTRIBUTES = 14  # that a class sets in its constructor
 
-# Where the loop is asked to wait for a descriptor: an end says by itself when it is ready.
+# The methods that have the loop wait for a descriptor. An end calls them by itself.
 _WAITS = {"when_readable", "when_writable"}
 # A datagram socket is an end of its own.
 _ENDS = ("net/ends/", "net/udp/datagrams.py", "net/lanes.py", "net/kernel.py", "net/loop.py")
@@ -101,7 +101,7 @@ def wrong_imports(root: Path) -> Iterator[str]:
 
 
 def process_reads(path: Path) -> Iterator[tuple[int, str]]:
-    """What is used of the process, or imported in order to be used, each with its line."""
+    """The names of _PROCESS that a module uses or imports, each with its line."""
     for node in nodes(path):
         match node:
             case ast.Attribute() if (name := ast.unparse(node)) in _PROCESS:
@@ -122,7 +122,7 @@ def wrong_reads(root: Path) -> Iterator[str]:
 
 
 def kinds(root: Path) -> set[str]:
-    """The kinds of address, and the name of them all."""
+    """The classes of addresses, and the name of their union."""
     module = root / PACKAGE / "core" / "address.py"
     tree = ast.parse(module.read_text(encoding="utf-8")) if module.exists() else ast.Module([], [])
     classes = {node.name for node in tree.body if isinstance(node, ast.ClassDef)}
@@ -130,7 +130,7 @@ def kinds(root: Path) -> set[str]:
 
 
 def asks_for_a_kind(node: ast.AST) -> ast.AST | None:
-    """What `node` compares the type of something with, if it does."""
+    """The type with which `node` compares that of an object, if it does."""
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
         asks = node.func.id in ("isinstance", "issubclass") and len(node.args) == 2
         return node.args[1] if asks else None
@@ -142,7 +142,7 @@ def asks_for_a_kind(node: ast.AST) -> ast.AST | None:
 
 
 def asked_kinds(root: Path) -> Iterator[str]:
-    """Where code asks which kind an address is, in place of asking the table of openers."""
+    """Code that asks which kind an address is, instead of using the table of openers."""
     of_address = kinds(root)
     for path in modules(root):
         for node in nodes(path):
@@ -166,7 +166,7 @@ def missing_tests(root: Path) -> Iterator[str]:
 
 
 def attributes(kind: ast.ClassDef) -> set[str]:
-    """Those of its own that a class sets in its constructor, by any kind of assignment."""
+    """The attributes of `self` that a class sets in its constructor, by any assignment."""
     found: set[str] = set()
     for method in kind.body:
         if isinstance(method, ast.FunctionDef) and method.name == "__init__":

@@ -1,8 +1,8 @@
 """Shows sockkit's main job on real input: `python scripts/demo.py PATH-OF-SOCKKIT`.
 
-A tar of the Python installation, at least 100 MB, goes from tcp-client to tcp-server
---once, and both ends' SHA-256 are compared. Then a line in GBK goes to a server that
-answers in GBK. Exits 1 where something is not as it should be.
+A tar of the Python installation, at least 100 MB, goes from tcp-client to tcp-server --once, and
+the SHA-256 of both files are compared. Then a line in GBK goes to a server that answers in GBK.
+Exits with 1 if anything is wrong.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-AT_LEAST = 100_000_000  # bytes of file
+MIN_FILE_BYTES = 100_000_000
 
 
 def make_file(path: Path) -> None:
-    """A tar of Python's own library, as many times over as it takes."""
+    """A tar of Python's own library, repeated until it has MIN_FILE_BYTES."""
     library = sysconfig.get_path("stdlib")
     with tarfile.open(path, "w") as tar:
         copy = 0
-        while path.stat().st_size < AT_LEAST:
+        while path.stat().st_size < MIN_FILE_BYTES:
             copy += 1
             tar.add(library, f"python-{copy}", filter=without_packages)
 
@@ -43,7 +43,7 @@ def show(command: list[str], rest: str = "", before: str = "") -> None:
 
 
 def serve(sockkit: str, command: list[str], out: Path) -> tuple[subprocess.Popen[str], str]:
-    """Start a server; its port is known as soon as it says that it listens."""
+    """Start a server. Returns it, and its port once it listens."""
     with out.open("wb") as file:
         server = subprocess.Popen(
             [sockkit, *command],

@@ -1,6 +1,6 @@
-"""Makes a target on each Python of this machine that can run sockkit, and says on which.
+"""Makes a target on each Python of this machine that can run sockkit, and prints the results.
 
-Each has a virtual environment of its own, .venv-3.12 for example. Pythons are looked for on the
+Each Python has its own virtual environment, such as .venv-3.12. Pythons are searched for on the
 path and where version managers put them.
 """
 
@@ -14,8 +14,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-OLDEST = (3, 11)
-WAIT = 30  # seconds for a Python to say what it is
+OLDEST_VERSION = (3, 11)
+MAX_START_SECONDS = 30  # for a Python to print its version
 ASK = "import sys; print(*sys.version_info[:2])"
 CAN = "import ensurepip, venv"
 MANAGERS = (
@@ -25,11 +25,11 @@ MANAGERS = (
 
 
 def pythons() -> dict[tuple[int, int], Path]:
-    """Version and path of each that can make a virtual environment; the first of a version."""
+    """The first Python of each version that can make virtual environments, with its path."""
     found: dict[tuple[int, int], Path] = {}
     for path in _candidates():
         version = _version(path)
-        if not version or version < OLDEST or version in found:
+        if not version or version < OLDEST_VERSION or version in found:
             continue
         if _run(path, CAN) is None:
             print(f"{path} is left out: it cannot make a virtual environment")
@@ -51,7 +51,7 @@ def _candidates() -> Iterator[Path]:
 
 
 def _version(path: Path) -> tuple[int, int] | None:
-    """What `path` says it is; None if it is none, as a version manager's empty shim."""
+    """The version that `path` prints; None if it is not a Python, as some managers' shims."""
     try:
         major, minor = map(int, (_run(path, ASK) or "").split())
     except ValueError:
@@ -60,9 +60,11 @@ def _version(path: Path) -> tuple[int, int] | None:
 
 
 def _run(path: Path, code: str) -> str | None:
-    """What Python prints that runs `code`; None if it fails."""
+    """What the Python at `path` prints when it runs `code`; None if it fails."""
     try:
-        done = subprocess.run([path, "-c", code], capture_output=True, text=True, timeout=WAIT)
+        done = subprocess.run(
+            [path, "-c", code], capture_output=True, text=True, timeout=MAX_START_SECONDS
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     return None if done.returncode else done.stdout
@@ -74,20 +76,22 @@ def main() -> None:
         "--not", dest="but", metavar="PYTHON", help="leave out the version of this one"
     )
     parser.add_argument("target", help="the make target to run, such as unit")
-    given = parser.parse_args()
-    but = _version(Path(given.but)) if given.but else None
-    if given.but and not but:
-        sys.exit(f"{given.but} is no Python")
+    arguments = parser.parse_args()
+    but = _version(Path(arguments.but)) if arguments.but else None
+    if arguments.but and not but:
+        sys.exit(f"{arguments.but} is no Python")
     outcomes: dict[bool, list[str]] = {True: [], False: []}
     for version, path in pythons().items():
         if version != but:
             name = ".".join(map(str, version))
-            outcomes[_make(given.target, name, path)].append(name)
+            outcomes[_make(arguments.target, name, path)].append(name)
     for passed, names in outcomes.items():
         if names:
-            print(f"make {given.target} {'passed' if passed else 'FAILED'} on {', '.join(names)}")
+            print(
+                f"make {arguments.target} {'passed' if passed else 'FAILED'} on {', '.join(names)}"
+            )
     if not any(outcomes.values()):
-        print(f"make {given.target}: there is no other Python")
+        print(f"make {arguments.target}: there is no other Python")
     sys.exit(bool(outcomes[False]))
 
 

@@ -1,4 +1,4 @@
-"""Writes completions/ from the program itself; with --check, compares instead."""
+"""Writes completions/ from the program itself; with --check only compares them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from click.shell_completion import get_completion_class
 
-from sockkit.cli.group import NAME, group
+from sockkit.cli.commands import NAME, group
 from sockkit.cli.main import COMPLETE
 
 FOLDER = Path(__file__).resolve().parent.parent / "completions"
@@ -20,12 +20,12 @@ FILES = {
 
 
 def script(shell: str) -> str:
-    """What `shell` loads to complete `sockkit` command lines."""
+    """The script that `shell` loads to complete `sockkit` command lines."""
     kind = get_completion_class(shell)
     if kind is None:
         raise SystemExit(f"click makes no completion for {shell}")
     text = kind(group, {}, NAME, COMPLETE)
-    # Not `source()`: for bash it would run the bash of this machine to see its version.
+    # Not `source()`: for bash it would run this machine's bash to check its version.
     source = (text.source_template % text.source_vars()).strip() + "\n"
     # click's fish function would cut a description at its first comma.
     return source.replace('string split "," $completion', 'string split -m 1 "," $completion')

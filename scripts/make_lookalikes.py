@@ -1,10 +1,10 @@
-"""Writes sockkit/core/lookalikes.py from a folder that has two of Unicode's files.
+"""Writes sockkit/core/lookalikes.py from two of Unicode's files, which FOLDER contains.
 
     scripts/make_lookalikes.py FOLDER
 
-They are confusables.txt, of https://www.unicode.org/Public/security/, and
+The files are confusables.txt, of https://www.unicode.org/Public/security/, and
 DerivedCoreProperties.txt, of https://www.unicode.org/Public/; Debian's source package `icu` has
-both, in source/data/unidata/. What normalising (NFD, then NFKC) already makes equal is left out.
+both, in source/data/unidata/. Pairs that normalising (NFD, then NFKC) makes equal are omitted.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ STACKERS = (
     *(0x1039, 0x17D2, 0x1A60, 0x1BAB, 0xAAF6, 0x10A3F, 0x1107F, 0x11133, 0x1193E, 0x11A47),
     *(0x11A99, 0x11D45, 0x11D97, 0x11F42),
 )
-# Latin letters in another dress that confusables.txt leaves out.
-DRESSED = re.compile(
+# Latin letters in another style that confusables.txt does not have.
+STYLED = re.compile(
     r"(?:LATIN LETTER SMALL CAPITAL|NEGATIVE (?:CIRCLED|SQUARED) LATIN CAPITAL LETTER"
     r"|REGIONAL INDICATOR SYMBOL LETTER) ([A-Z])"
 )
 
-HEAD = '''"""Characters that look alike, UTS 39, and those that nobody sees.
+HEAD = '''"""Characters that look alike, UTS 39, and invisible characters.
 
 Written by scripts/make_lookalikes.py from confusables.txt, {confusables}, and
 DerivedCoreProperties.txt, {properties}, of the Unicode Consortium.
@@ -52,9 +52,9 @@ from __future__ import annotations
 
 from functools import cache
 
-# Default_Ignorable_Code_Point, and what is drawn as nothing besides; for a set of `re`.
-UNSEEN = (
-{unseen}
+# Default_Ignorable_Code_Point, and other characters drawn as nothing; for a set of `re`.
+INVISIBLE = (
+{invisible}
 )
 # Drawn as nothing between letters of their script, which need them.
 STACKERS = {stackers}
@@ -62,7 +62,7 @@ STACKERS = {stackers}
 
 @cache
 def prototypes() -> dict[int, str]:
-    """What each character that looks like another becomes, for `str.translate` of NFD."""
+    """The prototype of each character that looks like another, for `str.translate` of NFD."""
     table = {{}}
     for row in _TABLE.split(";"):
         target, _, sources = row.partition(":")
@@ -127,14 +127,14 @@ def confusables(path: Path) -> dict[str, str]:
         for source, target, _ in rows(path)
     }
     for source in map(chr, range(sys.maxunicode)):
-        dressed = DRESSED.fullmatch(unicodedata.name(source, ""))
-        if dressed and unicodedata.normalize("NFKC", source) == source:
-            found.setdefault(source, dressed[1].lower())
+        styled = STYLED.fullmatch(unicodedata.name(source, ""))
+        if styled and unicodedata.normalize("NFKC", source) == source:
+            found.setdefault(source, styled[1].lower())
     return found
 
 
 def needed(found: dict[str, str]) -> dict[str, str]:
-    """Without what normalising does."""
+    """The pairs that normalising does not make equal."""
 
     def skeleton(text: str) -> str:
         normal = unicodedata.normalize("NFD", text)
@@ -159,8 +159,8 @@ def written(found: dict[str, str]) -> str:
     return ";".join(f"{target}:{','.join(sources)}" for target, sources in by_target.items())
 
 
-def unseen(path: Path) -> list[str]:
-    """The ranges for a set of `re`."""
+def invisible(path: Path) -> list[str]:
+    """The ranges of invisible characters, for a set of `re`."""
     numbers = set(BLANK)
     for reach, name, *_ in rows(path):
         if name == "Default_Ignorable_Code_Point":
@@ -194,7 +194,7 @@ def main() -> None:
         confusables=version(files[0]),
         properties=version(files[1]),
         notice="\n#\n".join(map(wrap, NOTICE.split("\n\n"))),
-        unseen="\n".join(f'    "{reach}"' for reach in unseen(files[1])),
+        invisible="\n".join(f'    "{reach}"' for reach in invisible(files[1])),
         stackers=f"(\n{quoted(escaped(STACKERS), 80)}\n)",
         table=quoted(written(needed(confusables(files[0]))), 93),
     )

@@ -1,4 +1,4 @@
-"""Draws docs/terminal.svg and docs/chat.svg from programs talked at over real pseudo-terminals.
+"""Draws docs/terminal.svg and docs/chat.svg from programs on real pseudo-terminals.
 
 Run it after a change of what the terminal shows: `make picture`.
 """
@@ -21,7 +21,7 @@ import pyte
 
 COLUMNS, ROWS = 62, 14
 CELL, LINE, MARGIN = 8.4, 18, 12
-PATIENCE = 20.0  # seconds
+MAX_WAIT_SECONDS = 20.0  # for a text to appear
 COLORS = {
     "default": "#d4d4d4",
     "green": "#6ac46a",
@@ -48,8 +48,8 @@ class Window:
         fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, size)
 
     def shows(self, text: str) -> str:
-        """Wait until a line has `text`; return the line."""
-        end = time.monotonic() + PATIENCE
+        """Wait until a line has `text`, and return the line."""
+        end = time.monotonic() + MAX_WAIT_SECONDS
         while time.monotonic() < end:
             for line in self.screen.display:
                 if text in line or text.replace(" ", "") in line.replace(" ", ""):
@@ -59,7 +59,7 @@ class Window:
         raise SystemExit(f"{self.title} does not show {text!r}: {self.screen.display}")
 
     def address(self) -> tuple[str, str]:
-        """Where a server says it listens."""
+        """The address that a server listens on, from what it shows."""
         line = self.shows("listening")
         return ("127.0.0.1", line.split("127.0.0.1:")[1].split()[0])
 

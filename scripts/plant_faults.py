@@ -1,18 +1,18 @@
-"""Plants faults in sockkit, one at a time, and shows which of them the tests notice.
+"""Plants faults in sockkit, one at a time, and shows which of them the tests catch.
 
     python scripts/plant_faults.py [--only WORD] [--jobs N] [--json FILE] [--compare OLD.json]
                                    [--tests WHERE]
 
-The faults are data, tests/faults/*.toml: a text of a source file, found once, and what stands
-there instead. Each is run against the tests of its module, and if those pass, against the
-end-to-end files that touch it. A test that fails counts if it fails again, and passes without the
-fault. The exit status is 1 if a fault is not noticed that is not marked as `equivalent`, or if one
-is not that was in the results of an earlier run (`--compare`). It takes about an hour.
+The faults are data, tests/faults/*.toml: a text that occurs once in a source file, and the text
+that replaces it. Each fault is run against the tests of its module, and if those pass, against the
+end-to-end files that touch it. A failing test counts if it fails again, and passes without the
+fault. The exit status is 1 if a fault is not caught and not marked as `equivalent`, or if one is
+not caught that an earlier run had caught (`--compare`). A run takes about an hour.
 
-Neither mutmut nor cosmic-ray fits: both make their own small changes of operators and constants,
-which are seldom what goes wrong here (a timer that is not cancelled, a pause left out). And both
-have one stage of tests: mutmut switches faults within its own process, which an installed program
-never sees, and cosmic-ray runs one command, so that every fault would cost a whole suite.
+Neither mutmut nor cosmic-ray fits. Both make small changes of operators and constants by
+themselves, which are seldom what goes wrong here (a timer that is not cancelled, a missing pause).
+And both have one stage of tests: mutmut switches faults within its own process, which an installed
+program never sees, and cosmic-ray runs one command, so every fault would cost a whole suite.
 """
 
 from __future__ import annotations
@@ -43,16 +43,16 @@ from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 FAULTS = ROOT / "tests" / "faults"
-LONGEST = 600.0  # seconds of one run of pytest: a bound against hanging
-TRIES = 5  # failing tests that are looked at for one fault, where none of them counts
+MAX_PYTEST_SECONDS = 600.0  # of one run, against hanging
+MAX_TRIES = 5  # failing tests examined for one fault, if none of them counts
 _NOT_COPIED = (".git", ".venv", "__pycache__", ".hypothesis", ".*_cache")
 
-# Which end-to-end files touch a module: those of every line whose words are in its path.
+# Which end-to-end files touch a module: those of each line of which a word is in its path.
 _TOUCH = {
     "chat|password|token_bucket|telnet": ("test_chat", "test_chat_torture"),
     "echo|responder|workers": ("test_echo", "test_echo_torture"),
     "udp|datagrams|answers|peers": ("test_udp",),
-    "tcp/server|tcp/client|tcp_server|lines|listen|closing|outbox|coalesce|limiter": (
+    "tcp/server|tcp/client|tcp_server|lines|listen|closing|outbox|coalesce|event_throttle": (
         "test_server", "test_closing", "test_floods",
     ),
     "address|dial|endpoint|internet|unix|openers|waiting|port_owner": ("test_statuses",),
@@ -60,7 +60,9 @@ _TOUCH = {
     "connection|reader|merged_output": ("test_server", "test_closing", "test_floods"),
     "connection|closing|delivery": ("test_endings", "test_statuses"),
     "waiting": ("test_endings", "test_signals"),
-    "session|ending|tcp_client|conversation|ends/|text": ("test_endings", "test_statuses"),
+    "session|ending|tcp_client|conversation|ends/|text|transforms": (
+        "test_endings", "test_statuses",
+    ),
     "pump|lanes|kernel|session|ends/": ("test_urgent", "test_torture"),
     "loop|stopping|start|main|workers": ("test_signals",),
     "render|status_lines|printable|gbk|shown": ("test_server", "test_floods", "test_terminal"),
@@ -68,12 +70,12 @@ _TOUCH = {
         "test_terminal", "test_terminal_client", "test_terminal_server",
     ),
     "foreground|keyboard|edited": ("test_jobs",),
-    "group|cli/chat.py|cli/options": ("test_completions", "test_imports"),
+    "cli/commands|cli/chat.py|cli/options": ("test_completions", "test_imports"),
 }  # fmt: skip
 
 
 class Fault(NamedTuple):
-    """`tests` are those of its module, `e2e` the end-to-end files; see above where left out."""
+    """`tests` are those of its module, and `e2e` the end-to-end files; empty for the defaults."""
 
     name: str
     file: str
@@ -81,14 +83,14 @@ class Fault(NamedTuple):
     new: str
     tests: tuple[str, ...] = ()
     e2e: tuple[str, ...] = ()
-    equivalent: str = ""  # why nobody could notice it
+    equivalent: str = ""  # why no test could catch it
 
     @property
-    def room(self) -> str:
+    def package(self) -> str:
         return Path(self.file).parts[1]
 
     def planted(self, text: str) -> str:
-        """`text`, its file's, with the fault. Raises ValueError where it does not fit."""
+        """The text of its file with the fault. Raises ValueError if the fault does not fit."""
         if (found := text.count(self.old)) != 1:
             raise ValueError(f"{self.name}: its old text is {found} times in {self.file}, not once")
         return text.replace(self.old, self.new)
@@ -102,7 +104,7 @@ class Fault(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """`by` is the test that noticed it, empty for none."""
+    """`by` is the test that caught the fault, empty for none."""
 
     file: str
     by: str
@@ -130,8 +132,8 @@ class Site:
         venv.create(place / "venv", symlinks=True)
         self.python = place / "venv" / "bin" / "python"
         packages = next((place / "venv" / "lib").glob("python*/site-packages"))
-        # The copy comes first; what else is installed is where this interpreter has it. An
-        # editable install there is not seen: such a file in that directory is not read.
+        # The copy comes first, then the packages of this interpreter. An editable install there has
+        # no effect, as .pth files in that directory are not read.
         installed = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
         packages.joinpath("copy.pth").write_text("\n".join([str(self.tree), *installed]))
         program = self.python.with_name("sockkit")
@@ -141,7 +143,7 @@ class Site:
 
     @contextlib.contextmanager
     def having(self, fault: Fault) -> Iterator[None]:
-        """The copy has the fault."""
+        """Within the block the copy has the fault."""
         path = self.tree / fault.file
         text = path.read_text(encoding="utf-8")
         try:
@@ -152,13 +154,13 @@ class Site:
 
     def _write(self, path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
-        # What is compiled is told by size and second: two faults may have both.
+        # Python knows a compiled file by size and second, which two faults may have in common.
         Path(cache_from_source(str(path))).unlink(missing_ok=True)
 
     def failing(
         self, tests: Sequence[str], without: Sequence[str] = (), first: bool = True
     ) -> list[str]:
-        """The tests that fail, or the `first` one; all if they come to no end."""
+        """The tests that fail, with `first` only one; all if they do not end."""
         shutil.rmtree(self._cache, ignore_errors=True)
         command = [str(self.python), "-m", "pytest", "-q", "-o", f"cache_dir={self._cache}", *tests]
         command += [*(["-x"] if first else []), *(f"--deselect={test}" for test in without)]
@@ -171,7 +173,7 @@ class Site:
             start_new_session=True,
         )
         try:
-            status = process.wait(LONGEST)
+            status = process.wait(MAX_PYTEST_SECONDS)
         except subprocess.TimeoutExpired:
             status = None
         finally:
@@ -186,7 +188,7 @@ class Site:
         return [*tests]
 
     def present(self, tests: Sequence[str]) -> list[str]:
-        """`tests` as this tree has them: the file for a test that it lacks."""
+        """The `tests` that this tree has; the file of a test that it does not have."""
         found: dict[str, None] = {}
         for test in tests:
             file, _, name = test.partition("::")
@@ -198,7 +200,7 @@ class Site:
 
 
 def _use_tests(tree: Path, tests: str) -> None:
-    """Put the tests of another checkout, or of a commit, in place of the tree's own."""
+    """Replace the tree's tests by those of another checkout, or of a commit."""
     shutil.rmtree(tree / "tests")
     if Path(tests).is_dir():
         ignored = shutil.ignore_patterns(*_NOT_COPIED)
@@ -212,20 +214,20 @@ def _use_tests(tree: Path, tests: str) -> None:
 
 
 class Trial:
-    """Runs faults, and tells of each as soon as it is known. Safe from several threads."""
+    """Runs faults, and prints each verdict at once. Safe from several threads."""
 
     def __init__(self, path: str | None) -> None:
         self.verdicts: dict[str, Verdict] = {}
         self._path = path
         self._broken: set[str] = set()  # tests that fail without any fault
-        self._sound: set[str] = set()  # tests, and files of them, that pass without
+        self._sound: set[str] = set()  # tests, and files of tests, that pass without any
         self._lock = threading.Lock()
 
     def caught(self, fault: Fault) -> bool:
         return fault.name in self.verdicts and bool(self.verdicts[fault.name].by)
 
     def check(self, site: Site, tests: Sequence[str]) -> list[str]:
-        """Those of `tests` that fail without a fault: they are left out from now on."""
+        """The `tests` that fail without a fault. They are not run any more."""
         unknown = [test for test in tests if not {test, test.partition("::")[0]} & self._sound]
         broken = site.failing(unknown, first=False) if unknown else []
         with self._lock:
@@ -236,38 +238,41 @@ class Trial:
         return broken
 
     def judge(self, site: Site, fault: Fault, stage: int) -> None:
-        """Plant `fault`, and run it against the tests of its module, or in stage 1 end to end."""
+        """Plant `fault`, and run the tests of its module, or in stage 1 the end-to-end tests."""
         began = time.monotonic()
-        by = self._noticed(site, fault, site.present(fault.stages()[stage]))
+        by = self._catch(site, fault, site.present(fault.stages()[stage]))
         seconds = round(time.monotonic() - began, 1)
         with self._lock:
             self.verdicts[fault.name] = Verdict(fault.file, by, seconds)
-            told = f"caught by {by}" if by else ("passes its module's tests", "SURVIVED")[stage]
-            print(f"{fault.room:5} {seconds:6.1f} s  {fault.name}: {told}", flush=True)
+            verdict = f"caught by {by}" if by else ("passes its module's tests", "SURVIVED")[stage]
+            print(f"{fault.package:5} {seconds:6.1f} s  {fault.name}: {verdict}", flush=True)
             if self._path:
                 data = {name: verdict._asdict() for name, verdict in self.verdicts.items()}
                 Path(self._path).write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n")
 
-    def _noticed(self, site: Site, fault: Fault, tests: Sequence[str]) -> str:
-        """The test that notices it: it fails, twice, and passes without the fault."""
-        left_out: list[str] = []
-        for _ in range(TRIES if tests else 0):
+    def _catch(self, site: Site, fault: Fault, tests: Sequence[str]) -> str:
+        """The test that catches it: it fails twice, and passes without the fault."""
+        excluded: list[str] = []
+        for _ in range(MAX_TRIES if tests else 0):
             with site.having(fault):
-                failed = site.failing(tests, sorted({*self._broken, *left_out}))
+                failed = site.failing(tests, sorted({*self._broken, *excluded}))
                 if not failed:
                     return ""
                 steady = site.failing(failed)
             if not self.check(site, failed) and steady:
                 return failed[0]
-            left_out += failed
+            excluded += failed
         return ""
 
 
 def prove(site: Site) -> None:
-    """Raises SystemExit unless the tests run the copy: whatever stops all commands is noticed."""
+    """Check that the tests run the copy: they catch a fault in every command. Raises SystemExit."""
     test = ["tests/e2e/test_http.py"]
     fault = Fault(
-        "every command ends at once", "sockkit/cli/main.py", "    _plug()\n", "    sys.exit(9)\n"
+        "every command ends at once",
+        "sockkit/cli/main.py",
+        "    _open_missing_streams()\n",
+        "    sys.exit(9)\n",
     )
     if failed := site.failing(test):
         raise SystemExit(f"without a fault {failed[0]} fails: see to that first")
@@ -295,18 +300,18 @@ def run(faults: list[Fault], jobs: int, tests: str | None, path: str | None) -> 
 
         with ThreadPoolExecutor(jobs) as pool:
             for stage in (0, 1):  # the quick one first, for all
-                left = [fault for fault in faults if not trial.caught(fault)]
-                list(pool.map(judge, left, [stage] * len(left)))
+                remaining = [fault for fault in faults if not trial.caught(fault)]
+                list(pool.map(judge, remaining, [stage] * len(remaining)))
     return trial
 
 
 def report(faults: list[Fault], verdicts: dict[str, Verdict]) -> bool:
-    """Print a count for each room; whether all were noticed."""
-    rooms = Counter(fault.room for fault in faults)
-    caught = Counter(fault.room for fault in faults if verdicts[fault.name].by)
+    """Print a count for each package. Returns whether all faults were caught."""
+    packages = Counter(fault.package for fault in faults)
+    caught = Counter(fault.package for fault in faults if verdicts[fault.name].by)
     e2e = sum(verdict.by.startswith("tests/e2e/") for verdict in verdicts.values())
-    for room in rooms:
-        print(f"{room}: {caught[room]} of {rooms[room]} caught")
+    for package in packages:
+        print(f"{package}: {caught[package]} of {packages[package]} caught")
     total = caught.total()
     print(f"in all: {total} of {len(faults)} caught, {e2e} of them by end-to-end tests")
     for fault in faults:
@@ -316,7 +321,7 @@ def report(faults: list[Fault], verdicts: dict[str, Verdict]) -> bool:
 
 
 def lost(before: dict[str, Any], now: dict[str, Verdict], word: str) -> list[str]:
-    """Faults whose name or file has `word` that were caught `before` and are not `now`."""
+    """The faults with `word` in their name or file that were caught `before` and are not `now`."""
     return [
         name
         for name, verdict in before.items()
@@ -349,22 +354,22 @@ def main() -> int:
     parser.add_argument(
         "--tests", metavar="WHERE", help="use the tests of another checkout or commit"
     )
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     # The programs that tests start must not inherit signals that are ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, lambda *_: None)
-    picked = [fault for fault in load(FAULTS) if given.only in f"{fault.name} {fault.file}"]
+    picked = [fault for fault in load(FAULTS) if arguments.only in f"{fault.name} {fault.file}"]
     for fault in picked:
         if fault.equivalent:
             print(f"not run: {fault.name}: {fault.equivalent}")
     faults = [fault for fault in picked if not fault.equivalent]
-    before = json.loads(Path(given.compare).read_text()) if given.compare else {}
-    trial = run(faults, given.jobs, given.tests, given.json)
+    before = json.loads(Path(arguments.compare).read_text()) if arguments.compare else {}
+    trial = run(faults, arguments.jobs, arguments.tests, arguments.json)
     all_caught = report(faults, trial.verdicts)
-    gone = lost(before, trial.verdicts, given.only)
-    for name in gone:
+    lost_faults = lost(before, trial.verdicts, arguments.only)
+    for name in lost_faults:
         print(f"CAUGHT BEFORE, NOT NOW: {name}")
-    return 0 if all_caught and not gone else 1
+    return 0 if all_caught and not lost_faults else 1
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""What the shell runs as `sockkit`, and `python -m sockkit`."""
+"""The program `sockkit`, also run by `python -m sockkit`."""
 
-# Part of the interpreter: to import `signal` takes a millisecond.
+# Part of the interpreter: importing `signal` takes a millisecond.
 import _signal as signal  # type: ignore[import-not-found]
 
 try:
-    # Until a command runs there is nothing to clean up, and a traceback tells a user nothing.
+    # Until a command runs there is nothing to clean up, and a traceback does not help a user.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 except KeyboardInterrupt:  # it came just before
@@ -14,7 +14,7 @@ except KeyboardInterrupt:  # it came just before
 import gc
 import os
 
-gc.disable()  # until a command runs: what is imported stays, and to look for garbage takes 5 ms
+gc.disable()  # until a command runs: imports leave no garbage, and looking for it takes 5 ms
 
 try:
     from sockkit.cli.main import main

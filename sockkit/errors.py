@@ -1,20 +1,20 @@
-"""What can go wrong, and the exit status each kind has.
+"""The errors of sockkit, each with its exit status.
 
     SockkitError            1   anything else
     ├── UsageError          2   an invalid value, or options that exclude each other
-    ├── ResolveError        6   a name that has no address
-    ├── ConnectError        7   nobody answers there
+    ├── ResolveError        6   a host name has no address
+    ├── ConnectError        7   no connection could be established
     ├── OutputError        23   standard output, or another local file, cannot be written
     ├── TimedOut           28   a bound on time was reached
-    ├── BindError          45   a server cannot have that address
-    ├── SendError          55   bytes that the peer will not get
-    ├── ReceiveError       56   bytes that the peer may have sent and we did not get
-    ├── TextError          65   characters that have no place in an encoding
-    ├── OutputGone        141   whoever read our standard output has left
+    ├── BindError          45   a server cannot bind its address
+    ├── SendError          55   not all bytes reached the peer
+    ├── ReceiveError       56   the peer may have sent bytes that we did not receive
+    ├── TextError          65   a character that an encoding does not have
+    ├── OutputGone        141   nobody reads our standard output any more
     └── Stopped       128 + n   signal n: 129 SIGHUP, 130 Ctrl-C, 131 SIGQUIT, 143 SIGTERM
 
 The numbers are curl's where curl has one, and the shell's above 128.
-Every message fits one line and reads on from "sockkit: ".
+Every message is one line, and is shown after "sockkit: ".
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from enum import IntEnum
 
 
 class ExitStatus(IntEnum):
-    """What `sockkit` tells the shell. DONE means that nothing was lost."""
+    """The exit statuses of `sockkit`. DONE means that nothing was lost."""
 
     DONE = 0
     FAILED = 1
@@ -47,9 +47,9 @@ class ExitStatus(IntEnum):
 class SockkitError(Exception):
     """A failure that ends a command or a connection.
 
-    `hint` is what to try, in a few words, where that is known; `so_far` is how many bytes a
-    connection had moved. What a peer can cause any number of times has a `kind`: the message
-    without what differs from one peer to the next.
+    `hint` says in a few words what to try, if that is known. `so_far` says how many bytes a
+    connection had moved. An error that peers can cause any number of times has a `kind`: the
+    message without what differs from peer to peer.
     """
 
     status = ExitStatus.FAILED
@@ -98,7 +98,7 @@ class ReceiveError(SockkitError):
 
 
 class TextError(SockkitError):
-    """`before` is the output that came before the fault, still to be delivered."""
+    """`before` is the output before the fault, which is still to be delivered."""
 
     status = ExitStatus.NOT_TEXT
 
@@ -112,7 +112,7 @@ class OutputGone(SockkitError):  # noqa: N818
 
 
 class Stopped(SockkitError):  # noqa: N818
-    """A signal asked the command to end; nothing is said of it if that is `quiet`."""
+    """A signal has asked the command to end. If `quiet`, the error is not shown."""
 
     quiet = False
 
@@ -122,15 +122,16 @@ class Stopped(SockkitError):  # noqa: N818
 
 
 def raise_lost(*losses: tuple[int, str, type[SockkitError]], what: str = "") -> None:
-    """Raise the error of the first loss whose count is not 0; its text says all of them.
+    """Raise an error if any of `losses` has happened, which are (count, text, error class).
 
-    Each is a count, what to say of it with `{}` for the count, and its kind; `what` comes first.
+    The class is that of the first loss whose count is not 0. The message is `what` and the texts
+    of all losses, with their counts in place of `{}`.
     """
     if happened := [loss for loss in losses if loss[0]]:
-        told = ", ".join(text.format(count) for count, text, _ in happened)
-        raise happened[0][2](f"{what}{told}")
+        message = ", ".join(text.format(count) for count, text, _ in happened)
+        raise happened[0][2](f"{what}{message}")
 
 
 def reason(error: OSError) -> str:
-    """The system's words for `error`, without its number."""
+    """The system's text for `error`, without its number."""
     return error.strerror or (os.strerror(error.errno) if error.errno else str(error))

@@ -1,8 +1,7 @@
-"""What happens on a connection, as values.
+"""Events: what happens on connections, as values.
 
-A part that does something says so by `emit(event)`; what becomes of it (a line on
-stderr, nothing) is decided by the renderer. Sizes are bytes, times are seconds.
-There is no event per chunk.
+Whoever does something calls `emit(event)`. The renderer decides whether and how to show the event.
+Sizes are in bytes, times in seconds. There is no event for each chunk.
 """
 
 from __future__ import annotations
@@ -13,66 +12,66 @@ from sockkit.values import Value
 
 
 class Peer(Value):
-    """The other end of one connection.
+    """The other side of a connection, or an address that datagrams come from.
 
-    `number` counts a server's connections from 1 and is never reused in a run;
-    a client's only peer is number 0. `address` is for people: `10.0.0.7:51234`.
+    A server numbers its peers from 1 and never uses a number again. A client's only peer has the
+    number 0. `address` is for people: `10.0.0.7:51234`.
     """
 
     number: int
     address: str
 
 
-class Step(Value):
-    """One call on a socket was made: `bind` of `127.0.0.1:8080`."""
+class SocketCall(Value):
+    """A socket call was made, such as `bind` with the detail `127.0.0.1:8080`."""
 
     call: str
     detail: str
 
 
 class Listening(Value):
-    """The server is ready; `loopback` when only this machine can reach it."""
+    """The server accepts connections or datagrams; with `loopback` only from this machine."""
 
     address: str
     loopback: bool
 
 
 class Connecting(Value):
-    """One address of a name is tried."""
+    """An attempt to connect to one endpoint has begun."""
 
     address: str
 
 
 class ConnectFailed(Value):
-    """One address of several did not answer; others may."""
+    """An attempt to connect to one of several endpoints has failed; others may succeed."""
 
     address: str
     reason: str
 
 
 class Connected(Value):
-    """A connection stands; `local` is our own address on it."""
+    """A connection is established; `local` is our address on it."""
 
     peer: Peer
     local: str
 
 
 class InputEnded(Value):
-    """Our input has ended and the peer has been told (half-close)."""
+    """Our input has ended, and the connection is half-closed."""
 
     peer: Peer
     sent: int
 
 
 class PeerEnded(Value):
-    """The peer has ended its side, and what it sent has been written out."""
+    """The peer has ended its side, and all that it sent has been written to the output."""
 
     peer: Peer
     received: int
 
 
-class Moved(Value):
-    """The total of one direction, and the lane that ran."""
+class StreamTotal(Value):
+    """The bytes moved in one direction of a connection, by which lane, and how long that took."""
 
     peer: Peer
     direction: str
@@ -82,10 +81,10 @@ class Moved(Value):
 
 
 class Closed(Value):
-    """A server's connection is over; `problem` says what went wrong, if anything.
+    """A connection of a server is closed. `problem` says what went wrong, if anything did.
 
-    `kind` is the problem without what differs from one peer to the next. Nothing is `lost`
-    where the peer has only left in its own way.
+    `kind` is the problem without what differs from peer to peer. `lost` is False if no bytes were
+    lost, and the peer only closed in an unusual way.
     """
 
     peer: Peer
@@ -97,43 +96,43 @@ class Closed(Value):
 
 
 class Notice(Value):
-    """Something a person should know although nothing has failed.
+    """Something that a person should know, although nothing has failed.
 
-    What a peer can cause any number of times has a `kind`: the same words for every peer.
+    A notice that peers can cause any number of times has a `kind`, the same text for every peer.
     """
 
     text: str
     kind: str = ""
 
 
-class Aimed(Value):
-    """Datagrams will go to `address`: nobody need be there."""
+class TargetChosen(Value):
+    """Datagrams will be sent to `address`. Whether anybody receives them is not known."""
 
     address: str
     local: str
 
 
-class Heard(Value):
-    """A datagram has come from somebody new."""
+class NewPeer(Value):
+    """The first datagram of a peer has come."""
 
     peer: Peer
 
 
-class Forgotten(Value):
-    """A peer that was silent for longest has made room for another."""
+class PeerForgotten(Value):
+    """A new peer has replaced this one, which was silent for longest."""
 
     peer: Peer
 
 
 class Unanswered(Value):
-    """A datagram has come from where no answer may go, and `why` not."""
+    """A datagram of `address` is not answered; `why` says the reason."""
 
     address: str
     why: str
 
 
-class Exchanged(Value):
-    """The datagrams of one direction, in total."""
+class DatagramTotal(Value):
+    """The datagrams of one direction, and their bytes."""
 
     direction: str
     datagrams: int
@@ -141,33 +140,33 @@ class Exchanged(Value):
 
 
 class Answer(Value):
-    """What the person at the terminal asked for."""
+    """The answer to a command of the operator."""
 
     text: str
 
 
 class Failure(Value):
-    """Something was lost, and the command goes on. `kind` is as a Notice's."""
+    """Something was lost, and the command goes on. `kind` is as in a Notice."""
 
     text: str
     kind: str = ""
 
 
 Event = (
-    Step
+    SocketCall
     | Listening
     | Connecting
     | ConnectFailed
     | Connected
     | InputEnded
     | PeerEnded
-    | Moved
+    | StreamTotal
     | Closed
-    | Aimed
-    | Heard
-    | Forgotten
+    | TargetChosen
+    | NewPeer
+    | PeerForgotten
     | Unanswered
-    | Exchanged
+    | DatagramTotal
     | Notice
     | Answer
     | Failure

@@ -1,7 +1,7 @@
-"""The calls that not every system has, where more than one part needs them.
+"""System calls that not every system has, if more than one part of sockkit needs them.
 
-`fcntl` and `termios` are None on a system without: then what they would tell is not known, bytes
-are copied, and there is no line editor.
+`fcntl` and `termios` are None on a system without them. Then `ioctl_number` returns None, bytes are
+copied, and there is no line editor.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ try:
 except ImportError:
     fcntl = termios = None  # type: ignore[assignment]
 
-__all__ = ["FIONREAD", "TIOCOUTQ", "ask", "fcntl", "pipe", "termios"]
+__all__ = ["FIONREAD", "TIOCOUTQ", "fcntl", "ioctl_number", "pipe", "termios"]
 
 FIONREAD: int = getattr(termios, "FIONREAD", 0)  # bytes that can be read
-TIOCOUTQ: int = getattr(termios, "TIOCOUTQ", 0)  # bytes written that are not delivered
+TIOCOUTQ: int = getattr(termios, "TIOCOUTQ", 0)  # bytes sent that are not acknowledged
 
 
-def ask(descriptor: int, request: int) -> int | None:
-    """The number that a descriptor answers, ioctl(2); None where it does not."""
+def ioctl_number(descriptor: int, request: int) -> int | None:
+    """The number that ioctl(2) returns for `request`; None if it does not support that."""
     try:
         answer = fcntl.ioctl(descriptor, request, b"\0" * 4) if fcntl else None
     except OSError:
@@ -31,7 +31,7 @@ def ask(descriptor: int, request: int) -> int | None:
 
 
 def pipe() -> tuple[int, int]:
-    """A pipe's ends, to read and to write, neither of which blocks."""
+    """The reading and the writing end of a new pipe, both non-blocking."""
     ends = os.pipe()
     for end in ends:
         os.set_blocking(end, False)

@@ -16,7 +16,7 @@ import pytest
 
 from sockkit.cli.chat import COMMANDS as CHAT
 from sockkit.cli.chat import command as chat
-from sockkit.cli.group import COMMANDS, NAME, group
+from sockkit.cli.commands import COMMANDS, NAME, group
 from sockkit.cli.main import status
 from sockkit.errors import ExitStatus
 

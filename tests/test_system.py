@@ -7,17 +7,17 @@ import os
 import pytest
 
 from sockkit import system
-from sockkit.system import FIONREAD, ask, pipe
+from sockkit.system import FIONREAD, ioctl_number, pipe
 
 
 def test_a_pipe_tells_what_it_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     out, into = os.pipe()
     try:
-        assert ask(out, FIONREAD) == 0
+        assert ioctl_number(out, FIONREAD) == 0
         os.write(into, b"x" * 300)
-        assert ask(out, FIONREAD) == 300
+        assert ioctl_number(out, FIONREAD) == 300
         monkeypatch.setattr(system, "fcntl", None)
-        assert ask(out, FIONREAD) is None
+        assert ioctl_number(out, FIONREAD) is None
     finally:
         os.close(out)
         os.close(into)
@@ -26,7 +26,7 @@ def test_a_pipe_tells_what_it_holds(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_has_no_such_number_tells_none() -> None:
     null = os.open(os.devnull, os.O_RDONLY)
     try:
-        assert ask(null, system.TIOCOUTQ) is None
+        assert ioctl_number(null, system.TIOCOUTQ) is None
     finally:
         os.close(null)
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from sockkit.apps.shown import chat_view
 from sockkit.core.address import Address
-from sockkit.core.chat.lines import MARK
-from sockkit.core.chat.password import check_password
+from sockkit.core.chat.protocol import MARK
 from sockkit.core.chat.view import ChatView
 from sockkit.core.ending import EndOptions, Until
 from sockkit.core.printable import Printable
@@ -54,6 +53,8 @@ def run(config: ChatJoin, context: Context) -> None:
 
         return run_udp(config, context)
     if config.password is not None:
+        from sockkit.core.chat.admission import check_password
+
         check_password(config.password, config.encoding)
     join = _Join(config, context)
     try:
@@ -124,7 +125,7 @@ class _Join:
         assert session
         session.close()
         self._view.disconnected()  # an unfinished line does not belong to the next connection
-        if not (error or session.input_ended or self._view.parted):
+        if not (error or session.input_ended or self._view.room_closes):
             error = ReceiveError("the room has closed")
         if error and session.sent_input and not self._context.stdio.input.terminal:
             self._lost = True
@@ -134,8 +135,8 @@ class _Join:
         """A connection, or an attempt to connect, has ended: stop, or try again."""
         if error and not isinstance(error, (ConnectError, ReceiveError, SendError, TimedOut)):
             self._on_done(error)
-        elif self._view.outside:
-            locked = self._view.locked
+        elif self._view.not_admitted:
+            locked = self._view.wants_password
             hint = "give its password, with --password-file" if locked else "see what it said"
             refused = SockkitError("the room did not let us in", hint)
             refused.__cause__ = error

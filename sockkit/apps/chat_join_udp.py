@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from sockkit.apps.datagrams import DatagramOptions, Messages
 from sockkit.apps.udp_client import UdpClient, run_exchange
 from sockkit.core.answers import AnswerOptions
-from sockkit.core.chat.lines import refusal
 from sockkit.core.chat.names import check_name
+from sockkit.core.chat.protocol import refusal
 from sockkit.core.text import TextOptions
 from sockkit.errors import SockkitError, UsageError
 from sockkit.net.context import Context

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from sockkit.apps.operator import open_console
 from sockkit.apps.shown import chat_view, time_stamp
+from sockkit.core.chat.admission import check_password
 from sockkit.core.chat.console import ChatCommands, ChatDelivery, ChatRoom
-from sockkit.core.chat.password import check_password
 from sockkit.core.chat.room import Room, RoomOptions
 from sockkit.errors import UsageError
 from sockkit.net.chat.server import ChatOptions, ChatServer
@@ -85,7 +85,7 @@ def _history(config: ChatServe, context: Context) -> History | None:
 
 
 def _run_udp(config: ChatServe, context: Context) -> None:
-    from sockkit.core.chat.udp import SignedRoom
+    from sockkit.core.chat.udp import UdpRoom
     from sockkit.net.chat.udp import UdpChatServer
     from sockkit.net.udp.open import UdpOptions, bind_datagrams
 
@@ -116,7 +116,7 @@ def _run_udp(config: ChatServe, context: Context) -> None:
                 return f"{stamp}{line}\n".encode(stdio.encoding, "backslashreplace")
 
             options = config.room
-            room = SignedRoom(options.quit_word, options.max_members, options.flood)
+            room = UdpRoom(options.quit_word, options.max_members, options.flood)
             server = UdpChatServer(context, sock, room, config.encoding, shown)
             server.run(_open_console(room, server, config, context))
     finally:

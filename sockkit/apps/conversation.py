@@ -65,7 +65,7 @@ class ConversationOptions(Value):
         edits: tuple[Edit, ...] = (Printable(),) if stdio.output.terminal else ()
         transcoder = self.text.inbound(stdio.encoding, edits)
         if transcoder and transcoder.source == "utf-8":
-            from sockkit.core.gbk import GbkGuess
+            from sockkit.core.gbk import GbkDetector
 
-            transcoder.hear(GbkGuess(tell_gbk).feed)
+            transcoder.hear(GbkDetector(tell_gbk).feed)
         return transcoder

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from sockkit.apps.shown import gbk_hint, label, time_stamp
-from sockkit.core.gbk import GbkGuess
+from sockkit.core.gbk import GbkDetector
 from sockkit.core.printable import Printable
 from sockkit.core.text import TextOptions
 from sockkit.events import Peer
@@ -70,7 +70,7 @@ class Messages:
         transform = self._text.inbound(self._encoding, edits)
         if transform:
             if transform.source == "utf-8":
-                transform.hear(GbkGuess(self._tell_gbk).feed)
+                transform.hear(GbkDetector(self._tell_gbk).feed)
             datagram = transform.feed(datagram) + transform.flush()
         return datagram.removesuffix(b"\n")
 

@@ -8,7 +8,15 @@ from collections.abc import Callable
 from functools import partial
 from mmap import mmap
 
-from sockkit.core.responder import MESSAGE_TIME, Responder, Rule, Ruled, Same, Upper, parse_rules
+from sockkit.core.responder import (
+    MESSAGE_TIME,
+    EchoResponder,
+    Responder,
+    Rule,
+    RuleResponder,
+    UpperResponder,
+    parse_rules,
+)
 from sockkit.errors import BindError, SockkitError, UsageError, reason
 from sockkit.events import Emit, Failure
 from sockkit.net.context import Context
@@ -212,7 +220,7 @@ def _options(config: Echo, rules: list[Rule], timed_out: _TimeoutReporter) -> Ec
     responder: Callable[[], Responder] | None = None
     if rules:
         responder = partial(
-            Ruled,
+            RuleResponder,
             rules,
             config.encoding,
             upper=config.upper,
@@ -220,9 +228,9 @@ def _options(config: Echo, rules: list[Rule], timed_out: _TimeoutReporter) -> Ec
             timed_out=timed_out.tell,
         )
     elif config.upper:
-        responder = lambda: Upper(config.encoding)  # noqa: E731
+        responder = lambda: UpperResponder(config.encoding)  # noqa: E731
     elif config.close_after:
-        responder = Same
+        responder = EchoResponder
     greet = config.greet.encode(config.encoding, "surrogateescape")
     return EchoOptions(
         responder, greet, config.delay, config.drop, config.close_after, config.sockets

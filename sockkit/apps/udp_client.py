@@ -8,7 +8,7 @@ from typing import TypeVar
 from sockkit.apps.datagrams import DatagramOptions, Messages
 from sockkit.core.address import Address
 from sockkit.core.answers import AnswerOptions
-from sockkit.events import Aimed
+from sockkit.events import TargetChosen
 from sockkit.net.context import Context
 from sockkit.net.options import SocketOptions
 from sockkit.net.tcp.dial import ConnectOptions
@@ -41,7 +41,7 @@ def run_exchange(config: UdpClient, context: Context, kind: type[M]) -> M:
     aims = connect_datagrams(context, config.address, routes, config.sockets, config.udp)
     sock, to = next(aims)
     try:
-        context.emit(Aimed(str(to), sock.address))
+        context.emit(TargetChosen(str(to), sock.address))
         messages = kind(config.datagrams, context, many=not sock.connected)
         DatagramClient(context, (sock, to), aims, messages, config.answers).run()
         return messages

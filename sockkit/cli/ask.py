@@ -1,4 +1,4 @@
-"""Asking a person for what the command line leaves out."""
+"""Asks the person at the terminal for an address that the command line does not have."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sockkit.net.endpoint import service_port
 
 
 def ask_address(words: tuple[str, ...]) -> tuple[str, ...]:
-    """`words` with the host and the port that they lack. Raises click.Abort without an answer."""
+    """`words` with the missing host and port. Raises click.Abort if there is no answer."""
     if not words:
         words = (_ask("Host", "127.0.0.1", _lacks_port),)
     if len(words) == 1 and _lacks_port(words[0]):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sockkit.cli.group import LazyGroup
+from sockkit.cli.commands import LazyGroup
 
 _HELP = """A chat room that anyone with nc can join, and a client that is nice to use."""
 

@@ -7,6 +7,7 @@ from typing import Any
 import click
 from click import Option
 
+from sockkit.cli.commands import Bundle, BundledCommand, fold
 from sockkit.cli.options import (
     CHAT,
     CLIENT_SOCKET,
@@ -16,9 +17,6 @@ from sockkit.cli.options import (
     PASSWORD,
     TERMINAL,
     UDP,
-    Bundle,
-    BundledCommand,
-    fold,
 )
 from sockkit.cli.params import client_address
 

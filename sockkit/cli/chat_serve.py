@@ -7,6 +7,7 @@ from typing import Any
 import click
 from click import Option
 
+from sockkit.cli.commands import Bundle, BundledCommand, fold
 from sockkit.cli.options import (
     CHAT,
     OUTPUT,
@@ -14,9 +15,6 @@ from sockkit.cli.options import (
     SERVER_SOCKET,
     TERMINAL,
     UDP,
-    Bundle,
-    BundledCommand,
-    fold,
 )
 from sockkit.cli.params import LINE_ENCODING, File, server_address
 

@@ -7,14 +7,12 @@ from typing import Any
 import click
 from click import Option
 
+from sockkit.cli.commands import Bundle, BundledCommand, fold
 from sockkit.cli.options import (
     OUTPUT,
     SERVER_SOCKET,
     UDP,
-    Bundle,
-    BundledCommand,
     encoding,
-    fold,
 )
 from sockkit.cli.params import DURATION, LINE_ENCODING, File, Parsed, server_address
 from sockkit.core.responder import parse_rule

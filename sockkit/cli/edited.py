@@ -1,7 +1,7 @@
-"""A command at a terminal: lines are edited in the main thread, the command has its own.
+"""Runs a command with line editing: the editor in the main thread, the command in its own.
 
-To the command it looks like any other run: standard input and output are pipes, and
-`terminal`. What is said on a standard error that is the terminal goes above the line too.
+The command has pipes as standard input and output, with `terminal` set. Lines on a standard error
+that is the terminal are shown above the edited line, too.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from sockkit.net.ends.stdio import Input, Output, Stdio
 from sockkit.net.kernel import widen
 from sockkit.net.loop import Loop
 from sockkit.net.outbox import Outbox
-from sockkit.system import FIONREAD, ask, pipe
+from sockkit.system import FIONREAD, ioctl_number, pipe
 from sockkit.term.editor import Editor
 from sockkit.term.history import history_path
 
-MAX_SETTLE_SECONDS = 0.2  # for a command to take effect, before the prompt is shown again
-SETTLE_CHECK_SECONDS = 0.001  # between looks whether it has
+MAX_SETTLE_SECONDS = 0.2  # to wait until a typed command has taken effect, before the next prompt
+SETTLE_CHECK_SECONDS = 0.001  # between two checks whether it has
 
 
 def run_edited(
@@ -33,9 +33,9 @@ def run_edited(
     work: Callable[[Stdio, Callable[[str], None]], None],
     stopping: Stopping,
 ) -> None:
-    """Run `work` with standard streams that are edited, and with what says a line above them.
+    """Call `work` with the edited standard streams and a function that shows a line above them.
 
-    The history of lines is that of the command `name`. Raises what `work` raises.
+    `name` is the command whose history of typed lines is used. Raises what `work` raises.
     """
     typed = TypedInput(loop, encoding, stopping)
     arrivals, into = pipe()
@@ -44,7 +44,7 @@ def run_edited(
     history = history_path(name, os.environ.get("XDG_STATE_HOME", ""), os.path.expanduser("~"))
     editor = Editor(sys.stdin, sys.stdout, arrivals, encoding, history, typed)
     stopping.on_stuck = editor.restore
-    own = os.isatty(2)  # above the line that is typed
+    own = os.isatty(2)  # its lines are shown above the edited line
     status = StatusLines(
         output if own else Output(loop, 2), encoding, loop, output if own else None
     )
@@ -63,9 +63,9 @@ def run_edited(
 
 
 class TypedInput:
-    """What is typed, in any thread, as a standard input in the loop's.
+    """The typed lines as standard input for the loop's thread, safe to enter in any thread.
 
-    It is the editor's Program. Nothing but `settle` waits.
+    It is the editor's `Program`. Only `settle` blocks.
     """
 
     def __init__(self, loop: Loop, encoding: str, stopping: Stopping) -> None:
@@ -82,19 +82,19 @@ class TypedInput:
         self._loop.call_soon(lambda: self._waiting.put(data))
 
     def settle(self) -> bool:
-        """Wait until the program has read what was entered; False if it does not in time."""
+        """Wait until the program has read the lines entered. False after MAX_SETTLE_SECONDS."""
         read = threading.Event()
-        asked = True
+        waiting = True
 
-        def look() -> None:
-            if not self._waiting.size and not ask(self.input.descriptor, FIONREAD):
+        def check() -> None:
+            if not self._waiting.size and not ioctl_number(self.input.descriptor, FIONREAD):
                 read.set()
-            elif asked:
-                self._loop.later(SETTLE_CHECK_SECONDS, look)
+            elif waiting:
+                self._loop.later(SETTLE_CHECK_SECONDS, check)
 
-        self._loop.call_soon(look)
-        asked = read.wait(MAX_SETTLE_SECONDS)
-        return asked
+        self._loop.call_soon(check)
+        waiting = read.wait(MAX_SETTLE_SECONDS)
+        return waiting
 
     def end(self) -> None:
         self._loop.call_soon(self._end)
@@ -103,7 +103,7 @@ class TypedInput:
         self._stopping.stop(signal.SIGINT)
 
     def close(self) -> None:
-        """After the loop has run."""
+        """Close the pipe, after the loop has run."""
         os.close(self.input.descriptor)
         self._hang_up()
 

@@ -1,4 +1,4 @@
-"""Standard input that is a terminal, without line editing, as a job of a shell."""
+"""Reads a terminal without line editing, as a job of a shell must."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from sockkit.term.foreground import FOREGROUND_CHECK_SECONDS, in_background
 
 
 class TerminalInput(Input):
-    """Reads the terminal in the foreground alone; in the background nothing is read.
-
-    To read there would stop the program.
+    """A terminal as standard input. It is not read in the background, where reading would stop the
+    program, tty(4).
     """
 
     def __init__(self, descriptor: int, loop: Loop) -> None:

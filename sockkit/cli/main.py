@@ -1,8 +1,7 @@
-"""The boundary between a shell and sockkit.
+"""The boundary between the shell and sockkit.
 
-Whatever happens below ends here as one line on stderr and an exit status. click's own
-`main` is not used, because it turns every EPIPE into a silent 1 and prints errors over
-several lines.
+Every failure becomes one line on stderr and an exit status. click's own `main` is not used, as it
+turns every EPIPE into a silent 1 and prints errors on several lines.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from typing import NoReturn
 
 import click
 
-from sockkit.cli.group import NAME, group
+from sockkit.cli.commands import NAME, group
 from sockkit.cli.render import complain
 from sockkit.cli.stopping import die
 from sockkit.errors import (
@@ -35,8 +34,8 @@ _SIGNALS = (
 
 
 def main() -> NoReturn:
-    """What the shell runs as `sockkit`."""
-    _plug()
+    """Run the command of the process's arguments, and exit."""
+    _open_missing_streams()
     code = status(sys.argv[1:])
     if code:
         _release_port_file(sys.argv[1:])
@@ -44,12 +43,12 @@ def main() -> NoReturn:
         die(code - 128)
     if sys.stderr:
         sys.stderr.flush()
-    # Everything is closed and written: to take the interpreter apart would only take time.
+    # Everything is closed and written: finalizing the interpreter would only take time.
     os._exit(code)
 
 
 def status(arguments: list[str]) -> int:
-    """The exit status of `sockkit ARGUMENTS`, every failure said on stderr."""
+    """Run `sockkit ARGUMENTS`, and return its exit status. Failures are shown on stderr."""
     try:
         return _invoke(arguments)
     except OutputGone as error:
@@ -59,7 +58,7 @@ def status(arguments: list[str]) -> int:
             complain(str(error))
         return error.status
     except MemoryError:
-        os.write(2, b"sockkit: there is not enough memory\n")  # what needs none itself
+        os.write(2, b"sockkit: there is not enough memory\n")  # this needs no memory
         return ExitStatus.FAILED
     except Exception as error:
         place = error.__traceback__
@@ -87,7 +86,7 @@ def _invoke(arguments: list[str]) -> int:
         about = error.ctx.command_path if error.ctx else NAME
         complain(f"{' '.join(error.format_message().split())} (see {about} --help)")
         return ExitStatus.USAGE
-    except OSError as error:  # help or a version for an output that cannot be written
+    except OSError as error:  # standard output cannot be written, with help or the version
         if error.errno == errno.ENOMEM:
             raise MemoryError from error
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -98,7 +97,7 @@ def _invoke(arguments: list[str]) -> int:
 
 
 def _complete(instruction: str) -> int:
-    """What a shell's completion script asks for."""
+    """Print the completions that a shell's completion script asks for."""
     from click.shell_completion import shell_complete
 
     try:
@@ -108,23 +107,23 @@ def _complete(instruction: str) -> int:
 
 
 def _release_port_file(arguments: list[str]) -> None:
-    """A script may wait at a FIFO for the port of a server that did not come to listen.
+    """Release a script that waits at a FIFO for the port of a server that has failed.
 
-    Whatever was wrong, perhaps with the command line itself, it must not wait for ever.
+    The command line may be invalid, so this searches it for the option.
     """
     for word, after in zip(arguments, [*arguments[1:], ""], strict=False):
-        option, given, value = word.partition("=")
+        option, equals, value = word.partition("=")
         if option == "--port-file":
             from sockkit.net.port_file import release
 
-            release(value if given else after)
+            release(value if equals else after)
 
 
-def _plug() -> None:
-    """Give closed standard streams a descriptor, so that no socket takes their number.
+def _open_missing_streams() -> None:
+    """Open a descriptor for each closed standard stream, so that no socket gets its number.
 
-    A closed input is then at its end, and a closed output cannot be written. Help that has
-    characters the user's encoding lacks is shown without them.
+    A closed input is then at its end, and a closed output cannot be written. Characters of help
+    that the user's encoding does not have are replaced.
     """
     for descriptor, flags in ((0, os.O_RDONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
         try:

@@ -1,18 +1,11 @@
-"""The options commands share: each is defined once, in the bundle it belongs to.
-
-A bundle is a section of the help. Its options are named as the fields of the frozen
-tuple they fold into, so a command takes values apart by `fold` alone.
-"""
+"""The options that commands share, each in the section of the help to which it belongs."""
 
 from __future__ import annotations
-
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
 
 import click
 from click import Option
 
-from sockkit.cli.group import HELP
+from sockkit.cli.commands import Bundle
 from sockkit.cli.params import (
     BIND,
     COLOR,
@@ -30,69 +23,6 @@ from sockkit.cli.params import (
 from sockkit.core.ending import Until
 from sockkit.core.text import Errors
 from sockkit.term.color import COLORS
-from sockkit.values import Value
-
-T = TypeVar("T", bound=Value)
-
-
-class Bundle(Value):
-    title: str
-    options: tuple[Option, ...]
-
-
-class BundledCommand(click.Command):
-    """A command whose help shows its options bundle by bundle."""
-
-    def __init__(
-        self,
-        name: str,
-        *,
-        arguments: Sequence[click.Argument] = (),
-        bundles: Sequence[Bundle],
-        callback: Callable[..., Any],
-        text: str,
-        epilog: str,
-    ) -> None:
-        params = [*arguments, *(option for bundle in bundles for option in bundle.options)]
-        super().__init__(
-            name,
-            params=params,
-            callback=callback,
-            help=text,
-            epilog=epilog,
-        )
-        self._bundles = bundles
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        try:
-            return super().parse_args(ctx, args)
-        except click.UsageError as error:
-            error.ctx = error.ctx or ctx  # the parser's own errors do not say whose they are
-            if error.message.startswith("Got unexpected extra") and self._has_port():
-                hint = f"{error.message}: a server's port is given with -p"
-                raise click.UsageError(hint, error.ctx) from error
-            raise
-
-    def get_help_option(self, ctx: click.Context) -> Option:
-        return HELP
-
-    def _has_port(self) -> bool:
-        return any(param.name == "port" for param in self.params)
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        for bundle in self._bundles:
-            records = [option.get_help_record(ctx) for option in bundle.options]
-            if bundle is self._bundles[-1]:
-                records.append(HELP.get_help_record(ctx))
-            with formatter.section(bundle.title):
-                formatter.write_dl([record for record in records if record])
-
-
-def fold(kind: type[T], values: dict[str, Any], **more: Any) -> T:
-    """A `kind` from the values of the options named as its fields, and `more`."""
-    make: Callable[..., T] = kind
-    return make(**{name: values[name] for name in kind._fields if name in values}, **more)
-
 
 _FAMILY = (
     Option(["-4", "family"], flag_value=4, type=int, help="Use IPv4 only."),

@@ -1,4 +1,4 @@
-"""Parameter types: click's face of the parsers in `core`."""
+"""Parameter types for click, which call the parsers in `core`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Parsed(click.ParamType[Any]):
-    """What `parse` makes of a word; its UsageError becomes click's, naming the option."""
+    """A value that `parse` returns for a word. Its UsageError becomes click's, with the option."""
 
     def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
         self.name = name
@@ -45,7 +45,7 @@ class Parsed(click.ParamType[Any]):
 
 
 class EnumChoice(click.Choice[str]):
-    """One of an enumeration's values, given as its member."""
+    """One of an enumeration's values, converted to its member."""
 
     def __init__(self, kind: type[StrEnum]) -> None:
         super().__init__([member.value for member in kind])
@@ -56,7 +56,7 @@ class EnumChoice(click.Choice[str]):
 
 
 class File(click.ParamType[str]):
-    """click.Path, made only when a value is given: making one looks up a translation (2 ms)."""
+    """click.Path, created when there is a value: its constructor looks up a translation (2 ms)."""
 
     name = "file"
 
@@ -118,9 +118,9 @@ COLOR = Parsed("name=color", _color)
 
 
 def client_address(words: tuple[str, ...]) -> Address:
-    """The address `words` name; at a terminal what is missing is asked for.
+    """The address in `words`. At a terminal the user is asked for a missing host or port.
 
-    Raises UsageError, and click.Abort for a person who does not answer.
+    Raises UsageError, and click.Abort if the user does not answer.
     """
     if len(words) < 2 and all(os.isatty(stream) for stream in (0, 1, 2)):
         from sockkit.cli.ask import ask_address
@@ -130,7 +130,7 @@ def client_address(words: tuple[str, ...]) -> Address:
 
 
 def server_address(bind: UnixPath | str | None, port: int | None, family: int | None) -> Address:
-    """Where a server listens: --bind and -p together. Raises UsageError."""
+    """The address to listen on, from --bind, -p and -4 or -6. Raises UsageError."""
     if bind and not isinstance(bind, str):
         if port is not None:
             raise UsageError(f"-p {port} and --bind {bind} exclude each other", "leave out one")

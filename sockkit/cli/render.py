@@ -1,4 +1,4 @@
-"""Events and errors as lines on stderr. What others wrote in them cannot drive a terminal."""
+"""Shows events and errors as lines on stderr. Text of others in them is escaped."""
 
 from __future__ import annotations
 
@@ -11,50 +11,50 @@ from sockkit.cli.status_lines import write_stderr
 from sockkit.core.printable import escape
 from sockkit.core.units import show_count, show_seconds, show_size
 from sockkit.events import (
-    Aimed,
     Answer,
     Closed,
     Connected,
     ConnectFailed,
     Connecting,
+    DatagramTotal,
     Emit,
     Event,
-    Exchanged,
     Failure,
-    Forgotten,
-    Heard,
     InputEnded,
     Listening,
-    Moved,
+    NewPeer,
     Notice,
     Peer,
     PeerEnded,
-    Step,
+    PeerForgotten,
+    SocketCall,
+    StreamTotal,
+    TargetChosen,
     Unanswered,
 )
 from sockkit.term.color import Palette, wanted
 from sockkit.values import Value
 
 if TYPE_CHECKING:
-    from sockkit.core.limiter import Limiter
+    from sockkit.core.event_throttle import EventThrottle
     from sockkit.net.loop import Loop, Timer
 
 QUIET, NORMAL, VERBOSE, STEPS = -1, 0, 1, 2
-# Of a kind, of what peers cause; five seconds' worth may be said at once.
+# Of one kind of events that peers cause; five seconds' worth may come at once.
 EVENTS_PER_SECOND = 1.0
-VERBOSE_EVENTS_PER_SECOND = 20.0  # of those that were asked for by -v
+VERBOSE_EVENTS_PER_SECOND = 20.0  # of events that only -v shows
 
 _COUNTED: dict[type, str] = {
     Connected: "connected",
     PeerEnded: "have ended their side",
-    Heard: "heard for the first time",
-    Forgotten: "forgotten, to make room",
+    NewPeer: "heard for the first time",
+    PeerForgotten: "forgotten, to make room",
 }
-Passes = Callable[[str, float], bool]  # whether one more of a kind is said, at that rate
+Passes = Callable[[str, float], bool]  # whether to show one more of a kind, at that rate
 
 
 def complain(message: str) -> None:
-    """One line that says what went wrong."""
+    """Write an error to stderr, in one line."""
     terminal = bool(sys.stderr) and sys.stderr.isatty()
     write_stderr(_failure(Palette(wanted(terminal, os.environ)), message))
 
@@ -64,23 +64,23 @@ def _failure(palette: Palette, message: str, label: str = "") -> str:
 
 
 class Counts:
-    """Tells how many more events of a kind there were, of which only the first were said.
+    """Shows how many more events of a kind there were than lines.
 
-    `say` is given the lines, in time by `loop` and the last by `finish`.
+    Calls `say` with a line when a count is due, and with the last counts in `finish`.
     """
 
     def __init__(self, loop: Loop, say: Callable[[str], None]) -> None:
         self._loop, self._say = loop, say
-        self._limiter: Limiter | None = None
+        self._throttle: EventThrottle | None = None
         self._timer: Timer | None = None
 
     def passes(self, kind: str, rate: float) -> bool:
-        """Whether one more event of the kind is said, at most `rate` a second; see Limiter."""
-        if not self._limiter:
-            from sockkit.core.limiter import Limiter  # few runs need it
+        """Whether to show one more event of `kind`, at most `rate` a second: `EventThrottle`."""
+        if not self._throttle:
+            from sockkit.core.event_throttle import EventThrottle  # few runs need it
 
-            self._limiter = Limiter()
-        passes = self._limiter.passes(kind, rate, self._loop.now)
+            self._throttle = EventThrottle()
+        passes = self._throttle.passes(kind, rate, self._loop.now)
         if not passes and not self._timer:
             self._wait()
         return passes
@@ -90,30 +90,30 @@ class Counts:
         self._tell(final=True)
 
     def _wait(self) -> None:
-        if self._limiter and (due := self._limiter.due) is not None:
-            self._timer = self._loop.at(due, self._in_time)
+        if self._throttle and (due := self._throttle.due) is not None:
+            self._timer = self._loop.at(due, self._due)
 
-    def _in_time(self) -> None:
+    def _due(self) -> None:
         self._timer = None
         self._tell()
         self._wait()
 
     def _tell(self, *, final: bool = False) -> None:
-        if not self._limiter:
+        if not self._throttle:
             return
-        for kind, count in self._limiter.counts(self._loop.now, final=final):
+        for kind, count in self._throttle.counts(self._loop.now, final=final):
             self._say(f"* {count:,} more: {kind}")
 
 
 class Renderer(Value):
-    """How much is said: `level`, and more of it where a `typist` looks on; and how."""
+    """Shows events up to `level`, and with `typist` also those a person at the terminal needs."""
 
     level: int
     typist: bool
     palette: Palette
 
     def emitter(self, say: Callable[[str], None], passes: Passes = lambda kind, rate: True) -> Emit:
-        """`passes` is asked about what a peer can cause."""
+        """Returns a function that shows events by `say`, if `passes` allows one of their kind."""
         return lambda event: self._render(event, say, passes)
 
     def _render(self, event: Event, say: Callable[[str], None], passes: Passes) -> None:
@@ -133,7 +133,7 @@ class Renderer(Value):
             say(f"* {label}{escape(words)}")
 
     def _label(self, event: Event) -> str:
-        """Which of many peers it is about."""
+        """The label of the peer that the event is about, if a server has many."""
         peer = getattr(event, "peer", None)
         if not isinstance(peer, Peer) or not peer.number:
             return ""
@@ -142,9 +142,9 @@ class Renderer(Value):
 
 
 def _concerns_a_typist(event: Event) -> bool:
-    """Who comes and goes; of a client's one peer, that it says no more."""
+    """Whether it tells that a peer came or departed, or that a client's peer has ended its side."""
     match event:
-        case Connected() | Closed() | Aimed() | Heard():
+        case Connected() | Closed() | TargetChosen() | NewPeer():
             return True
         case PeerEnded(peer, _):
             return peer.number == 0
@@ -153,7 +153,7 @@ def _concerns_a_typist(event: Event) -> bool:
 
 
 def _kind(event: Event) -> str:
-    """What events like this one are counted as; nothing for what no peer can cause."""
+    """The kind that the event is counted as; empty for an event that no peer can cause."""
     match event:
         case Closed():
             return event.kind or event.problem or "closed"
@@ -161,14 +161,14 @@ def _kind(event: Event) -> str:
             return event.kind
         case Unanswered(_, why):
             return f"not answered: {why}"
-        case Step(call, _):
+        case SocketCall(call, _):
             return call
         case _:
             return _COUNTED.get(type(event), "")
 
 
 def _line(event: Event) -> tuple[int, str]:
-    """The level an event is said at, and its words."""
+    """The level at which an event is shown, and its text."""
     match event:
         case Listening(address, loopback):
             every = "::" if address.startswith("[") else "0.0.0.0"
@@ -185,7 +185,7 @@ def _line(event: Event) -> tuple[int, str]:
             if problem:
                 return (QUIET if event.lost else NORMAL), f"{problem} ({totals})"
             return VERBOSE, f"closed ({totals})"
-        case Step(call, detail):
+        case SocketCall(call, detail):
             return STEPS, f"{call}: {detail}"
         case _:
             return VERBOSE, _progress(event)
@@ -205,7 +205,7 @@ def _progress(event: Event) -> str:
             return f"input ended, sending side closed after {show_size(sent)}"
         case PeerEnded(_, received):
             return f"the peer has ended its side after {show_size(received)}"
-        case Moved(_, direction, size, lane, seconds):
+        case StreamTotal(_, direction, size, lane, seconds):
             speed = f", {size / seconds / 1e6:,.0f} MB/s" if size and seconds else ""
             took = show_seconds(round(seconds, 3))
             return f"{direction} {show_size(size)} by {lane} in {took}{speed}"
@@ -215,15 +215,15 @@ def _progress(event: Event) -> str:
 
 def _datagrams(event: Event) -> str:
     match event:
-        case Aimed(address, local):
+        case TargetChosen(address, local):
             return f"sending to {address} from {local}"
-        case Heard():
+        case NewPeer():
             return "heard for the first time"
-        case Forgotten():
+        case PeerForgotten():
             return "forgotten, to make room: it was silent for longest"
         case Unanswered(address, why):
             return f"a datagram from {address} is not answered: {why}"
-        case Exchanged(direction, datagrams, size):
+        case DatagramTotal(direction, datagrams, size):
             return f"{direction} {show_size(size)} in {show_count(datagrams, 'datagram')}"
         case _:
             raise AssertionError(event)

@@ -1,4 +1,4 @@
-"""From a parsed command line to a running command."""
+"""Starts a command: the loop, the signals and the standard streams."""
 
 from __future__ import annotations
 
@@ -31,8 +31,7 @@ def start(
 ) -> None:
     """Run the command `name` on this process's standard streams. Raises SockkitError.
 
-    Where stdin and stdout are a terminal that can be drawn on, lines are edited there, if the
-    command has `--no-edit`.
+    If stdin and stdout are a capable terminal and the command has `--no-edit`, lines are edited.
     """
     if values["quiet"] and values["verbose"]:
         raise UsageError("-q and -v exclude each other", "leave out one")
@@ -46,7 +45,7 @@ def start(
         try:
             _allocate(values.get("buffer_size"))
             _run(name, run, config, loop, stopping, values)
-            if stopping.number:  # the end it has brought about came first, as a terminal's does
+            if stopping.number:  # the signal also ended the input, and that came first
                 raise Stopped(stopping.number)
         except MemoryError as error:
             raise _too_large(values) from error
@@ -84,7 +83,7 @@ def _run(
         try:
             emit = renderer.emitter(say, counts.passes)
             run(config, Context(loop, stdio, emit, palette, os.environ))
-        except OSError as error:  # its place should have made it one of ours
+        except OSError as error:  # net should have translated it
             raise AssertionError(f"not told from a fault: {error}") from error
         finally:
             counts.finish()
@@ -98,7 +97,7 @@ def _run(
 
 
 def _edits(values: dict[str, Any]) -> bool:
-    """Whether lines are edited: the command can, and the terminal can be drawn on."""
+    """Whether to edit lines: the command supports it, and the terminal is capable."""
     able = not values.get("no_edit", True) and termios is not None
     return able and os.environ.get("TERM") != "dumb" and os.isatty(0) and os.isatty(1)
 
@@ -106,7 +105,7 @@ def _edits(values: dict[str, Any]) -> bool:
 def _run_plain(
     stdio: Stdio, loop: Loop, work: Callable[[Stdio, Callable[[str], None]], None]
 ) -> None:
-    """Run `work` with the standard streams as they are."""
+    """Run `work` without line editing."""
     status = StatusLines(
         Output(loop, 2), stdio.encoding, loop, stdio.output if os.isatty(2) else None
     )
@@ -132,12 +131,12 @@ def _input(loop: Loop) -> Input:
 
 
 def _unreadable_device(descriptor: int) -> bool:
-    """Whether it is what nohup(1) gives in place of a terminal, so that nobody reads it."""
+    """Whether it is a device that cannot be read, as nohup(1) puts in place of a terminal."""
     return stat.S_ISCHR(os.fstat(descriptor).st_mode) and not open_for(descriptor, os.O_RDONLY)
 
 
 def _outcome(error: SockkitError, stopping: Stopping, values: dict[str, Any]) -> SockkitError:
-    """What ends the command: once a signal has come it is that, whatever it has brought about."""
+    """The error that ends the command: after a signal Stopped, whatever error that has caused."""
     if not stopping.number:
         return error
     if isinstance(error, Stopped):
@@ -155,7 +154,7 @@ def _not_begun(error: OSError) -> SockkitError:
 
 
 def _allocate(size: int | None) -> None:
-    """Raise MemoryError now, before anybody connects, if there is no memory for one buffer."""
+    """Raise MemoryError at once, before anybody connects, if a buffer cannot be allocated."""
     if size:
         import mmap
 
@@ -173,5 +172,5 @@ def _too_large(values: dict[str, Any]) -> SockkitError:
 
 
 def _encoding() -> str:
-    """The user's own encoding: what Python would read standard input in."""
+    """The user's encoding: the one in which Python would read standard input."""
     return sys.stdin.encoding if sys.stdin else "utf-8"

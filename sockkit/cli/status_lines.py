@@ -1,6 +1,7 @@
 """Lines on standard error, which may be a pipe that nobody reads or a terminal that is stopped.
 
-Nothing here waits for it for long: what it does not take is kept, within a bound, then counted.
+Writing never blocks for long. Lines that cannot be written are kept, up to a bound; further lines
+are counted.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ if TYPE_CHECKING:
     from sockkit.net.ends.stdio import Output
     from sockkit.net.loop import Loop
 
-MAX_WAITING_BYTES = 64 * 1024  # kept for a standard error that takes nothing
-MAX_STALL_SECONDS = 0.5  # without any progress at the end, after which the rest is lost
+MAX_WAITING_BYTES = 64 * 1024  # kept while standard error cannot be written
+MAX_STALL_SECONDS = 0.5  # without progress at the end, after which the remaining lines are lost
 
 
 def write_stderr(line: str) -> None:
-    """Write `line`, which must be safe to show, for a program that does nothing else."""
+    """Write `line`, which must be safe to show. Blocks for MAX_STALL_SECONDS at most."""
     poll = select.poll()
     poll.register(2, select.POLLOUT)
     try:
@@ -31,21 +32,21 @@ def write_stderr(line: str) -> None:
             sys.stderr.write(f"{line}\n")
             sys.stderr.flush()
     except OSError:
-        pass  # there is nobody left to tell
+        pass  # nobody reads it
 
 
 class StatusLines:
-    """Says lines to `sink`, which does not block, while the program works.
+    """Writes lines to `sink`, which does not block, while the program runs.
 
-    It is used in the thread of `loop`, which writes lines that wait as soon as the sink takes
-    them. On a terminal a line does not begin within what has arrived there by `beside`.
+    Used in the thread of `loop`, which writes waiting lines once the sink is writable. `beside` is
+    standard output if both are one terminal: its unfinished line is ended first.
     """
 
     def __init__(
         self, sink: Output, encoding: str, loop: Loop, beside: Output | None = None
     ) -> None:
         self._sink, self._encoding, self._beside, self._loop = sink, encoding, beside, loop
-        # What else is written to the sink has the loop wait for the sink's own number.
+        # The loop may wait for the sink's own descriptor for another writer.
         self._watched = os.dup(sink.descriptor)
         self._waiting = bytearray()
         self._dropped = 0
@@ -62,13 +63,13 @@ class StatusLines:
             self._flush()
 
     def end_line(self) -> None:
-        """End the line that has arrived, for what comes now is not of it."""
+        """End an unfinished line of standard output, before an error is shown."""
         if self._beside and self._beside.in_line:
             self._beside.in_line = False
             self.say("")
 
     def close(self) -> None:
-        """Write what waits, as long as there is progress. No more is said."""
+        """Write the waiting lines, as long as there is progress. No line may follow."""
         self._flush()
         while self._waiting:
             began, remaining = time.monotonic(), len(self._waiting)
@@ -94,13 +95,13 @@ class StatusLines:
         except BlockingIOError:
             self._watch(True)
             return
-        except SockkitError:  # there is nobody left to tell
+        except SockkitError:  # nobody reads it
             self._waiting.clear()
             self._dropped = 0
         self._watch(False)
 
     def _write(self) -> None:
-        """Write whole lines, of a size that a pipe takes at once or not at all, pipe(7)."""
+        """Write whole lines, few enough that a pipe accepts all of them or none, pipe(7)."""
         limit = select.PIPE_BUF - 1
         piece = bytes(self._waiting[: self._waiting.rfind(b"\n", 0, limit) + 1 or limit])
         begin = b"\n" if self._beside and self._beside.in_line else b""

@@ -1,12 +1,12 @@
-"""The signals that ask for an end, and how to die of one.
+"""The signals that end a command, and how to die of one.
 
-A handler notes the signal and wakes the loop, and does nothing else: it takes no lock, prints
-nothing and raises nothing, so that it may interrupt anything, another handler too.
+A handler only records the signal and wakes the loop. It acquires no lock, prints nothing and raises
+nothing, so it may interrupt anything, also another handler.
 """
 
 from __future__ import annotations
 
-# Part of the interpreter: to import `signal`, with its enums, takes a millisecond.
+# Part of the interpreter: importing `signal`, with its enums, takes a millisecond.
 import _signal as signal  # type: ignore[import-not-found]
 import os
 from collections.abc import Callable
@@ -26,9 +26,9 @@ _PR_SET_DUMPABLE = 4  # prctl(2)
 class Stopping:
     """Raises Stopped in `loop` for the first signal; `number` is that signal, or 0.
 
-    From the beginning of its `with` block signals are handled, except those that are ignored,
-    as under nohup. Further signals change nothing. A block that has not ended MAX_CLEANUP_SECONDS
-    after the first is cut short: the process calls `on_stuck` and dies of the signal.
+    Signals are handled from the beginning of its `with` block on, except ignored ones, as under
+    nohup. Further signals change nothing. If the block has not ended MAX_CLEANUP_SECONDS after the
+    first signal, the process calls `on_stuck` and dies of the signal.
     """
 
     def __init__(self, loop: Loop) -> None:
@@ -37,11 +37,11 @@ class Stopping:
         self._loop = loop
 
     def __enter__(self) -> Self:
-        # Python runs a handler between two of its instructions. For a signal that comes just
-        # before the loop's wait, or to another thread, this is what ends the wait.
+        # Python runs a handler between two of its instructions. If the signal comes just before
+        # the loop waits, or to another thread, only this ends the wait.
         signal.set_wakeup_fd(self._loop.alarm, warn_on_full_buffer=False)
         signal.signal(signal.SIGALRM, self._stuck)
-        # It would stop us when we write to a terminal from the background, stty(1) tostop.
+        # With `stty tostop` it would stop us when we write to a terminal in the background.
         signal.signal(signal.SIGTTOU, signal.SIG_IGN)
         for number in STOPS:
             if signal.getsignal(number) != signal.SIG_IGN:
@@ -54,7 +54,7 @@ class Stopping:
             signal.setitimer(signal.ITIMER_REAL, 0)
 
     def stop(self, number: int) -> None:
-        """Behave as if signal `number` had come. Safe in any thread and any handler."""
+        """Act as if signal `number` had come. Safe in any thread and any handler."""
         if not self.number:
             self.number = number
             signal.setitimer(signal.ITIMER_REAL, MAX_CLEANUP_SECONDS)
@@ -74,19 +74,19 @@ class Stopping:
 def die(number: int) -> NoReturn:
     """End this process by signal `number`, without a core dump.
 
-    Where the signal does not kill, as process 1 of a container, the status is 128 + `number`.
+    If the signal does not kill it, as process 1 of a container, it exits with 128 + `number`.
     """
-    signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)  # what comes now must find no old handler
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)  # the old handlers must not run any more
     if number == signal.SIGQUIT:
-        _leave_no_core()
+        _prevent_core_dump()
     signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (number,))
     signal.raise_signal(number)
     os._exit(128 + number)
 
 
-def _leave_no_core() -> None:
-    """By its size, core(5), and where a program takes cores, which ignores that, by prctl(2)."""
+def _prevent_core_dump() -> None:
+    """Limit the core's size, core(5). A program that receives cores ignores that, so prctl(2)."""
     try:
         import ctypes
         import resource
@@ -94,4 +94,4 @@ def _leave_no_core() -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     except (ImportError, OSError, AttributeError):
-        pass  # a system without one of them
+        pass  # the system does not have one of them

@@ -6,14 +6,13 @@ from typing import Any
 
 import click
 
+from sockkit.cli.commands import BundledCommand, fold
 from sockkit.cli.options import (
     CLIENT_SOCKET,
     CLIENT_TIME,
     OUTPUT,
     TERMINAL,
     TEXT,
-    BundledCommand,
-    fold,
 )
 from sockkit.cli.params import client_address
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from click import Option
 
+from sockkit.cli.commands import Bundle, BundledCommand, fold
 from sockkit.cli.options import (
     LABEL,
     OUTPUT,
@@ -14,9 +15,6 @@ from sockkit.cli.options import (
     SERVER_TIME,
     TERMINAL,
     TEXT,
-    Bundle,
-    BundledCommand,
-    fold,
 )
 from sockkit.cli.params import server_address
 

@@ -7,6 +7,7 @@ from typing import Any
 import click
 from click import Option
 
+from sockkit.cli.commands import Bundle, BundledCommand, fold
 from sockkit.cli.options import (
     DATAGRAMS,
     IDLE,
@@ -17,9 +18,6 @@ from sockkit.cli.options import (
     TERMINAL,
     TEXT,
     UDP_CLIENT_SOCKET,
-    Bundle,
-    BundledCommand,
-    fold,
 )
 from sockkit.cli.params import client_address
 

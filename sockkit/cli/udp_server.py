@@ -6,6 +6,7 @@ from typing import Any
 
 from click import Option
 
+from sockkit.cli.commands import Bundle, BundledCommand, fold
 from sockkit.cli.options import (
     DATAGRAMS,
     LABEL,
@@ -14,9 +15,6 @@ from sockkit.cli.options import (
     TERMINAL,
     TEXT,
     UDP_SERVER_SOCKET,
-    Bundle,
-    BundledCommand,
-    fold,
 )
 from sockkit.cli.params import EnumChoice, server_address
 from sockkit.core.peers import Recipient

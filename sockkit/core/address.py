@@ -1,4 +1,4 @@
-"""Addresses as people write them, parsed without asking the network.
+"""Parses addresses as people write them, without using the network.
 
 `HOST PORT`, `HOST:PORT`, `[v6]:PORT`, `unix:/path` and `unix:@abstract` are the forms.
 A bare IPv6 address is never split at a colon: `::1` alone has no port.
@@ -20,7 +20,7 @@ ServiceLookup = Callable[[str], "int | None"]
 
 
 class HostPort(Value):
-    """An internet address not yet resolved; `host` has no brackets."""
+    """An internet address that is not resolved; `host` has no brackets."""
 
     host: str
     port: int
@@ -33,7 +33,7 @@ class HostPort(Value):
 
 
 class UnixPath(Value):
-    """A unix-domain address; a leading `@` means Linux's abstract namespace."""
+    """A unix-domain address; a leading `@` is Linux's abstract namespace, unix(7)."""
 
     path: str
 
@@ -46,23 +46,22 @@ class UnixPath(Value):
         return None
 
     def with_port(self, port: int) -> UnixPath:
-        """A port changes nothing here."""
+        """The same: a path has no port."""
         return self
 
     def __str__(self) -> str:
         return f"unix:{self.path}"
 
 
-# Each kind has a `host` and a `port`, None where it has none of its own, and `with_port`.
-# How it is looked up, bound and dialled is its row of net/openers.py.
+# Each kind has `host` and `port`, which may be None, and `with_port`. Its row of net/openers.py
+# resolves, binds and dials it.
 Address = HostPort | UnixPath
 
 
 def parse_port(text: str, service: ServiceLookup, *, lowest: int = 1) -> int:
-    """The port that `text` names: decimal digits, or a service `service` knows.
+    """The port that `text` names: ASCII digits, or the name of a service that `service` finds.
 
-    `lowest` is 0 where the system may choose. Raises UsageError for everything else:
-    signs, spaces, other digits than ASCII's, and numbers out of range.
+    `lowest` is 0 if the system may choose the port. Raises UsageError for anything else.
     """
     if text.isascii() and text.isdigit():
         port: int | None = int(text) if len(text) < 10 else None
@@ -76,7 +75,7 @@ def parse_port(text: str, service: ServiceLookup, *, lowest: int = 1) -> int:
 
 
 def parse_host(text: str) -> str:
-    """A host without its brackets. Raises UsageError for what no host can be."""
+    """A host without its brackets. Raises UsageError if `text` cannot be a host."""
     host = text[1:-1] if text.startswith("[") and text.endswith("]") else text
     if not host or any(character in host for character in "[]/ \t\n\0") or _looks_split(host):
         raise UsageError(f"{text!r} is not a host", _HINT)
@@ -84,13 +83,13 @@ def parse_host(text: str) -> str:
 
 
 def _looks_split(host: str) -> bool:
-    """Whether a colon in `host` is not one of an IPv6 address."""
+    """Whether `host` has a colon and is not an IPv6 address."""
     address = host.partition("%")[0]
     return ":" in host and (address.count(":") < 2 or bool(set(address) - _IPV6))
 
 
 def parse_unix(text: str) -> UnixPath | None:
-    """The path of `unix:PATH`, or None when `text` is no such word."""
+    """The address in `unix:PATH`; None if `text` does not begin with `unix:`. Raises UsageError."""
     if not text.startswith("unix:"):
         return None
     path = text.removeprefix("unix:")
@@ -101,7 +100,7 @@ def parse_unix(text: str) -> UnixPath | None:
 
 
 def parse_address(words: Sequence[str], service: ServiceLookup) -> Address:
-    """The address that one or two command-line words name. Raises UsageError."""
+    """The address in one or two words of a command line. Raises UsageError."""
     if not words:
         raise UsageError("no address to connect to", _HINT)
     if unix := parse_unix(words[0]):
@@ -122,7 +121,10 @@ def parse_address(words: Sequence[str], service: ServiceLookup) -> Address:
 
 
 def split_port(word: str) -> tuple[str, str | None]:
-    """`HOST:PORT` or `[v6]:PORT` in two; the port is None where the word has none."""
+    """The host and the port of `HOST:PORT` or `[v6]:PORT`; the port is None if there is none.
+
+    Raises UsageError for a host that is none.
+    """
     host, colon, port = word.rpartition(":")
     if colon and not host:
         raise UsageError(f"{word!r} has no host", _HINT)

@@ -1,7 +1,7 @@
-"""When a client of datagrams is done: the rules for udp-client.
+"""How long udp-client waits for answers.
 
-Nothing tells that a peer has ended. The rules are told what happens and when; they answer until
-when to wait for more, and what it means if nothing comes. Times are seconds of any one clock.
+Over UDP nothing tells that a peer has ended. The caller tells what happens and when, and asks how
+long to wait and what it means if nothing arrives. Times are seconds of any one clock.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from sockkit.core.units import show_seconds
 from sockkit.errors import TimedOut
 from sockkit.values import Value
 
-LINGER_SECONDS = 1.0  # without an answer that end it once standard input has ended
+LINGER_SECONDS = 1.0  # of silence after the end of standard input, by default
 
 
 class AnswerOptions(Value):
-    """How many answers to wait for, and how long; times are seconds.
+    """How many answers to wait for, and how long in seconds.
 
-    With `expect` that many answers end it, and `timeout` after the end of standard input is
-    too long to wait for them. Without it a silence of `linger` does, None for LINGER_SECONDS.
-    `idle`, if given, bounds the silence of both sides at any time.
+    With `expect` that many answers end the wait, and it fails `timeout` after the end of standard
+    input. Without `expect` a silence of `linger` ends it; None is LINGER_SECONDS. `idle` bounds
+    the silence of both sides at any time; None is no bound.
     """
 
     expect: int | None = None
@@ -29,7 +29,7 @@ class AnswerOptions(Value):
 
 
 class AnswerWait:
-    """How long one client waits. `counts` is whether any answer may now be the last one."""
+    """The wait of one client."""
 
     def __init__(self, options: AnswerOptions, now: float) -> None:
         self._options = options
@@ -38,18 +38,21 @@ class AnswerWait:
 
     @property
     def counts(self) -> bool:
+        """Whether the next answer may be the last one to wait for."""
         return self._input_ended_at is not None and self._options.expect is not None
 
     def active(self, at: float) -> None:
-        """Something was sent or received."""
+        """A datagram was sent or received."""
         self._active_at = max(self._active_at, at)
 
     def end_input(self, now: float) -> None:
-        """Standard input has ended: answers are waited for from now on."""
+        """Standard input has ended: the wait for answers begins."""
         self._input_ended_at = self._active_at = now
 
     def bound(self, received: int) -> tuple[float, TimedOut | None] | None:
-        """When the wait is over, after `received` answers, and the error if that is too early."""
+        """When the wait is over if nothing more than `received` answers arrives, and the error that
+        this is, if it is one. None if the wait has no bound yet.
+        """
         bounds: list[tuple[float, TimedOut | None]] = []
         if (idle := self._options.idle) is not None:
             bounds.append((self._active_at + idle, idle_error(idle)))

@@ -1,11 +1,11 @@
-"""What is typed at a program that runs: lines of text, and commands by a table.
+"""The console of a running program: typed lines are text, or commands of a table.
 
-A new console is one more `CommandTable` and nothing else: `Console` cuts the lines, tells commands
-from text, completes what is typed, and has `/help` and `/quit` for every table.
+A new console is one more `CommandTable` and nothing else. `Console` splits the input into lines,
+parses and completes commands, and adds `/help` and `/quit` to every table.
 
-A command begins with a slash; a line that begins with two is text that begins with one. In a table
-that has `@N`, a line of `@`, a number, a space and text is that command. Any other word, alone in
-its line, is a command if the table has it.
+A line that begins with a slash is a command; one that begins with two is text that begins with one.
+If the table has `@N`, a line of `@`, a number, a space and text is that command. A line that is one
+word is a command if the table has that word.
 """
 
 from __future__ import annotations
@@ -14,40 +14,40 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
-from sockkit.core.lines import Lines
+from sockkit.core.lines import LineSplitter
 from sockkit.core.printable import escape
 from sockkit.errors import UsageError
 from sockkit.events import Answer, Emit
 from sockkit.values import Value
 
 HELP_SUMMARY = "this list; //text sends a line that begins with a slash"
-MAX_LINE_BYTES = 1024 * 1024  # of a typed line; beyond it at most one read is held
+MAX_LINE_BYTES = 1024 * 1024  # of a typed line; at most one read more is held
 
-Completions = Iterable[tuple[str, str]]  # words, each with what it means
+Completions = Iterable[tuple[str, str]]  # words, each with its meaning
 
 
 class Assistant(Protocol):
-    """Who helps with what is typed; asked in the line editor's thread, at any time."""
+    """The prompt and the completions for the line editor, which calls from its own thread."""
 
     @property
     def prompt(self) -> str: ...
 
     @property
     def secret(self) -> bool:
-        """Whether what is typed now is for nobody to see or keep."""
+        """Whether the line must neither be shown nor kept, as a password."""
         ...
 
     def complete(self, text: str) -> Completions:
-        """What the last word of `text` may become, each with what it means."""
+        """Completions of the last word of `text`."""
         ...
 
 
 class Command(Value):
     """A row of a table.
 
-    `argument` names what has to follow, empty where nothing may. `action` gets it and may raise
-    UsageError, whose words are the answer. `complete` tells what a word of it may become. A
-    command without a summary is neither listed nor completed.
+    `argument` names the argument, and is empty for a command without one. `action` is called with
+    the argument; the text of a UsageError that it raises is shown. `complete` returns completions
+    of a word of the argument. A command without a summary is neither listed nor completed.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Command(Value):
 
 
 class CommandTable(Protocol):
-    """What can be typed at a program, besides `/help` and `/quit`, and what it does."""
+    """The commands of a program besides `/help` and `/quit`, and what it does with text."""
 
     @property
     def commands(self) -> Sequence[Command]: ...
@@ -74,15 +74,15 @@ class CommandTable(Protocol):
     def prompt(self) -> str: ...
 
     def decode(self, line: bytes) -> str:
-        """A typed line as text. It has its end, unless the input ended without one."""
+        """A typed line as text, both with the line's end if it has one."""
         ...
 
     def say(self, text: str) -> None:
-        """Do what a line of text is for. Raises UsageError."""
+        """Handle a line of text. Raises UsageError."""
         ...
 
     def complete(self, word: str) -> Completions:
-        """What a word of text may become."""
+        """Completions of a word of text."""
         ...
 
     def quit(self) -> None:
@@ -91,19 +91,19 @@ class CommandTable(Protocol):
 
 
 class Console:
-    """Reads what is typed, and obeys by `table`. What there is to answer goes to `emit`."""
+    """Runs the commands of `table` that are typed. Answers and errors go to `emit`."""
 
     secret = False
 
     def __init__(self, table: CommandTable, emit: Emit) -> None:
         self._table, self._emit = table, emit
-        every = (
+        commands = (
             *table.commands,
             Command("/help", "", HELP_SUMMARY, self._help),
             Command("/quit", "", table.quit_summary, lambda _: table.quit()),
         )
-        self._commands = {command.name: command for command in every}
-        self._lines = Lines(MAX_LINE_BYTES)
+        self._commands = {command.name: command for command in commands}
+        self._lines = LineSplitter(MAX_LINE_BYTES)
 
     @property
     def prompt(self) -> str:
@@ -122,15 +122,15 @@ class Console:
         return list(complete(word))
 
     def feed(self, data: bytes) -> None:
-        """Obey what is typed, in pieces of any size; nothing is its end."""
+        """Handle typed bytes, in pieces of any size. Empty `data` is the end of the input."""
         end = b"\n" if data else b""
         for line in self._lines.feed(data) if data else self._lines.flush():
             try:
-                self._obey(line, end)
+                self._handle(line, end)
             except UsageError as error:
                 self._emit(Answer(str(error)))
 
-    def _obey(self, line: bytes, end: bytes) -> None:
+    def _handle(self, line: bytes, end: bytes) -> None:
         if len(line) > MAX_LINE_BYTES:
             raise UsageError(f"a line of more than {MAX_LINE_BYTES:,} bytes is refused")
         text = self._table.decode(line + end)
@@ -143,7 +143,9 @@ class Console:
             self._table.say(text.removeprefix("/"))
 
     def _find(self, text: str) -> tuple[Command, str] | None:
-        """The command that `text` is, and its argument. Raises UsageError for an unknown one."""
+        """The command in `text` and its argument; None for text. Raises UsageError for an unknown
+        command.
+        """
         word = self._commands.get(text.removesuffix("\n"))
         if word and not word.argument:
             return word, ""

@@ -1,8 +1,8 @@
-"""When a conversation is over: the rules for tcp-client, `--once` and each client of a server.
+"""When a conversation over a stream is over: for tcp-client, `--once` and each client of a server.
 
-Two directions, each with an end of its own (half-close). The rules are told what happens
-and when; they answer whether it is over, and until when to wait for more. Times are seconds
-of any one clock.
+Each of the two directions ends by itself (half-close). The caller tells what happens and when, and
+asks whether the conversation is over and how long it may be silent. Times are seconds of any one
+clock.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from sockkit.core.units import show_seconds
 from sockkit.errors import TimedOut
 from sockkit.values import Value
 
-PEER_ENDED_LINGER = 5.0  # a peer that has ended its side is given input for so long a silence
-FAULT_LINGER = 0.5  # to receive what a connection that does not send may still have
-LOOKS = 8  # at a peer's progress, in the time of a silence that is too long
-SOONEST = 0.05  # seconds between two looks
+PEER_ENDED_LINGER = 5.0  # seconds of silence of our input, once the peer has ended its side
+FAULT_LINGER = 0.5  # seconds to receive what arrives although sending has failed
+CHECKS_PER_SILENCE = 8  # of a peer's progress
+MIN_CHECK_SECONDS = 0.05  # between two checks
 
 
 class Until(StrEnum):
-    """Which ends end a conversation."""
+    """Whose end of input ends a conversation."""
 
     BOTH = "both"
     STDIN = "stdin"
@@ -40,13 +40,15 @@ def idle_error(seconds: float) -> TimedOut:
     return TimedOut(f"nothing was sent or received for {show_seconds(seconds)}")
 
 
-def next_look(bound: float, now: float) -> float:
-    """When to look next at whether the peer has got more, before its silence is too long."""
-    return min(bound, now + max((bound - now) / LOOKS, SOONEST))
+def next_check(bound: float, now: float) -> float:
+    """When to check next whether the peer has received more. `bound` is when its silence becomes
+    too long.
+    """
+    return min(bound, now + max((bound - now) / CHECKS_PER_SILENCE, MIN_CHECK_SECONDS))
 
 
 class Limit(Enum):
-    """What a silence that has lasted too long means."""
+    """Which silence has lasted too long."""
 
     IDLE = auto()
     PEER_SILENT = auto()
@@ -68,16 +70,16 @@ class Ending:
         self._received_at = now
 
     def delivered(self, now: float) -> None:
-        """The peer has got more of what was sent, and so was not silent."""
+        """More of what was sent is delivered, so the peer was not silent."""
         self._delivered_at = now
 
     def end_input(self, now: float) -> None:
-        """Our input has ended: a silence of the peer counts from now."""
+        """Our input has ended: the peer's silence is measured from now."""
         self.input_ended = True
         self._received_at = now
 
     def end_peer(self, now: float) -> None:
-        """The peer has ended its side: a silence of our input counts from now."""
+        """The peer has ended its side: our input's silence is measured from now."""
         self.peer_ended = True
         self._sent_at = now
 
@@ -93,7 +95,7 @@ class Ending:
                 return self.input_ended or self.peer_ended
 
     def bound(self) -> tuple[float, Limit] | None:
-        """When the present silence becomes too long, and what it then means."""
+        """When the present silence becomes too long, and which one that is; None for never."""
         bounds: list[tuple[float, Limit]] = []
         idle, linger = self._options.idle, self._options.linger
         if idle is not None:

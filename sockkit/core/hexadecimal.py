@@ -10,10 +10,7 @@ _PREFIX = re.compile(r"(?<![0-9a-fA-F])(?:0x|\\x)|\\x", re.ASCII)
 
 
 def parse_hex(text: str) -> bytes:
-    """The bytes that `48 65 6c`, `48656c`, `0x48 0x65` or `\\x48\\x65` stand for.
-
-    Raises UsageError.
-    """
+    """The bytes written as `48 65 6c`, `48656c`, `0x48 0x65` or `\\x48\\x65`. Raises UsageError."""
     words = _PREFIX.sub(" ", text).split()
     if not words:
         raise UsageError("there are no bytes", "write them as in 48 65 6c")

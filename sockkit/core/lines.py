@@ -1,30 +1,30 @@
-"""Several peers' bytes in one output, without two of them in one line.
+"""Lines of bytes: split, labelled, and merged from several peers into one output.
 
-A peer's bytes are held until their line is complete, grows past MAX_LINE, or `release`
-says that the peer has paused or left. With labels, each line begins with the peer's, and
-a line left unfinished is ended when somebody else speaks. Without labels no byte is added:
-what a peer sent comes out as it was, so an unfinished line runs into the next.
+`LineMerger` keeps two peers out of one line. It holds a peer's bytes until their line is complete
+or grows past MAX_HELD_LINE_BYTES, or until `release` or `end` is called. With labels each line
+begins with its peer's label, and an unfinished line is ended before another peer's bytes. Without
+labels no byte is added, so another peer's bytes can follow in an unfinished line.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable
 
-MAX_LINE = 64 * 1024  # longest line held back for its end; more memory a peer is not given
+MAX_HELD_LINE_BYTES = 64 * 1024  # of one peer
 
 
-class Merger:
-    """`key` is whatever tells one peer from another."""
+class LineMerger:
+    """`key` identifies a peer. A `label` may be empty."""
 
     def __init__(self) -> None:
         self._held: dict[Hashable, bytearray] = {}
         self._unfinished: Hashable | None = None
 
     def feed(self, key: Hashable, label: bytes, data: bytes) -> bytes:
-        """What may be written of `data` and what was held before it; `label` may be empty."""
+        """What may be written now of the bytes held and `data`."""
         whole, held = b"", self._held.pop(key, bytearray())
         end = data.rfind(b"\n") + 1
-        if len(data) - end + (0 if end else len(held)) > MAX_LINE:
+        if len(data) - end + (0 if end else len(held)) > MAX_HELD_LINE_BYTES:
             end = len(data)
         if end:
             whole, held = bytes(held) + data[:end], bytearray(data[end:])
@@ -35,15 +35,15 @@ class Merger:
         return self._write(key, label, whole)
 
     def holds(self, key: Hashable) -> int:
-        """How many bytes are held of this peer."""
+        """How many bytes of this peer are held."""
         return len(self._held.get(key, b""))
 
     def release(self, key: Hashable, label: bytes) -> bytes:
-        """What is held of this peer, although its line has no end yet."""
+        """The bytes held of this peer, although their line is not complete."""
         return self._write(key, label, bytes(self._held.pop(key, b"")))
 
     def end(self, key: Hashable, label: bytes) -> bytes:
-        """The peer has left: what is held, and the end of its line where lines are labelled."""
+        """The peer has departed: the bytes held, and with a label the end of their line."""
         out = self.release(key, label)
         if self._unfinished == key:
             self._unfinished = None
@@ -62,14 +62,15 @@ class Merger:
         return begin + body.replace(b"\n", b"\n" + label) + (b"\n" if complete else b"")
 
 
-class Lines:
-    """Cuts what is fed into lines, without their ends.
+class LineSplitter:
+    """Splits the bytes fed into lines without their ends.
 
-    Of a line longer than `most` bytes a beginning comes that is longer, too; the rest is dropped.
+    Of a line longer than `max_bytes` it returns a beginning that is also longer than that, and
+    drops the rest.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
         self._held = bytearray()
         self._skipping = False
 
@@ -82,22 +83,22 @@ class Lines:
             lines[0] = bytes(self._held) + lines[0]
             self._held.clear()
         self._held += last
-        if len(self._held) > self._most:
+        if len(self._held) > self._max_bytes:
             lines += self.flush()
             self._skipping = True
         return lines
 
     def flush(self) -> list[bytes]:
-        """The last line, where it has no end."""
+        """The last line, if it has no end."""
         held, self._held = bytes(self._held), bytearray()
         return [held] if held else []
 
 
-class Labelled:
-    """A transform for one peer alone: each of its lines gets `label`, nothing is held."""
+class LineLabeller:
+    """A transform that begins each line of one peer with `label`. It holds nothing back."""
 
     def __init__(self, label: bytes) -> None:
-        self._merger = Merger()
+        self._merger = LineMerger()
         self._label = label
 
     def feed(self, data: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""Characters that look alike, UTS 39, and those that nobody sees.
+"""Characters that look alike, UTS 39, and invisible characters.
 
 Written by scripts/make_lookalikes.py from confusables.txt, 16.0.0, and
 DerivedCoreProperties.txt, 16.0.0, of the Unicode Consortium.
@@ -42,8 +42,8 @@ from __future__ import annotations
 
 from functools import cache
 
-# Default_Ignorable_Code_Point, and what is drawn as nothing besides; for a set of `re`.
-UNSEEN = (
+# Default_Ignorable_Code_Point, and other characters drawn as nothing; for a set of `re`.
+INVISIBLE = (
     "\U000000ad"
     "\U0000034f"
     "\U0000061c"
@@ -76,7 +76,7 @@ STACKERS = (
 
 @cache
 def prototypes() -> dict[int, str]:
-    """What each character that looks like another becomes, for `str.translate` of NFD."""
+    """The prototype of each character that looks like another, for `str.translate` of NFD."""
     table = {}
     for row in _TABLE.split(";"):
         target, _, sources = row.partition(":")

@@ -1,4 +1,4 @@
-"""Who has been heard on a socket without connections."""
+"""The peers of a datagram socket: the addresses that datagrams have come from."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import NamedTuple
 
 from sockkit.events import Peer
 
-MAX_PEERS = 1024  # remembered; one more, and the longest silent is forgotten
+MAX_PEERS = 1024  # that are remembered; one more replaces the longest silent
 
 
 class Recipient(StrEnum):
-    """Whom standard input goes to."""
+    """Where standard input is sent: to the peer that sent last, or to all."""
 
     LAST = "last"
     ALL = "all"
 
 
 class Sighting(NamedTuple):
-    """`forgotten` was the longest silent, and `peer`, who is `new`, has taken its place."""
+    """A datagram of `peer`, which is `new` with its first one and may replace `forgotten`."""
 
     peer: Peer
     new: bool
@@ -27,10 +27,10 @@ class Sighting(NamedTuple):
 
 
 class PeerTable:
-    """Peers by their address, at most `max_peers` of them. Nobody is ever refused.
+    """Peers by their address, at most `max_peers`: a new one replaces the longest silent.
 
-    Numbers count from 1 and are never used again: whoever comes back after having been
-    forgotten gets a new one.
+    Numbers count from 1 and are never used again. A peer that was forgotten gets a new number when
+    it sends again.
     """
 
     def __init__(self, max_peers: int = MAX_PEERS) -> None:
@@ -43,7 +43,7 @@ class PeerTable:
         return len(self._peers)
 
     def heard(self, address: Hashable, shown: str) -> Sighting:
-        """Note that `address`, as people read it `shown`, has been heard just now."""
+        """Record that a datagram has come from `address`, which people read as `shown`."""
         if peer := self._peers.pop(address, None):
             self._peers[address] = peer
             return Sighting(peer, new=False)
@@ -58,13 +58,13 @@ class PeerTable:
         return Sighting(peer, True, forgotten)
 
     def peers(self) -> list[Peer]:
-        """Those remembered, by number."""
+        """The remembered peers, in the order of their numbers."""
         return sorted(self._peers.values())
 
     def last(self) -> Peer | None:
-        """Who was heard last."""
+        """The peer that sent most recently."""
         return next(reversed(self._peers.values()), None)
 
     def address(self, number: int) -> Hashable:
-        """Where peer `number` is. Raises KeyError for one not remembered."""
+        """The address of peer `number`. Raises KeyError if that is not remembered."""
         return self._addresses[number]

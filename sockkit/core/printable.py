@@ -1,4 +1,4 @@
-"""What of other people's text may reach a terminal.
+"""Makes other people's text safe for a terminal.
 
 A terminal obeys control characters and escape sequences, and bidirectional controls and
 line separators can make one line look like another. `escape` shows them as `\\x1b` or
@@ -23,19 +23,19 @@ _TEXT_ESCAPES = {code: shown for code, shown in _ESCAPES.items() if chr(code) no
 def escape(line: str) -> str:
     """`line` as one line that is safe to show, line ends and tabs escaped too."""
     if line.isascii() and line.isprintable():
-        return line  # as nearly all are, and much faster to find out
+        return line  # as nearly all are; this check is much faster
     return line.translate(_ESCAPES)
 
 
 class Printable:
-    """The same for running text, where LF and tab are layout and CRLF is a line's end."""
+    """Escapes running text. It keeps LF and tab, and turns CRLF into LF."""
 
     def __init__(self) -> None:
         self._held = ""
 
     def feed(self, text: str, /) -> str:
         text = self._held + text
-        # Whether a CR ends a line is known when the next character is.
+        # Whether a CR is part of a CRLF is known with the next character.
         self._held = "\r" if text.endswith("\r") else ""
         return text.removesuffix("\r").replace("\r\n", "\n").translate(_TEXT_ESCAPES)
 

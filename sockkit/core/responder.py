@@ -1,13 +1,13 @@
-"""What a responder answers: the same, in capitals, or what a rule says.
+"""The answers of `sockkit echo`: what was received, the same in capitals, or by rules.
 
-A rule is `PATTERN=ANSWER`. A glob has `*` and `?` and must match all of a message; a regular
-expression is searched for, and its answer may have `\\1` and `\\g<name>`. `\\=` in a pattern is
-an equals sign. A message is a datagram, or a line of a stream; its end is no part of it, and
-ends the answer as well. What no rule matches is echoed.
+A rule is `PATTERN=ANSWER`. A glob has `*` and `?` and must match a whole message. A regular
+expression may match anywhere in it, and its answer may refer to groups by `\\1` and `\\g<name>`.
+`\\=` in a pattern is an equals sign. A message is a datagram, or a line of a stream; the line's end
+is not part of it, and also ends the answer. A message that no rule matches is echoed.
 
-What a message costs is bounded, whatever a peer sends. A glob takes time in proportion to it.
-Regular expressions are Python's, run by the package `regex`, for its search can be given a
-time and Python's own cannot.
+The time for a message is bounded, whatever a peer sends. A glob takes time in proportion to the
+message. Regular expressions have Python's syntax and are run by the package `regex`, as its search
+has a timeout and Python's own has none.
 """
 
 from __future__ import annotations
@@ -26,28 +26,25 @@ from sockkit.values import Value
 if TYPE_CHECKING:
     import regex as engine
 
-MESSAGE_TIME = 0.010  # seconds that the regular expressions have for a message, together
-LONGEST = 64 * 1024  # bytes of a line that rules are asked about; a longer one comes in pieces
+MESSAGE_TIME = 0.010  # seconds of all regular expressions together for one message
+MAX_MESSAGE_BYTES = 64 * 1024  # a longer line is several messages
 
-ESCAPED = 4096  # bytes at once of which each may have to be escaped: that takes 1 us a byte
+MAX_ESCAPED_BYTES = 4096  # decoded at once if each byte may need escaping, which takes 1 µs
 
 _SPLIT = re.compile(r"((?:[^=\\]|\\.)*)=(.*)", re.DOTALL)
 _ENDS = (b"\r\n", b"\n")
-_FAST = (
-    "utf-8",
-    "ascii",
-)  # encodings in which escaping takes no time, and capitals are never lacking
+_FAST = ("utf-8", "ascii")  # encodings in which escaping is fast
 
 
 class Rule(Value):
-    """A glob's `pattern`, or a regular expression's `search`, whose answer may refer to groups."""
+    """A glob or a regular expression, and its answer. `search` is None for a glob."""
 
     pattern: re.Pattern[str]
     answer: str
     search: engine.Pattern[str] | None = None
 
     def respond(self, message: str, seconds: float = MESSAGE_TIME) -> str | None:
-        """The answer, if it matches. Raises TimeoutError where that took `seconds`."""
+        """The answer if the rule matches, else None. Raises TimeoutError after `seconds`."""
         if not self.search:
             return self.answer if self.pattern.search(message) else None
         found = self.search.search(message, timeout=seconds)
@@ -55,7 +52,7 @@ class Rule(Value):
 
 
 def parse_rule(text: str, *, regex: bool) -> Rule:
-    """The rule that `text` is. Raises UsageError."""
+    """The rule `text`, with a regular expression or a glob. Raises UsageError."""
     parts = _SPLIT.fullmatch(text)
     if not parts or not parts[1]:
         raise UsageError(f"{text!r} is not a rule", "write PATTERN=ANSWER")
@@ -69,20 +66,19 @@ def parse_rule(text: str, *, regex: bool) -> Rule:
         import regex as engine
 
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of what a pattern may mean one day
-            # What Python would not take is no rule either, and Python's reason is the clearer.
+            warnings.simplefilter("ignore")  # of syntax that may change its meaning
+            # Only Python's syntax is valid, and Python's errors are clearer than regex's.
             compiled = re.compile(pattern)
-            compiled.sub(answer, "")  # an answer that refers to no group is found out here
+            compiled.sub(answer, "")  # raises if the answer refers to a group that does not exist
             return Rule(compiled, answer, engine.compile(pattern))
     except (re.error, engine.error, IndexError, OverflowError, RecursionError) as error:
         raise UsageError(f"{text!r} is not a rule: {error}") from error
 
 
 def parse_rules(text: str, name: str) -> list[Rule]:
-    """The rules of the file `name`, one a line: globs, and `re:` before regular expressions.
+    """The rules of the file `name`, one on a line. `re:` begins a regular expression.
 
-    Empty lines and those that begin with `#` are left out. Raises UsageError, which names the
-    line.
+    Ignores empty lines and those that begin with `#`. Raises UsageError, which names the line.
     """
     rules = []
     for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), 1):
@@ -99,13 +95,13 @@ _PIECES = re.compile(rb"[^\n]*\n|[^\n]+")
 
 
 class Responder(Protocol):
-    """Answers what one peer sends, in pieces of any size; `flush` at its end.
+    """Answers the bytes of one peer, fed in pieces of any size. `flush` is for the end of input.
 
-    `answer` is for a message that is whole.
+    `answer` is for one whole message.
     """
 
     def feed(self, data: bytes) -> Iterable[bytes]:
-        """The answers, which may be made one at a time: take them all before the next call."""
+        """The answers, which may be made lazily: read all of them before the next call."""
         ...
 
     def flush(self) -> Iterable[bytes]: ...
@@ -113,8 +109,8 @@ class Responder(Protocol):
     def answer(self, message: bytes) -> bytes: ...
 
 
-class Same:
-    """Answers with what came, each line by itself, and what is there of one at once."""
+class EchoResponder:
+    """Answers each line, or piece of a line, with itself."""
 
     def feed(self, data: bytes) -> list[bytes]:
         return _PIECES.findall(data)
@@ -126,8 +122,8 @@ class Same:
         return message
 
 
-class Upper:
-    """The same in capitals. Bytes that are no text pass as they are."""
+class UpperResponder:
+    """Answers in capitals. Bytes that are not text in `encoding` are echoed as they are."""
 
     def __init__(self, encoding: str) -> None:
         self._encoding = encoding
@@ -135,10 +131,10 @@ class Upper:
         self._decoder = codecs.getincrementaldecoder(encoding)("surrogateescape")
 
     def feed(self, data: bytes) -> Iterable[bytes]:
-        if self._fast or len(data) <= ESCAPED:
+        if self._fast or len(data) <= MAX_ESCAPED_BYTES:
             return self._capitals(data, final=False)
-        places = range(0, len(data), ESCAPED)
-        pieces = (self._capitals(data[at : at + ESCAPED], final=False) for at in places)
+        places = range(0, len(data), MAX_ESCAPED_BYTES)
+        pieces = (self._capitals(data[at : at + MAX_ESCAPED_BYTES], final=False) for at in places)
         return chain.from_iterable(pieces)
 
     def flush(self) -> list[bytes]:
@@ -147,7 +143,7 @@ class Upper:
     def answer(self, message: bytes) -> bytes:
         try:
             return _capitals(_decoded(message, self._encoding, self._fast), self._encoding)
-        except UnicodeError:  # of some encodings not every byte can be escaped
+        except UnicodeError:  # some encodings cannot escape every byte
             return message
 
     def _capitals(self, data: bytes, *, final: bool) -> list[bytes]:
@@ -155,16 +151,16 @@ class Upper:
         try:
             text = self._decoder.decode(data, final)
             return _PIECES.findall(_capitals(text, self._encoding))
-        except UnicodeError:  # of some encodings not every byte can be escaped
+        except UnicodeError:  # some encodings cannot escape every byte
             self._decoder.reset()
             return [held + data]
 
 
-class Ruled:
-    """Answers lines by the first of `rules` that matches; others as they are, or in capitals.
+class RuleResponder:
+    """Answers a line by the first of `rules` that matches. Echoes other lines, `upper` in capitals.
 
-    By `clock`, in seconds, the regular expressions have MESSAGE_TIME for a message. What runs
-    out of it has not matched, and `timed_out` is told.
+    The regular expressions have MESSAGE_TIME for a message, by `clock` in seconds. A rule that
+    exceeds it does not match, and `timed_out` is called with it.
     """
 
     def __init__(
@@ -182,12 +178,12 @@ class Ruled:
         self._held = bytearray()
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        held, looked = self._held, len(self._held)  # no line ends in what was looked at
+        held, searched = self._held, len(self._held)  # no line ends in the bytes already held
         held += data
         begin = 0
         while begin < len(held):
-            most = begin + LONGEST + 1
-            end = held.find(b"\n", max(begin, looked), most) + 1 or most
+            max_end = begin + MAX_MESSAGE_BYTES + 1
+            end = held.find(b"\n", max(begin, searched), max_end) + 1 or max_end
             if end > len(held):
                 break
             yield self.answer(bytes(held[begin:end]))
@@ -199,7 +195,7 @@ class Ruled:
         return [self.answer(held)] if held else []
 
     def answer(self, message: bytes) -> bytes:
-        """The answer to one message, with the end that the message has."""
+        """The answer to one message, with the same line end."""
         end = next((end for end in _ENDS if message.endswith(end)), b"")
         try:
             text = _decoded(message[: len(message) - len(end)], self._encoding, self._fast)
@@ -207,11 +203,11 @@ class Ruled:
             if answer is not None:
                 return answer.encode(self._encoding, "surrogateescape") + end
             return _capitals(text, self._encoding) + end if self._upper else message
-        except UnicodeError:  # of some encodings not every byte can be escaped
+        except UnicodeError:  # some encodings cannot escape every byte
             return message
 
     def _match(self, text: str) -> str | None:
-        """The answer of the first rule that matches `text` in time."""
+        """The answer of the first rule that matches `text` in time; None if none does."""
         end: float | None = None
         for rule in self._rules:
             seconds = MESSAGE_TIME
@@ -235,12 +231,14 @@ def _is_fast(encoding: str) -> bool:
 
 
 def _decoded(data: bytes, encoding: str, fast: bool) -> str:
-    """As text. Raises UnicodeError where that would take long: for much that is no text."""
-    return data.decode(encoding, "surrogateescape" if fast or len(data) <= ESCAPED else "strict")
+    """The text of `data`. Raises UnicodeError for much that is not text, which takes long."""
+    return data.decode(
+        encoding, "surrogateescape" if fast or len(data) <= MAX_ESCAPED_BYTES else "strict"
+    )
 
 
 def _capitals(text: str, encoding: str) -> bytes:
-    """In capitals; a letter whose capital `encoding` lacks stays."""
+    """`text` in capitals, encoded. A letter stays if `encoding` does not have its capital."""
     try:
         return text.upper().encode(encoding, "surrogateescape")
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""What the operator of tcp-server or udp-server types: text for the peers, or a command."""
+"""The consoles of tcp-server and udp-server: their commands, and text for the peers."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ from sockkit.events import Answer, Emit, Peer
 
 
 class PeerServer(Protocol):
-    """A server of numbered peers, as far as its operator commands it."""
+    """A server of numbered peers, as far as its operator needs it."""
 
     def peers(self) -> list[tuple[Peer, str]]:
-        """Each peer with what is known of it. Safe from any thread."""
+        """Each peer, with a text about it for /list. Safe from any thread."""
         ...
 
     def say(self, number: int | None, data: bytes, *, raw: bool = False) -> None:
-        """Send to peer `number`, or to all; `raw` bytes pass no transform."""
+        """Send `data` to peer `number`, or to all if that is None; `raw` without a transform."""
         ...
 
     def quit(self) -> None: ...
 
 
 class ClientServer(PeerServer, Protocol):
-    """One whose peers have connections."""
+    """A server of connections."""
 
     def kick(self, number: int) -> None: ...
 
 
 class DatagramServer(PeerServer, Protocol):
-    """One whose peers are those that were heard."""
+    """A server of datagrams: an address that has sent one is a peer."""
 
     def last(self) -> Peer | None:
-        """The peer heard most recently."""
+        """The peer that sent most recently."""
         ...
 
 
 class PeerCommands:
-    """What both servers have. `encoding` is the user's own: what is typed comes in it."""
+    """The commands of both servers. `encoding` is that of the typed lines."""
 
     quit_summary = "end, and close what is connected (also Ctrl-D)"
     nobody = "nobody is connected"
@@ -51,14 +51,16 @@ class PeerCommands:
         self._to: int | Recipient = Recipient.ALL  # a peer's number, or which of the peers
 
     def _table(
-        self, *, aims: Sequence[Command] = (), others: Sequence[Command] = ()
+        self, *, recipients: Sequence[Command] = (), others: Sequence[Command] = ()
     ) -> tuple[Command, ...]:
-        """The commands; `aims` are more that say whom text goes to."""
+        """The commands: `recipients` are more that choose who text goes to."""
         return (
             Command("/list", "", "the peers that are connected", self._list),
             Command("/to", "N", "what is typed goes to peer N alone", self._to_one, self._numbers),
-            Command("/all", "", "what is typed goes to all", lambda _: self._aim(Recipient.ALL)),
-            *aims,
+            Command(
+                "/all", "", "what is typed goes to all", lambda _: self._send_to(Recipient.ALL)
+            ),
+            *recipients,
             Command("@N", "TEXT", "send TEXT to peer N, this once", self._once, self._numbers),
             *others,
             Command("/hex", "48 65 0a", "send these bytes, and no line end", self._hex),
@@ -81,7 +83,9 @@ class PeerCommands:
         self._server.quit()
 
     def _recipient(self) -> int | None:
-        """Whom text goes to, None for all. Raises UsageError where nobody is there."""
+        """The number of the peer that text goes to, None for all. Raises UsageError if there is
+        nobody.
+        """
         if isinstance(self._to, int):
             return self._number(str(self._to))
         if not self._server.peers():
@@ -101,11 +105,11 @@ class PeerCommands:
     def _encoded(self, text: str) -> bytes:
         return text.encode(self._encoding, "surrogateescape")
 
-    def _aim(self, to: int | Recipient) -> None:
+    def _send_to(self, to: int | Recipient) -> None:
         self._to = to
 
     def _to_one(self, number: str) -> None:
-        self._aim(self._number(number))
+        self._send_to(self._number(number))
 
     def _once(self, argument: str) -> None:
         number, _, text = argument.partition(" ")
@@ -117,14 +121,14 @@ class PeerCommands:
 
     def _list(self, _: str) -> None:
         peers = self._server.peers()
-        for peer, known in peers:
-            self._emit(Answer(f"[{peer.number}] {peer.address} {known}"))
+        for peer, about in peers:
+            self._emit(Answer(f"[{peer.number}] {peer.address} {about}"))
         if not peers:
             self._emit(Answer(self.nobody))
 
 
 class TcpCommands(PeerCommands):
-    """Of tcp-server: text goes to all, unless told otherwise."""
+    """The commands of tcp-server. Text goes to all, unless a command chooses a peer."""
 
     def __init__(self, server: ClientServer, encoding: str, emit: Emit) -> None:
         super().__init__(server, encoding, emit)
@@ -137,17 +141,19 @@ class TcpCommands(PeerCommands):
 
 
 class UdpCommands(PeerCommands):
-    """Of udp-server: text goes to the peer heard most recently, unless told otherwise."""
+    """The commands of udp-server. Text goes to the peer that sent most recently, unless a command
+    chooses otherwise.
+    """
 
     nobody = "nobody has been heard yet"
 
     def __init__(self, server: DatagramServer, encoding: str, emit: Emit) -> None:
         super().__init__(server, encoding, emit)
         self._last = server.last
-        self._aim(Recipient.LAST)
+        self._send_to(Recipient.LAST)
         summary = "what is typed goes to whom was heard last"
-        last = Command("/last", "", summary, lambda _: self._aim(Recipient.LAST))
-        self.commands = self._table(aims=[last])
+        last = Command("/last", "", summary, lambda _: self._send_to(Recipient.LAST))
+        self.commands = self._table(recipients=[last])
 
     def _recipient(self) -> int | None:
         last = self._last()

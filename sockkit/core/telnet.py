@@ -8,23 +8,22 @@ IAC = b"\xff"  # begins a command
 
 _SUBNEGOTIATION = rb"\xfa(?:[^\xff]|\xff\xff){0,255}"  # up to the IAC of its IAC SE
 _COMMAND = rb"(?:[\xfb-\xfe].|[\xf1-\xf9]|" + _SUBNEGOTIATION + rb"\xff\xf0)"
-# Every IAC within a subnegotiation but the last has its IAC beside it. So where one turns out to
-# be none, no other can have begun within it: no byte is looked at again and again.
+# Within a subnegotiation every IAC is doubled but the last. So no other subnegotiation can begin
+# within bytes that turn out to be none, and no byte is examined again and again.
 _IAC = re.compile(
     rb"\xff(?:(\xff(?:\xff\xff)*)"  # the byte 255 itself, perhaps several times
     rb"|" + _COMMAND + rb"(?:\xff" + _COMMAND + rb")*"
-    rb"|((?:[\xfb-\xfe]|" + _SUBNEGOTIATION + rb"\xff?)?\Z))",  # a command that may go on
+    rb"|((?:[\xfb-\xfe]|" + _SUBNEGOTIATION + rb"\xff?)?\Z))",  # a command that is not complete
     re.DOTALL,
 )
 
 
-class Telnet:
-    """Takes the commands out of what a client sends, in pieces of any size.
+class TelnetFilter:
+    """Removes the commands from what a client sends, in pieces of any size.
 
-    A subnegotiation has at most 255 bytes; a longer one is no command but text, as is an IAC
-    before anything that is no command. Once there was a command, CR NUL ends a line as CR LF
-    does. Takes time in proportion to what is fed. Not for encodings in which the byte 255 is a
-    letter.
+    A subnegotiation has at most 255 bytes. A longer one is text, and so is an IAC before anything
+    but a command. After the first command CR NUL ends a line as CR LF does. Takes time in
+    proportion to the bytes fed. Not for encodings in which the byte 255 is a letter.
     """
 
     def __init__(self) -> None:
@@ -35,7 +34,7 @@ class Telnet:
         data = self._held + data
         self._held = b""
         first, *found = _IAC.split(data) if IAC in data else [data]
-        before: list[bytes] = []  # the first command
+        before: list[bytes] = []  # text before the first command
         out = [first]
         for letters, begun, text in zip(found[::3], found[1::3], found[2::3], strict=True):
             if letters:
@@ -50,6 +49,6 @@ class Telnet:
         return b"".join(before) + (typed.replace(b"\0", b"\n") if self._telnet else typed)
 
     def flush(self) -> bytes:
-        """What was held for the rest of a command, where no telnet client has sent it."""
+        """The bytes held of an incomplete command, if there was no complete one before it."""
         held, self._held = self._held, b""
         return b"" if self._telnet else held

@@ -1,15 +1,13 @@
-"""Text on its way through: every transform takes bytes and gives bytes.
+"""Text encodings and line ends, as transforms from bytes to bytes.
 
-A transform keeps its state from chunk to chunk, so that where the network cuts makes no
-difference: `feed` of any split equals `feed` of the whole. The end of the input is an
-input too: `flush` gives what was held back. A transform belongs to one direction of one
-connection.
+A transform keeps its state between chunks: however the input is split, the output is the same.
+`flush` is for the end of the input, and returns the output that was held back. A transform belongs
+to one direction of one connection.
 """
 
 from __future__ import annotations
 
 import codecs
-import re
 from collections.abc import Callable
 from enum import StrEnum
 from typing import AnyStr, Generic, Protocol
@@ -19,7 +17,7 @@ from sockkit.values import Value
 
 
 class Errors(StrEnum):
-    """What becomes of a character that has no place in an encoding."""
+    """What to do with a character that an encoding does not have: Python's error handlers."""
 
     STRICT = "strict"
     REPLACE = "replace"
@@ -30,8 +28,8 @@ class Errors(StrEnum):
 class Transform(Protocol):
     """Bytes in, bytes out, in order.
 
-    Both calls raise TextError for what cannot pass; its `before` holds the output that
-    came before the fault and is still to be delivered.
+    Both methods raise TextError for input that cannot be converted. Its `before` is the output
+    before the fault, which is still to be delivered.
     """
 
     def feed(self, data: bytes) -> bytes: ...
@@ -40,7 +38,7 @@ class Transform(Protocol):
 
 
 class Edit(Protocol):
-    """The same between two encodings: text in, text out. Never raises."""
+    """Text in, text out, between decoding and encoding. Never raises."""
 
     def feed(self, text: str, /) -> str: ...
 
@@ -48,9 +46,9 @@ class Edit(Protocol):
 
 
 class Crlf(Generic[AnyStr]):
-    """LF becomes CRLF; a CRLF stays one, also when it is cut in two.
+    """Turns LF into CRLF. A CRLF stays as it is, also when it is split between chunks.
 
-    `crlf` is "\\r\\n" as bytes or as text, whichever is to be fed.
+    `crlf` is "\\r\\n", as bytes or as text like the input.
     """
 
     def __init__(self, crlf: AnyStr) -> None:
@@ -78,10 +76,10 @@ _MARKS: dict[str, tuple[bytes, ...]] = {
 
 
 class Transcoder:
-    """Bytes of one encoding become bytes of another, by way of `edits`.
+    """Converts bytes from the encoding `source` to `target`. `edits` are applied to the text.
 
-    `what` names the bytes that come in, for errors. After `flush`, `cut` holds the bytes
-    of a character that the end of the input cut in two (shown as `decode_errors` says).
+    `what` names the input in errors. After `flush`, `cut` holds the bytes of a character that the
+    input ended within; the output has it as `decode_errors` says.
     """
 
     def __init__(
@@ -105,7 +103,7 @@ class Transcoder:
         self._marks = _MARKS.get(codecs.lookup(source).name, ())
 
     def hear(self, listener: Callable[[bytes], None]) -> None:
-        """Let `listener` have all that is fed, as it comes."""
+        """Call `listener` with all bytes that are fed."""
         self._hear = listener
 
     def feed(self, data: bytes) -> bytes:
@@ -128,7 +126,7 @@ class Transcoder:
         return self._encode(self._edit(text, final), final)
 
     def _settle_order(self, data: bytes) -> None:
-        """Without a byte-order mark: nearly everything that leaves it out is little-endian."""
+        """Without a byte-order mark decode as little-endian, as nearly all such text is."""
         if not self._marks:
             return
         held = self._decoder.getstate()[0]
@@ -141,16 +139,16 @@ class Transcoder:
             self._marks = ()
 
     def _decode_as_last(self, data: bytes, state: tuple[bytes, int]) -> str:
-        """Decode `data` as if nothing followed: then a decoder says where the fault is.
+        """Decode `data` as if it were the end of the input: then an error has the fault's place.
 
-        Before the end, Python's ISO 2022 decoders refuse an escape sequence that is longer than
-        they can keep, whatever `decode_errors` says, and forget it and what came before it.
+        Before the end Python's ISO 2022 decoders refuse an escape sequence that is longer than
+        they can keep, whatever `decode_errors` says, and lose it and the text before it.
         """
         self._decoder.setstate(state)
         try:
             return self._decoder.decode(data, True)
         except UnicodeDecodeError as error:
-            # What stands before the fault passes: decode that much again, from the same state.
+            # Decode the bytes before the fault again, from the same state.
             start = error.start - (len(error.object) - len(data))
             self._decoder.setstate(state)
             text = self._decoder.decode(data[: max(start, 0)])
@@ -173,12 +171,12 @@ class Transcoder:
 
     def _encode(self, text: str, final: bool) -> bytes:
         if not text and not self._lines and not self._column:
-            return b""  # nothing yet: not even a byte-order mark
+            return b""  # without any text there is no byte-order mark either
         state = self._encoder.getstate()
         try:
             data = self._encoder.encode(text, final)
         except UnicodeEncodeError as error:
-            # The encoder may have held characters back: they stand before `text` in the error.
+            # The error's object may begin with characters that the encoder has held back.
             passed = text[: max(error.start - (len(error.object) - len(text)), 0)]
             character = error.object[error.start]
             self._encoder.setstate(state)
@@ -203,77 +201,10 @@ class Transcoder:
             self._column += len(text)
 
 
-class Lenient:
-    """A transform of lines that a person types: one that cannot pass is told of and left out.
-
-    `refused` is how many were.
-    """
-
-    def __init__(self, transform: Transform, tell: Callable[[TextError], None]) -> None:
-        self._transform, self._tell = transform, tell
-        self.refused = 0
-
-    def feed(self, data: bytes) -> bytes:
-        out = b""
-        for line in re.findall(rb"[^\n]*\n|[^\n]+", data):
-            try:
-                out += self._transform.feed(line)
-            except TextError as error:
-                self.refused += 1
-                self._tell(error)
-        return out
-
-    def flush(self) -> bytes:
-        return self._transform.flush()
-
-
-class Chain:
-    """Transforms one after the other, the first nearest to the source."""
-
-    def __init__(self, *transforms: Transform) -> None:
-        self._transforms = transforms
-
-    def feed(self, data: bytes) -> bytes:
-        for index, transform in enumerate(self._transforms):
-            try:
-                data = transform.feed(data)
-            except TextError as error:
-                self._pass_on(error, index)
-                raise
-        return data
-
-    def flush(self) -> bytes:
-        data = b""
-        for index, transform in enumerate(self._transforms):
-            try:
-                data = _feed_all(transform, data)
-            except TextError as error:
-                self._pass_on(error, index)
-                raise
-        return data
-
-    def _pass_on(self, error: TextError, index: int) -> None:
-        for transform in self._transforms[index + 1 :]:
-            try:
-                error.before = _feed_all(transform, error.before)
-            except TextError as further:
-                error.before = further.before
-
-
-def _feed_all(transform: Transform, data: bytes) -> bytes:
-    """Feed `data` and flush; a fault's `before` has all of what came before it."""
-    out = transform.feed(data)
-    try:
-        return out + transform.flush()
-    except TextError as error:
-        error.before = out + error.before
-        raise
-
-
 def check_codec(name: str) -> str:
-    """`name`, if Python has a text codec of that name. Raises UsageError otherwise."""
+    """`name`, if Python has a text encoding of that name. Raises UsageError."""
     try:
-        # Some of Python's codecs, as idna, are no text encodings: they take no error handler.
+        # Some of Python's codecs, such as idna, have no error handlers: they are not for text.
         "".encode(name, Errors.BACKSLASHREPLACE)
         b"a".decode(name, Errors.BACKSLASHREPLACE)
     except (LookupError, UnicodeError, ValueError) as error:
@@ -284,8 +215,8 @@ def check_codec(name: str) -> str:
 
 
 def check_line_codec(name: str) -> str:
-    """`name`, if its text has lines where its bytes have, and its letters are never made of
-    ASCII. Raises UsageError.
+    """`name`, if bytes in this encoding can be split into lines at LF, and no other character is
+    written in ASCII letters. Raises UsageError.
     """
     check_codec(name)
     spelled = rb"\u0041 +AEE-".decode(name, Errors.BACKSLASHREPLACE)
@@ -295,11 +226,10 @@ def check_line_codec(name: str) -> str:
 
 
 class TextOptions(Value):
-    """How text differs between the user's side and the wire; nothing set means bytes.
+    """How to convert text between the user and the peer. Without options bytes are not converted.
 
-    `encoding` is what the wire speaks in both directions, `send_encoding` what it speaks
-    towards the peer where that differs. `errors` None means: strict towards the peer,
-    backslash escapes towards the user.
+    `encoding` is the peer's, and `send_encoding` the one to send in if it differs. `errors` None
+    refuses characters that cannot be sent, and shows received ones as backslash escapes.
     """
 
     encoding: str | None = None
@@ -309,11 +239,11 @@ class TextOptions(Value):
 
     @property
     def wire(self) -> str | None:
-        """The encoding towards the peer, None for bytes."""
+        """The encoding to send in, None for bytes."""
         return self.send_encoding or self.encoding
 
     def outbound(self, user: str, what: str) -> Transform | None:
-        """The transform from the user's encoding `user` to the wire, or None for bytes."""
+        """The transform for sending, from the user's encoding `user`; None for bytes."""
         if self.wire is None:
             return Crlf(b"\r\n") if self.crlf else None
         errors = self.errors or Errors.STRICT
@@ -323,7 +253,7 @@ class TextOptions(Value):
         )
 
     def inbound(self, user: str, edits: tuple[Edit, ...] = ()) -> Transcoder | None:
-        """The transform from the wire to the user, or None for bytes."""
+        """The transform for receiving, to the user's encoding `user`; None for bytes."""
         if self.encoding is None and not edits:
             return None
         errors = self.errors or Errors.BACKSLASHREPLACE

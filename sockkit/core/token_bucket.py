@@ -1,17 +1,17 @@
-"""A rate limit: how many lines somebody may send, as a token bucket."""
+"""A token bucket: a rate limit that allows a burst."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-BURST_SECONDS = 5.0  # of the rate that may be used at once
-CHARACTERS_PER_TOKEN = 1024  # of a line
+BURST_SECONDS = 5.0  # the tokens of so long are the capacity
+CHARACTERS_PER_TOKEN = 1024  # of a long line
 
 
 class TokenBucket:
-    """`rate` tokens a second, 0 for no limit. A line costs one, a long one more.
+    """Fills at `rate` tokens a second; 0 is no limit. A line costs one token, a long line more.
 
-    `now` is in seconds of any one clock.
+    Begins full. `now` is in seconds of any one clock.
     """
 
     def __init__(self, rate: float, now: float) -> None:
@@ -19,7 +19,7 @@ class TokenBucket:
         self._tokens, self._at = self._capacity, now
 
     def wait(self, now: float, tokens: int = 1) -> float:
-        """Seconds until there are `tokens`; with 0, until what was charged is paid."""
+        """Seconds until the bucket has `tokens`; with 0, until it is in debt no more."""
         if not self._rate:
             return 0.0
         self._tokens = min(self._tokens + (now - self._at) * self._rate, self._capacity)
@@ -28,11 +28,14 @@ class TokenBucket:
         return lacking / self._rate if lacking > 1e-9 else 0.0
 
     def spend(self, size: int) -> None:
-        """Pay for a line, of which `size` characters came."""
+        """Take the tokens of a line with `size` characters, in debt if need be."""
         self._tokens -= max(size / CHARACTERS_PER_TOKEN, 1.0)
 
     def spend_lines(self, sizes: Sequence[int], now: float) -> int:
-        """Pay for lines of these sizes, each if there is a token for it; how many those were."""
+        """Take the tokens of lines with these sizes, until there is none for the next line.
+
+        Returns how many lines that was.
+        """
         if not self._rate:
             return len(sizes)
         count = 0
@@ -44,5 +47,5 @@ class TokenBucket:
         return count
 
     def charge(self, size: int) -> None:
-        """Pay for `size` bytes that were no line."""
+        """Take the tokens of `size` bytes that were not a line."""
         self._tokens -= size / CHARACTERS_PER_TOKEN

@@ -13,7 +13,9 @@ _SECONDS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def parse_size(text: str) -> int:
-    """Bytes in `1024`, `64k` or `1M` (powers of 1024), at least 1 and below 2 GiB."""
+    """The bytes that `1024`, `64k` or `1M` mean (powers of 1024). Raises UsageError outside 1 byte
+    to 2 GiB.
+    """
     match = re.fullmatch(_SIZE, text)
     size = int(match[1]) * _BYTES[(match[2] or "").lower()] if match and len(match[1]) < 20 else 0
     if not 0 < size < 2**31:
@@ -22,7 +24,7 @@ def parse_size(text: str) -> int:
 
 
 def parse_duration(text: str) -> float:
-    """Seconds in `5`, `1.5`, `500ms`, `2m` or `1h`, at most ten years."""
+    """The seconds that `5`, `1.5`, `500ms`, `2m` or `1h` mean. Raises UsageError over ten years."""
     match = re.fullmatch(_DURATION, text)
     seconds = float(match[1]) * _SECONDS[match[2] or ""] if match else -1.0
     if not 0 <= seconds <= 10 * 365 * 86400:
@@ -31,7 +33,7 @@ def parse_duration(text: str) -> float:
 
 
 def parse_share(text: str) -> float:
-    """0 to 1, of `5%` or `0.5%`."""
+    """`5%` or `0.5%` as a fraction from 0 to 1; the sign may be missing. Raises UsageError."""
     match = re.fullmatch(r"([0-9]+(?:\.[0-9]*)?)%?", text)
     share = float(match[1]) / 100 if match else -1.0
     if not 0 <= share <= 1:
@@ -40,7 +42,7 @@ def parse_share(text: str) -> float:
 
 
 def show_size(size: int) -> str:
-    """`1 byte`, `1,234 bytes`: exact, because scripts and people compare them."""
+    """`1 byte`, `1,234 bytes`: exact, as people and scripts compare sizes."""
     return show_count(size, "byte")
 
 

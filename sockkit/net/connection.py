@@ -14,7 +14,7 @@ from collections.abc import Callable
 from enum import Enum, auto
 from typing import Protocol
 
-from sockkit.core.ending import FAULT_LINGER, Ending, EndOptions, Limit, next_look
+from sockkit.core.ending import FAULT_LINGER, Ending, EndOptions, Limit, next_check
 from sockkit.errors import SendError, SockkitError
 from sockkit.net.closing import Closer
 from sockkit.net.delivery import Progress
@@ -247,7 +247,7 @@ class Connection:
         if self.ending.over():
             self._owner.over(None)
         elif bound := self.ending.bound():
-            self._wait(next_look(bound[0], self._loop.now), self._silent)
+            self._wait(next_check(bound[0], self._loop.now), self._silent)
 
     def acknowledged_at(self) -> float:
         """When the peer was last seen to acknowledge more of what waited for it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 
 from sockkit.errors import UsageError
-from sockkit.events import Emit, Step
+from sockkit.events import Emit, SocketCall
 from sockkit.values import Value
 
 
@@ -45,7 +45,7 @@ class SocketOptions(Value):
         """
         sock = socket.socket(family, kind)
         word = "stream" if kind == socket.SOCK_STREAM else "datagram"
-        emit(Step("socket", f"{_FAMILIES.get(family, str(family))}, {word}"))
+        emit(SocketCall("socket", f"{_FAMILIES.get(family, str(family))}, {word}"))
         try:
             self._apply(sock, family, emit)
         except BaseException:
@@ -85,7 +85,7 @@ class SocketOptions(Value):
                 sock.setsockopt(level, getattr(socket, name), value or 0)
             except (AttributeError, OSError) as error:
                 raise UsageError(f"this system does not set {name}") from error
-            emit(Step("setsockopt", f"{name} = {value}"))
+            emit(SocketCall("setsockopt", f"{name} = {value}"))
 
 
 _FAMILIES: dict[int, str] = {

@@ -1,1 +1,1 @@
-"""The terminal: the line being typed, what arrives above it, and colours."""
+"""The terminal: the edited line, output above it, and colours."""

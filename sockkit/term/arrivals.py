@@ -1,4 +1,4 @@
-"""What arrives, from a pipe to the terminal, a chunk at a time between keys."""
+"""Shows the program's output, from a pipe, in chunks so small that keys need not wait."""
 
 from __future__ import annotations
 
@@ -7,38 +7,38 @@ import codecs
 import os
 from typing import Protocol
 
-from sockkit.system import FIONREAD, ask
+from sockkit.system import FIONREAD, ioctl_number
 
-FRAME_SECONDS = 1 / 60  # the line being typed is left standing, and printing should take
-MIN_CHUNK_BYTES = 4 * 1024  # printed at a time, however slow the terminal
+FRAME_SECONDS = 1 / 60  # that printing a chunk should take, and between two chunks
+MIN_CHUNK_BYTES = 4 * 1024  # however slow the terminal is
 MAX_CHUNK_BYTES = 512 * 1024
 
 
-class Shows(Protocol):
+class Screen(Protocol):
     def show(self, text: str) -> None: ...
 
     def end(self) -> None: ...
 
 
 class Arrivals:
-    """Shows what comes through the pipe `descriptor`, text in `encoding` that is safe to show.
+    """Shows the text from the pipe `descriptor`, in `encoding` and safe to show, on `screen`.
 
-    It owns the pipe. `ended` is set, and `screen` ended, when the pipe has ended or the terminal
-    has gone.
+    Owns the pipe. When the pipe has ended, or the terminal has gone, it sets `ended` and ends
+    `screen`.
     """
 
-    def __init__(self, descriptor: int, encoding: str, screen: Shows) -> None:
+    def __init__(self, descriptor: int, encoding: str, screen: Screen) -> None:
         self._descriptor, self._screen = descriptor, screen
         self._decoder = codecs.getincrementaldecoder(encoding)("replace")
         self._chunk = MIN_CHUNK_BYTES
         self.ended = asyncio.Event()
 
     def listen(self) -> None:
-        """Show what arrives from now on, in the running asyncio loop."""
+        """Show text as it arrives, in the running asyncio loop."""
         asyncio.get_running_loop().add_reader(self._descriptor, self._arrived)
 
     def more_waits(self) -> bool:
-        return bool(ask(self._descriptor, FIONREAD))
+        return bool(ioctl_number(self._descriptor, FIONREAD))
 
     def close(self) -> None:
         os.close(self._descriptor)
@@ -60,6 +60,6 @@ class Arrivals:
             self._screen.end()
 
     def _adapt(self, seconds: float) -> None:
-        """A slow terminal gets less at a time: keys wait no longer than a person notices."""
+        """Use smaller chunks on a slow terminal, so that a person does not notice keys waiting."""
         chunk = self._chunk // 2 if seconds > FRAME_SECONDS else self._chunk * 2
         self._chunk = max(min(chunk, MAX_CHUNK_BYTES), MIN_CHUNK_BYTES)

@@ -1,4 +1,4 @@
-"""Colours of names, and whether there are any."""
+"""The colours of names and peers."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ COLORS = ("green", "yellow", "blue", "magenta", "cyan", "red")
 
 
 def wanted(terminal: bool, environ: Mapping[str, str]) -> bool:
-    """Whether to colour: NO_COLOR forbids, FORCE_COLOR forces (no-color.org, force-color.org)."""
+    """Whether to use colours, also by NO_COLOR (no-color.org) and FORCE_COLOR (force-color.org)."""
     if environ.get("NO_COLOR"):
         return False
     return bool(environ.get("FORCE_COLOR")) or (terminal and environ.get("TERM") != "dumb")
 
 
 class Palette:
-    """Gives each name one colour for good; `fixed` are those somebody asked for."""
+    """The colour of each name, always the same. `fixed` are the colours that the user chose."""
 
     def __init__(self, on: bool, fixed: Mapping[str, str] | None = None) -> None:
         self._fixed = fixed or {}
@@ -31,12 +31,12 @@ class Palette:
             self._reset, self._bright = Fore.RESET, Style.BRIGHT + "{}" + Style.NORMAL
 
     def color(self, *names: str) -> str:
-        """The colour of whoever goes by `names`; without a fixed one the first decides."""
+        """The colour of one who has several `names`: a fixed one, otherwise that of the first."""
         for name in names:
             if name in self._fixed:
                 return self._fixed[name]
         first = names[0]
-        # Numbers are given in turn, so that neighbours differ.
+        # Consecutive numbers have different colours.
         if first.isdecimal():
             place = int(first) - 1
         else:
@@ -46,7 +46,7 @@ class Palette:
         return COLORS[place % len(COLORS)]
 
     def of_peer(self, peer: Peer) -> str:
-        """A peer goes by its number, its address, and its address without the port."""
+        """The colour of a peer, by its number, its address, or its address without the port."""
         return self.color(str(peer.number), peer.address, peer.address.rpartition(":")[0])
 
     def paint(self, text: str, color: str) -> str:
@@ -54,5 +54,5 @@ class Palette:
         return f"{self._codes[color]}{text}{self._reset}" if text and self._codes else text
 
     def highlight(self, text: str) -> str:
-        """`text`, which must be safe to show, so that it stands out."""
+        """`text`, which must be safe to show, highlighted; unchanged where colours are off."""
         return self._bright.format(text) if self.on else text

@@ -1,12 +1,12 @@
-"""The line editor: what is typed at a terminal goes to the program, what arrives is shown above.
+"""The line editor: typed lines go to the program, and its output is shown above the edited line.
 
-prompt_toolkit edits the line in the main thread (`term/prompt.py`); what the program does runs in
-a thread of its own, and the two talk through callbacks and a pipe. Whatever comes through the pipe
-is printed above the line (`term/arrivals.py`), a chunk at a time between keys, so that neither
-waits for the other; its end is the program's end.
+prompt_toolkit edits the line in the main thread (`term/prompt.py`). The program runs in a thread of
+its own. Lines reach it by callbacks, and its output comes through a pipe, which ends when the
+program does. The output is printed in chunks between keys (`term/arrivals.py`), so neither waits
+for the other.
 
-As a job of a shell it edits in the foreground alone. Where it is suspended, or begins, in the
-background, what arrives is printed plainly until the terminal is ours again.
+A job of a shell edits only in the foreground. In the background the output is printed without a
+prompt, until the terminal is ours again.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
 
 
 class Program(Protocol):
-    """Whom what is typed is for. Called in the main thread."""
+    """The program that the typed lines are for. Its methods are called in the main thread."""
 
     def enter(self, line: str) -> None:
-        """`line` was typed, or pasted; it comes without its end."""
+        """`line` was typed or pasted. It has no line end."""
         ...
 
     def settle(self) -> bool:
-        """Wait a moment for what was entered to take effect, and tell whether it has."""
+        """Wait a moment until the entered lines have taken effect. False if they have not."""
         ...
 
     def end(self) -> None:
@@ -52,10 +52,10 @@ class Program(Protocol):
 
 
 class Editor:
-    """Reads lines from the terminal on `stdin` and `stdout`, for `program`.
+    """Edits lines for `program`, on the terminal `stdin` and `stdout`.
 
-    `arrivals` is the reading end of a pipe, which the editor owns: text in `encoding` that is safe
-    to show. Lines are kept in the file `history`.
+    `arrivals` is the reading end of a pipe with text to show, in `encoding` and safe to show. The
+    editor owns it. Lines are kept in the file `history`.
     """
 
     def __init__(
@@ -75,15 +75,15 @@ class Editor:
         self._redraw: Callable[[], object] = lambda: None  # safe from any thread
 
     def assist(self, assistant: Assistant) -> None:
-        """Let `assistant` name the prompt and complete words. Safe from any thread."""
+        """Use the prompt and the completions of `assistant`. Safe from any thread."""
         self._prompt.assistant = assistant
         with contextlib.suppress(RuntimeError):  # asyncio has ended
             self._redraw()
 
     def run(self, work: Callable[[], None]) -> None:
-        """Run `work` in a thread, and edit until it has closed the pipe; raise what it raises.
+        """Run `work` in a thread, and edit until it has closed the pipe. Raises what it raises.
 
-        Call it in the main thread: signals are handled there alone.
+        Call it in the main thread, the only one that handles signals.
         """
         errors: list[BaseException] = []
 
@@ -107,12 +107,12 @@ class Editor:
             raise errors[0]
 
     def restore(self) -> None:
-        """Give the terminal its settings back, for an end that cannot wait."""
+        """Restore the terminal's settings, before an exit that cannot wait."""
         self._modes.restore()
 
     async def _edit(self) -> None:
         loop = asyncio.get_running_loop()
-        # In asyncio's thread: elsewhere, invalidate may find an application that has half ended.
+        # In asyncio's thread: in another, the application may be about to end.
         self._redraw = lambda: loop.call_soon_threadsafe(self._prompt.invalidate)
         self._arrivals.listen()
         loop.add_signal_handler(signal.SIGCONT, self._prompt.pause, Pause.REDRAW)
@@ -129,7 +129,7 @@ class Editor:
         await self._arrivals.ended.wait()
 
     async def _turn(self) -> None:
-        """Edit until the program ends or we are suspended; in the background, look again."""
+        """Edit until the program ends or is suspended. In the background only wait a moment."""
         if in_background(self._terminal):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._arrivals.ended.wait(), FOREGROUND_CHECK_SECONDS)
@@ -149,13 +149,13 @@ class Editor:
             os.kill(0, signal.SIGTSTP)
 
     def _accept(self, buffer: Buffer) -> bool:
-        """Print the lines that were typed or pasted, and enter them one by one."""
+        """Print the typed or pasted lines, and enter them one by one."""
         prompt = self._prompt
-        # What was typed answers the unfinished line, which in a flood will yet be ended.
-        above = "" if self._arrivals.more_waits() else prompt.take_unfinished()
+        # The typed line answers an unfinished line, unless the rest of that waits in the pipe.
+        above = "" if self._arrivals.more_waits() else prompt.pop_unfinished()
         text, secret = buffer.text, prompt.assistant.secret
         if secret:
-            buffer.text = ""  # that is not for the history
+            buffer.text = ""  # keep it out of the history
         if "\n" in text:
             text = text.removesuffix("\n")  # whole lines were pasted
         settles = prompt.assisted
@@ -164,15 +164,16 @@ class Editor:
             prompt.print(f"{above}{prompt.assistant.prompt}{shown}\n")
             above = ""
             self._program.enter(line)
-            if settles and line.startswith("/"):  # a command, by which the prompt may change
+            if settles and line.startswith("/"):  # a command may change the prompt
                 settles = self._program.settle()
         return False  # the buffer is emptied
 
 
 def _begun() -> None:
-    asyncio.get_running_loop().call_soon(_calm)  # once prompt_toolkit has its own signal handled
+    # After prompt_toolkit has added its own signal handler.
+    asyncio.get_running_loop().call_soon(_allow_many_signals)
 
 
-def _calm() -> None:
-    """However many signals come while the terminal takes nothing, asyncio has no complaint."""
+def _allow_many_signals() -> None:
+    """Have no warning from asyncio if many signals come while the terminal cannot be written."""
     signal.set_wakeup_fd(signal.set_wakeup_fd(-1), warn_on_full_buffer=False)

@@ -1,4 +1,4 @@
-"""The lines a person has typed, kept from run to run."""
+"""The history of typed lines, kept from run to run."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ class _Lines(FileHistory):
 
 
 def history_of(path: str | None) -> History:
-    """The lines kept in `path`; those of this run alone where it cannot be written."""
+    """The history in the file `path`; of this run only if that is None or cannot be written."""
     if path is None:
         return InMemoryHistory()
     try:
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        # A FIFO, which nobody reads, must not hold us up.
+        # Opening a FIFO that nobody reads must not block.
         file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK, 0o600)
         try:
             if not stat.S_ISREG(os.fstat(file).st_mode):
                 return InMemoryHistory()
-            os.fchmod(file, 0o600)  # what one types may be a password: nobody else reads it
+            os.fchmod(file, 0o600)  # a typed line may be a password: nobody else may read it
         finally:
             os.close(file)
     except OSError:
@@ -36,9 +36,10 @@ def history_of(path: str | None) -> History:
 
 
 def history_path(name: str, state: str, home: str) -> str | None:
-    """Where the lines typed at `name` are kept, by the XDG base directory specification.
+    """The history file of the command `name`, by the XDG base directory specification.
 
-    `state` is what XDG_STATE_HOME says, which may be nothing; `home` the user's home directory.
+    `state` is the value of XDG_STATE_HOME, which may be empty; `home` is the user's home directory.
+    None if neither is absolute.
     """
     if not os.path.isabs(state):
         if not os.path.isabs(home):

@@ -1,4 +1,4 @@
-"""The keys of a terminal that several jobs share."""
+"""The keyboard of a terminal that several jobs share."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 def keyboard(stream: TextIO) -> Vt100Input:
-    """The terminal `stream`, whose settings are left alone while it is another job's.
+    """The input of the terminal `stream`. It does not change the settings while another job has it.
 
-    What is imported here needs termios.
+    Needs termios, so it is imported here.
     """
     from prompt_toolkit.input.vt100 import Vt100Input, raw_mode
 

@@ -1,4 +1,4 @@
-"""A terminal's settings, to be restored by an end that cannot wait."""
+"""A terminal's settings, restored before an exit that cannot wait."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from sockkit.term.foreground import in_background
 
 
 class Modes:
-    """The settings of the terminal `descriptor`, as they were when `save` was called last."""
+    """The settings of the terminal `descriptor`, as of the last `save`."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._saved: list[Any] | None = None
 
     def save(self) -> None:
-        """Raises termios.error where the terminal has gone."""
+        """Raises termios.error if the terminal has gone."""
         self._saved = termios.tcgetattr(self._descriptor)
 
     def restore(self) -> None:
-        """Unless it is another job's terminal, or has gone."""
+        """Do nothing if another job has the terminal, or it has gone."""
         with contextlib.suppress(termios.error):
             if self._saved and not in_background(self._descriptor):
                 termios.tcsetattr(self._descriptor, termios.TCSANOW, self._saved)

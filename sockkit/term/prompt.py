@@ -1,7 +1,6 @@
-"""The line being typed, and how text is printed above it.
+"""The edited line with its prompt, and text printed above it.
 
-prompt_toolkit draws the line. Whatever is printed erases it first; it is drawn anew when keys have
-had their turn.
+prompt_toolkit draws the line. Printing erases it first; it is drawn again after keys are handled.
 """
 
 from __future__ import annotations
@@ -26,19 +25,19 @@ from sockkit.term.keyboard import keyboard
 if TYPE_CHECKING:
     from prompt_toolkit.buffer import Buffer
 
-MAX_UNFINISHED_CHARACTERS = 2000  # of a line without its end; a longer one is ended
+MAX_UNFINISHED_CHARACTERS = 2000  # of a line whose end has not arrived; a longer one is ended
 
 
 class Pause(Enum):
-    """Why the line is taken off the screen, to be drawn anew later."""
+    """Why editing pauses. The line is removed from the screen, and drawn again later."""
 
     REDRAW = auto()
-    STOP_PROCESS = auto()  # by a signal to us alone
-    STOP_JOB = auto()  # by the key, as the terminal does it
+    STOP_PROCESS = auto()  # a signal to this process
+    STOP_JOB = auto()  # the key, which stops the whole job
 
 
-class Nobody:
-    """An Assistant that knows nothing."""
+class NoAssistant:
+    """An Assistant without completions."""
 
     prompt = "> "
     secret = False
@@ -48,10 +47,11 @@ class Nobody:
 
 
 class Prompt:
-    """The prompt at the terminal `stdin` and `stdout`, with the lines kept in `history`.
+    """The prompt at the terminal `stdin` and `stdout`, with the history in the file `history`.
 
-    `on_accept` gets the buffer when Enter is pressed, and returns whether the text stays in it.
-    `unfinished` is a line that has arrived without its end; it is shown above the prompt.
+    `on_accept` is called with the buffer when Enter is pressed, and returns whether to keep its
+    text. `unfinished` is the beginning of a line whose end has not arrived. It is shown above the
+    prompt.
     """
 
     def __init__(
@@ -61,11 +61,11 @@ class Prompt:
         history: str | None,
         on_accept: Callable[[Buffer], bool],
     ) -> None:
-        self.assistant: Assistant = Nobody()
+        self.assistant: Assistant = NoAssistant()
         self.unfinished = ""
         self._draft = Document()
         self._output = create_output(stdout)
-        # Asking a terminal where its cursor is would mix with a flood, and some never answer.
+        # A terminal's reply about its cursor is late in a flood, and some terminals never reply.
         self._output.enable_cpr = False  # type: ignore[attr-defined]
         self._session: PromptSession[Pause | None] = PromptSession(
             self._message,
@@ -85,7 +85,7 @@ class Prompt:
 
     @property
     def assisted(self) -> bool:
-        return not isinstance(self.assistant, Nobody)
+        return not isinstance(self.assistant, NoAssistant)
 
     @property
     def editing(self) -> bool:
@@ -94,16 +94,16 @@ class Prompt:
         return app.is_running and not app.is_done
 
     async def edit(self, on_begin: Callable[[], None]) -> Pause | None:
-        """Edit until `pause`, whose reason it returns, or until `end`.
+        """Edit until `pause`, and return its reason, or until `end`, and return None.
 
-        `on_begin` is called as it begins. Raises EOFError for Ctrl-D, KeyboardInterrupt for Ctrl-C.
+        Calls `on_begin` at the beginning. Raises EOFError for Ctrl-D, KeyboardInterrupt for Ctrl-C.
         """
         return await self._session.prompt_async(
             default=self._draft, handle_sigint=False, set_exception_handler=False, pre_run=on_begin
         )
 
     def pause(self, why: Pause) -> None:
-        """Take the line off the screen; the next `edit` begins with it."""
+        """Remove the line from the screen. The next `edit` continues it."""
         if self.editing:
             self._draft = self._session.default_buffer.document
             self._session.app.exit(result=why)
@@ -113,29 +113,29 @@ class Prompt:
             self._session.app.exit()
 
     def invalidate(self) -> None:
-        """Draw the prompt anew, soon. Call it in asyncio's thread."""
+        """Draw the prompt again, soon. Call it in asyncio's thread."""
         self._session.app.invalidate()
 
     def show(self, text: str) -> None:
-        """Print whole lines, and keep the beginning of one for what comes next."""
+        """Print the whole lines of `text`, and keep the beginning of the next one."""
         text = self.unfinished + text
         lines, end, self.unfinished = text.rpartition("\n")
         if len(self.unfinished) > MAX_UNFINISHED_CHARACTERS or not self.editing:
             lines, end, self.unfinished = text, "", ""
         self.print(lines + end)
 
-    def take_unfinished(self) -> str:
-        """The line that has no end yet, with one, for the caller to print."""
+    def pop_unfinished(self) -> str:
+        """Remove the unfinished line, and return it with an end, for the caller to print."""
         line, self.unfinished = self.unfinished, ""
         return f"{line}\n" if line else ""
 
     def end_unfinished(self) -> None:
-        """Print the line that has no end yet, with one."""
-        if line := self.take_unfinished():
+        """Print the unfinished line, with an end."""
+        if line := self.pop_unfinished():
             self.print(line)
 
     def print(self, text: str) -> None:
-        """Print `text`, which is safe to show, as whole lines where the line is on the screen."""
+        """Print `text`, which is safe to show; while editing with an end of its last line."""
         if self.editing:
             self._session.app.renderer.erase()
             self._session.app.invalidate()

@@ -9,8 +9,8 @@ import pytest
 
 from sockkit.apps.chat_join import ChatJoin, _session_options
 from sockkit.core.address import HostPort
-from sockkit.core.chat.lines import MARK
-from sockkit.core.chat.outcome import Admitted
+from sockkit.core.chat.actions import Admit
+from sockkit.core.chat.protocol import MARK
 from sockkit.core.chat.room import Room, RoomOptions
 from sockkit.core.chat.view import ChatView
 from sockkit.core.text import Errors
@@ -52,7 +52,7 @@ def test_the_room_lets_in_whoever_says_them() -> None:
     assert mark == MARK.encode()
     room = Room(RoomOptions(flood=0, password="x y"))
     room.join(1, 0.0)
-    assert any(isinstance(event, Admitted) for event in room.feed(1, words, 0.0))
+    assert any(isinstance(event, Admit) for event in room.feed(1, words, 0.0))
     assert room.names() == ["小雪"]
 
 

@@ -11,7 +11,7 @@ from sockkit.apps.tcp_client import TcpClient, run
 from sockkit.core.address import Address, HostPort, UnixPath
 from sockkit.core.text import TextOptions
 from sockkit.errors import ConnectError, ReceiveError, TextError
-from sockkit.events import Connected, Event, InputEnded, Moved, PeerEnded
+from sockkit.events import Connected, Event, InputEnded, PeerEnded, StreamTotal
 from sockkit.net.ends.stdio import Input, Output, Stdio
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
@@ -59,7 +59,7 @@ def test_a_conversation(client: Client) -> None:
     assert client.output == b"HELLO"
     kinds = client.kinds()
     assert kinds.index(Connected) < kinds.index(InputEnded) < kinds.index(PeerEnded)
-    moved = [event for event in client.events if isinstance(event, Moved)]
+    moved = [event for event in client.events if isinstance(event, StreamTotal)]
     assert [(event.direction, event.size) for event in moved] == [("sent", 5), ("received", 5)]
 
 

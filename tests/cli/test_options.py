@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 import pytest
@@ -12,9 +12,8 @@ from click import Option
 
 import sockkit
 from sockkit.cli.chat import COMMANDS as CHAT
-from sockkit.cli.group import COMMANDS
+from sockkit.cli.commands import COMMANDS, BundledCommand
 from sockkit.cli.main import status
-from sockkit.cli.options import Bundle, BundledCommand, fold
 from sockkit.cli.params import File
 from tests.reads import Source
 
@@ -135,26 +134,3 @@ def test_shared_options_are_the_same_everywhere() -> None:
                 for word in option.opts:
                     if (name, word) != ("echo", "--reply"):  # there it is a rule
                         assert told.setdefault(word, option.help) == option.help, word
-
-
-class Sizes(NamedTuple):
-    width: int
-    height: int = 3
-
-
-def test_fold_takes_the_options_named_as_fields() -> None:
-    assert fold(Sizes, {"width": 1, "depth": 9}) == Sizes(1, 3)
-    assert fold(Sizes, {"width": 1}, height=2) == Sizes(1, 2)
-
-
-def test_fold_needs_what_has_no_default() -> None:
-    with pytest.raises(TypeError, match="width"):
-        fold(Sizes, {})
-
-
-def test_a_bundled_command_calls_back_with_every_option() -> None:
-    got: dict[str, Any] = {}
-    bundle = Bundle("Odds", (Option(["--odd"], help="Odd."), Option(["--even"], help="Even.")))
-    made = BundledCommand("made", bundles=[bundle], callback=got.update, text="Does.", epilog="")
-    made.main(["--odd", "1"], standalone_mode=False)
-    assert got == {"odd": "1", "even": None}

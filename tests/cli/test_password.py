@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sockkit.cli.password import VARIABLE, room_password
-from sockkit.core.chat.password import MAX_PASSWORD_BYTES
+from sockkit.core.chat.admission import MAX_PASSWORD_BYTES
 from sockkit.errors import UsageError
 
 

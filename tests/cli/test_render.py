@@ -18,26 +18,26 @@ from sockkit.cli.render import (
     complain,
 )
 from sockkit.cli.status_lines import write_stderr
-from sockkit.core import limiter
+from sockkit.core import event_throttle
 from sockkit.events import (
-    Aimed,
     Answer,
     Closed,
     Connected,
     ConnectFailed,
     Connecting,
+    DatagramTotal,
     Event,
-    Exchanged,
     Failure,
-    Forgotten,
-    Heard,
     InputEnded,
     Listening,
-    Moved,
+    NewPeer,
     Notice,
     Peer,
     PeerEnded,
-    Step,
+    PeerForgotten,
+    SocketCall,
+    StreamTotal,
+    TargetChosen,
     Unanswered,
 )
 from sockkit.net.loop import Loop
@@ -69,14 +69,18 @@ LINES: list[tuple[int, Event, str]] = [
     (NORMAL, Listening("0.0.0.0:80", False), "* listening on 0.0.0.0:80"),
     (NORMAL, Notice("look"), "* look"),
     (QUIET, Answer("nobody is connected"), "* nobody is connected"),
-    (VERBOSE, Aimed("10.0.0.1:80", "10.0.0.7:5"), "* sending to 10.0.0.1:80 from 10.0.0.7:5"),
-    (VERBOSE, Heard(CLIENT), "* [2] 10.0.0.7:51234 heard for the first time"),
     (
         VERBOSE,
-        Forgotten(CLIENT),
+        TargetChosen("10.0.0.1:80", "10.0.0.7:5"),
+        "* sending to 10.0.0.1:80 from 10.0.0.7:5",
+    ),
+    (VERBOSE, NewPeer(CLIENT), "* [2] 10.0.0.7:51234 heard for the first time"),
+    (
+        VERBOSE,
+        PeerForgotten(CLIENT),
         "* [2] 10.0.0.7:51234 forgotten, to make room: it was silent for longest",
     ),
-    (VERBOSE, Exchanged("sent", 1200, 2400), "* sent 2,400 bytes in 1,200 datagrams"),
+    (VERBOSE, DatagramTotal("sent", 1200, 2400), "* sent 2,400 bytes in 1,200 datagrams"),
     (VERBOSE, Connecting("10.0.0.1:80"), "* connecting to 10.0.0.1:80"),
     (VERBOSE, ConnectFailed("[::1]:80", "refused"), "* no connection to [::1]:80: refused"),
     (
@@ -97,17 +101,17 @@ LINES: list[tuple[int, Event, str]] = [
     ),
     (
         VERBOSE,
-        Moved(SERVER, "sent", 3_000_000, "sendfile", 0.5),
+        StreamTotal(SERVER, "sent", 3_000_000, "sendfile", 0.5),
         "* sent 3,000,000 bytes by sendfile in 0.5 s, 6 MB/s",
     ),
-    (VERBOSE, Moved(SERVER, "sent", 0, "copy", 0.5), "* sent 0 bytes by copy in 0.5 s"),
-    (VERBOSE, Moved(SERVER, "sent", 1, "copy", 0.0), "* sent 1 byte by copy in 0 s"),
+    (VERBOSE, StreamTotal(SERVER, "sent", 0, "copy", 0.5), "* sent 0 bytes by copy in 0.5 s"),
+    (VERBOSE, StreamTotal(SERVER, "sent", 1, "copy", 0.0), "* sent 1 byte by copy in 0 s"),
     (
         VERBOSE,
         Closed(CLIENT, 0, 1),
         "* [2] 10.0.0.7:51234 closed (sent 0 bytes, received 1 byte)",
     ),
-    (STEPS, Step("bind", "127.0.0.1:80"), "* bind: 127.0.0.1:80"),
+    (STEPS, SocketCall("bind", "127.0.0.1:80"), "* bind: 127.0.0.1:80"),
 ]
 
 
@@ -141,7 +145,7 @@ def test_an_event_is_a_line_from_its_level_on(
 def test_who_types_is_told_who_comes_and_goes(
     level: int, event: Event, line: str, capsys: Capture
 ) -> None:
-    coming = isinstance(event, Connected | Closed | Aimed | Heard)
+    coming = isinstance(event, Connected | Closed | TargetChosen | NewPeer)
     shown = level <= NORMAL or coming
     assert said(event, renderer(NORMAL, True), capsys) == (f"{line}\n" if shown else "")
     assert bool(said(event, renderer(QUIET, True), capsys)) == (level == QUIET)
@@ -202,12 +206,12 @@ def test_a_peer_has_its_colour_and_a_failure_is_red(capsys: Capture) -> None:
         (Closed(CLIENT, 0, 0, "too slow"), "too slow"),
         (Connected(CLIENT, ""), "connected"),
         (PeerEnded(CLIENT, 0), "have ended their side"),
-        (Heard(CLIENT), "heard for the first time"),
-        (Forgotten(CLIENT), "forgotten, to make room"),
+        (NewPeer(CLIENT), "heard for the first time"),
+        (PeerForgotten(CLIENT), "forgotten, to make room"),
         (Unanswered("10.0.0.7:7", "port 7"), "not answered: port 7"),
         (Failure("10.0.0.7 lost", "lost"), "lost"),
         (Notice("10.0.0.7 look", "look"), "look"),
-        (Step("accept", "10.0.0.7:5"), "accept"),
+        (SocketCall("accept", "10.0.0.7:5"), "accept"),
     ],
 )
 def test_what_a_peer_can_cause_is_counted_by_its_kind(
@@ -236,7 +240,11 @@ def test_more_is_said_of_what_was_asked_for(capsys: Capture) -> None:
         return True
 
     emit = renderer(STEPS, False).emitter(write_stderr, passes)
-    for event in (Connected(CLIENT, ""), Step("accept", "x"), Failure("10.0.0.7 lost", "lost")):
+    for event in (
+        Connected(CLIENT, ""),
+        SocketCall("accept", "x"),
+        Failure("10.0.0.7 lost", "lost"),
+    ):
         emit(event)
     assert rates == [VERBOSE_EVENTS_PER_SECOND, VERBOSE_EVENTS_PER_SECOND, EVENTS_PER_SECOND]
     capsys.readouterr()
@@ -250,8 +258,8 @@ def test_what_a_user_causes_is_always_said(event: Event, capsys: Capture) -> Non
 
 
 def test_counts_come_in_time_and_the_last_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limiter, "FIRST_COUNT", 0.01)
-    monkeypatch.setattr(limiter, "LAST_COUNT", 0.01)
+    monkeypatch.setattr(event_throttle, "FIRST_COUNT_SECONDS", 0.01)
+    monkeypatch.setattr(event_throttle, "MAX_COUNT_SECONDS", 0.01)
     lines: list[str] = []
     with Loop() as loop:
         counts = Counts(loop, lambda line: (lines.append(line), loop.stop())[0])

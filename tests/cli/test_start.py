@@ -15,7 +15,7 @@ from sockkit.cli.start import start
 from sockkit.cli.status_lines import StatusLines
 from sockkit.cli.stopping import STOPS
 from sockkit.errors import OutputGone, ReceiveError, SockkitError, Stopped, UsageError
-from sockkit.events import Connecting, Failure, Notice, Step
+from sockkit.events import Connecting, Failure, Notice, SocketCall
 from sockkit.net.context import Context
 from sockkit.net.ends.stdio import Stdio
 from sockkit.net.loop import Loop
@@ -80,7 +80,7 @@ def test_levels(
     quiet: bool, verbose: int, lines: list[str], capfd: pytest.CaptureFixture[str]
 ) -> None:
     def run(config: None, context: Context) -> None:
-        for event in (Failure("lost"), Notice("look"), Connecting("x"), Step("bind", "x")):
+        for event in (Failure("lost"), Notice("look"), Connecting("x"), SocketCall("bind", "x")):
             context.emit(event)
 
     started(run, quiet=quiet, verbose=verbose)

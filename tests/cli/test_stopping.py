@@ -125,8 +125,8 @@ def test_dying(number: int) -> None:
     """Of the one that would leave a core it does not."""
     code = f"""
 from sockkit.cli import stopping
-leave_none = stopping._leave_no_core
-stopping._leave_no_core = lambda: (print("no core", flush=True), leave_none())
+no_core = stopping._prevent_core_dump
+stopping._prevent_core_dump = lambda: (print("no core", flush=True), no_core())
 stopping.die({number})
 """
     assert ended(code) == (-number, "no core\n" if number == signal.SIGQUIT else "")

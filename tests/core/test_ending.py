@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockkit.core.ending import Ending, EndOptions, Limit, Until, idle_error, next_look
+from sockkit.core.ending import Ending, EndOptions, Limit, Until, idle_error, next_check
 from sockkit.errors import TimedOut
 
 START = 100.0
@@ -95,7 +95,7 @@ def test_how_long_a_silence_may_last(
     ("bound", "look"), [(START + 8, START + 1), (START + 0.2, START + 0.05), (START - 1, START - 1)]
 )
 def test_how_often_a_peers_progress_is_looked_at(bound: float, look: float) -> None:
-    assert next_look(bound, START) == look
+    assert next_check(bound, START) == look
 
 
 @pytest.mark.parametrize(("idle", "words"), [(5.0, "5 s"), (0.25, "0.25 s")])

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sockkit.core import gbk as module
-from sockkit.core.gbk import HEARD, LOOK, GbkGuess, looks_like_gbk
+from sockkit.core.gbk import MAX_EXAMINED_BYTES, MIN_EXAMINED_BYTES, GbkDetector, looks_like_gbk
 
 CHINESE = "你好，世界！今天天气不错。\n"
 
@@ -13,9 +13,9 @@ CHINESE = "你好，世界！今天天气不错。\n"
 def found(*pieces: bytes) -> int:
     """How often it is told."""
     told: list[bool] = []
-    guess = GbkGuess(lambda: told.append(True))
+    detector = GbkDetector(lambda: told.append(True))
     for piece in pieces:
-        guess.feed(piece)
+        detector.feed(piece)
     return len(told)
 
 
@@ -49,7 +49,9 @@ def test_other_text_is_not(data: bytes) -> None:
 
 def test_it_gives_up_after_much_that_is_something_else() -> None:
     other = "déjà vu\n".encode("latin-1")
-    assert found(other * (HEARD // len(other.rstrip()) + 1), CHINESE.encode("gbk")) == 0
+    assert (
+        found(other * (MAX_EXAMINED_BYTES // len(other.rstrip()) + 1), CHINESE.encode("gbk")) == 0
+    )
 
 
 @given(st.text())
@@ -62,6 +64,6 @@ def test_what_is_utf8_is_never_taken_for_it(text: str) -> None:
 def test_few_looks_are_taken_however_short_the_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[bytes] = []
     monkeypatch.setattr(module, "looks_like_gbk", looks.append)
-    guess = GbkGuess(lambda: None)
-    guess.feed(b"\xff\n" * 100_000)
-    assert len(looks) == HEARD // LOOK
+    detector = GbkDetector(lambda: None)
+    detector.feed(b"\xff\n" * 100_000)
+    assert len(looks) == MAX_EXAMINED_BYTES // MIN_EXAMINED_BYTES

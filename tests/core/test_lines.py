@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockkit.core.lines import MAX_LINE, Labelled, Lines, Merger
+from sockkit.core.lines import MAX_HELD_LINE_BYTES, LineLabeller, LineMerger, LineSplitter
 from tests.support import splits
 
 A, B = b"[1] ", b"[2] "
@@ -25,14 +25,14 @@ CHUNKS = st.lists(st.tuples(st.sampled_from([1, 2, 3]), st.text("ab\n", max_size
 )
 def test_each_line_of_a_peer_is_labelled_in_every_split(data: bytes, expected: bytes) -> None:
     for pieces in splits(data):
-        labelled, merger = Labelled(A), Merger()
+        labelled, merger = LineLabeller(A), LineMerger()
         assert b"".join(map(labelled.feed, pieces)) + labelled.flush() == expected
         merged = b"".join(merger.feed(1, A, piece) for piece in pieces) + merger.end(1, A)
         assert merged == expected
 
 
 def test_labelled_holds_nothing_back() -> None:
-    labelled = Labelled(A)
+    labelled = LineLabeller(A)
     assert [labelled.feed(piece) for piece in (b"a", b"b\nc", b"\n")] == [
         b"[1] a",
         b"b\n[1] c",
@@ -42,7 +42,7 @@ def test_labelled_holds_nothing_back() -> None:
 
 
 def test_a_line_waits_for_its_end() -> None:
-    merger = Merger()
+    merger = LineMerger()
     assert merger.feed(1, A, b"hel") == b""
     assert merger.holds(1)
     assert not merger.holds(2)
@@ -53,7 +53,7 @@ def test_a_line_waits_for_its_end() -> None:
 
 
 def test_a_released_line_is_ended_when_somebody_else_speaks() -> None:
-    merger = Merger()
+    merger = LineMerger()
     merger.feed(1, A, b"he")
     assert merger.release(1, A) == b"[1] he"
     assert merger.release(1, A) == b""
@@ -62,14 +62,14 @@ def test_a_released_line_is_ended_when_somebody_else_speaks() -> None:
 
 
 def test_a_released_line_goes_on_when_nobody_spoke() -> None:
-    merger = Merger()
+    merger = LineMerger()
     merger.feed(1, A, b"he")
     merger.release(1, A)
     assert merger.feed(1, A, b"llo\nbye\n") == b"llo\n[1] bye\n"
 
 
 def test_a_peer_that_leaves_ends_its_line_once() -> None:
-    merger = Merger()
+    merger = LineMerger()
     merger.feed(1, A, b"bye")
     assert merger.end(1, A) == b"[1] bye\n"
     assert merger.end(1, A) == b""
@@ -78,8 +78,8 @@ def test_a_peer_that_leaves_ends_its_line_once() -> None:
 
 @pytest.mark.parametrize("label", [b"", A])
 def test_no_more_than_a_longest_line_is_held(label: bytes) -> None:
-    merger = Merger()
-    line = b"x" * MAX_LINE
+    merger = LineMerger()
+    line = b"x" * MAX_HELD_LINE_BYTES
     assert merger.feed(1, label, line) == b""
     assert merger.feed(1, label, b"y") == label + line + b"y"
     assert not merger.holds(1)
@@ -89,7 +89,7 @@ def test_no_more_than_a_longest_line_is_held(label: bytes) -> None:
 def test_without_labels_each_peer_comes_out_as_it_was(
     chunks: list[tuple[int, str]], release: bool
 ) -> None:
-    merger = Merger()
+    merger = LineMerger()
     sent, came = dict.fromkeys([1, 2, 3], b""), dict.fromkeys([1, 2, 3], b"")
     for key, text in chunks:
         sent[key] += text.encode()
@@ -109,7 +109,7 @@ def test_with_labels_no_line_has_two_peers(
     chunks: list[tuple[int, str]], releases: list[int]
 ) -> None:
     """Peer n sends only the digit n and line ends, so that a mixed line shows."""
-    merger, out = Merger(), b""
+    merger, out = LineMerger(), b""
     sent = dict.fromkeys([1, 2, 3], b"")
     for key, text in chunks:
         data = re.sub("[ab]", str(key), text).encode()
@@ -129,7 +129,7 @@ def test_with_labels_no_line_has_two_peers(
 
 
 def test_what_is_held_is_known() -> None:
-    merger = Merger()
+    merger = LineMerger()
     merger.feed(1, b"", b"whole\nhalf")
     merger.feed(2, b"", b"some")
     assert (merger.holds(1), merger.holds(2)) == (4, 4)
@@ -140,7 +140,7 @@ def test_what_is_held_is_known() -> None:
 
 @pytest.mark.parametrize("size", range(1, 30))
 def test_of_a_line_too_long_a_beginning_comes_once(size: int) -> None:
-    lines, data = Lines(5), b"ab\n" + b"x" * 20 + b"\n\nnext\n" + b"y" * 6 + b"\nlast"
+    lines, data = LineSplitter(5), b"ab\n" + b"x" * 20 + b"\n\nnext\n" + b"y" * 6 + b"\nlast"
     pieces = [data[at : at + size] for at in range(0, len(data), size)]
     first, long, *rest = [line for piece in pieces for line in lines.feed(piece)]
     assert (first, rest[:2]) == (b"ab", [b"", b"next"])
@@ -152,6 +152,6 @@ def test_of_a_line_too_long_a_beginning_comes_once(size: int) -> None:
 
 
 def test_a_line_too_long_in_pieces_has_one_label() -> None:
-    merger, piece = Merger(), b"x" * (MAX_LINE // 2 + 1)
+    merger, piece = LineMerger(), b"x" * (MAX_HELD_LINE_BYTES // 2 + 1)
     out = b"".join(merger.feed(1, A, piece) for _ in range(5)) + merger.feed(1, A, b"\nnext\n")
     assert out == A + piece * 5 + b"\n" + A + b"next\n"

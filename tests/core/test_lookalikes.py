@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from sockkit.core.lookalikes import STACKERS, UNSEEN, prototypes
+from sockkit.core.lookalikes import INVISIBLE, STACKERS, prototypes
 
 
 def test_prototypes() -> None:
@@ -16,7 +16,7 @@ def test_prototypes() -> None:
 
 
 def test_what_nobody_sees() -> None:
-    unseen = re.compile(f"[{UNSEEN}]")
+    unseen = re.compile(f"[{INVISIBLE}]")
     for character in "\xad\u034f\u115f\u2800\ufe0f\ufffc\U0001d159\U000e0001":
         assert unseen.match(character)
     for character in "ab小🎉\u0301\u3042" + STACKERS:

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sockkit.core.responder import (
-    ESCAPED,
-    LONGEST,
+    MAX_ESCAPED_BYTES,
+    MAX_MESSAGE_BYTES,
     Responder,
     Rule,
-    Ruled,
-    Upper,
+    RuleResponder,
+    UpperResponder,
     parse_rule,
     parse_rules,
 )
@@ -164,7 +164,7 @@ RULES = [glob("PING*=PONG"), regex(r"^(\d+)\+(\d+)$=\2+\1"), glob("P*=never")]
 
 
 def test_the_first_that_matches_counts() -> None:
-    ruled = Ruled(RULES, "utf-8")
+    ruled = RuleResponder(RULES, "utf-8")
     assert ruled.answer(b"PING") == b"PONG"
     assert ruled.answer(b"POST") == b"never"
     assert ruled.answer(b"1+2") == b"2+1"
@@ -172,7 +172,7 @@ def test_the_first_that_matches_counts() -> None:
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b""])
 def test_an_answer_ends_as_its_message_does(end: bytes) -> None:
-    ruled = Ruled([*RULES, glob("none=")], "utf-8")
+    ruled = RuleResponder([*RULES, glob("none=")], "utf-8")
     assert ruled.answer(b"PING" + end) == b"PONG" + end
     assert ruled.answer(b"none" + end) == end
     assert ruled.answer(b"other" + end) == b"other" + end
@@ -185,11 +185,11 @@ def test_lines_in_every_split(upper: bool) -> None:
     other = "ñ👋".upper() if upper else "ñ👋"
     expected = f"PONG\r\n2+1\n\n{other}\r\n\rP\n2+1\n4+3".encode()
     for pieces in splits(data):
-        assert fed(Ruled(RULES, "utf-8", upper=upper), pieces) == expected
+        assert fed(RuleResponder(RULES, "utf-8", upper=upper), pieces) == expected
 
 
 def test_a_line_is_answered_when_it_is_whole() -> None:
-    ruled = Ruled(RULES, "utf-8")
+    ruled = RuleResponder(RULES, "utf-8")
     assert list(ruled.feed(b"PI")) == []
     assert list(ruled.feed(b"NG\nPING\nPIN")) == [b"PONG\n", b"PONG\n"]
     assert ruled.flush() == [b"never"]
@@ -197,8 +197,8 @@ def test_a_line_is_answered_when_it_is_whole() -> None:
 
 
 def test_a_line_too_long_comes_back_in_pieces() -> None:
-    ruled = Ruled([glob("*b=no")], "utf-8")
-    line = b"a" * (LONGEST + 1)
+    ruled = RuleResponder([glob("*b=no")], "utf-8")
+    line = b"a" * (MAX_MESSAGE_BYTES + 1)
     assert list(ruled.feed(line[:-1])) == []
     assert list(ruled.feed(line[-1:])) == [line]
     assert list(ruled.feed(b"rest\n")) == [b"rest\n"]
@@ -208,19 +208,19 @@ def test_a_line_too_long_comes_back_in_pieces() -> None:
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_bytes_that_are_no_text_pass(data: bytes, encoding: str) -> None:
     if encoding == "utf-8":
-        assert Upper(encoding).answer(data) == data
-        assert fed(Upper(encoding), [b"a", data, b"\nb"]) == b"A" + data + b"\nB"
+        assert UpperResponder(encoding).answer(data) == data
+        assert fed(UpperResponder(encoding), [b"a", data, b"\nb"]) == b"A" + data + b"\nB"
     message = data + b"\n"
-    assert Ruled([glob("zz=y")], encoding).answer(message) == message
+    assert RuleResponder([glob("zz=y")], encoding).answer(message) == message
 
 
 @pytest.mark.parametrize(("data", "encoding"), [(b"\xfa\x4a", "cp932"), (b"\x80", "ascii")])
 def test_what_no_rule_matches_is_the_same_bytes(data: bytes, encoding: str) -> None:
-    assert Ruled([glob("zz=y")], encoding).answer(data) == data
+    assert RuleResponder([glob("zz=y")], encoding).answer(data) == data
 
 
 def test_a_rule_may_have_escaped_bytes_around_its_match() -> None:
-    assert Ruled([regex("(.)a(.)=<\\2\\1>")], "utf-8").answer(b"\xffa\xfe") == b"<\xfe\xff>"
+    assert RuleResponder([regex("(.)a(.)=<\\2\\1>")], "utf-8").answer(b"\xffa\xfe") == b"<\xfe\xff>"
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
@@ -228,22 +228,22 @@ def test_capitals_in_every_split(encoding: str) -> None:
     text = "ab你\nd中e" if encoding == "gbk" else TEXT
     expected = text.upper().encode(encoding)
     for pieces in splits(text.encode(encoding)):
-        assert fed(Upper(encoding), pieces) == expected
-    assert Upper(encoding).answer(text.encode(encoding)) == expected
+        assert fed(UpperResponder(encoding), pieces) == expected
+    assert UpperResponder(encoding).answer(text.encode(encoding)) == expected
 
 
 def test_capitals_may_be_longer() -> None:
-    assert Upper("utf-8").answer("straße ﬁ".encode()) == b"STRASSE FI"
+    assert UpperResponder("utf-8").answer("straße ﬁ".encode()) == b"STRASSE FI"
 
 
 def test_capitals_do_not_wait_for_a_line() -> None:
-    assert Upper("utf-8").feed(b"a") == [b"A"]
-    assert Upper("utf-8").feed(b"") == []
+    assert UpperResponder("utf-8").feed(b"a") == [b"A"]
+    assert UpperResponder("utf-8").feed(b"") == []
 
 
 def test_a_letter_whose_capital_the_encoding_lacks_stays() -> None:
     for pieces in splits(b"ab\xffc\xb5d"):  # y with diaeresis, micro sign
-        assert fed(Upper("latin-1"), pieces) == b"AB\xffC\xb5D"
+        assert fed(UpperResponder("latin-1"), pieces) == b"AB\xffC\xb5D"
 
 
 def cut(data: bytes, places: list[int]) -> list[bytes]:
@@ -253,13 +253,13 @@ def cut(data: bytes, places: list[int]) -> list[bytes]:
 
 @given(st.binary(), st.lists(st.integers(0, 40)))
 def test_any_bytes_are_echoed_by_rules_that_do_not_match(data: bytes, places: list[int]) -> None:
-    assert fed(Ruled([glob("no such line=x")], "utf-8"), cut(data, places)) == data
+    assert fed(RuleResponder([glob("no such line=x")], "utf-8"), cut(data, places)) == data
 
 
 @given(st.text(), st.lists(st.integers(0, 40)))
 def test_any_text_is_capitalised_in_any_split(text: str, places: list[int]) -> None:
     text = text.encode("utf-8", "replace").decode()
-    assert fed(Upper("utf-8"), cut(text.encode(), places)) == text.upper().encode()
+    assert fed(UpperResponder("utf-8"), cut(text.encode(), places)) == text.upper().encode()
 
 
 @given(st.lists(st.sampled_from(["PING", "1+2", "其他", "", "\r"])), st.lists(st.integers(0, 60)))
@@ -267,7 +267,7 @@ def test_any_lines_are_answered_in_any_split(lines: list[str], places: list[int]
     data = "".join(f"{line}\n" for line in lines).encode()
     answers = {"PING": "PONG", "1+2": "2+1"}
     expected = "".join(f"{answers.get(line, line)}\n" for line in lines).encode()
-    assert fed(Ruled(RULES, "utf-8"), cut(data, places)) == expected
+    assert fed(RuleResponder(RULES, "utf-8"), cut(data, places)) == expected
 
 
 @pytest.mark.parametrize(
@@ -279,9 +279,9 @@ def test_any_lines_are_answered_in_any_split(lines: list[str], places: list[int]
 )
 def test_an_encoding_whose_every_byte_cannot_be_escaped(encoding: str, data: bytes) -> None:
     check_line_codec(encoding)
-    assert Upper(encoding).answer(data).lower() == data.lower()
-    assert Ruled([glob("zz=y")], encoding).answer(data) == data
-    assert Ruled([], encoding, upper=True).answer(data).lower() == data.lower()
+    assert UpperResponder(encoding).answer(data).lower() == data.lower()
+    assert RuleResponder([glob("zz=y")], encoding).answer(data) == data
+    assert RuleResponder([], encoding, upper=True).answer(data).lower() == data.lower()
 
 
 CODECS = ["utf-8", "gbk", "gb18030", "big5", "shift_jis", "euc_kr", "cp932", "cp1252", "ascii"]
@@ -289,7 +289,11 @@ CODECS = ["utf-8", "gbk", "gb18030", "big5", "shift_jis", "euc_kr", "cp932", "cp
 
 @given(st.binary(), st.sampled_from(CODECS))
 def test_no_bytes_make_it_raise(data: bytes, encoding: str) -> None:
-    for responder in (Upper(encoding), Ruled(RULES, encoding), Ruled(RULES, encoding, upper=True)):
+    for responder in (
+        UpperResponder(encoding),
+        RuleResponder(RULES, encoding),
+        RuleResponder(RULES, encoding, upper=True),
+    ):
         fed(responder, [data[:3], data[3:]])
         responder.answer(data)
 
@@ -300,10 +304,12 @@ HOSTILE = [r"(a|a)*$=X", r"(a+)+\1c=X", r".*a.*a.*a.*a.*c=X"]
 @pytest.mark.parametrize("text", HOSTILE)
 def test_a_pattern_that_takes_too_long_has_not_matched(text: str) -> None:
     rule, timed_out = regex(text), []
-    ruled = Ruled([rule, glob("*b=B")], "utf-8", clock=time.monotonic, timed_out=timed_out.append)
+    ruled = RuleResponder(
+        [rule, glob("*b=B")], "utf-8", clock=time.monotonic, timed_out=timed_out.append
+    )
     began = time.process_time()
-    assert ruled.answer(b"a" * LONGEST + b"!\n") == b"a" * LONGEST + b"!\n"
-    assert ruled.answer(b"a" * LONGEST + b"b\n") == b"B\n"  # a rule after it may
+    assert ruled.answer(b"a" * MAX_MESSAGE_BYTES + b"!\n") == b"a" * MAX_MESSAGE_BYTES + b"!\n"
+    assert ruled.answer(b"a" * MAX_MESSAGE_BYTES + b"b\n") == b"B\n"  # a rule after it may
     assert time.process_time() - began < 2
     assert timed_out == [rule, rule]
 
@@ -317,53 +323,62 @@ def test_the_time_of_a_message_is_for_all_its_rules() -> None:
             asked.append(timeout)
 
     rule = regex("x=y")._replace(search=Slow())  # type: ignore[arg-type]
-    ruled = Ruled([rule, rule, rule, glob("m=glob")], "utf-8", clock=lambda: next(times))
+    ruled = RuleResponder([rule, rule, rule, glob("m=glob")], "utf-8", clock=lambda: next(times))
     assert ruled.answer(b"m") == b"glob"
     assert asked == pytest.approx([0.010, 0.006])  # there was no time left for the third
 
 
 @pytest.mark.parametrize("text", ["*a*a*a*a*a*a*a*b=X", "*" * 50 + "?" * 50 + "b=X", "*b*=X"])
 def test_a_glob_takes_time_in_proportion(text: str) -> None:
-    ruled, began = Ruled([glob(text)], "utf-8"), time.process_time()
-    message = b"a" * LONGEST
+    ruled, began = RuleResponder([glob(text)], "utf-8"), time.process_time()
+    message = b"a" * MAX_MESSAGE_BYTES
     for _ in range(10):
         assert ruled.answer(message) == message
     assert time.process_time() - began < 2
 
 
 def test_a_long_line_in_single_bytes_takes_time_in_proportion() -> None:
-    ruled, began = Ruled(RULES, "utf-8"), time.process_time()
-    out = [piece for _ in range(5 * LONGEST) for piece in ruled.feed(b"a")]
-    assert out == [b"a" * (LONGEST + 1)] * 4
+    ruled, began = RuleResponder(RULES, "utf-8"), time.process_time()
+    out = [piece for _ in range(5 * MAX_MESSAGE_BYTES) for piece in ruled.feed(b"a")]
+    assert out == [b"a" * (MAX_MESSAGE_BYTES + 1)] * 4
     assert time.process_time() - began < 3
 
 
 @pytest.mark.parametrize("size", [1000, 4096, 65_537, 1_000_000])
 def test_a_line_too_long_is_cut_at_the_same_places_however_it_comes(size: int) -> None:
-    data = b"a" * 200_000 + b"\nPING\n" + b"b" * (LONGEST + 2)
-    ruled = Ruled(RULES, "utf-8")
+    data = b"a" * 200_000 + b"\nPING\n" + b"b" * (MAX_MESSAGE_BYTES + 2)
+    ruled = RuleResponder(RULES, "utf-8")
     got = [a for at in range(0, len(data), size) for a in ruled.feed(data[at : at + size])]
-    sizes = [*[LONGEST + 1] * 3, 200_001 - 3 * (LONGEST + 1), 5, LONGEST + 1]
+    sizes = [
+        *[MAX_MESSAGE_BYTES + 1] * 3,
+        200_001 - 3 * (MAX_MESSAGE_BYTES + 1),
+        5,
+        MAX_MESSAGE_BYTES + 1,
+    ]
     assert [len(answer) for answer in got] == sizes
     assert got[4] == b"PONG\n"
     assert ruled.flush() == [b"b"]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "gbk", "big5", "latin-1", "cp932", "shift_jis"])
-@pytest.mark.parametrize("data", [b"\xff" * LONGEST, b"\x81\xff" * (LONGEST // 2)])
+@pytest.mark.parametrize(
+    "data", [b"\xff" * MAX_MESSAGE_BYTES, b"\x81\xff" * (MAX_MESSAGE_BYTES // 2)]
+)
 def test_much_that_is_no_text_takes_little_time(encoding: str, data: bytes) -> None:
-    ruled = Ruled([glob("no=x")], encoding, upper=True)
+    ruled = RuleResponder([glob("no=x")], encoding, upper=True)
     began = time.process_time()
     for _ in range(5):
         assert ruled.answer(data + b"\n") == data + b"\n"
-        assert Upper(encoding).answer(data) == data
+        assert UpperResponder(encoding).answer(data) == data
     assert time.process_time() - began < 2
 
 
 @given(st.binary(max_size=30), st.lists(st.integers(0, 40)))
 def test_capitals_of_much_are_those_of_little(data: bytes, places: list[int]) -> None:
-    pad = b"x" * (2 * ESCAPED)
-    assert fed(Upper("gbk"), [pad + data]) == fed(Upper("gbk"), [pad, *cut(data, places)])
+    pad = b"x" * (2 * MAX_ESCAPED_BYTES)
+    assert fed(UpperResponder("gbk"), [pad + data]) == fed(
+        UpperResponder("gbk"), [pad, *cut(data, places)]
+    )
 
 
 def test_what_pythons_expressions_do_not_have_is_refused() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sockkit.core.telnet import Telnet
+from sockkit.core.telnet import TelnetFilter
 
 WILL_WINDOW, DO_ECHO, SIZE = (
     b"\xff\xfb\x1f",
@@ -38,11 +38,11 @@ WILL_WINDOW, DO_ECHO, SIZE = (
     ],
 )
 def test_only_what_is_typed_passes_however_it_is_cut(sent: bytes, typed: bytes) -> None:
-    assert Telnet().feed(sent) == typed
+    assert TelnetFilter().feed(sent) == typed
     for place in range(len(sent)):
-        telnet = Telnet()
+        telnet = TelnetFilter()
         assert telnet.feed(sent[:place]) + telnet.feed(sent[place:]) == typed
-    telnet = Telnet()
+    telnet = TelnetFilter()
     assert b"".join(telnet.feed(bytes([byte])) for byte in sent) == typed
 
 
@@ -51,7 +51,7 @@ def test_only_what_is_typed_passes_however_it_is_cut(sent: bytes, typed: bytes) 
     [(b"hi\xff", b"\xff"), (b"\xff\xfax", b"\xff\xfax"), (DO_ECHO + b"hi\xff\xfb", b"")],
 )
 def test_an_unfinished_command_at_the_end(sent: bytes, left: bytes) -> None:
-    telnet = Telnet()
+    telnet = TelnetFilter()
     telnet.feed(sent)
     assert telnet.flush() == left
     assert telnet.flush() == b""
@@ -114,7 +114,7 @@ def test_it_parses_as_a_table_of_states_does_however_it_is_cut(
     sent: bytes, cuts: list[int]
 ) -> None:
     places = [0, *sorted(cuts), len(sent)]
-    telnet = Telnet()
+    telnet = TelnetFilter()
     pieces = [telnet.feed(sent[begin:end]) for begin, end in pairwise(places)]
     assert b"".join(pieces) == typed(sent)
 
@@ -126,20 +126,20 @@ def test_it_parses_as_a_table_of_states_does_however_it_is_cut(
 def test_time_is_in_proportion_to_what_is_fed(hostile: bytes) -> None:
     """A bound against hanging: a subnegotiation looked for at each IAC takes some 3 s."""
     began = time.process_time()
-    Telnet().feed(hostile * (2**20 // len(hostile)))
+    TelnetFilter().feed(hostile * (2**20 // len(hostile)))
     assert time.process_time() - began < 1.5
 
 
 @given(st.lists(st.binary(max_size=300), max_size=5))
 def test_without_the_byte_255_all_passes(pieces: list[bytes]) -> None:
     pieces = [piece.replace(b"\xff", b"") for piece in pieces]
-    telnet = Telnet()
+    telnet = TelnetFilter()
     assert b"".join(map(telnet.feed, pieces)) == b"".join(pieces)
 
 
 @given(st.lists(st.binary(max_size=300).map(lambda data: b"\xff\xfa" + data), max_size=50))
 def test_little_is_held(pieces: list[bytes]) -> None:
-    telnet = Telnet()
+    telnet = TelnetFilter()
     for piece in pieces:
         telnet.feed(piece)
         assert len(telnet._held) <= 260

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sockkit.cli.group import COMMANDS
+from sockkit.cli.commands import COMMANDS
 from tests.support import SOCKKIT, WAIT, Terminal, need
 
 FOLDER = Path(__file__).resolve().parent.parent.parent / "completions"

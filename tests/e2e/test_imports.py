@@ -47,9 +47,10 @@ DATAGRAMS = of("net.udp", "datagrams", "exchange", "open", "receiver", "sender")
 DATAGRAMS |= of("apps", "datagrams")
 ECHO = of("net.echo", "tcp", "udp", "delay", "scheduler") | of("net.udp", "service")
 ECHO |= of("core", "responder") | of("apps", "echo")
-ROOM = of("core.chat", "console", "crowd", "history", "input", "room", "udp")
+ROOM = of("core.chat", "actions", "admission", "console", "history", "input", "members")
+ROOM |= of("core.chat", "presence", "received", "room", "udp")
 ROOM |= of("net.chat", "crowd", "fanout", "member", "server", "udp") | of("apps", "chat_serve")
-CHAT = ROOM | of("core.chat", "lines", "names", "view") | of("apps", "chat_history", "chat_join")
+CHAT = ROOM | of("core.chat", "protocol", "names", "view") | of("apps", "chat_history", "chat_join")
 
 
 class Budget(NamedTuple):
@@ -124,6 +125,6 @@ def test_what_is_shown_of_commands_loads_none(arguments: list[str], env: dict[st
     with Program(*arguments, command=patched(TELL), env=env) as program:
         assert (b"sockkit" if arguments else b"tcp-server") in program.output()
         modules = loaded(program)
-    assert "sockkit.cli.group" in modules
+    assert "sockkit.cli.commands" in modules
     assert not any(name.startswith(("sockkit.net", "sockkit.apps")) for name in modules)
     assert modules & of("cli", "tcp_client", "tcp_server", "options") == set()

@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from sockkit.errors import UsageError
-from sockkit.events import Event, Step
+from sockkit.events import Event, SocketCall
 from sockkit.net.options import SocketOptions
 
 SETTINGS = [
@@ -33,7 +33,10 @@ def test_an_option_is_set_only_when_asked_for(
         wanted = value * 2 if value > 1 else 1  # socket(7): the kernel doubles buffers
         assert told.getsockopt(level, option) == wanted
         assert plain.getsockopt(level, option) != wanted
-    assert [event.call for event in events if isinstance(event, Step)] == ["socket", "setsockopt"]
+    assert [event.call for event in events if isinstance(event, SocketCall)] == [
+        "socket",
+        "setsockopt",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -59,7 +62,7 @@ def test_a_unix_socket_takes_buffers_and_is_spared_what_is_of_the_internet() -> 
     events: list[Event] = []
     with options.open(socket.AF_UNIX, events.append) as sock:
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) == 100_000
-    assert Step("socket", "unix, stream") in events
+    assert SocketCall("socket", "unix, stream") in events
     assert len(events) == 3
 
 

@@ -35,8 +35,8 @@ def test_every_fault_fits() -> None:
 
 def test_there_are_enough_of_them() -> None:
     faults = load(FAULTS)
-    rooms = Counter(fault.room for fault in faults)
-    assert {room for room, least in LEAST.items() if rooms[room] < least} == set()
+    packages = Counter(fault.package for fault in faults)
+    assert {room for room, least in LEAST.items() if packages[room] < least} == set()
     names = Counter(fault.name for fault in faults)
     assert [name for name, count in names.items() if count > 1] == []
 

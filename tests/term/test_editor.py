@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sockkit.term.editor import Editor
-from sockkit.term.prompt import Nobody, Prompt
+from sockkit.term.prompt import NoAssistant, Prompt
 
 
 class Unplugged(Prompt):
@@ -17,7 +17,7 @@ class Unplugged(Prompt):
     def __init__(self, *, secret: bool = False, unfinished: str = "") -> None:
         self.printed: list[str] = []
         self.unfinished = unfinished
-        self.assistant = Nobody()
+        self.assistant = NoAssistant()
         self.assistant.secret = secret
 
     def print(self, text: str) -> None:

@@ -15,7 +15,7 @@ from prompt_toolkit.document import Document
 from prompt_toolkit.input import PipeInput, create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
-from sockkit.system import FIONREAD, ask
+from sockkit.system import FIONREAD, ioctl_number
 from sockkit.term import prompt as module
 from sockkit.term.prompt import MAX_UNFINISHED_CHARACTERS, Pause, Prompt, _Completer
 from tests.support import WAIT
@@ -75,7 +75,7 @@ class Typist:
 
     async def _settle(self) -> None:
         """Until the keys have been read, and for what they begin."""
-        while ask(self.keys.fileno(), FIONREAD):
+        while ioctl_number(self.keys.fileno(), FIONREAD):
             await asyncio.sleep(0)
         for _ in range(TURNS):
             await asyncio.sleep(0)
@@ -114,8 +114,8 @@ def test_a_line_without_its_end_is_ended_once(typist: Typist, screen: Screen) ->
     typist.prompt.end_unfinished()
     assert screen.printed == ["login: \n"]
     typist.prompt.unfinished = "password: "
-    assert typist.prompt.take_unfinished() == "password: \n"
-    assert typist.prompt.take_unfinished() == ""
+    assert typist.prompt.pop_unfinished() == "password: \n"
+    assert typist.prompt.pop_unfinished() == ""
 
 
 def test_whole_lines_are_printed_above_the_line(typist: Typist, screen: Screen) -> None:

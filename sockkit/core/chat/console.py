@@ -1,17 +1,17 @@
-"""What is typed at a chat room's server: text that the server says, or a command."""
+"""The console of a chat room's server: its commands, and text that the server says."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any, Protocol
 
-from sockkit.core.chat.names import key
+from sockkit.core.chat.names import fold_name
 from sockkit.core.console import Command, Completions
 from sockkit.events import Answer, Emit
 
 
 class ChatRoom(Protocol):
-    """A room's rules, as far as its operator needs them. What both return is for `handle`."""
+    """A room, as far as its operator needs it. `ChatDelivery.handle` carries out its actions."""
 
     def names(self) -> list[str]:
         """Safe from any thread."""
@@ -20,20 +20,20 @@ class ChatRoom(Protocol):
     def announce(self, text: str) -> Iterable[Any]: ...
 
     def kick(self, name: str) -> Iterable[Any]:
-        """Raises UsageError where nobody has that name."""
+        """Raises UsageError if nobody has that name."""
         ...
 
 
 class ChatDelivery(Protocol):
-    """What delivers for the room."""
+    """The server of a room."""
 
-    def handle(self, events: Iterable[Any], /) -> None: ...
+    def handle(self, actions: Iterable[Any], /) -> None: ...
 
     def quit(self) -> None: ...
 
 
 class ChatCommands:
-    """Of every room. `encoding` is the user's, in which what is typed comes."""
+    """The commands of every room. `encoding` is that of the typed lines."""
 
     prompt, quit_summary = "> ", "close the room (also Ctrl-D)"
 
@@ -58,7 +58,7 @@ class ChatCommands:
 
     def complete(self, word: str) -> Completions:
         names = self._room.names() if word else []
-        return [(name, "") for name in names if key(name).startswith(key(word))]
+        return [(name, "") for name in names if fold_name(name).startswith(fold_name(word))]
 
     def quit(self) -> None:
         self._server.quit()

@@ -1,16 +1,16 @@
-"""The last lines of a chat room, as newcomers are shown them."""
+"""The most recent lines of a chat room, which newcomers are shown."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
 
-MAX_RECENT_CHARACTERS = 512 * 1024  # of the lines a newcomer is shown
-BLOCK_CHARACTERS = 8 * 1024  # of a block at least, where it is full
+MAX_RECENT_CHARACTERS = 512 * 1024  # of all lines kept
+FULL_BLOCK_CHARACTERS = 8 * 1024  # from which on lines go to a new block
 
 
 class Block:
-    """Some lines in a row. They are encoded once, however many newcomers are shown them."""
+    """Consecutive lines. They are encoded once, however many newcomers are shown them."""
 
     def __init__(self) -> None:
         self.lines: deque[str] = deque()
@@ -23,22 +23,22 @@ class Block:
         self._encoded.clear()
 
     def drop(self) -> int:
-        """Forget the first line; its characters."""
+        """Remove the first line, and return how many characters it had."""
         line = self.lines.popleft()
         self.size -= len(line)
         self._encoded.clear()
         return len(line)
 
     def encoded(self, encoding: str) -> bytes:
-        """The same object until the block changes."""
+        """The lines with their ends. The same object is returned until the block changes."""
         if encoding not in self._encoded:
             text = "".join([f"{line}\n" for line in self.lines])
             self._encoded[encoding] = text.encode(encoding, "backslashreplace")
         return self._encoded[encoding]
 
 
-class Recent:
-    """The last lines, at most `max_lines` of them and MAX_RECENT_CHARACTERS."""
+class RecentLines:
+    """The last lines, at most `max_lines` and MAX_RECENT_CHARACTERS."""
 
     def __init__(self, max_lines: int) -> None:
         self._blocks: deque[Block] = deque()
@@ -47,7 +47,7 @@ class Recent:
     def add(self, line: str) -> None:
         if not self._max_lines:
             return
-        if not self._blocks or self._blocks[-1].size >= BLOCK_CHARACTERS:
+        if not self._blocks or self._blocks[-1].size >= FULL_BLOCK_CHARACTERS:
             self._blocks.append(Block())
         self._blocks[-1].add(line)
         self._count += 1
@@ -63,5 +63,5 @@ class Recent:
             self.add(line)
 
     def blocks(self) -> tuple[Block, ...]:
-        """All of them, in order, as they are now."""
+        """All blocks, in order, as they are now."""
         return tuple(self._blocks)

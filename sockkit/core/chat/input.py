@@ -1,44 +1,44 @@
-"""What a member's connection sends, as text in the encoding of its chat room."""
+"""From the bytes that a member's connection receives to text in the encoding of its chat room."""
 
 from __future__ import annotations
 
-from sockkit.core.chat.lines import MARK
-from sockkit.core.telnet import IAC, Telnet
+from sockkit.core.chat.protocol import MARK
+from sockkit.core.telnet import IAC, TelnetFilter
 from sockkit.core.text import TextOptions, Transcoder
 
 _MARK = f"{MARK}\n".encode()
 
 
 class MemberInput:
-    """Takes out a telnet client's commands and the mark that `chat join` begins with.
+    """Removes a telnet client's commands, and the mark that `chat join` begins with.
 
-    `encoding` is what the member speaks: `client_encoding`, where it is given, until the mark has
-    come. What comes in another encoding than the room's is converted.
+    `encoding` is the member's: the room's for a member that begins with the mark, otherwise
+    `client_encoding` if that is set. Text in another encoding than the room's is converted.
     """
 
     def __init__(self, room_encoding: str, client_encoding: str | None) -> None:
         self._room_encoding = room_encoding
         self.encoding = client_encoding or room_encoding
-        self._telnet = None if _is_letter(b"\xff", self.encoding) else Telnet()
+        self._telnet = None if _is_letter(b"\xff", self.encoding) else TelnetFilter()
         self._transcoder: Transcoder | None = None
-        self._beginning: bytes | None = b""  # until it is known whether it is the mark
+        self._beginning: bytes | None = b""  # until it is known whether that is the mark
 
     @property
     def known(self) -> bool:
-        """Whether it is known what the member speaks."""
+        """Whether the member's encoding is known."""
         return self._beginning is None
 
     def has_commands(self, data: bytes) -> bool:
-        """Whether `data` has telnet commands, or what is no text and takes as long to look at."""
+        """Whether `data` may have telnet commands, which take longer to handle than text."""
         return self._telnet is not None and IAC in data
 
     def feed(self, data: bytes) -> bytes:
-        """The text in `data`; nothing while it may yet become the mark."""
+        """The text in `data`; nothing while the input may yet become the mark."""
         text = self._unmarked(self._telnet.feed(data) if self._telnet else data, final=False)
         return self._transcoder.feed(text) if self._transcoder else text
 
     def flush(self) -> bytes:
-        """What the end of the input releases."""
+        """The text that was held, at the end of the input."""
         text = self._unmarked(self._telnet.flush() if self._telnet else b"", final=True)
         return self._transcoder.feed(text) + self._transcoder.flush() if self._transcoder else text
 

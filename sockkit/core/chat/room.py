@@ -1,27 +1,33 @@
 """The rules of a chat room, without I/O: members, names, lines in, lines out.
 
-Members are told apart by a key of the caller's. What they send comes in pieces of any size;
-what is to be delivered comes out as `Out`, in order. Time is an argument, in seconds of any
-one clock. Every line that members see begins with `[name] `, for what somebody says, or with
-`* `, for what the room says: no text of a member's can begin a line.
+The caller chooses the keys of members. What a member sends may come in pieces of any size. The
+methods return actions, for the caller to carry out in order. Time is an argument, in seconds of
+any one clock. Every line that members see begins with `[name] `, for what somebody says, or with
+`* `, for what the room says: a member's text is never the beginning of a line.
 
-Lines that are simply said, as nearly all are, are looked at all at once and become one `Out`.
-What comes of them is the same as if they were looked at one by one.
+Nearly all lines are plain text to be said. Those that have come together are handled together, and
+become one `Deliver`; the members see the same as if they were handled one by one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
 
-from sockkit.core.chat import answers
-from sockkit.core.chat import lines as chat_lines
-from sockkit.core.chat.crowd import Move
-from sockkit.core.chat.door import MAX_ATTEMPTS, Door
-from sockkit.core.chat.history import Recent
+from sockkit.core.chat import protocol
+from sockkit.core.chat.actions import Action, Admit, Deliver, Disconnect
+from sockkit.core.chat.admission import MAX_PASSWORD_ATTEMPTS, Admission
+from sockkit.core.chat.history import RecentLines
 from sockkit.core.chat.members import Member, Members
-from sockkit.core.chat.outcome import Admitted, Gone, Out, Outcome
-from sockkit.core.chat.speech import plain, shown
-from sockkit.core.chat.turn import COMMAND_CHARACTERS, LINE_CHARACTERS, TURN_PAUSE, Turn, fitting
+from sockkit.core.chat.presence import Presence
+from sockkit.core.chat.received import (
+    COMMAND_COST_CHARACTERS,
+    LINE_COST_CHARACTERS,
+    TURN_PAUSE_SECONDS,
+    TurnBudget,
+    count_within,
+    plain_texts,
+    visible_text,
+)
 from sockkit.core.printable import escape
 from sockkit.core.token_bucket import TokenBucket
 from sockkit.errors import UsageError
@@ -29,9 +35,10 @@ from sockkit.values import Value
 
 
 class RoomOptions(Value):
-    """`flood` is lines a second, 0 for no limit; a member that sends more is read as slowly.
+    """`flood` is the rate limit of a member in lines a second, 0 for none. The server reads a
+    member that sends faster at that rate.
 
-    `history` is how many lines a newcomer is shown, within the bounds of `Recent`.
+    `history` is how many lines a newcomer is shown, within the bounds of `RecentLines`.
     """
 
     flood: float = 10.0
@@ -43,248 +50,254 @@ class RoomOptions(Value):
 
 
 class Room:
-    """`encoding` is what members speak who do not say otherwise."""
+    """`encoding` is that of the lines that members send."""
 
     def __init__(self, options: RoomOptions, encoding: str = "utf-8") -> None:
         self._options, self._encoding = options, encoding
         self._members = Members()
-        self._recent = Recent(options.history)
-        self._door = Door(options.password, encoding)
-        self._turn = Turn()
+        self._recent = RecentLines(options.history)
+        self._admission = Admission(options.password, encoding)
+        self._turn = TurnBudget()
 
     def remember(self, lines: Iterable[str]) -> None:
-        """Show `lines` to newcomers, as if they had been said."""
-        self._recent.extend(map(chat_lines.repeated, lines))
+        """Show newcomers `lines`, which were said in an earlier run."""
+        self._recent.extend(map(protocol.replayed, lines))
 
-    # Who is here.
+    # Members.
 
     def names(self) -> list[str]:
         """Safe from any thread."""
         return self._members.names()
 
     def find(self, name: str) -> Hashable | None:
-        """The member of that name, whatever its case and width."""
+        """The key of the member with that name, whatever its case and width."""
         return self._members.find(name)
 
-    def join(self, key: Hashable, now: float, peer: str = "") -> list[Outcome]:
-        """A newcomer from the address `peer`. It has a name at once; `introduce` tells others."""
-        address = self._door.address(peer)
+    def join(self, key: Hashable, now: float, peer: str = "") -> list[Action]:
+        """Add a newcomer from the address `peer`. Once admitted it has a name; `introduce` tells
+        the others.
+        """
+        address = self._admission.address(peer)
         member = Member(key, TokenBucket(self._options.flood, now), address)
         self._members.add(member)
-        told = self._door.come(address, now)
+        reply = self._admission.add(address, now)
         if self._full():
-            return [Out(chat_lines.FULL, to=key), Gone(key)]
-        if told == chat_lines.CROWDED:
-            return [Out(told, to=key), Gone(key)]
-        return [Out(told, to=key)] if told else self._admit(member)
+            return [Deliver(protocol.ROOM_FULL, to=key), Disconnect(key)]
+        if reply == protocol.TOO_MANY_WAITING:
+            return [Deliver(reply, to=key), Disconnect(key)]
+        return [Deliver(reply, to=key)] if reply else self._admit(member)
 
     def _full(self) -> bool:
-        most = self._options.max_members
-        return most is not None and len(self._members) - self._door.waiting >= most
+        max_members = self._options.max_members
+        admitted = len(self._members) - self._admission.waiting
+        return max_members is not None and admitted >= max_members
 
-    def _admit(self, member: Member) -> list[Outcome]:
-        self._door.go(member.address)
-        wanted = member.wanted
-        objection = self._members.objection(member, wanted) if wanted else ""
-        self._members.call(member, self._members.guest() if objection or not wanted else wanted)
-        lines = [f"* {objection}"] if objection else []
-        lines += [chat_lines.welcome(member.name)]
+    def _admit(self, member: Member) -> list[Action]:
+        self._admission.remove(member.address)
+        wanted = member.wanted_name
+        refusal = self._members.why_refused(member, wanted) if wanted else ""
+        guest = refusal or not wanted
+        self._members.rename(member, self._members.new_guest_name() if guest else wanted)
+        lines = [f"* {refusal}"] if refusal else []
+        lines += [protocol.welcome(member.name)]
         motd = self._options.motd.splitlines()
-        lines += [chat_lines.said_by_server(escape(line)) for line in motd]
-        return [Admitted(member.key, tuple(lines), self._recent.blocks())]
+        lines += [protocol.said_by_server(escape(line)) for line in motd]
+        return [Admit(member.key, tuple(lines), self._recent.blocks())]
 
-    def introduce(self, key: Hashable) -> list[Outcome]:
-        """Tell the others of a newcomer, unless they know; its first line does so too."""
+    def introduce(self, key: Hashable) -> list[Action]:
+        """Tell the others of a newcomer, unless they know. Its first line does so too."""
         member = self._members.get(key)
         if not member or not member.name or member.introduced:
             return []
         member.introduced = True
-        return [Out(chat_lines.joined(member.name), author=key, move=Move(key, True))]
+        return [Deliver(protocol.joined(member.name), author=key, presence=Presence(key, True))]
 
-    def expire(self, key: Hashable) -> list[Outcome]:
-        """Let go whoever has not said the password in time."""
+    def expire(self, key: Hashable) -> list[Action]:
+        """Disconnect a newcomer that has not typed the password in time."""
         member = self._members.get(key)
         if not member or member.name:
             return []
-        return [Out(answers.NO_PASSWORD_CAME, to=key), Gone(key)]
+        return [Deliver(protocol.NO_PASSWORD_CAME, to=key), Disconnect(key)]
 
-    def leave(self, key: Hashable, why: str = "") -> list[Outcome]:
-        """It is gone; `why` if it did not want to."""
+    def leave(self, key: Hashable, why: str = "") -> list[Action]:
+        """Remove a member whose connection has ended; `why` if the member did not choose to."""
         departed = self._members.remove(key)
         if departed and not departed.name:
-            self._door.go(departed.address)
+            self._admission.remove(departed.address)
         if not departed or not departed.introduced:
             return []
-        return [Out(chat_lines.departed(departed.name, why), move=Move(key, False))]
+        line = protocol.departed(departed.name, why)
+        return [Deliver(line, presence=Presence(key, False))]
 
-    # What they send.
+    # What members send.
 
-    def feed(self, key: Hashable, data: bytes, now: float) -> list[Outcome]:
-        """Take what came from a member; nothing is the end of what it sends."""
-        self._members[key].inbox.feed(data)
-        return self.go_on(key, now)
+    def feed(self, key: Hashable, data: bytes, now: float) -> list[Action]:
+        """Handle `data` from a member. Empty `data` is the end of what the member sends."""
+        self._members[key].received.feed(data)
+        return self.resume(key, now)
 
     def charge(self, key: Hashable, size: int) -> None:
-        """Count `size` bytes against what a member may say: it sent what is no text."""
+        """Count `size` bytes that were no text against a member's rate limit."""
         if member := self._members.get(key):
             member.bucket.charge(size)
             member.charged = True
 
-    def owes(self, key: Hashable, now: float) -> float:
-        """Seconds for which a member that was charged is not to be read."""
+    def charge_delay(self, key: Hashable, now: float) -> float:
+        """Seconds for which not to read a member, because of what it was charged."""
         member = self._members.get(key)
         return member.bucket.wait(now, 0) if member and member.charged else 0.0
 
-    def waits(self, key: Hashable, now: float) -> float:
-        """Seconds until `go_on` is due for lines that came too fast; 0 if there are none."""
+    def resume_delay(self, key: Hashable, now: float) -> float:
+        """Seconds until `resume` is due for lines that wait; 0 if none do."""
         member = self._members.get(key)
-        if not member or not member.inbox.has_line():
+        if not member or not member.received.has_line():
             return 0.0
-        return max(self._pause(member, now), TURN_PAUSE)
+        return max(self._line_delay(member, now), TURN_PAUSE_SECONDS)
 
-    def _pause(self, member: Member, now: float) -> float:
-        """Seconds until its next line may be looked at: it sends too fast, or guesses."""
-        guessed = 0.0 if member.name else self._door.wait(member.address, now)
-        return max(guessed, member.bucket.wait(now))
+    def _line_delay(self, member: Member, now: float) -> float:
+        """Seconds until the rate limit, or a wrong password, allows the next line."""
+        retry = 0.0 if member.name else self._admission.retry_delay(member.address, now)
+        return max(retry, member.bucket.wait(now))
 
-    def go_on(self, key: Hashable, now: float) -> list[Outcome]:
-        """Go on with the lines of a member that its turn has come for."""
+    def resume(self, key: Hashable, now: float) -> list[Action]:
+        """Handle lines of a member that wait, as many as it may say in this turn."""
         member = self._members.get(key)
         if not member:
             return []
-        capacity = self._turn.capacity(now)
-        out, spent = self._plain_lines(member, capacity, now)
-        while spent < capacity and not (out and isinstance(out[-1], Gone)):
-            if member.inbox.drop_long():
-                out.append(Out(answers.TOO_LONG, to=key))
-            elif not member.inbox.has_line() or self._pause(member, now):
+        budget = self._turn.remaining(now)
+        actions, spent = self._plain_lines(member, budget, now)
+        while spent < budget and not (actions and isinstance(actions[-1], Disconnect)):
+            if member.received.drop_long():
+                actions.append(Deliver(protocol.LINE_TOO_LONG, to=key))
+            elif not member.received.has_line() or self._line_delay(member, now):
                 break
             else:
-                events, cost = self._next_line(member, now)
-                out += events
+                more, cost = self._next_line(member, now)
+                actions += more
                 spent += cost
         self._turn.spend(spent)
-        return out
+        return actions
 
-    def _plain_lines(self, member: Member, capacity: int, now: float) -> tuple[list[Outcome], int]:
-        """What comes of lines that are simply said, of all at once; and their cost."""
-        head = chat_lines.said(member.name, "")
-        lines = member.inbox.peek(capacity // (len(head) + LINE_CHARACTERS) + 1)
+    def _plain_lines(self, member: Member, budget: int, now: float) -> tuple[list[Action], int]:
+        """Handle the next lines together if all of them are plain text. Returns their cost too."""
+        head = protocol.said(member.name, "")
+        lines = member.received.peek(budget // (len(head) + LINE_COST_CHARACTERS) + 1)
         if len(lines) < 2 or not member.introduced:
             return [], 0
-        texts = plain(lines, self._encoding, self._options.quit_word)
+        texts = plain_texts(lines, self._encoding, self._options.quit_word)
         sizes = [len(head) + len(text) for text in texts]
-        count = member.bucket.spend_lines(sizes[: fitting(sizes, capacity)], now)
+        count = member.bucket.spend_lines(sizes[: count_within(budget, sizes)], now)
         if not count:
             return [], 0
-        member.inbox.drop(lines[:count])
-        said = Out(head + f"\n{head}".join(texts[:count]), author=member.key, said=True)
+        member.received.drop(lines[:count])
+        said = Deliver(head + f"\n{head}".join(texts[:count]), author=member.key, said=True)
         if self._options.history:
             self._recent.extend(said.lines)
-        cost = sum(sizes[:count]) + count * LINE_CHARACTERS
+        cost = sum(sizes[:count]) + count * LINE_COST_CHARACTERS
         return [said], cost
 
-    def _next_line(self, member: Member, now: float) -> tuple[list[Outcome], int]:
-        """What comes of one line, and its cost."""
-        line, admitted = member.inbox.take(), bool(member.name)
-        events = self._line(member, line) if admitted else self._password(member, line, now)
-        if events and isinstance(events[-1], Gone):
-            member.inbox.clear()
-        size = sum([len(event.text) for event in events if isinstance(event, Out)])
-        member.bucket.spend(size if admitted else 0)  # a greeting is not its own
-        return events, size + (COMMAND_CHARACTERS if line.startswith(b"/") else LINE_CHARACTERS)
+    def _next_line(self, member: Member, now: float) -> tuple[list[Action], int]:
+        """Handle one line. Returns its cost too."""
+        line, admitted = member.received.pop(), bool(member.name)
+        actions = self._line(member, line) if admitted else self._password(member, line, now)
+        if actions and isinstance(actions[-1], Disconnect):
+            member.received.clear()
+        size = sum([len(action.text) for action in actions if isinstance(action, Deliver)])
+        member.bucket.spend(size if admitted else 0)  # a greeting is not what the member says
+        command = line.startswith(b"/")
+        return actions, size + (COMMAND_COST_CHARACTERS if command else LINE_COST_CHARACTERS)
 
-    def _line(self, member: Member, line: bytes) -> list[Outcome]:
-        text = shown(line, self._encoding)
+    def _line(self, member: Member, line: bytes) -> list[Action]:
+        text = visible_text(line, self._encoding)
         if not text:
             return []
         if text == self._options.quit_word:
-            return [Out(chat_lines.GOOD_BYE, to=member.key), Gone(member.key)]
+            return [Deliver(protocol.GOOD_BYE, to=member.key), Disconnect(member.key)]
         if text.startswith("/") and not text.startswith("//"):
             word, _, rest = text.partition(" ")
             return self._command(member, word, rest.strip())
         return self._speak(member, text.removeprefix("/"))
 
-    def _speak(self, member: Member, text: str) -> list[Outcome]:
+    def _speak(self, member: Member, text: str) -> list[Action]:
         joined = self.introduce(member.key)
-        return [*joined, self._speech(member.key, chat_lines.said(member.name, text))]
+        return [*joined, self._say(member.key, protocol.said(member.name, text))]
 
-    def _speech(self, author: Hashable | None, line: str) -> Out:
+    def _say(self, author: Hashable | None, line: str) -> Deliver:
         self._recent.add(line)
-        return Out(line, author=author, said=True)
+        return Deliver(line, author=author, said=True)
 
-    def _password(self, member: Member, line: bytes, now: float) -> list[Outcome]:
+    def _password(self, member: Member, line: bytes, now: float) -> list[Action]:
         key = member.key
-        if self._door.opens(line, member.address):
+        if self._admission.accepts(line, member.address):
             if self._full():
-                return [Out(chat_lines.FULL, to=key), Gone(key)]
+                return [Deliver(protocol.ROOM_FULL, to=key), Disconnect(key)]
             return [*self._admit(member), *self.introduce(key)]
         if line.startswith(b"/nick "):
             name = line.decode(self._encoding, "backslashreplace").removeprefix("/nick ")
-            member.wanted = escape(name.strip())
+            member.wanted_name = escape(name.strip())
             return []
-        self._door.refuse(member.address, now)
-        member.attempts += 1
-        if member.attempts < MAX_ATTEMPTS:
-            return [Out(chat_lines.WRONG, to=key)]
-        return [Out(chat_lines.WRONG_TOO_OFTEN, to=key), Gone(key)]
+        self._admission.record_failure(member.address, now)
+        member.failed_passwords += 1
+        if member.failed_passwords < MAX_PASSWORD_ATTEMPTS:
+            return [Deliver(protocol.WRONG_PASSWORD, to=key)]
+        return [Deliver(protocol.LAST_WRONG_PASSWORD, to=key), Disconnect(key)]
 
-    def _command(self, member: Member, word: str, rest: str) -> list[Outcome]:
+    def _command(self, member: Member, word: str, rest: str) -> list[Action]:
         key = member.key
         match word:
             case "/msg" | "/me" | "/nick" if not rest:
-                return [Out(answers.usage(word), to=key)]
+                return [Deliver(protocol.usage(word), to=key)]
             case "/nick":
                 return self._rename(member, rest)
             case "/who":
-                return [Out(answers.who(self.names()), to=key)]
+                return [Deliver(protocol.who(self.names()), to=key)]
             case "/msg":
                 return self._whisper(member, *rest.partition(" ")[::2])
             case "/me":
                 return self._speak(member, f"*{rest}*")
             case "/help":
-                lines = answers.help_lines(self._options.quit_word)
-                return [Out(line, to=key) for line in lines]
+                lines = protocol.help_lines(self._options.quit_word)
+                return [Deliver(line, to=key) for line in lines]
             case "/password":
-                return [Out(answers.NO_PASSWORD_NEEDED, to=key)]
+                return [Deliver(protocol.NO_PASSWORD_NEEDED, to=key)]
             case "/quit":
-                return [Out(chat_lines.GOOD_BYE, to=key), Gone(key)]
+                return [Deliver(protocol.GOOD_BYE, to=key), Disconnect(key)]
             case _:
-                return [Out(answers.unknown(word), to=key)]
+                return [Deliver(protocol.unknown(word), to=key)]
 
-    def _rename(self, member: Member, name: str) -> list[Outcome]:
-        if objection := self._members.objection(member, name):
-            return [Out(f"* {objection}", to=member.key)]
+    def _rename(self, member: Member, name: str) -> list[Action]:
+        if refusal := self._members.why_refused(member, name):
+            return [Deliver(f"* {refusal}", to=member.key)]
         before = member.name
-        self._members.call(member, name)
+        self._members.rename(member, name)
         if before == name:
             return []
-        you = Out(chat_lines.you_are(name), to=member.key)
+        you = Deliver(protocol.you_are(name), to=member.key)
         if not member.introduced:
             return [you, *self.introduce(member.key)]
-        return [you, Out(chat_lines.renamed(before, name), author=member.key)]
+        return [you, Deliver(protocol.renamed(before, name), author=member.key)]
 
-    def _whisper(self, member: Member, name: str, text: str) -> list[Outcome]:
+    def _whisper(self, member: Member, name: str, text: str) -> list[Action]:
         to = self.find(name)
         if to is None:
-            return [Out(answers.nobody(name), to=member.key)]
+            return [Deliver(protocol.nobody(name), to=member.key)]
         if not text:
-            return [Out(answers.usage("/msg"), to=member.key)]
+            return [Deliver(protocol.usage("/msg"), to=member.key)]
         return [
             *self.introduce(member.key),
-            Out(chat_lines.said_to_you(member.name, text), to=to),
-            Out(chat_lines.said_by_you(self._members[to].name, text), to=member.key),
+            Deliver(protocol.said_to_you(member.name, text), to=to),
+            Deliver(protocol.said_by_you(self._members[to].name, text), to=member.key),
         ]
 
-    # What the operator of the room does.
+    # What the operator does.
 
-    def announce(self, text: str) -> list[Outcome]:
+    def announce(self, text: str) -> list[Action]:
         """Say `text` as the server."""
-        return [self._speech(None, chat_lines.said_by_server(escape(text)))]
+        return [self._say(None, protocol.said_by_server(escape(text)))]
 
-    def kick(self, name: str) -> list[Outcome]:
-        """Let the member of that name go. Raises UsageError."""
+    def kick(self, name: str) -> list[Action]:
+        """Disconnect the member with that name. Raises UsageError if there is none."""
         key = self.find(name)
         if key is None:
             raise UsageError(f"nobody here is {name}")
-        return [Out(chat_lines.SENT_AWAY, to=key), Gone(key)]
+        return [Deliver(protocol.KICKED, to=key), Disconnect(key)]

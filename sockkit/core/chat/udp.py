@@ -1,68 +1,55 @@
 """The tutorials' chat room over UDP, without I/O: each message is signed, `name:text`.
 
-Members are known by their address, and have the name they first signed with. Whoever sends is
-in; whoever says only the quit word, or nothing for a while, is out. Others get a message as it
-was signed; what the room says begins with `* `, which no name does.
+A member is known by its address, and has the name that it first signed with. Sending a message
+joins the room; sending only the quit word, or nothing for a while, leaves it. The others receive a
+message as it was signed. The room's own lines begin with `* `, which no name does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import NamedTuple
 
-from sockkit.core.chat import answers
-from sockkit.core.chat import lines as chat_lines
-from sockkit.core.chat.crowd import Move
-from sockkit.core.chat.names import MAX_NAME_LENGTH, RESERVED, Names, key
+from sockkit.core.chat import protocol
+from sockkit.core.chat.actions import Deliver
+from sockkit.core.chat.names import MAX_NAME_LENGTH, RESERVED, Names, fold_name
+from sockkit.core.chat.presence import Presence
 from sockkit.core.printable import escape
 from sockkit.core.token_bucket import TokenBucket
 from sockkit.errors import UsageError
 
-MAX_MEMBERS = 1024  # one more takes the place of one that is silent
-MAX_SILENCE = 300.0  # seconds
+MAX_MEMBERS = 1024  # one more replaces a silent one
+MAX_SILENCE_SECONDS = 300.0  # of a member, which then has departed
 MAX_MESSAGE_CHARACTERS = 4096
 MAX_DATAGRAM_BYTES = 4 * MAX_MESSAGE_CHARACTERS
 MAX_WHO_BYTES = 1024  # of the line that says who is here, as it may go to a forged address
 
-# Whoever can forge addresses can come as a thousand members. That must not be at the expense of
-# those who are here: when many come at once they are on trial until heard again after a while.
-CALM_JOINS_PER_SECOND = 10.0  # and five seconds' worth at once, who are not on trial
-PROVEN = 5.0  # seconds
-TRIAL = 60.0  # seconds after which it stays without
-QUIET = 60.0  # seconds without a word after which one that is not on trial makes room
-MAX_JOINS_PER_SECOND = 1000.0  # of more strangers nothing is heard
-TRIAL_RATE_FACTOR = 2.0  # times as much as one member may say is said by all on trial together
+# Whoever forges addresses can join as a thousand members, which must not push out the others. So
+# newcomers are on trial if many join at once, until they send again after a while.
+JOINS_PER_SECOND_WITHOUT_TRIAL = 10.0  # and five seconds' worth at once
+MIN_TRIAL_SECONDS = 5.0  # after which a member that sends again is on trial no more
+MAX_TRIAL_SECONDS = 60.0  # after which any member is
+MIN_SILENCE_SECONDS = 60.0  # after which a newcomer may replace a member not on trial
+MAX_JOINS_PER_SECOND = 1000.0  # datagrams of more strangers are ignored
+TRIAL_RATE_FACTOR = 2.0  # all members on trial share the rate limit of this many members
 
 HELP = "a message is name:text; /who tells who is here, /quit leaves, //TEXT says /TEXT"
-
-
-class Delivery(NamedTuple):
-    """A line for one address, or for everybody but `author` where `to` is None.
-
-    `move` is who the line says came or left.
-    """
-
-    line: str
-    to: Hashable | None = None
-    author: Hashable | None = None
-    move: Move | None = None
 
 
 class _Member:
     def __init__(self, name: str, bucket: TokenBucket, now: float, *, trial: bool) -> None:
         self.name, self.bucket, self._trial = name, bucket, trial
-        self.came_at = self.heard_at = now
-        self.told = False  # that it is too fast
+        self.joined_at = self.heard_at = now
+        self.warned = False  # that it is too fast
 
     def on_trial(self, now: float) -> bool:
-        proven = self.heard_at - self.came_at >= PROVEN or now - self.came_at >= TRIAL
-        return self._trial and not proven
+        sent_again = self.heard_at - self.joined_at >= MIN_TRIAL_SECONDS
+        return self._trial and not sent_again and now - self.joined_at < MAX_TRIAL_SECONDS
 
 
-class SignedRoom:
-    """`now` is in seconds of any one clock, `flood` lines a second, 0 for no limit.
+class UdpRoom:
+    """`flood` is the rate limit of a member in lines a second, 0 for none.
 
-    With `max_members` one more member is told that the room is full.
+    With `max_members` one more newcomer is refused. `now` is in seconds of any one clock.
     """
 
     def __init__(
@@ -72,11 +59,9 @@ class SignedRoom:
         self._members: dict[Hashable, _Member] = {}  # the longest silent first
         self._names = Names()
         self._guests = 0
-        self._joins, self._calm = (
-            TokenBucket(MAX_JOINS_PER_SECOND, 0.0),
-            TokenBucket(CALM_JOINS_PER_SECOND, 0.0),
-        )
-        self._newcomers = TokenBucket(TRIAL_RATE_FACTOR * flood, 0.0)
+        self._joins = TokenBucket(MAX_JOINS_PER_SECOND, 0.0)
+        self._joins_without_trial = TokenBucket(JOINS_PER_SECOND_WITHOUT_TRIAL, 0.0)
+        self._trial_bucket = TokenBucket(TRIAL_RATE_FACTOR * flood, 0.0)
 
     def names(self) -> list[str]:
         """Safe from any thread."""
@@ -85,8 +70,8 @@ class SignedRoom:
     def addresses(self) -> list[Hashable]:
         return list(self._members)
 
-    def hear(self, address: Hashable, message: str, now: float) -> list[Delivery]:
-        """What comes of a datagram. A signature without text says only who is there."""
+    def receive(self, address: Hashable, message: str, now: float) -> list[Deliver]:
+        """Handle a datagram. A signature without text joins the room and says nothing."""
         message = message.rstrip("\r\n")
         if len(message) > MAX_MESSAGE_CHARACTERS:
             return self.refuse_long(address)
@@ -94,98 +79,99 @@ class SignedRoom:
         text += message[MAX_NAME_LENGTH + 1 :]
         if not colon or not signature or any(map(str.isspace, signature)):
             signature, text = "", message.removeprefix(":")
-        out: list[Delivery] = []
+        out: list[Deliver] = []
         member = self._members.pop(address, None)
         if not member:
             if not message or self._joins.wait(now):
                 return []
             self._joins.spend(0)
             try:
-                out, member = self._arrive(address, signature, now)
+                out, member = self._admit(address, signature, now)
             except UsageError as error:
-                return [Delivery(chat_lines.stranger_refused(str(error)), to=address)]
-        elif len(signature) > MAX_NAME_LENGTH or (signature and key(signature) != key(member.name)):
+                return [Deliver(protocol.join_refused(str(error)), to=address)]
+        elif len(signature) > MAX_NAME_LENGTH or (
+            signature and fold_name(signature) != fold_name(member.name)
+        ):
             text = message
         member.heard_at = now
         self._members[address] = member
         text = escape(text.replace("\t", " ")).strip()
-        return out + self._said(address, member, text, now) if text else out
+        return out + self._handle(address, member, text, now) if text else out
 
-    def refuse_long(self, address: Hashable) -> list[Delivery]:
-        """What comes of a datagram that is too long."""
-        return [Delivery(chat_lines.too_long(MAX_MESSAGE_CHARACTERS), to=address)]
+    def refuse_long(self, address: Hashable) -> list[Deliver]:
+        """Handle a datagram that is too long."""
+        return [Deliver(protocol.too_long(MAX_MESSAGE_CHARACTERS), to=address)]
 
-    def announce(self, text: str) -> list[Delivery]:
+    def announce(self, text: str) -> list[Deliver]:
         """Say `text` as the server."""
-        return [Delivery(f"{RESERVED}:{escape(text)}")]
+        return [Deliver(f"{RESERVED}:{escape(text)}")]
 
-    def kick(self, name: str) -> list[Delivery]:
-        """Let the member of that name go. Raises UsageError."""
+    def kick(self, name: str) -> list[Deliver]:
+        """Remove the member with that name. Raises UsageError if there is none."""
         address = self._names.find(name)
         if address is None:
             raise UsageError(f"nobody here is {name}")
-        return [Delivery(chat_lines.SENT_AWAY, to=address), *self._leave(address)]
+        return [Deliver(protocol.KICKED, to=address), *self._leave(address)]
 
-    def expire(self, now: float) -> list[Delivery]:
-        """Let those go that have been silent for too long."""
-        out: list[Delivery] = []
+    def expire(self, now: float) -> list[Deliver]:
+        """Remove the members that have been silent for too long."""
+        out: list[Deliver] = []
         for address, member in list(self._members.items()):
-            if now - member.heard_at < MAX_SILENCE:
+            if now - member.heard_at < MAX_SILENCE_SECONDS:
                 break
             out += self._leave(address)
         return out
 
-    def _arrive(self, address: Hashable, name: str, now: float) -> tuple[list[Delivery], _Member]:
-        """Know `address` by `name`, where it has one. Raises UsageError."""
+    def _admit(self, address: Hashable, name: str, now: float) -> tuple[list[Deliver], _Member]:
+        """Make `address` a member, called `name` if that is not empty. Raises UsageError."""
         if not name:
             self._guests += 1
-            while self._names.taken(name := f"guest-{self._guests}"):
+            while self._names.in_use(name := f"guest-{self._guests}"):
                 self._guests += 1
         self._names.check(name)
-        out: list[Delivery] = []
+        out: list[Deliver] = []
         if len(self._members) >= (self._max_members or MAX_MEMBERS):
             if self._max_members:
                 raise UsageError("the room is full")
-            out = self._leave(self._dispensable(now))
+            out = self._leave(self._replaceable(now))
         self._names.add(name, address)
-        move = Move(address, True)
-        out.append(Delivery(chat_lines.joined(name), author=address, move=move))
-        trial = bool(self._calm.wait(now))
-        self._calm.spend(0)
+        presence = Presence(address, True)
+        out.append(Deliver(protocol.joined(name), author=address, presence=presence))
+        trial = bool(self._joins_without_trial.wait(now))
+        self._joins_without_trial.spend(0)
         return out, _Member(name, TokenBucket(self._flood, now), now, trial=trial)
 
-    def _dispensable(self, now: float) -> Hashable:
-        """Who leaves for one more to come. Raises UsageError."""
+    def _replaceable(self, now: float) -> Hashable:
+        """The member that a newcomer replaces in a full room. Raises UsageError if none may be."""
         for address, member in self._members.items():
             if member.on_trial(now):
                 return address
         address, member = next(iter(self._members.items()))
-        if now - member.heard_at < QUIET:
+        if now - member.heard_at < MIN_SILENCE_SECONDS:
             raise UsageError("the room is full")
         return address
 
-    def _said(self, address: Hashable, member: _Member, text: str, now: float) -> list[Delivery]:
+    def _handle(self, address: Hashable, member: _Member, text: str, now: float) -> list[Deliver]:
         if text in (self._quit_word, "/quit"):
             return self._leave(address)
         spoken = not text.startswith("/") or text.startswith("//")
         buckets = [member.bucket]
         if spoken and member.on_trial(now):
-            buckets.append(self._newcomers)
+            buckets.append(self._trial_bucket)
         if any(bucket.wait(now) for bucket in buckets):
-            told, member.told = member.told, True
-            return [] if told else [Delivery(chat_lines.TOO_FAST, to=address)]
-        member.told = False
+            warned, member.warned = member.warned, True
+            return [] if warned else [Deliver(protocol.TOO_FAST, to=address)]
+        member.warned = False
         for bucket in buckets:
             bucket.spend(len(text))
         if spoken:
-            return [Delivery(f"{member.name}:{text.removeprefix('/')}", author=address)]
+            return [Deliver(f"{member.name}:{text.removeprefix('/')}", author=address)]
         if text == "/who":
-            return [Delivery(answers.who(self.names(), MAX_WHO_BYTES), to=address)]
-        return [Delivery(f"* {HELP}", to=address)]
+            return [Deliver(protocol.who(self.names(), MAX_WHO_BYTES), to=address)]
+        return [Deliver(f"* {HELP}", to=address)]
 
-    def _leave(self, address: Hashable) -> list[Delivery]:
+    def _leave(self, address: Hashable) -> list[Deliver]:
         member = self._members.pop(address)
         self._names.remove(member.name)
-        return [
-            Delivery(chat_lines.departed(member.name), author=address, move=Move(address, False))
-        ]
+        presence = Presence(address, False)
+        return [Deliver(protocol.departed(member.name), author=address, presence=presence)]

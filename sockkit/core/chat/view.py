@@ -1,18 +1,18 @@
-"""How a chat room's lines look to the one who reads them."""
+"""How `chat join` shows the lines of a room, and what it learns from them."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
 
-from sockkit.core.chat import lines as chat_lines
-from sockkit.core.chat.lines import Departed, Fixed, Joined, Renamed, Said, YouAre
-from sockkit.core.chat.names import key
+from sockkit.core.chat import protocol
+from sockkit.core.chat.names import fold_name
+from sockkit.core.chat.protocol import Departed, Joined, Renamed, Said, Status, YouAre
 from sockkit.values import Value
 
-MAX_HELD_CHARACTERS = 64 * 1024  # of a line, until its end has come
-MAX_NAMES = 4096  # that are remembered
-MAX_SEARCHED_CHARACTERS = 4096  # of a line that are looked through for the reader's own name
+MAX_HELD_CHARACTERS = 64 * 1024  # of a line whose end has not arrived
+MAX_NAMES = 4096  # that are remembered for completion
+MAX_SEARCHED_CHARACTERS = 4096  # of a line, in which the reader's own name is looked for
 
 COMMANDS = {
     "/nick": "be called something else",
@@ -25,10 +25,10 @@ COMMANDS = {
 
 
 class ChatView:
-    """An edit of text on its way to the reader, and who completes what it types.
+    """Edits the text of a room on its way to the reader, and completes what the reader types.
 
-    `paint` colours a text by a name, `mark` one that mentions the reader's own; `stamp` gives
-    what begins each line.
+    `paint` colours a text by a name, `mark` a text that mentions the reader's own name. `stamp`
+    returns what each line begins with.
     """
 
     prompt = "> "
@@ -43,25 +43,25 @@ class ChatView:
         self._paint, self._mark, self._stamp = paint, mark, stamp
         self._held: list[str] = []  # pieces of a line, of `_size` characters together
         self._size = 0
-        self._inside = False  # of a line whose beginning was not held any longer
-        self._open = False  # what was shown last has not ended its line
+        self._inside = False  # a line whose beginning was shown already
+        self._open = False  # the text shown so far does not end its line
         self._torn = False  # that line is an earlier connection's
-        self._own = ""
-        self.parted = False  # the room has taken its leave
-        self.outside = False  # the room has not let the reader in
-        self.locked = False  # it wants a password that the reader has not said
+        self._own_name = ""
+        self.room_closes = False  # the connection, and has said so
+        self.not_admitted = False  # to the room
+        self.wants_password = False  # the room does, and the reader has not typed it
         self._names: dict[str, None] = {}  # the longest silent first
 
     @property
     def secret(self) -> bool:
-        return self.outside
+        return self.not_admitted
 
     def feed(self, text: str, /) -> str:
         first, *rest = text.split("\n")
         self._hold(first)
         out = []
         for piece in rest:
-            line = self._take()
+            line = self._pop_held()
             out.append(f"{line if self._inside else self._line(line)}\n")
             self._inside = False
             self._hold(piece)
@@ -74,8 +74,8 @@ class ChatView:
         return self._shown(self._rest())
 
     def disconnected(self) -> None:
-        """The connection has ended: drop what is held, and end the line that is shown in part."""
-        self._take()
+        """The connection has ended: drop the text held, and end a line that is shown in part."""
+        self._pop_held()
         self._inside = False
         self._torn = self._open
 
@@ -87,7 +87,7 @@ class ChatView:
         return end + text
 
     def _rest(self) -> str:
-        held, inside = self._take(), self._inside
+        held, inside = self._pop_held(), self._inside
         self._inside = False
         return held if inside or not held else self._line(held, whole=False)
 
@@ -96,27 +96,26 @@ class ChatView:
             self._held.append(piece)
             self._size += len(piece)
 
-    def _take(self) -> str:
+    def _pop_held(self) -> str:
         line = "".join(self._held)
         self._held.clear()
         self._size = 0
         return line
 
     def complete(self, text: str) -> list[tuple[str, str]]:
-        """What the last word of `text` may become: a command at the beginning, or a name."""
+        """Completions of the last word of `text`: commands if it is the first word, or names."""
         before, _, word = text.rpartition(" ")
         if not before and word.startswith("/"):
             return [(name, what) for name, what in COMMANDS.items() if name.startswith(word)]
-        return [
-            (name, "") for name in list(self._names) if word and key(name).startswith(key(word))
-        ]
+        names, folded = list(self._names) if word else [], fold_name(word)
+        return [(name, "") for name in names if fold_name(name).startswith(folded)]
 
     def _line(self, line: str, *, whole: bool = True) -> str:
-        """What is shown of a line; only on one that has come to its end is acted."""
-        meaning = chat_lines.read(line)
+        """A line as it is shown. Only a `whole` line, one with its end, has an effect."""
+        meaning = protocol.parse(line)
         if isinstance(meaning, Said):
             name, text = meaning
-            self._know(name)
+            self._remember(name)
             head = line[: len(line) - len(text)]
             line = self._paint(head, name) + (self._mark(text) if self._mentions(text) else text)
         elif whole and meaning:
@@ -126,21 +125,21 @@ class ChatView:
     def _act(self, meaning: Value) -> None:
         match meaning:
             case YouAre(name):
-                self._own = name
-                self.outside = False
+                self._own_name = name
+                self.not_admitted = False
             case Joined(name):
-                self._know(name)
+                self._remember(name)
             case Departed(name):
                 self._names.pop(name, None)
             case Renamed(before, name):
                 self._names.pop(before, None)
-                self._know(name)
-            case Fixed(line):
-                self.parted = self.parted or line in chat_lines.PARTINGS
-                self.outside = self.outside or line in chat_lines.NOT_ADMITTED
-                self.locked = self.locked or line in chat_lines.WANTS_PASSWORD
+                self._remember(name)
+            case Status(line):
+                self.room_closes = self.room_closes or line in protocol.ROOM_CLOSES
+                self.not_admitted = self.not_admitted or line in protocol.NOT_ADMITTED
+                self.wants_password = self.wants_password or line in protocol.WANTS_PASSWORD
 
-    def _know(self, name: str) -> None:
+    def _remember(self, name: str) -> None:
         self._names.pop(name, None)
         self._names[name] = None
         if len(self._names) > MAX_NAMES:
@@ -148,7 +147,8 @@ class ChatView:
 
     def _mentions(self, text: str) -> bool:
         """Whether the reader's own name is a word of `text`."""
-        if not self._own:
+        if not self._own_name:
             return False
-        own = re.escape(key(self._own))
-        return bool(re.search(rf"(?<!\w){own}(?!\w)", key(text[:MAX_SEARCHED_CHARACTERS])))
+        own = re.escape(fold_name(self._own_name))
+        searched = fold_name(text[:MAX_SEARCHED_CHARACTERS])
+        return bool(re.search(rf"(?<!\w){own}(?!\w)", searched))

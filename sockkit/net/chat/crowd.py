@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from sockkit.core.chat.crowd import WINDOW_SECONDS, Crowd, Move
+from sockkit.core.chat.presence import SUMMARY_SECONDS, Presence, PresenceLimiter
 from sockkit.net.loop import Loop
 
 Line = TypeVar("Line")
 
 
 class CrowdClock(Generic[Line]):
-    """Holds lines back by the rules of `Crowd`, and releases them, or a summary, in time.
+    """Holds lines back by the rules of `PresenceLimiter`, and releases them, or a summary, in time.
 
     `say` is called with the lines to send now, `sum_of` makes a line of the summary's text.
     """
@@ -21,19 +21,19 @@ class CrowdClock(Generic[Line]):
         self, loop: Loop, say: Callable[[list[Line]], None], sum_of: Callable[[str], Line]
     ) -> None:
         self._loop, self._say, self._sum_of = loop, say, sum_of
-        self._crowd: Crowd[Line] = Crowd(loop.now)
+        self._crowd: PresenceLimiter[Line] = PresenceLimiter(loop.now)
 
-    def hold_back(self, line: Line, move: Move) -> bool:
+    def hold_back(self, line: Line, presence: Presence) -> bool:
         """Hold `line` back if there are too many. Returns whether it was held back."""
         waits = self._crowd.holding
-        held = self._crowd.holds(line, move, self._loop.now)
+        held = self._crowd.holds(line, presence, self._loop.now)
         if held and not waits:
-            self._loop.later(WINDOW_SECONDS, self._sum_up)
+            self._loop.later(SUMMARY_SECONDS, self._sum_up)
         return held
 
     def _sum_up(self) -> None:
         lines, told = self._crowd.sum_up()
         if self._crowd.holding:
             lines = [self._sum_of(told)]
-            self._loop.later(WINDOW_SECONDS, self._sum_up)
+            self._loop.later(SUMMARY_SECONDS, self._sum_up)
         self._say(lines)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from sockkit.core.chat.outcome import Admitted, Out
+from sockkit.core.chat.actions import Admit, Deliver
 from sockkit.net.loop import Loop
 
 if TYPE_CHECKING:
@@ -19,10 +19,10 @@ class Fanout:
     """Delivers lines to `members`, and to `show`, at the end of each turn."""
 
     def __init__(
-        self, loop: Loop, members: Mapping[int, Member], show: Callable[[list[Out]], None]
+        self, loop: Loop, members: Mapping[int, Member], show: Callable[[list[Deliver]], None]
     ) -> None:
         self._loop, self._members, self._show = loop, members, show
-        self._outs: list[Out] = []
+        self._outs: list[Deliver] = []
         self._closing: list[Member] = []
 
     @property
@@ -30,7 +30,7 @@ class Fanout:
         """Whether there are lines that have not been delivered."""
         return bool(self._outs)
 
-    def put(self, out: Out) -> None:
+    def put(self, out: Deliver) -> None:
         self._plan()
         self._outs.append(out)
 
@@ -43,14 +43,14 @@ class Fanout:
         if not (self._outs or self._closing):
             self._loop.call_soon(self._deliver)
 
-    def greet(self, member: Member, event: Admitted) -> None:
+    def greet(self, member: Member, event: Admit) -> None:
         """Send an admitted member the greeting and the history, and public lines from now on."""
         if any(out.to == member.number for out in self._outs):
             self._deliver()
         encoding = member.encoding
         greeting = "".join([f"{line}\n" for line in event.greeting])
         member.send(greeting.encode(encoding, "backslashreplace"))
-        for block in event.past:
+        for block in event.history:
             member.send(block.encoded(encoding))
         member.since = len(self._outs)
 
@@ -80,7 +80,7 @@ class Fanout:
 class _Rendered:
     """A turn's lines in one encoding. `public` are those for all members."""
 
-    def __init__(self, outs: list[Out], encoding: str) -> None:
+    def __init__(self, outs: list[Deliver], encoding: str) -> None:
         self._outs = outs
         self._lines = [f"{out.text}\n".encode(encoding, "backslashreplace") for out in outs]
         each = [

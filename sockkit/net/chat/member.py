@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from sockkit.core.chat.actions import Disconnect
 from sockkit.core.chat.input import MemberInput
-from sockkit.core.chat.outcome import Gone
 from sockkit.core.ending import Limit
 from sockkit.core.units import show_size
 from sockkit.events import Closed, Peer
@@ -84,8 +84,8 @@ class Member:
     def wants_more(self) -> bool:
         """Whether it may be read now. If it has sent too much, it is read later."""
         if not self._pause:
-            room, now = self._server.room, self._server.loop.now
-            self._wait(max(room.waits(self.number, now), room.owes(self.number, now)))
+            room, now, number = self._server.room, self._server.loop.now, self.number
+            self._wait(max(room.resume_delay(number, now), room.charge_delay(number, now)))
         return not self._pause
 
     def received(self, data: bytes) -> None:
@@ -103,7 +103,7 @@ class Member:
         if text and not self.departed:
             self._server.handle(room.feed(self.number, text, now))
         if not self.departed:
-            self._wait(room.waits(self.number, now))
+            self._wait(room.resume_delay(self.number, now))
 
     def peer_ended(self) -> None:
         self._process(self._input.flush())
@@ -117,17 +117,17 @@ class Member:
 
     def _continue(self) -> None:
         self._pause = None
-        self._server.handle(self._server.room.go_on(self.number, self._server.loop.now))
+        self._server.handle(self._server.room.resume(self.number, self._server.loop.now))
         self._read_or_end()
 
     def _read_or_end(self) -> None:
         if self.departed:
             return
-        self._wait(self._server.room.waits(self.number, self._server.loop.now))
+        self._wait(self._server.room.resume_delay(self.number, self._server.loop.now))
         if self._pause:
             return
         if self._connection.receiving is not Direction.OPEN:
-            self._server.handle([Gone(self.number)])
+            self._server.handle([Disconnect(self.number)])
         else:
             self._reader.resume()
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from enum import Enum, auto
 
-from sockkit.core.chat.door import PASSWORD_SECONDS
-from sockkit.core.chat.outcome import Gone, Out, Outcome
+from sockkit.core.chat.actions import Action, Deliver, Disconnect
+from sockkit.core.chat.admission import PASSWORD_SECONDS
 from sockkit.core.chat.room import Room
 from sockkit.errors import SendError, SockkitError
 from sockkit.events import Closed
@@ -64,8 +64,10 @@ class ChatServer:
         self.closer = Closer(context.loop)
         self._members: dict[int, Member] = {}
         self._fanout = Fanout(context.loop, self._members, self._show)
-        self._crowd = CrowdClock[Out](
-            context.loop, lambda lines: self.handle(out._replace(move=None) for out in lines), Out
+        self._crowd = CrowdClock[Deliver](
+            context.loop,
+            lambda lines: self.handle(out._replace(presence=None) for out in lines),
+            Deliver,
         )
         self._state = _State.OPEN
         self._missed = 0  # members that did not get everything before the end
@@ -145,22 +147,22 @@ class ChatServer:
         self._listener.resume()
         self.loop.call_soon(self._review_quit)
 
-    def handle(self, events: Iterable[Outcome]) -> None:
+    def handle(self, events: Iterable[Action]) -> None:
         """Handle what the room's rules return. Lines are delivered at the end of the turn."""
         for event in events:
-            if isinstance(event, Out):
-                if event.move and self._crowd.hold_back(event, event.move):
+            if isinstance(event, Deliver):
+                if event.presence and self._crowd.hold_back(event, event.presence):
                     continue
                 self._fanout.put(event)
             elif member := self._members.get(event.member):  # type: ignore[call-overload]
-                if isinstance(event, Gone):
+                if isinstance(event, Disconnect):
                     self._fanout.close(member)
                 else:
                     self._fanout.greet(member, event)
 
     # The operator.
 
-    def _show(self, outs: list[Out]) -> None:
+    def _show(self, outs: list[Deliver]) -> None:
         if kept := self.options.kept:
             for out in outs:
                 for line in out.lines if out.said else ():
@@ -175,7 +177,7 @@ class ChatServer:
     def quit(self) -> None:
         self._listener.close()
         self._state = _State.CLOSING
-        self.handle(Gone(number) for number in list(self._members))
+        self.handle(Disconnect(number) for number in list(self._members))
         self.loop.call_soon(self._review_quit)
 
     def _review_quit(self) -> None:

@@ -1,11 +1,12 @@
-"""The server of a chat room over UDP. It moves datagrams; `SignedRoom` has the rules."""
+"""The server of a chat room over UDP. It moves datagrams; `UdpRoom` has the rules."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from sockkit.core.chat.udp import MAX_DATAGRAM_BYTES, MAX_SILENCE, Delivery, SignedRoom
+from sockkit.core.chat.actions import Deliver
+from sockkit.core.chat.udp import MAX_DATAGRAM_BYTES, MAX_SILENCE_SECONDS, UdpRoom
 from sockkit.errors import SockkitError
 from sockkit.net.chat.crowd import CrowdClock
 from sockkit.net.context import Context
@@ -23,7 +24,7 @@ class UdpChatServer:
         self,
         context: Context,
         sock: DatagramSocket,
-        room: SignedRoom,
+        room: UdpRoom,
         encoding: str,
         shown: Callable[[str], bytes],
     ) -> None:
@@ -41,8 +42,8 @@ class UdpChatServer:
         self._output = LineOutbox(
             context.stdio.output, MAX_WAITING_BYTES, on_empty=self._review_quit
         )
-        self._crowd = CrowdClock[Delivery](
-            loop, lambda lines: self.handle(line._replace(move=None) for line in lines), Delivery
+        self._crowd = CrowdClock[Deliver](
+            loop, lambda lines: self.handle(line._replace(presence=None) for line in lines), Deliver
         )
 
     def run(self, on_typed: Callable[[bytes], None]) -> None:
@@ -82,22 +83,22 @@ class UdpChatServer:
                 self.handle(self._room.refuse_long(got.address))
                 continue
             message = datagram.decode(self._encoding, "backslashreplace")
-            self.handle(self._room.hear(got.address, message, self._loop.now))
+            self.handle(self._room.receive(got.address, message, self._loop.now))
 
-    def handle(self, deliveries: Iterable[Delivery]) -> None:
+    def handle(self, deliveries: Iterable[Deliver]) -> None:
         """Send what the room's rules return."""
         for delivery in deliveries:
-            if delivery.move and self._crowd.hold_back(delivery, delivery.move):
+            if delivery.presence and self._crowd.hold_back(delivery, delivery.presence):
                 continue
-            data = delivery.line.encode(self._encoding, "backslashreplace")
+            data = delivery.text.encode(self._encoding, "backslashreplace")
             if delivery.to is not None:
                 self._service.send(data, delivery.to)
                 continue
             for address in self._room.addresses():
                 if address != delivery.author:
                     self._service.send(data, address)
-            self._output.put_lines(partial(self._shown, delivery.line), 1)
+            self._output.put_lines(partial(self._shown, delivery.text), 1)
 
     def _expire(self) -> None:
         self.handle(self._room.expire(self._loop.now))
-        self._loop.later(MAX_SILENCE / 10, self._expire)
+        self._loop.later(MAX_SILENCE_SECONDS / 10, self._expire)

@@ -11,7 +11,7 @@ from sockkit.core.ending import Limit
 from sockkit.core.responder import Responder
 from sockkit.core.units import show_size
 from sockkit.errors import SockkitError
-from sockkit.events import Closed, Step
+from sockkit.events import Closed, SocketCall
 from sockkit.net.closing import Closer
 from sockkit.net.coalesce import PAUSE_SECONDS, Coalescer
 from sockkit.net.connection import Connection, Direction, Result, Stage
@@ -80,7 +80,7 @@ class TcpEcho:
     ) -> None:
         self._connections.discard(connection)
         if error:  # a client's reset is not an error of the server
-            self.context.emit(Step("reset", str(error)))
+            self.context.emit(SocketCall("reset", str(error)))
         self.context.emit(closed)
         self._listener.resume()
 

@@ -8,10 +8,10 @@ import socket
 import struct
 
 from sockkit.errors import SockkitError
-from sockkit.events import Emit, Peer, Step
+from sockkit.events import Emit, Peer, SocketCall
 from sockkit.net.ends.end import Callback, Kind, receive_error, send_error
 from sockkit.net.loop import Loop
-from sockkit.system import TIOCOUTQ, ask
+from sockkit.system import TIOCOUTQ, ioctl_number
 
 
 class SocketEnd:
@@ -68,7 +68,7 @@ class SocketEnd:
         return send_error(self.name, error)
 
     def half_close(self) -> None:
-        self._emit(Step("shutdown", f"the sending side to {self.peer.address}"))
+        self._emit(SocketCall("shutdown", f"the sending side to {self.peer.address}"))
         try:
             self._socket.shutdown(socket.SHUT_WR)
             self._half_closed = True
@@ -90,7 +90,7 @@ class SocketEnd:
         TCP counts bytes, and one for a FIN; a unix socket counts the memory it uses.
         """
         closed = self._socket.fileno() < 0  # its number may be somebody else's by now
-        return 0 if closed else ask(self.descriptor, TIOCOUTQ) or 0
+        return 0 if closed else ioctl_number(self.descriptor, TIOCOUTQ) or 0
 
     def failure(self) -> SockkitError | None:
         # Once the peer has half-closed, reading does not show a reset.
@@ -101,7 +101,7 @@ class SocketEnd:
         return self.write_failed(OSError(code, os.strerror(code))) if code else None
 
     def close(self) -> None:
-        self._emit(Step("close", f"the connection to {self.peer.address}"))
+        self._emit(SocketCall("close", f"the connection to {self.peer.address}"))
         self._socket.close()
 
     def abort(self) -> None:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from sockkit.errors import OutputError, OutputGone, SockkitError, reason
 from sockkit.net.ends.end import Callback, Kind
 from sockkit.net.loop import Loop
-from sockkit.system import FIONREAD, ask, fcntl
+from sockkit.system import FIONREAD, fcntl, ioctl_number
 from sockkit.values import Value
 
 if TYPE_CHECKING:
@@ -59,14 +59,14 @@ def _reopened(descriptor: int, mode: int) -> int:
     terminal = os.isatty(descriptor)
     if not (terminal or stat.S_ISFIFO(os.fstat(descriptor).st_mode)):
         return descriptor
-    if terminal and ask(descriptor, _TIOCGPTN) is not None:
+    if terminal and ioctl_number(descriptor, _TIOCGPTN) is not None:
         return descriptor  # only the master of a pseudo-terminal has that
     try:
         own = os.open(f"/proc/self/fd/{descriptor}", mode | os.O_NONBLOCK | os.O_NOCTTY)
     except OSError:
         return descriptor  # no /proc, another user's terminal, or a pipe without a reader
     # /dev/tty means the controlling terminal of the process that opens it.
-    if terminal and ask(own, _TIOCGDEV) != ask(descriptor, _TIOCGDEV):
+    if terminal and ioctl_number(own, _TIOCGDEV) != ioctl_number(descriptor, _TIOCGDEV):
         os.close(own)
         return descriptor
     return own
@@ -113,7 +113,7 @@ class Input:
 
     def has_bytes(self) -> bool:
         """Whether a pipe holds bytes, FIONREAD of pipe(7); False for anything else."""
-        return self.kind is Kind.PIPE and bool(ask(self.descriptor, FIONREAD))
+        return self.kind is Kind.PIPE and bool(ioctl_number(self.descriptor, FIONREAD))
 
     def when_readable(self, callback: Callback | None) -> None:
         self._loop.when_readable(self.descriptor, callback)

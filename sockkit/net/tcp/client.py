@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from sockkit.core.ending import EndOptions, Limit, idle_error, next_look
+from sockkit.core.ending import EndOptions, Limit, idle_error, next_check
 from sockkit.core.text import Transcoder, Transform
 from sockkit.core.units import show_seconds, show_size
 from sockkit.errors import SendError, SockkitError, TextError
@@ -215,7 +215,7 @@ class Client:
             return
         too_slow_at = max(since, self._connection.acknowledged_at()) + self._options.slow_timeout
         if too_slow_at > loop.now:
-            self._slow_timer = loop.at(next_look(too_slow_at, loop.now), self._watch_slow)
+            self._slow_timer = loop.at(next_check(too_slow_at, loop.now), self._watch_slow)
             return
         bound = show_seconds(self._options.slow_timeout)
         told = f"dropped, it was too slow for {bound} (--slow-timeout)"

@@ -16,7 +16,7 @@ from typing import Any
 from sockkit.core.address import Address, HostPort
 from sockkit.core.units import show_seconds
 from sockkit.errors import BindError, ConnectError, ResolveError, SockkitError, TimedOut
-from sockkit.events import Connected, ConnectFailed, Connecting, Peer, Step
+from sockkit.events import Connected, ConnectFailed, Connecting, Peer, SocketCall
 from sockkit.net.context import Context
 from sockkit.net.endpoint import Endpoint, show_address
 from sockkit.net.ends.end import words
@@ -223,10 +223,10 @@ class _Race(Pending):
                 f"could not connect from {source}: {words(error)}",
                 "give --source an address of this machine and a free port",
             ) from error
-        self._emit(Step("bind", str(source)))
+        self._emit(SocketCall("bind", str(source)))
 
     def _connect(self, sock: socket.socket, endpoint: Endpoint) -> None:
-        self._emit(Step("connect", str(endpoint)))
+        self._emit(SocketCall("connect", str(endpoint)))
         try:
             sock.connect(endpoint.address)
         except BlockingIOError as error:

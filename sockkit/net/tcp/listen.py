@@ -11,7 +11,7 @@ from typing import Protocol
 
 from sockkit.core.address import Address
 from sockkit.errors import BindError
-from sockkit.events import Connected, Emit, Listening, Notice, Peer, Step
+from sockkit.events import Connected, Emit, Listening, Notice, Peer, SocketCall
 from sockkit.net.context import Context
 from sockkit.net.endpoint import Endpoint, show_address
 from sockkit.net.ends.end import words
@@ -116,7 +116,7 @@ class Listener:
         self._on_accepted = None
         self._loop.when_readable(self._socket.fileno(), None)
         self._socket.close()
-        self._emit(Step("close", f"the listener on {self.address}"))
+        self._emit(SocketCall("close", f"the listener on {self.address}"))
         if self._unbind:
             self._unbind()
 
@@ -131,9 +131,9 @@ class Listener:
         try:
             sock.setblocking(False)
             self._unbind = kind.bind(sock, endpoint, sockets)
-            self._emit(Step("bind", str(endpoint)))
+            self._emit(SocketCall("bind", str(endpoint)))
             sock.listen(options.backlog)
-            self._emit(Step("listen", f"backlog {options.backlog}"))
+            self._emit(SocketCall("listen", f"backlog {options.backlog}"))
         except OSError as error:
             sock.close()
             if self._unbind:
@@ -160,7 +160,7 @@ class Listener:
         self, sock: socket.socket, address: object, on_end: Callable[[SocketEnd], None]
     ) -> None:
         shown = show_address(address) if address else "unix"
-        self._emit(Step("accept", shown))
+        self._emit(SocketCall("accept", shown))
         end = SocketEnd(self._loop, sock, Peer(next(self._numbers), shown), self._emit)
         self._emit(Connected(end.peer, self.address))
         on_end(end)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sockkit.core.lines import Merger
+from sockkit.core.lines import LineMerger
 from sockkit.errors import SockkitError
 from sockkit.events import Peer
 from sockkit.net.context import Context
@@ -34,7 +34,7 @@ class MergedOutput:
         self._max_line_pause = (
             MAX_LINE_PAUSE_TERMINAL_SECONDS if output.terminal else MAX_LINE_PAUSE_SECONDS
         )
-        self._merger = Merger()
+        self._merger = LineMerger()
         self._pausing: set[Client] = set()  # clients whose unfinished line has a timer
         self._outbox = ReceivedOutbox(output, on_empty=on_empty, on_fail=on_fail)
 

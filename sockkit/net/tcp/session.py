@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sockkit.core.ending import EndOptions, Limit, idle_error
-from sockkit.core.text import Chain, Lenient, Transcoder, Transform
+from sockkit.core.text import Transcoder, Transform
 from sockkit.core.units import show_size
 from sockkit.errors import OutputGone, SendError, SockkitError, TextError
-from sockkit.events import Failure, InputEnded, Moved, Notice, PeerEnded
+from sockkit.events import Failure, InputEnded, Notice, PeerEnded, StreamTotal
 from sockkit.net.closing import Closer
 from sockkit.net.coalesce import Coalescer
 from sockkit.net.connection import Connection, Result
@@ -75,6 +75,8 @@ class Session:
         self._connection = Connection(context.loop, end, self, self._closer, options.ending)
         self._lenient: Lenient | None = None
         if options.outbound and context.stdio.input.terminal:
+            from sockkit.core.transforms import Lenient
+
             self._lenient = Lenient(options.outbound, self._line_refused)
         self._sender = self._make_sender()
         self._receiver = self._make_receiver()
@@ -92,17 +94,19 @@ class Session:
         )
 
     def _make_receiver(self) -> Pump:
-        shown: list[Transform] = [self._options.inbound] if self._options.inbound else []
+        shown: Transform | None = self._options.inbound
         if self._options.label:
-            from sockkit.core.lines import Labelled
+            from sockkit.core.lines import LineLabeller
+            from sockkit.core.transforms import Chain
 
-            shown.append(Labelled(self._options.label))
+            labeller = LineLabeller(self._options.label)
+            shown = Chain(shown, labeller) if shown else labeller
         loop, connection, coalescer = self._context.loop, self._connection, Coalescer()
         return Pump(
             loop,
             connection.end,
             self._context.stdio.output,
-            Chain(*shown) if shown else None,
+            shown,
             self._sockets.buffer_size,
             on_progress=self._received,
             on_end=self._received_all,
@@ -262,4 +266,4 @@ class Session:
             ("sent", self._sender, sent),
             ("received", self._receiver, self._receiver.bytes_read),
         ):
-            self._context.emit(Moved(peer, direction, size, pump.lane.name, pump.seconds))
+            self._context.emit(StreamTotal(peer, direction, size, pump.lane.name, pump.seconds))

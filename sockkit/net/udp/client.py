@@ -9,7 +9,7 @@ from sockkit.core.answers import AnswerOptions, AnswerWait
 from sockkit.core.peers import PeerTable
 from sockkit.core.units import show_count
 from sockkit.errors import ConnectError, ReceiveError, SockkitError, TextError
-from sockkit.events import Aimed, ConnectFailed, Failure, Peer
+from sockkit.events import ConnectFailed, Failure, Peer, TargetChosen
 from sockkit.net.context import Context
 from sockkit.net.endpoint import Endpoint, show_address
 from sockkit.net.loop import Timer
@@ -129,7 +129,7 @@ class DatagramClient:
         self._context.emit(ConnectFailed(self._peer.address, "connection refused"))
         self._socket, to = following
         self._peer = Peer(0, str(to))
-        self._context.emit(Aimed(str(to), self._socket.address))
+        self._context.emit(TargetChosen(str(to), self._socket.address))
         return True
 
     def _review(self) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from sockkit.errors import ConnectError, ReceiveError, SendError, SockkitError
-from sockkit.events import Notice, Step
+from sockkit.events import Notice, SocketCall
 from sockkit.net.context import Context
 from sockkit.net.endpoint import Endpoint, show_address
 from sockkit.net.ends.end import words
@@ -205,7 +205,7 @@ class DatagramSocket:
         if self.dropped:
             lost = f"at least {self.dropped:,} are lost"
             emit(Notice(f"datagrams came faster than they were taken: {lost}"))
-        emit(Step("close", f"the socket on {self.address}"))
+        emit(SocketCall("close", f"the socket on {self.address}"))
         self.when_readable(None)
         self.when_writable(None)
         self._socket.close()

@@ -10,7 +10,7 @@ from enum import Enum, auto
 from typing import Any, Protocol
 
 from sockkit.errors import SockkitError
-from sockkit.events import Exchanged, Peer
+from sockkit.events import DatagramTotal, Peer
 from sockkit.net.context import Context
 from sockkit.net.udp.datagrams import DatagramSocket, Received
 from sockkit.net.udp.receiver import DatagramReceiver
@@ -124,4 +124,4 @@ class DatagramExchange:
         self.sender.outbox.stop()
         self.receiver.output.stop()
         for direction, total in (("sent", self.sender.total), ("received", self.receiver.total)):
-            self._context.emit(Exchanged(direction, total.count, total.size))
+            self._context.emit(DatagramTotal(direction, total.count, total.size))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sockkit.core.address import Address, HostPort
 from sockkit.errors import BindError, ConnectError, UsageError
-from sockkit.events import Emit, Step
+from sockkit.events import Emit, SocketCall
 from sockkit.net.context import Context
 from sockkit.net.endpoint import Endpoint, show_address
 from sockkit.net.ends.end import words
@@ -78,7 +78,7 @@ def _bind(
     sock = _open(endpoint.family, sockets, udp, emit)
     try:
         kind.bind(sock, endpoint, sockets)
-        emit(Step("bind", show_address(sock.getsockname())))
+        emit(SocketCall("bind", show_address(sock.getsockname())))
         if udp.join:
             _join(sock, endpoint, interface, emit)
     except OSError as error:
@@ -155,7 +155,7 @@ def _aim(sock: socket.socket, route: Route, udp: UdpOptions, emit: Emit) -> bool
         _bind_source(sock, route.source, route.to, emit)
     if udp.broadcast or is_group(route.to):
         return False
-    emit(Step("connect", str(route.to)))
+    emit(SocketCall("connect", str(route.to)))
     sock.connect(route.to.address)
     return True
 
@@ -180,7 +180,7 @@ def _open(family: int, sockets: SocketOptions, udp: UdpOptions, emit: Emit) -> s
         raise BindError(f"could not open a socket: {words(error)}") from error
     if udp.broadcast and family == socket.AF_INET:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
-        emit(Step("setsockopt", "SO_BROADCAST = 1"))
+        emit(SocketCall("setsockopt", "SO_BROADCAST = 1"))
     if sockets.receive_buffer is None:
         for option in (
             socket.SO_RCVBUF,
@@ -200,7 +200,7 @@ def _bind_source(sock: socket.socket, mine: Endpoint, to: Endpoint, emit: Emit) 
             f"could not send from {mine}: {words(error)}",
             "give --source an address of this machine and a free port",
         ) from error
-    emit(Step("bind", str(mine)))
+    emit(SocketCall("bind", str(mine)))
 
 
 def _send_by(sock: socket.socket, mine: Endpoint) -> None:
@@ -232,4 +232,4 @@ def _join(sock: socket.socket, group: Endpoint, interface: Endpoint | None, emit
         number = group.address[3]
         member = socket.inet_pton(socket.AF_INET6, address) + struct.pack("@I", number)
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, member)
-    emit(Step("join", str(group)))
+    emit(SocketCall("join", str(group)))

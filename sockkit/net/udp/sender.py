@@ -6,7 +6,7 @@ from collections.abc import Callable
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
-from sockkit.core.lines import Lines
+from sockkit.core.lines import LineSplitter
 from sockkit.errors import SendError, SockkitError
 from sockkit.net.context import Context
 from sockkit.net.loop import Timer
@@ -162,7 +162,7 @@ class InputReader:
         self._size = min(buffer_size or MAX_PAYLOAD_BYTES, MAX_PAYLOAD_BYTES)
         self._buffer = memoryview(bytearray(segments(self._size) * self._size))
         self._filled = 0
-        self._lines = Lines(MAX_PAYLOAD_BYTES)
+        self._lines = LineSplitter(MAX_PAYLOAD_BYTES)
         self._timer: Timer | None = None
 
     def start(self, on_typed: Callable[[bytes], None] | None) -> None:

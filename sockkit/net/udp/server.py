@@ -7,7 +7,7 @@ from typing import Any
 
 from sockkit.core.peers import PeerTable, Recipient
 from sockkit.errors import OutputGone, ReceiveError, SendError, SockkitError, TextError, raise_lost
-from sockkit.events import Failure, Forgotten, Heard, Peer
+from sockkit.events import Failure, NewPeer, Peer, PeerForgotten
 from sockkit.net.context import Context
 from sockkit.net.endpoint import show_address
 from sockkit.net.udp.datagrams import MAX_PAYLOAD_BYTES, DatagramSocket, Received
@@ -107,9 +107,9 @@ class DatagramServer:
         first = not len(self._table)
         heard = self._table.heard(got.address, show_address(got.address))
         if heard.forgotten:
-            self._emit(Forgotten(heard.forgotten))
+            self._emit(PeerForgotten(heard.forgotten))
         if heard.new:
-            self._emit(Heard(heard.peer))
+            self._emit(NewPeer(heard.peer))
         if self._reply is not None and self._reply_filter.answerable(got.address):
             self._replying = True  # a failure of these is counted apart from those of typed lines
             for _ in got.datagrams():

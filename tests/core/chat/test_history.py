@@ -1,14 +1,14 @@
 from __future__ import annotations
 
-from sockkit.core.chat.history import BLOCK_CHARACTERS, MAX_RECENT_CHARACTERS, Recent
+from sockkit.core.chat.history import FULL_BLOCK_CHARACTERS, MAX_RECENT_CHARACTERS, RecentLines
 
 
-def shown(recent: Recent, encoding: str = "utf-8") -> str:
+def shown(recent: RecentLines, encoding: str = "utf-8") -> str:
     return b"".join(block.encoded(encoding) for block in recent.blocks()).decode(encoding)
 
 
 def test_the_last_lines_are_shown() -> None:
-    recent = Recent(3)
+    recent = RecentLines(3)
     assert recent.blocks() == ()
     for number in range(5):
         recent.add(f"line {number}")
@@ -17,13 +17,13 @@ def test_the_last_lines_are_shown() -> None:
 
 
 def test_without_history_nothing_is_kept() -> None:
-    recent = Recent(0)
+    recent = RecentLines(0)
     recent.add("a")
     assert recent.blocks() == ()
 
 
 def test_a_character_that_an_encoding_has_not() -> None:
-    recent = Recent(1)
+    recent = RecentLines(1)
     recent.add("好👋")
     assert shown(recent, "gbk") == "好\\U0001f44b\n"
     assert shown(recent) == "好👋\n"
@@ -31,7 +31,7 @@ def test_a_character_that_an_encoding_has_not() -> None:
 
 def test_newcomers_share_what_they_are_shown() -> None:
     """Each encoding's bytes are made once; a new line changes the last block alone."""
-    recent = Recent(1_000_000)
+    recent = RecentLines(1_000_000)
     for number in range(3 * MAX_RECENT_CHARACTERS // 1000):
         recent.add(f"{number:06}" + "好" * 994)
     assert (
@@ -46,4 +46,4 @@ def test_newcomers_share_what_they_are_shown() -> None:
     recent.add("one more")
     after = {id(block.encoded("utf-8")) for block in recent.blocks()}
     assert len(after - set(map(id, before))) <= 2
-    assert max(map(len, before)) < 3 * (BLOCK_CHARACTERS + 1000)
+    assert max(map(len, before)) < 3 * (FULL_BLOCK_CHARACTERS + 1000)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sockkit.core.chat.input import MemberInput
-from sockkit.core.chat.lines import MARK
+from sockkit.core.chat.protocol import MARK
 
 MARKED = f"{MARK}\n".encode()
 

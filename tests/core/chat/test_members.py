@@ -12,7 +12,7 @@ def members() -> Members:
     members = Members()
     for key in (1, 2):
         members.add(Member(key, TokenBucket(0, 0.0), ""))
-    members.call(members[1], "alex")
+    members.rename(members[1], "alex")
     return members
 
 
@@ -22,17 +22,20 @@ def test_who_is_admitted_has_a_name(members: Members) -> None:
 
 
 def test_a_name_is_its_owners_until_it_has_another_or_goes(members: Members) -> None:
-    assert "is taken" in members.objection(members[2], "Alex")
-    assert members.objection(members[1], "Alex") == ""
-    members.call(members[1], "bob")
-    assert members.objection(members[2], "alex") == ""
-    assert "is taken" in members.objection(members[2], "bob")
+    assert "is taken" in members.why_refused(members[2], "Alex")
+    assert members.why_refused(members[1], "Alex") == ""
+    members.rename(members[1], "bob")
+    assert members.why_refused(members[2], "alex") == ""
+    assert "is taken" in members.why_refused(members[2], "bob")
     assert members.remove(1) is not None
-    assert members.objection(members[2], "bob") == ""
+    assert members.why_refused(members[2], "bob") == ""
     assert members.remove(1) is None
 
 
 def test_a_guests_name_is_nobodys(members: Members) -> None:
-    members.call(members[1], "guest-1")
-    assert [members.guest(), members.guest()] == ["guest-2", "guest-3"]
+    members.rename(members[1], "guest-1")
+    assert [members.new_guest_name(), members.new_guest_name()] == [
+        "guest-2",
+        "guest-3",
+    ]
     assert members.remove(2) is not None

@@ -2,7 +2,15 @@ from __future__ import annotations
 
 import pytest
 
-from sockkit.core.chat.names import MAX_MARKS, MAX_NAME_LENGTH, Names, check_name, key, looks, width
+from sockkit.core.chat.names import (
+    MAX_MARKS,
+    MAX_NAME_LENGTH,
+    Names,
+    check_name,
+    fold_name,
+    skeletons,
+    width,
+)
 from sockkit.errors import UsageError
 
 
@@ -54,7 +62,7 @@ def test_what_is_no_name(name: str) -> None:
     ],
 )
 def test_names_that_read_the_same(one: str, other: str) -> None:
-    assert key(one) == key(other)
+    assert fold_name(one) == fold_name(other)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +83,7 @@ def test_names_that_read_the_same(one: str, other: str) -> None:
     ],
 )
 def test_names_that_look_alike(one: str, other: str, alike: bool) -> None:
-    assert bool(looks(one) & looks(other)) == alike
+    assert bool(skeletons(one) & skeletons(other)) == alike
 
 
 def test_no_two_that_look_alike_are_there() -> None:
@@ -90,12 +98,12 @@ def test_no_two_that_look_alike_are_there() -> None:
     names.check("b0b", 2)
     assert names.find("bob") is None
     assert names.find("\u0301\u0323" * 1_000_000) is None  # at once
-    assert not names.taken("b" * MAX_NAME_LENGTH)
+    assert not names.in_use("b" * MAX_NAME_LENGTH)
 
 
 def test_marks_do_not_pile_up_in_time() -> None:
     pile = "\u0301\u0323" * 100_000  # sorted, it would take minutes
-    assert key(f"a{pile}b") == key(f"a{pile[:30]}b")
+    assert fold_name(f"a{pile}b") == fold_name(f"a{pile[:30]}b")
 
 
 def test_width() -> None:
@@ -104,5 +112,5 @@ def test_width() -> None:
 
 def test_of_many_names_few_are_kept() -> None:
     for number in range(2000):
-        looks(f"n{number}")
-    assert looks.cache_info().currsize <= 1024
+        skeletons(f"n{number}")
+    assert skeletons.cache_info().currsize <= 1024

@@ -11,20 +11,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from sockkit.core.chat.answers import MAX_WHO_BYTES
-from sockkit.core.chat.door import MAX_GUESSING, MAX_WAITING
+from sockkit.core.chat.actions import Action, Admit, Deliver, Disconnect
+from sockkit.core.chat.admission import FIRST_RETRY_SECONDS, MAX_WAITING, MAX_WAITING_AFTER_FAILURE
 from sockkit.core.chat.history import MAX_RECENT_CHARACTERS
-from sockkit.core.chat.inbox import MAX_LINE_BYTES
-from sockkit.core.chat.names import MAX_NAME_LENGTH, key
-from sockkit.core.chat.outcome import Admitted, Gone, Out, Outcome
-from sockkit.core.chat.password import FIRST_WAIT
-from sockkit.core.chat.room import Room, RoomOptions
-from sockkit.core.chat.turn import (
-    COMMAND_CHARACTERS,
-    LINE_CHARACTERS,
-    MAX_MEMBER_CHARACTERS,
+from sockkit.core.chat.names import MAX_NAME_LENGTH, fold_name
+from sockkit.core.chat.protocol import MAX_WHO_BYTES
+from sockkit.core.chat.received import (
+    COMMAND_COST_CHARACTERS,
+    LINE_COST_CHARACTERS,
+    MAX_LINE_BYTES,
     MAX_TURN_CHARACTERS,
+    MIN_MEMBER_CHARACTERS,
 )
+from sockkit.core.chat.room import Room, RoomOptions
 from sockkit.core.token_bucket import BURST_SECONDS
 from sockkit.errors import UsageError
 
@@ -41,14 +40,17 @@ class Talk:
         self.gone: set[int] = set()
         self.admitted: set[int] = set()
 
-    def deliver(self, events: Iterable[Outcome]) -> None:
+    def deliver(self, events: Iterable[Action]) -> None:
         for event in events:
-            if isinstance(event, Gone):
+            if isinstance(event, Disconnect):
                 self.gone.add(event.member)  # type: ignore[arg-type]
-            elif isinstance(event, Admitted):
+            elif isinstance(event, Admit):
                 self.admitted.add(event.member)  # type: ignore[arg-type]
                 heard = self.got[event.member]  # type: ignore[index]
-                heard += [*event.greeting, *(line for block in event.past for line in block.lines)]
+                heard += [
+                    *event.greeting,
+                    *(line for block in event.history for line in block.lines),
+                ]
             elif event.to is not None:
                 self.got[event.to] += event.lines  # type: ignore[index]
             else:
@@ -69,7 +71,7 @@ class Talk:
     def later(self, seconds: float, *members: int) -> None:
         self.now += seconds
         for member in members:
-            self.deliver(self.room.go_on(member, self.now))
+            self.deliver(self.room.resume(member, self.now))
 
     def heard(self, member: int) -> list[str]:
         lines, self.got[member] = self.got[member], []
@@ -218,7 +220,7 @@ def test_who_never_came_in_leaves_nothing_behind() -> None:
     for number in range(100):
         room.join(number, 0.0, f"10.0.0.{number}:1")
         room.leave(number)
-    assert not room._door._waiting
+    assert not room._admission._waiting
 
 
 def test_who_sends_too_fast_is_read_as_slowly() -> None:
@@ -228,11 +230,11 @@ def test_who_sends_too_fast_is_read_as_slowly() -> None:
     talk.say(1, "".join(f"{number}\n" for number in range(100))[:-1])
     burst = int(10 * BURST_SECONDS)
     assert len(talk.heard(2)) == burst
-    wait = talk.room.waits(1, talk.now)
+    wait = talk.room.resume_delay(1, talk.now)
     assert 0 < wait <= 0.1
-    while talk.room.waits(1, talk.now):
-        talk.now += talk.room.waits(1, talk.now)
-        talk.deliver(talk.room.go_on(1, talk.now))
+    while talk.room.resume_delay(1, talk.now):
+        talk.now += talk.room.resume_delay(1, talk.now)
+        talk.deliver(talk.room.resume(1, talk.now))
     assert talk.heard(2) == [f"[guest-1] {number}" for number in range(burst, 100)]
     assert talk.now == pytest.approx((100 - burst) / 10, rel=0.05)
 
@@ -243,7 +245,7 @@ def test_a_limit_below_a_line_in_five_seconds() -> None:
     talk.heard(2)
     talk.say(1, "a\nb")
     assert talk.heard(2) == ["[guest-1] a"]
-    assert talk.room.waits(1, 0) == pytest.approx(10)
+    assert talk.room.resume_delay(1, 0) == pytest.approx(10)
 
 
 @pytest.mark.parametrize("end", [b"", b"\n"])
@@ -253,13 +255,13 @@ def test_who_may_not_speak_is_not_held_either(end: bytes) -> None:
     talk.join(1)
     talk.say(1, "my turn")
     for _ in range(100):
-        if talk.room.waits(1, talk.now):
+        if talk.room.resume_delay(1, talk.now):
             break
         talk.say(1, b"x" * 65536 + end)
-        assert len(talk.room._members[1].inbox) <= MAX_LINE_BYTES
-    assert not talk.room.waits(1, talk.now)
+        assert len(talk.room._members[1].received) <= MAX_LINE_BYTES
+    assert not talk.room.resume_delay(1, talk.now)
     talk.say(1, b"\nlate\n")
-    assert talk.room.waits(1, talk.now)
+    assert talk.room.resume_delay(1, talk.now)
 
 
 def test_a_flood_without_limit_goes_by_turns() -> None:
@@ -270,11 +272,11 @@ def test_a_flood_without_limit_goes_by_turns() -> None:
     said = talk.heard(2)
     assert (
         MAX_TURN_CHARACTERS / 2
-        < sum(len(line) + LINE_CHARACTERS for line in said)
-        < MAX_TURN_CHARACTERS + LINE_CHARACTERS
+        < sum(len(line) + LINE_COST_CHARACTERS for line in said)
+        < MAX_TURN_CHARACTERS + LINE_COST_CHARACTERS
     )
-    while talk.room.waits(1, talk.now):
-        talk.deliver(talk.room.go_on(1, talk.now))
+    while talk.room.resume_delay(1, talk.now):
+        talk.deliver(talk.room.resume(1, talk.now))
     assert len(said) + len(talk.heard(2)) == 30_000
 
 
@@ -285,39 +287,41 @@ def test_all_members_share_a_turn() -> None:
     for member in range(1, 20):
         talk.heard(0)
         talk.say(member, b"x\n" * 30_000)
-        said.append(sum(len(line) + LINE_CHARACTERS for line in talk.heard(0)))
+        said.append(sum(len(line) + LINE_COST_CHARACTERS for line in talk.heard(0)))
     assert said[0] > MAX_TURN_CHARACTERS * 0.9
     assert all(
-        MAX_MEMBER_CHARACTERS * 0.9 < size < MAX_MEMBER_CHARACTERS * 1.1 for size in said[1:]
+        MIN_MEMBER_CHARACTERS * 0.9 < size < MIN_MEMBER_CHARACTERS * 1.1 for size in said[1:]
     )
     talk.heard(0)
     talk.now = 1.0
-    talk.deliver(talk.room.go_on(19, talk.now))
-    assert sum(len(line) + LINE_CHARACTERS for line in talk.heard(0)) > MAX_TURN_CHARACTERS * 0.9
+    talk.deliver(talk.room.resume(19, talk.now))
+    assert (
+        sum(len(line) + LINE_COST_CHARACTERS for line in talk.heard(0)) > MAX_TURN_CHARACTERS * 0.9
+    )
 
 
 def test_commands_go_by_turns_too() -> None:
     talk = Talk(RoomOptions(flood=0))
     talk.join(1)
     talk.say(1, b"/nick server\n" * 5000)
-    assert len(talk.heard(1)) <= MAX_TURN_CHARACTERS // COMMAND_CHARACTERS + 2
-    assert talk.room.waits(1, talk.now)
+    assert len(talk.heard(1)) <= MAX_TURN_CHARACTERS // COMMAND_COST_CHARACTERS + 2
+    assert talk.room.resume_delay(1, talk.now)
 
 
 def test_what_is_no_text_costs_its_sender_as_much() -> None:
     talk = Talk(RoomOptions(flood=10))
     talk.join(1, 2)
-    assert talk.room.owes(1, 0) == 0
+    assert talk.room.charge_delay(1, 0) == 0
     talk.room.charge(1, 20)
-    assert talk.room.owes(1, 0) == 0
+    assert talk.room.charge_delay(1, 0) == 0
     talk.room.charge(1, 100 * 1024)
-    owed = talk.room.owes(1, 0)
+    owed = talk.room.charge_delay(1, 0)
     assert owed == pytest.approx((100 - 10 * BURST_SECONDS) / 10, rel=0.01)
-    assert talk.room.owes(1, owed) == 0
-    assert talk.room.waits(1, 0) == 0
+    assert talk.room.charge_delay(1, owed) == 0
+    assert talk.room.resume_delay(1, 0) == 0
     talk.say(1, "hi")
-    assert talk.room.waits(1, 0) > owed
-    assert talk.room.owes(2, 0) == talk.room.owes(3, 0) == 0
+    assert talk.room.resume_delay(1, 0) > owed
+    assert talk.room.charge_delay(2, 0) == talk.room.charge_delay(3, 0) == 0
 
 
 def test_who_is_here_fits_a_line_however_many_they_are() -> None:
@@ -375,11 +379,11 @@ def test_a_password() -> None:
     talk.say(1, "sesame")
     talk.say(2, "hi\nsesame\nhello")
     assert talk.heard(2)[1:] == ["* that is not the password"]
-    assert talk.room.waits(2, talk.now) == FIRST_WAIT
-    talk.later(FIRST_WAIT, 2)
+    assert talk.room.resume_delay(2, talk.now) == FIRST_RETRY_SECONDS
+    talk.later(FIRST_RETRY_SECONDS, 2)
     assert talk.heard(3) == ["* this room has a password: type it"]
     talk.say(3, "a\nb\nc")
-    for wait in (FIRST_WAIT, 2 * FIRST_WAIT):
+    for wait in (FIRST_RETRY_SECONDS, 2 * FIRST_RETRY_SECONDS):
         assert talk.gone == set()
         talk.later(wait, 3)
     assert talk.gone == {3}
@@ -396,7 +400,7 @@ def test_who_guesses_does_not_fill_the_room() -> None:
     assert talk.gone == set(range(MAX_WAITING, MAX_WAITING + 9))
     assert talk.heard(MAX_WAITING)[-1].startswith("* too many from your address")
     talk.say(0, "guess")
-    for member in range(MAX_GUESSING, MAX_WAITING):
+    for member in range(MAX_WAITING_AFTER_FAILURE, MAX_WAITING):
         talk.deliver(talk.room.leave(member))
     for member in (2000, 2001):
         talk.got[member] = []
@@ -417,7 +421,7 @@ def test_who_guesses_does_not_delay_others() -> None:
     talk.say(2, "sesame")
     talk.say(3, "sesame")
     assert talk.admitted == {3}
-    talk.later(talk.room.waits(2, talk.now), 2)
+    talk.later(talk.room.resume_delay(2, talk.now), 2)
     assert talk.admitted == {2, 3}
 
 
@@ -446,7 +450,7 @@ def test_a_name_comes_before_the_password() -> None:
     talk.say(2, "/nick 小雪\nsesame")
     assert talk.heard(2)[1] == "* 小雪 is taken"
     talk.say(3, "/nick bob\n/password open\n/password sesame")
-    talk.later(FIRST_WAIT, 3)
+    talk.later(FIRST_RETRY_SECONDS, 3)
     assert talk.heard(3)[1] == "* that is not the password"
     assert talk.room.names() == ["小雪", "guest-1", "bob"]
     assert talk.heard(1) == ["* guest-1 joined", "* bob joined"]
@@ -493,11 +497,11 @@ def one_by_one(options: RoomOptions, encoding: str) -> Room:
     return room
 
 
-def flat(events: Iterable[Outcome]) -> list[Outcome]:
-    """Each line in an `Out` of its own."""
-    told: list[Outcome] = []
+def flat(events: Iterable[Action]) -> list[Action]:
+    """Each line in an `Deliver` of its own."""
+    told: list[Action] = []
     for event in events:
-        lines = event.lines if isinstance(event, Out) else []
+        lines = event.lines if isinstance(event, Deliver) else []
         told += [event._replace(text=line) for line in lines] or [event]  # type: ignore[call-arg]
     return told
 
@@ -538,21 +542,21 @@ class Both:
         return self._same(lambda room: room.feed(1, data, self.now))
 
     def go_on(self) -> bool:
-        self.now += self.rooms[0].waits(1, self.now)
-        return self._same(lambda room: room.go_on(1, self.now))
+        self.now += self.rooms[0].resume_delay(1, self.now)
+        return self._same(lambda room: room.resume(1, self.now))
 
-    def _same(self, step: Callable[[Room], list[Outcome]]) -> bool:
+    def _same(self, step: Callable[[Room], list[Action]]) -> bool:
         first, second = (flat(step(room)) for room in self.rooms)
         assert first == second
         states = [room._members[1] for room in self.rooms]
-        assert len({bytes(state.inbox._held) for state in states}) == 1
+        assert len({bytes(state.received._held) for state in states}) == 1
         assert len({self.flood and state.bucket._tokens for state in states}) == 1
-        assert len({room._turn._characters for room in self.rooms}) == 1
-        assert len({room.waits(1, self.now) for room in self.rooms}) == 1
+        assert len({room._turn._spent for room in self.rooms}) == 1
+        assert len({room.resume_delay(1, self.now) for room in self.rooms}) == 1
         blocks = [room._recent.blocks() for room in self.rooms]
         recent = [[line for block in each for line in block.lines] for each in blocks]
         assert recent[0] == recent[1]
-        return not (first and isinstance(first[-1], Gone))
+        return not (first and isinstance(first[-1], Disconnect))
 
 
 PIECES = st.lists(
@@ -601,7 +605,7 @@ def test_one_line_of_another_kind_among_many(encoding: str) -> None:
 def test_a_run_of_lines_is_one_outcome(talk: Talk) -> None:
     lines = [f"line {number}" for number in range(500)]
     (out,) = talk.room.feed(1, "".join(f"{line}\n" for line in lines).encode(), 0.0)
-    assert isinstance(out, Out)
+    assert isinstance(out, Deliver)
     assert out.lines == [f"[alex] {line}" for line in lines]
     assert (out.author, out.said) == (1, True)
 
@@ -668,7 +672,7 @@ class Anything(RuleBasedStateMachine):
         self.talk.now += seconds
         for member in list(self.here):
             if member in self.here:
-                self.talk.deliver(self.talk.room.go_on(member, self.talk.now))
+                self.talk.deliver(self.talk.room.resume(member, self.talk.now))
         self.after()
 
     def look(self) -> None:
@@ -681,7 +685,7 @@ class Anything(RuleBasedStateMachine):
                     seen = self.tags[member]
                     assert int(tagged[2]) not in seen, "twice"
                     seen.append(int(tagged[2]))
-        assert len({key(name) for name in names}) == len(names)
+        assert len({fold_name(name) for name in names}) == len(names)
 
     @invariant()
     def each_sender_is_in_order(self) -> None:
@@ -690,7 +694,7 @@ class Anything(RuleBasedStateMachine):
     @invariant()
     def memory_is_bounded(self) -> None:
         for member in self.here:
-            assert len(self.talk.room._members[member].inbox) <= MAX_LINE_BYTES + 1000
+            assert len(self.talk.room._members[member].received) <= MAX_LINE_BYTES + 1000
 
 
 Anything.TestCase.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)

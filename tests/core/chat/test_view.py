@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from sockkit.core.chat.lines import welcome
 from sockkit.core.chat.names import MAX_NAME_LENGTH
+from sockkit.core.chat.protocol import welcome
 from sockkit.core.chat.view import COMMANDS, MAX_HELD_CHARACTERS, MAX_NAMES, ChatView
 
 WELCOME = f"{welcome('bob')}\n"
@@ -60,7 +60,7 @@ def test_names_and_commands_are_completed() -> None:
 def test_it_knows_when_the_room_has_taken_its_leave(line: str, parted: bool) -> None:
     chat = ChatView()
     chat.feed(f"{line}\n")
-    assert chat.parted is parted
+    assert chat.room_closes is parted
 
 
 @pytest.mark.parametrize("line", ["* good-bye", "* the room is full"])
@@ -68,12 +68,12 @@ def test_half_a_line_is_not_acted_on(line: str) -> None:
     """A member may be called `good-bye`, and the connection be lost when it joins."""
     chat = ChatView()
     assert chat.feed(line) + chat.flush() == line
-    assert (chat.parted, chat.outside) == (False, False)
+    assert (chat.room_closes, chat.not_admitted) == (False, False)
     chat.feed("x" * (MAX_HELD_CHARACTERS + 1))
     chat.feed(f"{line}\n{line}")
-    assert (chat.parted, chat.outside) == (False, False)
+    assert (chat.room_closes, chat.not_admitted) == (False, False)
     chat.feed(" joined\n")
-    assert (chat.parted, chat.outside) == (False, False)
+    assert (chat.room_closes, chat.not_admitted) == (False, False)
 
 
 def test_it_knows_whether_the_room_has_let_the_reader_in() -> None:
@@ -88,7 +88,7 @@ def test_it_knows_whether_the_room_has_let_the_reader_in() -> None:
     ]
     for line, outside in told:
         chat.feed(f"{line}\n")
-        assert chat.outside is outside, line
+        assert chat.not_admitted is outside, line
 
 
 def test_what_no_room_of_ours_says_is_no_name() -> None:

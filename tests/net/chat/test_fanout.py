@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockkit.core.chat.history import Recent
-from sockkit.core.chat.outcome import Admitted, Out
+from sockkit.core.chat.actions import Admit, Deliver
+from sockkit.core.chat.history import RecentLines
 from sockkit.net.chat.fanout import Fanout
 from sockkit.net.loop import Loop
 from tests.net import kit
@@ -38,12 +38,12 @@ class Someone:
 class Site:
     def __init__(self, loop: Loop, *members: Someone) -> None:
         self.members: Any = {member.number: member for member in members}
-        self.shown: list[Out] = []
+        self.shown: list[Deliver] = []
         self.loop, self.fanout = loop, Fanout(loop, self.members, self.shown.extend)
 
     def greet(self, *members: Any) -> None:
         for member in members:
-            self.fanout.greet(member, Admitted(member.number, (f"hello {member.number}",), ()))
+            self.fanout.greet(member, Admit(member.number, (f"hello {member.number}",), ()))
 
     def turn(self) -> None:
         self.loop.call_soon(self.loop.stop)
@@ -57,7 +57,12 @@ def test_what_a_turn_has_for_a_member_is_one_send(loop: Loop) -> None:
     site.turn()
     for member in (one, two, snow):
         member.sent.clear()
-    for out in (Out("a\n好", author=1), Out("b"), Out("for 2", to=2), Out("c", author=2)):
+    for out in (
+        Deliver("a\n好", author=1),
+        Deliver("b"),
+        Deliver("for 2", to=2),
+        Deliver("c", author=2),
+    ):
         site.fanout.put(out)
     assert site.fanout.waits
     site.turn()
@@ -72,13 +77,13 @@ def test_a_newcomer_hears_what_comes_after_its_greeting(loop: Loop) -> None:
     one, two = Someone(1), Someone(2)
     site = Site(loop, one, two)
     site.greet(one)
-    site.fanout.put(Out("before"))
+    site.fanout.put(Deliver("before"))
     site.greet(two)
-    site.fanout.put(Out("after"))
+    site.fanout.put(Deliver("after"))
     site.turn()
     assert b"".join(one.sent) == b"hello 1\nbefore\nafter\n"
     assert b"".join(two.sent) == b"hello 2\nafter\n"
-    site.fanout.put(Out("later"))
+    site.fanout.put(Deliver("later"))
     site.turn()
     assert (one.sent[-1], two.sent[-1]) == (b"later\n", b"later\n")
 
@@ -86,11 +91,11 @@ def test_a_newcomer_hears_what_comes_after_its_greeting(loop: Loop) -> None:
 def test_who_is_not_admitted_hears_what_is_for_it_alone(loop: Loop) -> None:
     one = Someone(1)
     site = Site(loop, one)
-    site.fanout.put(Out("for all"))
-    site.fanout.put(Out("for you", to=1))
+    site.fanout.put(Deliver("for all"))
+    site.fanout.put(Deliver("for you", to=1))
     site.turn()
     assert one.sent == [b"for you\n"]
-    site.fanout.put(Out("for you again", to=1))
+    site.fanout.put(Deliver("for you again", to=1))
     site.greet(one)  # after what it was told before
     site.turn()
     assert b"".join(one.sent) == b"for you\nfor you again\nhello 1\n"
@@ -98,14 +103,14 @@ def test_who_is_not_admitted_hears_what_is_for_it_alone(loop: Loop) -> None:
 
 def test_what_was_said_before_is_sent_with_the_greeting(loop: Loop) -> None:
     one = Someone(1, "gbk")
-    recent = Recent(9)
+    recent = RecentLines(9)
     recent.extend(["[a] 好", "[a] x"])
-    Site(loop, one).fanout.greet(one, Admitted(1, ("hello",), recent.blocks()))  # type: ignore[arg-type]
+    Site(loop, one).fanout.greet(one, Admit(1, ("hello",), recent.blocks()))  # type: ignore[arg-type]
     assert b"".join(one.sent) == "hello\n[a] 好\n[a] x\n".encode("gbk")
 
 
-@pytest.mark.parametrize("words", [[], [Out("bye"), Out("you", to=1)]])
-def test_who_leaves_is_let_go_after_the_last_words(words: list[Out], loop: Loop) -> None:
+@pytest.mark.parametrize("words", [[], [Deliver("bye"), Deliver("you", to=1)]])
+def test_who_leaves_is_let_go_after_the_last_words(words: list[Deliver], loop: Loop) -> None:
     one = Someone(1)
     site = Site(loop, one)
     site.greet(one)
@@ -119,17 +124,17 @@ def test_who_leaves_is_let_go_after_the_last_words(words: list[Out], loop: Loop)
 
 OUTS = st.lists(
     st.builds(
-        Out,
+        Deliver,
         st.sampled_from(["a", "b\nc"]),
         to=st.none() | st.integers(1, 3),
         author=st.none() | st.integers(1, 3),
-        move=st.none(),
+        presence=st.none(),
     )
 )
 
 
 @given(st.lists(OUTS | st.integers(1, 3), max_size=9))
-def test_everybody_hears_all_of_it_in_order(turns: list[list[Out] | int]) -> None:
+def test_everybody_hears_all_of_it_in_order(turns: list[list[Deliver] | int]) -> None:
     with Loop() as loop, contextlib.ExitStack():
         members = [Someone(number) for number in (1, 2, 3)]
         site = Site(loop, *members)

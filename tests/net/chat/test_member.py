@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sockkit.core.chat.outcome import Gone, Outcome
+from sockkit.core.chat.actions import Action, Disconnect
 from sockkit.events import Closed
 from sockkit.net.chat.member import MAX_RECEIVE_BYTES, MAX_TELNET_RECEIVE_BYTES, Member
 from sockkit.net.chat.server import ChatOptions
@@ -29,7 +29,7 @@ class Place:
         self.room: Any = self
         self.fed: list[bytes] = []
         self.charged: list[int] = []
-        self.handled: list[Outcome] = []
+        self.handled: list[Action] = []
         self.closed_events: list[tuple[Closed, bool]] = []
         self.wait = 0.0
         self.admitted = self.turns = 0
@@ -37,24 +37,24 @@ class Place:
     def admit(self, _: Member) -> None:
         self.admitted += 1
 
-    def feed(self, _: int, data: bytes, now: float) -> list[Outcome]:
+    def feed(self, _: int, data: bytes, now: float) -> list[Action]:
         self.fed.append(data)
         return []
 
-    def go_on(self, _: int, now: float) -> list[Outcome]:
+    def resume(self, _: int, now: float) -> list[Action]:
         self.turns += 1
         return []
 
-    def waits(self, _: int, now: float) -> float:
+    def resume_delay(self, _: int, now: float) -> float:
         return self.wait
 
-    def owes(self, _: int, now: float) -> float:
+    def charge_delay(self, _: int, now: float) -> float:
         return 0.0
 
     def charge(self, _: int, size: int) -> None:
         self.charged.append(size)
 
-    def handle(self, outcomes: Iterable[Outcome]) -> None:
+    def handle(self, outcomes: Iterable[Action]) -> None:
         self.handled += outcomes
 
     def departed(self, _: Member) -> None:
@@ -109,7 +109,7 @@ def test_lines_that_wait_are_said_in_time_while_their_member_is_there(
     clock = kit.Clock(case.loop, monkeypatch)
     real = case.place.feed
 
-    def feed(number: int, data: bytes, now: float) -> list[Outcome]:
+    def feed(number: int, data: bytes, now: float) -> list[Action]:
         case.place.wait = 1.0
         return real(number, data, now)
 
@@ -147,7 +147,7 @@ def test_a_member_that_has_ended_is_gone_only_when_its_lines_are_said(
     case.place.wait = 0.0
     clock.passes(0.6)
     kit.settle(case.loop)
-    assert case.place.handled == [Gone(case.member.number)]
+    assert case.place.handled == [Disconnect(case.member.number)]
 
 
 def test_telnet_commands_cost_and_are_read_in_small_pieces(case: Case) -> None:

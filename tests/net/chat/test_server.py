@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sockkit.core.address import HostPort
-from sockkit.core.chat.outcome import Out
+from sockkit.core.chat.actions import Deliver
 from sockkit.core.chat.room import Room, RoomOptions
 from sockkit.errors import SendError
 from sockkit.events import Closed, Connected, Event
@@ -124,12 +124,12 @@ def test_a_newcomer_does_not_hear_what_the_same_turn_had_before(site: Site) -> N
 
     def come() -> None:
         late.append(site.member())  # it is accepted in the next turn, before lines are delivered
-        site.server.handle([Out("early")])
+        site.server.handle([Deliver("early")])
 
     site.run(
         come,
         lambda: site.has(late[0], "you are"),
-        lambda: site.server.handle([Out("late")]),
+        lambda: site.server.handle([Deliver("late")]),
         lambda: site.has(late[0], "late"),
     )
     assert not site.has(late[0], "early")
@@ -288,7 +288,7 @@ def test_words_that_did_not_reach_a_member_are_told_at_the_end(
     monkeypatch.setattr(closing, "MAX_STALL_SECONDS", 0.05)
     kit.Gathering(site.output.far)
     one = site.member()
-    lines = [Out("x" * 4000)] * 5000  # more than the system takes
+    lines = [Deliver("x" * 4000)] * 5000  # more than the system takes
     with pytest.raises(SendError, match="did not reach 1 of the members"):
         site.run(lambda: site.has(one, "you are"), lambda: site.server.handle(lines))
 

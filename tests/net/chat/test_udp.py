@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sockkit.core.chat import udp as core
-from sockkit.core.chat.udp import SignedRoom
+from sockkit.core.chat.udp import UdpRoom
 from sockkit.net.chat import udp as module
 from sockkit.net.chat.udp import UdpChatServer
 from sockkit.net.ends.stdio import Stdio
@@ -34,7 +34,7 @@ class Site:
         self.input = source.far
         context = kit.context(loop, Stdio(source.end, self.sink.end, "utf-8"))
         self.sock = bound(context, stack)
-        self.room = SignedRoom()
+        self.room = UdpRoom()
         self.server = UdpChatServer(context, self.sock, self.room, "gbk", shown)
         self.close = self.server.quit
 
@@ -110,7 +110,7 @@ def test_nobody_is_heard_while_much_waits_for_the_system(
 
 def test_who_is_silent_for_long_leaves(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     for room in (core, module):
-        monkeypatch.setattr(room, "MAX_SILENCE", 0.05)
+        monkeypatch.setattr(room, "MAX_SILENCE_SECONDS", 0.05)
     one = site.member()
     site.run(
         lambda: one.send(b"a:hi"),

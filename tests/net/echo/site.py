@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from sockkit.core.address import HostPort
-from sockkit.core.responder import Ruled, Upper, parse_rule
+from sockkit.core.responder import RuleResponder, UpperResponder, parse_rule
 from sockkit.events import Closed, Event
 from sockkit.net.echo.scheduler import Scheduler
 from sockkit.net.echo.tcp import EchoOptions, TcpEcho
@@ -21,9 +21,9 @@ from tests.net.kit import HERE, of_kind, run_until
 
 LOCAL = ListenOptions(HostPort(HERE, 0))
 PLAIN = EchoOptions()
-UPPER = EchoOptions(lambda: Upper("utf-8"))
+UPPER = EchoOptions(lambda: UpperResponder("utf-8"))
 LATE = EchoOptions(delay=0.05)
-RULED = EchoOptions(lambda: Ruled([parse_rule("PING=PONG", regex=False)], "utf-8"))
+RULED = EchoOptions(lambda: RuleResponder([parse_rule("PING=PONG", regex=False)], "utf-8"))
 each = pytest.mark.parametrize(
     "options", [PLAIN, UPPER, LATE, RULED], ids=["plain", "upper", "late", "ruled"]
 )

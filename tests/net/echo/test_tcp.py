@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from sockkit.core.responder import Ruled, parse_rule
-from sockkit.events import Step
+from sockkit.core.responder import RuleResponder, parse_rule
+from sockkit.events import SocketCall
 from sockkit.net import closing, kernel
 from sockkit.net.echo.tcp import MAX_RECEIVE_BYTES, AnsweredEcho, EchoOptions, PlainEcho
 from sockkit.net.options import SocketOptions
@@ -80,7 +80,7 @@ def test_a_reset_ends_that_client_alone(options: EchoOptions, site: Site) -> Non
     sock.close()
     run_until(site.loop, lambda: bool(site.closed))
     assert site.closed == [(2, 2, "")]
-    assert [step.detail for step in of_kind(site.events, Step) if step.call == "reset"] != []
+    assert [step.detail for step in of_kind(site.events, SocketCall) if step.call == "reset"] != []
     assert site.asks(other, b"2\n", 2) == b"2\n"
     assert len(echo._connections) == 1
 
@@ -162,7 +162,7 @@ def test_the_last_answer_arrives_when_more_was_asked(site: Site) -> None:
     """What is not read when a connection is closed makes the system throw answers away."""
     answer = b"x" * 200_000
     rule = parse_rule(f"*={answer.decode()}", regex=False)
-    site.tcp(EchoOptions(lambda: Ruled([rule], "utf-8"), close_after=1))
+    site.tcp(EchoOptions(lambda: RuleResponder([rule], "utf-8"), close_after=1))
     sock = site.client()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
     assert site.asks(sock, b"1\n", 1) == b"x"
@@ -176,7 +176,7 @@ def test_what_a_client_did_not_get_is_told_and_not_counted(
 ) -> None:
     monkeypatch.setattr(closing, "MAX_STALL_SECONDS", 0.05)
     rule = parse_rule(f"*={'x' * 299_999}", regex=False)  # which the system takes
-    site.tcp(EchoOptions(lambda: Ruled([rule], "utf-8"), close_after=1))
+    site.tcp(EchoOptions(lambda: RuleResponder([rule], "utf-8"), close_after=1))
     sock = site.client()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     sock.send(b"1\n")
@@ -211,7 +211,7 @@ def test_late_answers_are_bounded_and_the_rest_waits_quietly(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rule = parse_rule(f"*={'x' * 100_000}", regex=False)
-    echo = site.tcp(EchoOptions(lambda: Ruled([rule], "utf-8"), delay=3600))
+    echo = site.tcp(EchoOptions(lambda: RuleResponder([rule], "utf-8"), delay=3600))
     site.client().send(b"1\n" * 100)
     run_until(site.loop, lambda: bool(echo._connections))
     (connection,) = echo._connections

@@ -9,7 +9,7 @@ import socket
 import pytest
 
 from sockkit.errors import ReceiveError
-from sockkit.events import Event, Step
+from sockkit.events import Event, SocketCall
 from sockkit.net.ends.end import Kind
 from sockkit.net.ends.socket_end import SocketEnd
 from tests.net import kit as net_kit
@@ -40,8 +40,8 @@ def test_each_call_that_ends_it_is_told(kind: str, stack: Stack) -> None:
     end.half_close()
     end.close()
     assert events == [
-        Step("shutdown", "the sending side to there:1"),
-        Step("close", "the connection to there:1"),
+        SocketCall("shutdown", "the sending side to there:1"),
+        SocketCall("close", "the connection to there:1"),
     ]
 
 

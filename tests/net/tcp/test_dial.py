@@ -22,7 +22,7 @@ from sockkit.errors import (
     TimedOut,
     UsageError,
 )
-from sockkit.events import Connected, ConnectFailed, Connecting, Event, Step
+from sockkit.events import Connected, ConnectFailed, Connecting, Event, SocketCall
 from sockkit.net import internet
 from sockkit.net.context import Context
 from sockkit.net.endpoint import Endpoint, show_address
@@ -306,7 +306,7 @@ def test_the_source_is_bound(client: Client, live: socket.socket) -> None:
     sock.close()
     assert host == "127.0.0.2"
     assert kit.of_kind(client.events, Connected)[0].local == f"127.0.0.2:{port}"
-    assert [event.call for event in kit.of_kind(client.events, Step)][:3] == [
+    assert [event.call for event in kit.of_kind(client.events, SocketCall)][:3] == [
         "socket",
         "bind",
         "connect",

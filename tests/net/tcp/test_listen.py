@@ -13,7 +13,7 @@ import pytest
 
 from sockkit.core.address import HostPort, UnixPath
 from sockkit.errors import BindError, ResolveError
-from sockkit.events import Connected, Event, Listening, Notice, Step
+from sockkit.events import Connected, Event, Listening, Notice, SocketCall
 from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
@@ -70,7 +70,10 @@ def test_port_0_is_a_real_port_and_is_reported(server: Server) -> None:
     assert [event for event in server.events if isinstance(event, Listening)] == []
     announce(listener, server.events.append)
     assert server.events[-1] == Listening(listener.address, True)
-    assert [event.call for event in kit.of_kind(server.events, Step)][-2:] == ["bind", "listen"]
+    assert [event.call for event in kit.of_kind(server.events, SocketCall)][-2:] == [
+        "bind",
+        "listen",
+    ]
 
 
 @pytest.mark.parametrize(

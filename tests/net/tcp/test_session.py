@@ -27,7 +27,7 @@ from sockkit.errors import (
     TextError,
     TimedOut,
 )
-from sockkit.events import Event, InputEnded, Moved, Notice, PeerEnded, Step
+from sockkit.events import Event, InputEnded, Notice, PeerEnded, SocketCall, StreamTotal
 from sockkit.net import closing, connection
 from sockkit.net.connection import Result
 from sockkit.net.ends.socket_end import SocketEnd
@@ -250,7 +250,7 @@ def test_the_peer_ends_first(transform: bool, begin: Begin) -> None:
     talk.end_input()
     assert read_all(talk.peer) == b", what?"
     assert talk.result() is None
-    moved = {event.direction: event.size for event in kit.of_kind(talk.events, Moved)}
+    moved = {event.direction: event.size for event in kit.of_kind(talk.events, StreamTotal)}
     assert moved == {"sent": 11, "received": 7}
 
 
@@ -378,8 +378,8 @@ def test_a_stop_while_the_last_bytes_are_delivered_closes_the_connection(begin: 
     talk.settle()  # it waits for the peer, which reads nothing
     talk.stop()
     assert "of it not delivered" in talk.failed(Stopped).so_far
-    assert [event.call for event in kit.of_kind(talk.events, Step)] == ["shutdown", "close"]
-    assert len(kit.of_kind(talk.events, Moved)) == 2
+    assert [event.call for event in kit.of_kind(talk.events, SocketCall)] == ["shutdown", "close"]
+    assert len(kit.of_kind(talk.events, StreamTotal)) == 2
 
 
 def test_our_output_may_go_while_the_last_bytes_are_delivered(
@@ -822,7 +822,7 @@ def test_it_reports_the_lane_that_ran(lane: str, more: dict[str, object], begin:
     talk.end_input()
     talk.peer.close()
     assert talk.result() is None
-    assert [event.lane for event in kit.of_kind(talk.events, Moved)] == [lane, lane]
+    assert [event.lane for event in kit.of_kind(talk.events, StreamTotal)] == [lane, lane]
 
 
 def test_the_flags_of_standard_streams_are_as_before(begin: Begin) -> None:

@@ -17,7 +17,7 @@ from sockkit.core import answers
 from sockkit.core.address import HostPort
 from sockkit.core.answers import AnswerOptions
 from sockkit.errors import ConnectError, ReceiveError, SockkitError, TimedOut
-from sockkit.events import Aimed, Event, Exchanged
+from sockkit.events import DatagramTotal, Event, TargetChosen
 from sockkit.net.endpoint import Endpoint
 from sockkit.net.ends.stdio import Stdio
 from sockkit.net.loop import Loop
@@ -73,9 +73,11 @@ def test_an_address_that_refuses_is_followed_by_the_next(lines: bytes, named: Na
     named.run(AnswerOptions(linger=0.1), LINES)
     expected = lines.removesuffix(b"\n").split(b"\n")
     assert [named.peer.recv(100) for _ in expected] == expected
-    totals = {event.direction: event.datagrams for event in kit.of_kind(named.events, Exchanged)}
+    totals = {
+        event.direction: event.datagrams for event in kit.of_kind(named.events, DatagramTotal)
+    }
     assert totals["sent"] == len(expected)
-    assert [event.address for event in kit.of_kind(named.events, Aimed)][-1].startswith(HERE)
+    assert [event.address for event in kit.of_kind(named.events, TargetChosen)][-1].startswith(HERE)
 
 
 def test_what_a_peer_has_answered_is_not_sent_to_another(

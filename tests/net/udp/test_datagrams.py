@@ -12,7 +12,7 @@ import pytest
 
 from sockkit.core.address import HostPort
 from sockkit.errors import ConnectError, ReceiveError, SendError, SockkitError
-from sockkit.events import Event, Notice, Step
+from sockkit.events import Event, Notice, SocketCall
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.tcp.listen import ListenOptions
@@ -220,4 +220,4 @@ def test_one_that_is_adopted_waits_on_another_loop(site: Site) -> None:
         server.when_readable(other.stop)
         other.run()
         server.close()
-    assert kit.of_kind(events, Step)
+    assert kit.of_kind(events, SocketCall)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sockkit.events import Exchanged
+from sockkit.events import DatagramTotal
 from sockkit.net.loop import Loop
 from tests.net import kit
 from tests.net.kit import run_for, run_until
@@ -90,7 +90,7 @@ def test_both_totals_are_told(make: Make, loop: Loop) -> None:
     assert made.arrive(1) == [b"abc"]
     run_until(loop, lambda: made.receiver.total.count == 1)
     made.exchange.stop()
-    assert kit.of_kind(made.events, Exchanged) == [
-        Exchanged("sent", 1, 3),
-        Exchanged("received", 1, 4),
+    assert kit.of_kind(made.events, DatagramTotal) == [
+        DatagramTotal("sent", 1, 3),
+        DatagramTotal("received", 1, 4),
     ]

@@ -14,7 +14,7 @@ import pytest
 
 from sockkit.core.address import HostPort, UnixPath
 from sockkit.errors import BindError, ConnectError, TimedOut, UsageError
-from sockkit.events import Step
+from sockkit.events import SocketCall
 from sockkit.net import internet
 from sockkit.net.endpoint import Endpoint
 from sockkit.net.options import SocketOptions
@@ -87,7 +87,7 @@ def test_broadcast_is_asked_for(site: Site) -> None:
     with contextlib.closing(sock):
         assert not sock.connected
         assert sock.send(b"x", MAX_PAYLOAD_BYTES, to.address) == 1
-    assert Step("setsockopt", "SO_BROADCAST = 1") in site.events
+    assert SocketCall("setsockopt", "SO_BROADCAST = 1") in site.events
 
 
 Finding = Callable[[HostPort, ConnectOptions], list[Route]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sockkit.events import Exchanged, Failure
+from sockkit.events import DatagramTotal, Failure
 from sockkit.net.loop import Loop
 from tests.net import kit
 from tests.net.kit import noise, run_for, run_until
@@ -22,7 +22,7 @@ def test_output(make: Make) -> None:
         made.output.release()
     assert shown.output.far.take() == b"1 a\n1 \n1 b\n"
     assert plain.output.far.take() == b"ab"
-    assert kit.of_kind(plain.events, Exchanged)[1] == Exchanged("received", 3, 2)
+    assert kit.of_kind(plain.events, DatagramTotal)[1] == DatagramTotal("received", 3, 2)
 
 
 def test_what_cannot_be_decoded_is_told_and_counted(make: Make) -> None:

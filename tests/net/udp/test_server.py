@@ -11,7 +11,7 @@ import pytest
 
 from sockkit.core.peers import Recipient
 from sockkit.errors import ReceiveError, SendError
-from sockkit.events import Event, Failure, Heard, Peer
+from sockkit.events import Event, Failure, NewPeer, Peer
 from sockkit.net.ends.stdio import Stdio
 from sockkit.net.loop import Loop
 from sockkit.net.udp.reply_filter import ReplyFilter
@@ -83,7 +83,7 @@ def test_each_datagram_is_answered(make: Make) -> None:
     made = make(reply=b"ok")
     peer = made.peer()
     made.run(said(peer, b"a"), heard(peer, b"ok"), said(peer, b""), heard(peer, b"ok"))
-    (event,) = kit.of_kind(made.events, Heard)
+    (event,) = kit.of_kind(made.events, NewPeer)
     assert event.peer.number == 1
 
 

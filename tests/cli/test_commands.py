@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 from importlib import import_module
+from typing import Any, NamedTuple
 
 import click
 import pytest
+from click import Option
 
-from sockkit.cli import group as module
-from sockkit.cli.group import COMMANDS, NAME, group
+from sockkit.cli import commands as module
+from sockkit.cli.commands import COMMANDS, NAME, Bundle, BundledCommand, fold, group
 
 
 @pytest.fixture
@@ -67,3 +69,26 @@ def test_no_such_command(context: click.Context) -> None:
     assert "'tcp-srver'. (Did you mean one of: 'tcp-server'" in raised.value.format_message()
     context.resilient_parsing = True  # a completion has no errors
     assert group.resolve_command(context, ["tcp-srver"])[1] is None
+
+
+class Sizes(NamedTuple):
+    width: int
+    height: int = 3
+
+
+def test_fold_takes_the_options_named_as_fields() -> None:
+    assert fold(Sizes, {"width": 1, "depth": 9}) == Sizes(1, 3)
+    assert fold(Sizes, {"width": 1}, height=2) == Sizes(1, 2)
+
+
+def test_fold_needs_what_has_no_default() -> None:
+    with pytest.raises(TypeError, match="width"):
+        fold(Sizes, {})
+
+
+def test_a_bundled_command_calls_back_with_every_option() -> None:
+    got: dict[str, Any] = {}
+    bundle = Bundle("Odds", (Option(["--odd"], help="Odd."), Option(["--even"], help="Even.")))
+    made = BundledCommand("made", bundles=[bundle], callback=got.update, text="Does.", epilog="")
+    made.main(["--odd", "1"], standalone_mode=False)
+    assert got == {"odd": "1", "even": None}

@@ -1,18 +1,25 @@
-"""The group of commands, as a table: help and a TAB load none of them."""
+"""Commands as click has them: a group that loads commands lazily, and a command with sections.
+
+The group is a table, so help and completion load no command. The options of a command have the
+names of the fields that they set, so `fold` makes its configuration.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click import Option
 
 from sockkit import __version__
+from sockkit.values import Value
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
+
+T = TypeVar("T", bound=Value)
 
 NAME = "sockkit"
 
@@ -48,7 +55,7 @@ def _show(text: Callable[[click.Context], str]) -> Callable[[click.Context, Opti
 
 
 def _showing(names: list[str], what: str, text: Callable[[click.Context], str]) -> Option:
-    """An option that shows `text` and exits. click's own look up a translation: 2 ms."""
+    """An option that shows `text` and exits. click's own options look up a translation (2 ms)."""
     return Option(
         names, is_flag=True, is_eager=True, expose_value=False, callback=_show(text), help=what
     )
@@ -61,7 +68,7 @@ _VERSION = _showing(
 
 
 class LazyGroup(click.Group):
-    """A group of the commands in `table`: names, each with its module and its summary."""
+    """A group of the commands in `table`: each name with its module and its summary."""
 
     def __init__(
         self,
@@ -106,6 +113,67 @@ class LazyGroup(click.Group):
             if name.startswith(incomplete)
         ]
         return commands + click.Command.shell_complete(self, ctx, incomplete)
+
+
+class Bundle(Value):
+    """Options that are one section of the help."""
+
+    title: str
+    options: tuple[Option, ...]
+
+
+class BundledCommand(click.Command):
+    """A command whose help shows its options bundle by bundle."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        arguments: Sequence[click.Argument] = (),
+        bundles: Sequence[Bundle],
+        callback: Callable[..., Any],
+        text: str,
+        epilog: str,
+    ) -> None:
+        params = [*arguments, *(option for bundle in bundles for option in bundle.options)]
+        super().__init__(
+            name,
+            params=params,
+            callback=callback,
+            help=text,
+            epilog=epilog,
+        )
+        self._bundles = bundles
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            error.ctx = error.ctx or ctx  # errors of the parser have no context
+            if error.message.startswith("Got unexpected extra") and self._has_port():
+                hint = f"{error.message}: a server's port is given with -p"
+                raise click.UsageError(hint, error.ctx) from error
+            raise
+
+    def get_help_option(self, ctx: click.Context) -> Option:
+        return HELP
+
+    def _has_port(self) -> bool:
+        return any(param.name == "port" for param in self.params)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for bundle in self._bundles:
+            records = [option.get_help_record(ctx) for option in bundle.options]
+            if bundle is self._bundles[-1]:
+                records.append(HELP.get_help_record(ctx))
+            with formatter.section(bundle.title):
+                formatter.write_dl([record for record in records if record])
+
+
+def fold(kind: type[T], values: dict[str, Any], **more: Any) -> T:
+    """A `kind` whose fields are `more` and the values of the options with their names."""
+    make: Callable[..., T] = kind
+    return make(**{name: values[name] for name in kind._fields if name in values}, **more)
 
 
 group = LazyGroup(NAME, COMMANDS, _HELP, _EPILOG, [_VERSION])

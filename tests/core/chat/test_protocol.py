@@ -1,4 +1,4 @@
-"""What the room really says, as `chat join` understands it: neither side's words are repeated."""
+"""What the room really sends, as `chat join` understands it: neither side's words are repeated."""
 
 from __future__ import annotations
 
@@ -9,13 +9,26 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from sockkit.core.chat import lines
-from sockkit.core.chat.door import MAX_ATTEMPTS, MAX_WAITING
-from sockkit.core.chat.lines import Departed, Fixed, Joined, Renamed, Said, YouAre, read, refusal
+from sockkit.core.chat import protocol
+from sockkit.core.chat.actions import Action, Admit, Deliver
+from sockkit.core.chat.admission import MAX_PASSWORD_ATTEMPTS, MAX_WAITING
 from sockkit.core.chat.names import check_name
-from sockkit.core.chat.outcome import Admitted, Out, Outcome
+from sockkit.core.chat.protocol import (
+    ARGUMENTS,
+    Departed,
+    Joined,
+    Renamed,
+    Said,
+    Status,
+    YouAre,
+    help_lines,
+    parse,
+    refusal,
+    usage,
+    who,
+)
 from sockkit.core.chat.room import Room, RoomOptions
-from sockkit.core.chat.udp import SignedRoom
+from sockkit.core.chat.udp import UdpRoom
 from sockkit.core.chat.view import COMMANDS, ChatView
 from sockkit.core.printable import escape
 from sockkit.errors import UsageError
@@ -23,11 +36,12 @@ from sockkit.errors import UsageError
 HERE = "10.0.0.7:1"
 FREE = RoomOptions(flood=0)
 
-FIXED = sorted({*lines.PARTINGS, *lines.NOT_ADMITTED})
+STATUS_LINES = sorted({*protocol.ROOM_CLOSES, *protocol.NOT_ADMITTED})
 MADE = [
-    *FIXED, lines.TOO_FAST, lines.too_long(9), lines.welcome("bob"), lines.you_are("bob"),
-    lines.joined("bob"), lines.departed("bob"), lines.departed("bob", "too slow"),
-    lines.renamed("bob", "alex"), "* bob is taken", "* a name has 1 to 32 columns",
+    *STATUS_LINES, protocol.TOO_FAST, protocol.too_long(9), protocol.welcome("bob"),
+    protocol.you_are("bob"),
+    protocol.joined("bob"), protocol.departed("bob"), protocol.departed("bob", "too slow"),
+    protocol.renamed("bob", "alex"), "* bob is taken", "* a name has 1 to 32 columns",
     "* nobody is named you",
 ]  # fmt: skip
 WORDS = [line.removeprefix("* ") for line in MADE]
@@ -49,40 +63,40 @@ TEXTS = (
 )
 
 
-@pytest.mark.parametrize("line", FIXED)
+@pytest.mark.parametrize("line", STATUS_LINES)
 def test_a_line_that_never_changes_is_recognised(line: str) -> None:
-    assert read(line) == Fixed(line)
+    assert parse(line) == Status(line)
 
 
 @given(NAMES, NAMES, TEXTS)
 def test_what_is_made_is_recognised_with_the_same_fields(name: str, other: str, text: str) -> None:
     text = escape(text)
-    for line in (lines.said(name, text), lines.said_to_you(name, text)):
-        assert read(line) == Said(name, text)
-        assert lines.repeated(line) == line
-    assert read(lines.said_by_you(name, text)) == Said(name, text)
-    assert read(lines.said_by_server(text)) == Said("server", text)
-    assert read(lines.welcome(name)) == read(lines.you_are(name)) == YouAre(name)
-    assert read(lines.joined(name)) == Joined(name)
+    for line in (protocol.said(name, text), protocol.said_to_you(name, text)):
+        assert parse(line) == Said(name, text)
+        assert protocol.replayed(line) == line
+    assert parse(protocol.said_by_you(name, text)) == Said(name, text)
+    assert parse(protocol.said_by_server(text)) == Said("server", text)
+    assert parse(protocol.welcome(name)) == parse(protocol.you_are(name)) == YouAre(name)
+    assert parse(protocol.joined(name)) == Joined(name)
     for why in ("", "too slow", "connection lost"):
-        assert read(lines.departed(name, why)) == Departed(name)
-    assert read(lines.renamed(name, other)) == Renamed(name, other)
+        assert parse(protocol.departed(name, why)) == Departed(name)
+    assert parse(protocol.renamed(name, other)) == Renamed(name, other)
 
 
 @given(TEXTS)
 def test_what_was_said_once_is_repeated_as_said(line: str) -> None:
-    assert isinstance(read(lines.repeated(escape(line))), Said)
+    assert isinstance(parse(protocol.replayed(escape(line))), Said)
 
 
-def meanings(events: Iterable[Outcome]) -> list[Any]:
+def meanings(events: Iterable[Action]) -> list[Any]:
     """What every line of them means, each to whoever is told it."""
     told: list[str] = []
     for event in events:
-        if isinstance(event, Admitted):
-            told += [*event.greeting, *(line for block in event.past for line in block.lines)]
-        elif isinstance(event, Out):
+        if isinstance(event, Admit):
+            told += [*event.greeting, *(line for block in event.history for line in block.lines)]
+        elif isinstance(event, Deliver):
             told += event.lines
-    return [read(line) for line in told]
+    return [parse(line) for line in told]
 
 
 @given(TEXTS, TEXTS, st.lists(TEXTS, max_size=3))
@@ -92,9 +106,9 @@ def test_nothing_that_is_chosen_is_acted_on(motd: str, text: str, before: list[s
     room.remember(map(escape, before))
     events = [*room.join(1, 0.0), *room.join(2, 0.0), *room.announce(text)]
     for event in events:
-        if isinstance(event, Admitted):
-            told = [line for block in event.past for line in block.lines]
-            assert all(isinstance(read(line), Said) for line in told)
+        if isinstance(event, Admit):
+            told = [line for block in event.history for line in block.lines]
+            assert all(isinstance(parse(line), Said) for line in told)
     heard(view, 1, events)
     said = "".join(
         f"{word}{text}\n" for word in ("a", "/me ", "/msg guest-1 ", "/msg ", "/x", "//")
@@ -103,31 +117,31 @@ def test_nothing_that_is_chosen_is_acted_on(motd: str, text: str, before: list[s
     events = room.feed(2, said.encode("utf-8", "replace"), 0.0)
     heard(view, 1, events)
     heard(view, 2, events)
-    assert (view.outside, view.locked, view.parted) == (False, False, False)
+    assert (view.not_admitted, view.wants_password, view.room_closes) == (False, False, False)
     assert {type(meaning) for meaning in meanings(events)} <= {Said, Joined, type(None)}
 
 
 @given(st.lists(st.tuples(NAMES | st.text(max_size=12), TEXTS), max_size=8))
 def test_over_udp_nothing_that_is_chosen_refuses_anything(messages: list[tuple[str, str]]) -> None:
     """And what is refused is refused in words that are recognised."""
-    room = SignedRoom(flood=2)
+    room = UdpRoom(flood=2)
     for number, (name, text) in enumerate(messages):
         here = room.addresses()
-        for delivery in room.hear(number % 3, f"{name}:{text}", 0.0):
-            refused = bool(refusal(delivery.line))
-            told = refused or delivery.line.startswith(("* a message is", f"* {len(here)} here:"))
+        for delivery in room.receive(number % 3, f"{name}:{text}", 0.0):
+            refused = bool(refusal(delivery.text))
+            told = refused or delivery.text.startswith(("* a message is", f"* {len(here)} here:"))
             assert (delivery.to is not None) == told
     for _, text in messages:
-        assert not any(refusal(delivery.line) for delivery in room.announce(text))
+        assert not any(refusal(delivery.text) for delivery in room.announce(text))
 
 
-def heard(view: ChatView, member: int, events: Iterable[Outcome]) -> str:
+def heard(view: ChatView, member: int, events: Iterable[Action]) -> str:
     """What `view` makes of the lines that `member` is told."""
     shown = ""
     for event in events:
-        if isinstance(event, Admitted) and event.member == member:
+        if isinstance(event, Admit) and event.member == member:
             shown += view.feed("".join(f"{line}\n" for line in event.greeting))
-        elif isinstance(event, Out) and event.to in (None, member) and event.author != member:
+        elif isinstance(event, Deliver) and event.to in (None, member) and event.author != member:
             shown += view.feed(f"{event.text}\n")
     return shown
 
@@ -144,32 +158,32 @@ def painted() -> ChatView:
 def test_being_let_in_by_a_password() -> None:
     room, view = Room(FREE._replace(password="x")), ChatView()
     heard(view, 1, room.join(1, 0.0, HERE))
-    assert (view.outside, view.locked, view.parted) == (True, True, False)
+    assert (view.not_admitted, view.wants_password, view.room_closes) == (True, True, False)
     heard(view, 1, room.feed(1, b"wrong\n", 0.0))
-    assert (view.outside, view.secret) == (True, True)
+    assert (view.not_admitted, view.secret) == (True, True)
     heard(view, 1, room.feed(1, b"x\n", 1000.0))
-    assert (view.outside, view.secret, view.parted) == (False, False, False)
+    assert (view.not_admitted, view.secret, view.room_closes) == (False, False, False)
 
 
 def test_a_wrong_password_alone_tells_that_there_is_one() -> None:
     """Each answer does: the view may not have seen the ones before."""
     room = Room(FREE._replace(password="x"))
     room.join(1, 0.0, HERE)
-    for attempt in range(MAX_ATTEMPTS):
+    for attempt in range(MAX_PASSWORD_ATTEMPTS):
         view = ChatView()
         assert heard(view, 1, room.feed(1, b"wrong\n", 1000.0 * attempt))
-        assert (view.outside, view.locked) == (True, True)
+        assert (view.not_admitted, view.wants_password) == (True, True)
 
 
 def test_a_room_that_lets_nobody_in() -> None:
     view = ChatView()
     heard(view, 1, Room(FREE._replace(max_members=0)).join(1, 0.0))
-    assert (view.outside, view.locked, view.parted) == (True, False, True)
+    assert (view.not_admitted, view.wants_password, view.room_closes) == (True, False, True)
     room, view = Room(FREE._replace(password="x")), ChatView()
     for member in range(1, MAX_WAITING + 1):
         room.join(member, 0.0, HERE)
     heard(view, 0, room.join(0, 0.0, HERE))
-    assert (view.outside, view.locked, view.parted) == (True, False, False)
+    assert (view.not_admitted, view.wants_password, view.room_closes) == (True, False, False)
 
 
 def test_a_room_that_is_full_only_after_the_password() -> None:
@@ -178,17 +192,17 @@ def test_a_room_that_is_full_only_after_the_password() -> None:
         room.join(member, 0.0, HERE)
     room.feed(2, b"x\n", 0.0)
     heard(view, 1, room.feed(1, b"x\n", 0.0))
-    assert (view.outside, view.parted) == (True, True)
+    assert (view.not_admitted, view.room_closes) == (True, True)
 
 
 def test_every_way_to_part() -> None:
     for last in ("q", "/quit", ""):
         room, view = Room(FREE), ChatView()
         heard(view, 1, room.join(1, 0.0))
-        assert (view.outside, view.parted) == (False, False)
+        assert (view.not_admitted, view.room_closes) == (False, False)
         parting = room.feed(1, f"{last}\n".encode(), 0.0) if last else room.kick("guest-1")
         assert heard(view, 1, parting)
-        assert view.parted, last
+        assert view.room_closes, last
 
 
 def test_who_comes_goes_and_is_renamed() -> None:
@@ -224,3 +238,23 @@ def test_the_room_knows_every_command_that_is_completed() -> None:
         unknown = heard(view, 1, room.feed(1, b"/nosuch x\n", 0.0)).replace("/nosuch", command)
         answer = heard(view, 1, room.feed(1, f"{command} x\n".encode(), 0.0))
         assert answer != unknown
+
+
+def test_each_command_with_an_argument_has_help() -> None:
+    told = " ".join(help_lines("bye"))
+    assert "so does bye alone" in told
+    for command, wants in ARGUMENTS.items():
+        assert f"{command} {wants}" in told
+        assert usage(command) == f"* write {command} {wants}"
+
+
+@given(st.lists(st.sampled_from(["a", "小雪", "x" * 32]), max_size=300), st.integers(60, 999))
+def test_who_is_here_fits_and_everybody_is_counted(names: list[str], most: int) -> None:
+    told = who(names, most)
+    assert len(told.encode()) <= most
+    head, _, shown = told.partition(": ")
+    assert head == f"* {len(names)} here"
+    shown, _, more = shown.partition(" and ")
+    listed = [name for name in shown.split(", ") if name]
+    assert listed == names[: len(listed)]
+    assert len(listed) + int(more.split()[0] if more else 0) == len(names)

@@ -3,53 +3,53 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockkit.core.chat.crowd import LINES_PER_SECOND, WINDOW_SECONDS, Crowd, Move
+from sockkit.core.chat.presence import LINES_PER_SECOND, SUMMARY_SECONDS, Presence, PresenceLimiter
 from sockkit.core.token_bucket import BURST_SECONDS
 
 CALM = int(LINES_PER_SECOND * BURST_SECONDS)
 
 
-def crowded() -> Crowd[str]:
+def crowded() -> PresenceLimiter[str]:
     """One that has just had as many as are told one by one."""
-    crowd: Crowd[str] = Crowd(0.0)
+    limiter: PresenceLimiter[str] = PresenceLimiter(0.0)
     for who in range(CALM):
-        assert not crowd.holds(f"{who} joined", Move(who, True), 0.0)
-    return crowd
+        assert not limiter.holds(f"{who} joined", Presence(who, True), 0.0)
+    return limiter
 
 
 def test_a_few_are_told_as_they_come() -> None:
-    crowd: Crowd[str] = Crowd(0.0)
+    limiter: PresenceLimiter[str] = PresenceLimiter(0.0)
     for second in range(100):
-        assert not crowd.holds("a joined", Move("a", True), float(second))
-        assert not crowd.holds("a left", Move("a", False), float(second))
-    assert not crowd.holding
+        assert not limiter.holds("a joined", Presence("a", True), float(second))
+        assert not limiter.holds("a left", Presence("a", False), float(second))
+    assert not limiter.holding
 
 
 def test_many_are_summed_up() -> None:
-    crowd = crowded()
+    limiter = crowded()
     for who in range(100, 140):
-        assert crowd.holds(f"{who} joined", Move(who, True), 0.1)
+        assert limiter.holds(f"{who} joined", Presence(who, True), 0.1)
     for who in range(20):
-        assert crowd.holds(f"{who} left", Move(who, False), 0.2)
-    assert crowd.sum_up() == ([], "* 40 more joined, 20 more left")
-    assert crowd.holding
-    assert crowd.sum_up() == ([], "")
-    assert not crowd.holding
+        assert limiter.holds(f"{who} left", Presence(who, False), 0.2)
+    assert limiter.sum_up() == ([], "* 40 more joined, 20 more left")
+    assert limiter.holding
+    assert limiter.sum_up() == ([], "")
+    assert not limiter.holding
 
 
 def test_who_came_and_left_at_once_is_not_told_of() -> None:
-    crowd = crowded()
+    limiter = crowded()
     for who in range(100, 140):
-        crowd.holds(f"{who} joined", Move(who, True), 0.1)
-        crowd.holds(f"{who} left", Move(who, False), 0.1)
-    crowd.holds("0 left", Move(0, False), 0.1)
-    crowd.holds("0 joined", Move(0, True), 0.1)
-    assert crowd.sum_up() == (["0 left", "0 joined"], "")
+        limiter.holds(f"{who} joined", Presence(who, True), 0.1)
+        limiter.holds(f"{who} left", Presence(who, False), 0.1)
+    limiter.holds("0 left", Presence(0, False), 0.1)
+    limiter.holds("0 joined", Presence(0, True), 0.1)
+    assert limiter.sum_up() == (["0 left", "0 joined"], "")
 
 
 @given(st.lists(st.tuples(st.integers(0, 300), st.floats(0, 0.1)), min_size=1, max_size=600))
 def test_the_rate_is_bounded_and_the_numbers_are_right(moves: list[tuple[int, float]]) -> None:
-    crowd: Crowd[str] = Crowd(0.0)
+    limiter: PresenceLimiter[str] = PresenceLimiter(0.0)
     here: set[int] = set()
     now = lines = told = 0.0
     due = None
@@ -67,16 +67,16 @@ def test_the_rate_is_bounded_and_the_numbers_are_right(moves: list[tuple[int, fl
     for who, pause in moves:
         now += pause
         if due and now >= due:
-            count(*crowd.sum_up())
-            due = due + WINDOW_SECONDS if crowd.holding else None
+            count(*limiter.sum_up())
+            due = due + SUMMARY_SECONDS if limiter.holding else None
         came = who not in here
         here ^= {who}
         line = f"{who} {'joined' if came else 'left'}"
-        if not crowd.holds(line, Move(who, came), now):
+        if not limiter.holds(line, Presence(who, came), now):
             count([line], "")
         elif not due:
-            due = now + WINDOW_SECONDS
-    while crowd.holding:
-        count(*crowd.sum_up())
+            due = now + SUMMARY_SECONDS
+    while limiter.holding:
+        count(*limiter.sum_up())
     assert told == len(here)
     assert lines <= CALM + 2 * LINES_PER_SECOND * (now + 2)
