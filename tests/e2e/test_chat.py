@@ -348,7 +348,7 @@ def test_a_room_for_one() -> None:
         eventually(let_in)
 
 
-ACTED_ON = sorted({*protocol.PARTINGS, *protocol.NOT_ADMITTED, "* you are bob", "* bob left"})
+ACTED_ON = sorted({*protocol.ROOM_CLOSES, *protocol.NOT_ADMITTED, "* you are bob", "* bob left"})
 
 
 @pytest.mark.parametrize("said", ["the room is full", "good-bye", *ACTED_ON])
