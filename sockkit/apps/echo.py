@@ -12,8 +12,9 @@ from sockkit.core.responder import MESSAGE_TIME, Responder, Rule, Ruled, Same, U
 from sockkit.errors import BindError, SockkitError, UsageError, reason
 from sockkit.events import Emit, Failure
 from sockkit.net.context import Context
+from sockkit.net.echo.plain import MAX_RECEIVE_BYTES
 from sockkit.net.echo.scheduler import Scheduler
-from sockkit.net.echo.tcp import MAX_RECEIVE_BYTES, EchoOptions, TcpEcho
+from sockkit.net.echo.tcp import EchoOptions, TcpEcho
 from sockkit.net.echo.udp import UdpEcho
 from sockkit.net.loop import Loop
 from sockkit.net.openers import opener
