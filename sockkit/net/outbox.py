@@ -94,9 +94,7 @@ class ReceivedOutbox(Outbox):
     def __init__(self, sink: Sink, **calls: Callable[..., None]) -> None:
         super().__init__(sink, **calls)
         self._put = 0  # bytes in all
-        self._pieces: deque[tuple[int, int]] = (
-            deque()
-        )  # the end of each piece in the output; bytes received in it
+        self._pieces: deque[tuple[int, int]] = deque()  # where each ends, and bytes received in it
 
     def put_received(self, data: bytes | memoryview, received: int) -> None:
         """Put `data`, of which `received` bytes were received from peers."""

@@ -25,11 +25,7 @@ MAX_ATTEMPTS = 10  # to open a path that others create and remove meanwhile
 _MAX_PORT_BYTES = 4096  # a longer file does not hold a port
 _MAX_PIPE_BYTES = 1024 * 1024  # that a FIFO may hold, pipe(7)
 _OPEN = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
-_NO_LINKS = (
-    errno.EPERM,
-    errno.EOPNOTSUPP,
-    errno.ENOSYS,
-)  # from link(2) on a file system without hard links
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)  # of link(2), without hard links
 
 
 def release(path: str) -> None:

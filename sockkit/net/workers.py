@@ -60,9 +60,7 @@ class Workers:
         finally:
             os.close(self._lifeline)
             for process, pidfd, _ in self._processes.values():
-                signal.pidfd_send_signal(
-                    pidfd, signal.SIGKILL
-                )  # which a stopped process cannot ignore
+                signal.pidfd_send_signal(pidfd, signal.SIGKILL)  # even if it was stopped
                 os.waitpid(process, 0)
                 os.close(pidfd)
             os.close(self._lifeline_out)

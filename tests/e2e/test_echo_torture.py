@@ -227,7 +227,9 @@ if {short}:
     S.recv_into = lambda s, buffer, *more: recv_into(s, buffer[:some(len(buffer))], *more)
 os.splice = lambda a, b, size, **more: splice(a, b, some(min(size, 65536)), **more)
 """
-SPLICE_AT_ONCE = "import sockkit.net.echo.tcp as e\ne.MAX_RECEIVE_BYTES, e.BULK_RECEIVES = 16, 1\n"
+SPLICE_AT_ONCE = (
+    "import sockkit.net.echo.plain as e\ne.MAX_RECEIVE_BYTES, e.BULK_RECEIVES = 16, 1\n"
+)
 
 
 STUTTERS: list[tuple[str, list[str]]] = [

@@ -88,9 +88,8 @@ class Input:
         self.kind = _kind(descriptor) if self._readable else Kind.OTHER
         self.terminal = edited or os.isatty(descriptor)
         if not self._readable:
-            self.descriptor = os.open(
-                os.devnull, os.O_RDONLY
-            )  # always ready, so that a read raises the error
+            # It is always ready, so that a read raises the error.
+            self.descriptor = os.open(os.devnull, os.O_RDONLY)
         else:
             self.descriptor = descriptor if edited else _reopened(descriptor, os.O_RDONLY)
         self._socket = _inherited_socket(descriptor)

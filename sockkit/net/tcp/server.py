@@ -76,9 +76,7 @@ class Server:
         self.closer = Closer(context.loop)
         self._listener, self._options = listener, options
         self._clients: dict[int, Client] = {}
-        self._closing: set[Client] = (
-            set()
-        )  # departed clients whose connections are still being closed
+        self._closing: set[Client] = set()  # departed, but not closed yet
         self._busy: set[Client] = set()
         self._stage, self._losses = Stage.SERVING, Losses()
         self._input_ended = False
