@@ -61,16 +61,16 @@ class Budget(NamedTuple):
 
 
 BUDGETS = {
-    "tcp-client": Budget(54, CONSOLE | LISTENING | MANY | DATAGRAMS | ECHO | CHAT),
-    "udp-client": Budget(57, CONSOLE | LISTENING | MANY | STREAMS | ECHO | CHAT),
-    "chat join": Budget(61, CONSOLE | LISTENING | MANY | DATAGRAMS | ECHO | ROOM),
-    "tcp-server": Budget(57, CONSOLE | ONE | STREAMS | DATAGRAMS | ECHO | CHAT),
+    "tcp-client": Budget(56, CONSOLE | LISTENING | MANY | DATAGRAMS | ECHO | CHAT),
+    "udp-client": Budget(59, CONSOLE | LISTENING | MANY | STREAMS | ECHO | CHAT),
+    "chat join": Budget(63, CONSOLE | LISTENING | MANY | DATAGRAMS | ECHO | ROOM),
+    "tcp-server": Budget(60, CONSOLE | ONE | STREAMS | DATAGRAMS | ECHO | CHAT),
     "tcp-server --once": Budget(
-        56, CONSOLE | of("net.tcp", "dial") | MANY | DATAGRAMS | ECHO | CHAT
+        58, CONSOLE | of("net.tcp", "dial") | MANY | DATAGRAMS | ECHO | CHAT
     ),
-    "udp-server": Budget(60, CONSOLE | ONE | STREAMS | ECHO | CHAT),
-    "echo": Budget(65, CONSOLE | ONE | MANY | CHAT),
-    "chat serve": Budget(71, ONE | MANY | STREAMS | DATAGRAMS | ECHO),
+    "udp-server": Budget(61, CONSOLE | ONE | STREAMS | ECHO | CHAT),
+    "echo": Budget(71, CONSOLE | ONE | MANY | CHAT),
+    "chat serve": Budget(84, ONE | MANY | STREAMS | DATAGRAMS | ECHO),
 }
 
 
