@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from sockkit.core.chat import lines as chat_lines
+from sockkit.core.chat import protocol
 from tests.screen import Screen
 from tests.support import (
     END,
@@ -348,7 +348,7 @@ def test_a_room_for_one() -> None:
         eventually(let_in)
 
 
-ACTED_ON = sorted({*chat_lines.PARTINGS, *chat_lines.NOT_ADMITTED, "* you are bob", "* bob left"})
+ACTED_ON = sorted({*protocol.ROOM_CLOSES, *protocol.NOT_ADMITTED, "* you are bob", "* bob left"})
 
 
 @pytest.mark.parametrize("said", ["the room is full", "good-bye", *ACTED_ON])
