@@ -49,7 +49,7 @@ ECHO = of("net.echo", "tcp", "plain", "udp", "delay", "scheduler") | of("net.udp
 ECHO |= of("core", "responder") | of("apps", "echo")
 ROOM = of("core.chat", "actions", "admission", "console", "history", "input", "members")
 ROOM |= of("core.chat", "presence", "received", "room", "udp")
-ROOM |= of("net.chat", "crowd", "fanout", "member", "server", "udp") | of("apps", "chat_serve")
+ROOM |= of("net.chat", "fanout", "presence", "member", "server", "udp") | of("apps", "chat_serve")
 CHAT = ROOM | of("core.chat", "protocol", "names", "view") | of("apps", "chat_history", "chat_join")
 
 

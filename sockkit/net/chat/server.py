@@ -15,9 +15,9 @@ from sockkit.core.chat.admission import PASSWORD_SECONDS
 from sockkit.core.chat.room import Room
 from sockkit.errors import SendError, SockkitError
 from sockkit.events import Closed
-from sockkit.net.chat.crowd import CrowdClock
 from sockkit.net.chat.fanout import Fanout
 from sockkit.net.chat.member import MAX_OUTBOX_BYTES, MAX_RECEIVE_BYTES, Member
+from sockkit.net.chat.presence import PresenceClock
 from sockkit.net.closing import Closer
 from sockkit.net.context import Context
 from sockkit.net.ends.end import End
@@ -64,7 +64,7 @@ class ChatServer:
         self.closer = Closer(context.loop)
         self._members: dict[int, Member] = {}
         self._fanout = Fanout(context.loop, self._members, self._show)
-        self._crowd = CrowdClock[Deliver](
+        self._presence = PresenceClock[Deliver](
             context.loop,
             lambda lines: self.handle(out._replace(presence=None) for out in lines),
             Deliver,
@@ -151,7 +151,7 @@ class ChatServer:
         """Handle what the room's rules return. Lines are delivered at the end of the turn."""
         for event in events:
             if isinstance(event, Deliver):
-                if event.presence and self._crowd.hold_back(event, event.presence):
+                if event.presence and self._presence.hold_back(event, event.presence):
                     continue
                 self._fanout.put(event)
             elif member := self._members.get(event.member):  # type: ignore[call-overload]

@@ -8,7 +8,7 @@ from functools import partial
 from sockkit.core.chat.actions import Deliver
 from sockkit.core.chat.udp import MAX_DATAGRAM_BYTES, MAX_SILENCE_SECONDS, UdpRoom
 from sockkit.errors import SockkitError
-from sockkit.net.chat.crowd import CrowdClock
+from sockkit.net.chat.presence import PresenceClock
 from sockkit.net.context import Context
 from sockkit.net.outbox import LineOutbox
 from sockkit.net.udp.datagrams import DatagramSocket, Received
@@ -42,7 +42,7 @@ class UdpChatServer:
         self._output = LineOutbox(
             context.stdio.output, MAX_WAITING_BYTES, on_empty=self._review_quit
         )
-        self._crowd = CrowdClock[Deliver](
+        self._presence = PresenceClock[Deliver](
             loop, lambda lines: self.handle(line._replace(presence=None) for line in lines), Deliver
         )
 
@@ -88,7 +88,7 @@ class UdpChatServer:
     def handle(self, deliveries: Iterable[Deliver]) -> None:
         """Send what the room's rules return."""
         for delivery in deliveries:
-            if delivery.presence and self._crowd.hold_back(delivery, delivery.presence):
+            if delivery.presence and self._presence.hold_back(delivery, delivery.presence):
                 continue
             data = delivery.text.encode(self._encoding, "backslashreplace")
             if delivery.to is not None:

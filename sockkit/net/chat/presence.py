@@ -11,7 +11,7 @@ from sockkit.net.loop import Loop
 Line = TypeVar("Line")
 
 
-class CrowdClock(Generic[Line]):
+class PresenceClock(Generic[Line]):
     """Holds lines back by the rules of `PresenceLimiter`, and releases them, or a summary, in time.
 
     `say` is called with the lines to send now, `sum_of` makes a line of the summary's text.
@@ -21,19 +21,19 @@ class CrowdClock(Generic[Line]):
         self, loop: Loop, say: Callable[[list[Line]], None], sum_of: Callable[[str], Line]
     ) -> None:
         self._loop, self._say, self._sum_of = loop, say, sum_of
-        self._crowd: PresenceLimiter[Line] = PresenceLimiter(loop.now)
+        self._presence: PresenceLimiter[Line] = PresenceLimiter(loop.now)
 
     def hold_back(self, line: Line, presence: Presence) -> bool:
         """Hold `line` back if there are too many. Returns whether it was held back."""
-        waits = self._crowd.holding
-        held = self._crowd.holds(line, presence, self._loop.now)
+        waits = self._presence.holding
+        held = self._presence.holds(line, presence, self._loop.now)
         if held and not waits:
             self._loop.later(SUMMARY_SECONDS, self._sum_up)
         return held
 
     def _sum_up(self) -> None:
-        lines, told = self._crowd.sum_up()
-        if self._crowd.holding:
+        lines, told = self._presence.sum_up()
+        if self._presence.holding:
             lines = [self._sum_of(told)]
             self._loop.later(SUMMARY_SECONDS, self._sum_up)
         self._say(lines)

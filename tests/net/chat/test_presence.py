@@ -6,8 +6,8 @@ import pytest
 
 from sockkit.core.chat.presence import LINES_PER_SECOND, Presence
 from sockkit.core.token_bucket import BURST_SECONDS
-from sockkit.net.chat import crowd as module
-from sockkit.net.chat.crowd import CrowdClock
+from sockkit.net.chat import presence as module
+from sockkit.net.chat.presence import PresenceClock
 from sockkit.net.loop import Loop
 from tests.net import kit
 
@@ -19,7 +19,7 @@ def test_what_is_held_is_said_in_time(
 ) -> None:
     monkeypatch.setattr(module, "SUMMARY_SECONDS", 0.01)
     said: list[str] = []
-    clock = CrowdClock[str](loop, said.extend, str.upper)
+    clock = PresenceClock[str](loop, said.extend, str.upper)
     calm = int(LINES_PER_SECOND * BURST_SECONDS)
     for who in range(calm):
         assert not clock.hold_back("came", Presence(who, True))
