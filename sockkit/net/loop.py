@@ -32,9 +32,7 @@ class Timer:
 
     def __init__(self, when: float, number: int, callback: Callback, forget: Callback) -> None:
         self.when = when
-        self.number = (
-            number  # of those made: of two timers for one time the earlier one comes first
-        )
+        self.number = number  # of two timers for one time the lower number comes first
         self.callback: Callback | None = callback
         self._forget = forget
 
