@@ -86,6 +86,7 @@ class _Join:
 
     def start(self, on_done: OnDone[None]) -> Pending:
         self._on_done = on_done
+        self._context.stdio.output.when_gone(on_done)
         self._dial()
         return Done()  # `close` cancels it
 
@@ -124,6 +125,7 @@ class _Join:
         session, self._session = self._session, None
         assert session
         session.close()
+        self._context.stdio.output.when_gone(self._on_done)
         self._view.disconnected()  # an unfinished line does not belong to the next connection
         if not (error or session.input_ended or self._view.room_closes):
             error = ReceiveError("the room has closed")
@@ -155,7 +157,7 @@ class _Join:
         told = f"{error}: connecting again in {show_seconds(seconds)}"
         self._context.emit(Notice(told))
         self._timer = self._context.loop.later(seconds, self._dial)
-        if self._context.stdio.input.terminal:
+        if self._context.stdio.input.terminal and len(self._typed) <= MAX_TYPED_BYTES:
             self._context.stdio.input.when_readable(self._read_typed)
 
     def _read_typed(self) -> None:
@@ -163,6 +165,9 @@ class _Join:
         try:
             size = self._context.stdio.input.read_into(buffer)
         except BlockingIOError:
+            return
+        except SockkitError as error:
+            self._on_done(error)
             return
         *lines, rest = (self._typed + bytes(buffer[:size])).split(b"\n")
         if not size or QUIT in lines:

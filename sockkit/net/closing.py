@@ -53,7 +53,7 @@ class Closer:
         on_closed: OnClosed,
         *,
         ended: bool,
-        half_closed: bool = False,
+        half_closed: bool,
     ) -> None:
         """Close `end` once the peer has acknowledged what was put in `outbox`, or a bound is met.
 
@@ -105,6 +105,7 @@ class Closer:
             self._close(closing)
         if self._timer:
             self._timer.cancel()
+            self._timer = None
 
     def _plan_check(self) -> None:
         self._timer = self._loop.later(

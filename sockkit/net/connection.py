@@ -91,11 +91,11 @@ class Owner(Protocol):
         ...
 
     def drained(self) -> None:
-        """The outbox, which had bytes waiting, is empty."""
+        """Nothing waits in the outbox any more: it was written, or sending has failed."""
         ...
 
     def held_up(self, limit: Limit) -> bool:
-        """Whether something else than the silent side causes a silence that exceeds `limit`."""
+        """Whether we cause the silence that exceeds `limit`. Then it does not end anything."""
         ...
 
     def over(self, limit: Limit | None) -> None:
@@ -147,6 +147,8 @@ class Connection:
     def start(self, receiver: Mover, sender: Mover | None = None) -> None:
         """Start receiving. The owner starts `sender`, once the outbox is empty."""
         self.receiver, self.sender = receiver, sender
+        if self.stage is not Stage.OPEN:
+            return  # what was sent before has ended it
         receiver.start()
         self.review()
 
@@ -319,7 +321,7 @@ class Connection:
 
     def _closed(self, undelivered: int, failure: SockkitError | None) -> None:
         self.stage = Stage.CLOSED
-        unsent = self.outbox.size + self.outbox.dropped + undelivered
+        unsent = self.outbox.dropped + undelivered
         self._owner.closed(Result(self.error, failure, undelivered, unsent))
 
     def _wait(self, when: float, callback: Callable[[], None]) -> None:

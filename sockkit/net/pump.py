@@ -17,9 +17,9 @@ class Pump:
     """Drives a lane by the readiness of its ends. Owns neither end.
 
     It holds at most what the lane does: while the sink is full, nothing is read. One of `on_end`
-    (all was written) and `on_fail` is called, once. `on_progress` is called after each step that
-    moved bytes. `should_pause` is asked with the
-    bytes of each step that was read, and holds the source back for PAUSE_SECONDS: coalesce.py.
+    (all was written) and `on_fail` is called once, unless it is stopped. `on_progress` is called
+    after each step that moved bytes. Then `should_pause` is called with the number of bytes that
+    were read; if it returns True, nothing is read for PAUSE_SECONDS (coalesce.py).
     """
 
     def __init__(

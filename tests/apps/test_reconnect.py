@@ -13,7 +13,7 @@ import pytest
 from sockkit.apps import chat_join as module
 from sockkit.apps.chat_join import ChatJoin
 from sockkit.core.address import HostPort
-from sockkit.errors import ConnectError, ReceiveError, SendError, SockkitError
+from sockkit.errors import ConnectError, OutputGone, ReceiveError, SendError, SockkitError
 from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.ends.stdio import Stdio
 from sockkit.net.loop import Loop, Timer
@@ -64,7 +64,9 @@ class Member:
         self.in_pause()
         return self._later(self.shortened, callback)
 
-    def run(self, *rooms: Room | SockkitError, reconnect: bool = True) -> list[str]:
+    def run(
+        self, *rooms: Room | SockkitError, reconnect: bool = True, shown: bool = True
+    ) -> list[str]:
         """The lines that it shows."""
         self._rooms = list(rooms)
         config = ChatJoin(
@@ -76,7 +78,7 @@ class Member:
         finally:
             assert not self._rooms
             self.sink.release()
-        return self.sink.far.take().decode().split("\n")
+        return self.sink.far.take().decode().split("\n") if shown else []
 
     def hears(self, text: bytes, then: Callable[[socket.socket], None]) -> Room:
         """A room that lets it in, and does something once it has heard `text`, b"" for the end."""
@@ -206,3 +208,27 @@ def test_what_is_typed_while_there_is_no_room_is_said_in_the_next(member: Member
     back = member.hears("/sockkit\n你好\n".encode(), bids_farewell)
     member.run(member.hears(b"/sockkit\n", reset), back)
     assert member.pauses == [1.0]
+
+
+@pytest.mark.parametrize("times", [0, 1])
+def test_a_reader_that_goes_while_there_is_no_room_ends_it(times: int, member: Member) -> None:
+    member.shortened = kit.WAIT
+    member.in_pause = member.sink.far.close
+    lost = [member.hears(b"/sockkit\n", reset)] * times
+    with pytest.raises(OutputGone):
+        member.run(*(lost or [ConnectError("nobody is there")]), shown=False)
+    assert member.pauses == [1.0]
+
+
+def test_no_more_is_kept_of_what_is_typed_than_a_bound(
+    member: Member, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_TYPED_BYTES", 10)
+    person = member.source
+    person.end.terminal = True
+    member.shortened = 0.05
+    member.in_pause = lambda: person.far.give(b"0123456789\n")
+    gone = ConnectError("nobody is there")
+    back = member.hears(b"/sockkit\n" + b"0123456789\n" * 4, bids_farewell)
+    member.run(gone, gone, gone, gone, back)
+    assert len(member.pauses) == 4

@@ -42,7 +42,9 @@ class Case:
         self.failure: SockkitError | None = None
 
     def close(self) -> None:
-        self.closer.close_lingering(self.end, self.outbox, self._closed, ended=False)
+        self.closer.close_lingering(
+            self.end, self.outbox, self._closed, ended=False, half_closed=False
+        )
 
     def _closed(self, undelivered: int, failure: SockkitError | None) -> None:
         self.undelivered.append(undelivered)
@@ -224,7 +226,9 @@ def test_how_long_a_peer_is_waited_for(
     does, least, most = PATIENCE[peer]
     does(case)
     began = case.loop.now
-    case.closer.close_lingering(case.end, case.outbox, lambda *_: case.loop.stop(), ended=False)
+    case.closer.close_lingering(
+        case.end, case.outbox, lambda *_: case.loop.stop(), ended=False, half_closed=False
+    )
     case.loop.run()
     assert least < case.loop.now - began < most
 
@@ -249,7 +253,9 @@ def test_floods_cost_bounded_reading(
     closer = Closer(loop)
     for case in [Case(loop, stack) for _ in range(count)]:
         case.peer.send(b"x")  # which stays there
-        closer.close_lingering(case.end, case.outbox, lambda *_: loop.stop(), ended=False)
+        closer.close_lingering(
+            case.end, case.outbox, lambda *_: loop.stop(), ended=False, half_closed=False
+        )
     loop.run()
     closer.close_all()
     assert read > 1_000_000

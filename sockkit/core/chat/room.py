@@ -227,7 +227,7 @@ class Room:
         return Deliver(line, author=author, said=True)
 
     def _password(self, member: Member, line: bytes, now: float) -> list[Action]:
-        key = member.key
+        key, line = member.key, line.removesuffix(b"\r")
         if self._admission.accepts(line, member.address):
             if self._full():
                 return [Deliver(protocol.ROOM_FULL, to=key), Disconnect(key)]

@@ -26,13 +26,13 @@ from sockkit.net.outbox import LineOutbox
 from sockkit.net.tcp.listen import Listener
 from sockkit.values import Value
 
-MARK_WAIT_SECONDS = 0.3  # seconds it is waited for, where others speak another
-NAME_WAIT_SECONDS = 0.2  # seconds a newcomer has to say a name before others are told of it
+MARK_WAIT_SECONDS = 0.3  # for the mark of chat join, if other clients have another encoding
+NAME_WAIT_SECONDS = 0.2  # for a newcomer to choose a name, before others are told of it
 
 
 class ChatOptions(Value):
-    """`encoding` is what members speak, and `client_encoding`, where given, what those do who do
-    not begin with MARK. `kept` is told of each line worth keeping, `shown` makes what the
+    """`encoding` is that of the members; `client_encoding`, if given, is that of members which do
+    not begin with MARK. `kept` is called with each line worth keeping. `shown` makes what the
     operator sees of whole lines.
     """
 
@@ -62,6 +62,7 @@ class ChatServer:
         self.loop, self.room, self.options = context.loop, room, options
         self.buffer = memoryview(bytearray(options.sockets.buffer_size or MAX_RECEIVE_BYTES))
         self.closer = Closer(context.loop)
+        self._connected: set[Member] = set()  # the members, and who is to become one
         self._members: dict[int, Member] = {}
         self._fanout = Fanout(context.loop, self._members, self._show)
         self._presence = PresenceClock[Deliver](
@@ -98,7 +99,7 @@ class ChatServer:
         finally:
             self._state = _State.STOPPED
             self._listener.close()
-            for member in list(self._members.values()):
+            for member in list(self._connected):
                 member.close()
             self.closer.close_all()
             self._output.stop()
@@ -108,6 +109,7 @@ class ChatServer:
     def _join(self, end: End) -> None:
         self.closer.make_space()
         member = Member(self, end)
+        self._connected.add(member)
         if self.options.client_encoding:
             member.timers["mark"] = self.loop.later(MARK_WAIT_SECONDS, lambda: self.admit(member))
         else:
@@ -135,6 +137,7 @@ class ChatServer:
 
     def departed(self, member: Member) -> None:
         """A member has departed. Its connection may still be closing."""
+        self._connected.discard(member)
         for timer in member.timers.values():
             timer.cancel()
         if self._members.pop(member.number, None) and self._state is not _State.STOPPED:

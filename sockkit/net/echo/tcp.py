@@ -133,8 +133,8 @@ class AnsweredEcho(Task):
         connection = self._connection
         sent, received = connection.bytes_sent - result.undelivered, connection.bytes_received
         closed = Closed(connection.end.peer, sent, received)
-        # What a client loses by its own reset is not reported.
-        if result.unsent and not (result.error or result.failure):
+        # A client that departs before it has sent all is not an error of the server.
+        if result.unsent and not result.error:
             lost = f"{show_size(result.unsent)} not sent"
             closed = closed._replace(problem=lost, kind="part was not sent")
         self._echo.closed(self, closed, result.error)

@@ -196,9 +196,9 @@ class Output:
         self._loop.when_writable(self.descriptor, callback)
 
     def when_gone(self, callback: Callable[[OutputGone], None]) -> None:
-        """Call `callback` once the last reader of a pipe has closed it. Linux only.
+        """Call `callback`, and no earlier one, once the last reader of a pipe has closed it.
 
-        The writing end of a pipe is never readable, but epoll(7) reports EPOLLERR for it then.
+        Linux only. The writing end of a pipe is never readable, but epoll(7) reports EPOLLERR then.
         """
 
         def gone() -> None:

@@ -163,7 +163,8 @@ class Client:
         if self._inbound and (cut := self._inbound.cut):
             told = f"the last character of {self.peer.address} was cut: {cut!r}"
             emit(Notice(told, "the last character was cut"))
-        emit(PeerEnded(self.peer, self._connection.bytes_received))
+        if not self._connection.error:  # else it may have been a reset, which sending was told of
+            emit(PeerEnded(self.peer, self._connection.bytes_received))
 
     def held_up(self, limit: Limit) -> bool:
         if self._waiting_since is not None:

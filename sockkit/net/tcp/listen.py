@@ -94,9 +94,9 @@ class Listener:
         self.port: int | None = name[1] if isinstance(name, tuple) else None
         self.address = show_address(name)
 
-    def accept(self, on_end: Callable[[SocketEnd], None]) -> None:
-        """Call `on_end` with each connection accepted from now on. It then owns the connection."""
-        self._on_accepted = on_end
+    def accept(self, on_accepted: Callable[[SocketEnd], None]) -> None:
+        """Hand each connection that is accepted to `on_accepted`, which then owns it."""
+        self._on_accepted = on_accepted
         self._loop.when_readable(self._socket.fileno(), self._ready)
 
     def resume(self) -> None:
@@ -157,13 +157,13 @@ class Listener:
         return None
 
     def _hand_over(
-        self, sock: socket.socket, address: object, on_end: Callable[[SocketEnd], None]
+        self, sock: socket.socket, address: object, on_accepted: Callable[[SocketEnd], None]
     ) -> None:
         shown = show_address(address) if address else "unix"
         self._emit(SocketCall("accept", shown))
         end = SocketEnd(self._loop, sock, Peer(next(self._numbers), shown), self._emit)
         self._emit(Connected(end.peer, self.address))
-        on_end(end)
+        on_accepted(end)
 
     def _pause(self, error: OSError) -> None:
         self._loop.when_readable(self._socket.fileno(), None)

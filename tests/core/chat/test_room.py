@@ -373,6 +373,14 @@ def test_who_says_no_password_is_let_go() -> None:
     assert talk.heard(2)[-1] == "* no password came: good-bye"
 
 
+@pytest.mark.parametrize("line", ["sesame\r", "/password sesame\r", "/nick bob\r\nsesame\r"])
+def test_a_password_may_end_as_telnet_ends_lines(line: str) -> None:
+    talk = Talk(RoomOptions(password="sesame", flood=0))
+    talk.join(1)
+    talk.say(1, line)
+    assert talk.room.names() == ["bob" if "bob" in line else "guest-1"]
+
+
 def test_a_password() -> None:
     talk = Talk(RoomOptions(password="sesame", flood=0))
     talk.join(1, 2, 3)
