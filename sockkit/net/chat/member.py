@@ -57,12 +57,12 @@ class Member:
             return
         self._connection.send(data)
         if self._connection.outbox.size > MAX_OUTBOX_BYTES:
-            self.close_lingering(_TOO_SLOW)
+            self.close_lingering(_TOO_SLOW, drop=True)
 
-    def close_lingering(self, why: str = "") -> None:
-        """Close once the last lines are delivered. If it is too slow, what waits is dropped."""
+    def close_lingering(self, why: str = "", *, drop: bool = False) -> None:
+        """Close once the last lines are delivered. `drop` first drops what waits."""
         if self._depart(why):
-            self._connection.close_lingering(drop=why == _TOO_SLOW)
+            self._connection.close_lingering(drop=drop)
 
     def close(self) -> None:
         """Close at once."""

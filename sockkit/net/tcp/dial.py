@@ -61,8 +61,9 @@ def dial(
 def _dial(
     context: Context, address: Address, options: ConnectOptions, sockets: SocketOptions
 ) -> Generator[Start[Any], Any, SocketEnd]:
-    local_endpoints: LocalEndpoints = yield partial(resolve_source, context, options)
-    end: SocketEnd = yield partial(_race, context, address, options, sockets, local_endpoints)
+    deadline = context.loop.now + options.timeout
+    found: LocalEndpoints = yield partial(resolve_source, context, options)
+    end: SocketEnd = yield partial(_Race, context, address, options, sockets, found, deadline)
     return end
 
 
@@ -126,6 +127,7 @@ class _Race(Pending):
         options: ConnectOptions,
         sockets: SocketOptions,
         local_endpoints: LocalEndpoints,
+        deadline: float,
         on_done: OnDone[SocketEnd],
     ) -> None:
         self._loop, self._emit = context.loop, context.emit
@@ -137,12 +139,10 @@ class _Race(Pending):
         self._failures: list[tuple[Endpoint, OSError]] = []
         self._next: Timer | None = None
         self._search: Pending = Done()
-        self._deadline = self._later(options.timeout, self._expire)
-
-    def start(self, context: Context) -> None:
-        families = self._sockets.families()
+        self._deadline = context.loop.at(deadline, lambda: self._step(self._expire))
+        families = sockets.families()
         self._search = resolve(
-            context, self._address, families, lambda found: self._step(lambda: self._begin(found))
+            context, address, families, lambda found: self._step(lambda: self._begin(found))
         )
 
     def cancel(self) -> None:
@@ -285,19 +285,6 @@ class _Race(Pending):
         raise TimedOut(
             f"could not connect to {self._address}{why}", "give it longer with --connect-timeout"
         )
-
-
-def _race(
-    context: Context,
-    address: Address,
-    options: ConnectOptions,
-    sockets: SocketOptions,
-    local_endpoints: LocalEndpoints,
-    on_done: OnDone[SocketEnd],
-) -> Pending:
-    race = _Race(context, address, options, sockets, local_endpoints, on_done)
-    race.start(context)
-    return race
 
 
 def _connected(sock: socket.socket, endpoint: Endpoint) -> Any:

@@ -483,6 +483,19 @@ def test_each_has_its_own_time(
     assert {type(error) for error in outcomes.failures} == {TimedOut}
 
 
+def test_the_search_for_the_source_counts_towards_the_time(
+    outcomes: Outcomes, hole: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop, here = outcomes.loop, [Endpoint(V4, (HERE, 0))]
+    kit.skip_time(loop, monkeypatch)
+    outcomes.client.names(lambda done: loop.later(8.0, lambda: done(here)))
+    began = loop.now
+    outcomes.dial(HostPort(*hole.address), ConnectOptions(10.0, HostPort("slow", 0)))
+    run_until(loop, lambda: outcomes.count == 1)
+    assert round(loop.now - began) == 10
+    assert type(outcomes.failures[0]) is TimedOut
+
+
 class Stage:
     """Brings a dialling to a stage: `to` is dialled, and the loop turned until it `is_there`."""
 
