@@ -15,7 +15,9 @@ from enum import Enum, auto
 from typing import Protocol
 
 from sockkit.core.ending import FAULT_LINGER, Ending, EndOptions, Limit, next_check
+from sockkit.core.units import show_size
 from sockkit.errors import SendError, SockkitError
+from sockkit.events import Closed
 from sockkit.net.closing import Closer
 from sockkit.net.delivery import Progress
 from sockkit.net.ends.end import End
@@ -83,28 +85,30 @@ class Result(Value):
     unsent: int
 
 
-class Owner(Protocol):
-    """What a connection reports to."""
+class Owner:
+    """What a connection reports to. An owner has a method for each report that it cares about."""
 
     def peer_ended(self) -> None:
         """The peer has half-closed, and all that it sent has been passed on."""
-        ...
 
     def drained(self) -> None:
         """Nothing waits in the outbox any more: it was written, or sending has failed."""
-        ...
 
     def held_up(self, limit: Limit) -> bool:
         """Whether we cause the silence that exceeds `limit`. Then it does not end anything."""
-        ...
+        return False
 
     def over(self, limit: Limit | None) -> None:
-        """End the connection: its directions have ended, or a silence has exceeded `limit`."""
-        ...
+        """End the connection: its directions have ended, or a silence has exceeded `limit`.
+
+        Called only if the connection has `options`.
+        """
+
+    def closing(self) -> None:
+        """Nothing more is passed on or sent. Called once, before `closed`."""
 
     def closed(self, result: Result) -> None:
         """The end is closed. Called once, and nothing is called after it."""
-        ...
 
 
 class Connection:
@@ -159,6 +163,14 @@ class Connection:
     @property
     def bytes_received(self) -> int:
         return self.receiver.bytes_read if self.receiver else 0
+
+    @property
+    def is_open(self) -> bool:
+        return self.stage is Stage.OPEN
+
+    @property
+    def totals(self) -> str:
+        return f"sent {show_size(self.bytes_sent)}, received {show_size(self.bytes_received)}"
 
     @property
     def unsent(self) -> int:
@@ -318,6 +330,7 @@ class Connection:
         for mover in (self.receiver, self.sender):
             if mover:
                 mover.stop()
+        self._owner.closing()
 
     def _closed(self, undelivered: int, failure: SockkitError | None) -> None:
         self.stage = Stage.CLOSED
@@ -332,3 +345,21 @@ class Connection:
         if self._timer:
             self._timer.cancel()
             self._timer = None
+
+
+def closed_event(
+    connection: Connection,
+    result: Result,
+    unsent: int,
+    why: str = "",
+    kind: str = "",
+    *,
+    lost: bool = True,
+) -> Closed:
+    """What a server tells of a closed connection: `why`, and that the peer lost `unsent` bytes."""
+    sent, received = connection.bytes_sent - result.undelivered, connection.bytes_received
+    problems = [why] if why else []
+    if unsent:
+        problems.append(f"{show_size(unsent)} not sent")
+        kind = kind or why or "part was not sent"
+    return Closed(connection.end.peer, sent, received, ", ".join(problems), kind or why, lost)

@@ -10,7 +10,7 @@ import pytest
 from sockkit.core.ending import EndOptions, Limit
 from sockkit.errors import ReceiveError
 from sockkit.net.closing import Closer
-from sockkit.net.connection import Connection, Result, Stage
+from sockkit.net.connection import Connection, Owner, Result, Stage
 from sockkit.net.ends.memory import MemoryEnd, memory_pair
 from sockkit.net.loop import Loop
 from sockkit.net.reader import Reader
@@ -49,7 +49,7 @@ def turn(loop: Loop) -> None:
     assert not remaining, "the loop was stopped"
 
 
-class Site:
+class Site(Owner):
     """Owner and handler of `connection`, whose far end is `peer`.
 
     `told` says of what, in order. What the owner does when it is told is in `does`, by name.
@@ -74,7 +74,7 @@ class Site:
         self.result: Result | None = None
         self.got = bytearray()
         self.wants = True
-        self.is_held_up = False
+        self.is_held_up = self.is_closing = False
 
     def start(self) -> Site:
         self.connection.start(self.reader)
@@ -137,7 +137,13 @@ class Site:
         self.told.append(("over", limit))
         self.does.get("over", lambda: None)()
 
+    def closing(self) -> None:
+        assert not self.is_closing, "closing twice"
+        assert not self.connection.is_open
+        self.is_closing = True
+
     def closed(self, result: Result) -> None:
+        assert self.is_closing, "it was not said that it closes"
         assert self.result is None, "closed twice"
         assert self.connection.stage is Stage.CLOSED
         assert self.near.closed
@@ -147,7 +153,7 @@ class Site:
 
     def received(self, data: bytes) -> None:
         assert data
-        assert self.result is None, "received after the close"
+        assert not self.is_closing, "received after the close"
         self.got += data
         self._tell("received")
 

@@ -19,7 +19,14 @@ from sockkit.core.ending import FAULT_LINGER, PEER_ENDED_LINGER, EndOptions, Lim
 from sockkit.errors import ReceiveError, SendError, SockkitError, TimedOut
 from sockkit.net import closing
 from sockkit.net.closing import Closer
-from sockkit.net.connection import HELD_UP_CHECK_SECONDS, Connection, Direction, Result, Stage
+from sockkit.net.connection import (
+    HELD_UP_CHECK_SECONDS,
+    Connection,
+    Direction,
+    Owner,
+    Result,
+    Stage,
+)
 from sockkit.net.delivery import MAX_STALL_SECONDS
 from sockkit.net.ends.memory import MemoryEnd, memory_pair
 from sockkit.net.loop import Loop
@@ -686,7 +693,7 @@ def test_what_the_peer_sends_while_it_is_closed_is_thrown_away(site: Make) -> No
 # Joined to a second pair of ends, as standard input and output are, or another connection.
 
 
-class Joined:
+class Joined(Owner):
     """A connection to `peer`, whose bytes go to and come from `user`, by two pumps."""
 
     def __init__(

@@ -14,7 +14,14 @@ from sockkit.errors import ReceiveError, SendError, SockkitError, TextError
 from sockkit.net import connection, reader
 from sockkit.net.closing import Closer
 from sockkit.net.coalesce import Coalescer
-from sockkit.net.connection import HELD_UP_CHECK_SECONDS, Connection, Direction, Result, Stage
+from sockkit.net.connection import (
+    HELD_UP_CHECK_SECONDS,
+    Connection,
+    Direction,
+    Owner,
+    Result,
+    Stage,
+)
 from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.loop import Loop
 from sockkit.net.reader import Reader
@@ -47,7 +54,7 @@ class FakeMover:
         self._log.append(f"{self._name} stops")
 
 
-class Case:
+class Case(Owner):
     """A connection that has started, and its owner. `log` is what was done, in order."""
 
     def __init__(self, loop: Loop, stack: kit.Stack, options: EndOptions | None) -> None:

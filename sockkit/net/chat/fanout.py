@@ -74,7 +74,7 @@ class Fanout:
                 member.send(lines.public)
         self._show(outs)
         for member in closing:
-            member.close_lingering()
+            member.connection.close_lingering()
 
 
 class _Rendered:

@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING
 
 from sockkit.core.chat.actions import Disconnect
 from sockkit.core.chat.input import MemberInput
-from sockkit.core.ending import Limit
-from sockkit.core.units import show_size
-from sockkit.events import Closed, Peer
-from sockkit.net.connection import Connection, Direction, Result
+from sockkit.events import Peer
+from sockkit.net.connection import Connection, Direction, Owner, Result, closed_event
 from sockkit.net.ends.end import End
 from sockkit.net.loop import Timer
 from sockkit.net.reader import Reader
@@ -24,7 +22,7 @@ MAX_TELNET_RECEIVE_BYTES = 16 * 1024  # where telnet commands come, which take l
 _LOST, _TOO_SLOW = "connection lost", "too slow"
 
 
-class Member:
+class Member(Owner):
     """One connection. It is dropped when its outbox grows beyond MAX_OUTBOX_BYTES.
 
     A member that sends faster than the room allows is read more slowly.
@@ -39,45 +37,29 @@ class Member:
         self._pause: Timer | None = None  # until it is read again
         self._input = MemberInput(server.options.encoding, server.options.client_encoding)
         self.close_reason = ""  # why it departed, unless by its own wish
-        self.departed = False
-        self._connection = Connection(server.loop, end, self, server.closer)
+        self.connection = Connection(server.loop, end, self, server.closer)
         self._reader = Reader(
-            server.loop, self._connection, self, server.buffer[:MAX_TELNET_RECEIVE_BYTES]
+            server.loop, self.connection, self, server.buffer[:MAX_TELNET_RECEIVE_BYTES]
         )
 
     @property
     def encoding(self) -> str:
         return self._input.encoding
 
+    @property
+    def departed(self) -> bool:
+        return not self.connection.is_open
+
     def start(self) -> None:
-        self._connection.start(self._reader)
+        self.connection.start(self._reader)
 
     def send(self, data: bytes) -> None:
         if not data or self.departed:
             return
-        self._connection.send(data)
-        if self._connection.outbox.size > MAX_OUTBOX_BYTES:
-            self.close_lingering(_TOO_SLOW, drop=True)
-
-    def close_lingering(self, why: str = "", *, drop: bool = False) -> None:
-        """Close once the last lines are delivered. `drop` first drops what waits."""
-        if self._depart(why):
-            self._connection.close_lingering(drop=drop)
-
-    def close(self) -> None:
-        """Close at once."""
-        if self._depart(""):
-            self._connection.close()
-
-    def _depart(self, why: str) -> bool:
-        """Stop being a member. Returns False if it had departed before."""
-        if self.departed:
-            return False
-        self.departed, self.close_reason = True, why
-        if self._pause:
-            self._pause.cancel()
-        self._server.departed(self)
-        return True
+        self.connection.send(data)
+        if self.connection.outbox.size > MAX_OUTBOX_BYTES:
+            self.close_reason = _TOO_SLOW
+            self.connection.close_lingering(drop=True)
 
     # What the connection and its reader report.
 
@@ -126,28 +108,22 @@ class Member:
         self._wait(self._server.room.resume_delay(self.number, self._server.loop.now))
         if self._pause:
             return
-        if self._connection.receiving is not Direction.OPEN:
+        if self.connection.receiving is not Direction.OPEN:
             self._server.handle([Disconnect(self.number)])
         else:
             self._reader.resume()
 
-    def drained(self) -> None:
-        pass
-
-    def held_up(self, limit: Limit) -> bool:
-        return False
-
-    def over(self, limit: Limit | None) -> None:
-        self.close_lingering()
+    def closing(self) -> None:
+        """Stop being a member."""
+        if self.connection.error and not self.close_reason:
+            self.close_reason = _LOST
+        if self._pause:
+            self._pause.cancel()
+        self._server.departed(self)
 
     def closed(self, result: Result) -> None:
         """What a member loses by its own reset is not reported as a problem."""
-        self._depart(_LOST if result.error else "")
-        why, connection = self.close_reason, self._connection
         unsent = 0 if result.error or result.failure else result.unsent
-        problems = [why] if why == _TOO_SLOW else []
-        problems += [f"{show_size(unsent)} not sent"] if unsent else []
-        kind = (why or "part was not sent") if problems else ""
-        sent, received = connection.bytes_sent - result.undelivered, connection.bytes_received
-        closed = Closed(self.peer, sent, received, ", ".join(problems), kind)
+        why = self.close_reason if self.close_reason == _TOO_SLOW else ""
+        closed = closed_event(self.connection, result, unsent, why)
         self._server.closed(closed, missed=bool(unsent) and not why)

@@ -100,7 +100,7 @@ class ChatServer:
             self._state = _State.STOPPED
             self._listener.close()
             for member in list(self._connected):
-                member.close()
+                member.connection.close()
             self.closer.close_all()
             self._output.stop()
 
@@ -121,7 +121,7 @@ class ChatServer:
         if member.departed or member.number in self._members:
             return
         if self._state is _State.CLOSING:
-            member.close()
+            member.connection.close()
             return
         self._members[member.number] = member
         self.handle(self.room.join(member.number, self.loop.now, member.peer.address))

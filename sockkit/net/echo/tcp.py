@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from sockkit.core.ending import Limit
 from sockkit.core.responder import Responder
-from sockkit.core.units import show_size
 from sockkit.errors import SockkitError
 from sockkit.events import Closed, SocketCall
 from sockkit.net.closing import Closer
-from sockkit.net.connection import Connection, Direction, Result, Stage
+from sockkit.net.connection import Connection, Direction, Owner, Result, closed_event
 from sockkit.net.context import Context
 from sockkit.net.echo.delay import DelayQueue
 from sockkit.net.echo.plain import MAX_RECEIVE_BYTES, PlainEcho
@@ -81,7 +79,7 @@ class TcpEcho:
         self._listener.resume()
 
 
-class AnsweredEcho(Task):
+class AnsweredEcho(Task, Owner):
     """A connection whose answers are made by a responder, or delayed.
 
     It makes answers and reads only while the client accepts them.
@@ -89,11 +87,8 @@ class AnsweredEcho(Task):
 
     def __init__(self, echo: TcpEcho, end: End) -> None:
         self._echo, loop = echo, echo.context.loop
-        options = echo.options
-        self._responder = options.responder() if options.responder else None
-        self._remaining = options.close_after  # answers before it is closed
-        self._delayed: DelayQueue[bytes] = DelayQueue(loop, options.delay, self._send_delayed)
-        self._answers: Iterator[bytes] | None = None  # to what was read; None once all are made
+        self._answers = Answers(echo.options)
+        self._delayed: DelayQueue[bytes] = DelayQueue(loop, echo.options.delay, self._send_delayed)
         self._delayed_bytes = 0  # bytes of answers that are delayed
         self._connection = Connection(loop, end, self, echo.closer)
         self._reader = Reader(loop, self._connection, self, echo.buffer)
@@ -109,35 +104,26 @@ class AnsweredEcho(Task):
     # What the connection and its reader report.
 
     def wants_more(self) -> bool:
-        return self._has_space() and self._answers is None and self._remaining != 0
+        return self._has_space() and not (self._answers.waiting or self._answers.finished)
 
     def received(self, data: bytes) -> None:
-        self._answers = self._make_answers(data)
+        self._answers.feed(data)
         self._review()
 
     def peer_ended(self) -> None:
-        self._answers = self._make_answers(b"")
+        self._answers.feed(b"")
         self._review()
 
     def drained(self) -> None:
         self._review()
 
-    def held_up(self, limit: Limit) -> bool:
-        return False
-
-    def over(self, limit: Limit | None) -> None:
-        self._connection.close_lingering()
+    def closing(self) -> None:
+        self._delayed.stop()
 
     def closed(self, result: Result) -> None:
-        self._delayed.stop()
-        connection = self._connection
-        sent, received = connection.bytes_sent - result.undelivered, connection.bytes_received
-        closed = Closed(connection.end.peer, sent, received)
         # A client that departs before it has sent all is not an error of the server.
-        if result.unsent and not result.error:
-            lost = f"{show_size(result.unsent)} not sent"
-            closed = closed._replace(problem=lost, kind="part was not sent")
-        self._echo.closed(self, closed, result.error)
+        unsent = 0 if result.error else result.unsent
+        self._echo.closed(self, closed_event(self._connection, result, unsent), result.error)
 
     # Answers.
 
@@ -146,50 +132,24 @@ class AnsweredEcho(Task):
 
     def _review(self) -> None:
         """Do what is next: make answers, read more, or close."""
-        if self._connection.stage is not Stage.OPEN:
+        if not self._connection.is_open:
             return
-        if self._answers is not None:  # before anything else is read
+        if self._answers.waiting:  # before anything else is read
             if self._has_space():
                 self._echo.scheduler.schedule(self)
-        elif self._connection.receiving is Direction.OPEN and self._remaining != 0:
+        elif self._connection.receiving is Direction.OPEN and not self._answers.finished:
             self._reader.resume()
         elif not (self._delayed_bytes or self._connection.outbox.size):
             self._connection.close_lingering()
 
     def serve(self, should_yield: Callable[[], bool]) -> bool:
-        if self._connection.stage is not Stage.OPEN:
+        if not self._connection.is_open:
             return False
-        self._send(self._next_answers(should_yield))
-        if self._answers is None:
+        self._send(self._answers.make(MAX_RECEIVE_BYTES - self._delayed_bytes, should_yield))
+        if not self._answers.waiting:
             self._review()
             return False
-        return self._connection.stage is Stage.OPEN and self._has_space()
-
-    def _next_answers(self, should_yield: Callable[[], bool]) -> bytes:
-        """Make answers, as many as there are space and time for."""
-        made: list[bytes] = []
-        size = self._delayed_bytes
-        while self._answers is not None and self._remaining != 0 and size < MAX_RECEIVE_BYTES:
-            answer = next(self._answers, None)
-            if answer is None:
-                self._answers = None
-                break
-            made.append(answer)
-            size += len(answer)
-            if self._remaining is not None:
-                self._remaining -= 1
-            if should_yield():
-                break
-        if self._remaining == 0:
-            self._answers = None
-        return b"".join(made)
-
-    def _make_answers(self, data: bytes) -> Iterator[bytes]:
-        """The answers to `data`, or to the end for no data. Each is made when it is requested."""
-        if self._responder:
-            yield from self._responder.feed(data) if data else self._responder.flush()
-        elif data:
-            yield data
+        return self._connection.is_open and self._has_space()
 
     def _send(self, data: bytes) -> None:
         if not self._echo.options.delay:
@@ -202,3 +162,50 @@ class AnsweredEcho(Task):
         self._delayed_bytes -= len(data)
         self._connection.send(data)
         self._review()
+
+
+class Answers:
+    """The answers to what one client has sent. Each is made when it is requested."""
+
+    def __init__(self, options: EchoOptions) -> None:
+        self._responder = options.responder() if options.responder else None
+        self._remaining = options.close_after
+        self._iterator: Iterator[bytes] | None = None  # to what was fed last
+
+    @property
+    def waiting(self) -> bool:
+        """Whether some may not be made yet. Then nothing more may be fed."""
+        return self._iterator is not None
+
+    @property
+    def finished(self) -> bool:
+        """Whether there have been as many as `close_after`."""
+        return self._remaining == 0
+
+    def feed(self, data: bytes) -> None:
+        """Answer `data`; no data means the end."""
+        self._iterator = self._iterate(data)
+
+    def _iterate(self, data: bytes) -> Iterator[bytes]:
+        if self._responder:
+            yield from self._responder.feed(data) if data else self._responder.flush()
+        elif data:
+            yield data
+
+    def make(self, size: int, should_yield: Callable[[], bool]) -> bytes:
+        """Make answers: all, or until they have `size` bytes, or until `should_yield()`."""
+        made: list[bytes] = []
+        while self._iterator and not self.finished and size > 0:
+            answer = next(self._iterator, None)
+            if answer is None:
+                self._iterator = None
+                break
+            made.append(answer)
+            size -= len(answer)
+            if self._remaining is not None:
+                self._remaining -= 1
+            if should_yield():
+                break
+        if self.finished:
+            self._iterator = None
+        return b"".join(made)

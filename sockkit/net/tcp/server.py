@@ -98,7 +98,9 @@ class Server:
         except OutputGone:
             raise
         except SockkitError as error:
-            unsent = sum(client.unsent for client in (*self._clients.values(), *self._closing))
+            unsent = sum(
+                client.connection.unsent for client in (*self._clients.values(), *self._closing)
+            )
             lost = [f"{show_size(unsent)} of the input not sent"] if unsent else []
             self._close()
             error.so_far = ", ".join([*lost, *filter(None, [self._output.lost()])])
@@ -118,7 +120,7 @@ class Server:
         self._stage = Stage.CLOSED
         self._listener.close()
         for client in list(self._clients.values()):
-            client.close()
+            client.connection.close()
         self.closer.close_all()
         self._output.stop()
 
@@ -135,14 +137,14 @@ class Server:
     # For the operator's console.
 
     def peers(self) -> list[tuple[Peer, str]]:
-        return [(client.peer, client.totals) for client in list(self._clients.values())]
+        return [(client.peer, client.connection.totals) for client in list(self._clients.values())]
 
     def say(self, number: int | None, data: bytes, *, raw: bool = False) -> None:
         clients = list(self._clients.values()) if number is None else [self._clients[number]]
         self._send(data, clients, raw=raw, whole=True)
 
     def kick(self, number: int) -> None:
-        self._clients[number].close_lingering()
+        self._clients[number].connection.close_lingering()
 
     def quit(self) -> None:
         """Read nothing more, and end `run` once everything that was read is delivered."""
@@ -150,7 +152,7 @@ class Server:
         self._listener.close()
         self._watch_input()
         for client in list(self._clients.values()):
-            client.close_lingering()
+            client.connection.close_lingering()
         self._review_quit()
 
     def _review_quit(self) -> None:
@@ -186,8 +188,8 @@ class Server:
         self._output.departed(client)
         self.busy(client, False)
 
-    def closed(self, client: Client) -> None:
-        self._losses.missed += bool(client.unsent)
+    def closed(self, client: Client, *, missed: bool) -> None:
+        self._losses.missed += missed
         self._losses.undecoded += client.undecoded
         self._closing.discard(client)
         self._review_quit()

@@ -8,6 +8,7 @@ error says how many bytes were.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from sockkit.core.ending import EndOptions, Limit, idle_error
 from sockkit.core.text import Transcoder, Transform
@@ -16,13 +17,16 @@ from sockkit.errors import OutputGone, SendError, SockkitError, TextError
 from sockkit.events import Failure, InputEnded, Notice, PeerEnded, StreamTotal
 from sockkit.net.closing import Closer
 from sockkit.net.coalesce import Coalescer
-from sockkit.net.connection import Connection, Result
+from sockkit.net.connection import Connection, Owner, Result
 from sockkit.net.context import Context
 from sockkit.net.ends.end import End
 from sockkit.net.options import SocketOptions
 from sockkit.net.pump import Pump
 from sockkit.net.waiting import Done, OnDone, Pending, wait_for
 from sockkit.values import Value
+
+if TYPE_CHECKING:
+    from sockkit.core.transforms import Lenient
 
 AT_ONCE_SECONDS = 1.0  # a peer that closes so early, and has sent nothing, refuses us
 CLOSED_AT_ONCE_HINT = "the peer closed at once: does it expect TLS, or refuse this address?"
@@ -60,67 +64,35 @@ def run_session(context: Context, session: Session) -> None:
         session.close()
 
 
-class Session:
+class Session(Owner):
     """Owns `end`. `start` begins it, and `close` ends it at any time."""
 
     def __init__(
         self, context: Context, end: End, options: SessionOptions, sockets: SocketOptions
     ) -> None:
-        self._context, self._options, self._sockets = context, options, sockets
-        self._began = context.loop.now
+        self._context, self._options = context, options
         self._on_done: OnDone[None] = lambda _: None
-        self._then: Callable[[], None] = self._start_input
-        self._replied = self._closed_at_once = self._failed = False
         self._closer = Closer(context.loop, alone=True)
         self._connection = Connection(context.loop, end, self, self._closer, options.ending)
-        self._lenient: Lenient | None = None
-        if options.outbound and context.stdio.input.terminal:
-            from sockkit.core.transforms import Lenient
-
-            self._lenient = Lenient(options.outbound, self._line_refused)
-        self._sender = self._make_sender()
-        self._receiver = self._make_receiver()
-
-    def _make_sender(self) -> Pump:
-        return Pump(
-            self._context.loop,
-            self._context.stdio.input,
-            self._connection.end,
-            self._outbound,
-            self._sockets.buffer_size,
-            on_progress=self._connection.sent,
-            on_end=self._input_ended,
-            on_fail=self._connection.sending_failed,
+        self._input = SessionInput(
+            context, self._connection, options, sockets.buffer_size, self._input_ended
         )
-
-    def _make_receiver(self) -> Pump:
-        shown: Transform | None = self._options.inbound
-        if self._options.label:
-            from sockkit.core.lines import LineLabeller
-            from sockkit.core.transforms import Chain
-
-            labeller = LineLabeller(self._options.label)
-            shown = Chain(shown, labeller) if shown else labeller
-        loop, connection, coalescer = self._context.loop, self._connection, Coalescer()
-        return Pump(
-            loop,
-            connection.end,
-            self._context.stdio.output,
-            shown,
-            self._sockets.buffer_size,
-            on_progress=self._received,
-            on_end=self._received_all,
-            on_fail=self._receiving_failed,
-            should_pause=lambda size: coalescer.should_pause(size, loop.now, connection.bytes_sent),
+        self._output = SessionOutput(
+            context,
+            self._connection,
+            options,
+            sockets.buffer_size,
+            self._input.peer_sent,
+            self._receiving_failed,
         )
+        self._totals = SessionTotals(context, self._connection, self._input.pump, self._output.pump)
 
     def start(self, on_done: OnDone[None]) -> Pending:
         """Start. Calls `on_done` once: with None if nothing was lost. `close` ends it earlier."""
         self._on_done = on_done
         self._context.stdio.output.when_gone(self._receiving_failed)
-        self._connection.start(self._receiver, self._sender)
-        self._connection.outbox.put(self._options.opening)
-        self._send_text(self._options.greet, self._start_input)
+        self._connection.start(self._output.pump, self._input.pump)
+        self._input.start()
         self._connection.review()
         return Done()
 
@@ -129,9 +101,9 @@ class Session:
         self._on_done = lambda _: None
         self._connection.close()
         self._closer.close_all()  # if the lingering close had begun
-        self._sender.close()
-        self._receiver.close()
-        self._report()
+        self._input.pump.close()
+        self._output.pump.close()
+        self._totals.report()
 
     @property
     def input_ended(self) -> bool:
@@ -141,32 +113,13 @@ class Session:
     @property
     def sent_input(self) -> bool:
         """Whether anything of standard input was read."""
-        return bool(self._sender.bytes_read)
+        return bool(self._input.pump.bytes_read)
 
-    # Our direction: opening and greeting, then standard input or the reply, then half-close.
+    def record_progress(self, error: SockkitError) -> None:
+        """Record in `error.so_far` how many bytes were moved."""
+        self._totals.record(error, self._connection.end.undelivered())
 
-    @property
-    def _outbound(self) -> Transform | None:
-        return self._lenient or self._options.outbound
-
-    def _send_text(self, text: bytes, then: Callable[[], None], *, last: bool = False) -> None:
-        """Send `text` as standard input is sent, and call `then` when all of it is written.
-
-        `last` says that it ends our input.
-        """
-        self._then = then
-        if outbound := self._outbound:
-            text = outbound.feed(text) + (outbound.flush() if last else b"")
-        self._connection.outbox.put(text)
-        if not self._connection.outbox.size and not self._connection.error:
-            then()
-
-    def _line_refused(self, error: TextError) -> None:
-        self._context.emit(Failure(f"this line was not sent: {error}"))
-
-    def _start_input(self) -> None:
-        if self._options.reply is None:
-            self._sender.start()
+    # What the connection and its two directions report.
 
     def _input_ended(self) -> None:
         self._connection.half_close()
@@ -174,36 +127,12 @@ class Session:
         self._connection.end_input()
 
     def drained(self) -> None:
-        if not self._connection.error:
-            self._then()
-
-    # The peer's direction.
-
-    def _received(self) -> None:
-        self._connection.received()
-        if self._options.reply is not None:
-            self._reply(self._options.reply)
-
-    def _reply(self, text: bytes) -> None:
-        if not self._replied:
-            self._replied = True
-            self._send_text(text, self._input_ended, last=True)
-
-    def _received_all(self) -> None:
-        if self._options.inbound and (cut := self._options.inbound.cut):
-            shown = " ".join(f"0x{byte:02x}" for byte in cut)
-            told = f"the peer's last character was cut: it ended after {shown}"
-            self._context.emit(Notice(told))
-        self._connection.receiver_ended()
+        self._input.drained()
 
     def peer_ended(self) -> None:
-        connection = self._connection
-        self._context.emit(PeerEnded(connection.end.peer, self._receiver.bytes_read))
-        silent = not (self._receiver.bytes_read or connection.bytes_sent or self.input_ended)
-        early = self._context.loop.now - self._began < AT_ONCE_SECONDS
-        self._closed_at_once = silent and early and connection.end.peer.number == 0
-        if self._options.reply is not None:
-            self._reply(b"")
+        self._context.emit(PeerEnded(self._connection.end.peer, self._connection.bytes_received))
+        self._totals.peer_ended()
+        self._input.peer_ended()
 
     def _receiving_failed(self, error: SockkitError) -> None:
         """The peer or standard output failed: this error replaces any earlier one."""
@@ -211,16 +140,14 @@ class Session:
         self._connection.receiving_failed(error)
         self._closer.close_all()  # do not wait for acknowledgements either
 
-    # The end.
-
     def held_up(self, limit: Limit) -> bool:
         match limit:
             case Limit.IDLE:
                 return False
             case Limit.INPUT_SILENT:
-                return self._sender.blocked or bool(self._connection.outbox.size)
+                return self._input.pump.blocked or bool(self._connection.outbox.size)
             case Limit.PEER_SILENT:
-                return self._receiver.blocked
+                return self._output.pump.blocked
 
     def over(self, limit: Limit | None) -> None:
         if limit is Limit.IDLE:
@@ -229,41 +156,186 @@ class Session:
         if limit is Limit.INPUT_SILENT:
             told = "the peer has ended and standard input gives nothing: leaving"
             self._context.emit(Notice(told))
-        unsent = self._sender.lane.held + self._connection.outbox.size
+        unsent = self._input.pump.lane.held + self._connection.outbox.size
         lost = f"{show_size(unsent)} of the input did not reach the peer"
         self._connection.finish(SendError(lost) if unsent else None)
 
     def closed(self, result: Result) -> None:
         error = result.error or (result.failure if result.undelivered else None)
-        if not error and self._lenient and self._lenient.refused:
+        if not error and self._input.refused:
             error = TextError("part of what was typed was not sent")
-        self._failed = isinstance(error, SendError | TextError)
         if error:
-            self.record_progress(error, result.undelivered)
+            self._totals.record(error, result.undelivered)
         self._on_done(error)
 
-    def record_progress(self, error: SockkitError, undelivered: int | None = None) -> None:
-        """Record in `error.so_far` how many bytes were moved."""
+
+class SessionTotals:
+    """How many bytes a session has moved, and whether the peer seems to have refused them."""
+
+    def __init__(
+        self, context: Context, connection: Connection, sender: Pump, receiver: Pump
+    ) -> None:
+        self._context, self._connection = context, connection
+        self._sender, self._receiver = sender, receiver
+        self._began = context.loop.now
+        self._closed_at_once = self._failed = False
+
+    def peer_ended(self) -> None:
+        connection = self._connection
+        assert connection.ending
+        silent = not (connection.bytes_received or connection.bytes_sent)
+        early = self._context.loop.now - self._began < AT_ONCE_SECONDS
+        dialled = connection.end.peer.number == 0
+        self._closed_at_once = silent and early and dialled and not connection.ending.input_ended
+
+    def record(self, error: SockkitError, undelivered: int) -> None:
+        """Record in `error.so_far` how many bytes were moved, `undelivered` of them in vain."""
+        self._failed = self._failed or isinstance(error, SendError | TextError)
         if isinstance(error, OutputGone):
             return
-        if undelivered is None:
-            undelivered = self._connection.end.undelivered()
         text = f"sent {show_size(self._connection.bytes_sent)}"
         if undelivered:
             text += f", {show_size(undelivered)} of it not delivered"
         text += f", received {show_size(self._receiver.bytes_read)}"
-        if unwritten := min(
-            self._receiver.lane.held, self._receiver.bytes_read
-        ):  # a label is not counted
+        # A label is not counted.
+        if unwritten := min(self._receiver.lane.held, self._receiver.bytes_read):
             text += f", {show_size(unwritten)} of it not written"
         error.so_far = text
 
-    def _report(self) -> None:
-        peer, sent = self._connection.end.peer, self._connection.bytes_sent
-        if self._closed_at_once and (self._failed or not sent):  # and it has accepted nothing
-            self._context.emit(Notice(CLOSED_AT_ONCE_HINT))
+    def report(self) -> None:
+        connection = self._connection
+        if self._closed_at_once and (self._failed or not connection.bytes_sent):
+            self._context.emit(Notice(CLOSED_AT_ONCE_HINT))  # and it has accepted nothing
         for direction, pump, size in (
-            ("sent", self._sender, sent),
-            ("received", self._receiver, self._receiver.bytes_read),
+            ("sent", self._sender, connection.bytes_sent),
+            ("received", self._receiver, connection.bytes_received),
         ):
-            self._context.emit(StreamTotal(peer, direction, size, pump.lane.name, pump.seconds))
+            lane, peer = pump.lane.name, connection.end.peer
+            self._context.emit(StreamTotal(peer, direction, size, lane, pump.seconds))
+
+
+class SessionInput:
+    """What is sent: opening and greeting, then standard input or the reply.
+
+    `on_end` is called once, when all of it is written.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        connection: Connection,
+        options: SessionOptions,
+        buffer_size: int | None,
+        on_end: Callable[[], None],
+    ) -> None:
+        self._context, self._connection, self._options = context, connection, options
+        self._on_end = on_end
+        self._then: Callable[[], None] = self._start_pump  # once the outbox is empty
+        self._replied = False
+        self._lenient: Lenient | None = None
+        self._outbound: Transform | None = options.outbound
+        if options.outbound and context.stdio.input.terminal:
+            from sockkit.core.transforms import Lenient
+
+            self._outbound = self._lenient = Lenient(options.outbound, self._refuse_line)
+        self.pump = Pump(
+            context.loop,
+            context.stdio.input,
+            connection.end,
+            self._outbound,
+            buffer_size,
+            on_progress=connection.sent,
+            on_end=on_end,
+            on_fail=connection.sending_failed,
+        )
+
+    @property
+    def refused(self) -> bool:
+        """Whether a line that was typed could not be converted."""
+        return bool(self._lenient and self._lenient.refused)
+
+    def start(self) -> None:
+        self._connection.outbox.put(self._options.opening)
+        self._send_text(self._options.greet, self._start_pump)
+
+    def peer_sent(self) -> None:
+        if self._options.reply is not None:
+            self._reply(self._options.reply)
+
+    def peer_ended(self) -> None:
+        if self._options.reply is not None:
+            self._reply(b"")  # it has said nothing to reply to
+
+    def drained(self) -> None:
+        if not self._connection.error:
+            self._then()
+
+    def _start_pump(self) -> None:
+        if self._options.reply is None:
+            self.pump.start()
+
+    def _reply(self, text: bytes) -> None:
+        if not self._replied:
+            self._replied = True
+            self._send_text(text, self._on_end, last=True)
+
+    def _send_text(self, text: bytes, then: Callable[[], None], *, last: bool = False) -> None:
+        """Send `text` as standard input is sent, and call `then` when all of it is written.
+
+        `last` says that it ends our input.
+        """
+        self._then = then
+        if self._outbound:
+            text = self._outbound.feed(text) + (self._outbound.flush() if last else b"")
+        self._connection.outbox.put(text)
+        if not self._connection.outbox.size:
+            self.drained()
+
+    def _refuse_line(self, error: TextError) -> None:
+        self._context.emit(Failure(f"this line was not sent: {error}"))
+
+
+class SessionOutput:
+    """What the peer sends, written to standard output. `on_received` is called after each step."""
+
+    def __init__(
+        self,
+        context: Context,
+        connection: Connection,
+        options: SessionOptions,
+        buffer_size: int | None,
+        on_received: Callable[[], None],
+        on_fail: Callable[[SockkitError], None],
+    ) -> None:
+        self._emit, self._connection = context.emit, connection
+        self._inbound, self._on_received = options.inbound, on_received
+        shown: Transform | None = options.inbound
+        if options.label:
+            from sockkit.core.lines import LineLabeller
+            from sockkit.core.transforms import Chain
+
+            labeller = LineLabeller(options.label)
+            shown = Chain(shown, labeller) if shown else labeller
+        loop, coalescer = context.loop, Coalescer()
+        self.pump = Pump(
+            loop,
+            connection.end,
+            context.stdio.output,
+            shown,
+            buffer_size,
+            on_progress=self._received,
+            on_end=self._received_all,
+            on_fail=on_fail,
+            should_pause=lambda size: coalescer.should_pause(size, loop.now, connection.bytes_sent),
+        )
+
+    def _received(self) -> None:
+        self._connection.received()
+        self._on_received()
+
+    def _received_all(self) -> None:
+        if self._inbound and (cut := self._inbound.cut):
+            shown = " ".join(f"0x{byte:02x}" for byte in cut)
+            told = f"the peer's last character was cut: it ended after {shown}"
+            self._emit(Notice(told))
+        self._connection.receiver_ended()

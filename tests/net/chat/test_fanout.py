@@ -26,6 +26,7 @@ class Someone:
         self.number, self.encoding, self.since = number, encoding, math.inf
         self.sent: list[bytes] = []
         self.left_after: int | None = None
+        self.connection = self
 
     def send(self, data: bytes) -> None:
         if data:

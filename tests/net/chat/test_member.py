@@ -72,7 +72,7 @@ class Case:
         place: Any = self.place
         self.member = Member(place, made.end)
         stack.callback(self.place.closer.close_all)
-        stack.callback(self.member.close)
+        stack.callback(self.member.connection.close)
         self.member.start()
 
 
@@ -118,7 +118,7 @@ def test_lines_that_wait_are_said_in_time_while_their_member_is_there(
     kit.settle(case.loop)
     assert (case.place.fed, case.place.turns) == ([b"one\ntwo\n"], 0)
     if leaves:
-        case.member.close_lingering()
+        case.member.connection.close_lingering()
     case.place.wait = 0.0
     clock.passes(1.1)
     kit.settle(case.loop)
@@ -187,9 +187,9 @@ def test_too_slow_a_member_is_dropped(case: Case, monkeypatch: pytest.MonkeyPatc
 
 
 def test_close_twice_is_told_once(case: Case) -> None:
-    case.member.close()
-    case.member.close_lingering()
-    case.member.close()
+    case.member.connection.close()
+    case.member.connection.close_lingering()
+    case.member.connection.close()
     assert len(case.place.closed_events) == 1
     with contextlib.suppress(OSError):
         assert case.far.take() == b""

@@ -196,7 +196,7 @@ def test_who_is_sent_away_gets_what_waits_and_is_told(
 
     def kick() -> None:
         (member,) = site.server._members.values()
-        assert member._connection.outbox.size > 0
+        assert member.connection.outbox.size > 0
         site.server.handle(site.server.room.kick("guest-1"))
 
     site.run(

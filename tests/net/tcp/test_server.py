@@ -346,9 +346,9 @@ def test_what_waits_for_a_slow_client_is_bounded(serve: Serve) -> None:
     server.client()
     (client,) = server.server._clients.values()
     taken = 0
-    while not client._connection.outbox.size:  # it may be slow as well
+    while not client.connection.outbox.size:  # it may be slow as well
         taken += kit.fill(server.input.far.descriptor)
-    assert client._connection.outbox.size <= module.MAX_RECEIVE_BYTES
+    assert client.connection.outbox.size <= module.MAX_RECEIVE_BYTES
     error = server.stop()
     assert isinstance(error, Stopped)
     unsent = re.fullmatch(r"([\d,]+) bytes of the input not sent", error.so_far)
@@ -474,7 +474,7 @@ def test_what_a_client_that_leaves_has_missed_is_told_and_makes_the_end_a_failur
     client = server.client()
     taken = kit.fill(server.input.far.descriptor)
     (known,) = server.server._clients.values()
-    outbox = known._connection.outbox
+    outbox = known.connection.outbox
     reset(client) if how == "resets" else client.close()
     (closed,) = server.told(Closed)
     lost = re.search(r"([\d,]+) bytes not sent", closed.problem)

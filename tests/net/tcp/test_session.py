@@ -111,7 +111,7 @@ class Conversation:
     def is_held_up(self) -> None:
         """Wait until the peer's system takes no more of the input."""
         size = -1
-        while size < self._session._connection.bytes_sent or not self._session._sender.blocked:
+        while size < self._session._connection.bytes_sent or not self._session._input.pump.blocked:
             size = self._session._connection.bytes_sent
             time.sleep(0.05)
 
