@@ -6,9 +6,11 @@
     ├── ConnectError        7   no connection could be established
     ├── OutputError        23   standard output, or another local file, cannot be written
     ├── TimedOut           28   a bound on time was reached
+    ├── HandshakeError     35   the peers did not agree on TLS, or one refused the other
     ├── BindError          45   a server cannot bind its address
     ├── SendError          55   not all bytes reached the peer
     ├── ReceiveError       56   the peer may have sent bytes that we did not receive
+    ├── TrustError         60   the peer's certificate is not trusted
     ├── TextError          65   a character that an encoding does not have
     ├── OutputGone        141   nobody reads our standard output any more
     └── Stopped       128 + n   signal n: 129 SIGHUP, 130 Ctrl-C, 131 SIGQUIT, 143 SIGTERM
@@ -33,9 +35,11 @@ class ExitStatus(IntEnum):
     NOT_CONNECTED = 7
     NOT_WRITTEN = 23
     TIMED_OUT = 28
+    NOT_AGREED = 35
     NOT_BOUND = 45
     NOT_SENT = 55
     NOT_RECEIVED = 56
+    NOT_TRUSTED = 60
     NOT_TEXT = 65
     HUNG_UP = 129
     INTERRUPTED = 130
@@ -85,6 +89,10 @@ class TimedOut(SockkitError):  # noqa: N818 - the name of what happened
     status = ExitStatus.TIMED_OUT
 
 
+class HandshakeError(SockkitError):
+    status = ExitStatus.NOT_AGREED
+
+
 class BindError(SockkitError):
     status = ExitStatus.NOT_BOUND
 
@@ -95,6 +103,10 @@ class SendError(SockkitError):
 
 class ReceiveError(SockkitError):
     status = ExitStatus.NOT_RECEIVED
+
+
+class TrustError(SockkitError):
+    status = ExitStatus.NOT_TRUSTED
 
 
 class TextError(SockkitError):

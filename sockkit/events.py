@@ -56,6 +56,23 @@ class Connected(Value):
     local: str
 
 
+class Secured(Value):
+    """A TLS handshake is done. The rest is of the peer's certificate, and empty without one.
+
+    `fingerprint` is its SHA-256 in hexadecimal; the other words on it are empty if it was not
+    checked.
+    """
+
+    peer: Peer
+    version: str
+    cipher: str
+    protocol: str
+    subject: str
+    issuer: str
+    expires: str
+    fingerprint: str
+
+
 class InputEnded(Value):
     """Our input has ended, and the connection is half-closed."""
 
@@ -158,6 +175,7 @@ Event = (
     | Connecting
     | ConnectFailed
     | Connected
+    | Secured
     | InputEnded
     | PeerEnded
     | StreamTotal

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from sockkit.apps.secured import secure_dialling
 from sockkit.apps.shown import chat_view
 from sockkit.core.address import Address
 from sockkit.core.chat.protocol import MARK
@@ -19,7 +22,7 @@ from sockkit.errors import (
 )
 from sockkit.events import Notice
 from sockkit.net.context import Context
-from sockkit.net.ends.socket_end import SocketEnd
+from sockkit.net.ends.end import End
 from sockkit.net.ends.stdio import Stdio
 from sockkit.net.loop import Timer
 from sockkit.net.options import SocketOptions
@@ -27,6 +30,9 @@ from sockkit.net.tcp.dial import ConnectOptions, dial
 from sockkit.net.tcp.session import Session, SessionOptions
 from sockkit.net.waiting import Done, OnDone, Pending, wait_for
 from sockkit.values import Value
+
+if TYPE_CHECKING:
+    from sockkit.net.tls.options import ClientTls
 
 RECONNECT_PAUSES_SECONDS = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # the last one is repeated
 MAX_TYPED_BYTES = 64 * 1024  # kept of what is typed while not connected
@@ -44,6 +50,7 @@ class ChatJoin(Value):
     timestamps: bool = False
     reconnect: bool = False
     udp: bool = False
+    tls: ClientTls | None = None
 
 
 def run(config: ChatJoin, context: Context) -> None:
@@ -56,7 +63,8 @@ def run(config: ChatJoin, context: Context) -> None:
         from sockkit.core.chat.admission import check_password
 
         check_password(config.password, config.encoding)
-    join = _Join(config, context)
+    connect = secure_dialling(config.connect, config.tls, config.address, context)
+    join = _Join(config._replace(connect=connect), context)
     try:
         wait_for(context.loop, join.start)
     except SockkitError as error:
@@ -107,7 +115,7 @@ class _Join:
             self._context, config.address, config.connect, config.sockets, self._dialled
         )
 
-    def _dialled(self, outcome: SocketEnd | SockkitError) -> None:
+    def _dialled(self, outcome: End | SockkitError) -> None:
         if isinstance(outcome, SockkitError):
             self._ended(outcome)
             return

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sockkit.apps.operator import open_console
+from sockkit.apps.secured import invite, secure_listening
 from sockkit.apps.shown import chat_view, time_stamp
 from sockkit.core.chat.admission import check_password
 from sockkit.core.chat.console import ChatCommands, ChatDelivery, ChatRoom
@@ -22,6 +23,7 @@ from sockkit.values import Value
 
 if TYPE_CHECKING:
     from sockkit.apps.chat_history import History
+    from sockkit.net.tls.options import ServerTls
 
 
 class ChatServe(Value):
@@ -33,6 +35,7 @@ class ChatServe(Value):
     encoding: str = "utf-8"
     history_file: str | None = None
     port_file: str | None = None
+    tls: ServerTls | None = None
     client_encoding: str | None = None
     udp: bool = False
     timestamps: bool = False
@@ -62,10 +65,12 @@ def run(config: ChatServe, context: Context) -> None:
         if history:
             room.remember(history.last(config.room.history))
             options = options._replace(kept=history.keep)
-        listener = wait_for(loop, partial(listen, context, config.listen, config.sockets))
+        secured = secure_listening(config.listen, config.tls, context)
+        listener = wait_for(loop, partial(listen, context, secured, config.sockets))
         try:
             with port_file(loop, config.port_file, listener):
                 announce(listener, emit)
+                invite(secured, listener, "chat join", context)
                 server = ChatServer(context, listener, room, options)
                 server.run(_open_console(room, server, config, context))
         finally:

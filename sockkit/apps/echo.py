@@ -7,7 +7,9 @@ import time
 from collections.abc import Callable
 from functools import partial
 from mmap import mmap
+from typing import TYPE_CHECKING
 
+from sockkit.apps.secured import invite, secure_listening
 from sockkit.core.responder import (
     MESSAGE_TIME,
     EchoResponder,
@@ -33,6 +35,9 @@ from sockkit.net.udp.open import UdpOptions, bind_datagrams
 from sockkit.net.waiting import wait_for
 from sockkit.values import Value
 
+if TYPE_CHECKING:
+    from sockkit.net.tls.options import ServerTls
+
 MAX_PORT_ATTEMPTS = 20  # to find a port that is free for both TCP and UDP
 
 
@@ -53,6 +58,7 @@ class Echo(Value):
     close_after: int | None = None
     workers: int = 1
     port_file: str | None = None
+    tls: ServerTls | None = None
 
 
 class _WorkerSockets(Value):
@@ -81,6 +87,7 @@ def run(config: Echo, context: Context) -> None:
     timed_out = _TimeoutReporter(rules, emit)
     options = _options(config, rules, timed_out)
     raise_limit()
+    config = config._replace(listen=secure_listening(config.listen, config.tls, context))
     silent = context._replace(emit=lambda _: None)
     worker_sockets: list[_WorkerSockets] = []
     try:
@@ -96,6 +103,8 @@ def run(config: Echo, context: Context) -> None:
         worker_sockets.extend(_open_sockets(same, silent) for _ in range(1, config.workers))
         with port_file(loop, config.port_file, bound):
             announce(bound, emit)
+            if worker_sockets[0].listener:
+                invite(config.listen, worker_sockets[0].listener, "tcp-client", context)
             if config.workers == 1:
                 _serve(worker_sockets[0], context, options)
             else:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 from sockkit.apps.conversation import ConversationOptions
+from sockkit.apps.secured import secure_dialling
 from sockkit.core.address import Address
 from sockkit.net.context import Context
 from sockkit.net.options import SocketOptions
@@ -13,17 +15,22 @@ from sockkit.net.tcp.session import Session, run_session
 from sockkit.net.waiting import wait_for
 from sockkit.values import Value
 
+if TYPE_CHECKING:
+    from sockkit.net.tls.options import ClientTls
+
 
 class TcpClient(Value):
     address: Address
     connect: ConnectOptions
     sockets: SocketOptions
     conversation: ConversationOptions
+    tls: ClientTls | None = None
 
 
 def run(config: TcpClient, context: Context) -> None:
     """Return when the session is over and nothing was lost. Raises SockkitError."""
     options = config.conversation.session_options(context)
-    dialling = partial(dial, context, config.address, config.connect, config.sockets)
+    connect = secure_dialling(config.connect, config.tls, config.address, context)
+    dialling = partial(dial, context, config.address, connect, config.sockets)
     end = wait_for(context.loop, dialling)
     run_session(context, Session(context, end, options, config.sockets))

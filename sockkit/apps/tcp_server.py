@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sockkit.apps.conversation import ConversationOptions
+from sockkit.apps.secured import invite, secure_listening
 from sockkit.apps.shown import gbk_hint, labels
 from sockkit.core.ending import Until
 from sockkit.core.text import TextOptions
@@ -22,6 +23,7 @@ from sockkit.values import Value
 
 if TYPE_CHECKING:
     from sockkit.net.tcp.server import Server
+    from sockkit.net.tls.options import ServerTls
 
 
 class TcpServer(Value):
@@ -32,6 +34,7 @@ class TcpServer(Value):
     label: bool = False
     slow_timeout: float = 30.0
     port_file: str | None = None
+    tls: ServerTls | None = None
 
 
 def run(config: TcpServer, context: Context) -> None:
@@ -43,10 +46,12 @@ def run(config: TcpServer, context: Context) -> None:
             "the end of standard input ends nothing in a server of many",
         )
     config.conversation.check(context.stdio)
-    listener = wait_for(loop, partial(listen, context, config.listen, config.sockets))
+    options = secure_listening(config.listen, config.tls, context)
+    listener = wait_for(loop, partial(listen, context, options, config.sockets))
     try:
         with port_file(loop, config.port_file, listener):
             announce(listener, emit)
+            invite(options, listener, "tcp-client", context)
             if config.once:
                 _serve_one(config, context, listener)
             else:

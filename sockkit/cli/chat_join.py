@@ -11,6 +11,7 @@ from sockkit.cli.commands import Bundle, BundledCommand, fold
 from sockkit.cli.options import (
     CHAT,
     CLIENT_SOCKET,
+    CLIENT_TLS,
     ERRORS,
     NICKNAME,
     OUTPUT,
@@ -48,6 +49,7 @@ def _run(address: tuple[str, ...], **values: Any) -> None:
     from sockkit.apps.chat_join import ChatJoin, run
     from sockkit.cli.password import room_password
     from sockkit.cli.start import start
+    from sockkit.cli.tls import client_tls
     from sockkit.net.options import SocketOptions
     from sockkit.net.tcp.dial import ConnectOptions
 
@@ -57,6 +59,7 @@ def _run(address: tuple[str, ...], **values: Any) -> None:
         address=client_address(address),
         connect=fold(ConnectOptions, values),
         sockets=fold(SocketOptions, values),
+        tls=client_tls(values),
     )
     start("chat-join", run, config, values)
 
@@ -64,7 +67,7 @@ def _run(address: tuple[str, ...], **values: Any) -> None:
 command = BundledCommand(
     "join",
     arguments=[click.Argument(["address"], nargs=-1, metavar="HOST PORT")],
-    bundles=[CLIENT_SOCKET, _MEMBER, CHAT, TERMINAL, OUTPUT],
+    bundles=[CLIENT_SOCKET, CLIENT_TLS, _MEMBER, CHAT, TERMINAL, OUTPUT],
     callback=_run,
     text=_HELP,
     epilog=_EPILOG,

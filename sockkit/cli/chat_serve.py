@@ -13,6 +13,7 @@ from sockkit.cli.options import (
     OUTPUT,
     PASSWORD,
     SERVER_SOCKET,
+    SERVER_TLS,
     TERMINAL,
     UDP,
 )
@@ -57,6 +58,7 @@ def _run(**values: Any) -> None:
     from sockkit.apps.chat_serve import ChatServe, run
     from sockkit.cli.password import room_password
     from sockkit.cli.start import start
+    from sockkit.cli.tls import server_tls
     from sockkit.core.chat.room import RoomOptions
     from sockkit.net.options import SocketOptions
     from sockkit.net.tcp.listen import ListenOptions
@@ -66,6 +68,7 @@ def _run(**values: Any) -> None:
         ChatServe,
         values,
         listen=fold(ListenOptions, values, address=address),
+        tls=server_tls(values),
         sockets=fold(SocketOptions, values),
         room=fold(RoomOptions, values)._replace(password=room_password(values)),
     )
@@ -74,7 +77,7 @@ def _run(**values: Any) -> None:
 
 command = BundledCommand(
     "serve",
-    bundles=[SERVER_SOCKET, _ROOM, CHAT, TERMINAL, OUTPUT],
+    bundles=[SERVER_SOCKET, SERVER_TLS, _ROOM, CHAT, TERMINAL, OUTPUT],
     callback=_run,
     text=_HELP,
     epilog=_EPILOG,

@@ -11,6 +11,7 @@ from sockkit.cli.commands import Bundle, BundledCommand, fold
 from sockkit.cli.options import (
     OUTPUT,
     SERVER_SOCKET,
+    SERVER_TLS,
     UDP,
     encoding,
 )
@@ -40,7 +41,7 @@ _SHARE = Parsed("percent", parse_share)
 _ANSWERS = Bundle(
     "Answers",
     (
-        Option(["--tcp"], is_flag=True, help="By TCP alone."),
+        Option(["--tcp"], is_flag=True, help="By TCP alone, as always with --tls."),
         UDP,
         Option(["--upper"], is_flag=True, help="Answer in capitals."),
         Option(["--reply", "rules"], type=_RULE, multiple=True, metavar="GLOB=ANSWER",
@@ -68,15 +69,18 @@ _ANSWERS = Bundle(
 def _run(**values: Any) -> None:
     from sockkit.apps.echo import Echo, run
     from sockkit.cli.start import start
+    from sockkit.cli.tls import server_tls
     from sockkit.net.options import SocketOptions
     from sockkit.net.tcp.listen import ListenOptions
 
     address = server_address(values["bind"], values["port"], values["family"])
+    values["tcp"] = values["tcp"] or values["encrypted"]
     values["rules"] = (*values["rules"], *values["rules_re"])
     config = fold(
         Echo,
         values,
         listen=fold(ListenOptions, values, address=address),
+        tls=server_tls(values),
         sockets=fold(SocketOptions, values),
     )
     start("echo", run, config, values)
@@ -84,7 +88,7 @@ def _run(**values: Any) -> None:
 
 command = BundledCommand(
     "echo",
-    bundles=[SERVER_SOCKET, _ANSWERS, OUTPUT],
+    bundles=[SERVER_SOCKET, SERVER_TLS, _ANSWERS, OUTPUT],
     callback=_run,
     text=_HELP,
     epilog=_EPILOG,

@@ -11,9 +11,11 @@ from sockkit.cli.params import (
     COLOR,
     DURATION,
     ENCODING,
+    FINGERPRINT,
     LINE_ENCODING,
     NAME,
     PORT,
+    PROTOCOLS,
     SIZE,
     SOURCE,
     EnumChoice,
@@ -219,6 +221,50 @@ PASSWORD = (
                 "processes; the variable SOCKKIT_PASSWORD and --password-file hide it."),
     Option(["--password-file"], type=File(exists=True), metavar="FILE",
            help="Read the chat room's password from FILE; one trailing newline is ignored."),
+)  # fmt: skip
+
+_TLS_FILES = (
+    Option(["--tls-cert"], type=File(exists=True), metavar="FILE",
+           help="Our certificate, in PEM, with those that lead to its root."),
+    Option(["--tls-key"], type=File(exists=True), metavar="FILE",
+           help="The key of --tls-cert, where that file does not have it."),
+    Option(["--tls-key-password-file"], type=File(exists=True), metavar="FILE",
+           help="Read the passphrase of an encrypted key from FILE, and ask nobody for it."),
+)  # fmt: skip
+_TLS_PROTOCOL = (
+    Option(["--tls-alpn"], type=PROTOCOLS, metavar="NAMES", default=(),
+           help="Protocols to agree on, best first, as in h2,http/1.1 (ALPN)."),
+    Option(["--tls-min"], type=click.Choice(["1.0", "1.1", "1.2", "1.3"]), default="1.2",
+           show_default=True, help="The oldest TLS to accept; old devices need 1.0 or 1.1."),
+)  # fmt: skip
+CLIENT_TLS = Bundle(
+    "TLS",
+    (
+        Option(["--tls", "encrypted"], is_flag=True,
+               help="Encrypt, and check the server's certificate and its name."),
+        Option(["--tls-ca"], type=File(exists=True), metavar="FILE",
+               help="Trust the certificates in FILE (PEM) instead of the system's."),
+        Option(["--tls-fingerprint"], type=FINGERPRINT, metavar="SHA256",
+               help="Trust the certificate that has this SHA-256 and no other, whoever signed it."),
+        Option(["--tls-name"], metavar="NAME",
+               help="The name to ask for and to check, where it is not HOST."),
+        *_TLS_FILES,
+        *_TLS_PROTOCOL,
+        Option(["--tls-insecure"], is_flag=True,
+               help="Check nothing: whoever is in between can read and change everything."),
+    ),
+)  # fmt: skip
+SERVER_TLS = Bundle(
+    "TLS",
+    (
+        Option(["--tls", "encrypted"], is_flag=True,
+               help="Encrypt. Without --tls-cert a certificate is made for this run, and its "
+                    "fingerprint shown for clients to check."),
+        *_TLS_FILES,
+        Option(["--tls-client-ca"], type=File(exists=True), metavar="FILE",
+               help="Admit only clients that show a certificate signed by one in FILE (PEM)."),
+        *_TLS_PROTOCOL,
+    ),
 )  # fmt: skip
 
 OUTPUT = Bundle(

@@ -106,6 +106,20 @@ def _color(text: str) -> tuple[str, str]:
     return name, color
 
 
+def _fingerprint(text: str) -> bytes:
+    digits = text.lower().removeprefix("sha256:").replace(":", "")
+    if len(digits) != 64 or not set(digits) <= set("0123456789abcdef"):
+        raise UsageError(f"{text!r} is not the SHA-256 of a certificate", "it has 64 hex digits")
+    return bytes.fromhex(digits)
+
+
+def _protocols(text: str) -> tuple[str, ...]:
+    names = tuple(text.split(","))
+    if not all(name.isascii() and 0 < len(name) < 256 for name in names):
+        raise UsageError(f"{text!r} are no names of protocols", "as in h2,http/1.1")
+    return names
+
+
 SIZE = Parsed("size", parse_size)
 DURATION = Parsed("duration", parse_duration)
 PORT = Parsed("port", _server_port)
@@ -115,6 +129,8 @@ ENCODING = Parsed("name", check_codec)
 LINE_ENCODING = Parsed("name", check_line_codec)
 NAME = Parsed("name", _name)
 COLOR = Parsed("name=color", _color)
+FINGERPRINT = Parsed("sha256", _fingerprint)
+PROTOCOLS = Parsed("names", _protocols)
 
 
 def client_address(words: tuple[str, ...]) -> Address:

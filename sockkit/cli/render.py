@@ -27,6 +27,7 @@ from sockkit.events import (
     Peer,
     PeerEnded,
     PeerForgotten,
+    Secured,
     SocketCall,
     StreamTotal,
     TargetChosen,
@@ -46,6 +47,7 @@ VERBOSE_EVENTS_PER_SECOND = 20.0  # of events that only -v shows
 
 _COUNTED: dict[type, str] = {
     Connected: "connected",
+    Secured: "encrypted by TLS",
     PeerEnded: "have ended their side",
     NewPeer: "heard for the first time",
     PeerForgotten: "forgotten, to make room",
@@ -201,6 +203,8 @@ def _progress(event: Event) -> str:
             return f"connected to {address} from {local}"
         case Connected():
             return "connected"
+        case Secured():
+            return _secured(event)
         case InputEnded(_, sent):
             return f"input ended, sending side closed after {show_size(sent)}"
         case PeerEnded(_, received):
@@ -211,6 +215,16 @@ def _progress(event: Event) -> str:
             return f"{direction} {show_size(size)} by {lane} in {took}{speed}"
         case _:
             return _datagrams(event)
+
+
+def _secured(event: Secured) -> str:
+    words = [f"encrypted by {event.version}, {event.cipher}"]
+    words += [f"protocol {event.protocol}"] if event.protocol else []
+    if event.subject:
+        words.append(f"certificate {event.subject}")
+        words.append(f"signed by {event.issuer}, valid until {event.expires}")
+    words += [f"SHA-256 {event.fingerprint}"] if event.fingerprint else []
+    return "; ".join(words)
 
 
 def _datagrams(event: Event) -> str:

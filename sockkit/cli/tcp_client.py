@@ -10,6 +10,7 @@ from sockkit.cli.commands import BundledCommand, fold
 from sockkit.cli.options import (
     CLIENT_SOCKET,
     CLIENT_TIME,
+    CLIENT_TLS,
     OUTPUT,
     TERMINAL,
     TEXT,
@@ -28,6 +29,7 @@ _EPILOG = """\b
 Examples:
   printf 'GET / HTTP/1.0\\r\\n\\r\\n' | sockkit tcp-client 127.0.0.1 8000
   sockkit tcp-client 192.168.1.20 9000 < firmware.bin
+  sockkit tcp-client --tls www.example.org 443
   sockkit tcp-client -E gbk -C 192.168.1.30 7788
 """
 
@@ -36,6 +38,7 @@ def _run(address: tuple[str, ...], **values: Any) -> None:
     from sockkit.apps.conversation import ConversationOptions
     from sockkit.apps.tcp_client import TcpClient, run
     from sockkit.cli.start import start
+    from sockkit.cli.tls import client_tls
     from sockkit.core.text import TextOptions
     from sockkit.net.options import SocketOptions
     from sockkit.net.tcp.dial import ConnectOptions
@@ -45,6 +48,7 @@ def _run(address: tuple[str, ...], **values: Any) -> None:
         connect=fold(ConnectOptions, values),
         sockets=fold(SocketOptions, values),
         conversation=fold(ConversationOptions, values, text=fold(TextOptions, values)),
+        tls=client_tls(values),
     )
     start("tcp-client", run, config, values)
 
@@ -52,7 +56,7 @@ def _run(address: tuple[str, ...], **values: Any) -> None:
 command = BundledCommand(
     "tcp-client",
     arguments=[click.Argument(["address"], nargs=-1, metavar="HOST PORT")],
-    bundles=[CLIENT_SOCKET, TEXT, CLIENT_TIME, TERMINAL, OUTPUT],
+    bundles=[CLIENT_SOCKET, CLIENT_TLS, TEXT, CLIENT_TIME, TERMINAL, OUTPUT],
     callback=_run,
     text=_HELP,
     epilog=_EPILOG,

@@ -13,6 +13,7 @@ from sockkit.cli.options import (
     REPLY,
     SERVER_SOCKET,
     SERVER_TIME,
+    SERVER_TLS,
     TERMINAL,
     TEXT,
 )
@@ -48,6 +49,7 @@ def _run(**values: Any) -> None:
     from sockkit.apps.conversation import ConversationOptions
     from sockkit.apps.tcp_server import TcpServer, run
     from sockkit.cli.start import start
+    from sockkit.cli.tls import server_tls
     from sockkit.core.text import TextOptions
     from sockkit.net.options import SocketOptions
     from sockkit.net.tcp.listen import ListenOptions
@@ -57,6 +59,7 @@ def _run(**values: Any) -> None:
         TcpServer,
         values,
         listen=fold(ListenOptions, values, address=address),
+        tls=server_tls(values),
         sockets=fold(SocketOptions, values),
         conversation=fold(ConversationOptions, values, text=fold(TextOptions, values)),
     )
@@ -65,7 +68,7 @@ def _run(**values: Any) -> None:
 
 command = BundledCommand(
     "tcp-server",
-    bundles=[SERVER_SOCKET, _ANSWERS, TEXT, SERVER_TIME, TERMINAL, OUTPUT],
+    bundles=[SERVER_SOCKET, SERVER_TLS, _ANSWERS, TEXT, SERVER_TIME, TERMINAL, OUTPUT],
     callback=_run,
     text=_HELP,
     epilog=_EPILOG,

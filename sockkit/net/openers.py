@@ -19,12 +19,12 @@ from sockkit.net.waiting import OnDone, Pending
 from sockkit.values import Value
 
 if TYPE_CHECKING:
-    from sockkit.net.ends.socket_end import SocketEnd
+    from sockkit.net.ends.end import End
     from sockkit.net.tcp.dial import ConnectOptions
 
 Resolve = Callable[[Context, Any, int, OnDone[list[Endpoint]], "float | None"], Pending]
 Bind = Callable[[socket.socket, Endpoint, SocketOptions], "Callable[[], None] | None"]
-Dial = Callable[[Context, Any, "ConnectOptions", SocketOptions, "OnDone[SocketEnd]"], Pending]
+Dial = Callable[[Context, Any, "ConnectOptions", SocketOptions, "OnDone[End]"], Pending]
 
 
 class Opener(Value):

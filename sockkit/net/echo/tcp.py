@@ -16,7 +16,7 @@ from sockkit.net.context import Context
 from sockkit.net.echo.delay import DelayQueue
 from sockkit.net.echo.plain import MAX_RECEIVE_BYTES, PlainEcho
 from sockkit.net.echo.scheduler import Scheduler, Task
-from sockkit.net.ends.end import End
+from sockkit.net.ends.end import End, Kind
 from sockkit.net.options import SocketOptions
 from sockkit.net.reader import Reader
 from sockkit.net.tcp.listen import Listener
@@ -65,7 +65,9 @@ class TcpEcho:
 
     def _accepted(self, end: End) -> None:
         self.closer.make_space()
-        connection = (PlainEcho if self.options.plain else AnsweredEcho)(self, end)
+        connection = (
+            PlainEcho if self.options.plain and end.kind is Kind.SOCKET else AnsweredEcho
+        )(self, end)
         self._connections.add(connection)
         connection.start()
 

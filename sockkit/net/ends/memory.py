@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
 
 from sockkit.errors import SockkitError
 from sockkit.events import Peer
 from sockkit.net.ends.end import Callback, Kind, receive_error, send_error
+from sockkit.net.ends.watch import Watch
 from sockkit.net.loop import Loop
 
 CAPACITY_BYTES = 64 * 1024  # of each direction
@@ -41,27 +41,6 @@ def _os_error(code: int) -> OSError:
     return OSError(code, os.strerror(code))
 
 
-class _Watch:
-    """Calls `callback` once in each turn of the loop while `ready()`."""
-
-    def __init__(self, loop: Loop, ready: Callable[[], bool]) -> None:
-        self._loop, self._ready = loop, ready
-        self._planned = False
-        self.callback: Callback | None = None
-
-    def wake(self) -> None:
-        """Check again: it may be ready now."""
-        if self.callback and not self._planned and self._ready():
-            self._planned = True
-            self._loop.call_soon(self._check)
-
-    def _check(self) -> None:
-        self._planned = False
-        if self.callback and self._ready():
-            self.wake()  # first: a callback may raise, and is called again when the loop runs on
-            self.callback()
-
-
 class MemoryEnd:
     """One end of a pair, made by `memory_pair`. It has no descriptor."""
 
@@ -71,8 +50,8 @@ class MemoryEnd:
     def __init__(self, loop: Loop, peer: Peer, incoming: _Buffer, outgoing: _Buffer) -> None:
         self.peer = peer
         self._in, self._out = incoming, outgoing
-        self._read_watch = _Watch(loop, self._readable)
-        self._write_watch = _Watch(loop, self._writable)
+        self._read_watch = Watch(loop, self._readable)
+        self._write_watch = Watch(loop, self._writable)
         self._reset = self.closed = False
         self._fault = 0  # the error number of a reset, until a call has raised it
 

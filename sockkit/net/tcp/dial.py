@@ -11,7 +11,7 @@ import socket
 from collections.abc import Callable, Generator
 from functools import partial
 from itertools import chain, zip_longest
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sockkit.core.address import Address, HostPort
 from sockkit.core.units import show_seconds
@@ -19,13 +19,16 @@ from sockkit.errors import BindError, ConnectError, ResolveError, SockkitError, 
 from sockkit.events import Connected, ConnectFailed, Connecting, Peer, SocketCall
 from sockkit.net.context import Context
 from sockkit.net.endpoint import Endpoint, show_address
-from sockkit.net.ends.end import words
+from sockkit.net.ends.end import End, words
 from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.loop import Timer
 from sockkit.net.openers import opener, resolve
 from sockkit.net.options import SocketOptions
 from sockkit.net.waiting import Done, OnDone, Pending, Start, Steps
 from sockkit.values import Value
+
+if TYPE_CHECKING:
+    from sockkit.net.tls.contexts import TlsSetup
 
 ATTEMPT_DELAY_SECONDS = 0.25  # before the next endpoint is tried too, RFC 8305 section 5
 # A unix listener with a full backlog answers EAGAIN, and nothing tells when there is space again.
@@ -35,10 +38,14 @@ LocalEndpoints = dict[int, Endpoint]  # what to bind our socket to, by family
 
 
 class ConnectOptions(Value):
-    """`timeout` bounds resolving and connecting together, in seconds. `source` is bound to."""
+    """`timeout` bounds resolving and connecting together, in seconds. `source` is bound to.
+
+    With `tls` the connection is encrypted; a handshake has a bound of its own.
+    """
 
     timeout: float = 10.0
     source: HostPort | None = None
+    tls: TlsSetup | None = None
 
 
 def dial(
@@ -46,12 +53,13 @@ def dial(
     address: Address,
     options: ConnectOptions,
     sockets: SocketOptions,
-    on_done: OnDone[SocketEnd],
+    on_done: OnDone[End],
 ) -> Pending:
     """Connect to `address`, and call `on_done` with the connection, which it then owns.
 
     `on_done` is called once, by the loop, never before this returns. Failures are ResolveError,
-    ConnectError, TimedOut, UsageError, and BindError for a bad `source`.
+    ConnectError, TimedOut, UsageError, and BindError for a bad `source`; with TLS TrustError and
+    HandshakeError too.
     """
     if special := opener(address).dial:
         return special(context, address, options, sockets, on_done)
@@ -60,10 +68,16 @@ def dial(
 
 def _dial(
     context: Context, address: Address, options: ConnectOptions, sockets: SocketOptions
-) -> Generator[Start[Any], Any, SocketEnd]:
+) -> Generator[Start[Any], Any, End]:
     deadline = context.loop.now + options.timeout
+    if options.tls:  # or the first bytes wait for the acknowledgement of the handshake's last
+        sockets = sockets._replace(no_delay=True)
     found: LocalEndpoints = yield partial(resolve_source, context, options)
-    end: SocketEnd = yield partial(_Race, context, address, options, sockets, found, deadline)
+    end: End = yield partial(_Race, context, address, options, sockets, found, deadline)
+    if options.tls:
+        from sockkit.net.tls.handshake import secure
+
+        end = yield partial(secure, context, end, options.tls)
     return end
 
 

@@ -7,20 +7,24 @@ import socket
 from collections.abc import Callable, Generator
 from functools import partial
 from itertools import count
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from sockkit.core.address import Address
 from sockkit.errors import BindError
 from sockkit.events import Connected, Emit, Listening, Notice, Peer, SocketCall
 from sockkit.net.context import Context
 from sockkit.net.endpoint import Endpoint, show_address
-from sockkit.net.ends.end import words
+from sockkit.net.ends.end import End, words
 from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.loop import Loop
 from sockkit.net.openers import opener, resolve
 from sockkit.net.options import SocketOptions
 from sockkit.net.waiting import OnDone, Pending, Start, Steps
 from sockkit.values import Value
+
+if TYPE_CHECKING:
+    from sockkit.net.tls.contexts import TlsSetup
+    from sockkit.net.tls.handshake import Handshakes
 
 ACCEPT_PAUSE_SECONDS = 1.0  # after the system had no resources for one more connection
 WARNING_INTERVAL_SECONDS = 60.0  # between two notices of that
@@ -41,10 +45,11 @@ _FAILED_EARLY = {
 
 
 class ListenOptions(Value):
-    """Where a server listens. Port 0 lets the system choose."""
+    """Where a server listens. Port 0 lets the system choose. `tls` encrypts the connections."""
 
     address: Address
     backlog: int = 128
+    tls: TlsSetup | None = None
 
 
 class Bound(Protocol):
@@ -86,7 +91,9 @@ class Listener:
         """
         self._loop, self._emit = context.loop, context.emit
         self._numbers = count(1)
-        self._on_accepted: Callable[[SocketEnd], None] | None = None
+        self._on_accepted: Callable[[End], None] | None = None
+        self._tls = options.tls
+        self._handshakes: Handshakes | None = None
         self._warn_after = self._loop.now
         self._unbind: Callable[[], None] | None = None  # called after the socket is closed
         self._socket = self._open(options, endpoint, sockets)
@@ -94,9 +101,16 @@ class Listener:
         self.port: int | None = name[1] if isinstance(name, tuple) else None
         self.address = show_address(name)
 
-    def accept(self, on_accepted: Callable[[SocketEnd], None]) -> None:
-        """Hand each connection that is accepted to `on_accepted`, which then owns it."""
+    def accept(self, on_accepted: Callable[[End], None]) -> None:
+        """Hand each connection that is accepted to `on_accepted`, which then owns it.
+
+        With TLS that is once its handshake is done.
+        """
         self._on_accepted = on_accepted
+        if self._tls:
+            from sockkit.net.tls.handshake import Handshakes
+
+            self._handshakes = Handshakes(self._loop, self._emit, self._tls, on_accepted)
         self._loop.when_readable(self._socket.fileno(), self._ready)
 
     def resume(self) -> None:
@@ -116,6 +130,8 @@ class Listener:
         self._on_accepted = None
         self._loop.when_readable(self._socket.fileno(), None)
         self._socket.close()
+        if self._handshakes:
+            self._handshakes.close_all()
         self._emit(SocketCall("close", f"the listener on {self.address}"))
         if self._unbind:
             self._unbind()
@@ -124,6 +140,8 @@ class Listener:
         self, options: ListenOptions, endpoint: Endpoint, sockets: SocketOptions
     ) -> socket.socket:
         kind = opener(options.address)
+        if options.tls:  # or the first bytes wait for the acknowledgement of the handshake's last
+            sockets = sockets._replace(no_delay=True)
         try:
             sock = sockets.open(endpoint.family, self._emit)
         except OSError as error:
@@ -157,13 +175,16 @@ class Listener:
         return None
 
     def _hand_over(
-        self, sock: socket.socket, address: object, on_accepted: Callable[[SocketEnd], None]
+        self, sock: socket.socket, address: object, on_accepted: Callable[[End], None]
     ) -> None:
         shown = show_address(address) if address else "unix"
         self._emit(SocketCall("accept", shown))
         end = SocketEnd(self._loop, sock, Peer(next(self._numbers), shown), self._emit)
         self._emit(Connected(end.peer, self.address))
-        on_accepted(end)
+        if self._handshakes:
+            self._handshakes.begin(end)
+        else:
+            on_accepted(end)
 
     def _pause(self, error: OSError) -> None:
         self._loop.when_readable(self._socket.fileno(), None)

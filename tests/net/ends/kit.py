@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import ssl
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -19,11 +20,13 @@ import pytest
 
 from sockkit.errors import ReceiveError
 from sockkit.net.ends.memory import MemoryEnd, memory_pair
+from sockkit.net.ends.tls_end import TlsEnd
 from sockkit.net.loop import Loop
-from tests.net import kit
+from tests.net import kit, tls
 from tests.net.kit import Cut, Made, Stack
 
-ENDS = ["tcp", "unix", "memory"]
+TLS = ["tls-client", "tls-server", "tls-over-memory"]
+ENDS = ["tcp", "unix", "memory", *TLS]
 SOURCES = [*ENDS, "pipe", "file", "socketpair", kit.PTY]  # from "pipe" on, standard input
 SINKS = [*SOURCES, "append"]  # and standard output
 VARIANTS = ["free", "clogged", "cut"]
@@ -66,6 +69,8 @@ class InMemory:
 class OnSocket:
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
+        if sock.family != socket.AF_UNIX:  # small pieces come at once
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket, self.write, self.close = sock, sock.send, sock.close
 
     def read(self) -> bytes:
@@ -98,6 +103,78 @@ class OnDescriptor:
             raise
         except OSError:  # EIO: a terminal that nobody has open any more
             return b""
+
+
+class OverTls:
+    """Speaks TLS over another far side, on its own; what that refuses waits here."""
+
+    def __init__(
+        self, loop: Loop, below: FarSide, context: ssl.SSLContext, *, server: bool
+    ) -> None:
+        self._loop, self._below = loop, below
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=server)
+        self._waiting = memoryview(b"")
+        self._ended = False
+
+    def flush(self) -> None:
+        while self._waiting or self._outgoing.pending:
+            self._waiting = self._waiting or memoryview(self._outgoing.read())
+            self._waiting = self._waiting[self._below.write(self._waiting) :]
+
+    def _fill(self) -> None:
+        data = self._below.read()
+        if data:
+            self._incoming.write(data)
+        else:
+            self._incoming.write_eof()
+
+    def handshake(self) -> bool:
+        try:
+            self._tls.do_handshake()
+        except ssl.SSLWantReadError:
+            self.flush()
+            self._fill()
+            return False
+        self.flush()
+        return True
+
+    def write(self, data: bytes | memoryview) -> int:
+        self.flush()
+        size = self._tls.write(data[:16384]) if data else 0
+        kit.do(self._loop, self.flush)
+        with contextlib.suppress(BlockingIOError):
+            self.flush()
+        return size
+
+    def read(self) -> bytes:
+        with contextlib.suppress(BlockingIOError):
+            self.flush()
+        while not self._ended:
+            try:
+                if data := self._tls.read(65536):
+                    return data
+                self._ended = True
+            except ssl.SSLWantReadError:
+                self._fill()
+            except ssl.SSLZeroReturnError:
+                self._ended = True
+        return b""
+
+    def end(self) -> None:
+        with contextlib.suppress(ssl.SSLError):
+            self._tls.unwrap()
+        kit.do(self._loop, self.flush, self._below.end)
+
+    def close(self) -> None:
+        with contextlib.suppress(ssl.SSLError, OSError):
+            self._tls.unwrap()
+        with contextlib.suppress(OSError):
+            self.flush()
+        self._below.close()
+
+    def reset(self) -> None:
+        self._below.reset()
 
 
 def far_side(made: Made, stack: Stack) -> FarSide:
@@ -228,6 +305,26 @@ class Case:
         self.bare.when_readable(None)
 
 
+def over_tls(below: Case, *, server: bool, cut: bool) -> Case:
+    """A case whose end and far side speak TLS over those of `below`, after the handshake."""
+    ours, theirs = tls.contexts(server=server)
+    end = TlsEnd(below.loop, below.end, ours, None if server else tls.NAME, server=server)
+    far = OverTls(below.loop, below.far, theirs, server=not server)
+    done = [False, False]
+
+    def step() -> bool:
+        for place, handshake in enumerate((end.handshake, far.handshake)):
+            with contextlib.suppress(BlockingIOError):
+                done[place] = done[place] or handshake() is not False
+        return all(done)
+
+    kit.do(below.loop, step, lambda: end.queued() == 0, below.loop.stop)
+    below.loop.run()
+    case = Case(below.loop, end, far, end.close, cut=cut)
+    case.end = end if cut else case.end  # the end below is cut
+    return case
+
+
 Make = Callable[..., Case]
 
 
@@ -237,6 +334,9 @@ def make(loop: Loop, stack: Stack, tmp_path: Path) -> Make:
 
     def make(name: str, variant: str = "free", half: str = "source") -> Case:
         clogged = variant == "clogged"
+        if name in TLS:
+            below = make("memory" if name == "tls-over-memory" else "tcp", variant)
+            return over_tls(below, server=name == "tls-server", cut=variant == "cut")
         if name == "memory":
             end, other = memory_pair(loop, **({"capacity": LITTLE} if clogged else {}))
             return Case(loop, end, InMemory(other), end.close, cut=variant == "cut")

@@ -1,0 +1,52 @@
+"""TLS for the commands that dial, and for those that listen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sockkit.core.address import Address
+from sockkit.events import Notice
+from sockkit.net.context import Context
+from sockkit.net.tcp.dial import ConnectOptions
+from sockkit.net.tcp.listen import Listener, ListenOptions
+
+if TYPE_CHECKING:
+    from sockkit.net.tls.options import ClientTls, ServerTls
+
+
+def secure_dialling(
+    connect: ConnectOptions, tls: ClientTls | None, address: Address, context: Context
+) -> ConnectOptions:
+    """`connect` with what `tls` asks for. Raises UsageError."""
+    if not tls:
+        return connect
+    from sockkit.net.tls.contexts import client
+
+    return connect._replace(tls=client(tls, address, context))
+
+
+def secure_listening(
+    listen: ListenOptions, tls: ServerTls | None, context: Context
+) -> ListenOptions:
+    """`listen` with what `tls` asks for. Raises UsageError."""
+    if not tls:
+        return listen
+    from sockkit.net.tls.contexts import server
+
+    return listen._replace(tls=server(tls, listen.address.host or "", context))
+
+
+def invite(listen: ListenOptions, listener: Listener, command: str, context: Context) -> None:
+    """Tell how to connect with `command`, if a certificate was made for this run."""
+    if not (listen.tls and listen.tls.fingerprint):
+        return
+    host, where = listen.address.host, str(listen.address)
+    if host:
+        where = f"{'HOST' if host in ('0.0.0.0', '::') else host} {listener.port}"
+    fingerprint = listen.tls.fingerprint.hex()
+    context.emit(
+        Notice(
+            "made a certificate for this run: connect with "
+            f"sockkit {command} --tls --tls-fingerprint {fingerprint} {where}"
+        )
+    )

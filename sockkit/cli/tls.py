@@ -1,0 +1,112 @@
+"""The TLS options as values, and the passphrase of an encrypted key."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from sockkit.errors import UsageError, reason
+
+if TYPE_CHECKING:
+    from sockkit.net.tls.options import ClientTls, Identity, ServerTls
+
+_ENCRYPTED = b"ENCRYPTED"  # in the first or second line of such a key: RFC 7468, RFC 1421
+
+
+def client_tls(values: dict[str, Any]) -> ClientTls | None:
+    """What the options of a client say; None without --tls. Raises UsageError."""
+    if not _wanted(values):
+        return None
+    from sockkit.net.tls.options import ClientTls, Version
+
+    checks = [
+        option
+        for option in ("--tls-ca", "--tls-fingerprint", "--tls-insecure")
+        if values[_field(option)]
+    ]
+    if len(checks) > 1:
+        raise UsageError(f"{checks[0]} and {checks[1]} exclude each other", "leave out one")
+    return ClientTls(
+        _identity(values),
+        values["tls_ca"],
+        values["tls_name"],
+        values["tls_alpn"],
+        Version(values["tls_min"]),
+        values["tls_fingerprint"],
+        values["tls_insecure"],
+    )
+
+
+def server_tls(values: dict[str, Any]) -> ServerTls | None:
+    """What the options of a server say; None without --tls. Raises UsageError."""
+    if not _wanted(values):
+        return None
+    from sockkit.net.tls.options import ServerTls, Version
+
+    identity, client_ca = _identity(values), values["tls_client_ca"]
+    return ServerTls(identity, client_ca, values["tls_alpn"], Version(values["tls_min"]))
+
+
+def _field(option: str) -> str:
+    return option.removeprefix("--").replace("-", "_")
+
+
+def _wanted(values: dict[str, Any]) -> bool:
+    if values["encrypted"]:
+        if values.get("udp"):
+            raise UsageError("--tls and --udp exclude each other", "leave out one")
+        return True
+    for name, value in values.items():
+        if name.startswith("tls_") and value and value != "1.2":
+            raise UsageError(f"--{name.replace('_', '-')} needs --tls", "add it")
+    return False
+
+
+def _identity(values: dict[str, Any]) -> Identity | None:
+    from sockkit.net.tls.options import Identity
+
+    cert, key = values["tls_cert"], values["tls_key"]
+    if not cert:
+        for option in ("--tls-key", "--tls-key-password-file"):
+            if values[_field(option)]:
+                raise UsageError(f"{option} needs --tls-cert", "add it")
+        return None
+    return Identity(cert, key, _passphrase(key or cert, values["tls_key_password_file"]))
+
+
+def _passphrase(key: str, path: str | None) -> bytes | None:
+    """The passphrase of the file `key`; None if it is not encrypted."""
+    if _ENCRYPTED not in _read(key):
+        return None
+    if path is not None:
+        return _read(path).removesuffix(b"\n").removesuffix(b"\r")
+    if not _has_terminal():
+        raise UsageError(f"{key} is encrypted", "give --tls-key-password-file")
+    from getpass import getpass
+
+    try:
+        return os.fsencode(getpass(f"Passphrase of {key}: "))
+    except EOFError:
+        raise UsageError(f"{key} is encrypted", "give --tls-key-password-file") from None
+
+
+def _has_terminal() -> bool:
+    """Whether there is a terminal, and we may read it: a job in the background would be stopped."""
+    try:
+        terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
+    except OSError:
+        return False
+    try:
+        return os.tcgetpgrp(terminal) == os.getpgrp()
+    except OSError:
+        return False
+    finally:
+        os.close(terminal)
+
+
+def _read(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read(1024 * 1024)
+    except OSError as error:
+        raise UsageError(f"could not read {path}: {reason(error)}") from error

@@ -1,0 +1,138 @@
+"""The contexts of OpenSSL, made of a command's options before it dials or listens."""
+
+from __future__ import annotations
+
+import ssl
+import warnings
+
+from sockkit.core.address import Address
+from sockkit.errors import UsageError, reason
+from sockkit.events import Notice
+from sockkit.net.context import Context
+from sockkit.net.tls.options import ClientTls, Identity, ServerTls, Version
+from sockkit.values import Value
+
+_VERSIONS = {
+    Version.V1_0: ssl.TLSVersion.TLSv1,
+    Version.V1_1: ssl.TLSVersion.TLSv1_1,
+    Version.V1_2: ssl.TLSVersion.TLSv1_2,
+    Version.V1_3: ssl.TLSVersion.TLSv1_3,
+}
+_OLD = (Version.V1_0, Version.V1_1)
+_OLD_CIPHERS = "DEFAULT@SECLEVEL=0"  # OpenSSL allows the old versions with no others
+
+
+class TlsSetup(Value):
+    """What handshakes need. For a client `name` is the server's, and `fingerprint`, if it is given,
+    what the SHA-256 of its certificate must be. For a server `fingerprint` is that of the
+    certificate that was made for this run, if one was.
+    """
+
+    context: ssl.SSLContext
+    server: bool
+    name: str | None = None
+    fingerprint: bytes | None = None
+
+
+def client(options: ClientTls, address: Address, context: Context) -> TlsSetup:
+    """Raises UsageError."""
+    made = _context(ssl.PROTOCOL_TLS_CLIENT, options.minimum, options.alpn, context)
+    host = (address.host or "").partition("%")[0].removesuffix(".")  # no scope id, no root
+    name = options.name or host or None
+    if options.insecure:
+        context.emit(
+            Notice("the certificate is not checked (--tls-insecure): anybody can pose as the peer")
+        )
+    if options.insecure or options.fingerprint:
+        made.check_hostname, made.verify_mode = False, ssl.CERT_NONE
+    elif not name:
+        raise UsageError(f"{address} has no name to check", "give the server's with --tls-name")
+    elif options.ca:
+        _trust(made, options.ca)
+    else:
+        made.load_default_certs(ssl.Purpose.SERVER_AUTH)
+    if options.identity:
+        _identify(made, options.identity)
+    try:
+        made.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=name)
+    except ValueError as error:  # and UnicodeError, which is one
+        raise UsageError(f"{name!r} cannot be the name of a server") from error
+    return TlsSetup(made, False, name, options.fingerprint)
+
+
+def server(options: ServerTls, host: str, context: Context) -> TlsSetup:
+    """`host` is where it listens. Raises UsageError."""
+    made = _context(ssl.PROTOCOL_TLS_SERVER, options.minimum, options.alpn, context)
+    # A client that never reads would meet a reset when it closes: tickets wait for it.
+    made.num_tickets = 0
+    made.options |= ssl.OP_NO_TICKET
+    fingerprint = None
+    if options.client_ca:
+        made.verify_mode = ssl.CERT_REQUIRED
+        _trust(made, options.client_ca)
+    if options.identity:
+        _identify(made, options.identity)
+    else:
+        from sockkit.net.tls.throw_away import install
+
+        fingerprint = install(made, host)
+    return TlsSetup(made, True, None, fingerprint)
+
+
+def _context(
+    protocol: ssl._SSLMethod, minimum: Version, alpn: tuple[str, ...], context: Context
+) -> ssl.SSLContext:
+    made = ssl.SSLContext(protocol)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # the user is told in our words
+        made.minimum_version = _VERSIONS[minimum]
+    if minimum in _OLD:
+        made.set_ciphers(_OLD_CIPHERS)
+        told = f"TLS {minimum} is allowed (--tls-min): others may be able to read and change it"
+        context.emit(Notice(told))
+    # Python 3.13 sets the first, which refuses small home-made certificates, and the second.
+    made.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    made.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    made.options |= ssl.OP_NO_RENEGOTIATION  # a peer could make us compute
+    if alpn:
+        try:
+            made.set_alpn_protocols(alpn)
+        except (ssl.SSLError, UnicodeError) as error:
+            told = f"{','.join(alpn)!r} are no names of protocols"
+            raise UsageError(told, "give --tls-alpn as in h2,http/1.1") from error
+    if path := context.environment.get("SSLKEYLOGFILE"):
+        try:
+            made.keylog_filename = path
+        except OSError as error:
+            raise UsageError(f"could not write SSLKEYLOGFILE {path}: {reason(error)}") from error
+    return made
+
+
+def _trust(context: ssl.SSLContext, path: str) -> None:
+    try:
+        context.load_verify_locations(path)
+    except ssl.SSLError as error:
+        raise UsageError(f"{path} holds no certificates in PEM") from error
+    except OSError as error:
+        raise UsageError(f"could not read {path}: {reason(error)}") from error
+
+
+def _identify(context: ssl.SSLContext, identity: Identity) -> None:
+    cert, key = identity.cert, identity.key or identity.cert
+    try:
+        # Without a passphrase OpenSSL would ask the terminal for one.
+        context.load_cert_chain(cert, key, identity.passphrase or "")
+    except ssl.SSLError as error:
+        if error.reason == "KEY_VALUES_MISMATCH":
+            raise UsageError(
+                f"the key in {key} is not that of the certificate in {cert}"
+            ) from error
+        if identity.passphrase is not None:
+            raise UsageError(f"the passphrase of {key} is wrong") from error
+        if identity.key:
+            told = f"{cert} holds no certificate, or {key} no key, in PEM"
+        else:
+            told = f"{cert} does not hold both a certificate and its key in PEM"
+        raise UsageError(told, "give --tls-cert and --tls-key") from error
+    except OSError as error:
+        raise UsageError(f"could not read {cert} or {key}: {reason(error)}") from error

@@ -1,0 +1,206 @@
+"""Handshakes: of a client, and of a server with many at once."""
+
+from __future__ import annotations
+
+import hashlib
+import ssl
+from collections.abc import Callable
+
+from sockkit.core.units import show_seconds
+from sockkit.errors import HandshakeError, SockkitError, TimedOut, TrustError
+from sockkit.events import Closed, Emit, Secured
+from sockkit.net.closing import Closer
+from sockkit.net.connection import Connection, Owner
+from sockkit.net.context import Context
+from sockkit.net.ends.end import End
+from sockkit.net.ends.tls_end import TlsEnd
+from sockkit.net.loop import Loop
+from sockkit.net.tls.contexts import TlsSetup
+from sockkit.net.tls.words import no_handshake
+from sockkit.net.waiting import OnDone, Pending
+
+MAX_SECONDS = 10.0  # for one handshake
+MAX_HANDSHAKES = 1024  # at once; when one more begins, the one silent for longest is closed
+MAX_SHOWN_CHARACTERS = 200  # of a name in a certificate
+
+
+def secure(context: Context, end: End, tls: TlsSetup, on_done: OnDone[TlsEnd]) -> Pending:
+    """Do a client's handshake over `end`, and call `on_done` with an end that is trusted.
+
+    Owns `end`. Failures are TrustError, HandshakeError and TimedOut.
+    """
+
+    def done(outcome: TlsEnd | SockkitError) -> None:
+        if isinstance(outcome, TlsEnd):
+            context.emit(_secured(outcome))
+        on_done(outcome)
+
+    return Handshake(context.loop, end, tls, done)
+
+
+class Handshake(Pending):
+    """One handshake over `end`, which it owns until it calls `on_done`.
+
+    `on_step` is called when the peer has sent something, and `close` with `end` if it fails.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        end: End,
+        tls: TlsSetup,
+        on_done: OnDone[TlsEnd],
+        *,
+        on_step: Callable[[], None] = lambda: None,
+        close: Callable[[End], None] = lambda end: end.close(),
+    ) -> None:
+        self._tls, self._on_done, self._on_step, self._close = tls, on_done, on_step, close
+        self._ended = False
+        self._timer = loop.later(MAX_SECONDS, self._expire)
+        self._below, self._end = end, TlsEnd(loop, end, tls.context, tls.name, server=tls.server)
+        self._end.when_readable(self._step)
+        if not tls.server:
+            loop.call_soon(self._go_on)
+
+    def cancel(self) -> None:
+        self._release()
+        self._below.close()
+
+    def _release(self) -> None:
+        """Use the end below no more."""
+        self._timer.cancel()
+        self._ended = True
+        self._below.when_readable(None)
+        self._below.when_writable(None)
+
+    def _step(self) -> None:
+        self._on_step()
+        self._go_on()
+
+    def _go_on(self) -> None:
+        end, server = self._end, self._tls.server
+        if self._ended:
+            return
+        try:
+            end.handshake()
+            self._check(end)
+        except BlockingIOError:
+            pass
+        except ssl.SSLError as error:
+            self._fail(no_handshake(end.name, error, server=server))
+        except TrustError as error:
+            self._fail(error)
+        except SockkitError as error:
+            why = str(error).rpartition(": ")[2]
+            told = HandshakeError(f"no TLS with {end.name}: {why}", kind=f"no TLS: {why}")
+            told.__cause__ = error
+            self._fail(told)
+        else:
+            self._timer.cancel()
+            self._ended = True
+            end.when_readable(None)
+            self._on_done(end)
+
+    def _check(self, end: TlsEnd) -> None:
+        wanted = self._tls.fingerprint
+        if wanted and not self._tls.server and (shown := _fingerprint(end)) != wanted:
+            raise TrustError(
+                f"the certificate of {end.name} is not trusted: its fingerprint is {shown.hex()}",
+                "give that with --tls-fingerprint if it is the right one",
+            )
+
+    def _fail(self, error: SockkitError) -> None:
+        self._release()
+        self._close(self._below)
+        self._on_done(error)
+
+    def _expire(self) -> None:
+        within = f"within {show_seconds(MAX_SECONDS)}"
+        self._fail(
+            TimedOut(
+                f"no TLS with {self._below.name} {within}",
+                "" if self._tls.server else "does it speak TLS?",
+                kind=f"no TLS {within}",
+            )
+        )
+
+
+class Handshakes:
+    """The handshakes of a server. Each end is handed to `on_done` when its own is done.
+
+    None waits for another. At most MAX_HANDSHAKES are under way.
+    """
+
+    def __init__(
+        self, loop: Loop, emit: Emit, tls: TlsSetup, on_done: Callable[[TlsEnd], None]
+    ) -> None:
+        self._loop, self._emit = loop, emit
+        self._tls, self._on_done = tls, on_done
+        self._closer = Closer(loop)
+        self._under_way: dict[End, Handshake] = {}  # the one silent for longest first
+
+    def begin(self, end: End) -> None:
+        if len(self._under_way) >= MAX_HANDSHAKES:
+            oldest = next(iter(self._under_way))
+            self._under_way.pop(oldest).cancel()
+            self._failed(oldest, HandshakeError("", kind="no TLS: others came meanwhile"))
+        self._under_way[end] = Handshake(
+            self._loop,
+            end,
+            self._tls,
+            lambda outcome: self._done(end, outcome),
+            on_step=lambda: self._heard(end),
+            close=self._close,
+        )
+
+    def close_all(self) -> None:
+        for handshake in self._under_way.values():
+            handshake.cancel()
+        self._under_way.clear()
+        self._closer.close_all()
+
+    def _close(self, end: End) -> None:
+        """Close `end` so that the alert arrives although the client has sent more."""
+        self._closer.make_space()
+        Connection(self._loop, end, Owner(), self._closer).close_lingering()
+
+    def _heard(self, end: End) -> None:
+        self._under_way[end] = self._under_way.pop(end)
+
+    def _done(self, end: End, outcome: TlsEnd | SockkitError) -> None:
+        del self._under_way[end]
+        if isinstance(outcome, SockkitError):
+            self._failed(end, outcome)
+        else:
+            self._emit(_secured(outcome))
+            self._on_done(outcome)
+
+    def _failed(self, end: End, error: SockkitError) -> None:
+        self._emit(Closed(end.peer, 0, 0, error.kind, error.kind, lost=False))
+
+
+def _fingerprint(end: TlsEnd) -> bytes:
+    """The SHA-256 of the peer's certificate; nothing if it has shown none."""
+    shown = end.tls.getpeercert(binary_form=True)
+    return hashlib.sha256(shown).digest() if shown else b""
+
+
+def _secured(end: TlsEnd) -> Secured:
+    cipher, shown = end.tls.cipher(), end.tls.getpeercert()
+    fields = shown or {}
+    return Secured(
+        end.peer,
+        (end.tls.version() or "TLS").replace("TLSv", "TLS "),
+        cipher[0] if cipher else "",
+        end.tls.selected_alpn_protocol() or "",
+        _name(fields.get("subject")),
+        _name(fields.get("issuer")),
+        str(fields.get("notAfter", "")),
+        _fingerprint(end).hex(),
+    )
+
+
+def _name(parts: object) -> str:
+    """A distinguished name, as getpeercert() gives it, in one line."""
+    pairs = [pair for part in parts for pair in part] if isinstance(parts, tuple) else []
+    return ", ".join(f"{key}={value}" for key, value in pairs)[:MAX_SHOWN_CHARACTERS]

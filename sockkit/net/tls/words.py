@@ -1,0 +1,116 @@
+"""What OpenSSL's errors mean, in words, and what to try."""
+
+from __future__ import annotations
+
+import ssl
+
+from sockkit.errors import HandshakeError, ReceiveError, SockkitError, TrustError
+
+# The names are OpenSSL's, in ssl.SSLError.reason; an alert of the peer has ALERT in its name.
+_PLAIN = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "PACKET_LENGTH_TOO_LONG"}
+_NO_VERSION = {"UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION", "VERSION_TOO_LOW"}
+_NO_CIPHER = {
+    "NO_SHARED_CIPHER",
+    "SSLV3_ALERT_HANDSHAKE_FAILURE",
+    "TLSV1_ALERT_INSUFFICIENT_SECURITY",
+}
+_NO_PROTOCOL = {"TLSV1_ALERT_NO_APPLICATION_PROTOCOL", "NO_APPLICATION_PROTOCOL"}
+_WANTS_CERTIFICATE = {"TLSV13_ALERT_CERTIFICATE_REQUIRED"}
+_NO_CERTIFICATE = {"PEER_DID_NOT_RETURN_A_CERTIFICATE"}
+_REFUSED_CERTIFICATE = {
+    "TLSV1_ALERT_UNKNOWN_CA",
+    "SSLV3_ALERT_BAD_CERTIFICATE",
+    "SSLV3_ALERT_CERTIFICATE_UNKNOWN",
+    "SSLV3_ALERT_CERTIFICATE_EXPIRED",
+    "SSLV3_ALERT_CERTIFICATE_REVOKED",
+    "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE",
+    "TLSV1_ALERT_ACCESS_DENIED",
+    "TLSV1_ALERT_DECRYPT_ERROR",
+}
+_OLD = "for an old device lower --tls-min"
+
+# Of verification: the numbers are OpenSSL's X509_V_ERR_*.
+_NOT_YET, _EXPIRED, _SELF_SIGNED, _SELF_SIGNED_CA, _UNKNOWN_ISSUER, _NO_LEAF_CHAIN = (
+    9, 10, 18, 19, 20, 21,
+)  # fmt: skip
+_WRONG_HOST, _WRONG_ADDRESS = 62, 64
+_TRUST_IT = "give the certificate of who signed it with --tls-ca, or its --tls-fingerprint"
+_NAME_IT = "give the name in its certificate with --tls-name"
+
+
+def _reason(error: ssl.SSLError) -> str:
+    return error.reason or ""
+
+
+def _plainly(error: ssl.SSLError) -> str:
+    """OpenSSL's own name for it, as words."""
+    return _reason(error).lower().replace("_", " ") or "the peer broke the rules of TLS"
+
+
+def not_trusted(name: str, error: ssl.SSLCertVerificationError) -> TrustError:
+    """The error for a certificate of the server `name` that failed a check."""
+    code = error.verify_code
+    if code in (_WRONG_HOST, _WRONG_ADDRESS):
+        asked = error.verify_message.rpartition("'")[0].rpartition("'")[2]
+        why, hint = f"it is not for {asked or 'this name'}", _NAME_IT
+    elif code in (_SELF_SIGNED, _SELF_SIGNED_CA):
+        why, hint = "nobody known has signed it, only itself", _TRUST_IT
+    elif code in (_UNKNOWN_ISSUER, _NO_LEAF_CHAIN):
+        why, hint = "who signed it is not known", _TRUST_IT
+    elif code == _EXPIRED:
+        why, hint = "it has expired", "the server needs a new one"
+    elif code == _NOT_YET:
+        why, hint = "it is not valid yet", "is the clock of this machine right?"
+    else:
+        why, hint = error.verify_message, _TRUST_IT
+    return TrustError(f"the certificate of {name} is not trusted: {why}", hint)
+
+
+def _about_certificates(reason: str, *, server: bool) -> tuple[str, str] | None:
+    """What an alert about certificates says, and what to try."""
+    if reason in _WANTS_CERTIFICATE:
+        return "it wants a certificate of ours", "give --tls-cert and --tls-key"
+    if reason in _NO_CERTIFICATE:
+        return "it showed no certificate", ""
+    if reason in _REFUSED_CERTIFICATE:
+        return "it refuses our certificate", "" if server else "give another one with --tls-cert"
+    return None
+
+
+def no_handshake(name: str, error: ssl.SSLError, *, server: bool) -> SockkitError:
+    """The error for a handshake with `name` that failed. `server` says whether we are one."""
+    reason, hint = _reason(error), ""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        if not server:
+            return not_trusted(name, error)
+        why = f"its certificate is not trusted: {error.verify_message}"
+    elif about := _about_certificates(reason, server=server):
+        why, hint = about
+    elif reason in _PLAIN:
+        why, hint = "it does not speak TLS", "" if server else "try it without --tls"
+    elif reason in _NO_VERSION:
+        why, hint = "it speaks no version of TLS that is allowed here", _OLD
+    elif reason in _NO_CIPHER:
+        why, hint = "there is no cipher that both allow", _OLD
+    elif reason in _NO_PROTOCOL:
+        why = "it speaks none of the protocols of --tls-alpn"
+    elif isinstance(error, ssl.SSLEOFError):
+        why, hint = "it closed the connection", "" if server else "does it speak TLS?"
+    else:
+        why = _plainly(error)
+    return HandshakeError(
+        f"no TLS with {name}: {why}", "" if server else hint, kind=f"no TLS: {why}"
+    )
+
+
+def broken(name: str, error: ssl.SSLError) -> SockkitError:
+    """The error for a session with `name` that broke after the handshake.
+
+    A client learns only then that its certificate is refused: RFC 8446, section 4.4.2.4.
+    """
+    if about := _about_certificates(_reason(error), server=False):
+        return HandshakeError(f"no TLS with {name}: {about[0]}", about[1], kind=about[0])
+    why = _plainly(error)
+    return ReceiveError(
+        f"receiving from {name} failed: {why} (TLS)", kind=f"receiving failed: {why}"
+    )
