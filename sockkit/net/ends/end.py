@@ -22,7 +22,7 @@ Callback = Callable[[], None]
 class Kind(Enum):
     """The kind of an end's descriptor, by which a lane is chosen.
 
-    OTHER is for ends that must be copied: a terminal, an end without a descriptor, or a socket that
+    ENCRYPTED ends, and others, are copied. OTHER is for ends that must be copied: a terminal, an end without a descriptor, or a socket that
     was inherited, on which splice(2) might block.
     """
 
@@ -30,6 +30,7 @@ class Kind(Enum):
     PIPE = auto()
     SOCKET = auto()
     DEVICE = auto()
+    ENCRYPTED = auto()
     OTHER = auto()
 
 
