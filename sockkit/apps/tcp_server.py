@@ -16,11 +16,19 @@ from sockkit.net.context import Context
 from sockkit.net.ends.end import End
 from sockkit.net.options import SocketOptions
 from sockkit.net.port_file import port_file
-from sockkit.net.tcp.listen import Listener, ListenOptions, announce, listen, raise_limit
+from sockkit.net.tcp.listen import (
+    Listener,
+    ListenOptions,
+    announce,
+    listen,
+    raise_limit,
+    with_access,
+)
 from sockkit.net.waiting import Done, OnDone, Pending, wait_for
 from sockkit.values import Value
 
 if TYPE_CHECKING:
+    from sockkit.net.access import AccessOptions
     from sockkit.net.tcp.server import Server
 
 
@@ -32,6 +40,7 @@ class TcpServer(Value):
     label: bool = False
     slow_timeout: float = 30.0
     port_file: str | None = None
+    access: AccessOptions | None = None
 
 
 def run(config: TcpServer, context: Context) -> None:
@@ -42,8 +51,14 @@ def run(config: TcpServer, context: Context) -> None:
             f"--until {config.conversation.until} needs --once",
             "the end of standard input ends nothing in a server of many",
         )
+    if config.once and config.listen.max_connections:
+        raise UsageError(
+            "--once and --max-connections exclude each other",
+            "one client is served, and nobody else gets in",
+        )
     config.conversation.check(context.stdio)
-    listener = wait_for(loop, partial(listen, context, config.listen, config.sockets))
+    options = with_access(context, config.listen, config.access)
+    listener = wait_for(loop, partial(listen, context, options, config.sockets))
     try:
         with port_file(loop, config.port_file, listener):
             announce(listener, emit)

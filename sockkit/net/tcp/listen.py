@@ -7,20 +7,24 @@ import socket
 from collections.abc import Callable, Generator
 from functools import partial
 from itertools import count
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from sockkit.core.address import Address
 from sockkit.errors import BindError
 from sockkit.events import Connected, Emit, Listening, Notice, Peer, SocketCall
 from sockkit.net.context import Context
-from sockkit.net.endpoint import Endpoint, show_address
+from sockkit.net.endpoint import Endpoint, SocketAddress, show_address
 from sockkit.net.ends.end import words
 from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.loop import Loop
 from sockkit.net.openers import opener, resolve
 from sockkit.net.options import SocketOptions
-from sockkit.net.waiting import OnDone, Pending, Start, Steps
+from sockkit.net.waiting import OnDone, Pending, Start, Steps, wait_for
 from sockkit.values import Value
+
+if TYPE_CHECKING:
+    from sockkit.core.access import AccessList
+    from sockkit.net.access import AccessOptions
 
 ACCEPT_PAUSE_SECONDS = 1.0  # after the system had no resources for one more connection
 WARNING_INTERVAL_SECONDS = 60.0  # between two notices of that
@@ -41,10 +45,16 @@ _FAILED_EARLY = {
 
 
 class ListenOptions(Value):
-    """Where a server listens. Port 0 lets the system choose."""
+    """Where a server listens. Port 0 lets the system choose.
+
+    Who may come in is decided by `access`, see `with_access`, and over TCP by how many connections
+    are open, at most `max_connections`.
+    """
 
     address: Address
     backlog: int = 128
+    access: AccessList | None = None
+    max_connections: int | None = None
 
 
 class Bound(Protocol):
@@ -57,6 +67,21 @@ class Bound(Protocol):
 def announce(bound: Bound, emit: Emit) -> None:
     """Emit that the server is ready: whoever waits for this can connect from now on."""
     emit(Listening(bound.address, _is_local(bound.address)))
+
+
+def with_access(
+    context: Context, options: ListenOptions, access: AccessOptions | None
+) -> ListenOptions:
+    """`options` with the access list that `access` describes. Runs the loop until it is made.
+
+    Raises ResolveError, UsageError.
+    """
+    if not access:
+        return options
+    from sockkit.net.access import prepare
+
+    made = wait_for(context.loop, partial(prepare, context, access, options.address))
+    return options._replace(access=made)
 
 
 def listen(
@@ -74,7 +99,8 @@ def listen(
 class Listener:
     """Owns a listening socket. `port` is the one that is bound, None for a unix address.
 
-    Connections are numbered from 1 in the order in which they are accepted.
+    Connections are numbered from 1 in the order in which they are accepted. Those that the options
+    refuse are closed at once, and get no number and no byte.
     """
 
     def __init__(
@@ -85,7 +111,9 @@ class Listener:
         Raises BindError, UsageError.
         """
         self._loop, self._emit = context.loop, context.emit
+        self._options = options
         self._numbers = count(1)
+        self._connections = 0  # that are open: handed over, and not released
         self._on_accepted: Callable[[SocketEnd], None] | None = None
         self._warn_after = self._loop.now
         self._unbind: Callable[[], None] | None = None  # called after the socket is closed
@@ -95,12 +123,20 @@ class Listener:
         self.address = show_address(name)
 
     def accept(self, on_accepted: Callable[[SocketEnd], None]) -> None:
-        """Hand each connection that is accepted to `on_accepted`, which then owns it."""
+        """Hand each connection that is accepted to `on_accepted`, which then owns it.
+
+        `released` is to be called once for each.
+        """
         self._on_accepted = on_accepted
         self._loop.when_readable(self._socket.fileno(), self._ready)
 
-    def resume(self) -> None:
-        """Accept again at once after a pause: a descriptor has been freed."""
+    def released(self) -> None:
+        """A connection that was handed over is closed: there is space for one more."""
+        self._connections -= 1
+        self._resume()
+
+    def _resume(self) -> None:
+        """Accept again at once after a pause."""
         if self._on_accepted:
             self._loop.when_readable(self._socket.fileno(), self._ready)
 
@@ -153,21 +189,36 @@ class Listener:
                 if error.errno in _FAILED_EARLY:
                     continue
                 return self._pause(error)
-            self._hand_over(sock, address, self._on_accepted)
+            shown = show_address(address) if address else "unix"
+            self._emit(SocketCall("accept", shown))
+            if why := self._refusal(address):
+                sock.close()
+                self._emit(SocketCall("close", f"the connection to {shown}"))
+                told = f"refused a connection from {shown} ({why})"
+                self._emit(Notice(told, f"refused a connection ({why})"))
+            else:
+                self._hand_over(sock, shown, self._on_accepted)
         return None
 
+    def _refusal(self, address: SocketAddress) -> str:
+        """Why a connection from `address` is refused; empty if it is not."""
+        access, most = self._options.access, self._options.max_connections
+        if access and (why := access.refusal(address[0], *address[3:])):
+            return why
+        full = most is not None and self._connections >= most
+        return f"{most} are open: --max-connections" if full else ""
+
     def _hand_over(
-        self, sock: socket.socket, address: object, on_accepted: Callable[[SocketEnd], None]
+        self, sock: socket.socket, shown: str, on_accepted: Callable[[SocketEnd], None]
     ) -> None:
-        shown = show_address(address) if address else "unix"
-        self._emit(SocketCall("accept", shown))
+        self._connections += 1
         end = SocketEnd(self._loop, sock, Peer(next(self._numbers), shown), self._emit)
         self._emit(Connected(end.peer, self.address))
         on_accepted(end)
 
     def _pause(self, error: OSError) -> None:
         self._loop.when_readable(self._socket.fileno(), None)
-        self._loop.later(ACCEPT_PAUSE_SECONDS, self.resume)
+        self._loop.later(ACCEPT_PAUSE_SECONDS, self._resume)
         if self._loop.now >= self._warn_after:
             self._warn_after = self._loop.now + WARNING_INTERVAL_SECONDS
             self._emit(Notice(f"could not accept a connection ({words(error)}): newcomers wait"))
