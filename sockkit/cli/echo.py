@@ -9,9 +9,11 @@ from click import Option
 
 from sockkit.cli.commands import Bundle, BundledCommand, fold
 from sockkit.cli.options import (
+    ACCESS,
     OUTPUT,
     SERVER_SOCKET,
     UDP,
+    access_options,
     encoding,
 )
 from sockkit.cli.params import DURATION, LINE_ENCODING, File, Parsed, server_address
@@ -60,7 +62,8 @@ _ANSWERS = Bundle(
                help="Close a connection after N answers."),
         Option(["--workers"], type=click.IntRange(1, 256), metavar="N", default=1,
                show_default=True,
-               help="Processes that share the port; one that dies is replaced."),
+               help="Processes that share the port; one that dies is replaced. --max-connections "
+                    "is for each."),
     ),
 )  # fmt: skip
 
@@ -76,6 +79,7 @@ def _run(**values: Any) -> None:
     config = fold(
         Echo,
         values,
+        access=access_options(values),
         listen=fold(ListenOptions, values, address=address),
         sockets=fold(SocketOptions, values),
     )
@@ -84,7 +88,7 @@ def _run(**values: Any) -> None:
 
 command = BundledCommand(
     "echo",
-    bundles=[SERVER_SOCKET, _ANSWERS, OUTPUT],
+    bundles=[SERVER_SOCKET, _ANSWERS, ACCESS, OUTPUT],
     callback=_run,
     text=_HELP,
     epilog=_EPILOG,

@@ -8,6 +8,7 @@ from click import Option
 
 from sockkit.cli.commands import Bundle, BundledCommand, fold
 from sockkit.cli.options import (
+    ACCESS,
     LABEL,
     OUTPUT,
     REPLY,
@@ -15,6 +16,7 @@ from sockkit.cli.options import (
     SERVER_TIME,
     TERMINAL,
     TEXT,
+    access_options,
 )
 from sockkit.cli.params import server_address
 
@@ -56,6 +58,7 @@ def _run(**values: Any) -> None:
     config = fold(
         TcpServer,
         values,
+        access=access_options(values),
         listen=fold(ListenOptions, values, address=address),
         sockets=fold(SocketOptions, values),
         conversation=fold(ConversationOptions, values, text=fold(TextOptions, values)),
@@ -65,7 +68,7 @@ def _run(**values: Any) -> None:
 
 command = BundledCommand(
     "tcp-server",
-    bundles=[SERVER_SOCKET, _ANSWERS, TEXT, SERVER_TIME, TERMINAL, OUTPUT],
+    bundles=[SERVER_SOCKET, _ANSWERS, TEXT, SERVER_TIME, ACCESS, TERMINAL, OUTPUT],
     callback=_run,
     text=_HELP,
     epilog=_EPILOG,
