@@ -198,7 +198,7 @@ def test_one_more_is_closed_until_one_leaves(
                 return served(clients[1])
 
             eventually(comes_in)
-        assert "(2 are open: --max-connections)" in program.said("refused a connection from")
+        assert "(full: --max-connections 2)" in program.said("refused a connection from")
 
 
 def test_each_worker_counts_by_itself() -> None:

@@ -206,7 +206,7 @@ class Listener:
         if access and (why := access.refusal(address[0], *address[3:])):
             return why
         full = most is not None and self._connections >= most
-        return f"{most} are open: --max-connections" if full else ""
+        return f"full: --max-connections {most}" if full else ""
 
     def _hand_over(
         self, sock: socket.socket, shown: str, on_accepted: Callable[[SocketEnd], None]

@@ -423,7 +423,7 @@ def test_one_more_than_there_may_be_is_closed_until_one_is_released(
         assert refused.recv(1) == b""
     assert len(server.streams) == 2
     notice = kit.of_kind(server.events, Notice)[0]
-    assert notice.text.endswith("(2 are open: --max-connections)")
+    assert notice.text.endswith("(full: --max-connections 2)")
     server.streams[0].close()
     listener.released()
     server.client((HERE, listener.port))
