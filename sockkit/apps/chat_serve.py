@@ -17,12 +17,13 @@ from sockkit.net.chat.server import ChatOptions, ChatServer
 from sockkit.net.context import Context
 from sockkit.net.options import SocketOptions
 from sockkit.net.port_file import port_file
-from sockkit.net.tcp.listen import ListenOptions, announce, listen, raise_limit
+from sockkit.net.tcp.listen import ListenOptions, announce, listen, raise_limit, with_access
 from sockkit.net.waiting import wait_for
 from sockkit.values import Value
 
 if TYPE_CHECKING:
     from sockkit.apps.chat_history import History
+    from sockkit.net.access import AccessOptions
     from sockkit.net.tls.options import ServerTls
 
 
@@ -39,6 +40,7 @@ class ChatServe(Value):
     client_encoding: str | None = None
     udp: bool = False
     timestamps: bool = False
+    access: AccessOptions | None = None
 
 
 def run(config: ChatServe, context: Context) -> None:
@@ -65,12 +67,12 @@ def run(config: ChatServe, context: Context) -> None:
         if history:
             room.remember(history.last(config.room.history))
             options = options._replace(kept=history.keep)
-        secured = secure_listening(config.listen, config.tls, context)
-        listener = wait_for(loop, partial(listen, context, secured, config.sockets))
+        where = secure_listening(context, config.listen, config.access, config.tls)
+        listener = wait_for(loop, partial(listen, context, where, config.sockets))
         try:
             with port_file(loop, config.port_file, listener):
                 announce(listener, emit)
-                invite(secured, listener, "chat join", context)
+                invite(where, listener, "chat join", context)
                 server = ChatServer(context, listener, room, options)
                 server.run(_open_console(room, server, config, context))
         finally:
@@ -106,7 +108,8 @@ def _run_udp(config: ChatServe, context: Context) -> None:
             raise UsageError(f"a room over UDP has no {option}", "leave it out, or leave out --udp")
     loop, stdio, emit = context.loop, context.stdio, context.emit
     sockets = config.sockets.for_datagrams()
-    binding = (config.listen, sockets, UdpOptions())
+    where = with_access(context, config.listen, config.access)
+    binding = (where, sockets, UdpOptions())
     sock = wait_for(loop, partial(bind_datagrams, context, *binding))
     try:
         with port_file(loop, config.port_file, sock):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from functools import partial
@@ -19,23 +18,32 @@ from sockkit.core.responder import (
     UpperResponder,
     parse_rules,
 )
-from sockkit.errors import BindError, SockkitError, UsageError, reason
+from sockkit.errors import BindError, SockkitError, UsageError
 from sockkit.events import Emit, Failure
 from sockkit.net.context import Context
 from sockkit.net.echo.scheduler import Scheduler
 from sockkit.net.echo.tcp import EchoOptions, TcpEcho
 from sockkit.net.echo.udp import UdpEcho
+from sockkit.net.files import read_text
 from sockkit.net.loop import Loop
 from sockkit.net.openers import opener
 from sockkit.net.options import SocketOptions
 from sockkit.net.port_file import port_file
-from sockkit.net.tcp.listen import Bound, Listener, ListenOptions, announce, listen, raise_limit
+from sockkit.net.tcp.listen import (
+    Bound,
+    Listener,
+    ListenOptions,
+    announce,
+    listen,
+    raise_limit,
+)
 from sockkit.net.udp.datagrams import DatagramSocket
 from sockkit.net.udp.open import UdpOptions, bind_datagrams
 from sockkit.net.waiting import wait_for
 from sockkit.values import Value
 
 if TYPE_CHECKING:
+    from sockkit.net.access import AccessOptions
     from sockkit.net.tls.options import ServerTls
 
 MAX_PORT_ATTEMPTS = 20  # to find a port that is free for both TCP and UDP
@@ -58,6 +66,7 @@ class Echo(Value):
     close_after: int | None = None
     workers: int = 1
     port_file: str | None = None
+    access: AccessOptions | None = None
     tls: ServerTls | None = None
 
 
@@ -83,11 +92,15 @@ def run(config: Echo, context: Context) -> None:
     """Answer until a signal. Raises SockkitError."""
     loop, emit = context.loop, context.emit
     _check(config)
-    rules = [*config.rules, *_file_rules(config.rules_file)]
+    rules = [*config.rules]
+    if config.rules_file is not None:
+        rules += parse_rules(read_text(config.rules_file), config.rules_file)
     timed_out = _TimeoutReporter(rules, emit)
     options = _options(config, rules, timed_out)
     raise_limit()
-    config = config._replace(listen=secure_listening(config.listen, config.tls, context))
+    config = config._replace(
+        listen=secure_listening(context, config.listen, config.access, config.tls)
+    )
     silent = context._replace(emit=lambda _: None)
     worker_sockets: list[_WorkerSockets] = []
     try:
@@ -193,7 +206,11 @@ def _check(config: Echo) -> None:
     if config.tcp == config.udp:
         return
     kind, streams = ("--udp", True) if config.udp else ("--tcp", False)
-    useless = [("--close-after", config.close_after), ("--greet", config.greet)]
+    useless = [
+        ("--close-after", config.close_after),
+        ("--greet", config.greet),
+        ("--max-connections", config.listen.max_connections),
+    ]
     for option, given in useless if streams else [("--drop", config.drop)]:
         if given:
             raise UsageError(f"{option} and {kind} exclude each other", "leave out one")
@@ -244,15 +261,3 @@ def _options(config: Echo, rules: list[Rule], timed_out: _TimeoutReporter) -> Ec
     return EchoOptions(
         responder, greet, config.delay, config.drop, config.close_after, config.sockets
     )
-
-
-def _file_rules(path: str | None) -> list[Rule]:
-    if path is None:
-        return []
-    try:
-        with open(path, encoding="utf-8") as file:
-            return parse_rules(file.read(), path)
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path} is not UTF-8: {error.reason}") from error
-    except OSError as error:
-        raise UsageError(f"could not read {os.fspath(path)}: {reason(error)}") from error

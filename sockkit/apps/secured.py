@@ -8,9 +8,10 @@ from sockkit.core.address import Address
 from sockkit.events import Notice
 from sockkit.net.context import Context
 from sockkit.net.tcp.dial import ConnectOptions
-from sockkit.net.tcp.listen import Listener, ListenOptions
+from sockkit.net.tcp.listen import Listener, ListenOptions, with_access
 
 if TYPE_CHECKING:
+    from sockkit.net.access import AccessOptions
     from sockkit.net.tls.options import ClientTls, ServerTls
 
 
@@ -26,9 +27,16 @@ def secure_dialling(
 
 
 def secure_listening(
-    listen: ListenOptions, tls: ServerTls | None, context: Context
+    context: Context,
+    listen: ListenOptions,
+    access: AccessOptions | None,
+    tls: ServerTls | None,
 ) -> ListenOptions:
-    """`listen` with what `tls` asks for. Raises UsageError."""
+    """`listen` with who may come in, and with what `tls` asks for.
+
+    Waits for the names in `access`. Raises ResolveError and UsageError.
+    """
+    listen = with_access(context, listen, access)
     if not tls:
         return listen
     from sockkit.net.tls.contexts import server

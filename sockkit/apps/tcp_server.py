@@ -17,11 +17,18 @@ from sockkit.net.context import Context
 from sockkit.net.ends.end import End
 from sockkit.net.options import SocketOptions
 from sockkit.net.port_file import port_file
-from sockkit.net.tcp.listen import Listener, ListenOptions, announce, listen, raise_limit
+from sockkit.net.tcp.listen import (
+    Listener,
+    ListenOptions,
+    announce,
+    listen,
+    raise_limit,
+)
 from sockkit.net.waiting import Done, OnDone, Pending, wait_for
 from sockkit.values import Value
 
 if TYPE_CHECKING:
+    from sockkit.net.access import AccessOptions
     from sockkit.net.tcp.server import Server
     from sockkit.net.tls.options import ServerTls
 
@@ -34,6 +41,7 @@ class TcpServer(Value):
     label: bool = False
     slow_timeout: float = 30.0
     port_file: str | None = None
+    access: AccessOptions | None = None
     tls: ServerTls | None = None
 
 
@@ -45,8 +53,13 @@ def run(config: TcpServer, context: Context) -> None:
             f"--until {config.conversation.until} needs --once",
             "the end of standard input ends nothing in a server of many",
         )
+    if config.once and config.listen.max_connections:
+        raise UsageError(
+            "--once and --max-connections exclude each other",
+            "one client is served, and nobody else gets in",
+        )
     config.conversation.check(context.stdio)
-    options = secure_listening(config.listen, config.tls, context)
+    options = secure_listening(context, config.listen, config.access, config.tls)
     listener = wait_for(loop, partial(listen, context, options, config.sockets))
     try:
         with port_file(loop, config.port_file, listener):

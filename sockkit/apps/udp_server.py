@@ -5,17 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 from sockkit.apps.datagrams import DatagramOptions, Messages
 from sockkit.core.peers import Recipient
 from sockkit.net.context import Context
 from sockkit.net.options import SocketOptions
 from sockkit.net.port_file import port_file
-from sockkit.net.tcp.listen import ListenOptions, announce
+from sockkit.net.tcp.listen import ListenOptions, announce, with_access
 from sockkit.net.udp.open import UdpOptions, bind_datagrams
 from sockkit.net.udp.server import DatagramServer
 from sockkit.net.waiting import wait_for
 from sockkit.values import Value
+
+if TYPE_CHECKING:
+    from sockkit.net.access import AccessOptions
 
 
 class UdpServer(Value):
@@ -26,6 +30,7 @@ class UdpServer(Value):
     answer: Recipient
     reply: str | None
     port_file: str | None
+    access: AccessOptions | None = None
 
 
 def run(config: UdpServer, context: Context) -> None:
@@ -34,7 +39,8 @@ def run(config: UdpServer, context: Context) -> None:
     reply = None
     if config.reply is not None:
         reply = messages.encode(os.fsencode(config.reply), "--reply")
-    options = (config.listen, config.sockets, config.udp)
+    listen = with_access(context, config.listen, config.access)
+    options = (listen, config.sockets, config.udp)
     sock = wait_for(context.loop, partial(bind_datagrams, context, *options))
     try:
         with port_file(context.loop, config.port_file, sock):

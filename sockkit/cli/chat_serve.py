@@ -9,6 +9,7 @@ from click import Option
 
 from sockkit.cli.commands import Bundle, BundledCommand, fold
 from sockkit.cli.options import (
+    ACCESS,
     CHAT,
     OUTPUT,
     PASSWORD,
@@ -16,6 +17,7 @@ from sockkit.cli.options import (
     SERVER_TLS,
     TERMINAL,
     UDP,
+    access_options,
 )
 from sockkit.cli.params import LINE_ENCODING, File, server_address
 
@@ -35,8 +37,6 @@ _ROOM = Bundle(
     "Room",
     (
         *PASSWORD,
-        Option(["--max-connections", "max_members"], type=click.IntRange(1), metavar="N",
-               help="Most members; one more is told that the room is full."),
         Option(["--history"], type=click.IntRange(0, 100_000), metavar="N", default=0,
                show_default=True, help="Show a newcomer the last N lines."),
         Option(["--history-file"], type=File(), metavar="FILE",
@@ -64,20 +64,23 @@ def _run(**values: Any) -> None:
     from sockkit.net.tcp.listen import ListenOptions
 
     address = server_address(values["bind"], values["port"], values["family"])
+    listen = fold(ListenOptions, values, address=address)
+    room = fold(RoomOptions, values, max_members=values["max_connections"])
     config = fold(
         ChatServe,
         values,
-        listen=fold(ListenOptions, values, address=address),
+        access=access_options(values),
         tls=server_tls(values),
+        listen=listen._replace(max_connections=None),  # the room counts, and says that it is full
         sockets=fold(SocketOptions, values),
-        room=fold(RoomOptions, values)._replace(password=room_password(values)),
+        room=room._replace(password=room_password(values)),
     )
     start("chat-serve", run, config, values)
 
 
 command = BundledCommand(
     "serve",
-    bundles=[SERVER_SOCKET, SERVER_TLS, _ROOM, CHAT, TERMINAL, OUTPUT],
+    bundles=[SERVER_SOCKET, _ROOM, CHAT, SERVER_TLS, ACCESS, TERMINAL, OUTPUT],
     callback=_run,
     text=_HELP,
     epilog=_EPILOG,

@@ -9,10 +9,12 @@ from click import Option
 
 from sockkit.cli.commands import Bundle, BundledCommand, fold
 from sockkit.cli.options import (
+    ACCESS,
     OUTPUT,
     SERVER_SOCKET,
     SERVER_TLS,
     UDP,
+    access_options,
     encoding,
 )
 from sockkit.cli.params import DURATION, LINE_ENCODING, File, Parsed, server_address
@@ -61,7 +63,8 @@ _ANSWERS = Bundle(
                help="Close a connection after N answers."),
         Option(["--workers"], type=click.IntRange(1, 256), metavar="N", default=1,
                show_default=True,
-               help="Processes that share the port; one that dies is replaced."),
+               help="Processes that share the port; one that dies is replaced. --max-connections "
+                    "is for each."),
     ),
 )  # fmt: skip
 
@@ -79,6 +82,7 @@ def _run(**values: Any) -> None:
     config = fold(
         Echo,
         values,
+        access=access_options(values),
         listen=fold(ListenOptions, values, address=address),
         tls=server_tls(values),
         sockets=fold(SocketOptions, values),
@@ -88,7 +92,7 @@ def _run(**values: Any) -> None:
 
 command = BundledCommand(
     "echo",
-    bundles=[SERVER_SOCKET, SERVER_TLS, _ANSWERS, OUTPUT],
+    bundles=[SERVER_SOCKET, _ANSWERS, SERVER_TLS, ACCESS, OUTPUT],
     callback=_run,
     text=_HELP,
     epilog=_EPILOG,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import click
 from click import Option
 
-from sockkit.cli.commands import Bundle
+from sockkit.cli.commands import Bundle, fold
 from sockkit.cli.params import (
     BIND,
     COLOR,
@@ -16,6 +18,7 @@ from sockkit.cli.params import (
     NAME,
     PORT,
     PROTOCOLS,
+    RULE,
     SIZE,
     SOURCE,
     EnumChoice,
@@ -25,6 +28,9 @@ from sockkit.cli.params import (
 from sockkit.core.ending import Until
 from sockkit.core.text import Errors
 from sockkit.term.color import COLORS
+
+if TYPE_CHECKING:
+    from sockkit.net.access import AccessOptions
 
 _FAMILY = (
     Option(["-4", "family"], flag_value=4, type=int, help="Use IPv4 only."),
@@ -173,6 +179,36 @@ SERVER_TIME = Bundle(
                show_default=True, help="Drop a client that holds the others up for this long."),
     ),
 )  # fmt: skip
+
+_RULES = (
+    Option(["--allow"], type=RULE, multiple=True, metavar="RULE",
+           help="Let in who matches RULE, and nobody who matches none: an address, a network or a "
+                "name, as in 10.0.0.7, 10.0.0.0/8 or a.example. May be given again."),
+    Option(["--deny"], type=RULE, multiple=True, metavar="RULE",
+           help="Keep out who matches RULE, even if --allow would let it in. May be given again."),
+    Option(["--allow-file"], type=File(exists=True), multiple=True, metavar="FILE",
+           help="More rules for --allow, one a line; # begins a comment. A FILE without rules lets "
+                "nobody in."),
+    Option(["--deny-file"], type=File(exists=True), multiple=True, metavar="FILE",
+           help="More rules for --deny, as in --allow-file."),
+)  # fmt: skip
+MAX_CONNECTIONS = Option(
+    ["--max-connections"], type=click.IntRange(1), metavar="N",
+    help="Most clients, or members of a chat room, at a time. One more is closed at once; a room "
+         "first says that it is full.",
+)  # fmt: skip
+ACCESS = Bundle("Access", (*_RULES, MAX_CONNECTIONS))
+UDP_ACCESS = Bundle("Access", _RULES)
+
+
+def access_options(values: dict[str, Any]) -> AccessOptions | None:
+    """The rules among the values of a server's options; None if there are none."""
+    if not any(values[name] for name in ("allow", "deny", "allow_file", "deny_file")):
+        return None
+    from sockkit.net.access import AccessOptions
+
+    return fold(AccessOptions, values)
+
 
 TERMINAL = Bundle(
     "Terminal",

@@ -99,6 +99,12 @@ def _name(text: str) -> str:
     return check_name(text)
 
 
+def _rule(text: str) -> Any:
+    from sockkit.core.access import parse_rule  # which imports ipaddress
+
+    return parse_rule(text)
+
+
 def _color(text: str) -> tuple[str, str]:
     name, _, color = text.rpartition("=")
     if not name or color not in COLORS:
@@ -131,6 +137,7 @@ NAME = Parsed("name", _name)
 COLOR = Parsed("name=color", _color)
 FINGERPRINT = Parsed("sha256", _fingerprint)
 PROTOCOLS = Parsed("names", _protocols)
+RULE = Parsed("access rule", _rule)
 
 
 def client_address(words: tuple[str, ...]) -> Address:

@@ -8,6 +8,7 @@ from click import Option
 
 from sockkit.cli.commands import Bundle, BundledCommand, fold
 from sockkit.cli.options import (
+    ACCESS,
     LABEL,
     OUTPUT,
     REPLY,
@@ -16,6 +17,7 @@ from sockkit.cli.options import (
     SERVER_TLS,
     TERMINAL,
     TEXT,
+    access_options,
 )
 from sockkit.cli.params import server_address
 
@@ -58,6 +60,7 @@ def _run(**values: Any) -> None:
     config = fold(
         TcpServer,
         values,
+        access=access_options(values),
         listen=fold(ListenOptions, values, address=address),
         tls=server_tls(values),
         sockets=fold(SocketOptions, values),
@@ -68,7 +71,7 @@ def _run(**values: Any) -> None:
 
 command = BundledCommand(
     "tcp-server",
-    bundles=[SERVER_SOCKET, SERVER_TLS, _ANSWERS, TEXT, SERVER_TIME, TERMINAL, OUTPUT],
+    bundles=[SERVER_SOCKET, _ANSWERS, TEXT, SERVER_TIME, SERVER_TLS, ACCESS, TERMINAL, OUTPUT],
     callback=_run,
     text=_HELP,
     epilog=_EPILOG,

@@ -14,7 +14,9 @@ from sockkit.cli.options import (
     REPLY,
     TERMINAL,
     TEXT,
+    UDP_ACCESS,
     UDP_SERVER_SOCKET,
+    access_options,
 )
 from sockkit.cli.params import EnumChoice, server_address
 from sockkit.core.peers import Recipient
@@ -56,6 +58,7 @@ def _run(**values: Any) -> None:
     config = fold(
         UdpServer,
         values,
+        access=access_options(values),
         listen=ListenOptions(address),
         sockets=fold(SocketOptions, values),
         udp=fold(UdpOptions, values),
@@ -66,7 +69,7 @@ def _run(**values: Any) -> None:
 
 command = BundledCommand(
     "udp-server",
-    bundles=[UDP_SERVER_SOCKET, _ANSWERS, TEXT, TERMINAL, OUTPUT],
+    bundles=[UDP_SERVER_SOCKET, _ANSWERS, TEXT, UDP_ACCESS, TERMINAL, OUTPUT],
     callback=_run,
     text=_HELP,
     epilog=_EPILOG,

@@ -1,9 +1,22 @@
-"""Whether a file at a path is ours."""
+"""Files that options name: their text, and whether one at a path is ours."""
 
 from __future__ import annotations
 
 import os
 import stat
+
+from sockkit.errors import UsageError, reason
+
+
+def read_text(path: str) -> str:
+    """The text of a file that an option names. Raises UsageError."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not UTF-8: {error.reason}") from error
+    except OSError as error:
+        raise UsageError(f"could not read {path}: {reason(error)}") from error
 
 
 def is_same(path: str, then: os.stat_result | None) -> bool:

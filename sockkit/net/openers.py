@@ -40,6 +40,7 @@ class Opener(Value):
     resolve: Resolve
     bind: Bind
     bind_error: Callable[[OSError, Any, str], BindError]
+    ip: bool = False  # whether peers have IP addresses
     datagrams: bool = False  # whether UDP has such addresses
     workers: bool = False  # whether several processes can listen on one
     dial: Dial | None = None
@@ -49,7 +50,8 @@ def _internet() -> Opener:
     from sockkit.net import internet as kind
 
     resolve, bind, bind_error = kind.resolve, kind.bind, kind.bind_error
-    return Opener("a host and a port", resolve, bind, bind_error, datagrams=True, workers=True)
+    row = Opener("a host and a port", resolve, bind, bind_error)
+    return row._replace(ip=True, datagrams=True, workers=True)
 
 
 def _unix() -> Opener:

@@ -38,3 +38,4 @@ def test_options(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (config.encoding, config.client_encoding) == ("gbk", "big5")
     assert (config.history_file, config.timestamps, config.udp) == ("room.db", True, True)
     assert (config.listen.backlog, config.sockets.ttl) == (5, 6)
+    assert config.listen.max_connections is None  # the room counts its members

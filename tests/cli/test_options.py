@@ -15,6 +15,7 @@ from sockkit.cli.chat import COMMANDS as CHAT
 from sockkit.cli.commands import COMMANDS, BundledCommand
 from sockkit.cli.main import status
 from sockkit.cli.params import File
+from sockkit.net.access import AccessOptions
 from tests.reads import Source
 
 MODULES = {name: module for name, (module, _) in COMMANDS.items() if name != "chat"}
@@ -66,6 +67,7 @@ OF_TYPE = {
     **dict.fromkeys(["size", "duration", "integer range", "float range", "port"], "7"),
     **dict.fromkeys(["addr", "addr[:port]"], "127.0.0.2"),
     **dict.fromkeys(["rule", "name=color"], "a=red"),
+    "access rule": "a.example",
     "name": "gbk",
     "percent": "7%",
     "text": "hi",
@@ -134,3 +136,24 @@ def test_shared_options_are_the_same_everywhere() -> None:
                 for word in option.opts:
                     if (name, word) != ("echo", "--reply"):  # there it is a rule
                         assert told.setdefault(word, option.help) == option.help, word
+
+
+SERVERS = [name for name in MODULES if name.endswith(("server", "serve")) or name == "echo"]
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_every_server_has_rules(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    file = f"{tmp_path}/file"
+    words = ["--allow", "10.0.0.0/8", "--allow", "a.example", "--deny", "::1"]
+    config, _ = started(name, [*words, "--allow-file", file, "--deny-file", file], monkeypatch)
+    assert config.access == AccessOptions(
+        ((4, 24, 10, 0), "a.example"), ((6, 0, 1, 0),), (file,), (file,)
+    )
+    assert started(name, [], monkeypatch)[0].access is None
+
+
+def test_how_many_may_connect(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in set(SERVERS) - {"chat serve", "udp-server"}:
+        config, _ = started(name, ["--max-connections", "3"], monkeypatch)
+        assert config.listen.max_connections == 3

@@ -34,9 +34,19 @@ def of(package: str, *names: str) -> set[str]:
 # What no command loads unless an option or a terminal asks for it.
 NEVER = {
     *("argparse", "asyncio", "colorama", "concurrent", "dataclasses", "email", "getpass", "http"),
-    *("json", "locale", "logging", "multiprocessing", "pathlib", "pickle", "prompt_toolkit"),
+    *(
+        "ipaddress",
+        "json",
+        "locale",
+        "logging",
+        "multiprocessing",
+        "pathlib",
+        "pickle",
+        "prompt_toolkit",
+    ),
     *("random", "regex", "shutil", "signal", "sqlite3", "ssl", "subprocess", "tempfile"),
     *("sockkit.cli.edited", "sockkit.net.port_owner", "sockkit.net.workers"),
+    *("sockkit.core.access", "sockkit.net.access"),
 }
 LISTENING = of("net", "port_file") | of("net.tcp", "listen") | of("net.udp", "reply_filter")
 CONSOLE = of("core", "console", "server_console") | of("apps", "operator")

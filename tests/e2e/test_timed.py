@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e import test_access as access
 from tests.e2e import test_closing as closing
 from tests.e2e import test_echo_torture as echo
 from tests.e2e import test_floods as floods
@@ -150,6 +151,16 @@ def test_20_000_connections_that_reset() -> None:
 @floods.by_udp
 def test_20_000_answers_that_cannot_be_sent(command: list[str]) -> None:
     assert floods.no_answers(command, 20_000) < 0.1
+
+
+@access.refusing
+def test_2_000_connections_that_are_refused(command: list[str], options: list[str]) -> None:
+    assert access.flood_of_refused(command, options) < 1
+
+
+@access.by_udp
+def test_20_000_datagrams_that_are_refused(command: list[str]) -> None:
+    assert access.flood_of_datagrams(command, 20_000) < 0.1
 
 
 # At a terminal.

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from sockkit.net.files import is_same, why_not_ours
+from sockkit.errors import UsageError
+from sockkit.net.files import is_same, read_text, why_not_ours
 
 
 def test_whether_it_is_the_same(tmp_path: Path) -> None:
@@ -31,3 +32,14 @@ def test_why_it_is_not_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         assert why_not_ours(path.lstat()) == "it is not a regular file"
     monkeypatch.setattr(os, "geteuid", lambda: file.stat().st_uid + 1)
     assert why_not_ours(file.lstat()) == "it belongs to another user"
+
+
+def test_the_text_of_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("小雪\n", encoding="utf-8")
+    assert read_text(str(path)) == "小雪\n"
+    path.write_bytes(b"\xff")
+    with pytest.raises(UsageError, match="file is not UTF-8"):
+        read_text(str(path))
+    with pytest.raises(UsageError, match=r"could not read .*none: No such file"):
+        read_text(str(tmp_path / "none"))

@@ -147,7 +147,7 @@ class ChatServer:
         """A connection is closed. `missed` says whether it did not get everything."""
         self._context.emit(closed)
         self._missed += missed and self._state is _State.CLOSING
-        self._listener.resume()
+        self._listener.released()
         self.loop.call_soon(self._review_quit)
 
     def handle(self, events: Iterable[Action]) -> None:

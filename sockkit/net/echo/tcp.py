@@ -78,7 +78,7 @@ class TcpEcho:
         if error:  # a client's reset is not an error of the server
             self.context.emit(SocketCall("reset", str(error)))
         self.context.emit(closed)
-        self._listener.resume()
+        self._listener.released()
 
 
 class AnsweredEcho(Task, Owner):

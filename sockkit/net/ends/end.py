@@ -22,8 +22,8 @@ Callback = Callable[[], None]
 class Kind(Enum):
     """The kind of an end's descriptor, by which a lane is chosen.
 
-    ENCRYPTED ends, and others, are copied. OTHER is for ends that must be copied: a terminal, an end without a descriptor, or a socket that
-    was inherited, on which splice(2) might block.
+    ENCRYPTED and OTHER ends must be copied. OTHER is for a terminal, an end without a descriptor,
+    or a socket that was inherited, on which splice(2) might block.
     """
 
     FILE = auto()

@@ -13,16 +13,18 @@ from sockkit.core.address import Address
 from sockkit.errors import BindError
 from sockkit.events import Connected, Emit, Listening, Notice, Peer, SocketCall
 from sockkit.net.context import Context
-from sockkit.net.endpoint import Endpoint, show_address
+from sockkit.net.endpoint import Endpoint, SocketAddress, show_address
 from sockkit.net.ends.end import End, words
 from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.loop import Loop
 from sockkit.net.openers import opener, resolve
 from sockkit.net.options import SocketOptions
-from sockkit.net.waiting import OnDone, Pending, Start, Steps
+from sockkit.net.waiting import OnDone, Pending, Start, Steps, wait_for
 from sockkit.values import Value
 
 if TYPE_CHECKING:
+    from sockkit.core.access import AccessList
+    from sockkit.net.access import AccessOptions
     from sockkit.net.tls.contexts import TlsSetup
     from sockkit.net.tls.handshake import Handshakes
 
@@ -45,10 +47,16 @@ _FAILED_EARLY = {
 
 
 class ListenOptions(Value):
-    """Where a server listens. Port 0 lets the system choose. `tls` encrypts the connections."""
+    """Where a server listens. Port 0 lets the system choose.
+
+    Who may come in is decided by `access`, see `with_access`, and over TCP by how many connections
+    are open, at most `max_connections`. With `tls` connections are encrypted.
+    """
 
     address: Address
     backlog: int = 128
+    access: AccessList | None = None
+    max_connections: int | None = None
     tls: TlsSetup | None = None
 
 
@@ -62,6 +70,21 @@ class Bound(Protocol):
 def announce(bound: Bound, emit: Emit) -> None:
     """Emit that the server is ready: whoever waits for this can connect from now on."""
     emit(Listening(bound.address, _is_local(bound.address)))
+
+
+def with_access(
+    context: Context, options: ListenOptions, access: AccessOptions | None
+) -> ListenOptions:
+    """`options` with the access list that `access` describes. Runs the loop until it is made.
+
+    Raises ResolveError, UsageError.
+    """
+    if not access:
+        return options
+    from sockkit.net.access import prepare
+
+    made = wait_for(context.loop, partial(prepare, context, access, options.address))
+    return options._replace(access=made)
 
 
 def listen(
@@ -79,7 +102,8 @@ def listen(
 class Listener:
     """Owns a listening socket. `port` is the one that is bound, None for a unix address.
 
-    Connections are numbered from 1 in the order in which they are accepted.
+    Connections are numbered from 1 in the order in which they are accepted. Those that the options
+    refuse are closed at once, and get no number and no byte.
     """
 
     def __init__(
@@ -90,10 +114,11 @@ class Listener:
         Raises BindError, UsageError.
         """
         self._loop, self._emit = context.loop, context.emit
+        self._options = options
         self._numbers = count(1)
-        self._on_accepted: Callable[[End], None] | None = None
-        self._tls = options.tls
         self._handshakes: Handshakes | None = None
+        self._connections = 0  # that are open: handed over, and not released
+        self._on_accepted: Callable[[End], None] | None = None
         self._warn_after = self._loop.now
         self._unbind: Callable[[], None] | None = None  # called after the socket is closed
         self._socket = self._open(options, endpoint, sockets)
@@ -104,17 +129,22 @@ class Listener:
     def accept(self, on_accepted: Callable[[End], None]) -> None:
         """Hand each connection that is accepted to `on_accepted`, which then owns it.
 
-        With TLS that is once its handshake is done.
+        With TLS that is once its handshake is done. `released` is to be called once for each.
         """
         self._on_accepted = on_accepted
-        if self._tls:
+        if tls := self._options.tls:
             from sockkit.net.tls.handshake import Handshakes
 
-            self._handshakes = Handshakes(self._loop, self._emit, self._tls, on_accepted)
+            self._handshakes = Handshakes(self._loop, self._emit, tls, self._hand_over)
         self._loop.when_readable(self._socket.fileno(), self._ready)
 
-    def resume(self) -> None:
-        """Accept again at once after a pause: a descriptor has been freed."""
+    def released(self) -> None:
+        """A connection that was handed over is closed: there is space for one more."""
+        self._connections -= 1
+        self._resume()
+
+    def _resume(self) -> None:
+        """Accept again at once after a pause."""
         if self._on_accepted:
             self._loop.when_readable(self._socket.fileno(), self._ready)
 
@@ -171,24 +201,51 @@ class Listener:
                 if error.errno in _FAILED_EARLY:
                     continue
                 return self._pause(error)
-            self._hand_over(sock, address, self._on_accepted)
+            self._accepted(sock, address)
         return None
 
-    def _hand_over(
-        self, sock: socket.socket, address: object, on_accepted: Callable[[End], None]
-    ) -> None:
+    def _accepted(self, sock: socket.socket, address: SocketAddress) -> None:
         shown = show_address(address) if address else "unix"
         self._emit(SocketCall("accept", shown))
+        if why := self._refusal(address):
+            sock.close()
+            self._emit(SocketCall("close", f"the connection to {shown}"))
+            self._refused(shown, why)
+            return
         end = SocketEnd(self._loop, sock, Peer(next(self._numbers), shown), self._emit)
         self._emit(Connected(end.peer, self.address))
         if self._handshakes:
             self._handshakes.begin(end)
         else:
-            on_accepted(end)
+            self._hand_over(end)
+
+    def _refusal(self, address: SocketAddress) -> str:
+        """Why a connection from `address` is refused; empty if it is not."""
+        access = self._options.access
+        if access and (why := access.refusal(address[0], *address[3:])):
+            return why
+        return self._full()
+
+    def _full(self) -> str:
+        most = self._options.max_connections
+        full = most is not None and self._connections >= most
+        return f"full: --max-connections {most}" if full else ""
+
+    def _refused(self, shown: str, why: str) -> None:
+        told = f"refused a connection from {shown} ({why})"
+        self._emit(Notice(told, f"refused a connection ({why})"))
+
+    def _hand_over(self, end: End) -> None:
+        if self._handshakes and (why := self._full()):  # it was not when it came
+            end.close()
+            self._refused(end.peer.address, why)
+        elif self._on_accepted:
+            self._connections += 1
+            self._on_accepted(end)
 
     def _pause(self, error: OSError) -> None:
         self._loop.when_readable(self._socket.fileno(), None)
-        self._loop.later(ACCEPT_PAUSE_SECONDS, self.resume)
+        self._loop.later(ACCEPT_PAUSE_SECONDS, self._resume)
         if self._loop.now >= self._warn_after:
             self._warn_after = self._loop.now + WARNING_INTERVAL_SECONDS
             self._emit(Notice(f"could not accept a connection ({words(error)}): newcomers wait"))

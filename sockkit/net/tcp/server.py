@@ -193,7 +193,7 @@ class Server:
         self._losses.undecoded += client.undecoded
         self._closing.discard(client)
         self._review_quit()
-        self._listener.resume()
+        self._listener.released()
 
     def _output_empty(self) -> None:
         self._review_quit()

@@ -9,7 +9,7 @@ import struct
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sockkit.errors import ConnectError, ReceiveError, SendError, SockkitError
 from sockkit.events import Notice, SocketCall
@@ -18,6 +18,9 @@ from sockkit.net.endpoint import Endpoint, show_address
 from sockkit.net.ends.end import words
 from sockkit.net.loop import Callback
 from sockkit.net.options import SocketOptions
+
+if TYPE_CHECKING:
+    from sockkit.core.access import AccessList
 
 MAX_RECEIVE_BYTES = 65_536  # bytes of one receive: a datagram, or many of UDP_GRO
 MAX_PAYLOAD_BYTES = 65_507  # bytes of a datagram: what IPv4's length field allows, RFC 768
@@ -56,10 +59,14 @@ class Received(NamedTuple):
             f"{len(self.data):,}: give a larger --buffer-size"
         )
 
+    @property
+    def starts(self) -> range:
+        """Where in `data` each begins."""
+        return range(0, max(len(self.data), 1), self.size)
+
     def datagrams(self) -> list[bytes]:
         """Each of them, copied."""
-        starts = range(0, max(len(self.data), 1), self.size)
-        return [bytes(self.data[at : at + self.size]) for at in starts]
+        return [bytes(self.data[at : at + self.size]) for at in self.starts]
 
 
 def segments(size: int) -> int:
@@ -71,7 +78,8 @@ class DatagramSocket:
     """Owns a UDP socket. `remote` is the only peer of a connected socket.
 
     Where `sockets` have a `buffer_size`, what a datagram has beyond it is cut off. `dropped` counts
-    the datagrams that came when the system had no space for them, socket(7) SO_RXQ_OVFL.
+    the datagrams that came when the system had no space for them, socket(7) SO_RXQ_OVFL. Datagrams
+    that `access` refuses are never `incoming`.
     """
 
     def __init__(
@@ -80,9 +88,11 @@ class DatagramSocket:
         sock: socket.socket,
         remote: Endpoint | None,
         sockets: SocketOptions,
+        access: AccessList | None = None,
     ) -> None:
         sock.setblocking(False)
         self._context, self._socket, self._remote = context, sock, remote
+        self._access = access
         self.connected = remote is not None
         self.bound_to: Any = sock.getsockname()
         self.address = show_address(self.bound_to)
@@ -118,7 +128,18 @@ class DatagramSocket:
             except SockkitError as error:
                 on_fail(error)
                 return
-            yield got
+            if not self._access or self._admits(got, self._access):
+                yield got
+
+    def _admits(self, got: Received, access: AccessList) -> bool:
+        """Whether the sender's address is allowed. If not, emits each datagram's loss."""
+        why = access.refusal(got.address[0], *got.address[3:])
+        if why:
+            told = f"dropped a datagram from {show_address(got.address)} ({why})"
+            event = Notice(told, f"dropped a datagram ({why})")
+            for _ in got.starts:
+                self._context.emit(event)
+        return not why
 
     def receive(self) -> Received:
         """Receive once. Raises BlockingIOError, ConnectError, ReceiveError."""

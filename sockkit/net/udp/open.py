@@ -59,12 +59,13 @@ def bind_datagrams(
     Failures are BindError, ResolveError, UsageError.
     """
 
-    return Steps(_bind(context, options.address, sockets, udp), on_done)
+    return Steps(_bind(context, options, sockets, udp), on_done)
 
 
 def _bind(
-    context: Context, address: Address, sockets: SocketOptions, udp: UdpOptions
+    context: Context, options: ListenOptions, sockets: SocketOptions, udp: UdpOptions
 ) -> Generator[Start[list[Endpoint]], list[Endpoint], DatagramSocket]:
+    address = options.address
     _check(address)
     kind, emit, interface = opener(address), context.emit, None
     named = HostPort(udp.join, address.port or 0) if udp.join else address
@@ -87,7 +88,7 @@ def _bind(
     except BaseException:
         sock.close()
         raise
-    return DatagramSocket(context, sock, None, sockets)
+    return DatagramSocket(context, sock, None, sockets, options.access)
 
 
 def find_routes(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from sockkit.core.access import AccessList, Network, parse_rule
 from sockkit.core.address import HostPort, UnixPath
 from sockkit.errors import BindError, ResolveError
 from sockkit.events import Connected, Event, Listening, Notice, SocketCall
@@ -42,8 +43,10 @@ class Server:
         address: HostPort | UnixPath = LOCAL,
         sockets: SocketOptions = SERVER,
         backlog: int = 128,
+        access: AccessList | None = None,
+        max_connections: int | None = None,
     ) -> Listener:
-        options = ListenOptions(address, backlog)
+        options = ListenOptions(address, backlog, access, max_connections)
         listener = kit.listening(self._loop, options, sockets, self.events.append)
         self._stack.callback(listener.close)
         return listener
@@ -52,8 +55,11 @@ class Server:
         self._stack.callback(stream.close)
         self.streams.append(stream)
 
-    def client(self, to: object, family: int = socket.AF_INET) -> socket.socket:
+    def client(self, to: object, family: int = socket.AF_INET, source: str = "") -> socket.socket:
         sock = self._stack.enter_context(socket.socket(family))
+        sock.settimeout(kit.WAIT)
+        if source:
+            sock.bind((source, 0))
         sock.connect(to)  # type: ignore[arg-type]
         return sock
 
@@ -338,6 +344,113 @@ def test_closing_in_a_pause_does_not_listen_again(
     listener.close()
     run_for(loop, 0.05)
     assert server.streams == []
+
+
+def test_a_connection_that_is_closed_ends_the_pause(
+    server: Server, loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listener = server.listen()
+    listener.accept(server.welcome)
+    server.client((HERE, listener.port))
+    run_until(loop, lambda: bool(server.streams))
+    monkeypatch.setattr(module, "ACCEPT_PAUSE_SECONDS", 1000.0)
+    fail_nth(monkeypatch, socket.socket, "accept", 1, OSError(errno.EMFILE, "full"))
+    server.client((HERE, listener.port))
+    run_until(loop, lambda: bool(kit.of_kind(server.events, Notice)))
+    listener.released()
+    run_until(loop, lambda: len(server.streams) == 2)
+
+
+def denying(*rules: str) -> AccessList:
+    parsed = [parse_rule(rule) for rule in rules]
+    return AccessList(None, [rule for rule in parsed if isinstance(rule, Network)])
+
+
+OTHER = "127.0.0.2"
+
+
+def test_who_is_refused_gets_no_byte_and_no_number(server: Server, loop: Loop) -> None:
+    listener = server.listen(access=denying(OTHER))
+    listener.accept(server.welcome)
+    before = len(os.listdir("/proc/self/fd"))
+    refused = server.client((HERE, listener.port), source=OTHER)
+    refused.sendall(b"hello")
+    name = refused.getsockname()
+    run_until(loop, lambda: bool(kit.of_kind(server.events, Notice)))
+    with contextlib.suppress(ConnectionResetError):  # what it has sent was not read
+        assert refused.recv(1) == b""
+    refused.close()
+    assert len(os.listdir("/proc/self/fd")) == before
+    (notice,) = kit.of_kind(server.events, Notice)
+    assert notice.text == f"refused a connection from {OTHER}:{name[1]} (denied by --deny)"
+    assert notice.kind == "refused a connection (denied by --deny)"
+    calls = [event.call for event in kit.of_kind(server.events, SocketCall)]
+    assert calls[-2:] == ["accept", "close"]
+    assert not kit.of_kind(server.events, Connected)
+    server.client((HERE, listener.port))
+    run_until(loop, lambda: bool(server.streams))
+    assert server.streams[0].peer.number == 1
+
+
+@pytest.mark.parametrize(
+    ("host", "rule", "refused"),
+    [
+        (HERE, "127.0.0.0/8", True),
+        (HERE, "::ffff:127.0.0.1", True),
+        (HERE, "::/0", False),
+        ("::1", "::1", True),
+        ("::1", "0.0.0.0/0", False),
+    ],
+)
+def test_rules_on_a_dual_stack_listener(
+    host: str, rule: str, refused: bool, server: Server, loop: Loop
+) -> None:
+    listener = server.listen(HostPort("::", 0), access=denying(rule))
+    listener.accept(server.welcome)
+    server.client((host, listener.port), socket.AF_INET6 if ":" in host else socket.AF_INET)
+    run_until(loop, lambda: bool(server.streams or kit.of_kind(server.events, Notice)))
+    assert bool(server.streams) is not refused
+
+
+def test_one_more_than_there_may_be_is_closed_until_one_is_released(
+    server: Server, loop: Loop
+) -> None:
+    listener = server.listen(max_connections=2)
+    listener.accept(server.welcome)
+    clients = [server.client((HERE, listener.port)) for _ in range(4)]
+    for refused in clients[2:]:
+        run_until(loop, lambda: len(kit.of_kind(server.events, Notice)) == 2)
+        assert refused.recv(1) == b""
+    assert len(server.streams) == 2
+    notice = kit.of_kind(server.events, Notice)[0]
+    assert notice.text.endswith("(full: --max-connections 2)")
+    server.streams[0].close()
+    listener.released()
+    server.client((HERE, listener.port))
+    run_until(loop, lambda: len(server.streams) == 3)
+    assert server.streams[2].peer.number == 3
+    server.client((HERE, listener.port))
+    run_until(loop, lambda: len(kit.of_kind(server.events, Notice)) == 3)
+
+
+def test_who_is_denied_takes_no_place(server: Server, loop: Loop) -> None:
+    listener = server.listen(access=denying(OTHER), max_connections=1)
+    listener.accept(server.welcome)
+    for _ in range(3):
+        server.client((HERE, listener.port), source=OTHER)
+    server.client((HERE, listener.port))
+    run_until(loop, lambda: bool(server.streams))
+
+
+def test_many_that_are_refused_at_once_leave_turns_to_others(server: Server, loop: Loop) -> None:
+    listener = server.listen(backlog=300, access=denying(HERE))
+    for _ in range(200):
+        server.client((HERE, listener.port))
+    between: list[int] = []
+    loop.call_soon(lambda: between.append(len(kit.of_kind(server.events, Notice))))
+    listener.accept(server.welcome)
+    run_until(loop, lambda: len(kit.of_kind(server.events, Notice)) == 200)
+    assert between[0] <= module.MAX_ACCEPTS_PER_TURN
 
 
 def test_as_many_descriptors_as_the_system_allows() -> None:

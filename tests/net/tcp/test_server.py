@@ -506,12 +506,12 @@ def test_a_newcomer_finds_room_among_those_who_are_let_go(
 def test_who_leaves_makes_room_for_a_newcomer(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where there was no descriptor for one."""
+    """Where there was no descriptor for one, or where there were as many as there may be."""
     server = serve()
-    resumed = threading.Event()
-    monkeypatch.setattr(server.listener, "resume", resumed.set)
+    released = threading.Event()
+    monkeypatch.setattr(server.listener, "released", released.set)
     reset(server.client())
-    assert resumed.wait(kit.WAIT)
+    assert released.wait(kit.WAIT)
 
 
 def test_what_could_not_be_decoded_is_told_at_the_end(serve: Serve) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from sockkit.core.access import AccessList
 from sockkit.core.address import HostPort
 from sockkit.errors import SockkitError, TextError
 from sockkit.events import Event, Peer
@@ -126,9 +127,13 @@ class Site:
         self.context = kit.context(loop, emit=self.events.append)
 
     def server(
-        self, host: str = HERE, buffer_size: int | None = None, udp: UdpOptions = PLAIN
+        self,
+        host: str = HERE,
+        buffer_size: int | None = None,
+        udp: UdpOptions = PLAIN,
+        access: AccessList | None = None,
     ) -> DatagramSocket:
-        options = ListenOptions(HostPort(host, 0))
+        options = ListenOptions(HostPort(host, 0), access=access)
         sockets = SocketOptions(buffer_size=buffer_size)
         sock = kit.bound(self.loop, options, sockets, udp, self.events.append)
         self._stack.callback(sock.close)

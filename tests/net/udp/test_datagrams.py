@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from sockkit.core.access import AccessList, Network, parse_rule
 from sockkit.core.address import HostPort
 from sockkit.errors import ConnectError, ReceiveError, SendError, SockkitError
 from sockkit.events import Event, Notice, SocketCall
@@ -185,6 +186,42 @@ def test_so_much_is_received_in_a_turn(site: Site, monkeypatch: pytest.MonkeyPat
     run_until(site.loop, lambda: True)
     got = [[bytes(got.data) for got in server.incoming(pytest.fail)] for _ in range(3)]
     assert got == [[b"0", b"1", b"2"], [b"3"], []]
+
+
+@pytest.mark.parametrize(("host", "rule"), [(HERE, "::ffff:127.0.0.0/104"), ("::1", "::1")])
+def test_datagrams_that_are_refused_are_dropped_and_counted(
+    host: str, rule: str, site: Site
+) -> None:
+    """One event for each, also where the system hands several over at once."""
+    denied = parse_rule(rule)
+    assert isinstance(denied, Network)
+    server = site.server("::", access=AccessList(None, [denied]))
+    client = site.client(server.port, host)
+    for data in (b"", b"abcd" * 10 + b"ab"):
+        client.send(data, 4)
+    allowed = site.client(server.port, "::1" if host == HERE else HERE)
+    allowed.send(b"allowed", MAX_PAYLOAD_BYTES)
+    run_until(site.loop, lambda: True)
+    assert [bytes(got.data) for got in server.incoming(pytest.fail)] == [b"allowed"]
+    told = [(event.text, event.kind) for event in kit.of_kind(site.events, Notice)]
+    sender = client.address
+    assert told == 12 * [
+        (
+            f"dropped a datagram from {sender} (denied by --deny)",
+            "dropped a datagram (denied by --deny)",
+        )
+    ]
+
+
+def test_so_many_are_refused_in_a_turn(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_RECEIVES_PER_TURN", 3)
+    server = site.server(access=AccessList([], []))
+    client = site.client(server.port)
+    for _ in range(4):
+        client.send(b"x", MAX_PAYLOAD_BYTES)
+    run_until(site.loop, lambda: True)
+    assert list(server.incoming(pytest.fail)) == []
+    assert len(kit.of_kind(site.events, Notice)) == 3
 
 
 def test_a_receive_that_fails_is_told(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
