@@ -259,6 +259,11 @@ PASSWORD = (
            help="Read the chat room's password from FILE; one trailing newline is ignored."),
 )  # fmt: skip
 
+_TLS = Option(
+    ["--tls", "encrypted"], is_flag=True,
+    help="Encrypt. A client checks the server's certificate and its name. A server without "
+         "--tls-cert makes a certificate for this run, and shows how clients know it.",
+)  # fmt: skip
 _TLS_FILES = (
     Option(["--tls-cert"], type=File(exists=True), metavar="FILE",
            help="Our certificate, in PEM, with those that lead to its root."),
@@ -276,8 +281,7 @@ _TLS_PROTOCOL = (
 CLIENT_TLS = Bundle(
     "TLS",
     (
-        Option(["--tls", "encrypted"], is_flag=True,
-               help="Encrypt, and check the server's certificate and its name."),
+        _TLS,
         Option(["--tls-ca"], type=File(exists=True), metavar="FILE",
                help="Trust the certificates in FILE (PEM) instead of the system's."),
         Option(["--tls-fingerprint"], type=FINGERPRINT, metavar="SHA256",
@@ -293,9 +297,7 @@ CLIENT_TLS = Bundle(
 SERVER_TLS = Bundle(
     "TLS",
     (
-        Option(["--tls", "encrypted"], is_flag=True,
-               help="Encrypt. Without --tls-cert a certificate is made for this run, and its "
-                    "fingerprint shown for clients to check."),
+        _TLS,
         *_TLS_FILES,
         Option(["--tls-client-ca"], type=File(exists=True), metavar="FILE",
                help="Admit only clients that show a certificate signed by one in FILE (PEM)."),

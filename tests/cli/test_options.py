@@ -69,6 +69,8 @@ OF_TYPE = {
     **dict.fromkeys(["rule", "name=color"], "a=red"),
     "access rule": "a.example",
     "name": "gbk",
+    "names": "h2",
+    "sha256": "ab" * 32,
     "percent": "7%",
     "text": "hi",
 }
@@ -102,12 +104,19 @@ def test_each_option_changes_what_is_run(
     name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """What becomes of that is told where the configuration's fields are tested."""
-    (tmp_path / "file").write_text("words\n")
-    config, values = started(name, [], monkeypatch)
+    file, key = str(tmp_path / "file"), str(tmp_path / "key")
+    Path(file).write_text("words\n")
+    Path(key).write_text("ENCRYPTED\n")
     for option in command(name).params:
         if not isinstance(option, Option):
             continue
-        given = [started(name, way, monkeypatch) for way in ways(option, f"{tmp_path}/file")]
+        before = []  # what it needs
+        if (option.name or "").startswith("tls_"):
+            before = ["--tls", *(["--tls-cert", file] if option.name == "tls_key" else [])]
+        config, values = started(name, before, monkeypatch)
+        if option.name == "tls_key_password_file":
+            before += ["--tls-cert", key]
+        given = [started(name, [*before, *way], monkeypatch) for way in ways(option, file)]
         if option.name in OF_START:
             assert any(other[option.name] != values[option.name] for _, other in given), option.opts
         else:
