@@ -91,9 +91,8 @@ class TlsEnd:
     def _readable(self) -> bool:
         if self._state.closed:
             return False
-        return bool(
-            self._plain or self.tls.pending() or self._incoming.pending or self._state.fault
-        )
+        waits = self._plain or self.tls.pending() or self._incoming.pending
+        return bool(waits or self._state.fault or self._state.peer_ended)
 
     def read_into(self, buffer: memoryview, /) -> int:
         size = self._read(buffer)
