@@ -107,12 +107,12 @@ class TlsEnd:
             del self._plain[:size]
             return size
         while not self._state.peer_ended:
-            if size := self._decrypt(buffer):
-                return size
             if fault := self._state.fault:
                 self._state.fault, self._state.peer_ended = None, True
                 raise fault
-            if not self._state.peer_ended:
+            if size := self._decrypt(buffer):
+                return size
+            if not (self._state.peer_ended or self._state.fault):
                 self._try_flush()
                 self._fill()
         return 0
