@@ -175,7 +175,7 @@ class TlsEnd:
 
     def has_bytes(self) -> bool:
         self._check_open(self.read_failed)
-        if not self._plain and not self._state.peer_ended:
+        if not (self._plain or self._state.peer_ended or self._state.fault):
             try:
                 self._fill()
             except BlockingIOError:
