@@ -235,6 +235,13 @@ class TlsEnd:
             state.flushed += size
             self._waiting = self._waiting[size:]
         self._end.when_writable(self._flush_more if self._waiting else None)
+        self._end_stall()
+
+    def _end_stall(self) -> None:
+        """Read again below if that had to wait, and nothing waits to be written any more."""
+        if self._state.stalled and not self._waiting:
+            self._state.stalled = False
+            self._watch_below()
 
     def _try_flush(self) -> None:
         """The same where a failure is to be told later: by writing, or by `failure`."""
@@ -242,16 +249,15 @@ class TlsEnd:
             self._flush()
         except SockkitError as error:
             self._end.when_writable(None)
+            self._outgoing.read()
             self._waiting = memoryview(b"")
             self._state.send_fault = error
+            self._end_stall()
 
     def _flush_more(self) -> None:
         self._try_flush()
         if self._state.closed and not self._waiting:
             self._close_below()
-        if self._state.stalled and not self._waiting:
-            self._state.stalled = False
-            self._watch_below()
         self._write_watch.wake()
 
     def write_failed(self, error: OSError, /) -> SockkitError:
