@@ -310,7 +310,7 @@ class TlsEnd:
         if state.closed:
             return
         try:
-            unread = bool(self._plain or self.tls.pending()) or self._end.has_bytes()
+            unread = self.has_bytes()
             if not unread:
                 self.half_close()
         except SockkitError:
