@@ -113,7 +113,6 @@ class TlsEnd:
             if size := self._decrypt(buffer):
                 return size
             if not (self._state.peer_ended or self._state.fault):
-                self._try_flush()
                 self._fill()
         return 0
 
@@ -139,12 +138,13 @@ class TlsEnd:
             self._state.fault.__cause__ = error
         except ssl.SSLError as error:
             self._state.fault = self._tls_failed(error)
+        if self._outgoing.pending:  # answers to key updates, or the alert that says what failed
+            self._try_flush()
         return size
 
     def _tls_failed(self, error: ssl.SSLError) -> SockkitError:
         from sockkit.net.tls.words import broken
 
-        self._try_flush()  # the alert that says why
         return broken(self.name, error)
 
     def _fill(self) -> None:
