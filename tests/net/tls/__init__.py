@@ -68,7 +68,7 @@ class InHand:
         self.tls = context.wrap_bio(
             self.incoming, self.outgoing, server_side=server, server_hostname=name
         )
-        self.done = False
+        self.done = self.ended = False  # `ended`: close_notify has come
         self.error: ssl.SSLError | None = None
 
     def step(self, data: bytes = b"") -> bytes:
@@ -98,9 +98,14 @@ class InHand:
         """What the encrypted `data` says; records may come in several pieces."""
         self.incoming.write(data)
         got = bytearray()
-        with contextlib.suppress(ssl.SSLWantReadError, ssl.SSLZeroReturnError):
+        try:
             while piece := self.tls.read(65536):
                 got += piece
+            self.ended = True
+        except ssl.SSLZeroReturnError:
+            self.ended = True
+        except ssl.SSLWantReadError:
+            pass
         return bytes(got)
 
 
