@@ -43,7 +43,7 @@ def _reason(error: ssl.SSLError) -> str:
 
 def _plainly(error: ssl.SSLError) -> str:
     """OpenSSL's own name for it, as words."""
-    return _reason(error).lower().replace("_", " ") or "the peer broke the rules of TLS"
+    return _reason(error).lower().replace("_", " ") or "OpenSSL does not say why"
 
 
 def not_trusted(name: str, error: ssl.SSLCertVerificationError) -> TrustError:
