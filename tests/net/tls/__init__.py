@@ -64,6 +64,7 @@ class InHand:
     def __init__(
         self, context: ssl.SSLContext, *, server: bool = False, name: str | None = None
     ) -> None:
+        self.server = server
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.tls = context.wrap_bio(
             self.incoming, self.outgoing, server_side=server, server_hostname=name
@@ -73,9 +74,12 @@ class InHand:
 
     def step(self, data: bytes = b"") -> bytes:
         """Go on with the handshake after `data` has come; what is to be sent."""
-        self.incoming.write(data)
+        if data:
+            self.incoming.write(data)
         try:
-            if not (self.done or self.error):
+            if self.done:
+                self.tls.read(1)  # a client may learn late that it is refused
+            elif not self.error:
                 self.tls.do_handshake()
                 self.done = True
         except ssl.SSLWantReadError:
