@@ -92,9 +92,8 @@ class TlsEnd:
     def _readable(self) -> bool:
         if self._state.closed:
             return False
-        return bool(
-            self._plain or self.tls.pending() or self._incoming.pending or self._state.fault
-        )
+        waits = self._plain or self.tls.pending() or self._incoming.pending
+        return bool(waits or self._state.fault or self._state.peer_ended)
 
     def read_into(self, buffer: memoryview, /) -> int:
         size = self._read(buffer)
@@ -109,13 +108,12 @@ class TlsEnd:
             del self._plain[:size]
             return size
         while not self._state.peer_ended:
-            if size := self._decrypt(buffer):
-                return size
             if fault := self._state.fault:
                 self._state.fault, self._state.peer_ended = None, True
                 raise fault
-            if not self._state.peer_ended:
-                self._try_flush()
+            if size := self._decrypt(buffer):
+                return size
+            if not (self._state.peer_ended or self._state.fault):
                 self._fill()
         return 0
 
@@ -142,12 +140,13 @@ class TlsEnd:
             self._state.fault.__cause__ = error
         except ssl.SSLError as error:
             self._state.fault = self._tls_failed(error)
+        if self._outgoing.pending:  # answers to key updates, or the alert that says what failed
+            self._try_flush()
         return size
 
     def _tls_failed(self, error: ssl.SSLError) -> SockkitError:
         from sockkit.net.tls.words import broken
 
-        self._try_flush()  # the alert that says why
         return broken(self.name, error)
 
     def _fill(self) -> None:
@@ -178,7 +177,7 @@ class TlsEnd:
 
     def has_bytes(self) -> bool:
         self._check_open(self.read_failed)
-        if not self._plain and not self._state.peer_ended:
+        if not (self._plain or self._state.peer_ended or self._state.fault):
             try:
                 self._fill()
             except BlockingIOError:
@@ -238,6 +237,13 @@ class TlsEnd:
             state.flushed += size
             self._waiting = self._waiting[size:]
         self._end.when_writable(self._flush_more if self._waiting else None)
+        self._end_stall()
+
+    def _end_stall(self) -> None:
+        """Read again below if that had to wait, and nothing waits to be written any more."""
+        if self._state.stalled and not self._waiting:
+            self._state.stalled = False
+            self._watch_below()
 
     def _try_flush(self) -> None:
         """The same where a failure is to be told later: by writing, or by `failure`."""
@@ -245,16 +251,15 @@ class TlsEnd:
             self._flush()
         except SockkitError as error:
             self._end.when_writable(None)
+            self._outgoing.read()
             self._waiting = memoryview(b"")
             self._state.send_fault = error
+            self._end_stall()
 
     def _flush_more(self) -> None:
         self._try_flush()
         if self._state.closed and not self._waiting:
             self._close_below()
-        if self._state.stalled and not self._waiting:
-            self._state.stalled = False
-            self._watch_below()
         self._write_watch.wake()
 
     def write_failed(self, error: OSError, /) -> SockkitError:
@@ -307,7 +312,7 @@ class TlsEnd:
         if state.closed:
             return
         try:
-            unread = bool(self._plain or self.tls.pending()) or self._end.has_bytes()
+            unread = self.has_bytes()
             if not unread:
                 self.half_close()
         except SockkitError:

@@ -8,12 +8,11 @@ from sockkit.errors import HandshakeError, ReceiveError, SockkitError, TrustErro
 
 # The names are OpenSSL's, in ssl.SSLError.reason; an alert of the peer has ALERT in its name.
 _PLAIN = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "PACKET_LENGTH_TOO_LONG"}
+_ECHOED = {"UNEXPECTED_MESSAGE"}  # what a client meets whose own words come back
 _NO_VERSION = {"UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION", "VERSION_TOO_LOW"}
-_NO_CIPHER = {
-    "NO_SHARED_CIPHER",
-    "SSLV3_ALERT_HANDSHAKE_FAILURE",
-    "TLSV1_ALERT_INSUFFICIENT_SECURITY",
-}
+_NO_CIPHER = {"NO_SHARED_CIPHER", "TLSV1_ALERT_INSUFFICIENT_SECURITY"}
+# With TLS 1.2 also that of a server that wants a certificate: RFC 5246, section 7.4.6.
+_REFUSED = {"SSLV3_ALERT_HANDSHAKE_FAILURE"}
 _NO_PROTOCOL = {"TLSV1_ALERT_NO_APPLICATION_PROTOCOL", "NO_APPLICATION_PROTOCOL"}
 _WANTS_CERTIFICATE = {"TLSV13_ALERT_CERTIFICATE_REQUIRED"}
 _NO_CERTIFICATE = {"PEER_DID_NOT_RETURN_A_CERTIFICATE"}
@@ -44,7 +43,7 @@ def _reason(error: ssl.SSLError) -> str:
 
 def _plainly(error: ssl.SSLError) -> str:
     """OpenSSL's own name for it, as words."""
-    return _reason(error).lower().replace("_", " ") or "the peer broke the rules of TLS"
+    return _reason(error).lower().replace("_", " ") or "OpenSSL does not say why"
 
 
 def not_trusted(name: str, error: ssl.SSLCertVerificationError) -> TrustError:
@@ -86,15 +85,17 @@ def no_handshake(name: str, error: ssl.SSLError, *, server: bool) -> SockkitErro
         why = f"its certificate is not trusted: {error.verify_message}"
     elif about := _about_certificates(reason, server=server):
         why, hint = about
-    elif reason in _PLAIN:
+    elif reason in _PLAIN or (reason in _ECHOED and not server):
         why, hint = "it does not speak TLS", "" if server else "try it without --tls"
     elif reason in _NO_VERSION:
         why, hint = "it speaks no version of TLS that is allowed here", _OLD
     elif reason in _NO_CIPHER:
         why, hint = "there is no cipher that both allow", _OLD
+    elif reason in _REFUSED:
+        why, hint = "it refuses all that we offer", "it may want --tls-cert, or an older --tls-min"
     elif reason in _NO_PROTOCOL:
         why = "it speaks none of the protocols of --tls-alpn"
-    elif isinstance(error, ssl.SSLEOFError):
+    elif isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
         why, hint = "it closed the connection", "" if server else "does it speak TLS?"
     else:
         why = _plainly(error)
