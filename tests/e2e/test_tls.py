@@ -153,7 +153,8 @@ def fails(status: int, *words: str, files: Files, arguments: list[str], server: 
             assert word in stderr
         assert stderr.startswith("sockkit: ")
         assert stderr.count("\n") == 1
-    assert program.output() == b""
+        program.process.terminate()
+        assert program.output() == b""
 
 
 def test_a_certificate_that_nobody_known_has_signed(files: Files) -> None:
