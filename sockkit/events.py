@@ -57,10 +57,18 @@ class Connected(Value):
 
 
 class InputEnded(Value):
-    """Our input has ended, and the connection is half-closed."""
+    """Our input has ended, and all of it is written."""
 
     peer: Peer
     sent: int
+    half_closed: bool = True
+
+
+class HalfClosed(Value):
+    """The connection is half-closed some time after our input has ended."""
+
+    peer: Peer
+    answered: bool
 
 
 class PeerEnded(Value):
@@ -103,6 +111,12 @@ class Notice(Value):
 
     text: str
     kind: str = ""
+
+
+class Hint(Value):
+    """What to try if something is missing, for a person who asks for details."""
+
+    text: str
 
 
 class TargetChosen(Value):
@@ -159,6 +173,7 @@ Event = (
     | ConnectFailed
     | Connected
     | InputEnded
+    | HalfClosed
     | PeerEnded
     | StreamTotal
     | Closed
@@ -168,6 +183,7 @@ Event = (
     | Unanswered
     | DatagramTotal
     | Notice
+    | Hint
     | Answer
     | Failure
 )

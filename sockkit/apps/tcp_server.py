@@ -23,6 +23,8 @@ from sockkit.values import Value
 if TYPE_CHECKING:
     from sockkit.net.tcp.server import Server
 
+ENDS_NOTHING = "the end of standard input ends nothing in a server of many"
+
 
 class TcpServer(Value):
     listen: ListenOptions
@@ -38,10 +40,9 @@ def run(config: TcpServer, context: Context) -> None:
     """Serve until a signal or `/quit`; with `once`, until the one session is over."""
     loop, emit = context.loop, context.emit
     if not config.once and config.conversation.until in (Until.STDIN, Until.EITHER):
-        raise UsageError(
-            f"--until {config.conversation.until} needs --once",
-            "the end of standard input ends nothing in a server of many",
-        )
+        raise UsageError(f"--until {config.conversation.until} needs --once", ENDS_NOTHING)
+    if not config.once and config.conversation.half_close:
+        raise UsageError("--half-close needs --once", ENDS_NOTHING)
     config.conversation.check(context.stdio)
     listener = wait_for(loop, partial(listen, context, config.listen, config.sockets))
     try:

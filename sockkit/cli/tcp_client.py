@@ -10,6 +10,7 @@ from sockkit.cli.commands import BundledCommand, fold
 from sockkit.cli.options import (
     CLIENT_SOCKET,
     CLIENT_TIME,
+    DIRECTION,
     OUTPUT,
     TERMINAL,
     TEXT,
@@ -52,7 +53,7 @@ def _run(address: tuple[str, ...], **values: Any) -> None:
 command = BundledCommand(
     "tcp-client",
     arguments=[click.Argument(["address"], nargs=-1, metavar="HOST PORT")],
-    bundles=[CLIENT_SOCKET, TEXT, CLIENT_TIME, TERMINAL, OUTPUT],
+    bundles=[CLIENT_SOCKET, DIRECTION, TEXT, CLIENT_TIME, TERMINAL, OUTPUT],
     callback=_run,
     text=_HELP,
     epilog=_EPILOG,

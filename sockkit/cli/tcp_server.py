@@ -8,6 +8,7 @@ from click import Option
 
 from sockkit.cli.commands import Bundle, BundledCommand, fold
 from sockkit.cli.options import (
+    DIRECTION,
     LABEL,
     OUTPUT,
     REPLY,
@@ -65,7 +66,7 @@ def _run(**values: Any) -> None:
 
 command = BundledCommand(
     "tcp-server",
-    bundles=[SERVER_SOCKET, _ANSWERS, TEXT, SERVER_TIME, TERMINAL, OUTPUT],
+    bundles=[SERVER_SOCKET, _ANSWERS, DIRECTION, TEXT, SERVER_TIME, TERMINAL, OUTPUT],
     callback=_run,
     text=_HELP,
     epilog=_EPILOG,
