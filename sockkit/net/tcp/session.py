@@ -76,8 +76,9 @@ class Session(Owner):
         self._on_done: OnDone[None] = lambda _: None
         self._closer = Closer(context.loop, alone=True)
         self._connection = Connection(context.loop, end, self, self._closer, options.ending)
+        self._input_end = InputEnd(context, self._connection, options.ending.half_close)
         self._input = SessionInput(
-            context, self._connection, options, sockets.buffer_size, self._input_ended
+            context, self._connection, options, sockets.buffer_size, self._input_end.reached
         )
         self._output = SessionOutput(
             context,
@@ -123,21 +124,6 @@ class Session(Owner):
 
     # What the connection and its two directions report.
 
-    def _input_ended(self) -> None:
-        connection, now = self._connection, self._options.ending.half_close is HalfClose.NOW
-        if now:
-            connection.half_close()
-        self._context.emit(InputEnded(connection.end.peer, connection.bytes_sent, now))
-        connection.end_input()
-
-    def _half_close(self) -> None:
-        """The peer has answered, or waits for our end."""
-        connection = self._connection
-        assert connection.ending
-        connection.half_close()
-        self._context.emit(HalfClosed(connection.end.peer, connection.ending.answered))
-        connection.review()
-
     def drained(self) -> None:
         self._input.drained()
 
@@ -165,7 +151,7 @@ class Session(Owner):
 
     def over(self, limit: Limit | None) -> None:
         if limit is Limit.HALF_CLOSE:
-            self._half_close()
+            self._input_end.half_close()
             return
         if limit is Limit.IDLE:
             self._connection.close(idle_error(self._options.ending.idle or 0))
@@ -245,6 +231,30 @@ class SessionTotals:
         ):
             lane, peer = pump.lane.name, connection.end.peer
             self._context.emit(StreamTotal(peer, direction, size, lane, pump.seconds))
+
+
+class InputEnd:
+    """Passes the end of what we send on to the peer: at once, later, or never."""
+
+    def __init__(self, context: Context, connection: Connection, when: HalfClose) -> None:
+        self._emit, self._connection = context.emit, connection
+        self._at_once = when is HalfClose.NOW
+
+    def reached(self) -> None:
+        """All of our input is written."""
+        connection = self._connection
+        if self._at_once:
+            connection.half_close()
+        self._emit(InputEnded(connection.end.peer, connection.bytes_sent, self._at_once))
+        connection.end_input()
+
+    def half_close(self) -> None:
+        """The peer has answered, or may wait for this."""
+        connection = self._connection
+        assert connection.ending
+        connection.half_close()
+        self._emit(HalfClosed(connection.end.peer, connection.ending.answered))
+        connection.review()
 
 
 class SessionInput:
