@@ -74,10 +74,18 @@ class Secured(Value):
 
 
 class InputEnded(Value):
-    """Our input has ended, and the connection is half-closed."""
+    """Our input has ended, and all of it is written."""
 
     peer: Peer
     sent: int
+    half_closed: bool = True
+
+
+class HalfClosed(Value):
+    """The connection is half-closed some time after our input has ended."""
+
+    peer: Peer
+    answered: bool
 
 
 class PeerEnded(Value):
@@ -120,6 +128,12 @@ class Notice(Value):
 
     text: str
     kind: str = ""
+
+
+class Hint(Value):
+    """What to try if something is missing, for a person who asks for details."""
+
+    text: str
 
 
 class TargetChosen(Value):
@@ -177,6 +191,7 @@ Event = (
     | Connected
     | Secured
     | InputEnded
+    | HalfClosed
     | PeerEnded
     | StreamTotal
     | Closed
@@ -186,6 +201,7 @@ Event = (
     | Unanswered
     | DatagramTotal
     | Notice
+    | Hint
     | Answer
     | Failure
 )

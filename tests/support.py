@@ -271,12 +271,12 @@ def splits(data: AnyStr) -> Iterator[list[AnyStr]]:
         yield [data[:i], data[i:j], data[j:]]
 
 
-def need(command: str) -> str:
+def need(command: str, path: str | None = None) -> str:
     """The path of another program. Without it the test skips, which fails where CI is set."""
-    path = shutil.which(command)
-    if path is None:
+    found = shutil.which(command, path=path)
+    if found is None:
         pytest.skip(f"{command} is not installed")
-    return path
+    return found
 
 
 def eventually(true: Callable[[], bool], wait: float = WAIT) -> None:

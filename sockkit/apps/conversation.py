@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sockkit.apps.shown import gbk_hint
-from sockkit.core.ending import EndOptions, Until
+from sockkit.core.ending import EndOptions, HalfClose, Until
 from sockkit.core.printable import Printable
 from sockkit.core.text import Edit, TextOptions, Transcoder
 from sockkit.net.context import Context
@@ -22,7 +22,8 @@ TYPIST_LINGER_SECONDS = 1.0  # of the peer's silence after Ctrl-D at a terminal
 
 class ConversationOptions(Value):
     """When `until` is None, both sides have to end. At a terminal the peer has to, or the input
-    ends and the peer is silent for a while. Times are in seconds.
+    ends and the peer is silent for a while. When `half_close` is None, it is NOW, and AUTO where
+    the connection is encrypted. Times are in seconds.
     """
 
     text: TextOptions
@@ -31,6 +32,7 @@ class ConversationOptions(Value):
     idle: float | None = None
     greet: str = ""
     reply: str | None = None
+    half_close: HalfClose | None = None
 
     def check(self, stdio: Stdio) -> None:
         """Raise TextError if `greet` or `reply` cannot be encoded."""
@@ -39,18 +41,23 @@ class ConversationOptions(Value):
                 transform.feed(os.fsencode(text))
                 transform.flush()
 
-    def session_options(self, context: Context, label: bytes = b"") -> SessionOptions:
+    def session_options(
+        self, context: Context, label: bytes = b"", *, encrypted: bool = False
+    ) -> SessionOptions:
         """The options of a session with one peer. Lines that it sends are shown with `label`."""
         from sockkit.net.tcp.session import SessionOptions  # a server of many has no session
 
         stdio = context.stdio
+        half_close = self.half_close or (HalfClose.AUTO if encrypted else HalfClose.NOW)
         return SessionOptions(
-            ending=self.ending(stdio),
+            ending=self.ending(stdio)._replace(half_close=half_close),
             outbound=self.text.outbound(stdio.encoding, "standard input"),
             inbound=self.inbound(stdio, gbk_hint(context.emit)),
             greet=os.fsencode(self.greet),
             reply=None if self.reply is None else os.fsencode(self.reply),
             label=label,
+            encrypted=encrypted,
+            may_half_close=True,
         )
 
     def ending(self, stdio: Stdio) -> EndOptions:

@@ -29,7 +29,7 @@ class TcpClient(Value):
 
 def run(config: TcpClient, context: Context) -> None:
     """Return when the session is over and nothing was lost. Raises SockkitError."""
-    options = config.conversation.session_options(context)
+    options = config.conversation.session_options(context, encrypted=bool(config.tls))
     connect = secure_dialling(config.connect, config.tls, config.address, context)
     dialling = partial(dial, context, config.address, connect, config.sockets)
     end = wait_for(context.loop, dialling)

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from sockkit.net.tcp.server import Server
     from sockkit.net.tls.options import ServerTls
 
+ENDS_NOTHING = "the end of standard input ends nothing in a server of many"
+
 
 class TcpServer(Value):
     listen: ListenOptions
@@ -49,10 +51,9 @@ def run(config: TcpServer, context: Context) -> None:
     """Serve until a signal or `/quit`; with `once`, until the one session is over."""
     loop, emit = context.loop, context.emit
     if not config.once and config.conversation.until in (Until.STDIN, Until.EITHER):
-        raise UsageError(
-            f"--until {config.conversation.until} needs --once",
-            "the end of standard input ends nothing in a server of many",
-        )
+        raise UsageError(f"--until {config.conversation.until} needs --once", ENDS_NOTHING)
+    if not config.once and config.conversation.half_close:
+        raise UsageError("--half-close needs --once", ENDS_NOTHING)
     if config.once and config.listen.max_connections:
         raise UsageError(
             "--once and --max-connections exclude each other",
@@ -78,7 +79,7 @@ def _serve_one(config: TcpServer, context: Context, listener: Listener) -> None:
 
     end = wait_for(context.loop, partial(_accept_one, listener))
     label = labels(context)(end.peer) if config.label else b""
-    options = config.conversation.session_options(context, label)
+    options = config.conversation.session_options(context, label, encrypted=bool(config.tls))
     run_session(context, Session(context, end, options, config.sockets))
 
 

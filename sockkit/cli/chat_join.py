@@ -67,7 +67,7 @@ def _run(address: tuple[str, ...], **values: Any) -> None:
 command = BundledCommand(
     "join",
     arguments=[click.Argument(["address"], nargs=-1, metavar="HOST PORT")],
-    bundles=[CLIENT_SOCKET, CLIENT_TLS, _MEMBER, CHAT, TERMINAL, OUTPUT],
+    bundles=[CLIENT_SOCKET, _MEMBER, CHAT, CLIENT_TLS, TERMINAL, OUTPUT],
     callback=_run,
     text=_HELP,
     epilog=_EPILOG,

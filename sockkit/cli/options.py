@@ -25,7 +25,7 @@ from sockkit.cli.params import (
     File,
     Parsed,
 )
-from sockkit.core.ending import Until
+from sockkit.core.ending import HalfClose, Until
 from sockkit.core.text import Errors
 from sockkit.term.color import COLORS
 
@@ -147,6 +147,16 @@ TEXT = Bundle(
         ERRORS,
         Option(["-C", "--crlf"], is_flag=True,
                help="Send each line end as CR LF, as HTTP, SMTP and many devices want it."),
+    ),
+)  # fmt: skip
+
+DIRECTION = Bundle(
+    "Direction",
+    (
+        Option(["--half-close"], type=EnumChoice(HalfClose),
+               help="When to tell the peer that stdin has ended: now, never, or auto: 1s after its "
+                    "answer, or after 10s without one. Some servers drop their answer when told, "
+                    "others wait for it. Default: now; with TLS auto. A tcp-server needs --once."),
     ),
 )  # fmt: skip
 

@@ -20,6 +20,8 @@ from sockkit.events import (
     Emit,
     Event,
     Failure,
+    HalfClosed,
+    Hint,
     InputEnded,
     Listening,
     NewPeer,
@@ -187,6 +189,8 @@ def _line(event: Event) -> tuple[int, str]:
             if problem:
                 return (QUIET if event.lost else NORMAL), f"{problem} ({totals})"
             return VERBOSE, f"closed ({totals})"
+        case Secured():
+            return VERBOSE, _secured(event)
         case SocketCall(call, detail):
             return STEPS, f"{call}: {detail}"
         case _:
@@ -203,10 +207,14 @@ def _progress(event: Event) -> str:
             return f"connected to {address} from {local}"
         case Connected():
             return "connected"
-        case Secured():
-            return _secured(event)
-        case InputEnded(_, sent):
-            return f"input ended, sending side closed after {show_size(sent)}"
+        case InputEnded(_, sent, half_closed):
+            closed = ", sending side closed" if half_closed else ""
+            return f"input ended{closed} after {show_size(sent)}"
+        case HalfClosed(_, answered):
+            why = "has answered and is silent" if answered else "does not answer"
+            return f"the peer {why}: sending side closed"
+        case Hint(text):
+            return text
         case PeerEnded(_, received):
             return f"the peer has ended its side after {show_size(received)}"
         case StreamTotal(_, direction, size, lane, seconds):

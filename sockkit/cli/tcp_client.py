@@ -11,6 +11,7 @@ from sockkit.cli.options import (
     CLIENT_SOCKET,
     CLIENT_TIME,
     CLIENT_TLS,
+    DIRECTION,
     OUTPUT,
     TERMINAL,
     TEXT,
@@ -56,7 +57,7 @@ def _run(address: tuple[str, ...], **values: Any) -> None:
 command = BundledCommand(
     "tcp-client",
     arguments=[click.Argument(["address"], nargs=-1, metavar="HOST PORT")],
-    bundles=[CLIENT_SOCKET, CLIENT_TLS, TEXT, CLIENT_TIME, TERMINAL, OUTPUT],
+    bundles=[CLIENT_SOCKET, DIRECTION, TEXT, CLIENT_TIME, CLIENT_TLS, TERMINAL, OUTPUT],
     callback=_run,
     text=_HELP,
     epilog=_EPILOG,

@@ -9,6 +9,7 @@ from click import Option
 from sockkit.cli.commands import Bundle, BundledCommand, fold
 from sockkit.cli.options import (
     ACCESS,
+    DIRECTION,
     LABEL,
     OUTPUT,
     REPLY,
@@ -71,7 +72,17 @@ def _run(**values: Any) -> None:
 
 command = BundledCommand(
     "tcp-server",
-    bundles=[SERVER_SOCKET, _ANSWERS, TEXT, SERVER_TIME, SERVER_TLS, ACCESS, TERMINAL, OUTPUT],
+    bundles=[
+        SERVER_SOCKET,
+        _ANSWERS,
+        DIRECTION,
+        TEXT,
+        SERVER_TIME,
+        SERVER_TLS,
+        ACCESS,
+        TERMINAL,
+        OUTPUT,
+    ],
     callback=_run,
     text=_HELP,
     epilog=_EPILOG,

@@ -8,6 +8,7 @@ clock.
 from __future__ import annotations
 
 from enum import Enum, StrEnum, auto
+from operator import itemgetter
 
 from sockkit.core.units import show_seconds
 from sockkit.errors import TimedOut
@@ -15,6 +16,9 @@ from sockkit.values import Value
 
 PEER_ENDED_LINGER = 5.0  # seconds of silence of our input, once the peer has ended its side
 FAULT_LINGER = 0.5  # seconds to receive what arrives although sending has failed
+# Seconds of the peer's silence after which HalfClose.AUTO half-closes.
+ANSWERED_SILENCE = 1.0  # of one that has answered
+UNANSWERED_SILENCE = 10.0
 CHECKS_PER_SILENCE = 8  # of a peer's progress
 MIN_CHECK_SECONDS = 0.05  # between two checks
 
@@ -28,12 +32,25 @@ class Until(StrEnum):
     EITHER = "either"
 
 
+class HalfClose(StrEnum):
+    """When our direction is half-closed, once our input has ended.
+
+    Some peers drop their answer when they see that, and others wait for it. AUTO waits for the
+    answer, for a bounded time.
+    """
+
+    NOW = "now"
+    AUTO = "auto"
+    NEVER = "never"
+
+
 class EndOptions(Value):
-    """`linger` and `idle` are seconds of silence, None for no bound (see `Ending.bound`)."""
+    """`linger` and `idle` are seconds of silence, None for no bound (see `Ending.bounds`)."""
 
     until: Until = Until.BOTH
     linger: float | None = None
     idle: float | None = None
+    half_close: HalfClose = HalfClose.NOW
 
 
 def idle_error(seconds: float) -> TimedOut:
@@ -48,26 +65,46 @@ def next_check(bound: float, now: float) -> float:
 
 
 class Limit(Enum):
-    """Which silence has lasted too long."""
+    """Which silence has lasted too long; HALF_CLOSE: for a peer that is to be half-closed."""
 
+    HALF_CLOSE = auto()
     IDLE = auto()
     PEER_SILENT = auto()
     INPUT_SILENT = auto()
 
 
 class Ending:
-    """The state of one conversation's end."""
+    """The state of one conversation's end.
+
+    `answered` says whether the peer has sent something after our last byte.
+    """
 
     def __init__(self, options: EndOptions, now: float) -> None:
         self._options = options
         self._sent_at = self._received_at = self._delivered_at = now
-        self.input_ended = self.peer_ended = False
+        self._answered_at: float | None = None
+        self.input_ended = self.peer_ended = self.half_closed = False
+
+    @property
+    def answered(self) -> bool:
+        return self._answered_at is not None
+
+    @property
+    def sent_at(self) -> float:
+        """When we have sent last."""
+        return self._sent_at
+
+    @property
+    def waits_for_answer(self) -> bool:
+        """Whether the half-close comes after the answer, or a silence."""
+        return self._options.half_close is HalfClose.AUTO
 
     def sent(self, now: float) -> None:
         self._sent_at = now
+        self._answered_at = None
 
     def received(self, now: float) -> None:
-        self._received_at = now
+        self._received_at = self._answered_at = now
 
     def delivered(self, now: float) -> None:
         """More of what was sent is delivered, so the peer was not silent."""
@@ -94,8 +131,8 @@ class Ending:
             case Until.EITHER:
                 return self.input_ended or self.peer_ended
 
-    def bound(self) -> tuple[float, Limit] | None:
-        """When the present silence becomes too long, and which one that is; None for never."""
+    def bounds(self) -> list[tuple[float, Limit]]:
+        """When the present silence becomes too long, and which one that is; the earliest first."""
         bounds: list[tuple[float, Limit]] = []
         idle, linger = self._options.idle, self._options.linger
         if idle is not None:
@@ -109,4 +146,11 @@ class Ending:
         elif self.input_ended and not self.peer_ended and linger is not None:
             heard_at = max(self._received_at, self._delivered_at)
             bounds.append((heard_at + linger, Limit.PEER_SILENT))
-        return min(bounds, default=None, key=lambda bound: bound[0])
+        if self.waits_for_answer and self.input_ended and not self.half_closed:
+            bounds.append((self._half_close_at(), Limit.HALF_CLOSE))
+        return sorted(bounds, key=itemgetter(0))
+
+    def _half_close_at(self) -> float:
+        if self._answered_at is None:
+            return max(self._sent_at, self._delivered_at) + UNANSWERED_SILENCE
+        return max(self._answered_at, self._delivered_at) + ANSWERED_SILENCE

@@ -101,7 +101,7 @@ class Owner:
     def over(self, limit: Limit | None) -> None:
         """End the connection: its directions have ended, or a silence has exceeded `limit`.
 
-        Called only if the connection has `options`.
+        For Limit.HALF_CLOSE half-close it. Called only if the connection has `options`.
         """
 
     def closing(self) -> None:
@@ -186,6 +186,8 @@ class Connection:
         """End our direction, FIN. All of our input must have been written."""
         if self.sending is Direction.OPEN:
             self.sending = Direction.ENDED
+            if self.ending:
+                self.ending.half_closed = True
             try:
                 self.end.half_close()
             except SockkitError as error:
@@ -260,8 +262,8 @@ class Connection:
         self._cancel_timer()
         if self.ending.over():
             self._owner.over(None)
-        elif bound := self.ending.bound():
-            self._wait(next_check(bound[0], self._loop.now), self._silent)
+        elif bounds := self.ending.bounds():
+            self._wait(next_check(bounds[0][0], self._loop.now), self._silent)
 
     def acknowledged_at(self) -> float:
         """When the peer was last seen to acknowledge more of what waited for it."""
@@ -271,12 +273,15 @@ class Connection:
     def _silent(self) -> None:
         assert self.ending
         self.ending.delivered(self.acknowledged_at())
-        bound = self.ending.bound()
-        if not bound or bound[0] > self._loop.now:
+        exceeded = [limit for when, limit in self.ending.bounds() if when <= self._loop.now]
+        if not exceeded:
             self.review()  # there has been progress since the timer was set
-        elif not self._owner.held_up(bound[1]):
-            self._owner.over(bound[1])
-        elif self.stage is Stage.OPEN:
+            return
+        for limit in exceeded:
+            if not self._owner.held_up(limit):
+                self._owner.over(limit)
+                return
+        if self.stage is Stage.OPEN:
             self._wait(self._loop.now + HELD_UP_CHECK_SECONDS, self._silent)
 
     def finish(self, error: SockkitError | None = None) -> None:

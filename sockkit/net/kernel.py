@@ -13,10 +13,14 @@ from __future__ import annotations
 import errno
 import os
 from enum import Enum, auto
+from typing import TYPE_CHECKING
 
 from sockkit.errors import SockkitError
 from sockkit.net.ends.end import Kind, Sink, Source
 from sockkit.system import fcntl, pipe
+
+if TYPE_CHECKING:
+    from sockkit.net.lanes import Lane
 
 MAX_SPLICE_BYTES = 1024 * 1024  # per call; the largest pipe of an ordinary user, pipe(7)
 MAX_SENDFILE_BYTES = 8 * 1024 * 1024  # per call; a socket accepts what it has space for
@@ -34,14 +38,16 @@ class Wait(Enum):
 
 
 class Unfit(Exception):  # noqa: N818 - a decision, not an error
-    """The system cannot move bytes between these ends in this way.
+    """The system cannot move bytes between these ends in this way: a copy goes on, or `lane`.
 
     What comes next, in this order: write `held`, move the rest of the source, raise `fault`.
     """
 
-    def __init__(self, held: bytes = b"", fault: SockkitError | None = None) -> None:
+    def __init__(
+        self, held: bytes = b"", fault: SockkitError | None = None, lane: Lane | None = None
+    ) -> None:
         super().__init__()
-        self.held, self.fault = held, fault
+        self.held, self.fault, self.lane = held, fault, lane
 
 
 class _Kernel:

@@ -10,17 +10,21 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from sockkit.core.text import Transform
 from sockkit.errors import SockkitError, TextError
 from sockkit.net.ends.end import Kind, Sink, Source
-from sockkit.net.kernel import PipedSplice, Sendfile, Splice, Wait
+from sockkit.net.kernel import PipedSplice, Sendfile, Splice, Unfit, Wait
+
+if TYPE_CHECKING:
+    from sockkit.core.hints import Glance
 
 COPY_BUFFER_BYTES = 256 * 1024  # fits a processor's second-level cache
 # The bytes of an encrypted end are copied three times. It reads 64 KiB at once, and what a record
 # of 16 KiB then completes fits as well.
 ENCRYPTED_BUFFER_BYTES = 80 * 1024
+FIRST_BYTES = 8 * 1024  # read at a time while they are looked at: a request line, at the most
 
 
 class Lane(Protocol):
@@ -123,6 +127,28 @@ class Copy:
 
     def close(self) -> None:
         pass
+
+
+class First(Copy):
+    """Copies the first bytes through `glance`, until it has a verdict. Then `rest` goes on."""
+
+    def __init__(
+        self, source: Source, sink: Sink, glance: Glance, buffer_size: int | None, rest: Lane
+    ) -> None:
+        super().__init__(source, sink, glance, min(buffer_size or FIRST_BYTES, FIRST_BYTES))
+        self.name = rest.name  # nearly everything will go by it
+        self._glance = glance
+        self._rest: Lane | None = rest
+
+    def step(self) -> Wait:
+        if self._rest and self._glance.verdict is not None and not self.held:
+            rest, self._rest = self._rest, None
+            raise Unfit(lane=rest)
+        return super().step()
+
+    def close(self) -> None:
+        if self._rest:
+            self._rest.close()
 
 
 def choose(

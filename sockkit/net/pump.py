@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from sockkit.core.text import Transform
 from sockkit.errors import SockkitError
 from sockkit.net.coalesce import PAUSE_SECONDS
 from sockkit.net.ends.end import Sink, Source
 from sockkit.net.kernel import Unfit, Wait
-from sockkit.net.lanes import Copy, Lane, choose
+from sockkit.net.lanes import Copy, First, Lane, choose
 from sockkit.net.loop import Loop
+
+if TYPE_CHECKING:
+    from sockkit.core.hints import Glance
 
 
 class Pump:
@@ -20,6 +24,8 @@ class Pump:
     (all was written) and `on_fail` is called once, unless it is stopped. `on_progress` is called
     after each step that moved bytes. Then `should_pause` is called with the number of bytes that
     were read; if it returns True, nothing is read for PAUSE_SECONDS (coalesce.py).
+
+    The first bytes pass `glance` instead of `transform`, which it applies as well.
     """
 
     def __init__(
@@ -34,6 +40,7 @@ class Pump:
         on_end: Callable[[], None],
         on_fail: Callable[[SockkitError], None],
         should_pause: Callable[[int], bool] = lambda _: False,
+        glance: Glance | None = None,
     ) -> None:
         self._loop, self._source, self._sink = loop, source, sink
         self._on_progress, self._on_end, self._on_fail = on_progress, on_end, on_fail
@@ -44,6 +51,8 @@ class Pump:
         self._should_pause = should_pause
         self._began = self._ended = loop.now
         self.lane: Lane = choose(source, sink, transform, buffer_size)
+        if glance:
+            self.lane = First(source, sink, glance, buffer_size, self.lane)
 
     @property
     def bytes_read(self) -> int:
@@ -88,7 +97,9 @@ class Pump:
         try:
             wait = self._steps()
         except Unfit as unfit:
-            lane = Copy(self._source, self._sink, None, self._buffer_size, unfit.held, unfit.fault)
+            lane = unfit.lane or Copy(
+                self._source, self._sink, None, self._buffer_size, unfit.held, unfit.fault
+            )
             self._before = (self.bytes_read, self.bytes_written)
             self.lane.close()
             self.lane = lane

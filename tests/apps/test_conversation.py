@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from sockkit.apps.conversation import ConversationOptions
-from sockkit.core.ending import EndOptions, Until
+from sockkit.core.ending import EndOptions, HalfClose, Until
 from sockkit.core.text import TextOptions
 from sockkit.errors import TextError
 from sockkit.events import Emit, Event, Notice
@@ -46,6 +46,22 @@ def context(stdio: Stdio, emit: Emit | None = None) -> Context:
 def test_until(given: Until | None, typed: bool, until: Until) -> None:
     options = ConversationOptions(BYTES, given, linger=3.0, idle=2.0)
     assert options.ending(stdio(typed=typed)) == EndOptions(until, 3.0, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("given", "encrypted", "half_close"),
+    [
+        (None, False, HalfClose.NOW),
+        (None, True, HalfClose.AUTO),
+        (HalfClose.NEVER, False, HalfClose.NEVER),
+        (HalfClose.NOW, True, HalfClose.NOW),
+    ],
+)
+def test_half_close(given: HalfClose | None, encrypted: bool, half_close: HalfClose) -> None:
+    options = ConversationOptions(BYTES, half_close=given)
+    talk = options.session_options(context(stdio()), encrypted=encrypted)
+    assert talk.ending == EndOptions(half_close=half_close)
+    assert (talk.encrypted, talk.may_half_close) == (encrypted, True)
 
 
 def test_bytes_pass_without_a_transform() -> None:

@@ -12,7 +12,7 @@ import pytest
 from sockkit.apps.conversation import ConversationOptions
 from sockkit.apps.tcp_server import TcpServer, run
 from sockkit.core.address import HostPort
-from sockkit.core.ending import Until
+from sockkit.core.ending import HalfClose, Until
 from sockkit.core.text import TextOptions
 from sockkit.errors import BindError, OutputError, Stopped, TextError, UsageError
 from sockkit.events import Connected, Event, Listening
@@ -175,6 +175,13 @@ def test_the_port_file_is_there_while_it_listens(server: Server, tmp_path: Path)
 def test_until_stdin_needs_once(until: Until, server: Server) -> None:
     with pytest.raises(UsageError, match=f"--until {until} needs --once"):
         server.run(CONFIG._replace(conversation=CONVERSATION._replace(until=until)), nobody)
+
+
+@pytest.mark.parametrize("half_close", HalfClose)
+def test_a_half_close_needs_once(half_close: HalfClose, server: Server) -> None:
+    conversation = CONVERSATION._replace(half_close=half_close)
+    with pytest.raises(UsageError, match="--half-close needs --once"):
+        server.run(CONFIG._replace(conversation=conversation), nobody)
 
 
 def test_what_cannot_be_said_is_told_before_it_listens(server: Server) -> None:

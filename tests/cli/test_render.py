@@ -28,6 +28,8 @@ from sockkit.events import (
     DatagramTotal,
     Event,
     Failure,
+    HalfClosed,
+    Hint,
     InputEnded,
     Listening,
     NewPeer,
@@ -94,6 +96,14 @@ LINES: list[tuple[int, Event, str]] = [
         InputEnded(SERVER, 5),
         "* input ended, sending side closed after 5 bytes",
     ),
+    (VERBOSE, InputEnded(SERVER, 5, False), "* input ended after 5 bytes"),
+    (
+        VERBOSE,
+        HalfClosed(SERVER, True),
+        "* the peer has answered and is silent: sending side closed",
+    ),
+    (VERBOSE, HalfClosed(SERVER, False), "* the peer does not answer: sending side closed"),
+    (VERBOSE, Hint("try this"), "* try this"),
     (
         VERBOSE,
         PeerEnded(CLIENT, 1234),

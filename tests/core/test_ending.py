@@ -9,10 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockkit.core.ending import Ending, EndOptions, Limit, Until, idle_error, next_check
+from sockkit.core.ending import (
+    Ending,
+    EndOptions,
+    HalfClose,
+    Limit,
+    Until,
+    idle_error,
+    next_check,
+)
 from sockkit.errors import TimedOut
 
 START = 100.0
+AUTO = EndOptions(half_close=HalfClose.AUTO)
 
 
 def play(script: str, options: EndOptions) -> Ending:
@@ -88,7 +97,55 @@ def test_which_ends_end_it(
 def test_how_long_a_silence_may_last(
     script: str, options: EndOptions, bound: tuple[float, Limit] | None
 ) -> None:
-    assert play(script, options).bound() == bound
+    assert play(script, options).bounds()[:1] == ([bound] if bound else [])
+
+
+@pytest.mark.parametrize(
+    ("script", "at"),
+    [
+        # Nothing has come since our last byte: 10 s after it.
+        ("sI", 111),
+        ("rsI", 112),
+        ("I", 110),
+        ("sII", 111),
+        # It has answered: 1 s after the last of the answer.
+        ("srI", 103),
+        ("sIr", 104),
+        ("sIrr", 105),
+        ("srsI", 113),  # we have sent more since
+        ("srsIr", 106),
+        # A peer that takes what waits for it is not silent, whether or not it has answered.
+        ("sIdd", 114),
+        ("sIrd", 105),
+    ],
+)
+def test_when_the_end_of_our_input_is_passed_on(script: str, at: float) -> None:
+    ending = play(script, AUTO)
+    assert ending.bounds() == [(at, Limit.HALF_CLOSE)]
+    ending.half_closed = True
+    assert ending.bounds() == []
+
+
+@pytest.mark.parametrize(
+    ("script", "half_close"),
+    [("sr", HalfClose.AUTO), ("srI", HalfClose.NOW), ("srI", HalfClose.NEVER)],
+)
+def test_when_it_is_not_passed_on_by_time(script: str, half_close: HalfClose) -> None:
+    assert play(script, EndOptions(half_close=half_close)).bounds() == []
+
+
+def test_every_silence_has_its_own_bound() -> None:
+    options = EndOptions(Until.BOTH, 5.0, 20.0, HalfClose.AUTO)
+    bounds = play("sI", options).bounds()
+    assert bounds == [(107, Limit.PEER_SILENT), (111, Limit.HALF_CLOSE), (122, Limit.IDLE)]
+
+
+@pytest.mark.parametrize(
+    ("script", "answered"),
+    [("", False), ("r", True), ("rs", False), ("rsr", True), ("srI", True), ("rsP", False)],
+)
+def test_an_answer_comes_after_our_last_byte(script: str, answered: bool) -> None:
+    assert play(script, AUTO).answered is answered
 
 
 @pytest.mark.parametrize(
@@ -112,6 +169,5 @@ def test_a_bound_is_a_silence_from_something_that_happened(
     """Never later than idle after the last event, and the ends are remembered."""
     ending = play(script, EndOptions(until, linger, idle))
     assert (ending.input_ended, ending.peer_ended) == ("I" in script, "P" in script)
-    bound = ending.bound()
-    assert bound
-    assert START <= bound[0] <= START + len(script) + idle
+    when, _ = ending.bounds()[0]
+    assert START <= when <= START + len(script) + idle

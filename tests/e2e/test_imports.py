@@ -71,12 +71,12 @@ class Budget(NamedTuple):
 
 
 BUDGETS = {
-    "tcp-client": Budget(56, CONSOLE | LISTENING | MANY | DATAGRAMS | ECHO | CHAT),
+    "tcp-client": Budget(57, CONSOLE | LISTENING | MANY | DATAGRAMS | ECHO | CHAT),
     "udp-client": Budget(59, CONSOLE | LISTENING | MANY | STREAMS | ECHO | CHAT),
-    "chat join": Budget(63, CONSOLE | LISTENING | MANY | DATAGRAMS | ECHO | ROOM),
+    "chat join": Budget(64, CONSOLE | LISTENING | MANY | DATAGRAMS | ECHO | ROOM),
     "tcp-server": Budget(60, CONSOLE | ONE | STREAMS | DATAGRAMS | ECHO | CHAT),
     "tcp-server --once": Budget(
-        58, CONSOLE | of("net.tcp", "dial") | MANY | DATAGRAMS | ECHO | CHAT
+        59, CONSOLE | of("net.tcp", "dial") | MANY | DATAGRAMS | ECHO | CHAT
     ),
     "udp-server": Budget(61, CONSOLE | ONE | STREAMS | ECHO | CHAT),
     "echo": Budget(71, CONSOLE | ONE | MANY | CHAT),

@@ -15,7 +15,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sockkit.core.ending import FAULT_LINGER, PEER_ENDED_LINGER, EndOptions, Limit, Until
+from sockkit.core.ending import (
+    FAULT_LINGER,
+    PEER_ENDED_LINGER,
+    UNANSWERED_SILENCE,
+    EndOptions,
+    HalfClose,
+    Limit,
+    Until,
+)
 from sockkit.errors import ReceiveError, SendError, SockkitError, TimedOut
 from sockkit.net import closing
 from sockkit.net.closing import Closer
@@ -284,6 +292,29 @@ def test_a_silence_with_another_cause_is_looked_at_again(site: Make) -> None:
     at.is_held_up = False
     at.passes(HELD_UP_CHECK_SECONDS * 1.1)
     assert at.overs == [Limit.IDLE]
+
+
+def test_a_silence_with_another_cause_hides_no_other(site: Make) -> None:
+    at = site(EndOptions(linger=2.0, idle=5.0))
+    at.held_up = lambda limit: limit is Limit.INPUT_SILENT  # type: ignore[method-assign]
+    peer_ends(at)
+    lasts(at, 4.9)
+    assert at.overs == []
+    lasts(at, 0.3)
+    assert at.overs[:1] == [Limit.IDLE]
+
+
+def test_an_automatic_half_close_is_due_once(site: Make) -> None:
+    at = site(EndOptions(half_close=HalfClose.AUTO))
+    at.does["over"] = at.connection.half_close
+    input_ends(at)
+    lasts(at, UNANSWERED_SILENCE - 0.1)
+    assert at.overs == []
+    lasts(at, 0.2)
+    assert at.overs == [Limit.HALF_CLOSE]
+    assert at_end(at.peer)
+    lasts(at, 1000.0)
+    assert at.overs == [Limit.HALF_CLOSE]
 
 
 def test_who_is_no_longer_held_up_and_moves_is_not_silent(site: Make) -> None:

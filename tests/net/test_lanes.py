@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from sockkit.core.hints import Glance
 from sockkit.core.text import Crlf
 from sockkit.errors import (
     OutputError,
@@ -25,7 +26,7 @@ from sockkit.errors import (
 from sockkit.net import lanes
 from sockkit.net.ends.end import Kind
 from sockkit.net.kernel import PipedSplice, Wait
-from sockkit.net.lanes import Copy, choose
+from sockkit.net.lanes import FIRST_BYTES, Copy, choose
 from sockkit.net.loop import Loop
 from sockkit.net.pump import Pump
 from tests.net import kit
@@ -68,7 +69,14 @@ class End:
 class Moving:
     """A pump from one made end to another, run to its end."""
 
-    def __init__(self, loop: Loop, source: Made, sink: Made, size: int | None = None) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        source: Made,
+        sink: Made,
+        size: int | None = None,
+        glance: Glance | None = None,
+    ) -> None:
         self._loop, self._source, self._sink = loop, source, sink
         self.error: SockkitError | None = None
         self.pump = Pump(
@@ -80,6 +88,7 @@ class Moving:
             on_progress=lambda: None,
             on_end=loop.stop,
             on_fail=self._failed,
+            glance=glance,
         )
 
     def _failed(self, error: SockkitError) -> None:
@@ -162,6 +171,38 @@ def test_a_lane_moves_every_byte(
     )
     assert moving.pump.lane.name == PAIRS[pair]
     assert shared == before
+
+
+@pytest.mark.parametrize("enough", [1, 3 * FIRST_BYTES // 2, 2 * SIZE])
+@pytest.mark.parametrize("size", [None, 70_001, 1000])
+@EACH_PAIR
+def test_the_first_bytes_are_looked_at(
+    pair: tuple[str, str], size: int | None, enough: int, make: Make, loop: Loop
+) -> None:
+    """And no more than that, for what is looked at is copied."""
+    looked = b""
+
+    def judge(data: bytes) -> bool | None:
+        nonlocal looked
+        looked = data
+        return True if len(data) >= enough else None
+
+    glance = Glance(judge)
+    moving = Moving(loop, *make(pair), size, glance)
+    data = noise(SIZE)
+    assert moving.run(data) == data
+    assert moving.error is None
+    assert data.startswith(looked)
+    assert min(enough, FIRST_BYTES) <= len(looked) <= FIRST_BYTES
+    assert glance.verdict is (enough <= FIRST_BYTES)
+    assert (moving.pump.bytes_read, moving.pump.bytes_written) == (SIZE, SIZE)
+    assert moving.pump.lane.name == PAIRS[pair]
+
+
+def test_a_glance_at_nothing_names_the_lane(make: Make, loop: Loop) -> None:
+    moving = Moving(loop, *make(("tcp", "file")), glance=Glance(lambda _: None))
+    assert moving.run(b"") == b""
+    assert moving.pump.lane.name == PIPED
 
 
 @pytest.mark.parametrize("pair", [("file", "tcp"), ("pipe", "tcp"), ("tcp", "pipe")], ids="-".join)

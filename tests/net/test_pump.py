@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from sockkit.core.hints import Glance
 from sockkit.core.text import Crlf
 from sockkit.errors import OutputGone, ReceiveError, SockkitError
 from sockkit.net import pump as module
@@ -28,7 +29,13 @@ class Told:
     """A pump between two made ends, and what it told."""
 
     def __init__(
-        self, loop: Loop, stack: contextlib.ExitStack, source: Made, sink: Made, transform: Any
+        self,
+        loop: Loop,
+        stack: contextlib.ExitStack,
+        source: Made,
+        sink: Made,
+        transform: Any,
+        glance: Glance | None,
     ) -> None:
         self.progress, self.should_pause = 0, False
         self.told: list[str | SockkitError] = []
@@ -42,6 +49,7 @@ class Told:
             on_end=lambda: self.told.append("end"),
             on_fail=self.told.append,
             should_pause=lambda _: self.should_pause,
+            glance=glance,
         )
         stack.callback(self.pump.close)
 
@@ -55,9 +63,11 @@ Make = Callable[..., tuple[Told, Made, Made]]
 
 @pytest.fixture
 def make(loop: Loop, stack: contextlib.ExitStack, tmp_path: Path) -> Make:
-    def make(source: str, sink: str, transform: Any = None) -> tuple[Told, Made, Made]:
+    def make(
+        source: str, sink: str, transform: Any = None, glance: Glance | None = None
+    ) -> tuple[Told, Made, Made]:
         ends = kit.source(source, stack, tmp_path), kit.sink(sink, stack, tmp_path)
-        return Told(loop, stack, *ends, transform), *ends
+        return Told(loop, stack, *ends, transform, glance), *ends
 
     return make
 
@@ -241,6 +251,64 @@ def test_a_lane_that_is_left_counts_on(make: Make, loop: Loop) -> None:
     assert told.pump.bytes_read == told.pump.bytes_written == len(data)
     assert told.progress > 0
     assert out.far.take() == data
+
+
+@LANES
+def test_progress_is_told_while_it_looks(source: str, sink: str, make: Make, loop: Loop) -> None:
+    told, near, out = make(source, sink, None, Glance(lambda data: len(data) > 5 or None))
+    near.far.give(b"some")
+    told.pump.start()
+    run_until(loop, lambda: told.pump.bytes_written == 4)
+    assert told.progress == 1
+    near.far.give(b" bytes")
+    run_until(loop, lambda: told.pump.bytes_written == 10)
+    near.far.close()
+    run_until(loop, lambda: bool(told.told))
+    assert (told.told, told.progress) == (["end"], 2)
+    out.release()
+    assert out.far.take() == b"some bytes"
+
+
+@pytest.mark.parametrize("looks", [False, True], ids=["seen", "looking"])
+def test_finish_while_it_looks_takes_no_more(looks: bool, make: Make, loop: Loop) -> None:
+    told, near, out = make("tcp", "unix", None, Glance(lambda _: None if looks else True))
+    near.far.give(b"four")
+    told.pump.start()
+    run_until(loop, lambda: told.pump.bytes_written == 4)
+    told.pump.finish()
+    near.far.give(b"more")
+    run_until(loop, lambda: bool(told.told))
+    out.release()
+    assert out.far.take() == b"four"
+
+
+def test_what_a_sink_takes_late_is_not_lost_with_the_look(make: Make, loop: Loop) -> None:
+    told, near, out = make("tcp", "pipe", None, Glance(lambda _: True))
+    filled = kit.fill(out.shared)
+    near.far.give(b"late")
+    told.pump.start()
+    run_until(loop, lambda: told.pump.blocked)
+    gathering = Gathering(out.far)
+    near.far.close()
+    run_until(loop, lambda: bool(told.told))
+    out.release()
+    assert gathering.result()[filled:] == b"late"
+
+
+def test_a_transform_sees_every_byte_once(make: Make, loop: Loop) -> None:
+    """The first through the glance, which applies it, and the others by itself."""
+    crlf, looked = Crlf(b"\r\n"), []
+    glance = Glance(lambda data: looked.append(data) is None, crlf, after=True)
+    told, near, out = make("tcp", "pipe", crlf, glance)
+    near.far.give(b"one\r")
+    told.pump.start()
+    run_until(loop, lambda: told.pump.bytes_read == 4)
+    near.far.give(b"\ntwo\n")
+    near.far.close()
+    run_until(loop, lambda: bool(told.told))
+    out.release()
+    assert out.far.take() == b"one\r\ntwo\r\n"
+    assert looked == [b"one\r"]
 
 
 def test_seconds_are_those_from_start_to_end(make: Make, loop: Loop) -> None:

@@ -10,14 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from sockkit.core.ending import EndOptions, Limit, idle_error
+from sockkit.core.ending import EndOptions, HalfClose, Limit, idle_error
+from sockkit.core.hints import Glance, Hints, Stream, is_http_request, is_tls_alert
 from sockkit.core.text import Transcoder, Transform
 from sockkit.core.units import show_size
 from sockkit.errors import OutputGone, SendError, SockkitError, TextError
-from sockkit.events import Failure, InputEnded, Notice, PeerEnded, StreamTotal
+from sockkit.events import Failure, HalfClosed, InputEnded, Notice, PeerEnded, StreamTotal
 from sockkit.net.closing import Closer
 from sockkit.net.coalesce import Coalescer
-from sockkit.net.connection import Connection, Owner, Result
+from sockkit.net.connection import Connection, Direction, Owner, Result
 from sockkit.net.context import Context
 from sockkit.net.ends.end import End
 from sockkit.net.options import SocketOptions
@@ -28,9 +29,6 @@ from sockkit.values import Value
 if TYPE_CHECKING:
     from sockkit.core.transforms import Lenient
 
-AT_ONCE_SECONDS = 1.0  # a peer that closes so early, and has sent nothing, refuses us
-CLOSED_AT_ONCE_HINT = "the peer closed at once: does it expect TLS, or refuse this address?"
-
 
 class SessionOptions(Value):
     """What a session sends besides standard input, and its transforms, which it alone may use.
@@ -38,6 +36,8 @@ class SessionOptions(Value):
     `opening` is sent first, unchanged. `greet` and `reply` are in the user's encoding, and are
     transformed like standard input. With a `reply` standard input is not read: the reply is sent
     once the peer has sent something. `label` begins each line that is written, unless it is empty.
+    `encrypted` is whether the end speaks TLS, and `may_half_close` whether the command has an
+    option for the half-close: both only for what is said of an answer that is missing.
     """
 
     ending: EndOptions
@@ -47,6 +47,8 @@ class SessionOptions(Value):
     greet: bytes = b""
     reply: bytes | None = None
     label: bytes = b""
+    encrypted: bool = False
+    may_half_close: bool = False
 
 
 def run_session(context: Context, session: Session) -> None:
@@ -74,8 +76,9 @@ class Session(Owner):
         self._on_done: OnDone[None] = lambda _: None
         self._closer = Closer(context.loop, alone=True)
         self._connection = Connection(context.loop, end, self, self._closer, options.ending)
+        self._input_end = InputEnd(context, self._connection, options.ending.half_close)
         self._input = SessionInput(
-            context, self._connection, options, sockets.buffer_size, self._input_ended
+            context, self._connection, options, sockets.buffer_size, self._input_end.reached
         )
         self._output = SessionOutput(
             context,
@@ -85,7 +88,7 @@ class Session(Owner):
             self._input.peer_sent,
             self._receiving_failed,
         )
-        self._totals = SessionTotals(context, self._connection, self._input.pump, self._output.pump)
+        self._totals = SessionTotals(context, self._connection, options, self._input, self._output)
 
     def start(self, on_done: OnDone[None]) -> Pending:
         """Start. Calls `on_done` once: with None if nothing was lost. `close` ends it earlier."""
@@ -121,11 +124,6 @@ class Session(Owner):
 
     # What the connection and its two directions report.
 
-    def _input_ended(self) -> None:
-        self._connection.half_close()
-        self._context.emit(InputEnded(self._connection.end.peer, self._connection.bytes_sent))
-        self._connection.end_input()
-
     def drained(self) -> None:
         self._input.drained()
 
@@ -148,8 +146,13 @@ class Session(Owner):
                 return self._input.pump.blocked or bool(self._connection.outbox.size)
             case Limit.PEER_SILENT:
                 return self._output.pump.blocked
+            case Limit.HALF_CLOSE:
+                return self._output.pump.blocked or bool(self._connection.end.queued())
 
     def over(self, limit: Limit | None) -> None:
+        if limit is Limit.HALF_CLOSE:
+            self._input_end.half_close()
+            return
         if limit is Limit.IDLE:
             self._connection.close(idle_error(self._options.ending.idle or 0))
             return
@@ -170,27 +173,37 @@ class Session(Owner):
 
 
 class SessionTotals:
-    """How many bytes a session has moved, and whether the peer seems to have refused them."""
+    """How many bytes a session has moved, and what to try if an answer is missing."""
 
     def __init__(
-        self, context: Context, connection: Connection, sender: Pump, receiver: Pump
+        self,
+        context: Context,
+        connection: Connection,
+        options: SessionOptions,
+        sent: SessionInput,
+        received: SessionOutput,
     ) -> None:
         self._context, self._connection = context, connection
-        self._sender, self._receiver = sender, receiver
-        self._began = context.loop.now
-        self._closed_at_once = self._failed = False
+        self._sender, self._receiver = sent.pump, received.pump
+        self._sent, self._received = sent.glance, received.glance
+        stream = Stream(
+            dialled=connection.end.peer.number == 0,
+            typed=context.stdio.input.terminal,
+            encrypted=options.encrypted,
+            half_close=options.may_half_close,
+        )
+        assert connection.ending
+        self._hints = Hints(stream, connection.ending, context.loop.now)
 
     def peer_ended(self) -> None:
         connection = self._connection
-        assert connection.ending
-        silent = not (connection.bytes_received or connection.bytes_sent)
-        early = self._context.loop.now - self._began < AT_ONCE_SECONDS
-        dialled = connection.end.peer.number == 0
-        self._closed_at_once = silent and early and dialled and not connection.ending.input_ended
+        self._hints.peer_ended(
+            connection.bytes_sent, connection.bytes_received, self._context.loop.now
+        )
 
     def record(self, error: SockkitError, undelivered: int) -> None:
         """Record in `error.so_far` how many bytes were moved, `undelivered` of them in vain."""
-        self._failed = self._failed or isinstance(error, SendError | TextError)
+        self._hints.failed(error, self._connection.bytes_received, self._context.loop.now)
         if isinstance(error, OutputGone):
             return
         text = f"sent {show_size(self._connection.bytes_sent)}"
@@ -204,14 +217,44 @@ class SessionTotals:
 
     def report(self) -> None:
         connection = self._connection
-        if self._closed_at_once and (self._failed or not connection.bytes_sent):
-            self._context.emit(Notice(CLOSED_AT_ONCE_HINT))  # and it has accepted nothing
+        hint = self._hints.hint(
+            connection.bytes_sent,
+            connection.bytes_received,
+            request=bool(self._sent.verdict),
+            alert=bool(self._received.verdict) and connection.receiving is not Direction.OPEN,
+        )
+        if hint:
+            self._context.emit(hint)
         for direction, pump, size in (
             ("sent", self._sender, connection.bytes_sent),
             ("received", self._receiver, connection.bytes_received),
         ):
             lane, peer = pump.lane.name, connection.end.peer
             self._context.emit(StreamTotal(peer, direction, size, lane, pump.seconds))
+
+
+class InputEnd:
+    """Passes the end of what we send on to the peer: at once, later, or never."""
+
+    def __init__(self, context: Context, connection: Connection, when: HalfClose) -> None:
+        self._emit, self._connection = context.emit, connection
+        self._at_once = when is HalfClose.NOW
+
+    def reached(self) -> None:
+        """All of our input is written."""
+        connection = self._connection
+        if self._at_once:
+            connection.half_close()
+        self._emit(InputEnded(connection.end.peer, connection.bytes_sent, self._at_once))
+        connection.end_input()
+
+    def half_close(self) -> None:
+        """The peer has answered, or may wait for this."""
+        connection = self._connection
+        assert connection.ending
+        connection.half_close()
+        self._emit(HalfClosed(connection.end.peer, connection.ending.answered))
+        connection.review()
 
 
 class SessionInput:
@@ -238,6 +281,7 @@ class SessionInput:
             from sockkit.core.transforms import Lenient
 
             self._outbound = self._lenient = Lenient(options.outbound, self._refuse_line)
+        self.glance = Glance(is_http_request, self._outbound, after=True)
         self.pump = Pump(
             context.loop,
             context.stdio.input,
@@ -247,6 +291,7 @@ class SessionInput:
             on_progress=connection.sent,
             on_end=on_end,
             on_fail=connection.sending_failed,
+            glance=self.glance,
         )
 
     @property
@@ -255,7 +300,7 @@ class SessionInput:
         return bool(self._lenient and self._lenient.refused)
 
     def start(self) -> None:
-        self._connection.outbox.put(self._options.opening)
+        self._put(self._options.opening)
         self._send_text(self._options.greet, self._start_pump)
 
     def peer_sent(self) -> None:
@@ -287,9 +332,14 @@ class SessionInput:
         self._then = then
         if self._outbound:
             text = self._outbound.feed(text) + (self._outbound.flush() if last else b"")
-        self._connection.outbox.put(text)
+        self._put(text)
         if not self._connection.outbox.size:
             self.drained()
+
+    def _put(self, data: bytes) -> None:
+        if data:
+            self.glance.look(data)
+            self._connection.send(data)
 
     def _refuse_line(self, error: TextError) -> None:
         self._context.emit(Failure(f"this line was not sent: {error}"))
@@ -316,6 +366,7 @@ class SessionOutput:
 
             labeller = LineLabeller(options.label)
             shown = Chain(shown, labeller) if shown else labeller
+        self.glance = Glance(is_tls_alert, shown)
         loop, coalescer = context.loop, Coalescer()
         self.pump = Pump(
             loop,
@@ -327,6 +378,7 @@ class SessionOutput:
             on_end=self._received_all,
             on_fail=on_fail,
             should_pause=lambda size: coalescer.should_pause(size, loop.now, connection.bytes_sent),
+            glance=self.glance,
         )
 
     def _received(self) -> None:

@@ -15,7 +15,9 @@ from typing import Any
 
 import pytest
 
-from sockkit.core.ending import EndOptions, Until
+from sockkit.core import hints
+from sockkit.core.ending import EndOptions, HalfClose, Until
+from sockkit.core.hints import NO_ANSWER, TLS_PORT
 from sockkit.core.text import TextOptions
 from sockkit.errors import (
     OutputError,
@@ -27,15 +29,23 @@ from sockkit.errors import (
     TextError,
     TimedOut,
 )
-from sockkit.events import Event, InputEnded, Notice, PeerEnded, SocketCall, StreamTotal
+from sockkit.events import (
+    Event,
+    HalfClosed,
+    Hint,
+    InputEnded,
+    Notice,
+    PeerEnded,
+    SocketCall,
+    StreamTotal,
+)
 from sockkit.net import closing, connection
 from sockkit.net.connection import Result
 from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.ends.stdio import Output, Stdio
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
-from sockkit.net.tcp import session
-from sockkit.net.tcp.session import CLOSED_AT_ONCE_HINT, Session, SessionOptions, run_session
+from sockkit.net.tcp.session import Session, SessionOptions, run_session
 from tests.net import kit
 from tests.net.kit import Far, Feeding, Gathering, Made, noise
 from tests.support import eventually, read_all, read_exactly
@@ -45,6 +55,9 @@ loop, stack = kit.loop, kit.stack
 LINGER = 0.05
 MOST, SILENCE = 4.0, 3.0  # seconds of a `clock`: a bound, and a silence that it allows
 GBK = TextOptions(encoding="gbk")
+CLOSED_AT_ONCE = "the peer closed at once: does it expect TLS (try --tls), or refuse this address?"
+AUTO = {"half_close": HalfClose.AUTO}
+REQUEST = b"GET /slow HTTP/1.0\r\n\r\n"
 
 
 class Conversation:
@@ -187,9 +200,11 @@ def begin(loop: Loop, stack: contextlib.ExitStack) -> Iterator[Begin]:
         linger: float | None = None,
         idle: float | None = None,
         output: Made | None = None,
+        half_close: HalfClose = HalfClose.NOW,
         **more: object,
     ) -> Conversation:
-        talk = SessionOptions(EndOptions(until, linger, idle), **more)  # type: ignore[arg-type]
+        ending = EndOptions(until, linger, idle, half_close)
+        talk = SessionOptions(ending, **more)  # type: ignore[arg-type]
         begun.append(Conversation(loop, stack, talk, output))
         return begun[-1]
 
@@ -638,20 +653,247 @@ def test_a_peer_that_ends_at_once_is_wondered_at_unless_it_listens(
         assert read_all(talk.peer) == b"question"
     assert isinstance(talk.result(), SendError if how == "closes" else type(None))
     told = [event.text for event in kit.of_kind(talk.events, Notice)]
-    assert told == ([] if how == "listens" else [CLOSED_AT_ONCE_HINT])
+    assert told == ([] if how == "listens" else [CLOSED_AT_ONCE])
 
 
 def test_a_peer_that_ends_later_is_not_wondered_at(
     begin: Begin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kit, "PEER", kit.PEER._replace(number=0))
-    monkeypatch.setattr(session, "AT_ONCE_SECONDS", 0.0)
+    monkeypatch.setattr(hints, "AT_ONCE_SECONDS", 0.0)
     talk = begin()
     talk.peer.shutdown(socket.SHUT_WR)
     talk.told(PeerEnded)
     talk.end_input()
     assert talk.result() is None
     assert kit.of_kind(talk.events, Notice) == []
+
+
+def open_still(talk: Conversation) -> bool:
+    """Whether the peer's receive finds neither bytes nor an end."""
+    talk.settle()
+    talk.peer.setblocking(False)
+    try:
+        talk.peer.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return True
+    finally:
+        talk.peer.settimeout(kit.WAIT)
+    return False
+
+
+def test_an_answer_comes_before_an_automatic_half_close(begin: Begin, clock: kit.Clock) -> None:
+    talk = begin(**AUTO)
+    talk.type(b"question")
+    talk.end_input()
+    assert read_exactly(talk.peer, 8) == b"question"
+    assert talk.told(InputEnded) == InputEnded(kit.PEER, 8, False)
+    talk.lasts(clock, 9.0)
+    talk.moves(from_peer=True)
+    talk.lasts(clock, 0.9)
+    talk.moves(from_peer=True)
+    talk.lasts(clock, 0.9)
+    assert open_still(talk)
+    talk.lasts(clock, 0.2)
+    assert talk.told(HalfClosed) == HalfClosed(kit.PEER, True)
+    assert read_all(talk.peer) == b""
+    talk.peer.sendall(b", and more")  # it is still listened to
+    talk.peer.close()
+    assert talk.result() is None
+    assert talk.output.far.take() == b", and more"
+    assert kit.of_kind(talk.events, Notice) == []
+
+
+@pytest.mark.parametrize("answers", [False, True])
+def test_a_peer_that_waits_for_the_end_gets_it_in_the_end(
+    answers: bool, begin: Begin, clock: kit.Clock
+) -> None:
+    talk = begin(**AUTO, may_half_close=True)
+    talk.type(b"question")
+    talk.end_input()
+    assert read_exactly(talk.peer, 8) == b"question"
+    talk.told(InputEnded)
+    talk.lasts(clock, 9.9)
+    assert open_still(talk)
+    talk.lasts(clock, 0.2)
+    assert talk.told(HalfClosed) == HalfClosed(kit.PEER, False)
+    assert read_all(talk.peer) == b""
+    talk.peer.sendall(b"answer" if answers else b"")
+    talk.peer.close()
+    assert talk.result() is None
+    notices = [event.text for event in kit.of_kind(talk.events, Notice)]
+    assert notices == ([] if answers else [NO_ANSWER])
+
+
+def test_who_has_heard_the_answer_before_the_end_of_input_need_not_wait(
+    begin: Begin, clock: kit.Clock
+) -> None:
+    talk = begin(**AUTO)
+    talk.moves(from_peer=False)
+    talk.moves(from_peer=True)
+    talk.lasts(clock, 30.0)
+    talk.end_input()
+    assert read_all(talk.peer) == b""
+    talk.peer.close()
+    assert talk.result() is None
+
+
+def test_a_peer_that_still_takes_what_was_sent_is_not_half_closed(
+    begin: Begin, clock: kit.Clock
+) -> None:
+    talk = begin(**AUTO)
+    talk.peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32768)
+    data = noise(600_000)
+    talk.typing(data).join()
+    talk.told(InputEnded)
+    got = b""
+    for _ in range(3):
+        talk.lasts(clock, 20.0)  # however long: something waits
+        got += talk.takes_some()
+    got += read_exactly(talk.peer, len(data) - len(got))
+    eventually(lambda: talk.delivered() == len(data))
+    for seconds in (2.0, 9.0):  # it is noticed at the next look, and counts from there
+        talk.lasts(clock, seconds)
+        assert open_still(talk)
+    talk.lasts(clock, 2.0)
+    assert read_all(talk.peer) == b""
+    talk.peer.close()
+    assert got == data
+    assert talk.result() is None
+
+
+def test_an_answer_that_our_own_output_holds_up_is_not_over(begin: Begin, clock: kit.Clock) -> None:
+    talk = begin(**AUTO)
+    sent = kit.fill(talk.peer.fileno())
+    talk.end_input()
+    talk.told(InputEnded)
+    talk.lasts(clock, 60.0)
+    assert open_still(talk)
+    gathering = Gathering(talk.output.far)
+    talk.peer.shutdown(socket.SHUT_WR)
+    assert talk.result() is None
+    assert len(gathering.result()) == sent
+
+
+@pytest.mark.parametrize("half_close", [HalfClose.AUTO, HalfClose.NEVER])
+def test_linger_bounds_the_silence_without_a_half_close(
+    half_close: HalfClose, begin: Begin, clock: kit.Clock
+) -> None:
+    talk = begin(linger=MOST, half_close=half_close)
+    talk.type(b"anyone?")
+    talk.end_input()
+    assert read_exactly(talk.peer, 7) == b"anyone?"
+    talk.told(InputEnded)
+    talk.lasts(clock, SILENCE)
+    assert open_still(talk)
+    clock.passes(2.0)
+    talk._loop.call_soon(lambda: None)
+    assert talk.result() is None
+    assert read_all(talk.peer) == b""
+    assert kit.of_kind(talk.events, HalfClosed) == []
+
+
+def test_a_connection_need_never_be_half_closed(begin: Begin, clock: kit.Clock) -> None:
+    talk = begin(half_close=HalfClose.NEVER)
+    talk.type(b"question")
+    talk.end_input()
+    assert read_exactly(talk.peer, 8) == b"question"
+    assert talk.told(InputEnded) == InputEnded(kit.PEER, 8, False)
+    for _ in range(3):
+        talk.lasts(clock, 200.0)
+        talk.moves(from_peer=True)
+    assert open_still(talk)
+    talk.peer.shutdown(socket.SHUT_WR)
+    assert talk.result() is None
+    assert read_all(talk.peer) == b""
+
+
+@pytest.mark.parametrize("half_close", list(HalfClose))
+@pytest.mark.parametrize("until", [Until.STDIN, Until.EITHER])
+def test_who_leaves_when_stdin_ends_delivers_all_whenever_it_half_closes(
+    until: Until, half_close: HalfClose, begin: Begin
+) -> None:
+    talk = begin(until, half_close=half_close)
+    data = noise(1_000_000)
+    typing = talk.typing(data)
+    talk.told(InputEnded)
+    talk.peer.sendall(b"chatter")
+    assert read_all(talk.peer) == data
+    typing.join()
+    assert talk.result() is None
+
+
+@pytest.mark.parametrize(
+    ("pieces", "more", "kind"),
+    [
+        ([REQUEST], {}, Notice),
+        ([REQUEST[:3], REQUEST[3:9], REQUEST[9:]], {}, Notice),
+        ([b"just this\n"], {}, Hint),
+        ([noise(100_000) + REQUEST], {}, Hint),
+        ([b"GET / HTTP/1.0\n\n"], text(TextOptions(crlf=True)), Notice),
+        ([b" HTTP/1.0\n\n"], {"greet": b"GET /"}, Notice),
+        ([REQUEST], {"greet": b"hello\n"}, Hint),
+    ],
+    ids=["request", "in pieces", "text", "much", "transform", "greeting", "after a greeting"],
+)
+def test_a_peer_that_drops_its_answer_is_told_of_once(
+    pieces: list[bytes], more: dict[str, object], kind: type, begin: Begin
+) -> None:
+    talk = begin(may_half_close=True, **more)
+    for piece in pieces:
+        before = talk._session._connection.bytes_sent
+        talk.type(piece)
+        eventually(lambda before=before: talk._session._connection.bytes_sent > before)  # type: ignore[misc]
+    talk.end_input()
+    read_all(talk.peer)
+    talk.peer.close()
+    assert talk.result() is None
+    hints = kit.of_kind(talk.events, Notice) + kit.of_kind(talk.events, Hint)
+    assert hints == [kind(NO_ANSWER)]
+
+
+def test_an_answer_is_an_answer(begin: Begin) -> None:
+    talk = begin(may_half_close=True)
+    talk.type(REQUEST)
+    talk.end_input()
+    assert read_all(talk.peer) == REQUEST
+    talk.peer.sendall(b".")
+    talk.peer.close()
+    assert talk.result() is None
+    assert kit.of_kind(talk.events, Notice) + kit.of_kind(talk.events, Hint) == []
+
+
+def test_a_reply_is_sent_after_what_was_received(begin: Begin) -> None:
+    """What made us reply is no answer to it."""
+    talk = begin(may_half_close=True, reply=REQUEST)
+    talk.peer.sendall(b"who is there?")
+    assert read_all(talk.peer) == REQUEST
+    talk.peer.close()
+    assert talk.result() is None
+    assert kit.of_kind(talk.events, Notice) == [Notice(NO_ANSWER)]
+
+
+@pytest.mark.parametrize("how", ["ends", "resets", "stays"])
+@TRANSFORMS
+def test_an_alert_says_that_a_port_expects_tls(
+    transform: bool, how: str, begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And its bytes are bytes."""
+    monkeypatch.setattr(kit, "PEER", kit.PEER._replace(number=0))
+    talk = begin(Until.BOTH, LINGER if how == "stays" else None, **transforms(transform))
+    alert = b"\x15\x03\x03\0\2\2\x46"
+    talk.peer.sendall(alert[:2])
+    assert talk.shown(2) == alert[:2]
+    talk.peer.sendall(alert[2:])
+    assert talk.shown(5) == alert[2:]
+    if how == "ends":
+        talk.peer.close()
+    elif how == "resets":
+        talk.reset()
+    if how != "resets":
+        talk.end_input()
+    assert isinstance(talk.result(), ReceiveError if how == "resets" else type(None))
+    assert kit.of_kind(talk.events, Notice) == ([] if how == "stays" else [Notice(TLS_PORT)])
 
 
 def test_what_a_peer_still_says_is_heard_when_sending_fails(

@@ -1,0 +1,141 @@
+"""What to try when a stream has ended without what its user wanted.
+
+Nothing has failed: the status says so. But the first bytes of each direction, and when which side
+has ended, often tell why an answer is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from sockkit.core.ending import Ending
+from sockkit.errors import ReceiveError, SendError, SockkitError, TextError
+from sockkit.events import Hint, Notice
+from sockkit.values import Value
+
+if TYPE_CHECKING:
+    from sockkit.core.text import Transform
+
+MAX_GLANCE_BYTES = 8 * 1024  # no web server takes a longer request line
+ALERT_BYTES = 7  # of a TLS record with one alert
+AT_ONCE_SECONDS = 1.0  # a peer that closes so soon, and has sent nothing, refuses us
+
+TLS_PORT = "the peer answered with a TLS alert: this port expects TLS, try --tls"
+NO_ANSWER = "no answer came after our half-close: if you expect one, try --half-close never"
+
+
+def is_http_request(data: bytes) -> bool | None:
+    """Whether `data` begins with a request line, RFC 9112, section 3; None if it still may."""
+    line, end, _ = data.partition(b"\n")
+    method, *words = line.split(b" ")
+    if data and not (method.replace(b"-", b"").isalpha() and method.isupper()):
+        return False
+    if not end:
+        return None
+    version = words[-1].rstrip(b"\r") if len(words) == 2 else b""
+    return len(version) == 8 and version.startswith(b"HTTP/1.") and version[7:].isdigit()
+
+
+def is_tls_alert(data: bytes) -> bool | None:
+    """Whether `data` is one alert that is not encrypted, RFC 8446, sections 5.1 and 6; None if it
+    may become one.
+    """
+    if not data.startswith(b"\x15\x03"[: len(data)]):
+        return False
+    if len(data) < ALERT_BYTES:
+        return None
+    return len(data) == ALERT_BYTES and data[2] <= 4 and data[3:5] == b"\0\2" and 0 < data[5] <= 2
+
+
+class Glance:
+    """A transform for the first bytes: applies `transform`, if any, and has `judge` look at them.
+
+    It looks at what goes into `transform`, or with `after` at what comes out. `verdict` is None
+    while `judge` cannot decide, for at most MAX_GLANCE_BYTES.
+    """
+
+    def __init__(
+        self,
+        judge: Callable[[bytes], bool | None],
+        transform: Transform | None = None,
+        *,
+        after: bool = False,
+    ) -> None:
+        self._judge, self._transform, self._after = judge, transform, after
+        self._seen = b""
+        self.verdict: bool | None = None
+
+    def look(self, data: bytes) -> None:
+        if self.verdict is None:
+            self._seen += data[: MAX_GLANCE_BYTES - len(self._seen)]
+            self.verdict = self._judge(self._seen)
+            if self.verdict is None and len(self._seen) == MAX_GLANCE_BYTES:
+                self.verdict = False
+
+    def feed(self, data: bytes) -> bytes:
+        if not self._after:
+            self.look(data)
+        if self._transform:
+            data = self._transform.feed(data)
+        if self._after:
+            self.look(data)
+        return data
+
+    def flush(self) -> bytes:
+        return self._transform.flush() if self._transform else b""
+
+
+class Stream(Value):
+    """What is known of a stream from its beginning.
+
+    `dialled` is whether we have connected to the peer, `typed` whether a person types what is sent,
+    and `encrypted` whether we speak TLS. `half_close` is whether the command has that option.
+    """
+
+    dialled: bool
+    typed: bool = False
+    encrypted: bool = False
+    half_close: bool = False
+
+
+class Hints:
+    """Decides what to say at the end of a stream: one thing at most.
+
+    `sent` and `received` are the bytes that were moved.
+    """
+
+    def __init__(self, stream: Stream, ending: Ending, now: float) -> None:
+        self._stream, self._ending, self._began = stream, ending, now
+        self._may_be_tls = stream.dialled and not stream.encrypted
+        self._closed_at_once = self._unanswered = self._failed = False
+
+    def peer_ended(self, sent: int, received: int, now: float) -> None:
+        refused = not self._ending.input_ended and (self._stream.typed or not sent)
+        self._closed_at_once = refused and self._at_once(received, now)
+        self._unanswered = self._ending.half_closed and not self._ending.answered
+
+    def failed(self, error: SockkitError, received: int, now: float) -> None:
+        lost = isinstance(error, SendError | ReceiveError)
+        self._failed |= lost or isinstance(error, TextError)
+        if lost and isinstance(error.__cause__, OSError):  # a reset
+            self._closed_at_once |= self._at_once(received, now)
+
+    def _at_once(self, received: int, now: float) -> bool:
+        since = self._ending.sent_at if self._stream.typed else self._began
+        return self._stream.dialled and not received and now - since < AT_ONCE_SECONDS
+
+    def hint(self, sent: int, received: int, *, request: bool, alert: bool) -> Notice | Hint | None:
+        """What to say. `request` is whether we began with one of HTTP, and `alert` whether the peer
+        began with one of TLS, and has ended.
+        """
+        if alert and received == ALERT_BYTES and self._may_be_tls:
+            return Notice(TLS_PORT)
+        if self._closed_at_once and (self._failed or self._stream.typed or not sent):
+            tls = "expect TLS (try --tls), or " if self._may_be_tls else ""
+            return Notice(f"the peer closed at once: does it {tls}refuse this address?")
+        if self._unanswered and self._stream.half_close:
+            tls = ", or --tls if the port expects TLS" if self._may_be_tls and not received else ""
+            text = f"{NO_ANSWER}{tls}"
+            return Notice(text) if request or self._ending.waits_for_answer else Hint(text)
+        return None
