@@ -37,11 +37,12 @@ loop, stack = kit.loop, kit.stack
 PIPED = PipedSplice.name
 # One row for each kind of source, one column for each kind of sink, in the order of Kind.
 CHOICE = {
-    Kind.FILE: ["sendfile", "sendfile", "sendfile", "sendfile", "copy"],
-    Kind.PIPE: ["splice", "splice", "splice", "splice", "copy"],
-    Kind.SOCKET: [PIPED, "splice", PIPED, PIPED, "copy"],
-    Kind.DEVICE: [PIPED, "splice", PIPED, PIPED, "copy"],
-    Kind.OTHER: ["copy", "copy", "copy", "copy", "copy"],
+    Kind.FILE: ["sendfile", "sendfile", "sendfile", "sendfile", "copy", "copy"],
+    Kind.PIPE: ["splice", "splice", "splice", "splice", "copy", "copy"],
+    Kind.SOCKET: [PIPED, "splice", PIPED, PIPED, "copy", "copy"],
+    Kind.DEVICE: [PIPED, "splice", PIPED, PIPED, "copy", "copy"],
+    Kind.ENCRYPTED: ["copy"] * 6,
+    Kind.OTHER: ["copy"] * 6,
 }
 PAIRS = {
     ("file", "tcp"): "sendfile",
