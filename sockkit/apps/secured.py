@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from sockkit.core.address import Address
 from sockkit.events import Notice
 from sockkit.net.context import Context
-from sockkit.net.tcp.dial import ConnectOptions
-from sockkit.net.tcp.listen import Listener, ListenOptions
 
 if TYPE_CHECKING:
+    from sockkit.net.tcp.dial import ConnectOptions
+    from sockkit.net.tcp.listen import Listener, ListenOptions
     from sockkit.net.tls.options import ClientTls, ServerTls
 
 
