@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from sockkit.core.address import Address
 from sockkit.events import Notice
 from sockkit.net.context import Context
-from sockkit.net.tcp.dial import ConnectOptions
-from sockkit.net.tcp.listen import Listener, ListenOptions, with_access
 
 if TYPE_CHECKING:
     from sockkit.net.access import AccessOptions
+    from sockkit.net.tcp.dial import ConnectOptions
+    from sockkit.net.tcp.listen import Listener, ListenOptions
     from sockkit.net.tls.options import ClientTls, ServerTls
 
 
@@ -36,6 +36,8 @@ def secure_listening(
 
     Waits for the names in `access`. Raises ResolveError and UsageError.
     """
+    from sockkit.net.tcp.listen import with_access  # a client loads nothing of it
+
     listen = with_access(context, listen, access)
     if not tls:
         return listen

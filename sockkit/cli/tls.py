@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from sockkit.errors import UsageError, reason
+from sockkit.cli.stopping import STOPS
+from sockkit.errors import Stopped, UsageError, reason
 
 if TYPE_CHECKING:
     from sockkit.net.tls.options import ClientTls, Identity, ServerTls
@@ -82,12 +83,31 @@ def _passphrase(key: str, path: str | None) -> bytes | None:
         return _read(path).removesuffix(b"\n").removesuffix(b"\r")
     if not _has_terminal():
         raise UsageError(f"{key} is encrypted", "give --tls-key-password-file")
+    return _ask(key)
+
+
+def _ask(key: str) -> bytes:
+    """The passphrase as a person types it. A signal ends us, but the terminal shows typing again.
+
+    Raises UsageError, Stopped.
+    """
+    import signal
     from getpass import getpass
 
+    def stop(number: int, _: object) -> None:
+        raise Stopped(number)
+
+    before = {number: signal.getsignal(number) for number in STOPS}
     try:
+        for number in STOPS:
+            if before[number] != signal.SIG_IGN:
+                signal.signal(number, stop)
         return os.fsencode(getpass(f"Passphrase of {key}: "))
     except EOFError:
         raise UsageError(f"{key} is encrypted", "give --tls-key-password-file") from None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _has_terminal() -> bool:

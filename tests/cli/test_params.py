@@ -33,6 +33,11 @@ def parse(kind: Parsed, text: object) -> object:
         ("SOURCE", "[::1]:80", HostPort("::1", 80)),
         ("SOURCE", "::1", HostPort("::1", 0)),
         ("ENCODING", "gbk", "gbk"),
+        ("FINGERPRINT", "ab" * 32, b"\xab" * 32),
+        ("FINGERPRINT", ":".join(["AB"] * 32), b"\xab" * 32),
+        ("FINGERPRINT", f"SHA256:{'Ab' * 32}", b"\xab" * 32),
+        ("PROTOCOLS", "h2", ("h2",)),
+        ("PROTOCOLS", "h2,http/1.1", ("h2", "http/1.1")),
     ],
 )
 def test_what_is_meant(kind: str, text: str, value: object) -> None:
@@ -52,6 +57,14 @@ def test_what_is_meant(kind: str, text: str, value: object) -> None:
         ("SOURCE", "10.0.0.7:", "10.0.0.7:"),
         ("ENCODING", "nope", "nope"),
         ("ENCODING", "base64", "base64"),
+        ("FINGERPRINT", "ab" * 31, "ab" * 31),
+        ("FINGERPRINT", "ab" * 33, "ab" * 33),
+        ("FINGERPRINT", "xy" * 32, "xy" * 32),
+        ("FINGERPRINT", "１" * 64, "１" * 64),
+        ("PROTOCOLS", "", ""),
+        ("PROTOCOLS", "h2,", "h2,"),
+        ("PROTOCOLS", "ü", "ü"),
+        ("PROTOCOLS", "x" * 256, "x" * 256),
     ],
 )
 def test_what_cannot_be_meant_names_the_value(kind: str, text: str, named: str) -> None:

@@ -37,6 +37,7 @@ from sockkit.events import (
     Peer,
     PeerEnded,
     PeerForgotten,
+    Secured,
     SocketCall,
     StreamTotal,
     TargetChosen,
@@ -91,6 +92,24 @@ LINES: list[tuple[int, Event, str]] = [
         "* connected to 10.0.0.1:80 from 10.0.0.7:51234",
     ),
     (VERBOSE, Connected(CLIENT, "10.0.0.1:80"), "* [2] 10.0.0.7:51234 connected"),
+    (
+        VERBOSE,
+        Secured(
+            SERVER, "TLS 1.3", "AES", "h2", "CN=server.example", "O=A", "Jan  1 2030 GMT", "ab12"
+        ),
+        "* encrypted by TLS 1.3, AES; protocol h2; certificate CN=server.example; "
+        "signed by O=A, valid until Jan  1 2030 GMT; SHA-256 ab12",
+    ),
+    (
+        VERBOSE,
+        Secured(SERVER, "TLS 1.2", "AES", "", "", "", "", "ab12"),
+        "* encrypted by TLS 1.2, AES; SHA-256 ab12",
+    ),
+    (
+        VERBOSE,
+        Secured(CLIENT, "TLS 1.2", "AES", "", "", "", "", ""),
+        "* [2] 10.0.0.7:51234 encrypted by TLS 1.2, AES",
+    ),
     (
         VERBOSE,
         InputEnded(SERVER, 5),
@@ -182,6 +201,8 @@ def test_nothing_drives_the_terminal(evil: str, shown: str, capsys: Capture) -> 
     assert capsys.readouterr().err == f"sockkit: {shown}\n"
     assert said(Notice(evil), renderer(NORMAL, True), capsys) == f"* {shown}\n"
     assert said(Connecting(evil), renderer(VERBOSE, False), capsys) == f"* connecting to {shown}\n"
+    secured = Secured(SERVER, "", "", evil, evil, evil, evil, "")
+    assert said(secured, renderer(VERBOSE, False), capsys).count(shown) == 4
     assert shown in said(Closed(Peer(1, evil), 0, 0, evil), renderer(QUIET, False), capsys)
 
 
@@ -215,6 +236,7 @@ def test_a_peer_has_its_colour_and_a_failure_is_red(capsys: Capture) -> None:
         (Closed(CLIENT, 0, 0, "10.0.0.7 reset", "reset"), "reset"),
         (Closed(CLIENT, 0, 0, "too slow"), "too slow"),
         (Connected(CLIENT, ""), "connected"),
+        (Secured(CLIENT, *[""] * 7), "encrypted by TLS"),
         (PeerEnded(CLIENT, 0), "have ended their side"),
         (NewPeer(CLIENT), "heard for the first time"),
         (PeerForgotten(CLIENT), "forgotten, to make room"),

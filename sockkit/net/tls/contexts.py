@@ -122,17 +122,21 @@ def _identify(context: ssl.SSLContext, identity: Identity) -> None:
     try:
         # Without a passphrase OpenSSL would ask the terminal for one.
         context.load_cert_chain(cert, key, identity.passphrase or "")
-    except ssl.SSLError as error:
-        if error.reason == "KEY_VALUES_MISMATCH":
-            raise UsageError(
-                f"the key in {key} is not that of the certificate in {cert}"
-            ) from error
-        if identity.passphrase is not None:
-            raise UsageError(f"the passphrase of {key} is wrong") from error
-        if identity.key:
-            told = f"{cert} holds no certificate, or {key} no key, in PEM"
-        else:
-            told = f"{cert} does not hold both a certificate and its key in PEM"
-        raise UsageError(told, "give --tls-cert and --tls-key") from error
+    except (ssl.SSLError, ValueError) as error:  # the second: a passphrase that is too long
+        raise _no_identity(identity, error) from error
     except OSError as error:
         raise UsageError(f"could not read {cert} or {key}: {reason(error)}") from error
+
+
+def _no_identity(identity: Identity, error: ssl.SSLError | ValueError) -> UsageError:
+    """What is wrong with the files, of which OpenSSL does not even say which it is about."""
+    cert, key = identity.cert, identity.key or identity.cert
+    if getattr(error, "reason", "") == "KEY_VALUES_MISMATCH":
+        return UsageError(f"the key in {key} is not that of the certificate in {cert}")
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cert)
+    except ssl.SSLError:
+        return UsageError(f"{cert} holds no certificate in PEM")
+    if identity.passphrase is not None:
+        return UsageError(f"the passphrase of {key} is wrong")
+    return UsageError(f"{key} holds no key in PEM", "" if identity.key else "give --tls-key")

@@ -26,18 +26,30 @@ def stranger() -> trustme.CA:
     return trustme.CA()
 
 
-@cache
 def leaf(
     name: str = NAME,
+    *,
     after: datetime | None = None,
     before: datetime | None = None,
     ca: trustme.CA | None = None,
 ) -> trustme.LeafCert:
-    return (ca or authority()).issue_cert(name, not_after=after, not_before=before)
+    """The same each time."""
+    return _leaf(ca or authority(), name, before, after)
+
+
+@cache
+def _leaf(
+    ca: trustme.CA, name: str, before: datetime | None, after: datetime | None
+) -> trustme.LeafCert:
+    return ca.issue_cert(name, not_before=before, not_after=after)
 
 
 def fingerprint(cert: trustme.LeafCert) -> bytes:
     der = ssl.PEM_cert_to_DER_cert(cert.cert_chain_pems[0].bytes().decode())
+    return sha256(der)
+
+
+def sha256(der: bytes) -> bytes:
     return hashlib.sha256(der).digest()
 
 
