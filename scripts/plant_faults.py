@@ -64,6 +64,7 @@ _TOUCH = {
     "session|ending|tcp_client|conversation|ends/|text|transforms": (
         "test_endings", "test_statuses",
     ),
+    "session|ending|hints|conversation": ("test_half_close",),
     "pump|lanes|kernel|session|ends/": ("test_urgent", "test_torture"),
     "loop|stopping|start|main|workers": ("test_signals",),
     "render|status_lines|printable|gbk|shown": ("test_server", "test_floods", "test_terminal"),

@@ -272,6 +272,12 @@ def test_a_peer_that_resets_at_once(
     assert closed_at_once(Talk(script).fails(error, cause, now)) == told
 
 
+def test_a_reset_while_much_is_sent_is_none_at_once() -> None:
+    talk = Talk("s")
+    talk.ending.sent(START + 60)
+    assert not closed_at_once(talk.fails(SendError("reset"), RESET, START + 60))
+
+
 @pytest.mark.parametrize(("encrypted", "tls"), [(False, True), (True, False)])
 def test_who_speaks_tls_is_not_told_to(encrypted: bool, tls: bool) -> None:
     text = texts(Talk("", CLIENT._replace(encrypted=encrypted)).ends().hint())

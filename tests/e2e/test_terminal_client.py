@@ -579,6 +579,20 @@ def test_a_peer_that_closes_at_once(tmp_path: Path, said: bytes) -> None:
         assert ("closed at once" in screen.text) == (not said)
 
 
+def test_a_port_that_does_not_understand_what_is_typed(tmp_path: Path) -> None:
+    def refuse(sock: socket.socket) -> None:
+        assert sock.recv(100)
+
+    with (
+        peer(refuse) as port,
+        Screen(tmp_path, "tcp-client", HERE, str(port)) as screen,
+    ):
+        screen.shows("connected to")
+        screen.type(f"hello{ENTER}")
+        assert screen.status() == 0
+        screen.shows("closed at once: does it expect TLS")
+
+
 def test_a_port_in_use_names_its_owner() -> None:
     with socket.create_server((HERE, 0)) as held:
         status, _, stderr = run("tcp-server", "-p", str(held.getsockname()[1]))

@@ -306,7 +306,7 @@ def test_a_silence_with_another_cause_hides_no_other(site: Make) -> None:
 
 def test_an_automatic_half_close_is_due_once(site: Make) -> None:
     at = site(EndOptions(half_close=HalfClose.AUTO))
-    at.does["over"] = at.connection.half_close
+    at.does["over"] = lambda: (at.connection.half_close(), at.connection.review())
     input_ends(at)
     lasts(at, UNANSWERED_SILENCE - 0.1)
     assert at.overs == []

@@ -793,6 +793,20 @@ def test_linger_bounds_the_silence_without_a_half_close(
     assert kit.of_kind(talk.events, HalfClosed) == []
 
 
+def test_linger_goes_on_counting_after_an_automatic_half_close(
+    begin: Begin, clock: kit.Clock
+) -> None:
+    talk = begin(linger=12.0, **AUTO)
+    talk.end_input()
+    talk.told(InputEnded)
+    talk.lasts(clock, 11.0)
+    talk.told(HalfClosed)
+    assert read_all(talk.peer) == b""
+    clock.passes(1.5)
+    talk._loop.call_soon(lambda: None)
+    assert talk.result() is None
+
+
 def test_a_connection_need_never_be_half_closed(begin: Begin, clock: kit.Clock) -> None:
     talk = begin(half_close=HalfClose.NEVER)
     talk.type(b"question")
