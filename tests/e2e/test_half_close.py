@@ -74,19 +74,19 @@ http {{
     uwsgi_temp_path {folder}/uwsgi;
     scgi_temp_path {folder}/scgi;
     server {{
-        listen unix:{folder}/socket;
-        location / {{ proxy_pass http://{host}:{port}; }}
+        listen unix:{folder}/socket{options};
+        {server}
     }}
 }}
 """
 
 
 @contextlib.contextmanager
-def nginx(folder: Path, port: int) -> Iterator[str]:
-    """nginx in front of the web server at `port`; gives its address."""
+def nginx(folder: Path, server: str, options: str = "") -> Iterator[str]:
+    """nginx with what is said of its one `server`; gives its address."""
     program = need("nginx", f"{os.environ['PATH']}:/usr/sbin")
     path = folder / "nginx.conf"
-    path.write_text(CONFIGURATION.format(folder=folder, host=HERE, port=port))
+    path.write_text(CONFIGURATION.format(folder=folder, server=server, options=options))
     command = [program, "-e", "stderr", "-p", str(folder), "-c", str(path)]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=PIPE) as process:
         try:
@@ -110,7 +110,10 @@ def slow() -> SlowServer:
 
 @pytest.fixture
 def proxy(slow: SlowServer, tmp_path: Path) -> Iterator[str]:
-    with peer(slow.serve) as port, nginx(tmp_path, port) as address:
+    with (
+        peer(slow.serve) as port,
+        nginx(tmp_path, f"location / {{ proxy_pass http://{HERE}:{port}; }}") as address,
+    ):
         yield address
 
 

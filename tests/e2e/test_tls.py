@@ -15,6 +15,7 @@ from typing import NamedTuple
 import pytest
 import trustme
 
+from tests.e2e.test_half_close import nginx
 from tests.e2e.test_interop import blocks, free_port, listening
 from tests.support import HERE, WAIT, Program, connect, eventually, need, peer, read_all, run
 
@@ -289,3 +290,30 @@ def test_a_page_from_a_server_that_sends_no_close_notify(web: int, files: Files)
     assert out.partition(b"\r\n\r\n")[2] == PAGE
     assert status == 56
     assert "truncated" in stderr
+
+
+def test_a_page_from_nginx(files: Files, tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_bytes(PAGE)
+    server = f"ssl_certificate {files.both}; ssl_certificate_key {files.key}; root {tmp_path};"
+    with nginx(tmp_path, server, " ssl") as address:
+        status, out, stderr = run(
+            "tcp-client", *trust(files), "--tls-name", "localhost", address,
+            data=b"GET / HTTP/1.0\r\n\r\n",
+        )  # fmt: skip
+    assert (status, stderr) == (0, "")
+    assert out.partition(b"\r\n\r\n")[2] == PAGE
+
+
+def test_an_answer_that_comes_late_is_not_lost(files: Files) -> None:
+    """Of a server that drops its answer when it gets close_notify, as openssl's does."""
+    port = free_port()
+    with Program(command=command(SERVERS["openssl"], port, files), stdin=PIPE) as server:
+        eventually(lambda: listening(port))
+        with Program("tcp-client", *trust(files), "localhost", str(port), stdin=PIPE) as client:
+            client.type(b"a question\n")
+            client.end_input()
+            assert server.process.stdout
+            assert server.process.stdout.readline() == b"a question\n"
+            server.type(b"an answer\n")
+            assert client.output() == b"an answer\n"
+            assert client.status() == 0, client.stderr
