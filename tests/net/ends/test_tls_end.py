@@ -144,8 +144,13 @@ def flipped(data: bytes) -> bytes:
     return data[:-1] + bytes([data[-1] ^ 1])
 
 
-def test_a_broken_record_is_told_in_words_once_all_before_it_is_read(pair: Pair) -> None:
+@pytest.mark.parametrize("early", [False, True])
+def test_a_broken_record_is_told_in_words_once_all_before_it_is_read(
+    early: bool, pair: Pair
+) -> None:
+    """Also when it was found before anybody has read."""
     pair.say(pair.peer.sealed(b"good") + flipped(pair.peer.sealed(b"bad")))
+    assert not early or pair.end.has_bytes()
     assert pair.told() == b"good"
     with pytest.raises(ReceiveError, match=r"decryption failed or bad record mac \(TLS\)"):
         pair.told()
@@ -215,6 +220,11 @@ def test_a_half_close_loses_nothing_that_waits(
     assert pair.told() == b"four"
     assert pair.heard() == b""
     assert pair.peer.ended
+
+
+def test_the_rest_of_a_record_is_readable_without_more_from_below(pair: Pair) -> None:
+    pair.say(pair.peer.sealed(b"onetwo"))
+    assert (pair.told(3), pair.told(3)) == (b"one", b"two")
 
 
 def test_records_that_wait_decrypted_are_readable_without_more_from_below(pair: Pair) -> None:
