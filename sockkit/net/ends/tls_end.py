@@ -317,20 +317,22 @@ class TlsEnd:
                 self.half_close()
         except SockkitError:
             unread = False
-        self._watch_nothing()
         if unread:
-            self._end.abort()  # the peer must not take it for a regular end
-        elif self._waiting:
+            self.abort()  # the peer must not take it for a regular end
+            return
+        self._be_closed()
+        if self._waiting:
             state.closing = self._loop.later(MAX_CLOSE_SECONDS, self._close_below)
         else:
             self._end.close()
 
     def abort(self) -> None:
         if not self._state.closed:
-            self._watch_nothing()
+            self._be_closed()
+            self._end.when_writable(None)
             self._end.abort()
 
-    def _watch_nothing(self) -> None:
+    def _be_closed(self) -> None:
         self._state.closed = True
         self._read_watch.callback = self._write_watch.callback = None
         self._end.when_readable(None)

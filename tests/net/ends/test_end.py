@@ -400,6 +400,15 @@ def test_an_abort_resets_and_throws_away(name: str, make: Make) -> None:
     assert case.arrived == bytes(len(case.arrived))
 
 
+@EACH_END
+def test_an_aborted_end_waits_for_nothing(name: str, make: Make) -> None:
+    case = make(name, "clogged")
+    case.fill()
+    case.end.abort()
+    assert not any(any(callbacks) for callbacks in case.loop._callbacks.values())
+    assert idle(case)
+
+
 def test_an_abort_of_a_unix_socket_throws_nothing_away(make: Make) -> None:
     """What it has accepted is with the peer: unix(7)."""
     case = make("unix")
