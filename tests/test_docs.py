@@ -23,6 +23,7 @@ from sockkit.errors import ExitStatus
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = ["README.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))]
 PLACEHOLDERS = {"HOST": "127.0.0.1", "PORT": "9", "$p": "9", "FILE": "/dev/null", "N": "1"}
+PLACEHOLDERS |= {"SHA256": "ab" * 32}
 ELIDED = "…"
 
 

@@ -205,6 +205,7 @@ class Case:
         self.arrived = bytearray()
         self.shared: int | None = None
         self.stores = False  # the far side is a file
+        self.piece = 65536  # that `fill` writes at a time
 
     def give(self, data: bytes) -> None:
         """Have the far side write `data` while the loop turns; a file has it at once."""
@@ -290,7 +291,7 @@ class Case:
         size = refused = 0
         while refused < 3:
             try:
-                size += self.bare.write(bytes(65536))
+                size += self.bare.write(bytes(self.piece))
                 refused = 0
             except BlockingIOError:
                 refused += 1
@@ -321,7 +322,8 @@ def over_tls(below: Case, *, server: bool, cut: bool) -> Case:
     kit.do(below.loop, step, lambda: end.queued() == 0, below.loop.stop)
     below.loop.run()
     case = Case(below.loop, end, far, end.close, cut=cut)
-    case.end = end if cut else case.end  # the end below is cut
+    if cut:  # the end below is
+        case.end, case.piece = end, 1000
     return case
 
 
