@@ -21,7 +21,6 @@ from sockkit.core.responder import (
 from sockkit.errors import BindError, SockkitError, UsageError
 from sockkit.events import Emit, Failure
 from sockkit.net.context import Context
-from sockkit.net.echo.scheduler import Scheduler
 from sockkit.net.echo.tcp import EchoOptions, TcpEcho
 from sockkit.net.echo.udp import UdpEcho
 from sockkit.net.files import read_text
@@ -29,6 +28,7 @@ from sockkit.net.loop import Loop
 from sockkit.net.openers import opener
 from sockkit.net.options import SocketOptions
 from sockkit.net.port_file import port_file
+from sockkit.net.scheduler import Scheduler
 from sockkit.net.tcp.listen import (
     Bound,
     Listener,
@@ -129,7 +129,7 @@ def run(config: Echo, context: Context) -> None:
 
 def _serve(own: _WorkerSockets, context: Context, options: EchoOptions) -> None:
     loop = context.loop
-    scheduler = Scheduler(loop)
+    scheduler = Scheduler(loop, MESSAGE_TIME)
     tcp = TcpEcho(context, own.listener, options, scheduler) if own.listener else None
     try:
         if tcp:

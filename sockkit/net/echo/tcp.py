@@ -15,10 +15,10 @@ from sockkit.net.connection import Connection, Direction, Owner, Result, closed_
 from sockkit.net.context import Context
 from sockkit.net.echo.delay import DelayQueue
 from sockkit.net.echo.plain import MAX_RECEIVE_BYTES, PlainEcho
-from sockkit.net.echo.scheduler import Scheduler, Task
 from sockkit.net.ends.end import End, Kind
 from sockkit.net.options import SocketOptions
 from sockkit.net.reader import Reader
+from sockkit.net.scheduler import Scheduler, Task
 from sockkit.net.tcp.listen import Listener
 from sockkit.values import Value
 

@@ -10,9 +10,9 @@ from sockkit.core.peers import MAX_PEERS
 from sockkit.errors import ReceiveError, SockkitError
 from sockkit.net.context import Context
 from sockkit.net.echo.delay import DelayQueue
-from sockkit.net.echo.scheduler import Scheduler, Task
 from sockkit.net.echo.tcp import EchoOptions
 from sockkit.net.endpoint import show_address
+from sockkit.net.scheduler import Scheduler, Task
 from sockkit.net.udp.datagrams import DatagramSocket, Received
 from sockkit.net.udp.service import DatagramService
 

@@ -15,12 +15,14 @@ from sockkit.net.context import Context
 from sockkit.net.ends.end import End
 from sockkit.net.ends.tls_end import TlsEnd
 from sockkit.net.loop import Loop
+from sockkit.net.scheduler import Scheduler, Task
 from sockkit.net.tls.contexts import TlsSetup
 from sockkit.net.tls.words import no_handshake
 from sockkit.net.waiting import OnDone, Pending
 
 MAX_SECONDS = 10.0  # for one handshake
 MAX_HANDSHAKES = 1024  # at once; when one more begins, the one silent for longest is closed
+STEP_SECONDS = 0.005  # that a step takes with a large key
 MAX_SHOWN_CHARACTERS = 200  # of a name in a certificate
 
 
@@ -38,10 +40,11 @@ def secure(context: Context, end: End, tls: TlsSetup, on_done: OnDone[TlsEnd]) -
     return Handshake(context.loop, end, tls, done)
 
 
-class Handshake(Pending):
+class Handshake(Pending, Task):
     """One handshake over `end`, which it owns until it calls `on_done`.
 
-    `on_step` is called when the peer has sent something, and `close` with `end` if it fails.
+    `on_heard` is called when the peer has sent something, and then calls `serve`. `close` is called
+    with `end` if it fails.
     """
 
     def __init__(
@@ -51,14 +54,14 @@ class Handshake(Pending):
         tls: TlsSetup,
         on_done: OnDone[TlsEnd],
         *,
-        on_step: Callable[[], None] = lambda: None,
+        on_heard: Callable[[], None] | None = None,
         close: Callable[[End], None] = lambda end: end.close(),
     ) -> None:
-        self._tls, self._on_done, self._on_step, self._close = tls, on_done, on_step, close
+        self._tls, self._on_done, self._close = tls, on_done, close
         self._ended = False
         self._timer = loop.later(MAX_SECONDS, self._expire)
         self._below, self._end = end, TlsEnd(loop, end, tls.context, tls.name, server=tls.server)
-        self._end.when_readable(self._step)
+        self._end.when_readable(on_heard or self._go_on)
         if not tls.server:
             loop.call_soon(self._go_on)
 
@@ -73,9 +76,9 @@ class Handshake(Pending):
         self._below.when_readable(None)
         self._below.when_writable(None)
 
-    def _step(self) -> None:
-        self._on_step()
+    def serve(self, should_yield: Callable[[], bool]) -> bool:
         self._go_on()
+        return False
 
     def _go_on(self) -> None:
         end, server = self._end, self._tls.server
@@ -128,7 +131,8 @@ class Handshake(Pending):
 class Handshakes:
     """The handshakes of a server. Each end is handed to `on_done` when its own is done.
 
-    None waits for another. At most MAX_HANDSHAKES are under way.
+    None waits for another, and what they compute leaves time for others on the loop. At most
+    MAX_HANDSHAKES are under way.
     """
 
     def __init__(
@@ -137,6 +141,7 @@ class Handshakes:
         self._loop, self._emit = loop, emit
         self._tls, self._on_done = tls, on_done
         self._closer = Closer(loop)
+        self._scheduler = Scheduler(loop, STEP_SECONDS)
         self._under_way: dict[End, Handshake] = {}  # the one silent for longest first
 
     def begin(self, end: End) -> None:
@@ -149,7 +154,7 @@ class Handshakes:
             end,
             self._tls,
             lambda outcome: self._done(end, outcome),
-            on_step=lambda: self._heard(end),
+            on_heard=lambda: self._heard(end),
             close=self._close,
         )
 
@@ -165,7 +170,8 @@ class Handshakes:
         Connection(self._loop, end, Owner(), self._closer).close_lingering()
 
     def _heard(self, end: End) -> None:
-        self._under_way[end] = self._under_way.pop(end)
+        handshake = self._under_way[end] = self._under_way.pop(end)
+        self._scheduler.schedule(handshake)
 
     def _done(self, end: End, outcome: TlsEnd | SockkitError) -> None:
         del self._under_way[end]

@@ -8,13 +8,13 @@ import socket
 import pytest
 
 from sockkit.core.address import HostPort
-from sockkit.core.responder import RuleResponder, UpperResponder, parse_rule
+from sockkit.core.responder import MESSAGE_TIME, RuleResponder, UpperResponder, parse_rule
 from sockkit.events import Closed, Event
-from sockkit.net.echo.scheduler import Scheduler
 from sockkit.net.echo.tcp import EchoOptions, TcpEcho
 from sockkit.net.echo.udp import UdpEcho
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
+from sockkit.net.scheduler import Scheduler
 from sockkit.net.tcp.listen import ListenOptions
 from tests.net import kit
 from tests.net.kit import HERE, of_kind, run_until
@@ -41,7 +41,10 @@ class Site:
         sockets = SocketOptions(reuse_address=True)
         listener = kit.listening(self.loop, LOCAL, sockets, self.events.append)
         echo = TcpEcho(
-            kit.context(self.loop, emit=self.events.append), listener, options, Scheduler(self.loop)
+            kit.context(self.loop, emit=self.events.append),
+            listener,
+            options,
+            Scheduler(self.loop, MESSAGE_TIME),
         )
         self._stack.callback(echo.close)
         echo.start()
@@ -53,7 +56,7 @@ class Site:
         context = kit.context(self.loop, emit=self.events.append)
         sock = kit.bound(self.loop, LOCAL, emit=self.events.append)
         self._stack.callback(sock.close)
-        echo = UdpEcho(context, sock, options, Scheduler(self.loop))
+        echo = UdpEcho(context, sock, options, Scheduler(self.loop, MESSAGE_TIME))
         echo.start()
         assert sock.port
         self._to = (HERE, sock.port)

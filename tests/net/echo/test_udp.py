@@ -11,8 +11,8 @@ import pytest
 
 from sockkit.events import Failure
 from sockkit.net.echo import udp as module
-from sockkit.net.echo.scheduler import Scheduler
 from sockkit.net.echo.tcp import EchoOptions
+from sockkit.net.scheduler import Scheduler
 from sockkit.net.udp.datagrams import DatagramSocket
 from tests.net import kit
 from tests.net.echo import site as echo_site

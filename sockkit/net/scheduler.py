@@ -1,4 +1,6 @@
-"""Decides whose answers are made next: making them takes time, and every peer waits for it.
+"""Decides whose work is done next, where work for one peer takes time and every other waits for it.
+
+Work is the making of answers, or a step of a handshake.
 
 Peers that need little time come first, and wait for one turn of the loop at most. Those that
 need much are served in turn, one after the other. All of them together may use MAX_TURN_SECONDS
@@ -11,34 +13,35 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from sockkit.core.responder import MESSAGE_TIME
 from sockkit.net.loop import Loop
 
-MAX_TURN_SECONDS = 0.020  # of one turn of the loop; no message is begun that might exceed them
-MAX_SLICE_SECONDS = 0.005  # after which a peer's remaining messages wait for the next turn
+MAX_TURN_SECONDS = 0.020  # of one turn of the loop; no part is begun that might exceed them
+MAX_SLICE_SECONDS = 0.005  # after which a peer's remaining work waits for the next turn
 COSTLY_SECONDS = 1.0  # for which a peer that has used up its slice comes after all others
 
 
 class Task:
-    """The answers that one peer waits for. The attributes here belong to the scheduler."""
+    """The work that one peer waits for. The attributes here belong to the scheduler."""
 
     waiting = False  # whether it is in a queue
     costly_until = -1.0
     served_at = -1.0  # the last turn of the loop in which it was served
 
     def serve(self, should_yield: Callable[[], bool]) -> bool:
-        """Make answers, at least one, until none remains or `should_yield()`.
+        """Do a part of it at least, until nothing remains or `should_yield()`.
 
-        Returns whether any remain.
+        Returns whether anything remains.
         """
         raise NotImplementedError
 
 
 class Scheduler:
-    """Shares the time of one loop among tasks."""
+    """Shares the time of one loop among tasks. A part of one takes `longest` seconds at most."""
 
-    def __init__(self, loop: Loop, clock: Callable[[], float] = time.perf_counter) -> None:
-        self._loop, self._clock = loop, clock
+    def __init__(
+        self, loop: Loop, longest: float, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self._loop, self._longest, self._clock = loop, longest, clock
         self._quick: deque[Task] = deque()
         self._costly: deque[Task] = deque()
         self._turn, self._used = -1.0, 0.0  # the present turn, and the seconds used in it
@@ -64,14 +67,14 @@ class Scheduler:
     def _has_time(self) -> bool:
         if self._turn != self._loop.now:
             self._turn, self._used = self._loop.now, 0.0
-        return self._used <= MAX_TURN_SECONDS - MESSAGE_TIME
+        return self._used <= MAX_TURN_SECONDS - self._longest
 
     def _serve(self, task: Task) -> None:
         began = self._clock()
 
         def should_yield() -> bool:
             took = self._clock() - began
-            return took >= MAX_SLICE_SECONDS or self._used + took > MAX_TURN_SECONDS - MESSAGE_TIME
+            return took >= MAX_SLICE_SECONDS or self._used + took > MAX_TURN_SECONDS - self._longest
 
         more = task.serve(should_yield)
         took = self._clock() - began

@@ -7,14 +7,15 @@ from collections.abc import Callable
 
 import pytest
 
-from sockkit.net.echo.scheduler import (
+from sockkit.core.responder import MESSAGE_TIME
+from sockkit.net.loop import Loop
+from sockkit.net.scheduler import (
     COSTLY_SECONDS,
     MAX_SLICE_SECONDS,
     MAX_TURN_SECONDS,
     Scheduler,
     Task,
 )
-from sockkit.net.loop import Loop
 from tests.net import kit
 from tests.net.kit import run_until
 
@@ -26,7 +27,7 @@ class Site:
 
     def __init__(self, loop: Loop) -> None:
         self.loop, self.time = loop, 0.0
-        self.scheduler = Scheduler(loop, lambda: self.time)
+        self.scheduler = Scheduler(loop, MESSAGE_TIME, lambda: self.time)
         self.answered: list[tuple[float, str]] = []
 
     def peer(self, name: str, messages: int, seconds: float) -> Peer:
