@@ -73,7 +73,7 @@ _TOUCH = {
     ),
     "foreground|keyboard|edited": ("test_jobs",),
     "cli/commands|cli/chat.py|cli/options": ("test_completions", "test_imports"),
-    "tls|secured": ("test_imports",),
+    "tls|secured": ("test_tls",),
 }  # fmt: skip
 
 

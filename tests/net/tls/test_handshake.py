@@ -16,6 +16,7 @@ from sockkit.net.ends.memory import MemoryEnd, memory_pair
 from sockkit.net.ends.tls_end import TlsEnd
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
+from sockkit.net.scheduler import Scheduler
 from sockkit.net.tcp.dial import ConnectOptions, dial
 from sockkit.net.tcp.listen import ListenOptions
 from sockkit.net.tls import handshake as module
@@ -98,6 +99,9 @@ class Place:
 
 @pytest.fixture
 def place(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> Place:
+    # The loop's clock stands still, so all that is done is done in one turn.
+    quick = partial(Scheduler, clock=lambda: 0.0)
+    monkeypatch.setattr("sockkit.net.tls.handshake.Scheduler", quick)
     return Place(loop, monkeypatch)
 
 
