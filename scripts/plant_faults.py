@@ -50,7 +50,7 @@ _NOT_COPIED = (".git", ".venv", "__pycache__", ".hypothesis", ".*_cache")
 # Which end-to-end files touch a module: those of each line of which a word is in its path.
 _TOUCH = {
     "chat|password|token_bucket|telnet": ("test_chat", "test_chat_torture"),
-    "echo|responder|workers": ("test_echo", "test_echo_torture"),
+    "echo|responder|workers|scheduler": ("test_echo", "test_echo_torture"),
     "udp|datagrams|answers|peers": ("test_udp",),
     "tcp/server|tcp/client|tcp_server|lines|listen|closing|outbox|coalesce|event_throttle": (
         "test_server", "test_closing", "test_floods",
