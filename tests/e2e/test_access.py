@@ -56,7 +56,7 @@ def served(sock: socket.socket) -> bool:
     """Whether something is answered; if not, there is an end, and not a byte."""
     with contextlib.suppress(ConnectionResetError, BrokenPipeError):
         sock.sendall(b"hi\n")
-        return bool(sock.recv(1))
+        return bool(sock.recv(1000))
     return False
 
 

@@ -17,7 +17,7 @@ import trustme
 
 from tests.e2e.test_half_close import nginx
 from tests.e2e.test_interop import blocks, free_port, listening
-from tests.support import HERE, WAIT, Program, connect, eventually, need, peer, read_all, run
+from tests.support import HERE, WAIT, Program, connect, eventually, need, peer, run
 
 PIPE = subprocess.PIPE
 PAGE = b"<p>it works</p>\n" * 10_000
@@ -238,9 +238,10 @@ def test_a_plain_server(files: Files) -> None:
 
 def test_a_plain_client(files: Files) -> None:
     with Program("tcp-server", "-p", "0", *ours(files)) as server:
-        with connect(server.port) as sock:
-            sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
-            read_all(sock)
+        for data in (b"GET / HTTP/1.0\r\n\r\n", b"hello\n"):
+            status, out, stderr = run("tcp-client", HERE, str(server.port), data=data)
+            assert (status, len(out)) == (0, 7)
+            assert "this port expects TLS, try --tls" in stderr
         server.said("does not speak TLS")
 
 

@@ -17,12 +17,14 @@ from sockkit.net.ends.tls_end import TlsEnd
 from sockkit.net.loop import Loop
 from sockkit.net.scheduler import Scheduler, Task
 from sockkit.net.tls.contexts import TlsSetup
-from sockkit.net.tls.words import no_handshake
+from sockkit.net.tls.words import is_plain, no_handshake
 from sockkit.net.waiting import OnDone, Pending
 
 MAX_SECONDS = 10.0  # for one handshake
 MAX_HANDSHAKES = 1024  # at once; when one more begins, the one silent for longest is closed
 STEP_SECONDS = 0.005  # that a step takes with a large key
+# An alert, protocol_version: RFC 8446, sections 5.1 and 6.
+NOT_TLS = b"\x15\x03\x01\x00\x02\x02\x46"
 MAX_SHOWN_CHARACTERS = 200  # of a name in a certificate
 
 
@@ -90,6 +92,8 @@ class Handshake(Pending, Task):
         except BlockingIOError:
             pass
         except ssl.SSLError as error:
+            if server and is_plain(error):
+                self._answer_plainly()
             self._fail(no_handshake(end.name, error, server=server))
         except TrustError as error:
             self._fail(error)
@@ -111,6 +115,13 @@ class Handshake(Pending, Task):
                 f"the certificate of {end.name} is not trusted: its fingerprint is {shown.hex()}",
                 "give that with --tls-fingerprint if it is the right one",
             )
+
+    def _answer_plainly(self) -> None:
+        """Tell a client that does not speak TLS; OpenSSL says nothing to it."""
+        try:
+            self._below.write(NOT_TLS)
+        except (BlockingIOError, SockkitError):
+            pass  # it has left, or takes nothing
 
     def _fail(self, error: SockkitError) -> None:
         self._release()

@@ -76,6 +76,11 @@ def _about_certificates(reason: str, *, server: bool) -> tuple[str, str] | None:
     return None
 
 
+def is_plain(error: ssl.SSLError) -> bool:
+    """Whether the peer of a server has sent something that is not TLS."""
+    return _reason(error) in _PLAIN
+
+
 def no_handshake(name: str, error: ssl.SSLError, *, server: bool) -> SockkitError:
     """The error for a handshake with `name` that failed. `server` says whether we are one."""
     reason, hint = _reason(error), ""
@@ -85,7 +90,7 @@ def no_handshake(name: str, error: ssl.SSLError, *, server: bool) -> SockkitErro
         why = f"its certificate is not trusted: {error.verify_message}"
     elif about := _about_certificates(reason, server=server):
         why, hint = about
-    elif reason in _PLAIN or (reason in _ECHOED and not server):
+    elif is_plain(error) or (reason in _ECHOED and not server):
         why, hint = "it does not speak TLS", "" if server else "try it without --tls"
     elif reason in _NO_VERSION:
         why, hint = "it speaks no version of TLS that is allowed here", _OLD
