@@ -122,7 +122,7 @@ def _fingerprint(text: str) -> bytes:
 def _protocols(text: str) -> tuple[str, ...]:
     names = tuple(text.split(","))
     if not all(name.isascii() and 0 < len(name) < 256 for name in names):
-        raise UsageError(f"{text!r} are no names of protocols", "as in h2,http/1.1")
+        raise UsageError(f"{text!r} is no list of protocols", "as in h2,http/1.1")
     return names
 
 

@@ -49,7 +49,7 @@ VERBOSE_EVENTS_PER_SECOND = 20.0  # of events that only -v shows
 
 _COUNTED: dict[type, str] = {
     Connected: "connected",
-    Secured: "encrypted by TLS",
+    Secured: "encrypted with TLS",
     PeerEnded: "have ended their side",
     NewPeer: "heard for the first time",
     PeerForgotten: "forgotten, to make room",
@@ -226,7 +226,7 @@ def _progress(event: Event) -> str:
 
 
 def _secured(event: Secured) -> str:
-    words = [f"encrypted by {event.version}, {event.cipher}"]
+    words = [f"encrypted with {event.version}, {event.cipher}"]
     words += [f"protocol {event.protocol}"] if event.protocol else []
     if event.subject:
         words.append(f"certificate {event.subject}")

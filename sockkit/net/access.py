@@ -47,9 +47,7 @@ def prepare(
 
 def _prepare(context: Context, options: AccessOptions, address: Address) -> _Steps:
     if not opener(address).ip:
-        raise UsageError(
-            f"who connects to {address} has no IP address", "leave out --allow and --deny"
-        )
+        raise UsageError(f"clients of {address} have no IP address", "leave out --allow and --deny")
     allow = _placed("--allow", options.allow, options.allow_file)
     deny = _placed("--deny", options.deny, options.deny_file)
     if options.allow_file and not allow:

@@ -97,18 +97,18 @@ LINES: list[tuple[int, Event, str]] = [
         Secured(
             SERVER, "TLS 1.3", "AES", "h2", "CN=server.example", "O=A", "Jan  1 2030 GMT", "ab12"
         ),
-        "* encrypted by TLS 1.3, AES; protocol h2; certificate CN=server.example; "
+        "* encrypted with TLS 1.3, AES; protocol h2; certificate CN=server.example; "
         "signed by O=A, valid until Jan  1 2030 GMT; SHA-256 ab12",
     ),
     (
         VERBOSE,
         Secured(SERVER, "TLS 1.2", "AES", "", "", "", "", "ab12"),
-        "* encrypted by TLS 1.2, AES; SHA-256 ab12",
+        "* encrypted with TLS 1.2, AES; SHA-256 ab12",
     ),
     (
         VERBOSE,
         Secured(CLIENT, "TLS 1.2", "AES", "", "", "", "", ""),
-        "* [2] 10.0.0.7:51234 encrypted by TLS 1.2, AES",
+        "* [2] 10.0.0.7:51234 encrypted with TLS 1.2, AES",
     ),
     (
         VERBOSE,
@@ -236,7 +236,7 @@ def test_a_peer_has_its_colour_and_a_failure_is_red(capsys: Capture) -> None:
         (Closed(CLIENT, 0, 0, "10.0.0.7 reset", "reset"), "reset"),
         (Closed(CLIENT, 0, 0, "too slow"), "too slow"),
         (Connected(CLIENT, ""), "connected"),
-        (Secured(CLIENT, *[""] * 7), "encrypted by TLS"),
+        (Secured(CLIENT, *[""] * 7), "encrypted with TLS"),
         (PeerEnded(CLIENT, 0), "have ended their side"),
         (NewPeer(CLIENT), "heard for the first time"),
         (PeerForgotten(CLIENT), "forgotten, to make room"),

@@ -130,7 +130,9 @@ def test_a_name_has_so_much_time(loop: Loop, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_peers_of_a_unix_socket_have_no_address(loop: Loop) -> None:
-    with pytest.raises(UsageError, match=r"unix:/s has no IP address: leave out --allow and"):
+    with pytest.raises(
+        UsageError, match=r"clients of unix:/s have no IP address: leave out --allow and"
+    ):
         prepared(loop, AccessOptions(allow=("a.example",)), UnixPath("/s"))
 
 

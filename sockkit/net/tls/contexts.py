@@ -88,7 +88,7 @@ def _context(
         made.minimum_version = _VERSIONS[minimum]
     if minimum in _OLD:
         made.set_ciphers(_OLD_CIPHERS)
-        told = f"TLS {minimum} is allowed (--tls-min): others may be able to read and change it"
+        told = f"TLS {minimum} is allowed (--tls-min), and is weak: others may read what is sent"
         context.emit(Notice(told))
     # Python 3.13 sets the first, which refuses small home-made certificates, and the second.
     made.verify_flags &= ~ssl.VERIFY_X509_STRICT
@@ -98,7 +98,7 @@ def _context(
         try:
             made.set_alpn_protocols(alpn)
         except (ssl.SSLError, UnicodeError) as error:
-            told = f"{','.join(alpn)!r} are no names of protocols"
+            told = f"{','.join(alpn)!r} is no list of protocols"
             raise UsageError(told, "give --tls-alpn as in h2,http/1.1") from error
     if path := context.environment.get("SSLKEYLOGFILE"):
         try:

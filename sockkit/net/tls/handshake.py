@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Callable
 
 from sockkit.core.units import show_seconds
-from sockkit.errors import HandshakeError, SockkitError, TimedOut, TrustError
+from sockkit.errors import SockkitError, TimedOut, TrustError
 from sockkit.events import Closed, Emit, Secured
 from sockkit.net.closing import Closer
 from sockkit.net.connection import Connection, Owner
@@ -17,7 +17,7 @@ from sockkit.net.ends.tls_end import TlsEnd
 from sockkit.net.loop import Loop
 from sockkit.net.scheduler import Scheduler, Task
 from sockkit.net.tls.contexts import TlsSetup
-from sockkit.net.tls.words import is_plain, no_handshake
+from sockkit.net.tls.words import handshake_error, is_plain, no_handshake
 from sockkit.net.waiting import OnDone, Pending
 
 MAX_SECONDS = 10.0  # for one handshake
@@ -99,7 +99,7 @@ class Handshake(Pending, Task):
             self._fail(error)
         except SockkitError as error:
             why = str(error).rpartition(": ")[2]
-            told = HandshakeError(f"no TLS with {end.name}: {why}", kind=f"no TLS: {why}")
+            told = handshake_error(end.name, why)
             told.__cause__ = error
             self._fail(told)
         else:
@@ -129,12 +129,12 @@ class Handshake(Pending, Task):
         self._on_done(error)
 
     def _expire(self) -> None:
-        within = f"within {show_seconds(MAX_SECONDS)}"
+        why = f"no handshake within {show_seconds(MAX_SECONDS)}"
         self._fail(
             TimedOut(
-                f"no TLS with {self._below.name} {within}",
+                f"TLS with {self._below.name} failed: {why}",
                 "" if self._tls.server else "does it speak TLS?",
-                kind=f"no TLS {within}",
+                kind=f"TLS failed: {why}",
             )
         )
 
@@ -159,7 +159,7 @@ class Handshakes:
         if len(self._under_way) >= MAX_HANDSHAKES:
             oldest = next(iter(self._under_way))
             self._under_way.pop(oldest).cancel()
-            self._failed(oldest, HandshakeError("", kind="no TLS: others came meanwhile"))
+            self._failed(oldest, handshake_error("", "others came meanwhile"))
         self._under_way[end] = Handshake(
             self._loop,
             end,

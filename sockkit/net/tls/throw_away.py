@@ -48,8 +48,8 @@ def _make(host: str) -> tuple[bytes, bytes, bytes]:
         from cryptography.hazmat.primitives.asymmetric import ec
     except ImportError as error:
         raise UsageError(
-            "there is no certificate, and the package cryptography, which makes one, is missing",
-            "give --tls-cert and --tls-key, or install sockkit[tls]",
+            "without --tls-cert the package cryptography makes a certificate, and it is missing",
+            "give --tls-cert and --tls-key, or run pip install cryptography",
         ) from error
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "sockkit, for one run")])

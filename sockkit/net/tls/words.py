@@ -29,11 +29,11 @@ _REFUSED_CERTIFICATE = {
 _OLD = "for an old device lower --tls-min"
 
 # Of verification: the numbers are OpenSSL's X509_V_ERR_*.
-_NOT_YET, _EXPIRED, _SELF_SIGNED, _SELF_SIGNED_CA, _UNKNOWN_ISSUER, _NO_LEAF_CHAIN = (
+_NOT_YET, _EXPIRED, _SELF_SIGNED, _SELF_SIGNED_CHAIN, _UNKNOWN_ISSUER, _NO_LEAF_CHAIN = (
     9, 10, 18, 19, 20, 21,
 )  # fmt: skip
 _WRONG_HOST, _WRONG_ADDRESS = 62, 64
-_TRUST_IT = "give the certificate of who signed it with --tls-ca, or its --tls-fingerprint"
+_TRUST_IT = "give its issuer with --tls-ca, or its SHA-256 with --tls-fingerprint"
 _NAME_IT = "give the name in its certificate with --tls-name"
 
 
@@ -52,10 +52,10 @@ def not_trusted(name: str, error: ssl.SSLCertVerificationError) -> TrustError:
     if code in (_WRONG_HOST, _WRONG_ADDRESS):
         asked = error.verify_message.rpartition("'")[0].rpartition("'")[2]
         why, hint = f"it is not for {asked or 'this name'}", _NAME_IT
-    elif code in (_SELF_SIGNED, _SELF_SIGNED_CA):
-        why, hint = "nobody known has signed it, only itself", _TRUST_IT
-    elif code in (_UNKNOWN_ISSUER, _NO_LEAF_CHAIN):
-        why, hint = "who signed it is not known", _TRUST_IT
+    elif code == _SELF_SIGNED:
+        why, hint = "it is self-signed", _TRUST_IT
+    elif code in (_SELF_SIGNED_CHAIN, _UNKNOWN_ISSUER, _NO_LEAF_CHAIN):
+        why, hint = "its issuer is not known here", _TRUST_IT
     elif code == _EXPIRED:
         why, hint = "it has expired", "the server needs a new one"
     elif code == _NOT_YET:
@@ -68,9 +68,9 @@ def not_trusted(name: str, error: ssl.SSLCertVerificationError) -> TrustError:
 def _about_certificates(reason: str, *, server: bool) -> tuple[str, str] | None:
     """What an alert about certificates says, and what to try."""
     if reason in _WANTS_CERTIFICATE:
-        return "it wants a certificate of ours", "give --tls-cert and --tls-key"
+        return "it wants a certificate from us", "give --tls-cert and --tls-key"
     if reason in _NO_CERTIFICATE:
-        return "it showed no certificate", ""
+        return "it sent no certificate", ""
     if reason in _REFUSED_CERTIFICATE:
         return "it refuses our certificate", "" if server else "give another one with --tls-cert"
     return None
@@ -93,20 +93,23 @@ def no_handshake(name: str, error: ssl.SSLError, *, server: bool) -> SockkitErro
     elif is_plain(error) or (reason in _ECHOED and not server):
         why, hint = "it does not speak TLS", "" if server else "try it without --tls"
     elif reason in _NO_VERSION:
-        why, hint = "it speaks no version of TLS that is allowed here", _OLD
+        why, hint = "no TLS version in common", _OLD
     elif reason in _NO_CIPHER:
-        why, hint = "there is no cipher that both allow", _OLD
+        why, hint = "no cipher in common", _OLD
     elif reason in _REFUSED:
-        why, hint = "it refuses all that we offer", "it may want --tls-cert, or an older --tls-min"
+        why, hint = "it refuses all that we offer", "it may want --tls-cert, or a lower --tls-min"
     elif reason in _NO_PROTOCOL:
         why = "it speaks none of the protocols of --tls-alpn"
     elif isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
         why, hint = "it closed the connection", "" if server else "does it speak TLS?"
     else:
         why = _plainly(error)
-    return HandshakeError(
-        f"no TLS with {name}: {why}", "" if server else hint, kind=f"no TLS: {why}"
-    )
+    return handshake_error(name, why, "" if server else hint)
+
+
+def handshake_error(name: str, why: str, hint: str = "") -> HandshakeError:
+    """The error for a peer `name` with which there is no TLS, or no more."""
+    return HandshakeError(f"TLS with {name} failed: {why}", hint, kind=f"TLS failed: {why}")
 
 
 def broken(name: str, error: ssl.SSLError) -> SockkitError:
@@ -115,7 +118,7 @@ def broken(name: str, error: ssl.SSLError) -> SockkitError:
     A client learns only then that its certificate is refused: RFC 8446, section 4.4.2.4.
     """
     if about := _about_certificates(_reason(error), server=False):
-        return HandshakeError(f"no TLS with {name}: {about[0]}", about[1], kind=about[0])
+        return handshake_error(name, *about)
     why = _plainly(error)
     return ReceiveError(
         f"receiving from {name} failed: {why} (TLS)", kind=f"receiving failed: {why}"

@@ -172,7 +172,7 @@ def test_nothing_is_read_below_once_a_record_is_broken(pair: Pair) -> None:
 @pytest.mark.parametrize("found_by", ["read_into", "has_bytes"])
 @pytest.mark.parametrize(
     ("known", "words"),
-    [(True, "it wants a certificate of ours"), (False, "it refuses our certificate")],
+    [(True, "it wants a certificate from us"), (False, "it refuses our certificate")],
 )
 def test_a_certificate_refused_late_is_no_handshake(
     known: bool, words: str, found_by: str, loop: Loop

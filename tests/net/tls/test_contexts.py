@@ -239,7 +239,7 @@ def test_a_protocol_is_agreed_on(server: bool, made: Made) -> None:
 
 @pytest.mark.parametrize("names", [("",), ("x" * 256,), ("ü",)])
 def test_protocols_that_cannot_be_meant(names: tuple[str, ...], made: Made) -> None:
-    with pytest.raises(UsageError, match="no names of protocols: give --tls-alpn as"):
+    with pytest.raises(UsageError, match="no list of protocols: give --tls-alpn as"):
         made.trusting(alpn=names)
 
 

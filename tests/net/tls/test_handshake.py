@@ -197,11 +197,11 @@ def test_each_that_stalls_ends_at_its_own_deadline_and_delays_nobody(place: Plac
     place.passes(MAX_SECONDS - 4.1)
     assert place.told() == []
     place.passes(0.2)
-    assert place.told() == [(1, "no TLS within 10 s")]
+    assert place.told() == [(1, "TLS failed: no handshake within 10 s")]
     place.passes(3.8)
-    assert place.told() == [(1, "no TLS within 10 s")]
+    assert place.told() == [(1, "TLS failed: no handshake within 10 s")]
     place.passes(0.2)
-    assert place.told() == [(number, "no TLS within 10 s") for number in (1, 2)]
+    assert place.told() == [(number, "TLS failed: no handshake within 10 s") for number in (1, 2)]
     place.passes(1)  # the close lingers
     place.passes(1)
     assert [at_end(far) for far in stalled] == [True, True]
@@ -215,7 +215,7 @@ def test_a_byte_now_and_then_does_not_extend_the_deadline(place: Place) -> None:
         place.passes(MAX_SECONDS / 9 - 0.01)
     assert place.told() == []
     place.passes(0.1)
-    assert place.told() == [(1, "no TLS within 10 s")]
+    assert place.told() == [(1, "TLS failed: no handshake within 10 s")]
 
 
 def test_a_server_that_stalls_ends_a_clients_handshake(place: Place) -> None:
@@ -225,7 +225,10 @@ def test_a_server_that_stalls_ends_a_clients_handshake(place: Place) -> None:
     assert (client.outcome, near.closed) == (None, False)
     place.passes(0.2)
     assert isinstance(client.outcome, TimedOut)
-    assert str(client.outcome) == "no TLS with there:1 within 10 s: does it speak TLS?"
+    assert (
+        str(client.outcome)
+        == "TLS with there:1 failed: no handshake within 10 s: does it speak TLS?"
+    )
     assert near.closed
     assert not near.watched
     assert read_all(far)
@@ -243,7 +246,7 @@ def test_one_more_closes_the_one_that_was_silent_for_longest(
     for index, speaks in enumerate([0, 2]):
         ends[speaks].write(hello[index : index + 1])
         place.turn()
-    others = "no TLS: others came meanwhile"
+    others = "TLS failed: others came meanwhile"
     ends.append(place.newcomer())
     assert place.told() == [(2, others)]
     ends.append(place.newcomer())
@@ -269,7 +272,7 @@ def test_all_are_closed_with_their_server(place: Place) -> None:
     assert all(end.other.closed and not end.other.watched for end in ends)
     before = place.told()
     place.passes(MAX_SECONDS + 1)
-    assert place.told() == before == [(1, "no TLS: it does not speak TLS")]
+    assert place.told() == before == [(1, "TLS failed: it does not speak TLS")]
     assert place.done == []
 
 
@@ -294,9 +297,9 @@ def test_what_is_told_of_a_peer_that_speaks_no_tls(
     place.turn()
     says(far)
     place.turn()
-    assert place.told() == [(1, f"no TLS: {why}")]
+    assert place.told() == [(1, f"TLS failed: {why}")]
     assert isinstance(client.outcome, HandshakeError)
-    assert str(client.outcome).startswith(f"no TLS with there:1: {why}")
+    assert str(client.outcome).startswith(f"TLS with there:1 failed: {why}")
     assert bool(client.outcome.hint) == ("reset" not in why)
     assert near.closed
     place.passes(1)
@@ -310,7 +313,7 @@ def test_a_certificate_that_is_not_trusted_ends_a_clients_handshake(place: Place
     place.turn()
     assert isinstance(client.outcome, TrustError)
     assert "it is not for other.example" in str(client.outcome)
-    assert place.told() == [(1, "no TLS: it refuses our certificate")]
+    assert place.told() == [(1, "TLS failed: it refuses our certificate")]
 
 
 @pytest.mark.parametrize("right", [True, False])
@@ -352,10 +355,10 @@ def test_the_alert_reaches_a_client_that_has_sent_more(place: Place) -> None:
         place.loop.run()
     client.end.write(bytes(50_000))
     place.turn()
-    assert place.told() == [(1, "no TLS: it showed no certificate")]
+    assert place.told() == [(1, "TLS failed: it sent no certificate")]
     client.end.write(bytes(50_000))
     place.passes(0.1)
-    with pytest.raises(HandshakeError, match="it wants a certificate of ours"):
+    with pytest.raises(HandshakeError, match="it wants a certificate from us"):
         read(client.end)
 
 

@@ -87,7 +87,7 @@ def demands(version: ssl.TLSVersion, *, stranger: bool = False) -> Callable[[Bot
     return change
 
 
-TRUST_IT = ": give the certificate of who signed it with --tls-ca, or its --tls-fingerprint"
+TRUST_IT = ": give its issuer with --tls-ca, or its SHA-256 with --tls-fingerprint"
 NAME_IT = ": give the name in its certificate with --tls-name"
 
 
@@ -98,9 +98,9 @@ NAME_IT = ": give the name in its certificate with --tls-name"
         (asks_for("127.0.0.1"), f"it is not for 127.0.0.1{NAME_IT}"),
         (shows(after=NOW - DAY, before=NOW - 2 * DAY), "it has expired: the server needs a new"),
         (shows(before=NOW + DAY, after=NOW + 2 * DAY), "it is not valid yet: is the clock"),
-        (shows(ca=tls.stranger()), f"who signed it is not known{TRUST_IT}"),
-        (signs_itself, f"nobody known has signed it, only itself{TRUST_IT}"),
-        (shows_the_root, f"nobody known has signed it, only itself{TRUST_IT}"),
+        (shows(ca=tls.stranger()), f"its issuer is not known here{TRUST_IT}"),
+        (signs_itself, f"it is self-signed{TRUST_IT}"),
+        (shows_the_root, f"its issuer is not known here{TRUST_IT}"),
     ],
 )
 def test_a_certificate_that_is_not_trusted(change: Callable[[Both], None], words: str) -> None:
@@ -114,14 +114,14 @@ def test_a_certificate_that_is_not_trusted(change: Callable[[Both], None], words
     assert isinstance(told, TrustError)
     assert f"the certificate of there:1 is not trusted: {words}" in str(told)
     refused = no_handshake("here:2", server.error, server=True)
-    assert str(refused) == "no TLS with here:2: it refuses our certificate"
+    assert str(refused) == "TLS with here:2 failed: it refuses our certificate"
 
 
-NO_VERSION = "it speaks no version of TLS that is allowed here"
-NO_CIPHER = "there is no cipher that both allow"
-REFUSES = "it refuses all that we offer: it may want --tls-cert, or an older --tls-min"
+NO_VERSION = "no TLS version in common"
+NO_CIPHER = "no cipher in common"
+REFUSES = "it refuses all that we offer: it may want --tls-cert, or a lower --tls-min"
 REFUSES_OURS = "it refuses our certificate: give another one with --tls-cert"
-WANTS_OURS = "it wants a certificate of ours: give --tls-cert and --tls-key"
+WANTS_OURS = "it wants a certificate from us: give --tls-cert and --tls-key"
 UNKNOWN = "its certificate is not trusted: unable to get local issuer certificate"
 
 
@@ -131,8 +131,8 @@ UNKNOWN = "its certificate is not trusted: unable to get local issuer certificat
         (versions(tls.V13, tls.V12), NO_VERSION + OLD, NO_VERSION),
         (versions(tls.V12, tls.V13), NO_VERSION + OLD, NO_VERSION),
         (ciphers, REFUSES, NO_CIPHER),
-        (demands(tls.V12), REFUSES, "it showed no certificate"),
-        (demands(tls.V13), WANTS_OURS, "it showed no certificate"),
+        (demands(tls.V12), REFUSES, "it sent no certificate"),
+        (demands(tls.V13), WANTS_OURS, "it sent no certificate"),
         (demands(tls.V12, stranger=True), REFUSES_OURS, UNKNOWN),
         (demands(tls.V13, stranger=True), REFUSES_OURS, UNKNOWN),
     ],
@@ -146,8 +146,8 @@ def test_two_that_do_not_agree(
         assert side.error
         told = no_handshake("there:1", side.error, server=side.server)
         assert isinstance(told, HandshakeError)
-        assert str(told) == f"no TLS with there:1: {words}"
-        assert told.kind == f"no TLS: {words.removesuffix(told.hint).removesuffix(': ')}"
+        assert str(told) == f"TLS with there:1 failed: {words}"
+        assert told.kind == f"TLS failed: {words.removesuffix(told.hint).removesuffix(': ')}"
 
 
 def alert(code: int) -> bytes:
@@ -183,7 +183,7 @@ def test_what_a_server_answers_to_a_client(answer: bytes | None, words: str) -> 
     client.step(hello if answer is None else answer)
     assert client.error
     told = no_handshake("there:1", client.error, server=False)
-    assert (type(told), str(told)) == (HandshakeError, f"no TLS with there:1: {words}")
+    assert (type(told), str(told)) == (HandshakeError, f"TLS with there:1 failed: {words}")
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,9 @@ def test_what_a_client_says_to_a_server(said: bytes, words: str) -> None:
         server.incoming.write_eof()
     server.step(said)
     assert server.error
-    assert str(no_handshake("here:2", server.error, server=True)) == f"no TLS with here:2: {words}"
+    assert (
+        str(no_handshake("here:2", server.error, server=True)) == f"TLS with here:2 failed: {words}"
+    )
 
 
 def failure(reason: str | None) -> ssl.SSLError:
@@ -223,7 +225,7 @@ def failure(reason: str | None) -> ssl.SSLError:
 )
 def test_reasons_that_not_every_openssl_gives(reason: str | None, words: str) -> None:
     told = no_handshake("there:1", failure(reason), server=False)
-    assert str(told) == f"no TLS with there:1: {words}"
+    assert str(told) == f"TLS with there:1 failed: {words}"
 
 
 def test_a_check_without_words_of_ours_has_those_of_openssl() -> None:
@@ -237,8 +239,12 @@ def test_a_check_without_words_of_ours_has_those_of_openssl() -> None:
 @pytest.mark.parametrize(
     ("reason", "kind", "words"),
     [
-        ("TLSV13_ALERT_CERTIFICATE_REQUIRED", HandshakeError, f"no TLS with there:1: {WANTS_OURS}"),
-        ("TLSV1_ALERT_UNKNOWN_CA", HandshakeError, f"no TLS with there:1: {REFUSES_OURS}"),
+        (
+            "TLSV13_ALERT_CERTIFICATE_REQUIRED",
+            HandshakeError,
+            f"TLS with there:1 failed: {WANTS_OURS}",
+        ),
+        ("TLSV1_ALERT_UNKNOWN_CA", HandshakeError, f"TLS with there:1 failed: {REFUSES_OURS}"),
         (
             "DECRYPTION_FAILED_OR_BAD_RECORD_MAC",
             ReceiveError,
