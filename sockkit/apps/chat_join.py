@@ -63,7 +63,7 @@ def run(config: ChatJoin, context: Context) -> None:
         from sockkit.core.chat.admission import check_password
 
         check_password(config.password, config.encoding)
-    connect = secure_dialling(config.connect, config.tls, config.address, context)
+    connect = secure_dialling(context, config.connect, config.address, config.tls)
     join = _Join(config._replace(connect=connect), context)
     try:
         wait_for(context.loop, join.start)

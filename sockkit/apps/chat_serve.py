@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sockkit.apps.operator import open_console
-from sockkit.apps.secured import invite, secure_listening
+from sockkit.apps.secured import invite, secure_listening, with_access
 from sockkit.apps.shown import chat_view, time_stamp
 from sockkit.core.chat.admission import check_password
 from sockkit.core.chat.console import ChatCommands, ChatDelivery, ChatRoom
@@ -17,7 +17,7 @@ from sockkit.net.chat.server import ChatOptions, ChatServer
 from sockkit.net.context import Context
 from sockkit.net.options import SocketOptions
 from sockkit.net.port_file import port_file
-from sockkit.net.tcp.listen import ListenOptions, announce, listen, raise_limit, with_access
+from sockkit.net.tcp.listen import ListenOptions, announce, listen, raise_limit
 from sockkit.net.waiting import wait_for
 from sockkit.values import Value
 
@@ -72,7 +72,7 @@ def run(config: ChatServe, context: Context) -> None:
         try:
             with port_file(loop, config.port_file, listener):
                 announce(listener, emit)
-                invite(where, listener, "chat join", context)
+                invite(context, where, listener, "chat join")
                 server = ChatServer(context, listener, room, options)
                 server.run(_open_console(room, server, config, context))
         finally:

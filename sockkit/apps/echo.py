@@ -29,14 +29,7 @@ from sockkit.net.openers import opener
 from sockkit.net.options import SocketOptions
 from sockkit.net.port_file import port_file
 from sockkit.net.scheduler import Scheduler
-from sockkit.net.tcp.listen import (
-    Bound,
-    Listener,
-    ListenOptions,
-    announce,
-    listen,
-    raise_limit,
-)
+from sockkit.net.tcp.listen import Bound, Listener, ListenOptions, announce, listen, raise_limit
 from sockkit.net.udp.datagrams import DatagramSocket
 from sockkit.net.udp.open import UdpOptions, bind_datagrams
 from sockkit.net.waiting import wait_for
@@ -117,7 +110,7 @@ def run(config: Echo, context: Context) -> None:
         with port_file(loop, config.port_file, bound):
             announce(bound, emit)
             if worker_sockets[0].listener:
-                invite(config.listen, worker_sockets[0].listener, "tcp-client", context)
+                invite(context, config.listen, worker_sockets[0].listener, "tcp-client")
             if config.workers == 1:
                 _serve(worker_sockets[0], context, options)
             else:
@@ -205,7 +198,7 @@ def _check(config: Echo) -> None:
         raise UsageError(f"{config.listen.address} is no address for UDP", "give --tcp")
     if config.tcp == config.udp:
         return
-    kind, streams = ("--udp", True) if config.udp else ("--tcp", False)
+    kind, streams = ("--udp", True) if config.udp else ("--tls" if config.tls else "--tcp", False)
     useless = [
         ("--close-after", config.close_after),
         ("--greet", config.greet),

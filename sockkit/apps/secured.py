@@ -1,12 +1,14 @@
-"""TLS for the commands that dial, and for those that listen."""
+"""Access lists and TLS, made of the options before a command dials or listens."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sockkit.core.address import Address
 from sockkit.events import Notice
 from sockkit.net.context import Context
+from sockkit.net.waiting import wait_for
 
 if TYPE_CHECKING:
     from sockkit.net.access import AccessOptions
@@ -16,14 +18,29 @@ if TYPE_CHECKING:
 
 
 def secure_dialling(
-    connect: ConnectOptions, tls: ClientTls | None, address: Address, context: Context
+    context: Context, connect: ConnectOptions, address: Address, tls: ClientTls | None
 ) -> ConnectOptions:
-    """`connect` with what `tls` asks for. Raises UsageError."""
+    """`connect` with what `tls` asks for, to dial `address`. Raises UsageError."""
     if not tls:
         return connect
     from sockkit.net.tls.contexts import client
 
     return connect._replace(tls=client(tls, address, context))
+
+
+def with_access(
+    context: Context, listen: ListenOptions, access: AccessOptions | None
+) -> ListenOptions:
+    """`listen` with the access list that `access` describes.
+
+    Runs the loop until the names in it are resolved. Raises ResolveError and UsageError.
+    """
+    if not access:
+        return listen
+    from sockkit.net.access import prepare
+
+    made = wait_for(context.loop, partial(prepare, context, access, listen.address))
+    return listen._replace(access=made)
 
 
 def secure_listening(
@@ -32,12 +49,7 @@ def secure_listening(
     access: AccessOptions | None,
     tls: ServerTls | None,
 ) -> ListenOptions:
-    """`listen` with who may come in, and with what `tls` asks for.
-
-    Waits for the names in `access`. Raises ResolveError and UsageError.
-    """
-    from sockkit.net.tcp.listen import with_access  # a client loads nothing of it
-
+    """`listen` with what `access` and `tls` ask for. Raises ResolveError and UsageError."""
     listen = with_access(context, listen, access)
     if not tls:
         return listen
@@ -46,8 +58,8 @@ def secure_listening(
     return listen._replace(tls=server(tls, listen.address.host or "", context))
 
 
-def invite(listen: ListenOptions, listener: Listener, command: str, context: Context) -> None:
-    """Tell how to connect with `command`, if a certificate was made for this run."""
+def invite(context: Context, listen: ListenOptions, listener: Listener, command: str) -> None:
+    """Say how to connect with `command`, if a certificate was made for this run."""
     if not (listen.tls and listen.tls.fingerprint):
         return
     host, where = listen.address.host, str(listen.address)

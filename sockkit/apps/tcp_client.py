@@ -30,7 +30,7 @@ class TcpClient(Value):
 def run(config: TcpClient, context: Context) -> None:
     """Return when the session is over and nothing was lost. Raises SockkitError."""
     options = config.conversation.session_options(context, encrypted=bool(config.tls))
-    connect = secure_dialling(config.connect, config.tls, config.address, context)
+    connect = secure_dialling(context, config.connect, config.address, config.tls)
     dialling = partial(dial, context, config.address, connect, config.sockets)
     end = wait_for(context.loop, dialling)
     run_session(context, Session(context, end, options, config.sockets))

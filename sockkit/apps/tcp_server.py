@@ -17,13 +17,7 @@ from sockkit.net.context import Context
 from sockkit.net.ends.end import End
 from sockkit.net.options import SocketOptions
 from sockkit.net.port_file import port_file
-from sockkit.net.tcp.listen import (
-    Listener,
-    ListenOptions,
-    announce,
-    listen,
-    raise_limit,
-)
+from sockkit.net.tcp.listen import Listener, ListenOptions, announce, listen, raise_limit
 from sockkit.net.waiting import Done, OnDone, Pending, wait_for
 from sockkit.values import Value
 
@@ -65,7 +59,7 @@ def run(config: TcpServer, context: Context) -> None:
     try:
         with port_file(loop, config.port_file, listener):
             announce(listener, emit)
-            invite(options, listener, "tcp-client", context)
+            invite(context, options, listener, "tcp-client")
             if config.once:
                 _serve_one(config, context, listener)
             else:

@@ -8,11 +8,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sockkit.apps.datagrams import DatagramOptions, Messages
+from sockkit.apps.secured import with_access
 from sockkit.core.peers import Recipient
 from sockkit.net.context import Context
 from sockkit.net.options import SocketOptions
 from sockkit.net.port_file import port_file
-from sockkit.net.tcp.listen import ListenOptions, announce, with_access
+from sockkit.net.tcp.listen import ListenOptions, announce
 from sockkit.net.udp.open import UdpOptions, bind_datagrams
 from sockkit.net.udp.server import DatagramServer
 from sockkit.net.waiting import wait_for

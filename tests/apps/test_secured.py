@@ -5,15 +5,21 @@ from typing import Any
 
 import pytest
 
-from sockkit.apps.secured import invite, secure_dialling, secure_listening
+from sockkit.apps.secured import invite, secure_dialling, secure_listening, with_access
+from sockkit.core.access import DENIED, parse_rule
 from sockkit.core.address import Address, HostPort, UnixPath
 from sockkit.errors import UsageError
 from sockkit.events import Event, Notice
+from sockkit.net.access import AccessOptions
 from sockkit.net.context import Context
+from sockkit.net.loop import Loop
 from sockkit.net.tcp.dial import ConnectOptions
 from sockkit.net.tcp.listen import ListenOptions
 from sockkit.net.tls.options import ClientTls, Identity, ServerTls
 from tests.net import kit, tls
+from tests.net.kit import HERE
+
+loop = kit.loop
 
 
 class Listening:
@@ -30,7 +36,7 @@ class Run:
 
     def invited(self, options: ListenOptions, command: str = "tcp-client") -> list[str]:
         listener: Any = Listening()
-        invite(options, listener, command, self.context)
+        invite(self.context, options, listener, command)
         return [event.text for event in kit.of_kind(self.events, Notice)]
 
 
@@ -41,14 +47,23 @@ def run() -> Run:
 
 def test_without_tls_nothing_changes(run: Run) -> None:
     connect, listen = ConnectOptions(timeout=5), ListenOptions(HostPort("localhost", 0))
-    assert secure_dialling(connect, None, HostPort("localhost", 80), run.context) is connect
+    assert secure_dialling(run.context, connect, HostPort("localhost", 80), None) is connect
     assert secure_listening(run.context, listen, None, None) is listen
     assert run.invited(listen) == []
 
 
+def test_an_access_list_becomes_part_of_where_to_listen(loop: Loop) -> None:
+    options, context = ListenOptions(HostPort(HERE, 0), 5), kit.context(loop)
+    assert with_access(context, options, None) is options
+    made = with_access(context, options, AccessOptions(deny=(parse_rule(HERE),)))
+    assert made.access
+    assert made.access.refusal(HERE) == DENIED
+    assert made._replace(access=None) == options
+
+
 def test_a_client_asks_for_the_name_of_the_address(run: Run) -> None:
     options = ConnectOptions(timeout=5)
-    secured = secure_dialling(options, ClientTls(), HostPort(tls.NAME, 80), run.context)
+    secured = secure_dialling(run.context, options, HostPort(tls.NAME, 80), ClientTls())
     assert secured.tls
     assert (secured.tls.name, secured.tls.server) == (tls.NAME, False)
     assert secured._replace(tls=None) == options
@@ -56,7 +71,7 @@ def test_a_client_asks_for_the_name_of_the_address(run: Run) -> None:
 
 def test_what_cannot_be_meant_is_told_before_anything_is_opened(run: Run) -> None:
     with pytest.raises(UsageError, match="no name to check"):
-        secure_dialling(ConnectOptions(), ClientTls(), UnixPath("/x"), run.context)
+        secure_dialling(run.context, ConnectOptions(), UnixPath("/x"), ClientTls())
     listen = ListenOptions(HostPort("localhost", 0))
     with pytest.raises(UsageError, match="could not read /missing"):
         secure_listening(run.context, listen, None, ServerTls(client_ca="/missing"))

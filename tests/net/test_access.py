@@ -16,7 +16,6 @@ from sockkit.events import Event, Notice
 from sockkit.net import access as module
 from sockkit.net.access import AccessOptions, prepare
 from sockkit.net.loop import Loop
-from sockkit.net.tcp.listen import ListenOptions, with_access
 from sockkit.net.waiting import wait_for
 from tests.net import kit
 from tests.net.kit import HERE
@@ -134,12 +133,3 @@ def test_peers_of_a_unix_socket_have_no_address(loop: Loop) -> None:
         UsageError, match=r"clients of unix:/s have no IP address: leave out --allow and"
     ):
         prepared(loop, AccessOptions(allow=("a.example",)), UnixPath("/s"))
-
-
-def test_it_becomes_part_of_where_to_listen(loop: Loop) -> None:
-    options, context = ListenOptions(HOST, 5), kit.context(loop)
-    assert with_access(context, options, None) is options
-    made = with_access(context, options, AccessOptions(deny=(parse_rule(HERE),)))
-    assert made.access
-    assert made.access.refusal(HERE) == DENIED
-    assert made._replace(access=None) == options

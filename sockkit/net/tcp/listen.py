@@ -19,12 +19,11 @@ from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.loop import Loop
 from sockkit.net.openers import opener, resolve
 from sockkit.net.options import SocketOptions
-from sockkit.net.waiting import OnDone, Pending, Start, Steps, wait_for
+from sockkit.net.waiting import OnDone, Pending, Start, Steps
 from sockkit.values import Value
 
 if TYPE_CHECKING:
     from sockkit.core.access import AccessList
-    from sockkit.net.access import AccessOptions
     from sockkit.net.tls.contexts import TlsSetup
     from sockkit.net.tls.handshake import Handshakes
 
@@ -49,8 +48,8 @@ _FAILED_EARLY = {
 class ListenOptions(Value):
     """Where a server listens. Port 0 lets the system choose.
 
-    Who may come in is decided by `access`, see `with_access`, and over TCP by how many connections
-    are open, at most `max_connections`. With `tls` connections are encrypted.
+    Who may come in is decided by `access`, and over TCP by how many connections are open, at most
+    `max_connections`. With `tls` connections are encrypted.
     """
 
     address: Address
@@ -70,21 +69,6 @@ class Bound(Protocol):
 def announce(bound: Bound, emit: Emit) -> None:
     """Emit that the server is ready: whoever waits for this can connect from now on."""
     emit(Listening(bound.address, _is_local(bound.address)))
-
-
-def with_access(
-    context: Context, options: ListenOptions, access: AccessOptions | None
-) -> ListenOptions:
-    """`options` with the access list that `access` describes. Runs the loop until it is made.
-
-    Raises ResolveError, UsageError.
-    """
-    if not access:
-        return options
-    from sockkit.net.access import prepare
-
-    made = wait_for(context.loop, partial(prepare, context, access, options.address))
-    return options._replace(access=made)
 
 
 def listen(
