@@ -56,7 +56,6 @@ class ConversationOptions(Value):
             greet=os.fsencode(self.greet),
             reply=None if self.reply is None else os.fsencode(self.reply),
             label=label,
-            encrypted=encrypted,
             may_half_close=True,
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from sockkit.errors import UsageError, reason
+from sockkit.errors import UsageError
 
 VARIABLE = "SOCKKIT_PASSWORD"
 
@@ -32,10 +32,6 @@ def room_password(values: dict[str, Any]) -> str | None:
 
 def _read(path: str) -> str:
     from sockkit.core.chat.admission import MAX_PASSWORD_BYTES
+    from sockkit.net.files import read_secret
 
-    try:
-        with open(path, "rb") as file:
-            content = file.read(MAX_PASSWORD_BYTES + 3)  # a longer one is refused later
-    except OSError as error:
-        raise UsageError(f"could not read {path}: {reason(error)}") from error
-    return os.fsdecode(content.removesuffix(b"\n").removesuffix(b"\r"))
+    return os.fsdecode(read_secret(path, MAX_PASSWORD_BYTES + 3))  # a longer one is refused later

@@ -6,12 +6,13 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from sockkit.cli.stopping import STOPS
-from sockkit.errors import Stopped, UsageError, reason
+from sockkit.errors import Stopped, UsageError
 
 if TYPE_CHECKING:
     from sockkit.net.tls.options import ClientTls, Identity, ServerTls
 
 _ENCRYPTED = b"ENCRYPTED"  # in the first or second line of such a key: RFC 7468, RFC 1421
+MAX_FILE_BYTES = 1024 * 1024  # of a key, or of its passphrase: OpenSSL takes far less of both
 
 
 def client_tls(values: dict[str, Any]) -> ClientTls | None:
@@ -77,10 +78,12 @@ def _identity(values: dict[str, Any]) -> Identity | None:
 
 def _passphrase(key: str, path: str | None) -> bytes | None:
     """The passphrase of the file `key`; None if it is not encrypted."""
-    if _ENCRYPTED not in _read(key):
+    from sockkit.net.files import read_secret
+
+    if _ENCRYPTED not in read_secret(key, MAX_FILE_BYTES):
         return None
     if path is not None:
-        return _read(path).removesuffix(b"\n").removesuffix(b"\r")
+        return read_secret(path, MAX_FILE_BYTES)
     if not _has_terminal():
         raise UsageError(f"{key} is encrypted", "give --tls-key-password-file")
     return _ask(key)
@@ -122,11 +125,3 @@ def _has_terminal() -> bool:
         return False
     finally:
         os.close(terminal)
-
-
-def _read(path: str) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            return file.read(1024 * 1024)
-    except OSError as error:
-        raise UsageError(f"could not read {path}: {reason(error)}") from error

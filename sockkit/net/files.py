@@ -19,6 +19,15 @@ def read_text(path: str) -> str:
         raise UsageError(f"could not read {path}: {reason(error)}") from error
 
 
+def read_secret(path: str, most: int) -> bytes:
+    """A file's first `most` bytes, without one line end at their end. Raises UsageError."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(most).removesuffix(b"\n").removesuffix(b"\r")
+    except OSError as error:
+        raise UsageError(f"could not read {path}: {reason(error)}") from error
+
+
 def is_same(path: str, then: os.stat_result | None) -> bool:
     """Whether `path` is still the file that stat(2) described as `then`. Links are not followed."""
     try:

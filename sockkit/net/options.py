@@ -36,6 +36,12 @@ class SocketOptions(Value):
         """The same for a datagram socket, whose port is not shared."""
         return self._replace(reuse_address=False, no_delay=False, keepalive=False)
 
+    def for_tls(self) -> SocketOptions:
+        """The same for TLS, where the first bytes must not wait for the acknowledgement of the
+        handshake's last.
+        """
+        return self._replace(no_delay=True)
+
     def open(
         self, family: int, emit: Emit, kind: socket.SocketKind = socket.SOCK_STREAM
     ) -> socket.socket:

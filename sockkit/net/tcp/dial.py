@@ -70,8 +70,8 @@ def _dial(
     context: Context, address: Address, options: ConnectOptions, sockets: SocketOptions
 ) -> Generator[Start[Any], Any, End]:
     deadline = context.loop.now + options.timeout
-    if options.tls:  # or the first bytes wait for the acknowledgement of the handshake's last
-        sockets = sockets._replace(no_delay=True)
+    if options.tls:
+        sockets = sockets.for_tls()
     found: LocalEndpoints = yield partial(resolve_source, context, options)
     end: End = yield partial(_Race, context, address, options, sockets, found, deadline)
     if options.tls:

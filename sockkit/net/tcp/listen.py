@@ -154,8 +154,8 @@ class Listener:
         self, options: ListenOptions, endpoint: Endpoint, sockets: SocketOptions
     ) -> socket.socket:
         kind = opener(options.address)
-        if options.tls:  # or the first bytes wait for the acknowledgement of the handshake's last
-            sockets = sockets._replace(no_delay=True)
+        if options.tls:
+            sockets = sockets.for_tls()
         try:
             sock = sockets.open(endpoint.family, self._emit)
         except OSError as error:

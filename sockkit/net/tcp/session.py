@@ -20,7 +20,7 @@ from sockkit.net.closing import Closer
 from sockkit.net.coalesce import Coalescer
 from sockkit.net.connection import Connection, Direction, Owner, Result
 from sockkit.net.context import Context
-from sockkit.net.ends.end import End
+from sockkit.net.ends.end import End, Kind
 from sockkit.net.options import SocketOptions
 from sockkit.net.pump import Pump
 from sockkit.net.waiting import Done, OnDone, Pending, wait_for
@@ -36,8 +36,7 @@ class SessionOptions(Value):
     `opening` is sent first, unchanged. `greet` and `reply` are in the user's encoding, and are
     transformed like standard input. With a `reply` standard input is not read: the reply is sent
     once the peer has sent something. `label` begins each line that is written, unless it is empty.
-    `encrypted` is whether the end speaks TLS, and `may_half_close` whether the command has an
-    option for the half-close: both only for what is said of an answer that is missing.
+    `may_half_close` is whether the command has an option for the half-close, which a hint may name.
     """
 
     ending: EndOptions
@@ -47,7 +46,6 @@ class SessionOptions(Value):
     greet: bytes = b""
     reply: bytes | None = None
     label: bytes = b""
-    encrypted: bool = False
     may_half_close: bool = False
 
 
@@ -189,7 +187,7 @@ class SessionTotals:
         stream = Stream(
             dialled=connection.end.peer.number == 0,
             typed=context.stdio.input.terminal,
-            encrypted=options.encrypted,
+            encrypted=connection.end.kind is Kind.ENCRYPTED,
             half_close=options.may_half_close,
         )
         assert connection.ending
