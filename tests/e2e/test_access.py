@@ -278,7 +278,7 @@ def test_a_unix_socket_has_no_rules(command: list[str], tmp_path: Path) -> None:
     place = f"unix:{tmp_path}/socket"
     status, _, told = run(*command, "--bind", place, "--deny", "10.0.0.7")
     assert status == 2
-    assert told.endswith("has no IP address: leave out --allow and --deny\n")
+    assert told.endswith("have no IP address: leave out --allow and --deny\n")
 
 
 @pytest.mark.parametrize(
