@@ -80,7 +80,7 @@ BUDGETS = {
     "tcp-server --once": Budget(
         61, CONSOLE | of("net.tcp", "dial") | MANY | DATAGRAMS | ECHO | CHAT
     ),
-    "udp-server": Budget(61, CONSOLE | ONE | STREAMS | ECHO | CHAT),
+    "udp-server": Budget(62, CONSOLE | ONE | STREAMS | ECHO | CHAT),
     "echo": Budget(73, CONSOLE | ONE | MANY | CHAT),
     "chat serve": Budget(86, ONE | MANY | STREAMS | DATAGRAMS | ECHO),
 }
