@@ -192,22 +192,23 @@ SERVER_TIME = Bundle(
 
 _RULES = (
     Option(["--allow"], type=RULE, multiple=True, metavar="RULE",
-           help="Let in who matches RULE, and nobody who matches none: an address, a network or a "
-                "name, as in 10.0.0.7, 10.0.0.0/8 or a.example. May be given again."),
+           help="Let in only clients that match a RULE: an address, a network or a name, as in "
+                "10.0.0.7, 10.0.0.0/8 or a.example. May be given again."),
     Option(["--deny"], type=RULE, multiple=True, metavar="RULE",
-           help="Keep out who matches RULE, even if --allow would let it in. May be given again."),
+           help="Refuse clients that match RULE, even if --allow lets them in. May be given "
+                "again."),
     Option(["--allow-file"], type=File(exists=True), multiple=True, metavar="FILE",
            help="More rules for --allow, one a line; # begins a comment. A FILE without rules lets "
                 "nobody in."),
     Option(["--deny-file"], type=File(exists=True), multiple=True, metavar="FILE",
            help="More rules for --deny, as in --allow-file."),
 )  # fmt: skip
-MAX_CONNECTIONS = Option(
+_MAX_CONNECTIONS = Option(
     ["--max-connections"], type=click.IntRange(1), metavar="N",
     help="Most clients, or members of a chat room, at a time. One more is closed at once; a room "
          "first says that it is full.",
 )  # fmt: skip
-ACCESS = Bundle("Access", (*_RULES, MAX_CONNECTIONS))
+ACCESS = Bundle("Access", (*_RULES, _MAX_CONNECTIONS))
 UDP_ACCESS = Bundle("Access", _RULES)
 
 
@@ -272,13 +273,13 @@ PASSWORD = (
 _TLS = Option(
     ["--tls", "encrypted"], is_flag=True,
     help="Encrypt. A client checks the server's certificate and its name. A server without "
-         "--tls-cert makes a certificate for this run, and shows how clients know it.",
+         "--tls-cert makes a certificate for this run, and shows what clients have to type.",
 )  # fmt: skip
 _TLS_FILES = (
     Option(["--tls-cert"], type=File(exists=True), metavar="FILE",
-           help="Our certificate, in PEM, with those that lead to its root."),
+           help="Our certificate in PEM, followed by its intermediates."),
     Option(["--tls-key"], type=File(exists=True), metavar="FILE",
-           help="The key of --tls-cert, where that file does not have it."),
+           help="The key of --tls-cert, if that file does not hold it."),
     Option(["--tls-key-password-file"], type=File(exists=True), metavar="FILE",
            help="Read the passphrase of an encrypted key from FILE, and ask nobody for it."),
 )  # fmt: skip
@@ -297,7 +298,7 @@ CLIENT_TLS = Bundle(
         Option(["--tls-fingerprint"], type=FINGERPRINT, metavar="SHA256",
                help="Trust the certificate that has this SHA-256 and no other, whoever signed it."),
         Option(["--tls-name"], metavar="NAME",
-               help="The name to ask for and to check, where it is not HOST."),
+               help="The server name to ask for and to check, if it is not HOST."),
         *_TLS_FILES,
         *_TLS_PROTOCOL,
         Option(["--tls-insecure"], is_flag=True,

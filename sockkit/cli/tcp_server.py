@@ -33,6 +33,8 @@ _EPILOG = """\b
 Examples:
   sockkit tcp-server -p 8080
   sockkit tcp-server -p 9000 --once > received.tar
+  sockkit tcp-server -p 8443 --tls
+  sockkit tcp-server --bind 0.0.0.0 -p 8080 --allow 192.168.1.0/24
   sockkit tcp-server --bind 0.0.0.0 -p 7788 -E gbk --reply 'thank you !'
 """
 
