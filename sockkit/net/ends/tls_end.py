@@ -24,7 +24,7 @@ MAX_BACKLOG_BYTES = 4 * MAX_WRITE_BYTES
 MAX_CLOSE_SECONDS = 10.0  # for which a closed end still writes what it has accepted
 
 # Small pieces stay in the processor's cache from one copy to the next.
-_buffer = memoryview(bytearray(64 * 1024))  # of encrypted bytes that one read takes; all share it
+_buffer = memoryview(bytearray(96 * 1024))  # of encrypted bytes that one read takes; all share it
 
 
 class TlsEnd:
