@@ -22,9 +22,11 @@ from benchmarks import machine, served
 from benchmarks.process import find
 from benchmarks.startup import LEAST_RUNS, startup_row
 from benchmarks.table import Row, markdown, size_name
+from benchmarks.tls import tls_rows
 from benchmarks.transfer import file_row, memory_row, pipe_row, text_row
 
-ROWS = ["file", "pipe", "text", "memory", "startup", "echo", "held", "udp", "datagrams", "chat"]
+ROWS = ["file", "pipe", "text", "memory", "startup", "tls"]
+ROWS += ["echo", "held", "udp", "datagrams", "chat"]
 
 
 def size(text: str) -> int:
@@ -64,6 +66,7 @@ def measure(options: argparse.Namespace, folder: Path) -> list[Row]:
         "text": lambda: [text_row(folder, options.text_size, runs)],
         "memory": lambda: [memory_row(folder, options.size, runs)],
         "startup": lambda: [startup_row(folder, runs)],
+        "tls": lambda: tls_rows(folder, min(options.size, 1 << 30), runs),
     }
     if served.compiled(folder):
         bench |= {

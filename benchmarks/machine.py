@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+import ssl
 from pathlib import Path
 
 from benchmarks.process import find, output_of
@@ -15,6 +16,7 @@ VERSIONS = {
     "nc": ("-h", r"(OpenBSD netcat.*\))"),
     "ncat": ("--version", r"(\d[\d.]+\d)"),
     "socat": ("-V", r"version (\d[\d.]+)"),
+    "openssl": ("version", r"OpenSSL (\S+)"),
     "iconv": ("--version", r"\((.*)\)"),
     "pwncat": ("--version", r"(\d[\d.]+\S*)"),
 }
@@ -42,6 +44,7 @@ def describe() -> list[str]:
     return [
         f"- processor: {processor()}, {cores} cores, {memory:.0f} GiB of memory",
         f"- kernel: {platform.system()} {platform.release()}, load {os.getloadavg()[0]:.2f}",
-        f"- Python: {platform.python_implementation()} {platform.python_version()}",
+        f"- Python: {platform.python_implementation()} {platform.python_version()}, "
+        f"{ssl.OPENSSL_VERSION}",
         *(f"- {program}: {version(program)}" for program in VERSIONS),
     ]

@@ -65,7 +65,10 @@ class Pipeline:
         commands: Sequence[Sequence[str]],
         source: str | Path = os.devnull,
         target: str | Path = os.devnull,
+        *,
+        may_fail: bool = False,
     ) -> None:
+        self.may_fail = may_fail
         self.processes: list[subprocess.Popen[bytes]] = []
         self._talk = tempfile.TemporaryFile()  # noqa: SIM115  (closed in __exit__)
         try:
@@ -114,7 +117,7 @@ class Pipeline:
 
 
 def finish(*pipelines: Pipeline, watch: bool = False) -> float:
-    """Wait until every command has ended by itself with status 0.
+    """Wait until every command has ended by itself, with status 0 unless it may fail.
 
     With `watch`: the peak resident bytes of any sockkit among them, else 0. It is the kernel's
     own high-water mark, read to the last moment. (The ru_maxrss of a child is no use: it
@@ -130,7 +133,7 @@ def finish(*pipelines: Pipeline, watch: bool = False) -> float:
                 peak = max(peak, *map(_peak, watched), 0)
                 if time.monotonic() > end:
                     raise RunError(f"{_name(process)} did not end in time: {pipeline.talk()}")
-            if status := process.wait():
+            if (status := process.wait()) and not pipeline.may_fail:
                 raise RunError(f"{_name(process)} ended with {status}: {pipeline.talk()}")
     return peak
 

@@ -64,7 +64,11 @@ def serving(
 
 def load(folder: Path, *arguments: object) -> list[float]:
     """The figures of one load."""
-    command = [str(folder / "load"), *map(str, arguments)]
+    return figures([str(folder / "load"), *map(str, arguments)])
+
+
+def figures(command: list[str]) -> list[float]:
+    """What a load prints."""
     try:
         done = subprocess.run(command, capture_output=True, timeout=120, check=True)
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:

@@ -55,6 +55,7 @@ class Row:
     unit: Callable[[float], str]
     goals: Sequence[Goal]
     ceiling: float | None = None  # what every run of sockkit must stay under
+    slowest: float | None = None  # the same where the unit is a rate: the most seconds for each
     samples: dict[str, Samples] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
 
@@ -65,6 +66,10 @@ class Row:
             targets.append(f"under {self.unit(self.ceiling)}")
             worst = max(filter(None, ours), default=None)
             results.append(verdict(1 - worst / self.ceiling) if worst else "not measured")
+        if self.slowest is not None:
+            targets.append(f"at least {self.unit(self.slowest)}")
+            worst = max(filter(None, ours), default=None)
+            results.append(verdict(self.slowest / worst - 1) if worst else "not measured")
         for goal in self.goals:
             theirs = self.samples.get(goal.peer)
             found = goal.ratios(ours, theirs) if theirs else []

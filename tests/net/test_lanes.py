@@ -148,6 +148,13 @@ def test_every_pair_has_a_lane_where_the_kernel_has_none(
     assert {chosen(source, sink) for sink in Kind} == {"copy"}
 
 
+@pytest.mark.parametrize("kind", Kind)
+def test_what_is_encrypted_takes_several_steps_unless_its_source_may_block(kind: Kind) -> None:
+    source, sink = End(kind, -1), End(Kind.ENCRYPTED, -1)
+    lane = choose(source, sink, None, None)  # type: ignore[arg-type]
+    assert (lane.steps > 1) == (kind in (Kind.FILE, Kind.ENCRYPTED))
+
+
 def test_without_a_descriptor_for_a_pipe_it_is_a_copy(monkeypatch: pytest.MonkeyPatch) -> None:
     fail_nth(monkeypatch, os, "pipe", 1, OSError(errno.EMFILE, ""))
     assert chosen(Kind.SOCKET, Kind.FILE) == "copy"

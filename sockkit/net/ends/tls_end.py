@@ -24,7 +24,7 @@ MAX_BACKLOG_BYTES = 4 * MAX_WRITE_BYTES
 MAX_CLOSE_SECONDS = 10.0  # for which a closed end still writes what it has accepted
 
 # Small pieces stay in the processor's cache from one copy to the next.
-_buffer = memoryview(bytearray(64 * 1024))  # of encrypted bytes that one read takes; all share it
+_buffer = memoryview(bytearray(96 * 1024))  # of encrypted bytes that one read takes; all share it
 
 
 class TlsEnd:
@@ -111,7 +111,7 @@ class TlsEnd:
             if fault := self._state.fault:
                 self._state.fault, self._state.peer_ended = None, True
                 raise fault
-            if size := self._decrypt(buffer):
+            if not self._state.drained and (size := self._decrypt(buffer)):
                 return size
             if not (self._state.peer_ended or self._state.fault):
                 self._fill()
@@ -128,7 +128,7 @@ class TlsEnd:
                     raise ssl.SSLZeroReturnError
                 size += count
         except ssl.SSLWantReadError:
-            pass
+            self._state.drained = True
         except ssl.SSLZeroReturnError:
             self._state.peer_ended = True
         except ssl.SSLEOFError as error:
@@ -162,6 +162,7 @@ class TlsEnd:
         except SockkitError:
             self._state.peer_ended = self._state.reset = True
             raise
+        self._state.drained = False
         if size:
             self._incoming.write(_buffer[:size])
         else:
@@ -353,11 +354,12 @@ class _State:
     """What has happened on a TlsEnd, and how many bytes were moved."""
 
     __slots__ = (
-        "closed", "closing", "data_end", "fault", "flushed", "half_closed", "peer_ended", "reset",
-        "send_fault", "stalled", "written",
+        "closed", "closing", "data_end", "drained", "fault", "flushed", "half_closed", "peer_ended",
+        "reset", "send_fault", "stalled", "written",
     )  # fmt: skip
 
     def __init__(self) -> None:
+        self.drained = False  # nothing more can be decrypted until more has come
         self.peer_ended = False  # there is nothing more to read
         self.reset = False  # and that was told as an error
         self.half_closed = self.closed = False
