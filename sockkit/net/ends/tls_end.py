@@ -3,6 +3,10 @@
 Nothing here blocks. The end below moves encrypted bytes, and this one decides when: a read may
 have to write (the answer to a key update), and a write may have to wait. Python's documentation of
 ssl.MemoryBIO describes the two buffers; close_notify is RFC 8446, section 6.1.
+
+A call reads from the end below once at most. A peer can send without end what decrypts to nothing,
+such as key updates, faster than it is decrypted: whoever read until there is data would never
+return to the loop.
 """
 
 from __future__ import annotations
@@ -22,6 +26,10 @@ MAX_WRITE_BYTES = 128 * 1024  # that one write encrypts
 # a peer has asked for answers that it does not read, and nothing more is read from it.
 MAX_BACKLOG_BYTES = 4 * MAX_WRITE_BYTES
 MAX_CLOSE_SECONDS = 10.0  # for which a closed end still writes what it has accepted
+MAX_RECORD_BYTES = 5 + 16 * 1024 + 256  # RFC 8446, section 5.2
+# Of one read from a peer that sends little data in many bytes: 64 KiB of key updates would take
+# OpenSSL 20 to 50 ms, and all others wait.
+COSTLY_READ_BYTES = 4 * 1024
 
 # Small pieces stay in the processor's cache from one copy to the next.
 _buffer = memoryview(bytearray(96 * 1024))  # of encrypted bytes that one read takes; all share it
@@ -61,18 +69,20 @@ class TlsEnd:
 
         Raises BlockingIOError while it waits for the peer, ssl.SSLError, and SockkitError.
         """
-        while True:
+        for filled in (False, True):
             try:
                 self.tls.do_handshake()
             except ssl.SSLWantReadError:
                 self._flush()
-                self._fill()
+                if not filled:
+                    self._fill()
             except ssl.SSLError:
                 self._try_flush()  # the alert that says why
                 raise
             else:
                 self._flush()
                 return
+        raise BlockingIOError  # see the module's docstring
 
     # Reading.
 
@@ -107,14 +117,19 @@ class TlsEnd:
             buffer[:size] = self._plain[:size]
             del self._plain[:size]
             return size
+        filled = False
         while not self._state.peer_ended:
             if fault := self._state.fault:
                 self._state.fault, self._state.peer_ended = None, True
                 raise fault
             if not self._state.drained and (size := self._decrypt(buffer)):
                 return size
-            if not (self._state.peer_ended or self._state.fault):
-                self._fill()
+            if self._state.peer_ended or self._state.fault:
+                continue
+            if filled:
+                raise BlockingIOError  # see the module's docstring
+            self._fill()
+            filled = True
         return 0
 
     def _decrypt(self, buffer: memoryview) -> int:
@@ -140,6 +155,7 @@ class TlsEnd:
             self._state.fault.__cause__ = error
         except ssl.SSLError as error:
             self._state.fault = self._tls_failed(error)
+        self._state.decrypted += size
         if self._outgoing.pending:  # answers to key updates, or the alert that says what failed
             self._try_flush()
         return size
@@ -156,17 +172,28 @@ class TlsEnd:
             self._watch_below()
             raise BlockingIOError
         try:
-            size = self._end.read_into(_buffer)
+            size = self._end.read_into(self._space())
         except BlockingIOError:
             raise
         except SockkitError:
             self._state.peer_ended = self._state.reset = True
             raise
         self._state.drained = False
+        self._state.filled = size
         if size:
             self._incoming.write(_buffer[:size])
         else:
             self._incoming.write_eof()
+
+    def _space(self) -> memoryview:
+        """Where to read encrypted bytes to: less while the peer says little with many."""
+        state = self._state
+        if state.decrypted * 2 >= state.filled:
+            state.costly = False
+        elif state.filled > MAX_RECORD_BYTES:
+            state.costly = True
+        state.decrypted = 0
+        return _buffer[:COSTLY_READ_BYTES] if state.costly else _buffer
 
     def _decrypt_ahead(self) -> None:
         """Decrypt what has come, so that nothing of it waits."""
@@ -354,8 +381,8 @@ class _State:
     """What has happened on a TlsEnd, and how many bytes were moved."""
 
     __slots__ = (
-        "closed", "closing", "data_end", "drained", "fault", "flushed", "half_closed", "peer_ended",
-        "reset", "send_fault", "stalled", "written",
+        "closed", "closing", "costly", "data_end", "decrypted", "drained", "fault", "filled",
+        "flushed", "half_closed", "peer_ended", "reset", "send_fault", "stalled", "written",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -370,6 +397,9 @@ class _State:
         self.written = 0  # decrypted bytes
         self.flushed = 0  # encrypted bytes that the end below has accepted
         self.data_end = 0  # encrypted bytes up to the last of `written`
+        self.filled = 0  # encrypted bytes that the last read below gave
+        self.decrypted = 0  # decrypted bytes since then
+        self.costly = False  # whether far fewer come out than go in
 
 
 def _os_error(code: int) -> OSError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import ssl
 from collections.abc import Callable
+from typing import Any
 
 from sockkit.core.units import show_seconds
 from sockkit.errors import SockkitError, TimedOut, TrustError
@@ -203,8 +204,7 @@ def _fingerprint(end: TlsEnd) -> bytes:
 
 
 def _secured(end: TlsEnd) -> Secured:
-    cipher, shown = end.tls.cipher(), end.tls.getpeercert()
-    fields = shown or {}
+    cipher, fields = end.tls.cipher(), _fields(end)
     return Secured(
         end.peer,
         (end.tls.version() or "TLS").replace("TLSv", "TLS "),
@@ -215,6 +215,14 @@ def _secured(end: TlsEnd) -> Secured:
         str(fields.get("notAfter", "")),
         _fingerprint(end).hex(),
     )
+
+
+def _fields(end: TlsEnd) -> dict[str, Any]:
+    """What the peer's certificate says; nothing if it is not checked, or is no text."""
+    try:
+        return end.tls.getpeercert() or {}
+    except (ssl.SSLError, ValueError):  # one byte that is not UTF-8, anywhere in it
+        return {}
 
 
 def _name(parts: object) -> str:

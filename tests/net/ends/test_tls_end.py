@@ -107,6 +107,62 @@ def pair(loop: Loop) -> Pair:
     return Pair(loop).shake_hands()
 
 
+# How much is read at once.
+
+
+@BOTH
+def test_one_read_takes_one_piece(
+    server: bool, loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or a peer that sends without end what decrypts to nothing would delay all others."""
+    monkeypatch.setattr(module, "_buffer", memoryview(bytearray(100)))
+    pair = Pair(loop, server=server).shake_hands()
+    pair.say(pair.peer.sealed(bytes(450)))
+    for left in (372, 272, 172, 72):  # a record has 22 bytes more
+        with pytest.raises(BlockingIOError):
+            pair.told()
+        assert pair.there.queued() == left
+    assert pair.told() == bytes(450)
+
+
+def test_one_step_of_a_handshake_takes_one_piece(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_buffer", memoryview(bytearray(100)))
+    pair = Pair(loop, server=True)
+    pair.say(hello := pair.peer.step())
+    with pytest.raises(BlockingIOError):
+        pair.end.handshake()
+    assert pair.there.queued() == len(hello) - 100
+    pair.shake_hands()
+    pair.say(pair.peer.sealed(b"x"))
+    assert pair.told() == b"x"
+
+
+def test_a_peer_that_says_little_in_many_bytes_is_read_in_small_pieces(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_RECORD_BYTES", 1000)
+    monkeypatch.setattr(module, "COSTLY_READ_BYTES", 230)
+    monkeypatch.setattr(module, "_buffer", memoryview(bytearray(2300)))
+    pair = Pair(loop, server=True).shake_hands()
+
+    def told(sealed: list[bytes]) -> list[int]:
+        """How many bytes each read takes, of some that are all there."""
+        pair.say(b"".join(sealed))
+        taken = []
+        while before := pair.there.queued():
+            with contextlib.suppress(BlockingIOError):  # half a record
+                pair.told(10_000)
+            taken.append(before - pair.there.queued())
+        return taken
+
+    tiny = [pair.peer.sealed(b"x") for _ in range(120)]  # 23 bytes each
+    assert told(tiny) == [2300, 230, 230]
+    large = [pair.peer.sealed(bytes(900)) for _ in range(4)]
+    assert told(large)[-2:] == [2300, 238]
+
+
 # How what is received ends.
 
 
@@ -493,5 +549,8 @@ def test_a_handshake_whose_peer_has_gone_fails(nth: int, loop: Loop) -> None:
     if nth == 2:
         pair.say(pair.peer.step(read_all(pair.there))[:100])
     pair.there.close()
+    if nth == 2:
+        with pytest.raises(BlockingIOError):  # it reads once in a call
+            pair.end.handshake()
     with pytest.raises(ssl.SSLEOFError if nth == 2 else ReceiveError):
         pair.end.handshake()

@@ -5,9 +5,15 @@ from __future__ import annotations
 import contextlib
 import ssl
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from sockkit.core.address import HostPort
 from sockkit.errors import HandshakeError, ReceiveError, SockkitError, TimedOut, TrustError
@@ -145,6 +151,43 @@ def test_a_certificate_that_is_not_checked_is_known_by_its_fingerprint_alone(
     place.turn()
     (secured,) = kit.of_kind(client.events, Secured)
     assert secured[4:] == ("", "", "", tls.fingerprint(tls.leaf()).hex())
+
+
+def unreadable(path: Path) -> ssl.SSLContext:
+    """A client's context. Its certificate, in `path`, signs itself and is not all UTF-8."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "client")])
+    kind, mail = x509.ExtensionOID.SUBJECT_ALTERNATIVE_NAME, b"\xff@x"
+    names = bytes([0x30, len(mail) + 2, 0x81, len(mail)]) + mail  # RFC 5280, section 4.2.1.6
+    cert = (
+        x509.CertificateBuilder(name, name, key.public_key(), serial_number=1)
+        .not_valid_before(datetime(2020, 1, 1, tzinfo=UTC))
+        .not_valid_after(datetime(2099, 1, 1, tzinfo=UTC))
+        .add_extension(x509.UnrecognizedExtension(kind, names), critical=False)
+        .sign(key, SHA256())
+    )
+    pem = Encoding.PEM
+    path.write_bytes(
+        key.private_bytes(pem, PrivateFormat.PKCS8, NoEncryption()) + cert.public_bytes(pem)
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    tls.authority().configure_trust(context)
+    context.load_cert_chain(path)
+    return context
+
+
+def test_a_certificate_that_is_no_text_is_known_by_its_fingerprint_alone(
+    place: Place, tmp_path: Path
+) -> None:
+    context = unreadable(tmp_path / "client.pem")
+    place.setup.context.load_verify_locations(tmp_path / "client.pem")
+    place.setup.context.verify_mode = ssl.CERT_REQUIRED
+    place.for_client = TlsSetup(context, False, tls.NAME)
+    place.client()
+    place.turn()
+    (secured,) = kit.of_kind(place.events, Secured)
+    assert secured[4:7] == ("", "", "")
+    assert len(secured.fingerprint) == 64
 
 
 def test_a_long_name_is_shown_in_part(place: Place) -> None:
