@@ -286,8 +286,8 @@ _TLS_FILES = (
 _TLS_PROTOCOL = (
     Option(["--tls-alpn"], type=PROTOCOLS, metavar="NAMES", default=(),
            help="Protocols to agree on, best first, as in h2,http/1.1 (ALPN)."),
-    Option(["--tls-min"], type=click.Choice(["1.0", "1.1", "1.2", "1.3"]), default="1.2",
-           show_default=True, help="The oldest TLS to accept; old devices need 1.0 or 1.1."),
+    Option(["--tls-min"], type=click.Choice(["1.0", "1.1", "1.2", "1.3"]),
+           help="The oldest TLS to accept. Default: 1.2; old devices need 1.0 or 1.1."),
 )  # fmt: skip
 CLIENT_TLS = Bundle(
     "TLS",

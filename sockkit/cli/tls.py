@@ -33,7 +33,7 @@ def client_tls(values: dict[str, Any]) -> ClientTls | None:
         values["tls_ca"],
         values["tls_name"],
         values["tls_alpn"],
-        Version(values["tls_min"]),
+        Version(values["tls_min"] or Version.V1_2),
         values["tls_fingerprint"],
         values["tls_insecure"],
     )
@@ -46,7 +46,9 @@ def server_tls(values: dict[str, Any]) -> ServerTls | None:
     from sockkit.net.tls.options import ServerTls, Version
 
     identity, client_ca = _identity(values), values["tls_client_ca"]
-    return ServerTls(identity, client_ca, values["tls_alpn"], Version(values["tls_min"]))
+    return ServerTls(
+        identity, client_ca, values["tls_alpn"], Version(values["tls_min"] or Version.V1_2)
+    )
 
 
 def _field(option: str) -> str:
@@ -59,7 +61,7 @@ def _wanted(values: dict[str, Any]) -> bool:
             raise UsageError("--tls and --udp exclude each other", "leave out one")
         return True
     for name, value in values.items():
-        if name.startswith("tls_") and value and value != "1.2":
+        if name.startswith("tls_") and value:
             raise UsageError(f"--{name.replace('_', '-')} needs --tls", "add it")
     return False
 

@@ -105,7 +105,7 @@ def values(**more: Any) -> dict[str, Any]:
     """Those of a client or a server."""
     names = ["ca", "name", "key", "cert", "key_password_file", "client_ca", "fingerprint"]
     none = {f"tls_{name}": None for name in names}
-    return {"encrypted": True, "tls_min": "1.2", "tls_alpn": (), "tls_insecure": False, **none,
+    return {"encrypted": True, "tls_min": None, "tls_alpn": (), "tls_insecure": False, **none,
             **more}  # fmt: skip
 
 

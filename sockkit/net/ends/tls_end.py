@@ -55,7 +55,7 @@ class TlsEnd:
         )
         self._plain = bytearray()  # decrypted, not read
         self._waiting = memoryview(b"")  # encrypted, not accepted by the end below
-        self._state = _State()
+        self._state, self._read_size = _State(), _ReadSize()
         self._read_watch = Watch(loop, self._readable)
         self._write_watch = Watch(loop, self._writable)
         self.peer = end.peer
@@ -155,7 +155,7 @@ class TlsEnd:
             self._state.fault.__cause__ = error
         except ssl.SSLError as error:
             self._state.fault = self._tls_failed(error)
-        self._state.decrypted += size
+        self._read_size.decrypted += size
         if self._outgoing.pending:  # answers to key updates, or the alert that says what failed
             self._try_flush()
         return size
@@ -172,28 +172,18 @@ class TlsEnd:
             self._watch_below()
             raise BlockingIOError
         try:
-            size = self._end.read_into(self._space())
+            size = self._end.read_into(self._read_size.space())
         except BlockingIOError:
             raise
         except SockkitError:
             self._state.peer_ended = self._state.reset = True
             raise
         self._state.drained = False
-        self._state.filled = size
+        self._read_size.filled = size
         if size:
             self._incoming.write(_buffer[:size])
         else:
             self._incoming.write_eof()
-
-    def _space(self) -> memoryview:
-        """Where to read encrypted bytes to: less while the peer says little with many."""
-        state = self._state
-        if state.decrypted * 2 >= state.filled:
-            state.costly = False
-        elif state.filled > MAX_RECORD_BYTES:
-            state.costly = True
-        state.decrypted = 0
-        return _buffer[:COSTLY_READ_BYTES] if state.costly else _buffer
 
     def _decrypt_ahead(self) -> None:
         """Decrypt what has come, so that nothing of it waits."""
@@ -381,8 +371,8 @@ class _State:
     """What has happened on a TlsEnd, and how many bytes were moved."""
 
     __slots__ = (
-        "closed", "closing", "costly", "data_end", "decrypted", "drained", "fault", "filled",
-        "flushed", "half_closed", "peer_ended", "reset", "send_fault", "stalled", "written",
+        "closed", "closing", "data_end", "drained", "fault", "flushed", "half_closed", "peer_ended",
+        "reset", "send_fault", "stalled", "written",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -397,9 +387,26 @@ class _State:
         self.written = 0  # decrypted bytes
         self.flushed = 0  # encrypted bytes that the end below has accepted
         self.data_end = 0  # encrypted bytes up to the last of `written`
-        self.filled = 0  # encrypted bytes that the last read below gave
+
+
+class _ReadSize:
+    """How many encrypted bytes to read: few while the peer says little with many."""
+
+    __slots__ = ("_costly", "decrypted", "filled")
+
+    def __init__(self) -> None:
+        self.filled = 0  # encrypted bytes that the last read gave
         self.decrypted = 0  # decrypted bytes since then
-        self.costly = False  # whether far fewer come out than go in
+        self._costly = False
+
+    def space(self) -> memoryview:
+        """Where to read the next ones to."""
+        if self.decrypted * 2 >= self.filled:
+            self._costly = False
+        elif self.filled > MAX_RECORD_BYTES:
+            self._costly = True
+        self.decrypted = 0
+        return _buffer[:COSTLY_READ_BYTES] if self._costly else _buffer
 
 
 def _os_error(code: int) -> OSError:
