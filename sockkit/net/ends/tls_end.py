@@ -329,20 +329,21 @@ class TlsEnd:
         state = self._state
         if state.closed:
             return
+        failed = unread = False
         try:
             unread = self.has_bytes()
             if not unread:
                 self.half_close()
         except SockkitError:
-            unread = False
+            failed = True
         if unread:
             self.abort()  # the peer must not take it for a regular end
             return
         self._be_closed()
-        if self._waiting:
+        if self._waiting and not (failed or state.reset):
             state.closing = self._loop.later(MAX_CLOSE_SECONDS, self._close_below)
         else:
-            self._end.close()
+            self._close_below()
 
     def abort(self) -> None:
         if not self._state.closed:
