@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import queue
 import re
 import select
 import socket
@@ -93,12 +94,21 @@ class Serving:
         self.settle()
         return sock
 
+    def ask(self, question: Callable[[], bool]) -> bool:
+        """What `question` answers in the loop's thread, where nothing is half done."""
+        answers: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self.loop.call_soon(lambda: answers.put(question()))
+        return answers.get(timeout=kit.WAIT)
+
     def settle(self) -> None:
         """Wait until the loop has made a whole turn, and so done what was ready."""
         for _ in range(2):
-            turned = threading.Event()
-            self.loop.call_soon(turned.set)
-            assert turned.wait(kit.WAIT)
+            self.ask(lambda: True)
+
+    def clog(self, client: socket.socket) -> None:
+        """Have the client send more than standard output, a pipe, holds."""
+        client.sendall(noise(200_000))
+        eventually(lambda: self.ask(lambda: self.server._output.waits))
 
     def type(self, data: bytes) -> None:
         self.input.far.give(data)
@@ -371,8 +381,7 @@ def test_what_is_typed_goes_to_the_console_until_the_server_quits(serve: Serve) 
     server.type(b"/list\n")
     eventually(lambda: typed == [b"/list\n"])
     client = server.client()
-    client.sendall(noise(200_000))  # more than a pipe holds: it goes on until that is written
-    eventually(lambda: server.server._output.waits)
+    server.clog(client)  # the server goes on until that is written
     server.loop.call_soon(server.server.quit)
     server.told(Closed)
     server.type(b"too late\n")
@@ -399,8 +408,7 @@ def test_an_input_that_cannot_be_read_ends_the_server(
 def test_quitting_waits_for_what_is_not_yet_written(serve: Serve) -> None:
     server = serve()
     client = server.client()
-    client.sendall(noise(200_000))  # more than a pipe holds
-    eventually(lambda: server.server._output.waits)
+    server.clog(client)
     server.loop.call_soon(server.server.quit)
     (closed,) = server.told(Closed)
     server.settle()  # else it is over
