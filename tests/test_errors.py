@@ -105,6 +105,12 @@ def test_a_text_error_keeps_what_came_before() -> None:
     assert TextError("no text").before == b""
 
 
+def test_a_proxy_may_do_better_next_time() -> None:
+    assert errors.ProxyError("x").transient
+    error = errors.ProxyError("x", "y", transient=False)
+    assert (error.transient, str(error)) == (False, "x: y")
+
+
 @pytest.mark.parametrize(
     "error", [OSError(errno.ECONNREFUSED, "own words"), OSError(errno.ECONNREFUSED, "")]
 )
