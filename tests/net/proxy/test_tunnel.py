@@ -40,6 +40,7 @@ ANSWERS = {
     "socks5h://bob:pw@h": b"\5\2\1\0\5\0\0\1\0\0\0\0\0\0",
     "socks4a://h": b"\0\x5a\0\0\0\0\0\0",
     "http://h": b"HTTP/1.1 200 OK\r\nVia: x\r\n\r\n",
+    "http://bob:pw@h": b"HTTP/1.1 200 OK\r\nVia: xy\r\n\r\n",  # of an odd length, or an even one
 }
 each_url = pytest.mark.parametrize("url", ANSWERS)
 
