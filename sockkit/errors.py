@@ -12,6 +12,7 @@
     ├── ReceiveError       56   the peer may have sent bytes that we did not receive
     ├── TrustError         60   the peer's certificate is not trusted
     ├── TextError          65   a character that an encoding does not have
+    ├── ProxyError         97   a proxy cannot be reached, or does not connect us
     ├── OutputGone        141   nobody reads our standard output any more
     └── Stopped       128 + n   signal n: 129 SIGHUP, 130 Ctrl-C, 131 SIGQUIT, 143 SIGTERM
 
@@ -41,6 +42,7 @@ class ExitStatus(IntEnum):
     NOT_RECEIVED = 56
     NOT_TRUSTED = 60
     NOT_TEXT = 65
+    NOT_PROXIED = 97
     HUNG_UP = 129
     INTERRUPTED = 130
     QUIT = 131
@@ -117,6 +119,16 @@ class TextError(SockkitError):
     def __init__(self, message: str, hint: str = "", before: bytes = b"") -> None:
         super().__init__(message, hint)
         self.before = before
+
+
+class ProxyError(SockkitError):
+    """`transient` is False if it is useless to try again, as with a wrong password."""
+
+    status = ExitStatus.NOT_PROXIED
+
+    def __init__(self, message: str, hint: str = "", *, transient: bool = True) -> None:
+        super().__init__(message, hint)
+        self.transient = transient
 
 
 class OutputGone(SockkitError):  # noqa: N818

@@ -18,6 +18,7 @@ from sockkit.cli.params import (
     NAME,
     PORT,
     PROTOCOLS,
+    PROXY_URL,
     RULE,
     SIZE,
     SOURCE,
@@ -30,6 +31,8 @@ from sockkit.core.text import Errors
 from sockkit.term.color import COLORS
 
 if TYPE_CHECKING:
+    from sockkit.core.address import Address
+    from sockkit.core.proxy import Proxy
     from sockkit.net.access import AccessOptions
 
 _FAMILY = (
@@ -156,7 +159,8 @@ DIRECTION = Bundle(
         Option(["--half-close"], type=EnumChoice(HalfClose),
                help="When to tell the peer that stdin has ended: now, never, or auto: 1s after its "
                     "answer, or after 10s without one. Some servers drop their answer when told, "
-                    "others wait for it. Default: now; with TLS auto. A tcp-server needs --once."),
+                    "others wait for it. Default: now; with TLS or a proxy auto. A tcp-server "
+                    "needs --once."),
     ),
 )  # fmt: skip
 
@@ -219,6 +223,30 @@ def access_options(values: dict[str, Any]) -> AccessOptions | None:
     from sockkit.net.access import AccessOptions
 
     return fold(AccessOptions, values)
+
+
+PROXY = Bundle(
+    "Proxy",
+    (
+        Option(["--proxy", "through"], type=PROXY_URL, metavar="URL",
+               help="Connect through a proxy: socks5h://[USER@]HOST[:PORT], or the same with "
+                    "socks5, socks4a, socks4 or http (CONNECT). With socks5h, socks4a and http the "
+                    "proxy looks up the name, otherwise we do. PORT is 1080 unless given. env: "
+                    "the proxy that ALL_PROXY names, but none for the hosts in NO_PROXY. The "
+                    "user's password is taken from SOCKKIT_PROXY_PASSWORD, or asked for; in the "
+                    "URL, as USER:PASSWORD@, other users of this machine can see it in the list of "
+                    "processes."),
+    ),
+)  # fmt: skip
+
+
+def proxy_option(values: dict[str, Any], address: Address) -> Proxy | None:
+    """The proxy that --proxy chooses to reach `address`; None for none. Raises UsageError."""
+    if values["through"] is None:
+        return None
+    from sockkit.cli.proxy import chosen_proxy
+
+    return chosen_proxy(values, address)
 
 
 TERMINAL = Bundle(

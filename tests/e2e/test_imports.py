@@ -49,6 +49,8 @@ NEVER = {
     *("sockkit.core.access", "sockkit.net.access"),
     *of("net.tls", "contexts", "handshake", "options", "throw_away", "words"),
     *of("net.ends", "tls_end", "watch"),
+    *("python_socks", "sockkit.core.proxy", "sockkit.cli.proxy", "sockkit.cli.secret"),
+    *of("net.proxy", "protocols", "tunnel"),
 }
 LISTENING = of("net", "port_file") | of("net.tcp", "listen") | of("net.udp", "reply_filter")
 CONSOLE = of("core", "console", "server_console") | of("apps", "operator")

@@ -28,6 +28,7 @@ from sockkit.net.waiting import Done, OnDone, Pending, Start, Steps
 from sockkit.values import Value
 
 if TYPE_CHECKING:
+    from sockkit.core.proxy import Proxy
     from sockkit.net.tls.contexts import TlsSetup
 
 ATTEMPT_DELAY_SECONDS = 0.25  # before the next endpoint is tried too, RFC 8305 section 5
@@ -40,12 +41,14 @@ LocalEndpoints = dict[int, Endpoint]  # what to bind our socket to, by family
 class ConnectOptions(Value):
     """`timeout` bounds resolving and connecting together, in seconds. `source` is bound to.
 
-    With `tls` the connection is encrypted; a handshake has a bound of its own.
+    With `proxy` the connection goes through it, which takes part of `timeout`. With `tls` the
+    connection is encrypted; a handshake has a bound of its own.
     """
 
     timeout: float = 10.0
     source: HostPort | None = None
     tls: TlsSetup | None = None
+    proxy: Proxy | None = None
 
 
 def dial(
@@ -58,8 +61,8 @@ def dial(
     """Connect to `address`, and call `on_done` with the connection, which it then owns.
 
     `on_done` is called once, by the loop, never before this returns. Failures are ResolveError,
-    ConnectError, TimedOut, UsageError, and BindError for a bad `source`; with TLS TrustError and
-    HandshakeError too.
+    ConnectError, TimedOut, UsageError, and BindError for a bad `source`; with a proxy ProxyError,
+    with TLS TrustError and HandshakeError too.
     """
     if special := opener(address).dial:
         return special(context, address, options, sockets, on_done)
@@ -73,7 +76,14 @@ def _dial(
     if options.tls:
         sockets = sockets.for_tls()
     found: LocalEndpoints = yield partial(resolve_source, context, options)
-    end: End = yield partial(_Race, context, address, options, sockets, found, deadline)
+    to = options.proxy.address if options.proxy else address
+    race = partial(_Race, context, to, options, sockets, found, deadline)
+    if options.proxy:
+        from sockkit.net.proxy.tunnel import dial_through
+
+        end = yield from dial_through(context, options, address, sockets.families(), deadline, race)
+    else:
+        end = yield race
     if options.tls:
         from sockkit.net.tls.handshake import secure
 
@@ -104,15 +114,18 @@ def reachable_from(
     found: list[Endpoint],
     local_endpoints: LocalEndpoints,
     options: ConnectOptions,
-    address: Address,
+    name: str,
 ) -> list[Endpoint]:
-    """Those of `found` whose family we have a local endpoint of. Raises BindError if none is."""
+    """Those of `found` whose family we have a local endpoint of. Raises BindError if none is.
+
+    `name` is that of what is dialled, for the error.
+    """
     if not options.source:
         return found
     reachable = [endpoint for endpoint in found if endpoint.family in local_endpoints]
     if not reachable:
         raise BindError(
-            f"could not use {options.source.host} to reach {address}",
+            f"could not use {options.source.host} to reach {name}",
             "give --source an address of this machine, of the same family",
         )
     return reachable
@@ -145,7 +158,8 @@ class _Race(Pending):
         on_done: OnDone[SocketEnd],
     ) -> None:
         self._loop, self._emit = context.loop, context.emit
-        self._address, self._options, self._sockets = address, options, sockets
+        self._name = f"the proxy {address}" if options.proxy else str(address)
+        self._options, self._sockets = options, sockets
         self._local_endpoints, self._on_done = local_endpoints, on_done
         self._endpoints: list[Endpoint] = []  # not tried yet
         self._attempts: dict[socket.socket, Endpoint] = {}
@@ -192,7 +206,7 @@ class _Race(Pending):
         if isinstance(found, SockkitError):
             raise found
         self._endpoints = interleave(
-            reachable_from(found, self._local_endpoints, self._options, self._address)
+            reachable_from(found, self._local_endpoints, self._options, self._name)
         )
         self._try_next()
 
@@ -265,7 +279,8 @@ class _Race(Pending):
             self._attempt_failed(sock, error)
             return None
         del self._attempts[sock]
-        end = SocketEnd(self._loop, sock, Peer(0, str(endpoint)), self._emit)
+        shown = f"the proxy {endpoint}" if self._options.proxy else str(endpoint)
+        end = SocketEnd(self._loop, sock, Peer(0, shown), self._emit)
         self._emit(Connected(end.peer, show_address(local)))
         return end
 
@@ -288,7 +303,7 @@ class _Race(Pending):
         why = reasons.pop() if len(reasons) == 1 else ", ".join(each)
         timed_out = self._failures[-1][1].errno == errno.ETIMEDOUT
         kind = TimedOut if timed_out else ConnectError
-        return kind(f"could not connect to {self._address}: {why}")
+        return kind(f"could not connect to {self._name}: {why}")
 
     def _expire(self) -> None:
         why = f" within {show_seconds(self._options.timeout)}"
@@ -297,7 +312,8 @@ class _Race(Pending):
             told += [f"{endpoint} no answer{why}" for endpoint in self._attempts.values()]
             why = f": {', '.join(told)}"
         raise TimedOut(
-            f"could not connect to {self._address}{why}", "give it longer with --connect-timeout"
+            f"could not connect to {self._name}{why}",
+            "give it longer with --connect-timeout",
         )
 
 

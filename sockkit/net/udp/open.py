@@ -111,7 +111,7 @@ def find_routes(
             resolve, context, address, family, timeout=options.timeout
         )
         local_endpoints: dict[int, Endpoint] = yield partial(resolve_source, context, options)
-        reachable = reachable_from(found, local_endpoints, options, address)
+        reachable = reachable_from(found, local_endpoints, options, str(address))
         return [Route(endpoint, local_endpoints.get(endpoint.family)) for endpoint in reachable]
 
     return Steps(steps(), on_done)
