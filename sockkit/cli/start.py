@@ -45,6 +45,7 @@ def start(
         try:
             _allocate(values.get("buffer_size"))
             _run(name, run, config, loop, stopping, values)
+            stopping.release()
             if stopping.number:  # the signal also ended the input, and that came first
                 raise Stopped(stopping.number)
         except MemoryError as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sockkit.core.address import Address, HostPort, UnixPath
 from sockkit.errors import BindError
@@ -22,7 +22,17 @@ if TYPE_CHECKING:
     from sockkit.net.ends.end import End
     from sockkit.net.tcp.dial import ConnectOptions
 
-Resolve = Callable[[Context, Any, int, OnDone[list[Endpoint]], "float | None"], Pending]
+    class Resolve(Protocol):
+        def __call__(
+            self,
+            context: Context,
+            address: Any,
+            family: int,
+            on_done: OnDone[list[Endpoint]],
+            timeout: float | None,
+        ) -> Pending: ...
+
+
 Bind = Callable[[socket.socket, Endpoint, SocketOptions], "Callable[[], None] | None"]
 Dial = Callable[[Context, Any, "ConnectOptions", SocketOptions, "OnDone[End]"], Pending]
 

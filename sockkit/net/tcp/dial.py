@@ -28,11 +28,16 @@ from sockkit.net.waiting import Done, OnDone, Pending, Start, Steps
 from sockkit.values import Value
 
 if TYPE_CHECKING:
+    from sockkit.net.openers import Resolve
     from sockkit.net.tls.contexts import TlsSetup
 
 ATTEMPT_DELAY_SECONDS = 0.25  # before the next endpoint is tried too, RFC 8305 section 5
 # A unix listener with a full backlog answers EAGAIN, and nothing tells when there is space again.
 BACKLOG_RETRY_SECONDS = 0.05
+
+NO_ANSWER = "no answer"  # the kind of a TimedOut
+# The system has no socket for us, which says nothing of the peer: socket(2).
+NO_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 LocalEndpoints = dict[int, Endpoint]  # what to bind our socket to, by family
 
@@ -40,12 +45,14 @@ LocalEndpoints = dict[int, Endpoint]  # what to bind our socket to, by family
 class ConnectOptions(Value):
     """`timeout` bounds resolving and connecting together, in seconds. `source` is bound to.
 
-    With `tls` the connection is encrypted; a handshake has a bound of its own.
+    With `tls` the connection is encrypted; a handshake has a bound of its own. `resolve` takes the
+    place of the lookup, for who dials many ports of one host.
     """
 
     timeout: float = 10.0
     source: HostPort | None = None
     tls: TlsSetup | None = None
+    resolve: Resolve | None = None
 
 
 def dial(
@@ -97,7 +104,8 @@ def resolve_source(
     if not options.source:
         on_done({})
         return Done()
-    return resolve(context, options.source, socket.AF_UNSPEC, found, options.timeout)
+    find = options.resolve or resolve
+    return find(context, options.source, socket.AF_UNSPEC, found, options.timeout)
 
 
 def reachable_from(
@@ -155,9 +163,8 @@ class _Race(Pending):
         self._search: Pending = Done()
         self._deadline = context.loop.at(deadline, lambda: self._step(self._expire))
         families = sockets.families()
-        self._search = resolve(
-            context, address, families, lambda found: self._step(lambda: self._begin(found))
-        )
+        found = lambda outcome: self._step(lambda: self._begin(outcome))  # noqa: E731
+        self._search = (options.resolve or resolve)(context, address, families, found, None)
 
     def cancel(self) -> None:
         """Close all attempts, and cancel the timers and the lookup."""
@@ -206,6 +213,9 @@ class _Race(Pending):
             try:
                 self._attempt(endpoint)
             except OSError as error:
+                if error.errno in NO_RESOURCES:
+                    told = f"could not connect to {self._address}: {words(error)}"
+                    raise ConnectError(told) from error
                 self._failed(endpoint, error)
                 continue
             self._next = self._later(ATTEMPT_DELAY_SECONDS, self._try_next)
@@ -287,8 +297,16 @@ class _Race(Pending):
         each = [f"{endpoint} {words(error)}" for endpoint, error in self._failures]
         why = reasons.pop() if len(reasons) == 1 else ", ".join(each)
         timed_out = self._failures[-1][1].errno == errno.ETIMEDOUT
-        kind = TimedOut if timed_out else ConnectError
-        return kind(f"could not connect to {self._address}: {why}")
+        error = TimedOut if timed_out else ConnectError
+        return error(f"could not connect to {self._address}: {why}", kind=self._kind(timed_out))
+
+    def _kind(self, silent: bool) -> str:
+        """What has happened, of several reasons the one that says most of the peer."""
+        reasons = [words(error) for _, error in self._failures]
+        refused = words(OSError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED)))
+        if silent:
+            return NO_ANSWER
+        return refused if refused in reasons else reasons[-1]
 
     def _expire(self) -> None:
         why = f" within {show_seconds(self._options.timeout)}"
@@ -297,7 +315,9 @@ class _Race(Pending):
             told += [f"{endpoint} no answer{why}" for endpoint in self._attempts.values()]
             why = f": {', '.join(told)}"
         raise TimedOut(
-            f"could not connect to {self._address}{why}", "give it longer with --connect-timeout"
+            f"could not connect to {self._address}{why}",
+            "give it longer with --connect-timeout",
+            kind=NO_ANSWER,
         )
 
 
