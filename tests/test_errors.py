@@ -30,6 +30,7 @@ STATUS = {
     errors.ReceiveError: 56,
     errors.TrustError: 60,
     TextError: 65,
+    errors.CommandError: 127,
     errors.OutputGone: 141,
 }
 
@@ -50,6 +51,8 @@ def test_the_numbers_that_scripts_rely_on() -> None:
         "NOT_RECEIVED": 56,
         "NOT_TRUSTED": 60,
         "NOT_TEXT": 65,
+        "NOT_RUN": 126,
+        "NOT_FOUND": 127,
         "HUNG_UP": 129,
         "INTERRUPTED": 130,
         "QUIT": 131,

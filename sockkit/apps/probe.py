@@ -85,6 +85,7 @@ def _options(config: Probe, context: Context, lookups: Lookups) -> AttemptOption
         sockets = sockets.for_tls()
     addresses = [span.address for span in config.targets.spans]
     return AttemptOptions(
+        lookups,
         connect._replace(resolve=lookups.resolve),
         sockets,
         config.udp,

@@ -17,14 +17,15 @@ from sockkit.cli.params import DURATION, Parsed
 _HELP = """Check which targets accept connections, or wait until they do.
 
 A TARGET is HOST:PORTS, [IPV6]:PORTS or unix:/PATH, with PORTS as in 22,80,8000-8100. Two
-words alone may be HOST PORTS. Each target is told as open, refused, no answer, or by what
-else is wrong; with more than 24 on a terminal the open ones, and how many others there are.
+words alone may be HOST PORTS. A line for each says whether it is open, refused, or gives no
+answer, or what else is wrong. On a terminal, of more than 24 only the open ones are shown,
+and the others are counted.
 
-The exit status is 0 if all are open. If not, it is what tcp-client's would be for one
-target, and 7 for several. COMMAND is run in place of sockkit once all are open; its standard
-output is its own, so the lines go to stderr then.
+The exit status is 0 if all are open. Otherwise it is that of tcp-client if there is one
+target, and 7 if there are several. Once all are open, COMMAND replaces sockkit. Its stdout
+is its own: the lines go to stderr then.
 
-With --udp a target is open only if it answers. No answer means nothing: it may be open.
+With --udp a target is open only if it answers. One that gives no answer may be open, too.
 """
 
 _EPILOG = """\b
@@ -47,9 +48,9 @@ _PROBE = Bundle(
     (
         Option(["--wait"], type=DURATION, metavar="DURATION",
                help="Try again, names too, until all are open; give up (status 28) after this "
-                    "long. Only the end is told."),
+                    "long. Only the result is shown."),
         Option(["--any", "any_one"], is_flag=True,
-               help="One that is open is enough: stop there, and tell only that."),
+               help="One open target is enough: stop at the first, and show only that."),
         Option(["--send"], metavar="TEXT",
                help="Send TEXT as it is, with no line end added, and leave the sending side open."),
         Option(["--match"], type=Parsed("regex", _pattern), metavar="REGEX",
@@ -99,12 +100,12 @@ def _run(targets: tuple[str, ...], **values: Any) -> None:
         tls=client_tls(values),
         command=words,
     )
-    background = signal.getsignal(signal.SIGTTOU)
-    start("probe", run, config, values)
+    values["typist"] = False
     if words:
         from sockkit.cli.replace import replace
 
-        replace(words, background)
+        values["then"] = partial(replace, words, signal.getsignal(signal.SIGTTOU))
+    start("probe", run, config, values)
 
 
 command = _Probe(

@@ -135,7 +135,7 @@ def _targets(spans: list[Span]) -> Targets:
     taken: dict[str, int] = {}  # for each host a number with a bit for each of its ports
     fresh: list[Span] = []
     for address, ports in spans:
-        key = str(address.with_port(0)).lower()
+        key = str(address) if address.host is None else address.host.lower()
         bits = ((1 << len(ports)) - 1) << ports[0]
         have = taken.get(key, 0)
         fresh += [Span(address.with_port(run[0]), run) for run in _runs(bits & ~have)]

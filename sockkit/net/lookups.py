@@ -64,6 +64,16 @@ class Lookups:
         self._lifetime = lifetime
         self._hosts: dict[tuple[str, int], _Host] = {}
 
+    def knows(self, loop: Loop, address: Address, family: int) -> bool:
+        """Whether `resolve` would call back at once."""
+        if address.host is None:
+            return True
+        host = self._hosts.get((address.host.lower(), family))
+        return host is not None and self._is_fresh(host, loop)
+
+    def _is_fresh(self, host: _Host, loop: Loop) -> bool:
+        return host.outcome is not None and loop.now - host.at <= self._lifetime
+
     def resolve(
         self,
         context: Context,
@@ -77,9 +87,9 @@ class Lookups:
             return resolve(context, address, family, on_done, timeout)
         loop = context.loop
         host = self._hosts.setdefault((address.host.lower(), family), _Host())
-        if host.outcome is None or loop.now - host.at > self._lifetime:
+        if not self._is_fresh(host, loop):
             self._ask(context, host, address, family)
-        if host.outcome is not None and loop.now - host.at <= self._lifetime:
+        if host.outcome is not None and self._is_fresh(host, loop):
             on_done(_with_port(host.outcome, address))
             return Done()
         waiter = _Waiter(loop, host, address, on_done)
@@ -110,7 +120,5 @@ class Lookups:
 def _with_port(outcome: Found | SockkitError, address: Address) -> Found | SockkitError:
     if isinstance(outcome, SockkitError):
         return outcome
-    return [
-        endpoint._replace(address=(endpoint.address[0], address.port, *endpoint.address[2:]))
-        for endpoint in outcome
-    ]
+    port = address.port
+    return [Endpoint(family, (ip, port, *more)) for family, (ip, _, *more) in outcome]

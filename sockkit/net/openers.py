@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sockkit.core.address import Address, HostPort, UnixPath
@@ -56,6 +57,7 @@ class Opener(Value):
     dial: Dial | None = None
 
 
+@cache
 def _internet() -> Opener:
     from sockkit.net import internet as kind
 
@@ -64,6 +66,7 @@ def _internet() -> Opener:
     return row._replace(ip=True, datagrams=True, workers=True)
 
 
+@cache
 def _unix() -> Opener:
     from sockkit.net import unix as kind
 

@@ -72,6 +72,7 @@ OF_TYPE = {
     "names": "h2",
     "sha256": "ab" * 32,
     "percent": "7%",
+    "regex": "a+",
     "text": "hi",
 }
 # What `start` itself does, for every command.

@@ -11,7 +11,7 @@ from sockkit.core.address import Address
 from sockkit.errors import SockkitError
 from sockkit.net.context import Context
 from sockkit.net.ends.end import End
-from sockkit.net.openers import resolve
+from sockkit.net.lookups import Lookups
 from sockkit.net.options import SocketOptions
 from sockkit.net.tcp.dial import NO_RESOURCES, ConnectOptions, dial
 from sockkit.net.waiting import OnDone, Pending, Start, Steps
@@ -25,8 +25,11 @@ MIN_SECONDS = 0.001  # for a step that begins when the time is up
 
 
 class AttemptOptions(Value):
-    """The `timeout` of `connect` is for everything that an attempt does. `tls` is by host."""
+    """The `timeout` of `connect` is for everything that an attempt does, and `lookups` are what
+    its `resolve` asks. `tls` is by host.
+    """
 
+    lookups: Lookups
     connect: ConnectOptions
     sockets: SocketOptions
     udp: bool = False
@@ -63,11 +66,12 @@ def _by_stream(
     def left() -> float:
         return max(round(deadline - loop.now, 2), MIN_SECONDS)
 
-    find, family = connect.resolve or resolve, options.sockets.families()
-    yield partial(find, context, address, family, timeout=connect.timeout)
+    lookups, family = options.lookups, options.sockets.families()
+    if not lookups.knows(loop, address, family):
+        yield partial(lookups.resolve, context, address, family, timeout=connect.timeout)
+        connect = connect._replace(timeout=left())
     began = time.perf_counter()
-    limited = connect._replace(timeout=left())
-    end: End = yield partial(dial, context, address, limited, options.sockets)
+    end: End = yield partial(dial, context, address, connect, options.sockets)
     seconds = time.perf_counter() - began
     if options.tls:
         from sockkit.net.tls.handshake import secure

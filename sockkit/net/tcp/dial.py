@@ -128,8 +128,8 @@ def reachable_from(
 
 def interleave(endpoints: list[Endpoint]) -> list[Endpoint]:
     """The families in turn, beginning with that of the first endpoint: RFC 8305, section 4."""
-    if not endpoints:
-        return []
+    if len(endpoints) < 2:
+        return endpoints
     first = [point for point in endpoints if point.family == endpoints[0].family]
     other = [point for point in endpoints if point.family != endpoints[0].family]
     pairs = chain.from_iterable(zip_longest(first, other))
