@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Protocol
 
-from sockkit.core.patterns import compile_pattern
 from sockkit.errors import UsageError
 from sockkit.values import Value
 
@@ -62,6 +61,8 @@ def parse_rule(text: str, *, regex: bool) -> Rule:
 
         glob = translate(pattern.replace("\\=", "=").replace("[", "[[]"))
         return Rule(re.compile(rf"\A{glob}"), answer)
+    from sockkit.core.patterns import compile_pattern
+
     try:
         compiled, search = compile_pattern(pattern)
         compiled.sub(answer, "")  # raises if the answer refers to a group that does not exist

@@ -34,6 +34,7 @@ class Ask(Pending):
         self._unsent = memoryview(question.send)
         self._timers: list[Timer] = [loop.later(timeout, self._expire)]
         self._empty = True
+        self._fault: SockkitError | None = None  # of sending
         end.when_readable(self._read)
         if self._unsent:
             end.when_writable(self._write)
@@ -53,8 +54,9 @@ class Ask(Pending):
             self._unsent = self._unsent[self._end.write(self._unsent) :]
         except BlockingIOError:
             return
-        except SockkitError:
-            self._unsent = self._unsent[:0]  # the peer may have sent something before it closed
+        except SockkitError as error:
+            self._unsent = self._unsent[:0]
+            self._fault = error  # the peer may have sent something before it closed
         if not self._unsent:
             self._end.when_writable(None)
 
@@ -67,7 +69,7 @@ class Ask(Pending):
             self._end_of_reply(error)
             return
         if not size:
-            self._end_of_reply(None)
+            self._end_of_reply(self._fault)
             return
         self._empty = False
         self._reply.feed(self._buffer[:size])
