@@ -35,7 +35,6 @@ class Stopping:
         self.number = 0
         self.on_stuck: Callable[[], None] = lambda: None
         self._loop = loop
-        self._handled: list[int] = []
 
     def __enter__(self) -> Self:
         # Python runs a handler between two of its instructions. If the signal comes just before
@@ -44,9 +43,9 @@ class Stopping:
         signal.signal(signal.SIGALRM, self._stuck)
         # With `stty tostop` it would stop us when we write to a terminal in the background.
         signal.signal(signal.SIGTTOU, signal.SIG_IGN)
-        self._handled = [number for number in STOPS if signal.getsignal(number) != signal.SIG_IGN]
-        for number in self._handled:
-            signal.signal(number, self._came)
+        for number in STOPS:
+            if signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, self._came)
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -56,8 +55,9 @@ class Stopping:
 
     def release(self) -> None:
         """Nothing is left to clean up: from now on signals kill. `number` will not change."""
-        for number in self._handled:
-            signal.signal(number, signal.SIG_DFL)
+        for number in STOPS:
+            if signal.getsignal(number) == self._came:
+                signal.signal(number, signal.SIG_DFL)
 
     def stop(self, number: int) -> None:
         """Act as if signal `number` had come. Safe in any thread and any handler."""

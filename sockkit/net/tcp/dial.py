@@ -213,9 +213,6 @@ class _Race(Pending):
             try:
                 self._attempt(endpoint)
             except OSError as error:
-                if error.errno in NO_RESOURCES:
-                    told = f"could not connect to {self._address}: {words(error)}"
-                    raise ConnectError(told) from error
                 self._failed(endpoint, error)
                 continue
             self._next = self._later(ATTEMPT_DELAY_SECONDS, self._try_next)
@@ -297,8 +294,15 @@ class _Race(Pending):
         each = [f"{endpoint} {words(error)}" for endpoint, error in self._failures]
         why = reasons.pop() if len(reasons) == 1 else ", ".join(each)
         timed_out = self._failures[-1][1].errno == errno.ETIMEDOUT
-        error = TimedOut if timed_out else ConnectError
-        return error(f"could not connect to {self._address}: {why}", kind=self._kind(timed_out))
+        kind = TimedOut if timed_out else ConnectError
+        error = kind(f"could not connect to {self._address}: {why}", kind=self._kind(timed_out))
+        error.__cause__ = self._cause()
+        return error
+
+    def _cause(self) -> OSError | None:
+        """What has failed, of several failures the one of our own system."""
+        errors = [error for _, error in self._failures]
+        return min(errors, key=lambda error: error.errno not in NO_RESOURCES, default=None)
 
     def _kind(self, silent: bool) -> str:
         """What has happened, of several reasons the one that says most of the peer."""
@@ -318,7 +322,7 @@ class _Race(Pending):
             f"could not connect to {self._address}{why}",
             "give it longer with --connect-timeout",
             kind=NO_ANSWER,
-        )
+        ) from self._cause()
 
 
 def _connected(sock: socket.socket, endpoint: Endpoint) -> Any:
