@@ -16,8 +16,16 @@ from sockkit.apps.probe import MAX_ROWS, Probe, run
 from sockkit.core.address import HostPort
 from sockkit.core.probing import Rules
 from sockkit.core.targets import parse_targets
-from sockkit.errors import ConnectError, OutputGone, SockkitError, TimedOut, UsageError
+from sockkit.errors import (
+    ConnectError,
+    OutputGone,
+    ResolveError,
+    SockkitError,
+    TimedOut,
+    UsageError,
+)
 from sockkit.events import Event, Notice
+from sockkit.net import internet
 from sockkit.net.ends.stdio import Input, Output, Stdio
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
@@ -153,6 +161,32 @@ def test_a_port_of_our_own_for_several(site: Site) -> None:
     with ports() as (first, _), ports() as (second, _):
         lines = site.run(f"{HERE}:{first},{second}", connect=connect)
     assert states(lines) == ["open", "open"]
+
+
+def test_a_name_that_comes_to_be_while_it_waits(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And one that is not there is looked up once, if nobody waits."""
+    asked: list[str] = []
+    real = internet.look_up
+
+    def look_up(address: HostPort, family: int, **more: Any) -> Any:
+        if address.host != "late" or more.get("numeric"):
+            return real(address, family, **more)
+        asked.append(address.host)
+        if len(asked) < 4:
+            raise ResolveError("could not resolve late", kind="not resolved: not yet")
+        return real(HostPort(HERE, address.port), family)
+
+    monkeypatch.setattr(internet, "look_up", look_up)
+    monkeypatch.setattr(module, "FRESH_SECONDS", 0.01)
+    with ports() as (live, _):
+        with pytest.raises(ConnectError, match="50 not resolved"):
+            site.run("late:1-50")
+        assert len(asked) == 1
+        (line,) = site.run(f"late:{live}", rules=Rules(wait=9.0))
+    assert line.startswith(f"late:{live} open ")
+    assert len(asked) == 4
 
 
 class Slow:
