@@ -77,7 +77,7 @@ def parse_targets(words: Sequence[str], service: ServiceLookup) -> Targets:
         host, ports = ("", None) if (unix := parse_unix(word)) else split_port(word)
         if unix:
             spans.append(Span(unix, _NO_PORTS))
-        elif ports is None:
+        elif not ports:
             raise _no_port(words, place)
         else:
             spans += _spans(host, ports, service)
@@ -95,10 +95,11 @@ def _no_port(words: Sequence[str], place: int) -> UsageError:
         before = words[place - 1] if place else "unix:"
         meant = f"HOST:{word}" if before.startswith("unix:") else f"{before},{word}"
         return UsageError(f"{word!r} has no host", f"write {meant}")
-    if ":" in word and not word.startswith("["):
+    host = word.removesuffix(":")
+    if ":" in host and not host.startswith("["):
         return UsageError(f"{word!r} has no port", "write [IPV6]:PORTS, as in [::1]:80")
     ports = ",".join(takewhile(_is_ports, words[place + 1 :])) or "PORTS"
-    return UsageError(f"{word!r} has no port", f"write {word}:{ports}")
+    return UsageError(f"{word!r} has no port", f"write {host}:{ports}")
 
 
 def _is_ports(word: str) -> bool:
