@@ -75,6 +75,7 @@ _TOUCH = {
     "cli/commands|cli/chat.py|cli/options": ("test_completions", "test_imports"),
     "tls|secured|secret": ("test_tls",),
     "proxy": ("test_proxy",),
+    "probe|probing|targets|lookups|replies|replace|patterns": ("test_probe",),
 }  # fmt: skip
 
 

@@ -31,6 +31,7 @@ STATUS = {
     errors.TrustError: 60,
     TextError: 65,
     errors.ProxyError: 97,
+    errors.CommandError: 127,
     errors.OutputGone: 141,
 }
 
@@ -52,6 +53,8 @@ def test_the_numbers_that_scripts_rely_on() -> None:
         "NOT_TRUSTED": 60,
         "NOT_TEXT": 65,
         "NOT_PROXIED": 97,
+        "NOT_RUN": 126,
+        "NOT_FOUND": 127,
         "HUNG_UP": 129,
         "INTERRUPTED": 130,
         "QUIT": 131,

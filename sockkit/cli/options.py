@@ -74,17 +74,24 @@ def _reuse_address(default: bool) -> Option:
     )
 
 
+def _dialling(timeout: str) -> tuple[Option, ...]:
+    """Where to connect from, and for how long to try: `timeout` by default."""
+    return (
+        *_FAMILY,
+        Option(["--source"], type=SOURCE, metavar="ADDR[:PORT]",
+               help="Send from this address, and port, of this machine."),
+        Option(["-w", "--connect-timeout", "timeout"], type=DURATION, metavar="DURATION",
+               default=timeout, show_default=True,
+               help="Most time for finding the address and connecting, or for the answers of "
+                    "--expect and --match, as in 5, 500ms or 2m."),
+    )  # fmt: skip
+
+
 def _client_socket(*more: Option) -> Bundle:
     return Bundle(
         "Socket",
         (
-            *_FAMILY,
-            Option(["--source"], type=SOURCE, metavar="ADDR[:PORT]",
-                   help="Send from this address, and port, of this machine."),
-            Option(["-w", "--connect-timeout", "timeout"], type=DURATION, metavar="DURATION",
-                   default="10s", show_default=True,
-                   help="Most time for finding the address and connecting, or for the answers of "
-                        "--expect, as in 5, 500ms or 2m."),
+            *_dialling("10s"),
             _reuse_address(False),
             *_SOCKET,
             *more,
@@ -114,6 +121,7 @@ def _server_socket(reuse: bool, *more: Option) -> Bundle:
     )  # fmt: skip
 
 
+PROBE_SOCKET = Bundle("Socket", _dialling("3s"))
 CLIENT_SOCKET = _client_socket(*_STREAM)
 SERVER_SOCKET = _server_socket(True, _BACKLOG, *_STREAM)
 UDP_CLIENT_SOCKET = _client_socket(

@@ -73,6 +73,7 @@ OF_TYPE = {
     "sha256": "ab" * 32,
     "percent": "7%",
     "url": "socks5h://127.0.0.1",
+    "regex": "a+",
     "text": "hi",
 }
 # What `start` itself does, for every command.

@@ -29,11 +29,16 @@ from sockkit.values import Value
 
 if TYPE_CHECKING:
     from sockkit.core.proxy import Proxy
+    from sockkit.net.openers import Resolve
     from sockkit.net.tls.contexts import TlsSetup
 
 ATTEMPT_DELAY_SECONDS = 0.25  # before the next endpoint is tried too, RFC 8305 section 5
 # A unix listener with a full backlog answers EAGAIN, and nothing tells when there is space again.
 BACKLOG_RETRY_SECONDS = 0.05
+
+NO_ANSWER = "no answer"  # the kind of a TimedOut
+# The system has no socket for us, which says nothing of the peer: socket(2).
+NO_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 LocalEndpoints = dict[int, Endpoint]  # what to bind our socket to, by family
 
@@ -42,13 +47,15 @@ class ConnectOptions(Value):
     """`timeout` bounds resolving and connecting together, in seconds. `source` is bound to.
 
     With `proxy` the connection goes through it, which takes part of `timeout`. With `tls` the
-    connection is encrypted; a handshake has a bound of its own.
+    connection is encrypted; a handshake has a bound of its own. `resolve` takes the place of the
+    lookup, for who dials many ports of one host.
     """
 
     timeout: float = 10.0
     source: HostPort | None = None
     tls: TlsSetup | None = None
     proxy: Proxy | None = None
+    resolve: Resolve | None = None
 
 
 def dial(
@@ -107,7 +114,8 @@ def resolve_source(
     if not options.source:
         on_done({})
         return Done()
-    return resolve(context, options.source, socket.AF_UNSPEC, found, options.timeout)
+    find = options.resolve or resolve
+    return find(context, options.source, socket.AF_UNSPEC, found, options.timeout)
 
 
 def reachable_from(
@@ -133,8 +141,8 @@ def reachable_from(
 
 def interleave(endpoints: list[Endpoint]) -> list[Endpoint]:
     """The families in turn, beginning with that of the first endpoint: RFC 8305, section 4."""
-    if not endpoints:
-        return []
+    if len(endpoints) < 2:
+        return endpoints
     first = [point for point in endpoints if point.family == endpoints[0].family]
     other = [point for point in endpoints if point.family != endpoints[0].family]
     pairs = chain.from_iterable(zip_longest(first, other))
@@ -169,9 +177,8 @@ class _Race(Pending):
         self._search: Pending = Done()
         self._deadline = context.loop.at(deadline, lambda: self._step(self._expire))
         families = sockets.families()
-        self._search = resolve(
-            context, address, families, lambda found: self._step(lambda: self._begin(found))
-        )
+        found = lambda outcome: self._step(lambda: self._begin(outcome))  # noqa: E731
+        self._search = (options.resolve or resolve)(context, address, families, found, None)
 
     def cancel(self) -> None:
         """Close all attempts, and cancel the timers and the lookup."""
@@ -303,7 +310,22 @@ class _Race(Pending):
         why = reasons.pop() if len(reasons) == 1 else ", ".join(each)
         timed_out = self._failures[-1][1].errno == errno.ETIMEDOUT
         kind = TimedOut if timed_out else ConnectError
-        return kind(f"could not connect to {self._name}: {why}")
+        error = kind(f"could not connect to {self._name}: {why}", kind=self._kind(timed_out))
+        error.__cause__ = self._cause()
+        return error
+
+    def _cause(self) -> OSError | None:
+        """What has failed, of several failures the one of our own system."""
+        errors = [error for _, error in self._failures]
+        return min(errors, key=lambda error: error.errno not in NO_RESOURCES, default=None)
+
+    def _kind(self, silent: bool) -> str:
+        """What has happened, of several reasons the one that says most of the peer."""
+        reasons = [words(error) for _, error in self._failures]
+        refused = words(OSError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED)))
+        if silent:
+            return NO_ANSWER
+        return refused if refused in reasons else reasons[-1]
 
     def _expire(self) -> None:
         why = f" within {show_seconds(self._options.timeout)}"
@@ -314,7 +336,8 @@ class _Race(Pending):
         raise TimedOut(
             f"could not connect to {self._name}{why}",
             "give it longer with --connect-timeout",
-        )
+            kind=NO_ANSWER,
+        ) from self._cause()
 
 
 def _connected(sock: socket.socket, endpoint: Endpoint) -> Any:
