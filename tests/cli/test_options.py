@@ -72,6 +72,7 @@ OF_TYPE = {
     "names": "h2",
     "sha256": "ab" * 32,
     "percent": "7%",
+    "mode": "600",
     "text": "hi",
 }
 # What `start` itself does, for every command.

@@ -13,10 +13,10 @@ from functools import partial
 from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Any
 
-from sockkit.core.address import Address, HostPort
+from sockkit.core.address import Address
 from sockkit.core.units import show_seconds
 from sockkit.errors import BindError, ConnectError, ResolveError, SockkitError, TimedOut
-from sockkit.events import Connected, ConnectFailed, Connecting, Peer, SocketCall
+from sockkit.events import Connected, ConnectFailed, Connecting, Emit, Peer, PeerUser, SocketCall
 from sockkit.net.context import Context
 from sockkit.net.endpoint import Endpoint, show_address
 from sockkit.net.ends.end import End, words
@@ -44,7 +44,7 @@ class ConnectOptions(Value):
     """
 
     timeout: float = 10.0
-    source: HostPort | None = None
+    source: Address | None = None
     tls: TlsSetup | None = None
 
 
@@ -112,7 +112,7 @@ def reachable_from(
     reachable = [endpoint for endpoint in found if endpoint.family in local_endpoints]
     if not reachable:
         raise BindError(
-            f"could not use {options.source.host} to reach {address}",
+            f"could not use {options.source.host or options.source} to reach {address}",
             "give --source an address of this machine, of the same family",
         )
     return reachable
@@ -229,13 +229,16 @@ class _Race(Pending):
         if not source:
             return
         try:
-            sock.bind(source.address)
+            if source.family == socket.AF_UNIX:
+                _bind_unix(sock, source, self._sockets)
+            else:
+                sock.bind(source.address)
         except OSError as error:
             if error.errno == errno.EADDRINUSE and len(self._attempts) > 1:
                 raise  # another attempt of ours has it, and may succeed
             raise BindError(
                 f"could not connect from {source}: {words(error)}",
-                "give --source an address of this machine and a free port",
+                _hint(source),
             ) from error
         self._emit(SocketCall("bind", str(source)))
 
@@ -267,6 +270,8 @@ class _Race(Pending):
         del self._attempts[sock]
         end = SocketEnd(self._loop, sock, Peer(0, str(endpoint)), self._emit)
         self._emit(Connected(end.peer, show_address(local)))
+        if endpoint.family == socket.AF_UNIX:
+            _tell_user(sock, end.peer, self._emit)
         return end
 
     def _attempt_failed(self, sock: socket.socket, error: OSError) -> None:
@@ -299,6 +304,27 @@ class _Race(Pending):
         raise TimedOut(
             f"could not connect to {self._address}{why}", "give it longer with --connect-timeout"
         )
+
+
+def _hint(source: Endpoint) -> str:
+    if source.family == socket.AF_UNIX:
+        return "give another --source unix:/PATH, or leave it out"
+    return "give --source an address of this machine and a free port"
+
+
+def _bind_unix(sock: socket.socket, source: Endpoint, sockets: SocketOptions) -> None:
+    """Bind to a unix address, and remove its file: nobody connects to a client."""
+    from sockkit.net import unix
+
+    if remove := unix.bind(sock, source, sockets):
+        remove()
+
+
+def _tell_user(sock: socket.socket, peer: Peer, emit: Emit) -> None:
+    from sockkit.net.unix_users import peer_credentials
+
+    if credentials := peer_credentials(sock):
+        emit(PeerUser(peer, *credentials))
 
 
 def _connected(sock: socket.socket, endpoint: Endpoint) -> Any:
