@@ -74,6 +74,7 @@ _TOUCH = {
     "foreground|keyboard|edited": ("test_jobs",),
     "cli/commands|cli/chat.py|cli/options": ("test_completions", "test_imports"),
     "tls|secured": ("test_tls",),
+    "unix|udp/|listen|openers": ("test_unix",),
 }  # fmt: skip
 
 

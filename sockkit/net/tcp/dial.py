@@ -113,7 +113,7 @@ def reachable_from(
     if not reachable:
         raise BindError(
             f"could not use {options.source.host or options.source} to reach {address}",
-            "give --source an address of this machine, of the same family",
+            "give --source an address of this machine, of the same kind",
         )
     return reachable
 
@@ -291,9 +291,10 @@ class _Race(Pending):
         reasons = {words(error) for _, error in self._failures}
         each = [f"{endpoint} {words(error)}" for endpoint, error in self._failures]
         why = reasons.pop() if len(reasons) == 1 else ", ".join(each)
-        timed_out = self._failures[-1][1].errno == errno.ETIMEDOUT
-        kind = TimedOut if timed_out else ConnectError
-        return kind(f"could not connect to {self._address}: {why}")
+        code = self._failures[-1][1].errno
+        kind = TimedOut if code == errno.ETIMEDOUT else ConnectError
+        hint = "it takes datagrams: try udp-client" if code == errno.EPROTOTYPE else ""
+        return kind(f"could not connect to {self._address}: {why}", hint)
 
     def _expire(self) -> None:
         why = f" within {show_seconds(self._options.timeout)}"

@@ -159,13 +159,13 @@ def connect_datagrams(
         yield made, route.to
     if failure and not opened:
         why = f"could not send to {address}: {words(failure)}"
-        raise ConnectError(why, _hint(failure)) from failure
+        raise ConnectError(why, _hint(failure, ip=opener(address).ip)) from failure
 
 
-def _hint(error: OSError) -> str:
+def _hint(error: OSError, *, ip: bool) -> str:
     """What to try when a socket could not be aimed."""
-    if error.errno == errno.EPROTOTYPE:
-        return "it takes streams: try tcp-client"
+    if not ip:
+        return "it takes streams: try tcp-client" if error.errno == errno.EPROTOTYPE else ""
     return "give --broadcast" if error.errno == errno.EACCES else ""
 
 
