@@ -49,6 +49,8 @@ NEVER = {
     *("sockkit.core.access", "sockkit.net.access"),
     *of("net.tls", "contexts", "handshake", "options", "throw_away", "words"),
     *of("net.ends", "tls_end", "watch"),
+    *of("net", "unix", "unix_users"),
+    "sockkit.net.udp.unix",
 }
 LISTENING = of("net", "port_file") | of("net.tcp", "listen") | of("net.udp", "reply_filter")
 CONSOLE = of("core", "console", "server_console") | of("apps", "operator")

@@ -40,7 +40,7 @@ class UnixDatagramSocket(DatagramSocket):
     max_receive_bytes = MAX_DATAGRAM_BYTES
     waits_for_peer = True
     # Credentials fill it. So the system passes on no descriptors that a peer sends (SCM_RIGHTS).
-    ancillary_bytes = socket.CMSG_SPACE(CREDENTIALS_BYTES)
+    ancillary_bytes = socket.CMSG_SPACE(CREDENTIALS_BYTES) if hasattr(socket, "SO_PASSCRED") else 0
     patience = 0.0
     unbind: Callable[[], None] | None = None
 
