@@ -158,8 +158,9 @@ def test_a_stale_file_of_either_kind_is_replaced(
 ) -> None:
     path = tmp_path / "socket"
     left_behind(path, left)
+    options = REPLACING if kind == socket.SOCK_STREAM else SocketOptions()
     with socket.socket(socket.AF_UNIX, kind) as sock:
-        remove = unix.bind(sock, Endpoint(socket.AF_UNIX, str(path)), REPLACING)
+        remove = unix.bind(sock, Endpoint(socket.AF_UNIX, str(path)), options)
         assert os.listdir(tmp_path) == ["socket"]
     assert remove
     remove()
