@@ -115,7 +115,7 @@ def test_a_refusal(loop: Loop) -> None:
         tried(loop, HostPort(HERE, port))
     assert raised.value.kind == "connection refused"
     with pytest.raises(ConnectError, match="(?i)no such file"):
-        tried(loop, UnixPath("/x"))
+        tried(loop, UnixPath("/nonexistent/x"))
 
 
 def test_the_next_address_of_a_name_may_answer(loop: Loop) -> None:
