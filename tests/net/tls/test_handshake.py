@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import ssl
+import weakref
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -222,6 +225,64 @@ def test_one_that_is_done_is_watched_no_more(place: Place) -> None:
     client.end.write(b"x")
     place.turn()
     assert read(place.done[0]) == b"x"
+
+
+# What it costs.
+
+
+class Made:
+    """The ends that handshakes make, and whether OpenSSL still holds anything for them."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self._held: list[weakref.ref[ssl.SSLObject]] = []
+        patch.setattr(module, "TlsEnd", self._make)
+
+    def _make(self, *arguments: Any, **options: Any) -> TlsEnd:
+        end = TlsEnd(*arguments, **options)
+        self._held.append(weakref.ref(end.tls))
+        return end
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    @property
+    def alive(self) -> int:
+        return sum(held() is not None for held in self._held)
+
+
+def test_a_peer_that_says_nothing_costs_nothing_of_openssl(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, far = Made(monkeypatch), place.newcomer()
+    place.turn()
+    assert len(made) == 0
+    far.write(b"\x16")
+    place.turn()
+    assert len(made) == 1
+
+
+@pytest.mark.parametrize("hello", [True, False])
+@pytest.mark.parametrize("ends", ["half_close", "abort", "write", "stall", "others"])
+def test_a_handshake_that_fails_keeps_nothing_of_openssl(
+    hello: bool, ends: str, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the garbage collector looks: it may not for thousands of peers."""
+    monkeypatch.setattr(module, "MAX_HANDSHAKES", 1)
+    made, far = Made(monkeypatch), place.newcomer()
+    far.write(InHand(place.trusting, name=tls.NAME).step() if hello else b"\x16")
+    place.turn()
+    gc.disable()
+    try:
+        if ends == "stall":
+            place.passes(MAX_SECONDS + 1)
+        elif ends == "others":
+            place.newcomer()
+        else:
+            getattr(far, ends)(*([HTTP] if ends == "write" else []))
+        place.turn()
+        assert (len(place.told()), len(made), made.alive) == (1, 1, 0)
+    finally:
+        gc.enable()
 
 
 # Silence.
