@@ -20,10 +20,11 @@ from enum import Enum, auto
 from sockkit.errors import ReceiveError, SendError, SockkitError
 from sockkit.net.ends.end import Callback, End, Kind
 from sockkit.net.ends.tls_inbox import Receiving, TlsInbox
-from sockkit.net.ends.tls_outbox import Backlog, TlsOutbox
+from sockkit.net.ends.tls_outbox import Sending, TlsOutbox
 from sockkit.net.ends.watch import Watch
 from sockkit.net.loop import Loop
 
+BAD_CERTIFICATE = b"\x15\x03\x03\x00\x02\x02\x2a"  # an alert: RFC 8446, sections 5.1 and 6
 _AHEAD_BYTES = 16 * 1024  # decrypted at once where nobody has given a buffer
 
 
@@ -60,8 +61,8 @@ class TlsEnd:
     def name(self) -> str:
         return self._end.name
 
-    def handshake(self) -> None:
-        """Go on with the handshake.
+    def handshake(self, *, confirm: bool = True) -> None:
+        """Go on with the handshake. Without `confirm` the last word is left to it, or `refuse`.
 
         Raises BlockingIOError while it waits for the peer, ssl.SSLError, and SockkitError.
         """
@@ -76,9 +77,26 @@ class TlsEnd:
                 self._outbox.try_flush()  # the alert that says why
                 raise
             else:
-                self._outbox.flush()
+                if confirm:
+                    self.confirm()
                 return
         raise BlockingIOError  # see the module's docstring
+
+    def confirm(self) -> None:
+        """Send the last that the handshake has to say. Raises SockkitError."""
+        self._outbox.flush()
+
+    def refuse(self) -> None:
+        """Tell a server that we do not accept its certificate, although OpenSSL does.
+
+        With TLS 1.3 an alert takes the place of our last word in the handshake: until then it may
+        be in plain text, RFC 8446, section 5.1. Before that version the server is done already,
+        and gets a regular end. Raises BlockingIOError and SockkitError.
+        """
+        if self.tls.version() == "TLSv1.3":
+            self._end.write(BAD_CERTIFICATE)
+        else:
+            self.half_close()
 
     # Reading.
 
@@ -88,7 +106,7 @@ class TlsEnd:
         self._read_watch.wake()
 
     def _watch_below(self) -> None:
-        stalled = self._state is not _State.CLOSED and self._outbox.backlog is Backlog.TOO_LONG
+        stalled = self._state is not _State.CLOSED and self._outbox.state is Sending.FULL
         wanted = self._read_watch.callback and not stalled
         self._end.when_readable(self._arrived if wanted else None)
 
@@ -143,7 +161,7 @@ class TlsEnd:
 
     def _fill(self, size: int = 0) -> None:
         """Read from the end below. Raises BlockingIOError."""
-        if self._outbox.check_length() is Backlog.TOO_LONG:
+        if self._outbox.check_full() is Sending.FULL:
             self._watch_below()
             raise BlockingIOError
         self._inbox.fill(size)
@@ -178,7 +196,7 @@ class TlsEnd:
         self._write_watch.wake()
 
     def _writable(self) -> bool:
-        return self._state is not _State.CLOSED and self._outbox.backlog is Backlog.NONE
+        return self._state is not _State.CLOSED and self._outbox.state is Sending.EMPTY
 
     def write(self, data: bytes | memoryview, /) -> int:
         self._check_open(self.write_failed)
@@ -186,7 +204,7 @@ class TlsEnd:
             ended = _os_error(errno.EPIPE)
             raise self.write_failed(ended) from ended
         self._outbox.flush()
-        if self._outbox.backlog is not Backlog.NONE:
+        if self._outbox.state is not Sending.EMPTY:
             raise BlockingIOError
         if not data:
             return 0
@@ -264,7 +282,12 @@ class TlsEnd:
             self._end.abort()
 
     def release(self) -> None:
-        """Do no more, and free what OpenSSL holds; the end below stays open."""
+        """Do no more, and free what OpenSSL holds. The end below stays open.
+
+        May be called twice.
+        """
+        if self._state is _State.CLOSED:
+            return
         self._state = _State.CLOSED
         self._read_watch.callback = self._write_watch.callback = None
         self._end.when_readable(None)

@@ -16,16 +16,16 @@ RECORD_BYTES = 16 * 1024  # that one record holds, RFC 8446, section 5.1
 MAX_WRITE_BYTES = 128 * 1024  # that one write encrypts
 # Encrypted bytes that wait for the end below. A write adds some only while none wait; beyond this
 # a peer has asked for answers that it does not read, and nothing more is read from it.
-MAX_BACKLOG_BYTES = 4 * MAX_WRITE_BYTES
+MAX_WAITING_BYTES = 4 * MAX_WRITE_BYTES
 MAX_CLOSE_SECONDS = 10.0  # for which a closed end still writes what it has accepted
 
 _NOTHING = memoryview(b"")  # an empty part of other bytes would keep them all
 
 
-class Backlog(Enum):
-    NONE = auto()
+class Sending(Enum):
+    EMPTY = auto()
     WAITING = auto()  # for the end below to be writable
-    TOO_LONG = auto()  # it was once beyond MAX_BACKLOG_BYTES, and some of it still waits
+    FULL = auto()  # it was once beyond MAX_WAITING_BYTES, and some of it still waits
 
 
 class TlsOutbox:
@@ -36,12 +36,12 @@ class TlsOutbox:
 
     __slots__ = (
         "_bio", "_data_end", "_end", "_failure", "_flushed", "_loop", "_on_empty", "_timer",
-        "_waiting", "_written", "backlog",
+        "_waiting", "_written", "state",
     )  # fmt: skip
 
     def __init__(self, loop: Loop, end: End, bio: ssl.MemoryBIO, on_empty: Callback) -> None:
         self._loop, self._end, self._bio, self._on_empty = loop, end, bio, on_empty
-        self.backlog = Backlog.NONE
+        self.state = Sending.EMPTY
         self._waiting = _NOTHING
         self._failure: SockkitError | None = None  # to raise by the next write
         self._timer: Timer | None = None
@@ -94,20 +94,20 @@ class TlsOutbox:
             self.try_flush()
 
     def _update(self) -> None:
-        before = self.backlog
-        if self._waiting and before is Backlog.NONE:
-            self.backlog = Backlog.WAITING
+        before = self.state
+        if self._waiting and before is Sending.EMPTY:
+            self.state = Sending.WAITING
             self._end.when_writable(self.try_flush)
-        elif not self._waiting and before is not Backlog.NONE:
-            self.backlog = Backlog.NONE
+        elif not self._waiting and before is not Sending.EMPTY:
+            self.state = Sending.EMPTY
             self._end.when_writable(None)
             self._on_empty()
 
-    def check_length(self) -> Backlog:
-        """`backlog`, which from now on may be TOO_LONG."""
-        if len(self._waiting) + self._bio.pending > MAX_BACKLOG_BYTES:
-            self.backlog = Backlog.TOO_LONG
-        return self.backlog
+    def check_full(self) -> Sending:
+        """`state`, which from now on may be FULL."""
+        if len(self._waiting) + self._bio.pending > MAX_WAITING_BYTES:
+            self.state = Sending.FULL
+        return self.state
 
     def take_failure(self) -> SockkitError | None:
         failure, self._failure = self._failure, None
@@ -128,7 +128,7 @@ class TlsOutbox:
 
     def finish(self) -> None:
         """Write what waits, for MAX_CLOSE_SECONDS at most; then close the end below."""
-        if self.backlog is Backlog.NONE:
+        if self.state is Sending.EMPTY:
             self.close()
         else:
             self._on_empty = self.close

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _ssl
 import hashlib
 import ssl
 from collections.abc import Callable
@@ -110,14 +111,18 @@ class Handshake(Pending, Task):
         """
         server = self._tls.server
         try:
-            end.handshake()
+            end.handshake(confirm=False)
+            if distrust := self._distrust(end):
+                self._refuse(end)
+                return distrust
+            end.confirm()
         except ssl.SSLError as error:
             if server and is_plain(error):
                 self._answer_plainly()
-            return no_handshake(end.name, error, server=server)
+            return no_handshake(end.name, error, _refused(end), server=server)
         except SockkitError as error:
             return handshake_error(end.name, str(error).rpartition(": ")[2])
-        return self._distrust(end)
+        return None
 
     def _secured(self) -> TlsEnd:
         """Made late: a peer that says nothing costs none of OpenSSL's memory."""
@@ -135,6 +140,12 @@ class Handshake(Pending, Task):
             f"the certificate of {end.name} is not trusted: its fingerprint is {shown.hex()}",
             "give that with --tls-fingerprint if it is the right one",
         )
+
+    def _refuse(self, end: TlsEnd) -> None:
+        try:
+            end.refuse()
+        except (BlockingIOError, SockkitError):
+            pass  # the server has left, or takes nothing
 
     def _answer_plainly(self) -> None:
         """Tell a client that does not speak TLS; OpenSSL says nothing to it."""
@@ -220,6 +231,15 @@ def _fingerprint(end: TlsEnd) -> bytes:
     """The SHA-256 of the peer's certificate; nothing if it has shown none."""
     shown = end.tls.getpeercert(binary_form=True)
     return hashlib.sha256(shown).digest() if shown else b""
+
+
+def _refused(end: TlsEnd) -> bytes:
+    """The same during a handshake that fails, as far as Python shows it: no public call does."""
+    try:
+        first = end.tls._sslobj.get_unverified_chain()[0]  # type: ignore[attr-defined]
+        return hashlib.sha256(first.public_bytes(_ssl.ENCODING_DER)).digest()
+    except (AttributeError, LookupError, TypeError):
+        return b""
 
 
 def _secured(end: TlsEnd) -> Secured:

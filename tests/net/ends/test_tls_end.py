@@ -29,7 +29,7 @@ from tests.net.site import at_end, read_all, turn
 loop = kit.loop
 
 BOTH = pytest.mark.parametrize("server", [False, True], ids=["client", "server"])
-BACKLOG = 1000  # bytes, in place of MAX_BACKLOG_BYTES
+BACKLOG = 1000  # bytes, in place of MAX_WAITING_BYTES
 CAPACITY = 4096  # bytes that a narrow pair holds: those of a handshake
 HANDSHAKE, DATA = 0x16, 0x17  # RFC 8446, section 5.1
 ASK_FOR_NEW_KEYS = b"\x18\0\0\1\1"  # section 4.6.3
@@ -438,7 +438,7 @@ class Asking(Pair):
 def test_a_peer_that_asks_and_does_not_read_is_read_no_more(
     writes: bool, server: bool, loop: Loop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tls_outbox, "MAX_BACKLOG_BYTES", BACKLOG)
+    monkeypatch.setattr(tls_outbox, "MAX_WAITING_BYTES", BACKLOG)
     asking = Asking(loop, tmp_path / "keys", server=server)
     asking.flood()
     assert CAPACITY + BACKLOG < asking.end.queued() < CAPACITY + BACKLOG + 100
@@ -455,10 +455,22 @@ def test_a_peer_that_asks_and_does_not_read_is_read_no_more(
     assert asking.gather(lambda: asking.end.queued() == 0) == (b"y" if writes else b"")
 
 
+def test_a_peer_that_asks_while_it_is_watched_costs_no_processor(
+    loop: Loop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tls_outbox, "MAX_WAITING_BYTES", BACKLOG)
+    asking = Asking(loop, tmp_path / "keys")
+    asking.end.when_readable(asking.look)
+    asking.flood()
+    asking.calls = 0
+    turn(loop)
+    assert asking.calls <= 1
+
+
 def test_a_peer_that_asks_and_resets_is_not_waited_for(
     loop: Loop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tls_outbox, "MAX_BACKLOG_BYTES", BACKLOG)
+    monkeypatch.setattr(tls_outbox, "MAX_WAITING_BYTES", BACKLOG)
     asking = Asking(loop, tmp_path / "keys")
     asking.flood()
     asking.there.abort()

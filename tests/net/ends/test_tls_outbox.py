@@ -8,7 +8,7 @@ import pytest
 
 from sockkit.net.ends import tls_outbox as module
 from sockkit.net.ends.memory import memory_pair
-from sockkit.net.ends.tls_outbox import MAX_WRITE_BYTES, RECORD_BYTES, Backlog, TlsOutbox
+from sockkit.net.ends.tls_outbox import MAX_WRITE_BYTES, RECORD_BYTES, Sending, TlsOutbox
 from sockkit.net.loop import Loop
 from tests.net import kit, tls
 from tests.net.site import read_all, turn
@@ -87,32 +87,32 @@ def test_what_is_written_is_kept_no_longer(site: Site) -> None:
 
 def test_it_tells_once_that_nothing_waits(site: Site) -> None:
     site.write(b"x")
-    assert (site.outbox.backlog, site.empty) == (Backlog.NONE, 0)
+    assert (site.outbox.state, site.empty) == (Sending.EMPTY, 0)
     site.write(bytes(CAPACITY))
-    assert (site.outbox.backlog, site.empty) == (Backlog.WAITING, 0)
+    assert (site.outbox.state, site.empty) == (Sending.WAITING, 0)
     site.heard()
-    assert (site.outbox.backlog, site.empty) == (Backlog.NONE, 1)
+    assert (site.outbox.state, site.empty) == (Sending.EMPTY, 1)
     assert not site.here.watched
 
 
-def test_a_backlog_that_was_too_long_is_so_until_nothing_waits(
+def test_one_that_was_full_is_so_until_it_is_empty(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MAX_BACKLOG_BYTES", 100)
-    assert site.outbox.check_length() is Backlog.NONE
+    monkeypatch.setattr(module, "MAX_WAITING_BYTES", 100)
+    assert site.outbox.check_full() is Sending.EMPTY
     site.write(bytes(CAPACITY + 1000))
-    assert site.outbox.backlog is Backlog.WAITING
-    assert site.outbox.check_length() is Backlog.TOO_LONG
+    assert site.outbox.state is Sending.WAITING
+    assert site.outbox.check_full() is Sending.FULL
     site.peer.opened(read_all(site.there)[:1000])
     site.outbox.flush()
-    assert site.outbox.backlog is Backlog.NONE
+    assert site.outbox.state is Sending.EMPTY
 
 
 def test_a_failure_that_nobody_waited_for_is_kept_until_it_is_asked_for(site: Site) -> None:
     site.write(bytes(CAPACITY))
     site.there.abort()
     turn(site.loop)
-    assert (site.outbox.backlog, site.empty) == (Backlog.NONE, 1)
+    assert (site.outbox.state, site.empty) == (Sending.EMPTY, 1)
     failure = site.outbox.take_failure()
     assert failure
     assert "reset" in str(failure)
