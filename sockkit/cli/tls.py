@@ -108,11 +108,25 @@ def _ask(key: str) -> bytes:
             if before[number] != signal.SIG_IGN:
                 signal.signal(number, stop)
         return os.fsencode(getpass(f"Passphrase of {key}: "))
+    except Stopped:
+        _end_line()
+        raise
     except EOFError:
+        _end_line()
         raise UsageError(f"{key} is encrypted", "give --tls-key-password-file") from None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _end_line() -> None:
+    """End the line of the question on the terminal: nothing was entered."""
+    try:
+        terminal = os.open("/dev/tty", os.O_WRONLY | os.O_NOCTTY)
+    except OSError:
+        return
+    with os.fdopen(terminal, "wb") as file:
+        file.write(b"\n")
 
 
 def _has_terminal() -> bool:
