@@ -56,6 +56,12 @@ class Connected(Value):
     local: str
 
 
+class Tunnelled(Value):
+    """A proxy has connected us to `peer`, whose address names both."""
+
+    peer: Peer
+
+
 class Secured(Value):
     """A TLS handshake is done. The rest is of the peer's certificate, and empty without one.
 
@@ -189,6 +195,7 @@ Event = (
     | Connecting
     | ConnectFailed
     | Connected
+    | Tunnelled
     | Secured
     | InputEnded
     | HalfClosed

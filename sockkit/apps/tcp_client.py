@@ -29,7 +29,8 @@ class TcpClient(Value):
 
 def run(config: TcpClient, context: Context) -> None:
     """Return when the session is over and nothing was lost. Raises SockkitError."""
-    options = config.conversation.session_options(context, encrypted=bool(config.tls))
+    fragile = bool(config.tls or config.connect.proxy)
+    options = config.conversation.session_options(context, fragile=fragile)
     connect = secure_dialling(context, config.connect, config.address, config.tls)
     dialling = partial(dial, context, config.address, connect, config.sockets)
     end = wait_for(context.loop, dialling)

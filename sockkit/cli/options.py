@@ -18,6 +18,7 @@ from sockkit.cli.params import (
     NAME,
     PORT,
     PROTOCOLS,
+    PROXY_URL,
     RULE,
     SERVER_NAME,
     SIZE,
@@ -31,6 +32,8 @@ from sockkit.core.text import Errors
 from sockkit.term.color import COLORS
 
 if TYPE_CHECKING:
+    from sockkit.core.address import Address
+    from sockkit.core.proxy import Proxy
     from sockkit.net.access import AccessOptions
 
 _FAMILY = (
@@ -72,17 +75,24 @@ def _reuse_address(default: bool) -> Option:
     )
 
 
+def _dialling(timeout: str) -> tuple[Option, ...]:
+    """Where to connect from, and for how long to try: `timeout` by default."""
+    return (
+        *_FAMILY,
+        Option(["--source"], type=SOURCE, metavar="ADDR[:PORT]",
+               help="Send from this address, and port, of this machine."),
+        Option(["-w", "--connect-timeout", "timeout"], type=DURATION, metavar="DURATION",
+               default=timeout, show_default=True,
+               help="Most time for finding the address and connecting, or for the answers of "
+                    "--expect and --match, as in 5, 500ms or 2m."),
+    )  # fmt: skip
+
+
 def _client_socket(*more: Option) -> Bundle:
     return Bundle(
         "Socket",
         (
-            *_FAMILY,
-            Option(["--source"], type=SOURCE, metavar="ADDR[:PORT]",
-                   help="Send from this address, and port, of this machine."),
-            Option(["-w", "--connect-timeout", "timeout"], type=DURATION, metavar="DURATION",
-                   default="10s", show_default=True,
-                   help="Most time for finding the address and connecting, or for the answers of "
-                        "--expect, as in 5, 500ms or 2m."),
+            *_dialling("10s"),
             _reuse_address(False),
             *_SOCKET,
             *more,
@@ -112,6 +122,7 @@ def _server_socket(reuse: bool, *more: Option) -> Bundle:
     )  # fmt: skip
 
 
+PROBE_SOCKET = Bundle("Socket", _dialling("3s"))
 CLIENT_SOCKET = _client_socket(*_STREAM)
 SERVER_SOCKET = _server_socket(True, _BACKLOG, *_STREAM)
 UDP_CLIENT_SOCKET = _client_socket(
@@ -157,7 +168,8 @@ DIRECTION = Bundle(
         Option(["--half-close"], type=EnumChoice(HalfClose),
                help="When to tell the peer that stdin has ended: now, never, or auto: 1s after its "
                     "answer, or after 10s without one. Some servers drop their answer when told, "
-                    "others wait for it. Default: now; with TLS auto. A tcp-server needs --once."),
+                    "others wait for it. Default: now; with TLS or a proxy auto. A tcp-server "
+                    "needs --once."),
     ),
 )  # fmt: skip
 
@@ -220,6 +232,30 @@ def access_options(values: dict[str, Any]) -> AccessOptions | None:
     from sockkit.net.access import AccessOptions
 
     return fold(AccessOptions, values)
+
+
+PROXY = Bundle(
+    "Proxy",
+    (
+        Option(["--proxy", "through"], type=PROXY_URL, metavar="URL",
+               help="Connect through a proxy: socks5h://[USER@]HOST[:PORT], or the same with "
+                    "socks5, socks4a, socks4 or http (CONNECT). With socks5h, socks4a and http the "
+                    "proxy looks up the name, otherwise we do. PORT is 1080 unless given. env: "
+                    "the proxy that ALL_PROXY names, but none for the hosts in NO_PROXY. The "
+                    "user's password is taken from SOCKKIT_PROXY_PASSWORD, or asked for; in the "
+                    "URL, as USER:PASSWORD@, other users of this machine can see it in the list of "
+                    "processes."),
+    ),
+)  # fmt: skip
+
+
+def proxy_option(values: dict[str, Any], address: Address) -> Proxy | None:
+    """The proxy that --proxy chooses to reach `address`; None for none. Raises UsageError."""
+    if values["through"] is None:
+        return None
+    from sockkit.cli.proxy import chosen_proxy
+
+    return chosen_proxy(values, address)
 
 
 TERMINAL = Bundle(

@@ -106,6 +106,12 @@ def _rule(text: str) -> Any:
     return parse_rule(text)
 
 
+def _proxy(text: str) -> Any:
+    from sockkit.core.proxy import parse_proxy  # which imports ipaddress
+
+    return text if text == "env" else parse_proxy(text)
+
+
 def _color(text: str) -> tuple[str, str]:
     name, _, color = text.rpartition("=")
     if not name or color not in COLORS:
@@ -146,6 +152,7 @@ FINGERPRINT = Parsed("sha256", _fingerprint)
 SERVER_NAME = Parsed("name", _server_name)
 PROTOCOLS = Parsed("names", _protocols)
 RULE = Parsed("access rule", _rule)
+PROXY_URL = Parsed("url", _proxy)
 
 
 def client_address(words: tuple[str, ...]) -> Address:

@@ -33,6 +33,7 @@ from sockkit.events import (
     SocketCall,
     StreamTotal,
     TargetChosen,
+    Tunnelled,
     Unanswered,
 )
 from sockkit.term.color import Palette, wanted
@@ -148,7 +149,7 @@ class Renderer(Value):
 def _concerns_a_typist(event: Event) -> bool:
     """Whether it tells that a peer came or departed, or that a client's peer has ended its side."""
     match event:
-        case Connected() | Closed() | TargetChosen() | NewPeer():
+        case Connected() | Tunnelled() | Closed() | TargetChosen() | NewPeer():
             return True
         case PeerEnded(peer, _):
             return peer.number == 0
@@ -200,14 +201,6 @@ def _line(event: Event) -> tuple[int, str]:
 
 def _progress(event: Event) -> str:
     match event:
-        case Connecting(address):
-            return f"connecting to {address}"
-        case ConnectFailed(address, reason):
-            return f"no connection to {address}: {reason}"
-        case Connected(Peer(0, address), local):
-            return f"connected to {address} from {local}"
-        case Connected():
-            return "connected"
         case InputEnded(_, sent, half_closed):
             closed = ", sending side closed" if half_closed else ""
             return f"input ended{closed} after {show_size(sent)}"
@@ -222,6 +215,22 @@ def _progress(event: Event) -> str:
             speed = f", {size / seconds / 1e6:,.0f} MB/s" if size and seconds else ""
             took = show_seconds(round(seconds, 3))
             return f"{direction} {show_size(size)} by {lane} in {took}{speed}"
+        case _:
+            return _connecting(event)
+
+
+def _connecting(event: Event) -> str:
+    match event:
+        case Connecting(address):
+            return f"connecting to {address}"
+        case ConnectFailed(address, reason):
+            return f"no connection to {address}: {reason}"
+        case Connected(Peer(0, address), local):
+            return f"connected to {address} from {local}"
+        case Connected():
+            return "connected"
+        case Tunnelled(peer):
+            return f"connected to {peer.address}"
         case _:
             return _datagrams(event)
 

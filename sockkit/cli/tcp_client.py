@@ -13,8 +13,10 @@ from sockkit.cli.options import (
     CLIENT_TLS,
     DIRECTION,
     OUTPUT,
+    PROXY,
     TERMINAL,
     TEXT,
+    proxy_option,
 )
 from sockkit.cli.params import client_address
 
@@ -44,9 +46,10 @@ def _run(address: tuple[str, ...], **values: Any) -> None:
     from sockkit.net.options import SocketOptions
     from sockkit.net.tcp.dial import ConnectOptions
 
+    to = client_address(address)
     config = TcpClient(
-        address=client_address(address),
-        connect=fold(ConnectOptions, values),
+        address=to,
+        connect=fold(ConnectOptions, values, proxy=proxy_option(values, to)),
         sockets=fold(SocketOptions, values),
         conversation=fold(ConversationOptions, values, text=fold(TextOptions, values)),
         tls=client_tls(values),
@@ -57,7 +60,7 @@ def _run(address: tuple[str, ...], **values: Any) -> None:
 command = BundledCommand(
     "tcp-client",
     arguments=[click.Argument(["address"], nargs=-1, metavar="HOST PORT")],
-    bundles=[CLIENT_SOCKET, DIRECTION, TEXT, CLIENT_TIME, CLIENT_TLS, TERMINAL, OUTPUT],
+    bundles=[CLIENT_SOCKET, DIRECTION, TEXT, CLIENT_TIME, CLIENT_TLS, PROXY, TERMINAL, OUTPUT],
     callback=_run,
     text=_HELP,
     epilog=_EPILOG,

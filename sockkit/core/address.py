@@ -29,7 +29,7 @@ class HostPort(Value):
         return f"{self.host} port {self.port}"
 
     def with_port(self, port: int) -> HostPort:
-        return self._replace(port=port)
+        return HostPort(self.host, port)
 
 
 class UnixPath(Value):

@@ -23,10 +23,10 @@ class Endpoint(Value):
         return show_address(self.address)
 
 
-def service_port(name: str) -> int | None:
-    """The TCP port of the service called `name`, getservbyname(3); None if there is none."""
+def service_port(name: str, protocol: str = "tcp") -> int | None:
+    """The port of the service called `name`, getservbyname(3); None if there is none."""
     try:
-        return socket.getservbyname(name, "tcp")
+        return socket.getservbyname(name, protocol)
     except OSError:
         return None
 

@@ -33,10 +33,18 @@ def look_up(address: HostPort, family: int, *, numeric: bool = False) -> Found:
         why = error.strerror if isinstance(error, socket.gaierror) else "no such name can be"
         if error.args[0] == socket.EAI_ADDRFAMILY:
             why = f"it is no IPv{4 if family == socket.AF_INET else 6} address"
-        raise ResolveError(f"could not resolve {address.host}: {why}") from error
+        raise _not_resolved(address, why) from error
     except OSError as error:
-        raise ResolveError(f"could not resolve {address.host}: {error.strerror}") from error
+        raise _not_resolved(address, str(error.strerror)) from error
     return list(dict.fromkeys(Endpoint(family, name) for family, _, _, _, name in found))
+
+
+def _not_resolved(address: HostPort, why: str | None) -> ResolveError:
+    return ResolveError(f"could not resolve {address.host}: {why}", kind=_kind(str(why)))
+
+
+def _kind(why: str) -> str:
+    return f"not resolved: {why[:1].lower()}{why[1:]}"
 
 
 def resolve(
@@ -68,10 +76,10 @@ class _Lookup(Pending):
         try:
             start_new_thread(self._look_up, (family,))
         except RuntimeError as error:  # the system allows no more threads
-            return self.finish(ResolveError(f"could not resolve {self._address.host}: {error}"))
+            return self.finish(_not_resolved(self._address, str(error)))
         if timeout is not None:
             why = f"no answer within {show_seconds(timeout)}"
-            late = TimedOut(f"could not resolve {self._address.host}: {why}")
+            late = TimedOut(f"could not resolve {self._address.host}: {why}", kind=_kind(why))
             self._timer = self._loop.later(timeout, lambda: self.finish(late))
         return None
 

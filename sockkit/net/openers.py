@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sockkit.core.address import Address, HostPort, UnixPath
 from sockkit.errors import BindError
@@ -22,7 +23,17 @@ if TYPE_CHECKING:
     from sockkit.net.ends.end import End
     from sockkit.net.tcp.dial import ConnectOptions
 
-Resolve = Callable[[Context, Any, int, OnDone[list[Endpoint]], "float | None"], Pending]
+    class Resolve(Protocol):
+        def __call__(
+            self,
+            context: Context,
+            address: Any,
+            family: int,
+            on_done: OnDone[list[Endpoint]],
+            timeout: float | None,
+        ) -> Pending: ...
+
+
 Bind = Callable[[socket.socket, Endpoint, SocketOptions], "Callable[[], None] | None"]
 Dial = Callable[[Context, Any, "ConnectOptions", SocketOptions, "OnDone[End]"], Pending]
 
@@ -46,6 +57,7 @@ class Opener(Value):
     dial: Dial | None = None
 
 
+@cache
 def _internet() -> Opener:
     from sockkit.net import internet as kind
 
@@ -54,6 +66,7 @@ def _internet() -> Opener:
     return row._replace(ip=True, datagrams=True, workers=True)
 
 
+@cache
 def _unix() -> Opener:
     from sockkit.net import unix as kind
 

@@ -72,6 +72,8 @@ OF_TYPE = {
     "names": "h2",
     "sha256": "ab" * 32,
     "percent": "7%",
+    "url": "socks5h://127.0.0.1",
+    "regex": "a+",
     "text": "hi",
 }
 # What `start` itself does, for every command.

@@ -41,6 +41,7 @@ from sockkit.events import (
     SocketCall,
     StreamTotal,
     TargetChosen,
+    Tunnelled,
     Unanswered,
 )
 from sockkit.net.loop import Loop
@@ -145,6 +146,11 @@ LINES: list[tuple[int, Event, str]] = [
         Closed(CLIENT, 0, 1),
         "* [2] 10.0.0.7:51234 closed (sent 0 bytes, received 1 byte)",
     ),
+    (
+        VERBOSE,
+        Tunnelled(Peer(0, "db:1 through socks5h://proxy:1080")),
+        "* connected to db:1 through socks5h://proxy:1080",
+    ),
     (STEPS, SocketCall("bind", "127.0.0.1:80"), "* bind: 127.0.0.1:80"),
 ]
 
@@ -179,7 +185,7 @@ def test_an_event_is_a_line_from_its_level_on(
 def test_who_types_is_told_who_comes_and_goes(
     level: int, event: Event, line: str, capsys: Capture
 ) -> None:
-    coming = isinstance(event, Connected | Closed | TargetChosen | NewPeer)
+    coming = isinstance(event, Connected | Tunnelled | Closed | TargetChosen | NewPeer)
     shown = level <= NORMAL or coming
     assert said(event, renderer(NORMAL, True), capsys) == (f"{line}\n" if shown else "")
     assert bool(said(event, renderer(QUIET, True), capsys)) == (level == QUIET)

@@ -48,6 +48,14 @@ def test_the_first_signal_counts_whenever_it_comes(loop: Loop) -> None:
     assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
 
 
+def test_once_it_is_released_signals_kill_again(loop: Loop) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with Stopping(loop) as stopping:
+        stopping.release()
+        handlers = [signal.getsignal(number) for number in STOPS]
+    assert handlers == [signal.SIG_IGN, *[signal.SIG_DFL] * 3]
+
+
 def test_one_that_is_ignored_stays_so(loop: Loop) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with Stopping(loop) as stopping:

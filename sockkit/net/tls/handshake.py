@@ -22,7 +22,6 @@ from sockkit.net.tls.contexts import TlsSetup
 from sockkit.net.tls.words import handshake_error, is_plain, no_handshake
 from sockkit.net.waiting import OnDone, Pending
 
-MAX_SECONDS = 10.0  # for one handshake
 MAX_HANDSHAKES = 1024  # at once; when one more begins, the one silent for longest is closed
 STEP_SECONDS = 0.005  # that a step takes with a large key
 # An alert, protocol_version: RFC 8446, sections 5.1 and 6.
@@ -65,7 +64,7 @@ class Handshake(Pending, Task):
         self._below = end
         self._end: TlsEnd | None = None
         self._ended = False
-        self._timer = loop.later(MAX_SECONDS, self._expire)
+        self._timer = loop.later(tls.timeout, self._expire)
         self._on_heard = on_heard or self._go_on
         end.when_readable(self._on_heard)
         if not tls.server:
@@ -136,9 +135,11 @@ class Handshake(Pending, Task):
         wanted = self._tls.fingerprint
         if not wanted or self._tls.server or (shown := _fingerprint(end)) == wanted:
             return None
+        why = f"its fingerprint is {shown.hex()}"
         return TrustError(
-            f"the certificate of {end.name} is not trusted: its fingerprint is {shown.hex()}",
+            f"the certificate of {end.name} is not trusted: {why}",
             "give that with --tls-fingerprint if it is the right one",
+            kind=f"not trusted: {why}",
         )
 
     def _refuse(self, end: TlsEnd) -> None:
@@ -160,7 +161,7 @@ class Handshake(Pending, Task):
         self._on_done(error)
 
     def _expire(self) -> None:
-        why = f"no handshake within {show_seconds(MAX_SECONDS)}"
+        why = f"no handshake within {show_seconds(self._tls.timeout)}"
         self._fail(
             TimedOut(
                 f"TLS with {self._below.name} failed: {why}",

@@ -68,7 +68,8 @@ def not_trusted(
     else:
         why, hint = error.verify_message, _TRUST_IT
     shown = f" (SHA-256 {fingerprint.hex()})" if fingerprint else ""
-    return TrustError(f"the certificate of {name} is not trusted: {why}{shown}", hint)
+    told = f"the certificate of {name} is not trusted: {why}{shown}"
+    return TrustError(told, hint, kind=f"not trusted: {why}")
 
 
 def _about_certificates(reason: str, *, server: bool) -> tuple[str, str] | None:

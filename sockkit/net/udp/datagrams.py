@@ -216,7 +216,8 @@ class DatagramSocket:
         """The error for an ICMP refusal. Only a connected socket gets it, with a later call."""
         if error.errno != errno.ECONNREFUSED:
             return None
-        return ConnectError(f"could not reach {self._remote}: {words(error)}")
+        why = words(error)
+        return ConnectError(f"could not reach {self._remote}: {why}", kind=why)
 
     def close(self) -> None:
         """Close the socket, and emit what was lost. May be called twice."""

@@ -108,10 +108,10 @@ def find_routes(
         _check(address)
         family = sockets.families()
         found: list[Endpoint] = yield partial(
-            resolve, context, address, family, timeout=options.timeout
+            options.resolve or resolve, context, address, family, timeout=options.timeout
         )
         local_endpoints: dict[int, Endpoint] = yield partial(resolve_source, context, options)
-        reachable = reachable_from(found, local_endpoints, options, address)
+        reachable = reachable_from(found, local_endpoints, options, str(address))
         return [Route(endpoint, local_endpoints.get(endpoint.family)) for endpoint in reachable]
 
     return Steps(steps(), on_done)
@@ -147,7 +147,8 @@ def connect_datagrams(
         yield DatagramSocket(context, sock, route.to if aimed else None, sockets), route.to
     if failure and not opened:
         hint = "give --broadcast" if failure.errno == errno.EACCES else ""
-        raise ConnectError(f"could not send to {address}: {words(failure)}", hint) from failure
+        why = words(failure)
+        raise ConnectError(f"could not send to {address}: {why}", hint, kind=why) from failure
 
 
 def _aim(sock: socket.socket, route: Route, udp: UdpOptions, emit: Emit) -> bool:
