@@ -29,6 +29,7 @@ from sockkit.cli.params import (
 )
 from sockkit.core.ending import HalfClose, Until
 from sockkit.core.text import Errors
+from sockkit.net.endpoint import DEFAULT_BACKLOG
 from sockkit.term.color import COLORS
 
 if TYPE_CHECKING:
@@ -61,8 +62,9 @@ _STREAM = (
            help="Probe a silent peer now and then, to notice when it is gone (SO_KEEPALIVE)."),
 )  # fmt: skip
 _BACKLOG = Option(
-    ["--backlog"], type=click.IntRange(0, 2**31 - 1), default=128, show_default=True,
-    metavar="N", help="Connections that may wait to be accepted.",
+    ["--backlog"], type=click.IntRange(0, 2**31 - 1), default=DEFAULT_BACKLOG,
+    show_default=True, metavar="N",
+    help="Connections that may wait to be accepted; the system may allow fewer.",
 )  # fmt: skip
 
 
