@@ -120,7 +120,7 @@ class Handshake(Pending, Task):
                 self._answer_plainly()
             return no_handshake(end.name, error, _refused(end), server=server)
         except SockkitError as error:
-            return handshake_error(end.name, str(error).rpartition(": ")[2])
+            return handshake_error(end.name, error.why or str(error))
         return None
 
     def _secured(self) -> TlsEnd:
