@@ -76,6 +76,7 @@ _TOUCH = {
     "tls|secured|secret": ("test_tls",),
     "proxy": ("test_proxy",),
     "probe|probing|targets|lookups|replies|replace|patterns": ("test_probe",),
+    "unix|udp/|listen|openers": ("test_unix",),
 }  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from sockkit.cli.params import (
     ENCODING,
     FINGERPRINT,
     LINE_ENCODING,
+    MODE,
     NAME,
     PORT,
     PROTOCOLS,
@@ -82,7 +83,8 @@ def _dialling(timeout: str) -> tuple[Option, ...]:
     return (
         *_FAMILY,
         Option(["--source"], type=SOURCE, metavar="ADDR[:PORT]",
-               help="Send from this address, and port, of this machine."),
+               help="Send from this address, and port, of this machine, or for a unix socket from "
+                    "unix:/PATH or unix:@NAME."),
         Option(["-w", "--connect-timeout", "timeout"], type=DURATION, metavar="DURATION",
                default=timeout, show_default=True,
                help="Most time for finding the address and connecting, or for the answers of "
@@ -110,8 +112,11 @@ def _server_socket(reuse: bool, *more: Option) -> Bundle:
                    help="Port to listen on, or a service name; 0 for any free one."),
             Option(["--bind"], type=BIND, metavar="ADDR",
                    help="Address to listen on: 127.0.0.1 (the default: this machine only), "
-                        "0.0.0.0 (every IPv4 address), :: (every address), or, for TCP, "
-                        "unix:/PATH."),
+                        "0.0.0.0 (every IPv4 address), :: (every address), unix:/PATH or "
+                        "unix:@NAME (abstract: no file, Linux only)."),
+            Option(["--unix-mode"], type=MODE, metavar="MODE",
+                   help="Create the file of unix:/PATH with this mode, as in 600 or 0660: who may "
+                        "write to it can connect. Default: what the umask allows."),
             *_FAMILY,
             Option(["--port-file"], type=File(), metavar="FILE",
                    help="Write the port to FILE once listening. If FILE is a FIFO (mkfifo FILE), a "
@@ -217,6 +222,9 @@ _RULES = (
                 "nobody in."),
     Option(["--deny-file"], type=File(exists=True), multiple=True, metavar="FILE",
            help="More rules for --deny, as in --allow-file."),
+    Option(["--allow-users"], type=click.Choice(["own", "any"]),
+           help="On a unix socket: let in only processes of your own user, or of any. Default: "
+                "own for unix:@NAME, any for unix:/PATH, where the file's mode decides."),
 )  # fmt: skip
 _MAX_CONNECTIONS = Option(
     ["--max-connections"], type=click.IntRange(1), metavar="N",

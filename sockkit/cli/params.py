@@ -20,7 +20,7 @@ from sockkit.core.address import (
     split_port,
 )
 from sockkit.core.text import check_codec, check_line_codec
-from sockkit.core.units import parse_duration, parse_size
+from sockkit.core.units import parse_duration, parse_mode, parse_size
 from sockkit.errors import UsageError
 from sockkit.net.endpoint import service_port
 from sockkit.term.color import COLORS
@@ -87,7 +87,9 @@ def _bind(text: str) -> UnixPath | str:
     return host
 
 
-def _source(text: str) -> HostPort:
+def _source(text: str) -> Address:
+    if unix := parse_unix(text):
+        return unix
     host, port = split_port(text)
     if port == "":
         raise UsageError(f"{text!r} has no port after its colon", "leave the colon out")
@@ -144,6 +146,7 @@ DURATION = Parsed("duration", parse_duration)
 PORT = Parsed("port", _server_port)
 BIND = Parsed("addr", _bind)
 SOURCE = Parsed("addr[:port]", _source)
+MODE = Parsed("mode", parse_mode)
 ENCODING = Parsed("name", check_codec)
 LINE_ENCODING = Parsed("name", check_line_codec)
 NAME = Parsed("name", _name)

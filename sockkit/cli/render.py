@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING
 
 from sockkit.cli.status_lines import write_stderr
@@ -29,6 +30,7 @@ from sockkit.events import (
     Peer,
     PeerEnded,
     PeerForgotten,
+    PeerUser,
     Secured,
     SocketCall,
     StreamTotal,
@@ -52,6 +54,7 @@ _COUNTED: dict[type, str] = {
     Connected: "connected",
     Secured: "encrypted with TLS",
     PeerEnded: "have ended their side",
+    PeerUser: "known by their process",
     NewPeer: "heard for the first time",
     PeerForgotten: "forgotten, to make room",
 }
@@ -193,6 +196,8 @@ def _line(event: Event) -> tuple[int, str]:
             return VERBOSE, f"closed ({totals})"
         case Secured():
             return VERBOSE, _secured(event)
+        case PeerUser(_, process, user, group):
+            return VERBOSE, f"the peer is process {process} of {_user_name(user)}, group {group}"
         case SocketCall(call, detail):
             return STEPS, f"{call}: {detail}"
         case _:
@@ -233,6 +238,17 @@ def _connecting(event: Event) -> str:
             return f"connected to {peer.address}"
         case _:
             return _datagrams(event)
+
+
+@cache
+def _user_name(number: int) -> str:
+    """`alice (user 1000)`; the number alone if it has no name."""
+    try:
+        import pwd
+
+        return f"{pwd.getpwuid(number).pw_name} (user {number})"
+    except (ImportError, KeyError, OverflowError):
+        return f"user {number}"
 
 
 def _secured(event: Secured) -> str:

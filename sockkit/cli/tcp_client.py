@@ -25,7 +25,7 @@ _HELP = """Connect to HOST PORT: stdin goes to the peer, what the peer sends to 
 When stdin ends, the peer is told so (half-close) and its answer is awaited to its end.
 The exit status is 0 only when every byte got through.
 
-The address may also be one word: HOST:PORT, [IPV6]:PORT or unix:/PATH.
+The address may also be one word: HOST:PORT, [IPV6]:PORT, unix:/PATH or unix:@NAME.
 """
 
 _EPILOG = """\b

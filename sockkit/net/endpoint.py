@@ -35,9 +35,14 @@ def service_port(name: str, protocol: str = "tcp") -> int | None:
 
 
 def show_address(address: SocketAddress) -> str:
-    """`10.0.0.7:51234`, `[::1]:80` or `unix:/path`. A mapped IPv4 address is shown as IPv4."""
+    """`10.0.0.7:51234`, `[::1]:80` or `unix:/path`; `unix` for a unix socket without an address.
+
+    A mapped IPv4 address is shown as IPv4.
+    """
     if isinstance(address, tuple):
         host, port = address[:2]
         return show(host.removeprefix("::ffff:") if "." in host else host, port)
+    if not address:
+        return "unix"
     path = os.fsdecode(address)  # any name a peer has chosen
     return "unix:" + escape(f"@{path[1:]}" if path.startswith("\0") else path)

@@ -5,16 +5,22 @@ from __future__ import annotations
 import errno
 import socket
 from _thread import start_new_thread  # importing `threading` takes half a millisecond
+from typing import TYPE_CHECKING
 
 from sockkit.core.address import HostPort
 from sockkit.core.units import show_seconds
-from sockkit.errors import BindError, ResolveError, SockkitError, TimedOut
+from sockkit.errors import BindError, ResolveError, SockkitError, TimedOut, UsageError
 from sockkit.net.context import Context
-from sockkit.net.endpoint import Endpoint
+from sockkit.net.endpoint import Endpoint, SocketAddress
 from sockkit.net.ends.end import words
 from sockkit.net.loop import Timer
 from sockkit.net.options import SocketOptions
 from sockkit.net.waiting import OnDone, Pending
+from sockkit.values import Value
+
+if TYPE_CHECKING:
+    from sockkit.core.access import AccessList
+    from sockkit.net.tcp.listen import ListenOptions
 
 Found = list[Endpoint]
 
@@ -101,6 +107,28 @@ class _Lookup(Pending):
         except ResolveError as error:
             answer = error
         self._loop.call_soon(lambda: self.finish(answer))
+
+
+class ByAddress(Value):
+    """Admits the peers that an access list allows."""
+
+    access: AccessList
+
+    def refusal(self, address: SocketAddress, credentials: object) -> str:
+        return self.access.refusal(address[0], *address[3:])
+
+
+def admission(
+    address: HostPort, options: ListenOptions, sockets: SocketOptions
+) -> ByAddress | None:
+    """Who may come in; None for everybody. Raises UsageError for options of unix sockets."""
+    for option, given in (
+        ("--unix-mode", sockets.unix_mode is not None),
+        ("--allow-users", options.allow_users),
+    ):
+        if given:
+            raise UsageError(f"{option} is for a unix socket", "leave it out, or --bind unix:/PATH")
+    return ByAddress(options.access) if options.access else None
 
 
 def bind(sock: socket.socket, endpoint: Endpoint, sockets: SocketOptions) -> None:

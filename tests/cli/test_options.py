@@ -74,6 +74,7 @@ OF_TYPE = {
     "percent": "7%",
     "url": "socks5h://127.0.0.1",
     "regex": "a+",
+    "mode": "600",
     "text": "hi",
 }
 # What `start` itself does, for every command.

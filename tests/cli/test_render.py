@@ -37,6 +37,7 @@ from sockkit.events import (
     Peer,
     PeerEnded,
     PeerForgotten,
+    PeerUser,
     Secured,
     SocketCall,
     StreamTotal,
@@ -115,6 +116,16 @@ LINES: list[tuple[int, Event, str]] = [
         VERBOSE,
         Secured(CLIENT, "TLS 1.2", "AES", "", "", "", "", ""),
         "* [2] 10.0.0.7:51234 encrypted with TLS 1.2, AES",
+    ),
+    (
+        VERBOSE,
+        PeerUser(SERVER, 12, 0, 5),
+        "* the peer is process 12 of root (user 0), group 5",
+    ),
+    (
+        VERBOSE,
+        PeerUser(CLIENT, 12, 2**32 - 1, 0),
+        "* [2] 10.0.0.7:51234 the peer is process 12 of user 4294967295, group 0",
     ),
     (
         VERBOSE,

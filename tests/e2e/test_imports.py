@@ -54,6 +54,8 @@ NEVER = {
     *of("net.probe", "datagrams", "reply", "vigil"),
     *of("core", "patterns", "replies"),
     *of("cli", "replace"),
+    *of("net", "unix", "unix_users"),
+    "sockkit.net.udp.unix",
 }
 LISTENING = of("net", "port_file") | of("net.tcp", "listen") | of("net.udp", "reply_filter")
 CONSOLE = of("core", "console", "server_console") | of("apps", "operator")

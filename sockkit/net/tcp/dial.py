@@ -13,10 +13,10 @@ from functools import partial
 from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Any
 
-from sockkit.core.address import Address, HostPort
+from sockkit.core.address import Address
 from sockkit.core.units import show_seconds
 from sockkit.errors import BindError, ConnectError, ResolveError, SockkitError, TimedOut
-from sockkit.events import Connected, ConnectFailed, Connecting, Peer, SocketCall
+from sockkit.events import Connected, ConnectFailed, Connecting, Emit, Peer, PeerUser, SocketCall
 from sockkit.net.context import Context
 from sockkit.net.endpoint import Endpoint, show_address
 from sockkit.net.ends.end import End, words
@@ -52,7 +52,7 @@ class ConnectOptions(Value):
     """
 
     timeout: float = 10.0
-    source: HostPort | None = None
+    source: Address | None = None
     tls: TlsSetup | None = None
     proxy: Proxy | None = None
     resolve: Resolve | None = None
@@ -133,8 +133,8 @@ def reachable_from(
     reachable = [endpoint for endpoint in found if endpoint.family in local_endpoints]
     if not reachable:
         raise BindError(
-            f"could not use {options.source.host} to reach {name}",
-            "give --source an address of this machine, of the same family",
+            f"could not use {options.source.host or options.source} to reach {name}",
+            "give --source an address of this machine, of the same kind",
         )
     return reachable
 
@@ -250,13 +250,16 @@ class _Race(Pending):
         if not source:
             return
         try:
-            sock.bind(source.address)
+            if source.family == socket.AF_UNIX:
+                _bind_unix(sock, source, self._sockets)
+            else:
+                sock.bind(source.address)
         except OSError as error:
             if error.errno == errno.EADDRINUSE and len(self._attempts) > 1:
                 raise  # another attempt of ours has it, and may succeed
             raise BindError(
                 f"could not connect from {source}: {words(error)}",
-                "give --source an address of this machine and a free port",
+                _hint(source),
             ) from error
         self._emit(SocketCall("bind", str(source)))
 
@@ -289,6 +292,8 @@ class _Race(Pending):
         shown = f"the proxy {endpoint}" if self._options.proxy else str(endpoint)
         end = SocketEnd(self._loop, sock, Peer(0, shown), self._emit)
         self._emit(Connected(end.peer, show_address(local)))
+        if endpoint.family == socket.AF_UNIX:
+            _tell_user(sock, end.peer, self._emit)
         return end
 
     def _attempt_failed(self, sock: socket.socket, error: OSError) -> None:
@@ -308,9 +313,12 @@ class _Race(Pending):
         reasons = {words(error) for _, error in self._failures}
         each = [f"{endpoint} {words(error)}" for endpoint, error in self._failures]
         why = reasons.pop() if len(reasons) == 1 else ", ".join(each)
-        timed_out = self._failures[-1][1].errno == errno.ETIMEDOUT
-        kind = TimedOut if timed_out else ConnectError
-        error = kind(f"could not connect to {self._name}: {why}", kind=self._kind(timed_out))
+        code = self._failures[-1][1].errno
+        timed_out = code == errno.ETIMEDOUT
+        failure = TimedOut if timed_out else ConnectError
+        hint = "it takes datagrams: try udp-client" if code == errno.EPROTOTYPE else ""
+        told = f"could not connect to {self._name}: {why}"
+        error = failure(told, hint, kind=self._kind(timed_out))
         error.__cause__ = self._cause()
         return error
 
@@ -338,6 +346,27 @@ class _Race(Pending):
             "give it longer with --connect-timeout",
             kind=NO_ANSWER,
         ) from self._cause()
+
+
+def _hint(source: Endpoint) -> str:
+    if source.family == socket.AF_UNIX:
+        return "give another --source unix:/PATH, or leave it out"
+    return "give --source an address of this machine and a free port"
+
+
+def _bind_unix(sock: socket.socket, source: Endpoint, sockets: SocketOptions) -> None:
+    """Bind to a unix address, and remove its file: nobody connects to a client."""
+    from sockkit.net import unix
+
+    if remove := unix.bind(sock, source, sockets):
+        remove()
+
+
+def _tell_user(sock: socket.socket, peer: Peer, emit: Emit) -> None:
+    from sockkit.net.unix_users import peer_credentials
+
+    if credentials := peer_credentials(sock):
+        emit(PeerUser(peer, *credentials))
 
 
 def _connected(sock: socket.socket, endpoint: Endpoint) -> Any:
