@@ -58,7 +58,7 @@ class SockkitError(Exception):
 
     `hint` says in a few words what to try, if that is known. `so_far` says how many bytes a
     connection had moved. An error that peers can cause any number of times has a `kind`: the
-    message without what differs from peer to peer. `why` is the system's reason alone, if it has one.
+    message without what differs from peer to peer. `why` is the reason alone, if a call has failed.
     """
 
     status = ExitStatus.FAILED
