@@ -191,7 +191,8 @@ def _line(event: Event) -> tuple[int, str]:
         case Closed(_, sent, received, problem):
             totals = f"sent {show_size(sent)}, received {show_size(received)}"
             if problem:
-                return (QUIET if event.lost else NORMAL), f"{problem} ({totals})"
+                shown = f" ({totals})" if event.lost or sent or received else ""
+                return (QUIET if event.lost else NORMAL), f"{problem}{shown}"
             return VERBOSE, f"closed ({totals})"
         case Secured():
             return VERBOSE, _secured(event)
