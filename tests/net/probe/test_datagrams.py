@@ -114,7 +114,7 @@ def test_a_refusal(loop: Loop) -> None:
     with dead() as port, pytest.raises(ConnectError) as raised:
         tried(loop, HostPort(HERE, port))
     assert raised.value.kind == "connection refused"
-    with pytest.raises(ConnectError, match="(?i)no such file"):
+    with pytest.raises(ConnectError, match="no such file"):
         tried(loop, UnixPath("/nonexistent/x"))
 
 
