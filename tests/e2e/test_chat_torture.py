@@ -197,6 +197,8 @@ def strangers(text: str, crowds: int) -> float:
 
     def stranger() -> socket.socket:
         sock = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        # What a crowd says may all come before we read.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024 * 1024)
         sock.settimeout(WAIT)
         sock.connect((HERE, server.port))
         return sock
