@@ -157,8 +157,9 @@ class Programs:
         `facts` become variables of its environment. The loop calls `on_exit` once it has exited.
         Raises SockkitError.
         """
-        # A blocked signal stays so in a program, and SIGTERM could not end it.
+        # What is blocked and ignored stays so in a program, and SIGTERM could not end it.
         blocked = signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        ignored = signal.signal(signal.SIGTTOU, signal.SIG_DFL)  # by cli/stopping.py
         try:
             process = subprocess.Popen(
                 self._words,
@@ -173,6 +174,7 @@ class Programs:
             told = f"could not start {self.name}: {reason(error)}"
             raise SockkitError(told, hint, kind=told) from error
         finally:
+            signal.signal(signal.SIGTTOU, ignored)
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         program = Program(self._loop, process, on_exit, self._running.discard)
         self._running.add(program)

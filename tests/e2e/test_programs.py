@@ -113,16 +113,20 @@ def test_a_program_has_the_connection(kind: str, way: list[str]) -> None:
 
 @each_way
 def test_words_are_split_as_by_a_shell_and_no_shell_runs(way: list[str]) -> None:
-    with serving("--exec", "printf '%s|' 'a  b' $HOME \"*\" ; c", *way) as (_, port):
-        with connect(port) as sock:
-            assert read_all(sock) == b"a  b|$HOME|*|;|c|"
+    with conversation(SERVER, "-v", "--exec", "printf '%s|' 'a  b' $HOME \"*\" ; c", *way) as (
+        _,
+        sock,
+    ):
+        assert read_all(sock) == b"a  b|$HOME|*|;|c|"
 
 
 @each_way
 def test_a_shell_runs_the_other(way: list[str]) -> None:
-    with serving("--shell", 'x="a  b"; echo "$x" | tr a-z A-Z', *way) as (_, port):
-        with connect(port) as sock:
-            assert read_all(sock) == b"A  B\n"
+    with conversation(SERVER, "-v", "--shell", 'x="a  b"; echo "$x" | tr a-z A-Z', *way) as (
+        _,
+        sock,
+    ):
+        assert read_all(sock) == b"A  B\n"
 
 
 @each_way
@@ -261,7 +265,7 @@ def test_its_status_does_not_hide_that_something_was_lost(kind: str) -> None:
     shell = "printf '\\303\\244'; exit 3"  # not a character of GB2312
     with conversation(kind, "-E", "gb2312", "--shell", shell) as (program, sock):
         assert read_all(sock) == b""
-        gone(program, 65, "cannot be encoded")
+        gone(program, 65, "gb2312")
 
 
 @each_way
@@ -352,18 +356,20 @@ def test_what_it_leaves_in_the_background_ends_with_it(way: list[str]) -> None:
 
 @each_way
 def test_what_has_left_its_group_holds_nothing_up(way: list[str]) -> None:
-    with serving("--shell", "setsid sh -c 'echo $$; exec sleep 60' & sleep 0.5", *way) as (
-        program,
-        port,
+    with (
+        serving("--shell", "setsid sh -c 'echo $$; exec sleep 60' & sleep 0.5", *way) as (
+            program,
+            port,
+        ),
+        connect(port) as sock,
     ):
-        with connect(port) as sock:
-            away = number(sock)
-            try:
-                assert read_all(sock) == b""
-                program.said("closed")
-                assert runs(away)
-            finally:
-                os.kill(away, signal.SIGKILL)
+        away = number(sock)
+        try:
+            assert read_all(sock) == b""
+            program.said("closed")
+            assert runs(away)
+        finally:
+            os.kill(away, signal.SIGKILL)
 
 
 def test_the_end_of_both_directions_ends_it() -> None:
@@ -379,7 +385,7 @@ def test_the_end_of_both_directions_ends_it() -> None:
 
 
 def test_one_that_closes_its_input_still_sends_and_a_reset_is_noticed() -> None:
-    with serving("--shell", "exec <&-; echo $$; sleep 60", *PIPES) as (program, port):
+    with serving("--shell", "exec <&-; echo $$; sleep 60", *PIPES) as (_, port):
         with connect(port) as sock:
             leader = number(sock)
             sock.sendall(noise(SIZE))  # nobody reads it, and it is dropped
@@ -405,7 +411,7 @@ def test_a_signal_ends_us_and_it_within_a_second(
 
 def test_ctrl_c_at_a_terminal_reaches_it_by_us_alone() -> None:
     """It has a session of its own: no terminal stops it, and none signals it."""
-    shell = "trap 'echo interrupted >&2' INT; echo ready >&2; cat"
+    shell = "trap 'echo caught >&2' INT; echo ready >&2; cat"
     with (
         Terminal() as terminal,
         Program(
@@ -420,7 +426,7 @@ def test_ctrl_c_at_a_terminal_reaches_it_by_us_alone() -> None:
         assert read_exactly(sock, 1) == b"x"
         terminal.type(b"\x03")
         assert program.status() == 130
-        assert "interrupted" not in program.stderr
+        assert "caught" not in program.stderr
 
 
 def test_an_interactive_shell_is_not_stopped_by_the_terminal() -> None:
@@ -439,11 +445,13 @@ def test_an_interactive_shell_is_not_stopped_by_the_terminal() -> None:
 
 @each_way
 def test_many_that_reset_leave_nothing(way: list[str]) -> None:
-    with serving("--exec", "cat", *way) as (program, port):
+    command = ["--max-connections", "1000", "--exec", "cat", *way]
+    with serving(*command) as (program, port):
         with connect(port) as sock:
             sock.sendall(b"x")
             assert read_exactly(sock, 1) == b"x"
-        program.said("closed")
+        program.said("has exited with 0")
+        rests(program)
         before = program.descriptors()
         for _ in range(4):
             socks = [connect(port) for _ in range(50)]
@@ -502,7 +510,7 @@ def test_a_hundred_run_unless_it_is_said_otherwise() -> None:
         (["--bind", "::"], True),
         (["--bind", "::1"], False),
     ],
-    ids=" ".join,
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_a_public_port_is_warned_of_once(options: list[str], warns: bool) -> None:
     with Program(SERVER, "-p", "0", *options, "--exec", "cat") as program:
@@ -532,9 +540,11 @@ def test_a_program_speaks_the_users_encoding(kind: str) -> None:
 
 
 def test_a_greeting_comes_before_the_program() -> None:
-    with serving("--greet", "welcome\n", "-C", "--exec", "echo hello") as (_, port):
-        with connect(port) as sock:
-            assert read_all(sock) == b"welcome\r\nhello\r\n"
+    with conversation(SERVER, "-v", "--greet", "welcome\n", "-C", "--exec", "echo hello") as (
+        _,
+        sock,
+    ):
+        assert read_all(sock) == b"welcome\r\nhello\r\n"
 
 
 def test_an_idle_connection_ends_with_its_program() -> None:
@@ -695,17 +705,17 @@ def their_server(tool: str, program: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("tool", THEIR_SERVERS)
 def test_our_client_has_their_programs(tool: str) -> None:
-    with their_server(tool, need("rev")) as port:
-        status, out, told = run(CLIENT, HERE, port, data=b"hello\n")
-        assert (status, out) == (0, b"olleh\n"), told
+    with their_server(tool, need("cat")) as port:
+        # ncat drops what its program says after the end of what we send.
+        options = ["--half-close", "auto"]
+        status, out, told = run(CLIENT, HERE, port, *options, data=b"hello\n")
+        assert (status, out) == (0, b"hello\n"), told
 
 
 @each_way
 @pytest.mark.parametrize("tool", THEIR_SERVERS)
-def test_our_programs_talk_with_theirs(tool: str, way: list[str], tmp_path: Path) -> None:
-    got = tmp_path / "got"
-    shell = f"echo hello; read answer; echo $answer > {got}; exit 4"
-    with their_server(tool, need("rev")) as port:
-        # rev answers a line at once where it writes to a terminal; here only at the end.
-        status, _, told = run(CLIENT, HERE, port, "--shell", f"exec 3>&1; {shell}", *way)
-        assert status in (4, 55, 56), told
+def test_our_programs_talk_with_theirs(tool: str, way: list[str]) -> None:
+    shell = 'echo hello; read answer; [ "$answer" = hello ] && exit 4'
+    with their_server(tool, need("cat")) as port:
+        status, _, told = run(CLIENT, HERE, port, "--shell", shell, *way)
+        assert status == 4, told

@@ -193,11 +193,14 @@ def test_it_has_no_descriptor_but_its_three(site: Site) -> None:
 def test_its_signals_are_those_of_a_new_program(site: Site) -> None:
     """And ours are as before. Python ignores SIGPIPE; the parent may have blocked others."""
     signal.pthread_sigmask(signal.SIG_SETMASK, {signal.SIGTERM, signal.SIGCHLD})
+    before = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
     try:
         site.start("grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status")
         assert {site.line().split()[1].strip("0") for _ in range(2)} == {""}
         assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == {signal.SIGTERM, signal.SIGCHLD}
+        assert signal.getsignal(signal.SIGTTOU) is signal.SIG_IGN
     finally:
+        signal.signal(signal.SIGTTOU, before)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 

@@ -25,7 +25,7 @@ def run_one(
 
     Raises SockkitError, and ProgramFailed if only the program has failed.
     """
-    host = Host(context, programs, Closer(context.loop, alone=True), join)
+    host = Host(context, programs, Closer(context.loop, alone=True, polite=True), join)
     serving: list[Served] = []
 
     def start(done: OnDone[Outcome]) -> Pending:
