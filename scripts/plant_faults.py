@@ -61,7 +61,7 @@ _TOUCH = {
     "connection|reader|merged_output": ("test_server", "test_closing", "test_floods"),
     "connection|closing|delivery": ("test_endings", "test_statuses"),
     "waiting": ("test_endings", "test_signals"),
-    "session|ending|tcp_client|conversation|ends/|text|transforms": (
+    "session|join|ending|tcp_client|conversation|ends/|text|transforms": (
         "test_endings", "test_statuses",
     ),
     "session|ending|hints|conversation": ("test_half_close",),
@@ -74,6 +74,7 @@ _TOUCH = {
     "foreground|keyboard|edited": ("test_jobs",),
     "cli/commands|cli/chat.py|cli/options": ("test_completions", "test_imports"),
     "tls|secured": ("test_tls",),
+    "program|served|join|hang_ups|socket_end": ("test_programs",),
 }  # fmt: skip
 
 

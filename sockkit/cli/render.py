@@ -55,8 +55,8 @@ _COUNTED: dict[type, str] = {
     PeerEnded: "have ended their side",
     NewPeer: "heard for the first time",
     PeerForgotten: "forgotten, to make room",
-    ProgramStarted: "have started a program",
-    ProgramEnded: "programs have ended",
+    ProgramStarted: "programs started",
+    ProgramEnded: "programs ended",
 }
 Passes = Callable[[str, float], bool]  # whether to show one more of a kind, at that rate
 

@@ -37,6 +37,8 @@ from sockkit.events import (
     Peer,
     PeerEnded,
     PeerForgotten,
+    ProgramEnded,
+    ProgramStarted,
     Secured,
     SocketCall,
     StreamTotal,
@@ -140,6 +142,20 @@ LINES: list[tuple[int, Event, str]] = [
         Closed(CLIENT, 0, 1),
         "* [2] 10.0.0.7:51234 closed (sent 0 bytes, received 1 byte)",
     ),
+    (VERBOSE, Closed(CLIENT, None, None), "* [2] 10.0.0.7:51234 closed"),
+    (
+        NORMAL,
+        Closed(CLIENT, None, None, "reset", lost=False),
+        "sockkit: [2] 10.0.0.7:51234 reset",
+    ),
+    (
+        VERBOSE,
+        ProgramStarted(CLIENT, "cat", 9, False),
+        "* [2] 10.0.0.7:51234 cat runs as process 9 on the socket itself",
+    ),
+    (VERBOSE, ProgramStarted(SERVER, "cat", 9, True), "* cat runs as process 9 on pipes"),
+    (VERBOSE, ProgramEnded(SERVER, "cat", 3), "* cat has exited with 3"),
+    (VERBOSE, ProgramEnded(SERVER, "cat", -9), "* cat was killed by SIGKILL"),
     (STEPS, SocketCall("bind", "127.0.0.1:80"), "* bind: 127.0.0.1:80"),
 ]
 
@@ -240,6 +256,8 @@ def test_a_peer_has_its_colour_and_a_failure_is_red(capsys: Capture) -> None:
         (PeerEnded(CLIENT, 0), "have ended their side"),
         (NewPeer(CLIENT), "heard for the first time"),
         (PeerForgotten(CLIENT), "forgotten, to make room"),
+        (ProgramStarted(CLIENT, "cat", 9, True), "programs started"),
+        (ProgramEnded(CLIENT, "cat", 0), "programs ended"),
         (Unanswered("10.0.0.7:7", "port 7"), "not answered: port 7"),
         (Failure("10.0.0.7 lost", "lost"), "lost"),
         (Notice("10.0.0.7 look", "look"), "look"),

@@ -11,6 +11,7 @@ from sockkit.core.programs import (
     exit_status,
     program_environment,
     shell_command,
+    signal_name,
     split_command,
 )
 from sockkit.errors import UsageError
@@ -103,3 +104,7 @@ def test_both_addresses_of_a_connection_are_facts(shown: str, host: str, port: s
     assert facts.pop("REMOTE_PORT", None) == port
     assert facts == {"PROTO": "tcp", "LOCAL_HOST": "127.0.0.1", "LOCAL_PORT": "9"}
     assert connection_facts("127.0.0.1:9", shown).get("LOCAL_HOST") == host
+
+
+def test_a_signal_has_a_name_if_it_has_one() -> None:
+    assert (signal_name(9), signal_name(99)) == ("SIGKILL", "signal 99")

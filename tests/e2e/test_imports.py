@@ -48,7 +48,10 @@ NEVER = {
     *("sockkit.cli.edited", "sockkit.net.port_owner", "sockkit.net.workers"),
     *("sockkit.core.access", "sockkit.net.access"),
     *of("net.tls", "contexts", "handshake", "options", "throw_away", "words"),
-    *of("net.ends", "tls_end", "watch"),
+    *of("net.ends", "program_end", "tls_end", "watch"),
+    *of("net", "hang_ups", "programs"),
+    *of("net.tcp", "program_server", "served"),
+    *("sockkit.apps.programs", "sockkit.core.programs"),
 }
 LISTENING = of("net", "port_file") | of("net.tcp", "listen") | of("net.udp", "reply_filter")
 CONSOLE = of("core", "console", "server_console") | of("apps", "operator")
@@ -73,12 +76,12 @@ class Budget(NamedTuple):
 
 
 BUDGETS = {
-    "tcp-client": Budget(59, CONSOLE | LISTENING | MANY | DATAGRAMS | ECHO | CHAT),
+    "tcp-client": Budget(60, CONSOLE | LISTENING | MANY | DATAGRAMS | ECHO | CHAT),
     "udp-client": Budget(59, CONSOLE | LISTENING | MANY | STREAMS | ECHO | CHAT),
-    "chat join": Budget(66, CONSOLE | LISTENING | MANY | DATAGRAMS | ECHO | ROOM),
+    "chat join": Budget(67, CONSOLE | LISTENING | MANY | DATAGRAMS | ECHO | ROOM),
     "tcp-server": Budget(62, CONSOLE | ONE | STREAMS | DATAGRAMS | ECHO | CHAT),
     "tcp-server --once": Budget(
-        61, CONSOLE | of("net.tcp", "dial") | MANY | DATAGRAMS | ECHO | CHAT
+        62, CONSOLE | of("net.tcp", "dial") | MANY | DATAGRAMS | ECHO | CHAT
     ),
     "udp-server": Budget(62, CONSOLE | ONE | STREAMS | ECHO | CHAT),
     "echo": Budget(73, CONSOLE | ONE | MANY | CHAT),
