@@ -45,10 +45,10 @@ class Program:
         loop: Loop,
         process: subprocess.Popen[bytes],
         on_exit: Callable[[Program], None],
-        on_gone: Callable[[Program], None],
+        on_gone: Callable[[], None],
     ) -> None:
         self._loop, self._process = loop, process
-        self._on_exit, self._on_gone = on_exit, on_gone
+        self._on_exit, self._on_gone = on_exit, [on_gone]
         self._kill_at: float | None = None  # once its group is to end
         self._timer: Timer | None = None
         self._is_gone = False
@@ -86,9 +86,17 @@ class Program:
         else:
             self._look_later()
 
+    def when_gone(self, callback: Callable[[], None]) -> None:
+        """Call `callback` once nothing is left of its group, or at once if that is so."""
+        if self._is_gone:
+            callback()
+        else:
+            self._on_gone.append(callback)
+
     def forget(self) -> None:
-        """Tell nobody of its exit."""
+        """Tell nobody of its end."""
         self._on_exit = lambda _: None
+        del self._on_gone[1:]
 
     def _terminate(self) -> None:
         if self._kill_at is None:
@@ -110,7 +118,8 @@ class Program:
         self._is_gone = True
         if self._timer:
             self._timer.cancel()
-        self._on_gone(self)
+        for tell in self._on_gone:
+            tell()
 
     def _look_later(self) -> None:
         if self._timer:
@@ -155,7 +164,7 @@ class Programs:
         """Start one on these descriptors, which stay ours to close.
 
         `facts` become variables of its environment. The loop calls `on_exit` once it has exited.
-        Raises SockkitError.
+        Raises SockkitError. Only the main thread may call this, as it sets a signal's action.
         """
         # What is blocked and ignored stays so in a program, and SIGTERM could not end it.
         blocked = signal.pthread_sigmask(signal.SIG_SETMASK, ())
@@ -176,7 +185,7 @@ class Programs:
         finally:
             signal.signal(signal.SIGTTOU, ignored)
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-        program = Program(self._loop, process, on_exit, self._running.discard)
+        program = Program(self._loop, process, on_exit, lambda: self._running.discard(program))
         self._running.add(program)
         return program
 

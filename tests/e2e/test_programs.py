@@ -394,19 +394,22 @@ def test_one_that_closes_its_input_still_sends_and_a_reset_is_noticed() -> None:
         ends(leader)
 
 
-@each_way
-@everyone
-@pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_us_and_it_within_a_second(
-    signal_: signal.Signals, kind: str, way: list[str]
-) -> None:
+def stops(kind: str, way: list[str], signal_: signal.Signals, within: float = WAIT) -> None:
+    """A signal ends us, and a program that ignores SIGTERM."""
     with conversation(kind, "--shell", STUBBORN, *way) as (program, sock):
         leader = number(sock)
         began = time.monotonic()
         program.process.send_signal(signal_)
         assert program.status() == 128 + signal_
-        assert time.monotonic() - began < 4  # tests/e2e/test_timed.py has a tighter bound
+        assert time.monotonic() - began < within
         ends(leader)
+
+
+@each_way
+@everyone
+@pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_us_and_it(signal_: signal.Signals, kind: str, way: list[str]) -> None:
+    stops(kind, way, signal_)
 
 
 def test_ctrl_c_at_a_terminal_reaches_it_by_us_alone() -> None:
@@ -489,6 +492,28 @@ def test_no_more_than_so_many_run(way: list[str]) -> None:
         with connect(port) as sock:
             sock.sendall(b"x")
             assert read_exactly(sock, 1) == b"x"
+
+
+def test_what_a_program_has_left_counts_until_it_is_killed() -> None:
+    left = """sh -c "trap '' TERM; echo \\$\\$; exec sleep 60" &"""
+    with serving("--max-connections", "1", "--shell", f"{left} cat") as (program, port):
+        with connect(port) as sock:
+            child = number(sock)
+            sock.shutdown(socket.SHUT_WR)
+            assert read_all(sock) == b""
+        program.said("has exited with 0")
+        with connect(port) as sock:
+            assert read_all(sock) == b""
+        assert runs(child)
+        program.said("full: --max-connections 1")
+        ends(child)
+        eventually(lambda: is_served(port))
+
+
+def is_served(port: int) -> bool:
+    with connect(port) as sock, contextlib.suppress(ConnectionResetError):
+        return bool(sock.recv(1))
+    return False
 
 
 def test_a_hundred_run_unless_it_is_said_otherwise() -> None:

@@ -286,6 +286,23 @@ def test_a_child_that_ignores_it_is_killed_as_well(
     is_gone(child)
 
 
+def test_it_is_gone_when_nobody_is_left_of_its_group(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "END_SECONDS", 0.3)
+    program = site.shell(f"{STUBBORN} wait")
+    child = int(site.line())
+    told: list[bool] = []
+    program.when_gone(lambda: told.append(exists(child)))
+    program.end()
+    site.exits(program)
+    assert told == []
+    site.ends()
+    program.when_gone(lambda: told.append(True))
+    assert len(told) == 2
+    is_gone(child)
+
+
 def test_the_group_is_signalled_before_its_leader_is_reaped(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:

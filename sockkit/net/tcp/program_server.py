@@ -86,7 +86,7 @@ class ProgramServer:
 
     def _closed(self, served: Served, outcome: Outcome) -> None:
         self._serving.discard(served)
-        self._listener.released()
+        served.when_gone(self._listener.released)
         error, (sent, received) = outcome.error, outcome.totals
         why, kind = (str(error), error.kind) if error else ("", "")
         lost = bool(outcome.unsent) or not isinstance(error, ReceiveError)

@@ -88,6 +88,13 @@ class Served(Owner):
         else:
             self._end.close()
 
+    def when_gone(self, callback: Callable[[], None]) -> None:
+        """Call `callback` once nothing is left of the program and what it has started."""
+        if self._program:
+            self._program.when_gone(callback)
+        else:
+            callback()
+
     def closed(self, result: Result) -> None:
         self._result = result
         self._review()
