@@ -73,7 +73,10 @@ _TOUCH = {
     ),
     "foreground|keyboard|edited": ("test_jobs",),
     "cli/commands|cli/chat.py|cli/options": ("test_completions", "test_imports"),
-    "tls|secured": ("test_tls",),
+    "tls|secured|secret": ("test_tls",),
+    "proxy": ("test_proxy",),
+    "probe|probing|targets|lookups|replies|replace|patterns": ("test_probe",),
+    "unix|udp/|listen|openers": ("test_unix",),
     "program|served|join|hang_ups|socket_end": ("test_programs",),
 }  # fmt: skip
 

@@ -12,11 +12,13 @@
     ├── ReceiveError       56   the peer may have sent bytes that we did not receive
     ├── TrustError         60   the peer's certificate is not trusted
     ├── TextError          65   a character that an encoding does not have
+    ├── ProxyError         97   a proxy cannot be reached, or does not connect us
+    ├── CommandError      127   a program is not there, or (126) cannot be run
     ├── OutputGone        141   nobody reads our standard output any more
     ├── ProgramFailed   its own  a program of --exec or --shell; quiet
     └── Stopped       128 + n   signal n: 129 SIGHUP, 130 Ctrl-C, 131 SIGQUIT, 143 SIGTERM
 
-The numbers are curl's where curl has one, and the shell's above 128.
+The numbers are curl's where curl has one, and the shell's from 126 on.
 Every message is one line, and is shown after "sockkit: ".
 """
 
@@ -42,6 +44,9 @@ class ExitStatus(IntEnum):
     NOT_RECEIVED = 56
     NOT_TRUSTED = 60
     NOT_TEXT = 65
+    NOT_PROXIED = 97
+    NOT_RUN = 126
+    NOT_FOUND = 127
     HUNG_UP = 129
     INTERRUPTED = 130
     QUIT = 131
@@ -118,6 +123,26 @@ class TextError(SockkitError):
     def __init__(self, message: str, hint: str = "", before: bytes = b"") -> None:
         super().__init__(message, hint)
         self.before = before
+
+
+class ProxyError(SockkitError):
+    """`transient` is False if it is useless to try again, as with a wrong password."""
+
+    status = ExitStatus.NOT_PROXIED
+
+    def __init__(self, message: str, hint: str = "", *, transient: bool = True) -> None:
+        super().__init__(message, hint)
+        self.transient = transient
+
+
+class CommandError(SockkitError):
+    """A program could not be run in place of this one; if `missing`, there is none."""
+
+    status = ExitStatus.NOT_FOUND
+
+    def __init__(self, message: str, missing: bool = True) -> None:
+        super().__init__(message)
+        self.status = ExitStatus.NOT_FOUND if missing else ExitStatus.NOT_RUN
 
 
 class OutputGone(SockkitError):  # noqa: N818

@@ -56,6 +56,24 @@ class Connected(Value):
     local: str
 
 
+class Tunnelled(Value):
+    """A proxy has connected us to `peer`, whose address names both."""
+
+    peer: Peer
+
+
+class PeerUser(Value):
+    """The process at the other side of a unix socket, and its user and group, unix(7).
+
+    It is the one that connected or sent; another process may use its socket by now.
+    """
+
+    peer: Peer
+    process: int
+    user: int
+    group: int
+
+
 class Secured(Value):
     """A TLS handshake is done. The rest is of the peer's certificate, and empty without one.
 
@@ -207,6 +225,8 @@ Event = (
     | Connecting
     | ConnectFailed
     | Connected
+    | Tunnelled
+    | PeerUser
     | Secured
     | InputEnded
     | HalfClosed

@@ -16,6 +16,9 @@ MAY_SKIP = {
     "e2e/test_floods.py::test_a_service_that_answers_everything_is_not_answered":
         "somebody else on port 19, or a user who may not bind it",
     "e2e/test_signals.py::test_process_1_of_a_container": "no namespaces, as within a container",
+    "e2e/test_unix.py::test_another_users_process_gets_no_byte": "a user who is not root",
+    "e2e/test_unix.py::test_another_users_datagram_is_dropped": "a user who is not root",
+    "e2e/test_unix.py::test_many_of_another_user": "a user who is not root",
     "e2e/test_statuses.py::test_privileged_port": "no privileged ports, as within a container",
 }  # fmt: skip
 

@@ -30,6 +30,8 @@ STATUS = {
     errors.ReceiveError: 56,
     errors.TrustError: 60,
     TextError: 65,
+    errors.ProxyError: 97,
+    errors.CommandError: 127,
     errors.OutputGone: 141,
 }
 
@@ -50,6 +52,9 @@ def test_the_numbers_that_scripts_rely_on() -> None:
         "NOT_RECEIVED": 56,
         "NOT_TRUSTED": 60,
         "NOT_TEXT": 65,
+        "NOT_PROXIED": 97,
+        "NOT_RUN": 126,
+        "NOT_FOUND": 127,
         "HUNG_UP": 129,
         "INTERRUPTED": 130,
         "QUIT": 131,
@@ -102,6 +107,12 @@ def test_a_text_error_keeps_what_came_before() -> None:
     error = TextError("no text", "try", b"before")
     assert (str(error), error.before) == ("no text: try", b"before")
     assert TextError("no text").before == b""
+
+
+def test_a_proxy_may_do_better_next_time() -> None:
+    assert errors.ProxyError("x").transient
+    error = errors.ProxyError("x", "y", transient=False)
+    assert (error.transient, str(error)) == (False, "x: y")
 
 
 @pytest.mark.parametrize(

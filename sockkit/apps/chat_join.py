@@ -15,6 +15,7 @@ from sockkit.core.text import Edit, Errors, TextOptions
 from sockkit.core.units import show_seconds
 from sockkit.errors import (
     ConnectError,
+    ProxyError,
     ReceiveError,
     SendError,
     SockkitError,
@@ -143,7 +144,7 @@ class _Join:
 
     def _ended(self, error: SockkitError | None) -> None:
         """A connection, or an attempt to connect, has ended: stop, or try again."""
-        if error and not isinstance(error, (ConnectError, ReceiveError, SendError, TimedOut)):
+        if error and not _may_pass(error):
             self._on_done(error)
         elif self._view.not_admitted:
             locked = self._view.wants_password
@@ -186,6 +187,13 @@ class _Join:
         self._typed += bytes(buffer[:size])
         if len(self._typed) > MAX_TYPED_BYTES:
             self._context.stdio.input.when_readable(None)
+
+
+def _may_pass(error: SockkitError) -> bool:
+    """Whether the next attempt may do without this error."""
+    if isinstance(error, ProxyError):
+        return error.transient
+    return isinstance(error, (ConnectError, ReceiveError, SendError, TimedOut))
 
 
 def _session_options(config: ChatJoin, stdio: Stdio, view: ChatView) -> SessionOptions:

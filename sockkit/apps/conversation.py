@@ -23,7 +23,7 @@ TYPIST_LINGER_SECONDS = 1.0  # of the peer's silence after Ctrl-D at a terminal
 class ConversationOptions(Value):
     """When `until` is None, both sides have to end. At a terminal the peer has to, or the input
     ends and the peer is silent for a while. When `half_close` is None, it is NOW, and AUTO where
-    the connection is encrypted. Times are in seconds.
+    a half-close may cost the answer. Times are in seconds.
     """
 
     text: TextOptions
@@ -42,13 +42,17 @@ class ConversationOptions(Value):
                 transform.flush()
 
     def session_options(
-        self, context: Context, label: bytes = b"", *, encrypted: bool = False
+        self, context: Context, label: bytes = b"", *, fragile: bool = False
     ) -> SessionOptions:
-        """The options of a session with one peer. Lines that it sends are shown with `label`."""
+        """The options of a session with one peer. Lines that it sends are shown with `label`.
+
+        `fragile` says that a half-close may cost the answer: many peers drop it when they get the
+        end of TLS, and many proxies close both directions.
+        """
         from sockkit.net.tcp.session import SessionOptions  # a server of many has no session
 
         stdio = context.stdio
-        half_close = self.half_close or (HalfClose.AUTO if encrypted else HalfClose.NOW)
+        half_close = self.half_close or (HalfClose.AUTO if fragile else HalfClose.NOW)
         return SessionOptions(
             ending=self.ending(stdio)._replace(half_close=half_close),
             outbound=self.text.outbound(stdio.encoding, "standard input"),

@@ -194,8 +194,8 @@ def _check(config: Echo) -> None:
     opens = opener(config.listen.address)
     if config.workers > 1 and not opens.workers:
         raise UsageError(f"--workers cannot share {opens.name}", "leave it out")
-    if not opens.datagrams and not config.tcp:
-        raise UsageError(f"{config.listen.address} is no address for UDP", "give --tcp")
+    if not opens.shared and config.tcp == config.udp:
+        raise UsageError(f"{config.listen.address} is for TCP or for UDP", "give --tcp or --udp")
     if config.tcp == config.udp:
         return
     kind, streams = ("--udp", True) if config.udp else ("--tls" if config.tls else "--tcp", False)

@@ -41,9 +41,17 @@ def find_program(
 
 
 def join_options(
-    context: Context, conversation: ConversationOptions, *, encrypted: bool, buffer_size: int | None
+    context: Context,
+    conversation: ConversationOptions,
+    *,
+    encrypted: bool,
+    fragile: bool,
+    buffer_size: int | None,
 ) -> Callable[[], JoinOptions] | None:
-    """A function that makes the options of one connection; None to give it the socket itself."""
+    """A function that makes the options of one connection; None to give it the socket itself.
+
+    `fragile` is as for a session.
+    """
     plain = conversation.text._replace(errors=None) == TextOptions()
     if plain and not encrypted and conversation._replace(text=TextOptions()) == NOTHING_ASKED:
         return None
@@ -55,7 +63,7 @@ def join_options(
         outbound = conversation.text.outbound(user, "what the program writes")
         greeting = os.fsencode(conversation.greet)
         return JoinOptions(
-            _ending(conversation, encrypted),
+            _ending(conversation, fragile=fragile),
             outbound,
             conversation.text.inbound(user),
             outbound.feed(greeting) if outbound else greeting,
@@ -68,8 +76,8 @@ def join_options(
 NOTHING_ASKED = ConversationOptions(TextOptions())
 
 
-def _ending(conversation: ConversationOptions, encrypted: bool) -> EndOptions:
-    half_close = conversation.half_close or (HalfClose.AUTO if encrypted else HalfClose.NOW)
+def _ending(conversation: ConversationOptions, *, fragile: bool) -> EndOptions:
+    half_close = conversation.half_close or (HalfClose.AUTO if fragile else HalfClose.NOW)
     until = conversation.until or Until.BOTH
     return EndOptions(until, conversation.linger, conversation.idle, half_close, patient=True)
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sockkit.net.access import AccessOptions
     from sockkit.net.tcp.dial import ConnectOptions
     from sockkit.net.tcp.listen import Listener, ListenOptions
+    from sockkit.net.tls.contexts import TlsSetup
     from sockkit.net.tls.options import ClientTls, ServerTls
 
 
@@ -26,6 +27,18 @@ def secure_dialling(
     from sockkit.net.tls.contexts import client
 
     return connect._replace(tls=client(tls, address, context))
+
+
+def secure_probing(
+    context: Context, addresses: list[Address], tls: ClientTls | None
+) -> dict[str | None, TlsSetup] | None:
+    """What `tls` asks for, for the host of each address. Raises UsageError."""
+    if not tls:
+        return None
+    from sockkit.net.tls.contexts import clients
+
+    setups = clients(tls, addresses, context)
+    return {address.host: setup for address, setup in zip(addresses, setups, strict=True)}
 
 
 def with_access(

@@ -35,7 +35,7 @@ def run(config: TcpClient, context: Context) -> None:
         return
     from sockkit.net.tcp.session import Session, run_session
 
-    options = config.conversation.session_options(context, encrypted=bool(config.tls))
+    options = config.conversation.session_options(context, fragile=_is_fragile(config))
     end = _dial(config, context)
     run_session(context, Session(context, end, options, config.sockets))
 
@@ -49,9 +49,14 @@ def _run_program(config: TcpClient, context: Context) -> None:
         context,
         config.conversation,
         encrypted=bool(config.tls),
+        fragile=_is_fragile(config),
         buffer_size=config.sockets.buffer_size,
     )
     run_one(context, _dial(config, context), programs, join)
+
+
+def _is_fragile(config: TcpClient) -> bool:
+    return bool(config.tls or config.connect.proxy)
 
 
 def _dial(config: TcpClient, context: Context) -> End:

@@ -93,6 +93,7 @@ def _run_programs(config: TcpServer, context: Context) -> None:
         context,
         config.conversation,
         encrypted=bool(config.tls),
+        fragile=bool(config.tls),
         buffer_size=config.sockets.buffer_size,
     )
 
@@ -115,7 +116,7 @@ def _serve_one(config: TcpServer, context: Context, listener: Listener) -> None:
 
     end = wait_for(context.loop, partial(_accept_one, listener))
     label = labels(context)(end.peer) if config.label else b""
-    options = config.conversation.session_options(context, label, encrypted=bool(config.tls))
+    options = config.conversation.session_options(context, label, fragile=bool(config.tls))
     run_session(context, Session(context, end, options, config.sockets))
 
 

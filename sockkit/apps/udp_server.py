@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from sockkit.net.access import AccessOptions
 
 
+STDIN_PATIENCE_SECONDS = 1.0  # for which standard input waits for a unix peer that is full
+
+
 class UdpServer(Value):
     listen: ListenOptions
     sockets: SocketOptions
@@ -40,8 +43,10 @@ def run(config: UdpServer, context: Context) -> None:
     reply = None
     if config.reply is not None:
         reply = messages.encode(os.fsencode(config.reply), "--reply")
-    listen = with_access(context, config.listen, config.access)
-    options = (listen, config.sockets, config.udp)
+    listen, udp = with_access(context, config.listen, config.access), config.udp
+    if reply is None:  # otherwise peers that read nothing could keep answers from all others
+        udp = udp._replace(patience=STDIN_PATIENCE_SECONDS)
+    options = (listen, config.sockets, udp)
     sock = wait_for(context.loop, partial(bind_datagrams, context, *options))
     try:
         with port_file(context.loop, config.port_file, sock):

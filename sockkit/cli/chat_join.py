@@ -16,8 +16,10 @@ from sockkit.cli.options import (
     NICKNAME,
     OUTPUT,
     PASSWORD,
+    PROXY,
     TERMINAL,
     UDP,
+    proxy_option,
 )
 from sockkit.cli.params import client_address
 
@@ -53,11 +55,12 @@ def _run(address: tuple[str, ...], **values: Any) -> None:
     from sockkit.net.options import SocketOptions
     from sockkit.net.tcp.dial import ConnectOptions
 
+    to = client_address(address)
     config = fold(
         ChatJoin,
         {**values, "password": room_password(values)},
-        address=client_address(address),
-        connect=fold(ConnectOptions, values),
+        address=to,
+        connect=fold(ConnectOptions, values, proxy=proxy_option(values, to)),
         sockets=fold(SocketOptions, values),
         tls=client_tls(values),
     )
@@ -67,7 +70,7 @@ def _run(address: tuple[str, ...], **values: Any) -> None:
 command = BundledCommand(
     "join",
     arguments=[click.Argument(["address"], nargs=-1, metavar="HOST PORT")],
-    bundles=[CLIENT_SOCKET, _MEMBER, CHAT, CLIENT_TLS, TERMINAL, OUTPUT],
+    bundles=[CLIENT_SOCKET, _MEMBER, CHAT, CLIENT_TLS, PROXY, TERMINAL, OUTPUT],
     callback=_run,
     text=_HELP,
     epilog=_EPILOG,

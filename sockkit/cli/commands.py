@@ -28,6 +28,7 @@ COMMANDS = {
     "tcp-server": ("sockkit.cli.tcp_server", "Serve many clients at once or one with --once."),
     "chat": ("sockkit.cli.chat", "A chat room and a client for it."),
     "echo": ("sockkit.cli.echo", "Answer what comes with itself or by rules for tests."),
+    "probe": ("sockkit.cli.probe", "Check which ports accept, or wait until they do."),
     "udp-client": ("sockkit.cli.udp_client", "Send stdin as datagrams and show the answers."),
     "udp-server": ("sockkit.cli.udp_server", "Show who sends what, and answer."),
 }

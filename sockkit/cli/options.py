@@ -15,9 +15,11 @@ from sockkit.cli.params import (
     ENCODING,
     FINGERPRINT,
     LINE_ENCODING,
+    MODE,
     NAME,
     PORT,
     PROTOCOLS,
+    PROXY_URL,
     RULE,
     SIZE,
     SOURCE,
@@ -31,6 +33,8 @@ from sockkit.errors import UsageError
 from sockkit.term.color import COLORS
 
 if TYPE_CHECKING:
+    from sockkit.core.address import Address
+    from sockkit.core.proxy import Proxy
     from sockkit.net.access import AccessOptions
 
 _FAMILY = (
@@ -72,17 +76,25 @@ def _reuse_address(default: bool) -> Option:
     )
 
 
+def _dialling(timeout: str) -> tuple[Option, ...]:
+    """Where to connect from, and for how long to try: `timeout` by default."""
+    return (
+        *_FAMILY,
+        Option(["--source"], type=SOURCE, metavar="ADDR[:PORT]",
+               help="Send from this address, and port, of this machine, or for a unix socket from "
+                    "unix:/PATH or unix:@NAME."),
+        Option(["-w", "--connect-timeout", "timeout"], type=DURATION, metavar="DURATION",
+               default=timeout, show_default=True,
+               help="Most time for finding the address and connecting, or for the answers of "
+                    "--expect and --match, as in 5, 500ms or 2m."),
+    )  # fmt: skip
+
+
 def _client_socket(*more: Option) -> Bundle:
     return Bundle(
         "Socket",
         (
-            *_FAMILY,
-            Option(["--source"], type=SOURCE, metavar="ADDR[:PORT]",
-                   help="Send from this address, and port, of this machine."),
-            Option(["-w", "--connect-timeout", "timeout"], type=DURATION, metavar="DURATION",
-                   default="10s", show_default=True,
-                   help="Most time for finding the address and connecting, or for the answers of "
-                        "--expect, as in 5, 500ms or 2m."),
+            *_dialling("10s"),
             _reuse_address(False),
             *_SOCKET,
             *more,
@@ -98,8 +110,11 @@ def _server_socket(reuse: bool, *more: Option) -> Bundle:
                    help="Port to listen on, or a service name; 0 for any free one."),
             Option(["--bind"], type=BIND, metavar="ADDR",
                    help="Address to listen on: 127.0.0.1 (the default: this machine only), "
-                        "0.0.0.0 (every IPv4 address), :: (every address), or, for TCP, "
-                        "unix:/PATH."),
+                        "0.0.0.0 (every IPv4 address), :: (every address), unix:/PATH or "
+                        "unix:@NAME (abstract: no file, Linux only)."),
+            Option(["--unix-mode"], type=MODE, metavar="MODE",
+                   help="Create the file of unix:/PATH with this mode, as in 600 or 0660: who may "
+                        "write to it can connect. Default: what the umask allows."),
             *_FAMILY,
             Option(["--port-file"], type=File(), metavar="FILE",
                    help="Write the port to FILE once listening. If FILE is a FIFO (mkfifo FILE), a "
@@ -112,6 +127,7 @@ def _server_socket(reuse: bool, *more: Option) -> Bundle:
     )  # fmt: skip
 
 
+PROBE_SOCKET = Bundle("Socket", _dialling("3s"))
 CLIENT_SOCKET = _client_socket(*_STREAM)
 SERVER_SOCKET = _server_socket(True, _BACKLOG, *_STREAM)
 UDP_CLIENT_SOCKET = _client_socket(
@@ -157,7 +173,8 @@ DIRECTION = Bundle(
         Option(["--half-close"], type=EnumChoice(HalfClose),
                help="When to tell the peer that stdin has ended: now, never, or auto: 1s after its "
                     "answer, or after 10s without one. Some servers drop their answer when told, "
-                    "others wait for it. Default: now; with TLS auto. A tcp-server needs --once."),
+                    "others wait for it. Default: now; with TLS or a proxy auto. A tcp-server "
+                    "needs --once."),
     ),
 )  # fmt: skip
 
@@ -203,6 +220,9 @@ _RULES = (
                 "nobody in."),
     Option(["--deny-file"], type=File(exists=True), multiple=True, metavar="FILE",
            help="More rules for --deny, as in --allow-file."),
+    Option(["--allow-users"], type=click.Choice(["own", "any"]),
+           help="On a unix socket: let in only processes of your own user, or of any. Default: "
+                "own for unix:@NAME, any for unix:/PATH, where the file's mode decides."),
 )  # fmt: skip
 _MAX_CONNECTIONS = Option(
     ["--max-connections"], type=click.IntRange(1), metavar="N",
@@ -220,6 +240,30 @@ def access_options(values: dict[str, Any]) -> AccessOptions | None:
     from sockkit.net.access import AccessOptions
 
     return fold(AccessOptions, values)
+
+
+PROXY = Bundle(
+    "Proxy",
+    (
+        Option(["--proxy", "through"], type=PROXY_URL, metavar="URL",
+               help="Connect through a proxy: socks5h://[USER@]HOST[:PORT], or the same with "
+                    "socks5, socks4a, socks4 or http (CONNECT). With socks5h, socks4a and http the "
+                    "proxy looks up the name, otherwise we do. PORT is 1080 unless given. env: "
+                    "the proxy that ALL_PROXY names, but none for the hosts in NO_PROXY. The "
+                    "user's password is taken from SOCKKIT_PROXY_PASSWORD, or asked for; in the "
+                    "URL, as USER:PASSWORD@, other users of this machine can see it in the list of "
+                    "processes."),
+    ),
+)  # fmt: skip
+
+
+def proxy_option(values: dict[str, Any], address: Address) -> Proxy | None:
+    """The proxy that --proxy chooses to reach `address`; None for none. Raises UsageError."""
+    if values["through"] is None:
+        return None
+    from sockkit.cli.proxy import chosen_proxy
+
+    return chosen_proxy(values, address)
 
 
 PROGRAMS = Bundle(

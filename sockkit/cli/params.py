@@ -19,7 +19,7 @@ from sockkit.core.address import (
     split_port,
 )
 from sockkit.core.text import check_codec, check_line_codec
-from sockkit.core.units import parse_duration, parse_size
+from sockkit.core.units import parse_duration, parse_mode, parse_size
 from sockkit.errors import UsageError
 from sockkit.net.endpoint import service_port
 from sockkit.term.color import COLORS
@@ -86,7 +86,9 @@ def _bind(text: str) -> UnixPath | str:
     return host
 
 
-def _source(text: str) -> HostPort:
+def _source(text: str) -> Address:
+    if unix := parse_unix(text):
+        return unix
     host, port = split_port(text)
     if port == "":
         raise UsageError(f"{text!r} has no port after its colon", "leave the colon out")
@@ -103,6 +105,12 @@ def _rule(text: str) -> Any:
     from sockkit.core.access import parse_rule  # which imports ipaddress
 
     return parse_rule(text)
+
+
+def _proxy(text: str) -> Any:
+    from sockkit.core.proxy import parse_proxy  # which imports ipaddress
+
+    return text if text == "env" else parse_proxy(text)
 
 
 def _color(text: str) -> tuple[str, str]:
@@ -131,6 +139,7 @@ DURATION = Parsed("duration", parse_duration)
 PORT = Parsed("port", _server_port)
 BIND = Parsed("addr", _bind)
 SOURCE = Parsed("addr[:port]", _source)
+MODE = Parsed("mode", parse_mode)
 ENCODING = Parsed("name", check_codec)
 LINE_ENCODING = Parsed("name", check_line_codec)
 NAME = Parsed("name", _name)
@@ -138,6 +147,7 @@ COLOR = Parsed("name=color", _color)
 FINGERPRINT = Parsed("sha256", _fingerprint)
 PROTOCOLS = Parsed("names", _protocols)
 RULE = Parsed("access rule", _rule)
+PROXY_URL = Parsed("url", _proxy)
 
 
 def client_address(words: tuple[str, ...]) -> Address:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING
 
 from sockkit.cli.status_lines import write_stderr
@@ -29,12 +30,14 @@ from sockkit.events import (
     Peer,
     PeerEnded,
     PeerForgotten,
+    PeerUser,
     ProgramEnded,
     ProgramStarted,
     Secured,
     SocketCall,
     StreamTotal,
     TargetChosen,
+    Tunnelled,
     Unanswered,
 )
 from sockkit.term.color import Palette, wanted
@@ -53,6 +56,7 @@ _COUNTED: dict[type, str] = {
     Connected: "connected",
     Secured: "encrypted with TLS",
     PeerEnded: "have ended their side",
+    PeerUser: "known by their process",
     NewPeer: "heard for the first time",
     PeerForgotten: "forgotten, to make room",
     ProgramStarted: "programs started",
@@ -152,7 +156,7 @@ class Renderer(Value):
 def _concerns_a_typist(event: Event) -> bool:
     """Whether it tells that a peer came or departed, or that a client's peer has ended its side."""
     match event:
-        case Connected() | Closed() | TargetChosen() | NewPeer():
+        case Connected() | Tunnelled() | Closed() | TargetChosen() | NewPeer():
             return True
         case PeerEnded(peer, _):
             return peer.number == 0
@@ -205,14 +209,6 @@ def _line(event: Event) -> tuple[int, str]:
 
 def _progress(event: Event) -> str:
     match event:
-        case Connecting(address):
-            return f"connecting to {address}"
-        case ConnectFailed(address, reason):
-            return f"no connection to {address}: {reason}"
-        case Connected(Peer(0, address), local):
-            return f"connected to {address} from {local}"
-        case Connected():
-            return "connected"
         case InputEnded(_, sent, half_closed):
             closed = ", sending side closed" if half_closed else ""
             return f"input ended{closed} after {show_size(sent)}"
@@ -228,11 +224,29 @@ def _progress(event: Event) -> str:
             took = show_seconds(round(seconds, 3))
             return f"{direction} {show_size(size)} by {lane} in {took}{speed}"
         case _:
+            return _connecting(event)
+
+
+def _connecting(event: Event) -> str:
+    match event:
+        case Connecting(address):
+            return f"connecting to {address}"
+        case ConnectFailed(address, reason):
+            return f"no connection to {address}: {reason}"
+        case Connected(Peer(0, address), local):
+            return f"connected to {address} from {local}"
+        case Connected():
+            return "connected"
+        case Tunnelled(peer):
+            return f"connected to {peer.address}"
+        case _:
             return _datagrams(event)
 
 
-def _program(event: Event) -> str:
+def _process(event: Event) -> str:
     match event:
+        case PeerUser(_, process, user, group):
+            return f"the peer is process {process} of {_user_name(user)}, group {group}"
         case ProgramStarted(_, name, process, pipes):
             on = "pipes" if pipes else "the socket itself"
             return f"{name} runs as process {process} on {on}"
@@ -243,6 +257,17 @@ def _program(event: Event) -> str:
             return f"{name} {how}"
         case _:
             raise AssertionError(event)
+
+
+@cache
+def _user_name(number: int) -> str:
+    """`alice (user 1000)`; the number alone if it has no name."""
+    try:
+        import pwd
+
+        return f"{pwd.getpwuid(number).pw_name} (user {number})"
+    except (ImportError, KeyError, OverflowError):
+        return f"user {number}"
 
 
 def _secured(event: Secured) -> str:
@@ -268,4 +293,4 @@ def _datagrams(event: Event) -> str:
         case DatagramTotal(direction, datagrams, size):
             return f"{direction} {show_size(size)} in {show_count(datagrams, 'datagram')}"
         case _:
-            return _program(event)
+            return _process(event)

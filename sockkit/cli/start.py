@@ -32,6 +32,8 @@ def start(
     """Run the command `name` on this process's standard streams. Raises SockkitError.
 
     If stdin and stdout are a capable terminal and the command has `--no-edit`, lines are edited.
+    Where the value `typist` is False, nobody types at it. The value `then` is called after a
+    success, when everything of the run is closed and signals kill again.
     """
     if values["quiet"] and values["verbose"]:
         raise UsageError("-q and -v exclude each other", "leave out one")
@@ -45,6 +47,7 @@ def start(
         try:
             _allocate(values.get("buffer_size"))
             _run(name, run, config, loop, stopping, values)
+            stopping.release()
             if stopping.number:  # the signal also ended the input, and that came first
                 raise Stopped(stopping.number)
         except MemoryError as error:
@@ -55,6 +58,8 @@ def start(
             raise SockkitError(f"could not begin: {error}") from error
         except SockkitError as error:
             raise _outcome(error, stopping, values) from error.__cause__
+    if then := values.get("then"):
+        then()
 
 
 def _run(
@@ -73,7 +78,7 @@ def _run(
     colors = dict(values.get("color", ()))
     renderer = Renderer(
         QUIET if values["quiet"] else values["verbose"],
-        typist=stdio.input.terminal and os.isatty(2),
+        typist=values.get("typist", True) and stdio.input.terminal and os.isatty(2),
         palette=Palette(wanted(os.isatty(2), os.environ), colors),
     )
     palette = Palette(wanted(stdio.output.terminal, os.environ), colors)

@@ -55,6 +55,12 @@ class Stopping:
         if self.number:
             signal.setitimer(signal.ITIMER_REAL, 0)
 
+    def release(self) -> None:
+        """Nothing is left to clean up: from now on signals kill. `number` will not change."""
+        for number in STOPS:
+            if signal.getsignal(number) == self._came:
+                signal.signal(number, signal.SIG_DFL)
+
     def stop(self, number: int) -> None:
         """Act as if signal `number` had come. Safe in any thread and any handler."""
         if not self.number:

@@ -14,9 +14,11 @@ from sockkit.cli.options import (
     DIRECTION,
     OUTPUT,
     PROGRAMS,
+    PROXY,
     TERMINAL,
     TEXT,
     program,
+    proxy_option,
 )
 from sockkit.cli.params import client_address
 
@@ -25,7 +27,7 @@ _HELP = """Connect to HOST PORT: stdin goes to the peer, what the peer sends to 
 When stdin ends, the peer is told so (half-close) and its answer is awaited to its end.
 The exit status is 0 only when every byte got through.
 
-The address may also be one word: HOST:PORT, [IPV6]:PORT or unix:/PATH.
+The address may also be one word: HOST:PORT, [IPV6]:PORT, unix:/PATH or unix:@NAME.
 """
 
 _EPILOG = """\b
@@ -46,9 +48,10 @@ def _run(address: tuple[str, ...], **values: Any) -> None:
     from sockkit.net.options import SocketOptions
     from sockkit.net.tcp.dial import ConnectOptions
 
+    to = client_address(address)
     config = TcpClient(
-        address=client_address(address),
-        connect=fold(ConnectOptions, values),
+        address=to,
+        connect=fold(ConnectOptions, values, proxy=proxy_option(values, to)),
         sockets=fold(SocketOptions, values),
         conversation=fold(ConversationOptions, values, text=fold(TextOptions, values)),
         tls=client_tls(values),
@@ -67,6 +70,7 @@ command = BundledCommand(
         CLIENT_TIME,
         PROGRAMS,
         CLIENT_TLS,
+        PROXY,
         TERMINAL,
         OUTPUT,
     ],

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from sockkit.cli.stopping import STOPS
-from sockkit.errors import Stopped, UsageError
+from sockkit.errors import UsageError
 
 if TYPE_CHECKING:
     from sockkit.net.tls.options import ClientTls, Identity, ServerTls
@@ -86,44 +85,9 @@ def _passphrase(key: str, path: str | None) -> bytes | None:
         return None
     if path is not None:
         return read_secret(path, MAX_FILE_BYTES)
-    if not _has_terminal():
+    from sockkit.cli.secret import ask_secret
+
+    typed = ask_secret(f"Passphrase of {key}: ")
+    if typed is None:
         raise UsageError(f"{key} is encrypted", "give --tls-key-password-file")
-    return _ask(key)
-
-
-def _ask(key: str) -> bytes:
-    """The passphrase as a person types it. A signal ends us, but the terminal shows typing again.
-
-    Raises UsageError, Stopped.
-    """
-    import signal
-    from getpass import getpass
-
-    def stop(number: int, _: object) -> None:
-        raise Stopped(number)
-
-    before = {number: signal.getsignal(number) for number in STOPS}
-    try:
-        for number in STOPS:
-            if before[number] != signal.SIG_IGN:
-                signal.signal(number, stop)
-        return os.fsencode(getpass(f"Passphrase of {key}: "))
-    except EOFError:
-        raise UsageError(f"{key} is encrypted", "give --tls-key-password-file") from None
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _has_terminal() -> bool:
-    """Whether there is a terminal, and we may read it: a job in the background would be stopped."""
-    try:
-        terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
-    except OSError:
-        return False
-    try:
-        return os.tcgetpgrp(terminal) == os.getpgrp()
-    except OSError:
-        return False
-    finally:
-        os.close(terminal)
+    return os.fsencode(typed)

@@ -25,6 +25,8 @@ _HELP = """Send stdin to HOST PORT as datagrams, and show the answers.
 
 A datagram in is a datagram out. UDP has no connection and promises nothing: what nobody
 receives is lost. When stdin has ended, answers are awaited while they come.
+
+The address may also be one word: HOST:PORT, [IPV6]:PORT, unix:/PATH or unix:@NAME.
 """
 
 _EPILOG = """\b

@@ -31,6 +31,7 @@ Examples:
   sockkit udp-server -p 8008
   sockkit udp-server -p 8008 --color alex=green --color 小雪=magenta
   sockkit udp-server --bind 0.0.0.0 -p 5000 --reply ok
+  sockkit udp-server --bind unix:/tmp/log.sock --unix-mode 660 --lines
 """
 
 _ANSWERS = Bundle(
@@ -59,7 +60,7 @@ def _run(**values: Any) -> None:
         UdpServer,
         values,
         access=access_options(values),
-        listen=ListenOptions(address),
+        listen=fold(ListenOptions, values, address=address),
         sockets=fold(SocketOptions, values),
         udp=fold(UdpOptions, values),
         datagrams=fold(DatagramOptions, values, text=fold(TextOptions, values)),

@@ -12,7 +12,7 @@ from sockkit.errors import UsageError
 from sockkit.values import Value
 
 MAX_PORT = 65535
-_HINT = "give HOST PORT, HOST:PORT, [IPV6]:PORT or unix:/PATH"
+_HINT = "give HOST PORT, HOST:PORT, [IPV6]:PORT, unix:/PATH or unix:@NAME"
 
 _IPV6 = set("0123456789abcdefABCDEF:.")
 
@@ -29,13 +29,17 @@ class HostPort(Value):
         return f"{self.host} port {self.port}"
 
     def with_port(self, port: int) -> HostPort:
-        return self._replace(port=port)
+        return HostPort(self.host, port)
 
 
 class UnixPath(Value):
     """A unix-domain address; a leading `@` is Linux's abstract namespace, unix(7)."""
 
     path: str
+
+    @property
+    def abstract(self) -> bool:
+        return self.path.startswith("@")
 
     @property
     def host(self) -> None:
@@ -95,7 +99,9 @@ def parse_unix(text: str) -> UnixPath | None:
     path = text.removeprefix("unix:")
     # sun_path has 108 bytes with its closing NUL, unix(7).
     if not path.strip("@") or "\0" in path or len(path.encode(errors="surrogateescape")) > 107:
-        raise UsageError(f"{text!r} is not a unix address", "give unix:/PATH of 107 bytes at most")
+        raise UsageError(
+            f"{text!r} is not a unix address", "give unix:/PATH or unix:@NAME, of 107 bytes at most"
+        )
     return UnixPath(path)
 
 

@@ -37,6 +37,11 @@ class AnswerWait:
         self._input_ended_at: float | None = None
 
     @property
+    def active_at(self) -> float:
+        """When something was sent or received last, or standard input ended."""
+        return self._active_at
+
+    @property
     def counts(self) -> bool:
         """Whether the next answer may be the last one to wait for."""
         return self._input_ended_at is not None and self._options.expect is not None

@@ -54,7 +54,11 @@ def signal_name(number: int) -> str:
 
 
 def connection_facts(remote: str, local: str) -> dict[str, str]:
-    """What a program is told of a connection: both addresses, as they are shown."""
+    """What a program is told of a connection: both addresses, as they are shown.
+
+    A `remote` that is reached through a proxy is the target.
+    """
+    remote = remote.partition(" through ")[0]
     return {"PROTO": "tcp", **_address("REMOTE", remote), **_address("LOCAL", local)}
 
 

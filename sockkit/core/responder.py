@@ -15,7 +15,6 @@ from __future__ import annotations
 import codecs
 import math
 import re
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Protocol
@@ -62,17 +61,14 @@ def parse_rule(text: str, *, regex: bool) -> Rule:
 
         glob = translate(pattern.replace("\\=", "=").replace("[", "[[]"))
         return Rule(re.compile(rf"\A{glob}"), answer)
-    try:
-        import regex as engine
+    from sockkit.core.patterns import compile_pattern
 
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of syntax that may change its meaning
-            # Only Python's syntax is valid, and Python's errors are clearer than regex's.
-            compiled = re.compile(pattern)
-            compiled.sub(answer, "")  # raises if the answer refers to a group that does not exist
-            return Rule(compiled, answer, engine.compile(pattern))
-    except (re.error, engine.error, IndexError, OverflowError, RecursionError) as error:
+    try:
+        compiled, search = compile_pattern(pattern)
+        compiled.sub(answer, "")  # raises if the answer refers to a group that does not exist
+    except (UsageError, re.error, IndexError, OverflowError, RecursionError) as error:
         raise UsageError(f"{text!r} is not a rule: {error}") from error
+    return Rule(compiled, answer, search)
 
 
 def parse_rules(text: str, name: str) -> list[Rule]:

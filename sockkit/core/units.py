@@ -1,4 +1,4 @@
-"""Sizes and durations as people write them."""
+"""Sizes, durations and file modes as people write them."""
 
 from __future__ import annotations
 
@@ -30,6 +30,13 @@ def parse_duration(text: str) -> float:
     if not 0 <= seconds <= 10 * 365 * 86400:
         raise UsageError(f"{text!r} is not a duration", "give seconds, or 500ms, 1.5, 2m, 1h")
     return seconds
+
+
+def parse_mode(text: str) -> int:
+    """The file mode that `600` or `0660` means, in octal digits. Raises UsageError."""
+    if not re.fullmatch(r"0?[0-7]{3}", text):
+        raise UsageError(f"{text!r} is not a mode", "give three octal digits, as in 600 or 0660")
+    return int(text, 8)
 
 
 def parse_share(text: str) -> float:

@@ -23,18 +23,23 @@ class Endpoint(Value):
         return show_address(self.address)
 
 
-def service_port(name: str) -> int | None:
-    """The TCP port of the service called `name`, getservbyname(3); None if there is none."""
+def service_port(name: str, protocol: str = "tcp") -> int | None:
+    """The port of the service called `name`, getservbyname(3); None if there is none."""
     try:
-        return socket.getservbyname(name, "tcp")
+        return socket.getservbyname(name, protocol)
     except OSError:
         return None
 
 
 def show_address(address: SocketAddress) -> str:
-    """`10.0.0.7:51234`, `[::1]:80` or `unix:/path`. A mapped IPv4 address is shown as IPv4."""
+    """`10.0.0.7:51234`, `[::1]:80` or `unix:/path`; `unix` for a unix socket without an address.
+
+    A mapped IPv4 address is shown as IPv4.
+    """
     if isinstance(address, tuple):
         host, port = address[:2]
         return show(host.removeprefix("::ffff:") if "." in host else host, port)
+    if not address:
+        return "unix"
     path = os.fsdecode(address)  # any name a peer has chosen
     return "unix:" + escape(f"@{path[1:]}" if path.startswith("\0") else path)

@@ -5,16 +5,22 @@ from __future__ import annotations
 import errno
 import socket
 from _thread import start_new_thread  # importing `threading` takes half a millisecond
+from typing import TYPE_CHECKING
 
 from sockkit.core.address import HostPort
 from sockkit.core.units import show_seconds
-from sockkit.errors import BindError, ResolveError, SockkitError, TimedOut
+from sockkit.errors import BindError, ResolveError, SockkitError, TimedOut, UsageError
 from sockkit.net.context import Context
-from sockkit.net.endpoint import Endpoint
+from sockkit.net.endpoint import Endpoint, SocketAddress
 from sockkit.net.ends.end import words
 from sockkit.net.loop import Timer
 from sockkit.net.options import SocketOptions
 from sockkit.net.waiting import OnDone, Pending
+from sockkit.values import Value
+
+if TYPE_CHECKING:
+    from sockkit.core.access import AccessList
+    from sockkit.net.tcp.listen import ListenOptions
 
 Found = list[Endpoint]
 
@@ -33,10 +39,18 @@ def look_up(address: HostPort, family: int, *, numeric: bool = False) -> Found:
         why = error.strerror if isinstance(error, socket.gaierror) else "no such name can be"
         if error.args[0] == socket.EAI_ADDRFAMILY:
             why = f"it is no IPv{4 if family == socket.AF_INET else 6} address"
-        raise ResolveError(f"could not resolve {address.host}: {why}") from error
+        raise _not_resolved(address, why) from error
     except OSError as error:
-        raise ResolveError(f"could not resolve {address.host}: {error.strerror}") from error
+        raise _not_resolved(address, str(error.strerror)) from error
     return list(dict.fromkeys(Endpoint(family, name) for family, _, _, _, name in found))
+
+
+def _not_resolved(address: HostPort, why: str | None) -> ResolveError:
+    return ResolveError(f"could not resolve {address.host}: {why}", kind=_kind(str(why)))
+
+
+def _kind(why: str) -> str:
+    return f"not resolved: {why[:1].lower()}{why[1:]}"
 
 
 def resolve(
@@ -68,10 +82,10 @@ class _Lookup(Pending):
         try:
             start_new_thread(self._look_up, (family,))
         except RuntimeError as error:  # the system allows no more threads
-            return self.finish(ResolveError(f"could not resolve {self._address.host}: {error}"))
+            return self.finish(_not_resolved(self._address, str(error)))
         if timeout is not None:
             why = f"no answer within {show_seconds(timeout)}"
-            late = TimedOut(f"could not resolve {self._address.host}: {why}")
+            late = TimedOut(f"could not resolve {self._address.host}: {why}", kind=_kind(why))
             self._timer = self._loop.later(timeout, lambda: self.finish(late))
         return None
 
@@ -93,6 +107,28 @@ class _Lookup(Pending):
         except ResolveError as error:
             answer = error
         self._loop.call_soon(lambda: self.finish(answer))
+
+
+class ByAddress(Value):
+    """Admits the peers that an access list allows."""
+
+    access: AccessList
+
+    def refusal(self, address: SocketAddress, credentials: object) -> str:
+        return self.access.refusal(address[0], *address[3:])
+
+
+def admission(
+    address: HostPort, options: ListenOptions, sockets: SocketOptions
+) -> ByAddress | None:
+    """Who may come in; None for everybody. Raises UsageError for options of unix sockets."""
+    for option, given in (
+        ("--unix-mode", sockets.unix_mode is not None),
+        ("--allow-users", options.allow_users),
+    ):
+        if given:
+            raise UsageError(f"{option} is for a unix socket", "leave it out, or --bind unix:/PATH")
+    return ByAddress(options.access) if options.access else None
 
 
 def bind(sock: socket.socket, endpoint: Endpoint, sockets: SocketOptions) -> None:

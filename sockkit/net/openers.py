@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sockkit.core.address import Address, HostPort, UnixPath
 from sockkit.errors import BindError
 from sockkit.net.context import Context
-from sockkit.net.endpoint import Endpoint
+from sockkit.net.endpoint import Endpoint, SocketAddress
 from sockkit.net.options import SocketOptions
 from sockkit.net.waiting import OnDone, Pending
 from sockkit.values import Value
@@ -21,10 +22,34 @@ from sockkit.values import Value
 if TYPE_CHECKING:
     from sockkit.net.ends.end import End
     from sockkit.net.tcp.dial import ConnectOptions
+    from sockkit.net.tcp.listen import ListenOptions
+    from sockkit.net.unix_users import Credentials
 
-Resolve = Callable[[Context, Any, int, OnDone[list[Endpoint]], "float | None"], Pending]
+    class Resolve(Protocol):
+        def __call__(
+            self,
+            context: Context,
+            address: Any,
+            family: int,
+            on_done: OnDone[list[Endpoint]],
+            timeout: float | None,
+        ) -> Pending: ...
+
+
 Bind = Callable[[socket.socket, Endpoint, SocketOptions], "Callable[[], None] | None"]
 Dial = Callable[[Context, Any, "ConnectOptions", SocketOptions, "OnDone[End]"], Pending]
+
+
+class Admission(Protocol):
+    """Decides which peers a server admits."""
+
+    def refusal(self, address: SocketAddress, credentials: Credentials | None, /) -> str:
+        """Why a peer is refused; empty if it is not. Credentials are None for internet peers."""
+        ...
+
+
+def everybody(address: object, options: ListenOptions, sockets: SocketOptions) -> None:
+    """Admits every peer."""
 
 
 class Opener(Value):
@@ -32,32 +57,37 @@ class Opener(Value):
 
     `resolve` finds its endpoints, best first. `bind` binds a socket to an endpoint, and returns
     what to call when that socket is closed, if anything. `bind_error` turns an OSError of `bind`
-    into an error of ours. `dial` is for addresses that are not reached by connecting a socket to
-    an endpoint; it is None for all others.
+    into an error of ours. `admission` is who a server with these options admits, None for
+    everybody; it raises UsageError for options that this kind does not have. `dial` is for
+    addresses that are not reached by connecting a socket to an endpoint; it is None for all others.
     """
 
     name: str
     resolve: Resolve
     bind: Bind
     bind_error: Callable[[OSError, Any, str], BindError]
+    admission: Callable[[Any, ListenOptions, SocketOptions], Admission | None] = everybody
     ip: bool = False  # whether peers have IP addresses
-    datagrams: bool = False  # whether UDP has such addresses
+    datagrams: bool = False  # whether datagrams can be sent to one
+    shared: bool = False  # whether one can be that of a listener and of a datagram socket
     workers: bool = False  # whether several processes can listen on one
     dial: Dial | None = None
 
 
+@cache
 def _internet() -> Opener:
     from sockkit.net import internet as kind
 
-    resolve, bind, bind_error = kind.resolve, kind.bind, kind.bind_error
-    row = Opener("a host and a port", resolve, bind, bind_error)
-    return row._replace(ip=True, datagrams=True, workers=True)
+    row = Opener("a host and a port", kind.resolve, kind.bind, kind.bind_error, kind.admission)
+    return row._replace(ip=True, datagrams=True, shared=True, workers=True)
 
 
+@cache
 def _unix() -> Opener:
     from sockkit.net import unix as kind
 
-    return Opener("a unix address", kind.resolve, kind.bind, kind.bind_error)
+    row = Opener("a unix address", kind.resolve, kind.bind, kind.bind_error, kind.admission)
+    return row._replace(datagrams=True)
 
 
 # A run has one kind of address, or two, and loads those.

@@ -14,7 +14,7 @@ class SocketOptions(Value):
 
     `family` is 4 or 6 to allow only that version of IP. None and False mean the system's
     default. `buffer_size` is the most bytes that one receive reads; each kind of receive has its
-    own default.
+    own default. `unix_mode` is the mode of a unix socket's file.
     """
 
     family: int | None = None
@@ -27,6 +27,7 @@ class SocketOptions(Value):
     ttl: int | None = None
     tos: int | None = None
     buffer_size: int | None = None
+    unix_mode: int | None = None
 
     def families(self) -> socket.AddressFamily:
         """The family to resolve for; AF_UNSPEC for both versions of IP."""

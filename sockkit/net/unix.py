@@ -1,21 +1,32 @@
-"""Unix-domain addresses, unix(7): the path of a socket file, or `@name` for an abstract one."""
+"""Unix-domain addresses, unix(7): the path of a socket file, or `@name` for an abstract one.
+
+A socket file is replaced only if it is our user's and nobody receives on it, and is removed only
+while it is the one that we made. Nothing but a socket is ever touched.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
 import stat
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from sockkit.core.address import UnixPath
-from sockkit.errors import BindError
+from sockkit.errors import BindError, UsageError
 from sockkit.net.context import Context
 from sockkit.net.endpoint import Endpoint
 from sockkit.net.ends.end import words
 from sockkit.net.files import is_same
 from sockkit.net.options import SocketOptions
 from sockkit.net.waiting import Done, OnDone, Pending
+
+if TYPE_CHECKING:
+    from sockkit.net.tcp.listen import ListenOptions
+    from sockkit.net.unix_users import OneUser
 
 
 def resolve(
@@ -26,14 +37,26 @@ def resolve(
     timeout: float | None,
 ) -> Pending:
     """Call `on_done` at once: there is nothing to look up."""
-    on_done([endpoint(address)])
+    if address.abstract and sys.platform != "linux":
+        on_done(UsageError(f"{address} is abstract, which only Linux has", "give unix:/PATH"))
+    else:
+        on_done([endpoint(address)])
     return Done()
 
 
 def endpoint(address: UnixPath) -> Endpoint:
     """The endpoint of `address`. A leading NUL byte marks the abstract namespace."""
     path = address.path
-    return Endpoint(socket.AF_UNIX, b"\0" + os.fsencode(path[1:]) if path.startswith("@") else path)
+    return Endpoint(socket.AF_UNIX, b"\0" + os.fsencode(path[1:]) if address.abstract else path)
+
+
+def admission(address: UnixPath, options: ListenOptions, sockets: SocketOptions) -> OneUser | None:
+    """Who may come in; None for everybody. Raises UsageError."""
+    from sockkit.net.unix_users import users_admission
+
+    if address.abstract and sockets.unix_mode is not None:
+        raise UsageError(f"{address} has no mode", "leave out --unix-mode, or give unix:/PATH")
+    return users_admission(address, options.allow_users)
 
 
 def bind(
@@ -41,15 +64,19 @@ def bind(
 ) -> Callable[[], None] | None:
     """Bind `sock`, and return what removes the socket file.
 
-    With `reuse_address` a stale socket file is replaced.
+    A stale socket file is replaced; for streams only with `reuse_address`. A datagram socket then
+    gets the credentials of each sender.
     """
-    path = endpoint.address
+    path, datagrams = endpoint.address, sock.type == socket.SOCK_DGRAM
+    if datagrams and hasattr(socket, "SO_PASSCRED"):  # before anybody can send
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
     if not isinstance(path, str):
         sock.bind(path)
         return None
-    if sockets.reuse_address:
+    if datagrams or sockets.reuse_address:
         _remove_stale(path)
-    sock.bind(path)
+    with _creating(sockets.unix_mode):
+        sock.bind(path)
     made = os.lstat(path)
 
     def remove() -> None:
@@ -58,6 +85,22 @@ def bind(
             _unlink(path)
 
     return remove
+
+
+@contextlib.contextmanager
+def _creating(mode: int | None) -> Iterator[None]:
+    """Within the block files are created with `mode` at most, umask(2).
+
+    The file never has wider rights, as it would for a moment with chmod(2).
+    """
+    if mode is None:
+        yield
+        return
+    before = os.umask(0o777 & ~mode)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 def bind_error(error: OSError, address: UnixPath, protocol: str) -> BindError:
@@ -81,21 +124,43 @@ def _socket_at(path: str) -> os.stat_result | None:
     return there if stat.S_ISSOCK(there.st_mode) else None
 
 
-def _remove_stale(path: str) -> None:
-    """Remove a socket file of our user that nobody listens on. All else is left for bind(2)."""
+def _is_stale(path: str) -> bool:
+    """Whether there is a socket file of our user on which nobody receives.
+
+    Connecting a datagram socket does not disturb a server of either kind, and finds it.
+    """
     there = _socket_at(path)
     if not there or there.st_uid != os.geteuid():
-        return
-    # Connecting a datagram socket does not disturb a stream server, and shows whether one is there.
+        return False
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
         probe.setblocking(False)
         try:
             probe.connect(path)
         except ConnectionRefusedError:
-            if is_same(path, there):
-                _unlink(path)
+            return True
         except OSError:
             pass
+    return False
+
+
+def _remove_stale(path: str) -> None:
+    """Remove a stale socket file. All else is left for bind(2), which then fails.
+
+    Between a look and unlink(2) another server could have replaced the file. So it is moved where
+    nobody else binds, and looked at again there.
+    """
+    if not _is_stale(path):
+        return
+    folder = os.path.join(os.path.dirname(path), f".s{os.urandom(4).hex()}")
+    aside = os.path.join(folder, "s")
+    with contextlib.suppress(OSError):
+        os.mkdir(folder, 0o700)
+        with contextlib.suppress(OSError):
+            os.rename(path, aside)
+            if not _is_stale(aside):  # put it back, unless there is another by now
+                os.link(aside, path, follow_symlinks=False)
+            os.unlink(aside)
+        os.rmdir(folder)
 
 
 def _unlink(path: str) -> None:

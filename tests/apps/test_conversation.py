@@ -49,7 +49,7 @@ def test_until(given: Until | None, typed: bool, until: Until) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "encrypted", "half_close"),
+    ("given", "fragile", "half_close"),
     [
         (None, False, HalfClose.NOW),
         (None, True, HalfClose.AUTO),
@@ -57,9 +57,9 @@ def test_until(given: Until | None, typed: bool, until: Until) -> None:
         (HalfClose.NOW, True, HalfClose.NOW),
     ],
 )
-def test_half_close(given: HalfClose | None, encrypted: bool, half_close: HalfClose) -> None:
+def test_half_close(given: HalfClose | None, fragile: bool, half_close: HalfClose) -> None:
     options = ConversationOptions(BYTES, half_close=given)
-    talk = options.session_options(context(stdio()), encrypted=encrypted)
+    talk = options.session_options(context(stdio()), fragile=fragile)
     assert talk.ending == EndOptions(half_close=half_close)
     assert talk.may_half_close
 

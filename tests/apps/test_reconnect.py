@@ -13,7 +13,14 @@ import pytest
 from sockkit.apps import chat_join as module
 from sockkit.apps.chat_join import ChatJoin
 from sockkit.core.address import HostPort
-from sockkit.errors import ConnectError, OutputGone, ReceiveError, SendError, SockkitError
+from sockkit.errors import (
+    ConnectError,
+    OutputGone,
+    ProxyError,
+    ReceiveError,
+    SendError,
+    SockkitError,
+)
 from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.ends.stdio import Stdio
 from sockkit.net.loop import Loop, Timer
@@ -140,6 +147,14 @@ def test_each_pause_is_longer_until_a_room_is_there(member: Member) -> None:
     gone = ConnectError("nobody is there")
     member.run(*[gone] * 7, says(b""), gone, BYE)
     assert member.pauses == [1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 30.0, 1.0, 2.0]
+
+
+def test_a_proxy_is_asked_again_unless_that_is_useless(member: Member) -> None:
+    refused = ProxyError("the target refuses")
+    member.run(refused, BYE)
+    assert member.pauses == [1.0]
+    with pytest.raises(ProxyError, match="wrong password"):
+        member.run(refused, ProxyError("wrong password", transient=False))
 
 
 def test_without_being_asked_it_does_not_connect_again(member: Member) -> None:

@@ -34,13 +34,6 @@ def test_it_says_where_it_sends_and_how_much() -> None:
     assert "* sent 5 bytes in 1 datagram" in stderr
 
 
-@pytest.mark.process
-def test_a_unix_address_is_none_for_it() -> None:
-    status, _, stderr = run("udp-client", "unix:/tmp/x")
-    assert status == 2
-    assert "no address for UDP" in stderr
-
-
 @pytest.mark.parametrize("many", [False, True], ids=["one", "anybody"])
 def test_whether_several_may_answer(
     many: bool, loop: Loop, monkeypatch: pytest.MonkeyPatch

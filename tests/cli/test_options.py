@@ -74,6 +74,9 @@ OF_TYPE = {
     "names": "h2",
     "sha256": "ab" * 32,
     "percent": "7%",
+    "url": "socks5h://127.0.0.1",
+    "regex": "a+",
+    "mode": "600",
     "text": "hi",
 }
 # What `start` itself does, for every command.

@@ -37,12 +37,14 @@ from sockkit.events import (
     Peer,
     PeerEnded,
     PeerForgotten,
+    PeerUser,
     ProgramEnded,
     ProgramStarted,
     Secured,
     SocketCall,
     StreamTotal,
     TargetChosen,
+    Tunnelled,
     Unanswered,
 )
 from sockkit.net.loop import Loop
@@ -114,6 +116,16 @@ LINES: list[tuple[int, Event, str]] = [
     ),
     (
         VERBOSE,
+        PeerUser(SERVER, 12, 0, 5),
+        "* the peer is process 12 of root (user 0), group 5",
+    ),
+    (
+        VERBOSE,
+        PeerUser(CLIENT, 12, 2**32 - 1, 0),
+        "* [2] 10.0.0.7:51234 the peer is process 12 of user 4294967295, group 0",
+    ),
+    (
+        VERBOSE,
         InputEnded(SERVER, 5),
         "* input ended, sending side closed after 5 bytes",
     ),
@@ -156,6 +168,11 @@ LINES: list[tuple[int, Event, str]] = [
     (VERBOSE, ProgramStarted(SERVER, "cat", 9, True), "* cat runs as process 9 on pipes"),
     (VERBOSE, ProgramEnded(SERVER, "cat", 3), "* cat has exited with 3"),
     (VERBOSE, ProgramEnded(SERVER, "cat", -9), "* cat was killed by SIGKILL"),
+    (
+        VERBOSE,
+        Tunnelled(Peer(0, "db:1 through socks5h://proxy:1080")),
+        "* connected to db:1 through socks5h://proxy:1080",
+    ),
     (STEPS, SocketCall("bind", "127.0.0.1:80"), "* bind: 127.0.0.1:80"),
 ]
 
@@ -190,7 +207,7 @@ def test_an_event_is_a_line_from_its_level_on(
 def test_who_types_is_told_who_comes_and_goes(
     level: int, event: Event, line: str, capsys: Capture
 ) -> None:
-    coming = isinstance(event, Connected | Closed | TargetChosen | NewPeer)
+    coming = isinstance(event, Connected | Tunnelled | Closed | TargetChosen | NewPeer)
     shown = level <= NORMAL or coming
     assert said(event, renderer(NORMAL, True), capsys) == (f"{line}\n" if shown else "")
     assert bool(said(event, renderer(QUIET, True), capsys)) == (level == QUIET)

@@ -99,6 +99,36 @@ def test_text_is_in_the_encoding_of_standard_input(monkeypatch: pytest.MonkeyPat
     assert got == ["gbk", "utf-8"]
 
 
+def test_what_comes_after_a_success() -> None:
+    """Then nothing is left to clean up: the signals have their default actions."""
+    found: list[Any] = []
+
+    def then() -> None:
+        found.extend(signal.getsignal(number) for number in STOPS)
+
+    def run(succeeds: bool) -> None:
+        if not succeeds:
+            raise SockkitError("no")
+
+    values = {"quiet": False, "verbose": 0, "then": then}
+    with pytest.raises(SockkitError, match="no"):
+        start("test", lambda *_: run(False), None, values)
+    assert found == []
+    start("test", lambda *_: run(True), None, values)
+    assert found == [signal.SIG_DFL] * len(STOPS)
+
+
+def test_a_signal_at_the_last_moment_counts() -> None:
+    """Nothing comes after it."""
+    with pytest.raises(Stopped):
+        start(
+            "test",
+            lambda *_: signal.raise_signal(signal.SIGTERM),
+            None,
+            {"quiet": True, "verbose": 0, "then": lambda: pytest.fail("too late")},
+        )
+
+
 @pytest.mark.parametrize("quiet", [False, True])
 def test_a_signal_stops_the_loop(quiet: bool) -> None:
     def run(config: None, context: Context) -> None:

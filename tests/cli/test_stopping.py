@@ -54,6 +54,14 @@ def test_the_end_of_our_processes_is_told_whatever_our_parent_ignored(loop: Loop
         assert signal.getsignal(signal.SIGCHLD) is signal.SIG_DFL
 
 
+def test_once_it_is_released_signals_kill_again(loop: Loop) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with Stopping(loop) as stopping:
+        stopping.release()
+        handlers = [signal.getsignal(number) for number in STOPS]
+    assert handlers == [signal.SIG_IGN, *[signal.SIG_DFL] * 3]
+
+
 def test_one_that_is_ignored_stays_so(loop: Loop) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with Stopping(loop) as stopping:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from sockkit.core.units import (
     parse_duration,
+    parse_mode,
     parse_share,
     parse_size,
     show_seconds,
@@ -129,3 +130,16 @@ def test_sizes_are_shown_exactly(size: int, shown: str) -> None:
 )
 def test_seconds_are_shown_without_an_exponent(seconds: float, shown: str) -> None:
     assert show_seconds(seconds) == shown
+
+
+@pytest.mark.parametrize(("text", "mode"), [("600", 0o600), ("0660", 0o660), ("000", 0)])
+def test_modes(text: str, mode: int) -> None:
+    assert parse_mode(text) == mode
+
+
+@pytest.mark.parametrize(
+    "text", ["", "6", "60", "0o600", "888", "1777", "04755", "rw-", "-600", "６００"]
+)
+def test_what_is_no_mode_is_named(text: str) -> None:
+    with pytest.raises(UsageError, match=f"{text!r} is not a mode: give three octal digits"):
+        parse_mode(text)

@@ -508,6 +508,8 @@ def test_what_a_program_has_left_counts_until_it_is_killed() -> None:
         program.said("full: --max-connections 1")
         ends(child)
         eventually(lambda: is_served(port))
+        program.process.terminate()
+        assert program.status() == 143
 
 
 def is_served(port: int) -> bool:

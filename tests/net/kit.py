@@ -141,9 +141,10 @@ def aimed(
     emit: Emit = lambda _: None,
     connect: ConnectOptions = ConnectOptions(),  # noqa: B008
     sockets: SocketOptions = SocketOptions(),  # noqa: B008
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[tuple[DatagramSocket, Endpoint]]:
     """Sockets for the datagrams of a client, and where these go."""
-    run = context(loop, emit=emit)
+    run = context(loop, emit=emit, environment=environment)
     routes = wait_for(loop, partial(find_routes, run, address, connect, sockets))
     return connect_datagrams(run, address, routes, sockets, udp)
 

@@ -26,9 +26,10 @@ def test_a_mapped_address_is_shown_as_ipv4(address: Any, shown: str) -> None:
 
 def test_services(monkeypatch: pytest.MonkeyPatch) -> None:
     def known(name: str, protocol: str) -> int:
-        if (name, protocol) != ("http", "tcp"):
+        if (name, protocol) not in (("http", "tcp"), ("htp", "udp")):
             raise OSError("service/proto not found")
         return 80
 
     monkeypatch.setattr(socket, "getservbyname", known)
     assert (service_port("http"), service_port("htp")) == (80, None)
+    assert (service_port("http", "udp"), service_port("htp", "udp")) == (None, 80)

@@ -53,8 +53,8 @@ def name() -> Any:
 def test_each_kind_of_address_has_its_row() -> None:
     assert set(OPENERS) == set(get_args(Address))
     rows = {kind: row() for kind, row in OPENERS.items()}
-    usable = {kind: (row.ip, row.datagrams, row.workers) for kind, row in rows.items()}
-    assert usable == {HostPort: (True, True, True), UnixPath: (False, False, False)}
+    usable = {kind: (row.ip, row.datagrams, row.shared, row.workers) for kind, row in rows.items()}
+    assert usable == {HostPort: (True,) * 4, UnixPath: (False, True, False, False)}
 
 
 def test_a_new_kind_is_found_and_its_bind_explained_by_its_row(

@@ -13,10 +13,10 @@ from functools import partial
 from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Any
 
-from sockkit.core.address import Address, HostPort
+from sockkit.core.address import Address
 from sockkit.core.units import show_seconds
 from sockkit.errors import BindError, ConnectError, ResolveError, SockkitError, TimedOut
-from sockkit.events import Connected, ConnectFailed, Connecting, Peer, SocketCall
+from sockkit.events import Connected, ConnectFailed, Connecting, Emit, Peer, PeerUser, SocketCall
 from sockkit.net.context import Context
 from sockkit.net.endpoint import Endpoint, show_address
 from sockkit.net.ends.end import End, words
@@ -28,11 +28,17 @@ from sockkit.net.waiting import Done, OnDone, Pending, Start, Steps
 from sockkit.values import Value
 
 if TYPE_CHECKING:
+    from sockkit.core.proxy import Proxy
+    from sockkit.net.openers import Resolve
     from sockkit.net.tls.contexts import TlsSetup
 
 ATTEMPT_DELAY_SECONDS = 0.25  # before the next endpoint is tried too, RFC 8305 section 5
 # A unix listener with a full backlog answers EAGAIN, and nothing tells when there is space again.
 BACKLOG_RETRY_SECONDS = 0.05
+
+NO_ANSWER = "no answer"  # the kind of a TimedOut
+# The system has no socket for us, which says nothing of the peer: socket(2).
+NO_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 LocalEndpoints = dict[int, Endpoint]  # what to bind our socket to, by family
 
@@ -40,12 +46,16 @@ LocalEndpoints = dict[int, Endpoint]  # what to bind our socket to, by family
 class ConnectOptions(Value):
     """`timeout` bounds resolving and connecting together, in seconds. `source` is bound to.
 
-    With `tls` the connection is encrypted; a handshake has a bound of its own.
+    With `proxy` the connection goes through it, which takes part of `timeout`. With `tls` the
+    connection is encrypted; a handshake has a bound of its own. `resolve` takes the place of the
+    lookup, for who dials many ports of one host.
     """
 
     timeout: float = 10.0
-    source: HostPort | None = None
+    source: Address | None = None
     tls: TlsSetup | None = None
+    proxy: Proxy | None = None
+    resolve: Resolve | None = None
 
 
 def dial(
@@ -58,8 +68,8 @@ def dial(
     """Connect to `address`, and call `on_done` with the connection, which it then owns.
 
     `on_done` is called once, by the loop, never before this returns. Failures are ResolveError,
-    ConnectError, TimedOut, UsageError, and BindError for a bad `source`; with TLS TrustError and
-    HandshakeError too.
+    ConnectError, TimedOut, UsageError, and BindError for a bad `source`; with a proxy ProxyError,
+    with TLS TrustError and HandshakeError too.
     """
     if special := opener(address).dial:
         return special(context, address, options, sockets, on_done)
@@ -73,7 +83,14 @@ def _dial(
     if options.tls:
         sockets = sockets.for_tls()
     found: LocalEndpoints = yield partial(resolve_source, context, options)
-    end: End = yield partial(_Race, context, address, options, sockets, found, deadline)
+    to = options.proxy.address if options.proxy else address
+    race = partial(_Race, context, to, options, sockets, found, deadline)
+    if options.proxy:
+        from sockkit.net.proxy.tunnel import dial_through
+
+        end = yield from dial_through(context, options, address, sockets.families(), deadline, race)
+    else:
+        end = yield race
     if options.tls:
         from sockkit.net.tls.handshake import secure
 
@@ -97,31 +114,35 @@ def resolve_source(
     if not options.source:
         on_done({})
         return Done()
-    return resolve(context, options.source, socket.AF_UNSPEC, found, options.timeout)
+    find = options.resolve or resolve
+    return find(context, options.source, socket.AF_UNSPEC, found, options.timeout)
 
 
 def reachable_from(
     found: list[Endpoint],
     local_endpoints: LocalEndpoints,
     options: ConnectOptions,
-    address: Address,
+    name: str,
 ) -> list[Endpoint]:
-    """Those of `found` whose family we have a local endpoint of. Raises BindError if none is."""
+    """Those of `found` whose family we have a local endpoint of. Raises BindError if none is.
+
+    `name` is that of what is dialled, for the error.
+    """
     if not options.source:
         return found
     reachable = [endpoint for endpoint in found if endpoint.family in local_endpoints]
     if not reachable:
         raise BindError(
-            f"could not use {options.source.host} to reach {address}",
-            "give --source an address of this machine, of the same family",
+            f"could not use {options.source.host or options.source} to reach {name}",
+            "give --source an address of this machine, of the same kind",
         )
     return reachable
 
 
 def interleave(endpoints: list[Endpoint]) -> list[Endpoint]:
     """The families in turn, beginning with that of the first endpoint: RFC 8305, section 4."""
-    if not endpoints:
-        return []
+    if len(endpoints) < 2:
+        return endpoints
     first = [point for point in endpoints if point.family == endpoints[0].family]
     other = [point for point in endpoints if point.family != endpoints[0].family]
     pairs = chain.from_iterable(zip_longest(first, other))
@@ -145,7 +166,8 @@ class _Race(Pending):
         on_done: OnDone[SocketEnd],
     ) -> None:
         self._loop, self._emit = context.loop, context.emit
-        self._address, self._options, self._sockets = address, options, sockets
+        self._name = f"the proxy {address}" if options.proxy else str(address)
+        self._options, self._sockets = options, sockets
         self._local_endpoints, self._on_done = local_endpoints, on_done
         self._endpoints: list[Endpoint] = []  # not tried yet
         self._attempts: dict[socket.socket, Endpoint] = {}
@@ -155,9 +177,8 @@ class _Race(Pending):
         self._search: Pending = Done()
         self._deadline = context.loop.at(deadline, lambda: self._step(self._expire))
         families = sockets.families()
-        self._search = resolve(
-            context, address, families, lambda found: self._step(lambda: self._begin(found))
-        )
+        found = lambda outcome: self._step(lambda: self._begin(outcome))  # noqa: E731
+        self._search = (options.resolve or resolve)(context, address, families, found, None)
 
     def cancel(self) -> None:
         """Close all attempts, and cancel the timers and the lookup."""
@@ -192,7 +213,7 @@ class _Race(Pending):
         if isinstance(found, SockkitError):
             raise found
         self._endpoints = interleave(
-            reachable_from(found, self._local_endpoints, self._options, self._address)
+            reachable_from(found, self._local_endpoints, self._options, self._name)
         )
         self._try_next()
 
@@ -229,13 +250,16 @@ class _Race(Pending):
         if not source:
             return
         try:
-            sock.bind(source.address)
+            if source.family == socket.AF_UNIX:
+                _bind_unix(sock, source, self._sockets)
+            else:
+                sock.bind(source.address)
         except OSError as error:
             if error.errno == errno.EADDRINUSE and len(self._attempts) > 1:
                 raise  # another attempt of ours has it, and may succeed
             raise BindError(
                 f"could not connect from {source}: {words(error)}",
-                "give --source an address of this machine and a free port",
+                _hint(source),
             ) from error
         self._emit(SocketCall("bind", str(source)))
 
@@ -265,8 +289,11 @@ class _Race(Pending):
             self._attempt_failed(sock, error)
             return None
         del self._attempts[sock]
-        end = SocketEnd(self._loop, sock, Peer(0, str(endpoint)), self._emit)
+        shown = f"the proxy {endpoint}" if self._options.proxy else str(endpoint)
+        end = SocketEnd(self._loop, sock, Peer(0, shown), self._emit)
         self._emit(Connected(end.peer, show_address(local)))
+        if endpoint.family == socket.AF_UNIX:
+            _tell_user(sock, end.peer, self._emit)
         return end
 
     def _attempt_failed(self, sock: socket.socket, error: OSError) -> None:
@@ -286,9 +313,27 @@ class _Race(Pending):
         reasons = {words(error) for _, error in self._failures}
         each = [f"{endpoint} {words(error)}" for endpoint, error in self._failures]
         why = reasons.pop() if len(reasons) == 1 else ", ".join(each)
-        timed_out = self._failures[-1][1].errno == errno.ETIMEDOUT
-        kind = TimedOut if timed_out else ConnectError
-        return kind(f"could not connect to {self._address}: {why}")
+        code = self._failures[-1][1].errno
+        timed_out = code == errno.ETIMEDOUT
+        failure = TimedOut if timed_out else ConnectError
+        hint = "it takes datagrams: try udp-client" if code == errno.EPROTOTYPE else ""
+        told = f"could not connect to {self._name}: {why}"
+        error = failure(told, hint, kind=self._kind(timed_out))
+        error.__cause__ = self._cause()
+        return error
+
+    def _cause(self) -> OSError | None:
+        """What has failed, of several failures the one of our own system."""
+        errors = [error for _, error in self._failures]
+        return min(errors, key=lambda error: error.errno not in NO_RESOURCES, default=None)
+
+    def _kind(self, silent: bool) -> str:
+        """What has happened, of several reasons the one that says most of the peer."""
+        reasons = [words(error) for _, error in self._failures]
+        refused = words(OSError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED)))
+        if silent:
+            return NO_ANSWER
+        return refused if refused in reasons else reasons[-1]
 
     def _expire(self) -> None:
         why = f" within {show_seconds(self._options.timeout)}"
@@ -297,8 +342,31 @@ class _Race(Pending):
             told += [f"{endpoint} no answer{why}" for endpoint in self._attempts.values()]
             why = f": {', '.join(told)}"
         raise TimedOut(
-            f"could not connect to {self._address}{why}", "give it longer with --connect-timeout"
-        )
+            f"could not connect to {self._name}{why}",
+            "give it longer with --connect-timeout",
+            kind=NO_ANSWER,
+        ) from self._cause()
+
+
+def _hint(source: Endpoint) -> str:
+    if source.family == socket.AF_UNIX:
+        return "give another --source unix:/PATH, or leave it out"
+    return "give --source an address of this machine and a free port"
+
+
+def _bind_unix(sock: socket.socket, source: Endpoint, sockets: SocketOptions) -> None:
+    """Bind to a unix address, and remove its file: nobody connects to a client."""
+    from sockkit.net import unix
+
+    if remove := unix.bind(sock, source, sockets):
+        remove()
+
+
+def _tell_user(sock: socket.socket, peer: Peer, emit: Emit) -> None:
+    from sockkit.net.unix_users import peer_credentials
+
+    if credentials := peer_credentials(sock):
+        emit(PeerUser(peer, *credentials))
 
 
 def _connected(sock: socket.socket, endpoint: Endpoint) -> Any:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from sockkit.core.address import Address
 from sockkit.errors import BindError
-from sockkit.events import Connected, Emit, Listening, Notice, Peer, SocketCall
+from sockkit.events import Connected, Emit, Listening, Notice, Peer, PeerUser, SocketCall
 from sockkit.net.context import Context
 from sockkit.net.endpoint import Endpoint, SocketAddress, show_address
 from sockkit.net.ends.end import End, words
@@ -24,8 +24,10 @@ from sockkit.values import Value
 
 if TYPE_CHECKING:
     from sockkit.core.access import AccessList
+    from sockkit.net.openers import Admission
     from sockkit.net.tls.contexts import TlsSetup
     from sockkit.net.tls.handshake import Handshakes
+    from sockkit.net.unix_users import Credentials
 
 ACCEPT_PAUSE_SECONDS = 1.0  # after the system had no resources for one more connection
 WARNING_INTERVAL_SECONDS = 60.0  # between two notices of that
@@ -48,8 +50,9 @@ _FAILED_EARLY = {
 class ListenOptions(Value):
     """Where a server listens. Port 0 lets the system choose.
 
-    Who may come in is decided by `access`, and over TCP by how many connections are open, at most
-    `max_connections`. With `tls` connections are encrypted.
+    Who may come in is decided by `access`, on a unix socket by `allow_users`, and over TCP by how
+    many connections are open, at most `max_connections`. `allow_users` is "own", "any" or None for
+    the default. With `tls` connections are encrypted.
     """
 
     address: Address
@@ -57,6 +60,7 @@ class ListenOptions(Value):
     access: AccessList | None = None
     max_connections: int | None = None
     tls: TlsSetup | None = None
+    allow_users: str | None = None
 
 
 class Bound(Protocol):
@@ -99,6 +103,8 @@ class Listener:
         """
         self._loop, self._emit = context.loop, context.emit
         self._options = options
+        kind = opener(options.address)
+        self._admission: Admission | None = kind.admission(options.address, options, sockets)
         self._numbers = count(1)
         self._handshakes: Handshakes | None = None
         self._connections = 0  # that are open: handed over, and not released
@@ -189,26 +195,27 @@ class Listener:
         return None
 
     def _accepted(self, sock: socket.socket, address: SocketAddress) -> None:
-        shown = show_address(address) if address else "unix"
+        shown = show_address(address)
         self._emit(SocketCall("accept", shown))
-        if why := self._refusal(address):
+        credentials = None if isinstance(address, tuple) else _credentials(sock)
+        if why := self._refusal(address, credentials):
             sock.close()
             self._emit(SocketCall("close", f"the connection to {shown}"))
-            self._refused(shown, why)
+            self._refused(f"{shown}, {credentials}" if credentials else shown, why)
             return
         end = SocketEnd(self._loop, sock, Peer(next(self._numbers), shown), self._emit)
         self._emit(Connected(end.peer, self.address))
+        if credentials:
+            self._emit(PeerUser(end.peer, *credentials))
         if self._handshakes:
             self._handshakes.begin(end)
         else:
             self._hand_over(end)
 
-    def _refusal(self, address: SocketAddress) -> str:
+    def _refusal(self, address: SocketAddress, credentials: Credentials | None) -> str:
         """Why a connection from `address` is refused; empty if it is not."""
-        access = self._options.access
-        if access and (why := access.refusal(address[0], *address[3:])):
-            return why
-        return self._full()
+        why = self._admission.refusal(address, credentials) if self._admission else ""
+        return why or self._full()
 
     def _full(self) -> str:
         most = self._options.max_connections
@@ -233,6 +240,12 @@ class Listener:
         if self._loop.now >= self._warn_after:
             self._warn_after = self._loop.now + WARNING_INTERVAL_SECONDS
             self._emit(Notice(f"could not accept a connection ({words(error)}): newcomers wait"))
+
+
+def _credentials(sock: socket.socket) -> Credentials | None:
+    from sockkit.net.unix_users import peer_credentials
+
+    return peer_credentials(sock)
 
 
 def raise_limit() -> None:

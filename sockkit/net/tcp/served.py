@@ -129,6 +129,8 @@ class Served(Owner):
         if error and self._program:
             self._connection.close(error)
         else:
+            # A close alone would tell the peer nothing while others have the socket open.
+            self._connection.half_close()
             self._connection.close_lingering(error)
 
     def _totals(self) -> tuple[int, int] | tuple[None, None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 import warnings
+from collections.abc import Sequence
 
 from sockkit.core.address import Address
 from sockkit.errors import UsageError, reason
@@ -18,6 +19,7 @@ _VERSIONS = {
     Version.V1_2: ssl.TLSVersion.TLSv1_2,
     Version.V1_3: ssl.TLSVersion.TLSv1_3,
 }
+MAX_SECONDS = 10.0  # for one handshake
 _OLD = (Version.V1_0, Version.V1_1)
 _OLD_CIPHERS = "DEFAULT@SECLEVEL=0"  # OpenSSL allows the old versions with no others
 
@@ -25,39 +27,62 @@ _OLD_CIPHERS = "DEFAULT@SECLEVEL=0"  # OpenSSL allows the old versions with no o
 class TlsSetup(Value):
     """What handshakes need. For a client `name` is the server's, and `fingerprint`, if it is given,
     what the SHA-256 of its certificate must be. For a server `fingerprint` is that of the
-    certificate that was made for this run, if one was.
+    certificate that was made for this run, if one was. `timeout` is the seconds that a handshake
+    may take.
     """
 
     context: ssl.SSLContext
     server: bool
     name: str | None = None
     fingerprint: bytes | None = None
+    timeout: float = MAX_SECONDS
 
 
 def client(options: ClientTls, address: Address, context: Context) -> TlsSetup:
     """Raises UsageError."""
-    made = _context(ssl.PROTOCOL_TLS_CLIENT, options.minimum, options.alpn, context)
+    return clients(options, [address], context)[0]
+
+
+def clients(options: ClientTls, addresses: Sequence[Address], context: Context) -> list[TlsSetup]:
+    """One for each address, which share what takes long to make. Raises UsageError."""
+    names = [_server_name(options, address) for address in addresses]
+    made = _client_context(options, context)
+    return [TlsSetup(made, False, _checked(made, name), options.fingerprint) for name in names]
+
+
+def _server_name(options: ClientTls, address: Address) -> str | None:
+    """The name that the server's certificate must have; None if it is not checked."""
     host = (address.host or "").partition("%")[0].removesuffix(".")  # no scope id, no root
     name = options.name or host or None
+    if not (name or options.insecure or options.fingerprint):
+        raise UsageError(f"{address} has no name to check", "give the server's with --tls-name")
+    return name
+
+
+def _client_context(options: ClientTls, context: Context) -> ssl.SSLContext:
+    made = _context(ssl.PROTOCOL_TLS_CLIENT, options.minimum, options.alpn, context)
     if options.insecure:
         context.emit(
             Notice("the certificate is not checked (--tls-insecure): anybody can pose as the peer")
         )
     if options.insecure or options.fingerprint:
         made.check_hostname, made.verify_mode = False, ssl.CERT_NONE
-    elif not name:
-        raise UsageError(f"{address} has no name to check", "give the server's with --tls-name")
     elif options.ca:
         _trust(made, options.ca)
     else:
         made.load_default_certs(ssl.Purpose.SERVER_AUTH)
     if options.identity:
         _identify(made, options.identity)
+    return made
+
+
+def _checked(made: ssl.SSLContext, name: str | None) -> str | None:
+    """`name`, if OpenSSL takes it. Raises UsageError."""
     try:
         made.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=name)
     except ValueError as error:  # and UnicodeError, which is one
         raise UsageError(f"{name!r} cannot be the name of a server") from error
-    return TlsSetup(made, False, name, options.fingerprint)
+    return name
 
 
 def server(options: ServerTls, host: str, context: Context) -> TlsSetup:

@@ -21,7 +21,6 @@ from sockkit.net.tls.contexts import TlsSetup
 from sockkit.net.tls.words import handshake_error, is_plain, no_handshake
 from sockkit.net.waiting import OnDone, Pending
 
-MAX_SECONDS = 10.0  # for one handshake
 MAX_HANDSHAKES = 1024  # at once; when one more begins, the one silent for longest is closed
 STEP_SECONDS = 0.005  # that a step takes with a large key
 # An alert, protocol_version: RFC 8446, sections 5.1 and 6.
@@ -62,7 +61,7 @@ class Handshake(Pending, Task):
     ) -> None:
         self._tls, self._on_done, self._close = tls, on_done, close
         self._ended = False
-        self._timer = loop.later(MAX_SECONDS, self._expire)
+        self._timer = loop.later(tls.timeout, self._expire)
         self._below, self._end = end, TlsEnd(loop, end, tls.context, tls.name, server=tls.server)
         self._end.when_readable(on_heard or self._go_on)
         if not tls.server:
@@ -112,9 +111,11 @@ class Handshake(Pending, Task):
     def _check(self, end: TlsEnd) -> None:
         wanted = self._tls.fingerprint
         if wanted and not self._tls.server and (shown := _fingerprint(end)) != wanted:
+            why = f"its fingerprint is {shown.hex()}"
             raise TrustError(
-                f"the certificate of {end.name} is not trusted: its fingerprint is {shown.hex()}",
+                f"the certificate of {end.name} is not trusted: {why}",
                 "give that with --tls-fingerprint if it is the right one",
+                kind=f"not trusted: {why}",
             )
 
     def _answer_plainly(self) -> None:
@@ -130,7 +131,7 @@ class Handshake(Pending, Task):
         self._on_done(error)
 
     def _expire(self) -> None:
-        why = f"no handshake within {show_seconds(MAX_SECONDS)}"
+        why = f"no handshake within {show_seconds(self._tls.timeout)}"
         self._fail(
             TimedOut(
                 f"TLS with {self._below.name} failed: {why}",

@@ -62,7 +62,8 @@ def not_trusted(name: str, error: ssl.SSLCertVerificationError) -> TrustError:
         why, hint = "it is not valid yet", "is the clock of this machine right?"
     else:
         why, hint = error.verify_message, _TRUST_IT
-    return TrustError(f"the certificate of {name} is not trusted: {why}", hint)
+    told = f"the certificate of {name} is not trusted: {why}"
+    return TrustError(told, hint, kind=f"not trusted: {why}")
 
 
 def _about_certificates(reason: str, *, server: bool) -> tuple[str, str] | None:

@@ -7,9 +7,9 @@ from typing import Any
 
 from sockkit.core.answers import AnswerOptions, AnswerWait
 from sockkit.core.peers import PeerTable
-from sockkit.core.units import show_count
-from sockkit.errors import ConnectError, ReceiveError, SockkitError, TextError
-from sockkit.events import ConnectFailed, Failure, Peer, TargetChosen
+from sockkit.core.units import show_count, show_seconds
+from sockkit.errors import ConnectError, ReceiveError, SendError, SockkitError, TextError
+from sockkit.events import ConnectFailed, Failure, Peer, PeerUser, TargetChosen
 from sockkit.net.context import Context
 from sockkit.net.endpoint import Endpoint, show_address
 from sockkit.net.loop import Timer
@@ -26,6 +26,8 @@ class DatagramClient:
 
     When an address refuses, it goes on with the next of `others`.
     """
+
+    answers = False
 
     def __init__(
         self,
@@ -86,6 +88,8 @@ class DatagramClient:
 
     def received(self, got: Received) -> Peer:
         loop = self._context.loop
+        if got.credentials and not self._exchange.receiver.total.count:
+            self._context.emit(PeerUser(self._peer, *got.credentials))
         self._exchange.sender.forget_first()
         self._wait.active(loop.now)
         if self._wait.counts:
@@ -132,6 +136,18 @@ class DatagramClient:
         self._context.emit(TargetChosen(str(to), self._socket.address))
         return True
 
+    def _check_taken(self, error: SockkitError | None) -> None:
+        """Raise `error`, or one of ours, if the peer takes nothing of what waits for it."""
+        if not (self._socket.waits_for_peer and self._exchange.sender.outbox.waits):
+            return  # standard output takes nothing, or our own system
+        if error:
+            raise error
+        from sockkit.net.delivery import MAX_STALL_SECONDS
+
+        if self._context.loop.now >= self._wait.active_at + MAX_STALL_SECONDS:
+            stall = show_seconds(MAX_STALL_SECONDS)
+            raise SendError(f"{self._peer.address} has taken nothing for {stall}")
+
     def _review(self) -> None:
         """Finish when all answers have been received; otherwise wait, for as long as allowed."""
         if self._timer:
@@ -145,6 +161,7 @@ class DatagramClient:
         if when > loop.now:
             self._timer = loop.at(when, self._review)
         elif not self._exchange.idle:
+            self._check_taken(error)
             self._timer = loop.later(BLOCKED_CHECK_SECONDS, self._review)
         elif error:
             raise error

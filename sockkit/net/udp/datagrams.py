@@ -20,7 +20,8 @@ from sockkit.net.loop import Callback
 from sockkit.net.options import SocketOptions
 
 if TYPE_CHECKING:
-    from sockkit.core.access import AccessList
+    from sockkit.net.openers import Admission
+    from sockkit.net.unix_users import Credentials
 
 MAX_RECEIVE_BYTES = 65_536  # bytes of one receive: a datagram, or many of UDP_GRO
 MAX_PAYLOAD_BYTES = 65_507  # bytes of a datagram: what IPv4's length field allows, RFC 768
@@ -32,20 +33,23 @@ BULK_BYTES_PER_SECOND = 1.25e9  # a receiver that writes to a file is no faster
 _SOL_UDP, _UDP_SEGMENT, _UDP_GRO = 17, 103, 104
 _SO_RXQ_OVFL = 40
 _NO_SEGMENTS = {errno.EINVAL, errno.EIO, errno.ENOPROTOOPT, errno.EOPNOTSUPP, errno.EMSGSIZE}
-_ANCILLARY = 2 * socket.CMSG_SPACE(4)
+
+ControlMessage = tuple[int, int, bytes]  # its level, its type, its data: cmsg(3)
 
 
 class Received(NamedTuple):
     """Datagrams of one peer that one call received.
 
     `data` holds them, one after the other, each of `size` bytes, but the last may be shorter. It is
-    valid until the next call. `true_size` is larger than `data` if a datagram was cut.
+    valid until the next call. `true_size` is larger than `data` if a datagram was cut. On a unix
+    socket `address` is empty if the peer has none, and `credentials` say who sent it.
     """
 
     data: memoryview
     size: int
     address: Any
     true_size: int
+    credentials: Credentials | None = None
 
     @property
     def cut(self) -> bool:
@@ -79,8 +83,12 @@ class DatagramSocket:
 
     Where `sockets` have a `buffer_size`, what a datagram has beyond it is cut off. `dropped` counts
     the datagrams that came when the system had no space for them, socket(7) SO_RXQ_OVFL. Datagrams
-    that `access` refuses are never `incoming`.
+    that `admission` refuses are never `incoming`.
     """
+
+    max_receive_bytes = MAX_RECEIVE_BYTES  # if `sockets` have no `buffer_size`
+    waits_for_peer = False  # if the system does not accept a datagram; otherwise for the system
+    ancillary_bytes = 2 * socket.CMSG_SPACE(4)  # of the control messages that a receive gets
 
     def __init__(
         self,
@@ -88,23 +96,30 @@ class DatagramSocket:
         sock: socket.socket,
         remote: Endpoint | None,
         sockets: SocketOptions,
-        access: AccessList | None = None,
+        admission: Admission | None = None,
     ) -> None:
         sock.setblocking(False)
         self._context, self._socket, self._remote = context, sock, remote
-        self._access = access
-        self.connected = remote is not None
+        self._admission = admission
         self.bound_to: Any = sock.getsockname()
         self.address = show_address(self.bound_to)
-        self.port: int | None = self.bound_to[1]
+        self.port: int | None = self.bound_to[1] if isinstance(self.bound_to, tuple) else None
         self.dropped = 0
         self.buffer_size = sockets.buffer_size
-        self._buffer = memoryview(bytearray(sockets.buffer_size or MAX_RECEIVE_BYTES))
+        self._buffer = memoryview(bytearray(sockets.buffer_size or self.max_receive_bytes))
         self._segments = True
         self._paced_until = 0.0
-        try_option(sock, socket.SOL_SOCKET, _SO_RXQ_OVFL, 1)
-        if sockets.buffer_size is None:
-            try_option(sock, _SOL_UDP, _UDP_GRO, 1)
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Set the options that this kind of socket has."""
+        try_option(self._socket, socket.SOL_SOCKET, _SO_RXQ_OVFL, 1)
+        if self.buffer_size is None:
+            try_option(self._socket, _SOL_UDP, _UDP_GRO, 1)
+
+    @property
+    def connected(self) -> bool:
+        return self._remote is not None
 
     def adopt(self, context: Context) -> None:
         """Use the loop and the events of a forked process."""
@@ -128,14 +143,16 @@ class DatagramSocket:
             except SockkitError as error:
                 on_fail(error)
                 return
-            if not self._access or self._admits(got, self._access):
+            if not self._admission or self._admits(got, self._admission):
                 yield got
 
-    def _admits(self, got: Received, access: AccessList) -> bool:
-        """Whether the sender's address is allowed. If not, emits each datagram's loss."""
-        why = access.refusal(got.address[0], *got.address[3:])
+    def _admits(self, got: Received, admission: Admission) -> bool:
+        """Whether the sender is admitted. If not, emits each datagram's loss."""
+        why = admission.refusal(got.address, got.credentials)
         if why:
-            told = f"dropped a datagram from {show_address(got.address)} ({why})"
+            sender = show_address(got.address)
+            sender += f", {got.credentials}" if got.credentials else ""
+            told = f"dropped a datagram from {sender} ({why})"
             event = Notice(told, f"dropped a datagram ({why})")
             for _ in got.starts:
                 self._context.emit(event)
@@ -145,13 +162,16 @@ class DatagramSocket:
         """Receive once. Raises BlockingIOError, ConnectError, ReceiveError."""
         try:
             size, ancillary, _, address = self._socket.recvmsg_into(
-                [self._buffer], _ANCILLARY, socket.MSG_TRUNC
+                [self._buffer], self.ancillary_bytes, socket.MSG_TRUNC
             )
         except BlockingIOError:
             raise
         except OSError as error:
             failed = f"receiving failed: {words(error)}"
             raise self._refused(error) or ReceiveError(failed, kind=failed) from error
+        return self._received(size, ancillary, address)
+
+    def _received(self, size: int, ancillary: list[ControlMessage], address: Any) -> Received:
         segment = size
         for level, kind, data in ancillary:
             if level == _SOL_UDP and kind == _UDP_GRO:
@@ -216,7 +236,8 @@ class DatagramSocket:
         """The error for an ICMP refusal. Only a connected socket gets it, with a later call."""
         if error.errno != errno.ECONNREFUSED:
             return None
-        return ConnectError(f"could not reach {self._remote}: {words(error)}")
+        why = words(error)
+        return ConnectError(f"could not reach {self._remote}: {why}", kind=why)
 
     def close(self) -> None:
         """Close the socket, and emit what was lost. May be called twice."""

@@ -44,7 +44,13 @@ class Messages(Protocol):
 
 
 class Handler(Protocol):
-    """What udp-client and udp-server do differently."""
+    """What udp-client and udp-server do differently.
+
+    With `answers` what is received may be answered at once. Then nothing is received while answers
+    wait.
+    """
+
+    answers: bool
 
     def targets(self) -> list[Any]:
         """The addresses to send standard input to. While there are none, it is not read."""
@@ -79,7 +85,12 @@ class DatagramExchange:
             context, messages, handler, self.sender, sock.buffer_size, self.review
         )
         self.receiver = DatagramReceiver(
-            context, sock, messages, handler, self.sender.outbox, self.review
+            context,
+            sock,
+            messages,
+            handler,
+            self.sender.outbox if handler.answers else None,
+            self.review,
         )
 
     def start(self, on_typed: Callable[[bytes], None] | None = None) -> None:

@@ -1,4 +1,7 @@
-"""Opens UDP sockets, bound for a server or aimed at one address, also for multicast, udp(7)."""
+"""Opens datagram sockets, bound for a server or aimed at one address, also for multicast, udp(7).
+
+Unix datagram sockets are opened here, too; what differs is in net/udp/unix.py.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from sockkit.events import Emit, SocketCall
 from sockkit.net.context import Context
 from sockkit.net.endpoint import Endpoint, show_address
 from sockkit.net.ends.end import words
-from sockkit.net.openers import opener, resolve
+from sockkit.net.openers import Opener, opener, resolve
 from sockkit.net.options import SocketOptions
 from sockkit.net.udp.datagrams import DatagramSocket, try_option
 from sockkit.net.waiting import OnDone, Pending, Start, Steps
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from sockkit.net.tcp.dial import ConnectOptions
     from sockkit.net.tcp.listen import ListenOptions
 
+ANSWER_PATIENCE_SECONDS = 0.02  # for which others may wait for a receiver that is full
 RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024  # asked for; the system may allow less
 _SO_RCVBUFFORCE = 33  # asm-generic/socket.h; Python has no name for it
 
@@ -33,11 +37,13 @@ class UdpOptions(Value):
     """Options of datagram sockets besides SocketOptions.
 
     With `join` a server receives from that multicast group only, on the interface that has the
-    address it would be bound to otherwise.
+    address it would be bound to otherwise. `patience` is for how long a server waits for a unix
+    receiver that is full, in seconds.
     """
 
     broadcast: bool = False
     join: str | None = None
+    patience: float = ANSWER_PATIENCE_SECONDS
 
 
 class Route(Value):
@@ -66,8 +72,8 @@ def _bind(
     context: Context, options: ListenOptions, sockets: SocketOptions, udp: UdpOptions
 ) -> Generator[Start[list[Endpoint]], list[Endpoint], DatagramSocket]:
     address = options.address
-    _check(address)
-    kind, emit, interface = opener(address), context.emit, None
+    kind, emit, interface = _opener(address, udp), context.emit, None
+    admission = kind.admission(address, options, sockets)
     named = HostPort(udp.join, address.port or 0) if udp.join else address
     endpoint = (yield partial(resolve, context, named, sockets.families()))[0]
     if udp.join:
@@ -78,7 +84,7 @@ def _bind(
         sockets = sockets._replace(reuse_address=True)
     sock = _open(endpoint.family, sockets, udp, emit)
     try:
-        kind.bind(sock, endpoint, sockets)
+        unbind = kind.bind(sock, endpoint, sockets)
         emit(SocketCall("bind", show_address(sock.getsockname())))
         if udp.join:
             _join(sock, endpoint, interface, emit)
@@ -88,7 +94,13 @@ def _bind(
     except BaseException:
         sock.close()
         raise
-    return DatagramSocket(context, sock, None, sockets, options.access)
+    if sock.family != socket.AF_UNIX:
+        return DatagramSocket(context, sock, None, sockets, admission)
+    from sockkit.net.udp.unix import UnixDatagramSocket
+
+    made = UnixDatagramSocket(context, sock, None, sockets, admission)
+    made.unbind, made.patience = unbind, udp.patience
+    return made
 
 
 def find_routes(
@@ -105,13 +117,12 @@ def find_routes(
     from sockkit.net.tcp.dial import reachable_from, resolve_source  # only a client needs them
 
     def steps() -> Generator[Start[Any], Any, list[Route]]:
-        _check(address)
         family = sockets.families()
         found: list[Endpoint] = yield partial(
-            resolve, context, address, family, timeout=options.timeout
+            options.resolve or resolve, context, address, family, timeout=options.timeout
         )
         local_endpoints: dict[int, Endpoint] = yield partial(resolve_source, context, options)
-        reachable = reachable_from(found, local_endpoints, options, address)
+        reachable = reachable_from(found, local_endpoints, options, str(address))
         return [Route(endpoint, local_endpoints.get(endpoint.family)) for endpoint in reachable]
 
     return Steps(steps(), on_done)
@@ -130,12 +141,13 @@ def connect_datagrams(
     group: then answers come from other addresses than the one it sends to. Opening the first one
     raises BindError, ConnectError, UsageError.
     """
+    _opener(address, udp)
     failure: OSError | None = None
     opened = False
     for route in routes:
         sock = _open(route.to.family, sockets, udp, context.emit)
         try:
-            aimed = _aim(sock, route, udp, context.emit)
+            made = _aim(context, sock, route, sockets, udp)
         except OSError as error:
             sock.close()
             failure = error
@@ -144,34 +156,77 @@ def connect_datagrams(
             sock.close()
             raise
         opened = True
-        yield DatagramSocket(context, sock, route.to if aimed else None, sockets), route.to
+        yield made, route.to
     if failure and not opened:
-        hint = "give --broadcast" if failure.errno == errno.EACCES else ""
-        raise ConnectError(f"could not send to {address}: {words(failure)}", hint) from failure
+        why, hint = words(failure), _hint(failure, ip=opener(address).ip)
+        raise ConnectError(f"could not send to {address}: {why}", hint, kind=why) from failure
 
 
-def _aim(sock: socket.socket, route: Route, udp: UdpOptions, emit: Emit) -> bool:
-    """Bind `sock` to the route's source and connect it. Returns whether it is connected."""
+def _hint(error: OSError, *, ip: bool) -> str:
+    """What to try when a socket could not be aimed."""
+    if not ip:
+        return "it takes streams: try tcp-client" if error.errno == errno.EPROTOTYPE else ""
+    return "give --broadcast" if error.errno == errno.EACCES else ""
+
+
+def _aim(
+    context: Context, sock: socket.socket, route: Route, sockets: SocketOptions, udp: UdpOptions
+) -> DatagramSocket:
+    """Bind `sock` to the route's source and connect it, if answers come from there alone."""
+    if route.to.family == socket.AF_UNIX:
+        return _aim_unix(context, sock, route, sockets)
     if route.source:
-        _bind_source(sock, route.source, route.to, emit)
-    if udp.broadcast or is_group(route.to):
-        return False
-    emit(SocketCall("connect", str(route.to)))
-    sock.connect(route.to.address)
-    return True
+        _bind_source(sock, route.source, route.to, context.emit)
+    aimed = not udp.broadcast and not is_group(route.to)
+    if aimed:
+        _connect(sock, route.to, context.emit)
+    return DatagramSocket(context, sock, route.to if aimed else None, sockets)
+
+
+def _connect(sock: socket.socket, to: Endpoint, emit: Emit) -> None:
+    emit(SocketCall("connect", str(to)))
+    sock.connect(to.address)
+
+
+def _aim_unix(
+    context: Context, sock: socket.socket, route: Route, sockets: SocketOptions
+) -> DatagramSocket:
+    from sockkit.net.udp.unix import UnixDatagramSocket, bind_client
+
+    _connect(sock, route.to, context.emit)
+    try:
+        unbind = bind_client(sock, route.to, route.source, sockets, context.environment)
+    except OSError as error:
+        mine = route.source or "an address of its own"
+        raise BindError(
+            f"could not send from {mine}: {words(error)}", "give another --source unix:/PATH"
+        ) from error
+    context.emit(SocketCall("bind", show_address(sock.getsockname())))
+    made = UnixDatagramSocket(context, sock, route.to, sockets)
+    made.unbind = unbind
+    return made
 
 
 def is_group(endpoint: Endpoint) -> bool:
-    """Whether it is a multicast address, RFC 5771 and RFC 4291 section 2.7."""
+    """Whether it is a multicast address, RFC 5771 and RFC 4291 section 2.7.
+
+    It is an endpoint of the internet.
+    """
     host = str(endpoint.address[0])
     if endpoint.family == socket.AF_INET6:
         return host.lower().startswith("ff")
     return 224 <= int(host.partition(".")[0]) <= 239
 
 
-def _check(address: Address) -> None:
-    if not opener(address).datagrams:
+def _opener(address: Address, udp: UdpOptions) -> Opener:
+    """The row of `address`. Raises UsageError if it has no datagrams, or not with these options."""
+    kind = opener(address)
+    if not kind.datagrams:
         raise UsageError(f"{address} is no address for UDP", "give a host and a port")
+    for option, given in (("--broadcast", udp.broadcast), ("--join", udp.join)):
+        if given and not kind.ip:
+            raise UsageError(f"{option} and {address} exclude each other", "leave out one")
+    return kind
 
 
 def _open(family: int, sockets: SocketOptions, udp: UdpOptions, emit: Emit) -> socket.socket:
@@ -182,7 +237,7 @@ def _open(family: int, sockets: SocketOptions, udp: UdpOptions, emit: Emit) -> s
     if udp.broadcast and family == socket.AF_INET:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
         emit(SocketCall("setsockopt", "SO_BROADCAST = 1"))
-    if sockets.receive_buffer is None:
+    if sockets.receive_buffer is None and family != socket.AF_UNIX:
         for option in (
             socket.SO_RCVBUF,
             _SO_RCVBUFFORCE,

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 class DatagramReceiver:
     """Receives datagrams and writes them. `output` holds what waits for standard output.
 
-    It receives only while `output` and `outbox`, the outbox for answers, are empty. `on_change` is
+    It receives only while `output` and `outbox`, the outbox for answers if there are any, are
+    empty. While other datagrams wait it goes on: their receiver may wait for us. `on_change` is
     called when either begins to wait, and when `output` is empty again. `cut` and `undecoded` count
     the datagrams that were cut or could not be decoded.
     """
@@ -30,7 +31,7 @@ class DatagramReceiver:
         sock: DatagramSocket,
         messages: Messages,
         handler: Handler,
-        outbox: DatagramOutbox,
+        outbox: DatagramOutbox | None,
         on_change: Callable[[], None],
     ) -> None:
         self.total = Total()
@@ -46,7 +47,7 @@ class DatagramReceiver:
     @property
     def blocked(self) -> bool:
         """Whether it waits for standard output, or for answers to be sent."""
-        return bool(self.output.size) or self._outbox.waits
+        return bool(self.output.size) or bool(self._outbox and self._outbox.waits)
 
     def review(self) -> None:
         """Receive, unless it is blocked."""

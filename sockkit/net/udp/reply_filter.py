@@ -2,6 +2,7 @@
 
 Anybody can forge the source address of a datagram. We answer none that seems to come from
 ourselves, from a service that answers everything, or from an address that nothing can be sent to.
+A unix socket may send without an address: that is said once.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import errno
 import socket
 from typing import Any
 
-from sockkit.events import Emit, Unanswered
+from sockkit.events import Emit, Notice, Unanswered
 from sockkit.net.endpoint import Endpoint, show_address
 from sockkit.net.udp.datagrams import DatagramSocket
 from sockkit.net.udp.open import is_group
@@ -18,6 +19,7 @@ from sockkit.net.udp.open import is_group
 # RFC 862 to 868: old services that answer every datagram. Some still run.
 _ANSWERS_ALL = {7: "echo", 13: "daytime", 17: "qotd", 19: "chargen", 37: "time"}
 _MAPPED = "::ffff:"
+NAMELESS = "a datagram came from a socket without an address: such a peer cannot be answered"
 
 
 class ReplyFilter:
@@ -25,17 +27,30 @@ class ReplyFilter:
 
     def __init__(self, sock: DatagramSocket, emit: Emit) -> None:
         self._bound_to, self._emit = sock.bound_to, emit
-        host = _host(sock.bound_to)
-        self._any_address = _is_unspecified(host) or is_group(_endpoint(host))
+        self._told_nameless = self._any_address = False
+        if isinstance(sock.bound_to, tuple):
+            host = _host(sock.bound_to)
+            self._any_address = _is_unspecified(host) or is_group(_endpoint(host))
 
     def answerable(self, address: Any) -> bool:
         """Whether a datagram from `address` may be answered. If not, emits why."""
+        if not self.has_address(address):
+            return False
         why = self._refusal(address)
         if why:
             self._emit(Unanswered(show_address(address), why))
         return not why
 
+    def has_address(self, address: Any) -> bool:
+        """Whether there is an address to answer. The first time that there is none, emits that."""
+        if not address and not self._told_nameless:
+            self._told_nameless = True
+            self._emit(Notice(NAMELESS))
+        return bool(address)
+
     def _refusal(self, address: Any) -> str:
+        if not isinstance(address, tuple):
+            return "it seems to come from here" if address == self._bound_to else ""
         port, host = address[1], _host(address)
         if port in _ANSWERS_ALL:
             return f"port {port} is the service {_ANSWERS_ALL[port]}, which answers everything"

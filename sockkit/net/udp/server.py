@@ -7,12 +7,15 @@ from typing import Any
 
 from sockkit.core.peers import PeerTable, Recipient
 from sockkit.errors import OutputGone, ReceiveError, SendError, SockkitError, TextError, raise_lost
-from sockkit.events import Failure, NewPeer, Peer, PeerForgotten
+from sockkit.events import Failure, NewPeer, Peer, PeerForgotten, PeerUser
 from sockkit.net.context import Context
 from sockkit.net.endpoint import show_address
 from sockkit.net.udp.datagrams import MAX_PAYLOAD_BYTES, DatagramSocket, Received
 from sockkit.net.udp.exchange import DatagramExchange, Messages
 from sockkit.net.udp.reply_filter import ReplyFilter
+
+# All unix sockets without an address. It is shown, but is none of those that can be chosen.
+NAMELESS_PEER = Peer(0, "unix")
 
 
 class DatagramServer:
@@ -31,6 +34,7 @@ class DatagramServer:
     ) -> None:
         self._loop, self._emit = context.loop, context.emit
         self._answer, self._reply = answer, reply
+        self.answers = reply is not None
         self._table = PeerTable()
         self._reply_filter = ReplyFilter(sock, context.emit)
         self._unsent = self._unreceived = self._unencoded = 0  # datagrams
@@ -104,12 +108,16 @@ class DatagramServer:
         self._emit(Failure(str(error), about + error.kind))
 
     def received(self, got: Received) -> Peer:
+        if not self._reply_filter.has_address(got.address):
+            return NAMELESS_PEER
         first = not len(self._table)
         heard = self._table.heard(got.address, show_address(got.address))
         if heard.forgotten:
             self._emit(PeerForgotten(heard.forgotten))
         if heard.new:
             self._emit(NewPeer(heard.peer))
+            if got.credentials:
+                self._emit(PeerUser(heard.peer, *got.credentials))
         if self._reply is not None and self._reply_filter.answerable(got.address):
             self._replying = True  # a failure of these is counted apart from those of typed lines
             for _ in got.datagrams():

@@ -205,6 +205,45 @@ def test_when_all_refuse_the_error_says_why(same: bool, client: Client, dead: En
     assert str(caught.value) == f"could not connect to name port 80: {REFUSED if same else each}"
 
 
+@pytest.mark.parametrize(
+    ("codes", "kind", "cause"),
+    [
+        ([errno.ECONNREFUSED], REFUSED, errno.ECONNREFUSED),
+        ([errno.ENETUNREACH, errno.ECONNREFUSED], REFUSED, errno.ENETUNREACH),
+        ([errno.ECONNREFUSED, errno.ENETUNREACH], REFUSED, errno.ECONNREFUSED),
+        ([errno.ENETUNREACH, errno.EHOSTUNREACH], "no route to host", errno.ENETUNREACH),
+        ([errno.ECONNREFUSED, errno.ETIMEDOUT], "no answer", errno.ECONNREFUSED),
+        ([errno.ECONNREFUSED, errno.EMFILE, errno.ECONNREFUSED], REFUSED, errno.EMFILE),
+    ],
+)
+def test_of_several_reasons_the_kind_is_what_says_most(
+    codes: list[int], kind: str, cause: int, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the cause is what is wrong with our own system, if anything is."""
+    failing = iter(codes)
+
+    def connect(_: object, __: object) -> None:
+        code = next(failing)
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    with pytest.raises(SockkitError) as caught:
+        client.connect([Endpoint(V4, (HERE, port)) for port in range(1, len(codes) + 1)])
+    assert caught.value.kind == kind
+    assert isinstance(caught.value.__cause__, OSError)
+    assert caught.value.__cause__.errno == cause
+
+
+def test_another_lookup_may_take_the_place_of_the_systems(
+    client: Client, live: socket.socket
+) -> None:
+    def resolve(_: Any, __: Any, ___: Any, on_done: Any, ____: Any) -> Pending:
+        on_done([endpoint(live)])
+        return Done()
+
+    client.connect(HostPort("nosuch.invalid", 1), ConnectOptions(resolve=resolve))
+
+
 def test_a_refusal_of_one_address(client: Client, dead: Endpoint) -> None:
     host, port = dead.address
     with pytest.raises(ConnectError) as caught:

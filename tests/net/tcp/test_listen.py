@@ -14,7 +14,7 @@ import pytest
 from sockkit.core.access import AccessList, Network, parse_rule
 from sockkit.core.address import HostPort, UnixPath
 from sockkit.errors import BindError, ResolveError
-from sockkit.events import Connected, Event, Listening, Notice, SocketCall
+from sockkit.events import Connected, Event, Listening, Notice, PeerUser, SocketCall
 from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
@@ -45,8 +45,9 @@ class Server:
         backlog: int = 128,
         access: AccessList | None = None,
         max_connections: int | None = None,
+        allow_users: str | None = None,
     ) -> Listener:
-        options = ListenOptions(address, backlog, access, max_connections)
+        options = ListenOptions(address, backlog, access, max_connections, allow_users=allow_users)
         listener = kit.listening(self._loop, options, sockets, self.events.append)
         self._stack.callback(listener.close)
         return listener
@@ -390,6 +391,56 @@ def test_who_is_refused_gets_no_byte_and_no_number(server: Server, loop: Loop) -
     server.client((HERE, listener.port))
     run_until(loop, lambda: bool(server.streams))
     assert server.streams[0].peer.number == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "asked", "refused"),
+    [
+        ("abstract", None, True),
+        ("abstract", "any", False),
+        ("file", None, False),
+        ("file", "own", True),
+    ],
+)
+def test_who_is_of_another_user_gets_no_byte_and_no_number(
+    kind: str,
+    asked: str | None,
+    refused: bool,
+    server: Server,
+    loop: Loop,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = f"@{tmp_path}" if kind == "abstract" else f"{tmp_path}/socket"
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)  # the server's, not the client's
+    listener = server.listen(UnixPath(path), allow_users=asked)
+    listener.accept(server.welcome)
+    client = server.client(path.replace("@", "\0"), socket.AF_UNIX)
+    run_until(loop, lambda: bool(server.streams or kit.of_kind(server.events, Notice)))
+    assert bool(server.streams) is not refused
+    if refused:
+        assert client.recv(1) == b""
+        (notice,) = kit.of_kind(server.events, Notice)
+        why = "(another user: --allow-users any lets them in)"
+        who = f"unix, process {os.getpid()} of user {os.getuid()}"
+        assert notice.text == f"refused a connection from {who} {why}"
+        assert notice.kind == f"refused a connection {why}"
+        assert not kit.of_kind(server.events, Connected)
+
+
+def test_it_tells_who_a_unix_peer_is(server: Server, loop: Loop, tmp_path: Path) -> None:
+    listener = server.listen(UnixPath(f"@{tmp_path}"))
+    listener.accept(server.welcome)
+    server.client(f"\0{tmp_path}", socket.AF_UNIX)
+    run_until(loop, lambda: bool(server.streams))
+    user = PeerUser(server.streams[0].peer, os.getpid(), os.getuid(), os.getgid())
+    assert server.events[-1] == user
+    before = len(kit.of_kind(server.events, PeerUser))
+    listener = server.listen()
+    listener.accept(server.welcome)
+    server.client((HERE, listener.port))
+    run_until(loop, lambda: len(server.streams) == 2)
+    assert len(kit.of_kind(server.events, PeerUser)) == before == 1
 
 
 @pytest.mark.parametrize(

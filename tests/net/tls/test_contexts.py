@@ -202,6 +202,16 @@ def test_a_name_that_cannot_be_one(name: str, made: Made) -> None:
         made.trusting(name=name)
 
 
+def test_many_names_share_what_takes_long_to_make(made: Made) -> None:
+    hosts = [HostPort("a.example", 1), HostPort("b.example.", 2), HostPort("fe80::1%lo", 3)]
+    setups = contexts.clients(ClientTls(insecure=True), hosts, made._run())
+    assert [setup.name for setup in setups] == ["a.example", "b.example", "fe80::1"]
+    assert len({id(setup.context) for setup in setups}) == 1
+    assert len(made.events) == 1
+    with pytest.raises(UsageError, match="has no name to check"):
+        contexts.clients(ClientTls(), [*hosts, UnixPath("/x")], made._run())
+
+
 # What both allow.
 
 

@@ -26,8 +26,8 @@ from sockkit.net.scheduler import Scheduler
 from sockkit.net.tcp.dial import ConnectOptions, dial
 from sockkit.net.tcp.listen import ListenOptions
 from sockkit.net.tls import handshake as module
-from sockkit.net.tls.contexts import TlsSetup
-from sockkit.net.tls.handshake import MAX_SECONDS, Handshakes, secure
+from sockkit.net.tls.contexts import MAX_SECONDS, TlsSetup
+from sockkit.net.tls.handshake import Handshakes, secure
 from sockkit.net.waiting import Pending, wait_for
 from tests.net import kit, tls
 from tests.net.site import at_end, read_all, turn

@@ -165,6 +165,8 @@ class Exchanging:
     It is the handler itself, which knows one peer.
     """
 
+    answers = True
+
     def __init__(
         self,
         loop: Loop,

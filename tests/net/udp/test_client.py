@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from sockkit.core import answers
-from sockkit.core.address import HostPort
+from sockkit.core.address import HostPort, UnixPath
 from sockkit.core.answers import AnswerOptions
-from sockkit.errors import ConnectError, ReceiveError, SockkitError, TimedOut
-from sockkit.events import DatagramTotal, Event, TargetChosen
+from sockkit.errors import ConnectError, ReceiveError, SendError, SockkitError, TimedOut
+from sockkit.events import DatagramTotal, Event, PeerUser, TargetChosen
 from sockkit.net.endpoint import Endpoint
 from sockkit.net.ends.stdio import Stdio
 from sockkit.net.loop import Loop
@@ -300,3 +300,71 @@ def test_what_the_system_does_not_take_is_no_silence(
     )
     client.sink.release()
     assert client.sink.far.take() == b"answer"
+
+
+class UnixClient(Client):
+    """The same over unix sockets, whose peer is waited for."""
+
+    def __init__(
+        self, loop: Loop, stack: contextlib.ExitStack, monkeypatch: pytest.MonkeyPatch, place: str
+    ) -> None:
+        super().__init__(loop, stack, monkeypatch)
+        self.peer = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+        self.peer.bind(place)
+        self.peer.setblocking(False)
+        self.events: list[Event] = []
+        self._context = self._context._replace(emit=self.events.append)
+        self._aim = next(kit.aimed(loop, UnixPath(place), emit=self.events.append))
+        self.sock = self._aim[0]
+        stack.callback(self.sock.close)
+
+    def reads_a_file(self, stack: contextlib.ExitStack, folder: Path) -> None:
+        """Standard input is a file, whose end is known although the peer takes nothing."""
+        self.source = kit.source("file", stack, folder)
+        stdio = Stdio(self.source.end, self.sink.end, "utf-8")
+        self._context = self._context._replace(stdio=stdio)
+
+    def fills(self) -> list[Callable[[], object]]:
+        """Steps after which the peer's queue is full, and more waits."""
+        return [lambda: self.source.far.give(b"x\n" * 5000), kit.turns(100)]
+
+
+@pytest.fixture
+def unix_client(
+    loop: Loop, stack: contextlib.ExitStack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> UnixClient:
+    return UnixClient(loop, stack, monkeypatch, f"{tmp_path}/peer")
+
+
+def test_a_unix_peer_that_takes_nothing_is_silent(unix_client: UnixClient) -> None:
+    passing = [step for _ in range(5) for step in unix_client.passes(1.0)]
+    with pytest.raises(TimedOut, match="nothing was sent or received for 2 s"):
+        unix_client.run(AnswerOptions(idle=2.0), *unix_client.fills(), *passing)
+
+
+def test_a_unix_peer_that_takes_nothing_of_the_last_is_given_up(
+    unix_client: UnixClient, stack: contextlib.ExitStack, tmp_path: Path
+) -> None:
+    unix_client.reads_a_file(stack, tmp_path)
+    unix_client.source.far.give(b"x\n" * 5000)
+    began = unix_client.clock.monotonic()
+    passing = [step for _ in range(15) for step in unix_client.passes(1.0)]
+    with pytest.raises(SendError, match=r"peer has taken nothing for 10 s \(sent "):
+        unix_client.run(AnswerOptions(linger=1.0), kit.turns(), *passing)
+    assert 10.0 <= unix_client.clock.monotonic() - began < 13.0
+
+
+def test_what_a_unix_peer_answers_is_received_while_it_takes_nothing(
+    unix_client: UnixClient,
+) -> None:
+    with pytest.raises(TimedOut):
+        unix_client.run(
+            AnswerOptions(idle=2.0),
+            *unix_client.fills(),
+            unix_client.answer,
+            kit.turns(),
+            lambda: os.read(unix_client.sink.far.descriptor, 100) == b"answer",
+            *unix_client.passes(3.0),
+        )
+    (user,) = kit.of_kind(unix_client.events, PeerUser)
+    assert user.process == os.getpid()

@@ -37,11 +37,11 @@ def test_a_port_in_use_is_an_error(site: Site) -> None:
         kit.bound(site.loop, ListenOptions(HostPort(HERE, port)))
 
 
-def test_a_unix_address_is_none_for_udp(site: Site) -> None:
-    with pytest.raises(UsageError, match="no address for UDP"):
-        kit.bound(site.loop, ListenOptions(UnixPath("/x")))
-    with pytest.raises(UsageError, match="no address for UDP"):
-        next(kit.aimed(site.loop, UnixPath("/x")))
+def test_a_unix_address_has_no_groups_and_no_broadcast(site: Site) -> None:
+    with pytest.raises(UsageError, match="--join and unix:/x exclude each other"):
+        kit.bound(site.loop, ListenOptions(UnixPath("/x")), udp=UdpOptions(join="239.1.2.3"))
+    with pytest.raises(UsageError, match="--broadcast and unix:/x exclude each other"):
+        next(kit.aimed(site.loop, UnixPath("/x"), UdpOptions(broadcast=True)))
 
 
 def test_a_group_is_heard(site: Site) -> None:

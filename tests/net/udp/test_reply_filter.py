@@ -3,17 +3,18 @@ from __future__ import annotations
 import contextlib
 import errno
 import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sockkit.core.address import HostPort
-from sockkit.events import Event, Unanswered
+from sockkit.core.address import HostPort, UnixPath
+from sockkit.events import Event, Notice, Unanswered
 from sockkit.net.loop import Loop
 from sockkit.net.tcp.listen import ListenOptions
 from sockkit.net.udp.datagrams import DatagramSocket
 from sockkit.net.udp.open import UdpOptions
-from sockkit.net.udp.reply_filter import ReplyFilter
+from sockkit.net.udp.reply_filter import NAMELESS, ReplyFilter
 from tests.net import kit
 from tests.net.kit import HERE
 
@@ -112,3 +113,27 @@ def test_where_it_is_not_known_nothing_is_answered(
 
     monkeypatch.setattr(socket, "socket", full)
     assert not answers(sock, "192.0.2.77", sock.port)
+
+
+def test_a_unix_socket_is_not_answered_by_itself(
+    loop: Loop, stack: contextlib.ExitStack, tmp_path: Path
+) -> None:
+    sock = kit.bound(loop, ListenOptions(UnixPath(f"@{tmp_path}")))
+    stack.callback(sock.close)
+    events: list[Event] = []
+    reply_filter = ReplyFilter(sock, events.append)
+    assert reply_filter.answerable(b"\0other")
+    assert reply_filter.answerable("/a/path")
+    assert not reply_filter.answerable(sock.bound_to)
+    assert events == [Unanswered(sock.address, "it seems to come from here")]
+
+
+def test_that_a_sender_has_no_address_is_told_once(
+    loop: Loop, stack: contextlib.ExitStack, tmp_path: Path
+) -> None:
+    sock = kit.bound(loop, ListenOptions(UnixPath(f"@{tmp_path}")))
+    stack.callback(sock.close)
+    events: list[Event] = []
+    reply_filter = ReplyFilter(sock, events.append)
+    assert [reply_filter.answerable("") for _ in range(3)] == [False] * 3
+    assert events == [Notice(NAMELESS)]

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from sockkit.core.address import UnixPath
 from sockkit.core.peers import Recipient
 from sockkit.errors import ReceiveError, SendError
-from sockkit.events import Event, Failure, NewPeer, Peer
+from sockkit.events import Event, Failure, NewPeer, Notice, Peer, PeerUser
 from sockkit.net.ends.stdio import Stdio
 from sockkit.net.loop import Loop
+from sockkit.net.tcp.listen import ListenOptions
 from sockkit.net.udp.reply_filter import ReplyFilter
 from sockkit.net.udp.server import DatagramServer
 from tests.net import kit
@@ -33,6 +36,7 @@ class Serving:
         answer: Recipient,
         reply: bytes | None,
         buffer_size: int | None,
+        place: str | None = None,
     ) -> None:
         self.loop, self._stack = loop, stack
         self.events: list[Event] = []
@@ -40,9 +44,22 @@ class Serving:
         self.input = source.far
         stdio = Stdio(source.end, sink.end, "utf-8")
         context = kit.context(loop, stdio, self.events.append)
-        self.sock = bound(context, stack, buffer_size)
+        if place is None:
+            self.sock = bound(context, stack, buffer_size)
+        else:
+            self.sock = kit.bound(loop, ListenOptions(UnixPath(place)), emit=context.emit)
+            stack.callback(self.sock.close)
         self.port = self.sock.port
         self.server = DatagramServer(context, self.sock, LINES, answer, reply)
+
+    def unix_peer(self, place: str = "") -> socket.socket:
+        """A peer whose address is `place`; without one it has none."""
+        sock = self._stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+        if place:
+            sock.bind(place)
+        sock.connect(self.sock.bound_to)
+        sock.setblocking(False)
+        return sock
 
     def peer(self) -> socket.socket:
         sock = self._stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
@@ -65,8 +82,9 @@ def make(loop: Loop, stack: contextlib.ExitStack) -> Make:
         answer: Recipient = Recipient.LAST,
         reply: bytes | None = None,
         buffer_size: int | None = None,
+        place: str | None = None,
     ) -> Serving:
-        return Serving(loop, stack, answer, reply, buffer_size)
+        return Serving(loop, stack, answer, reply, buffer_size, place)
 
     return make
 
@@ -174,3 +192,51 @@ def test_what_is_not_sent_is_told_and_makes_the_end_a_failure(make: Make) -> Non
             heard(peer, b"ok"),
         )
     assert "does not fit a datagram" in kit.of_kind(made.events, Failure)[0].text
+
+
+@pytest.mark.parametrize("reply", [None, b"ok"])
+def test_who_has_no_address_is_heard_and_nobody_to_answer(
+    reply: bytes | None, make: Make, tmp_path: Path
+) -> None:
+    made = make(reply=reply, place=f"{tmp_path}/server")
+    named, nameless = made.unix_peer(f"{tmp_path}/peer"), made.unix_peer()
+    total = made.server._exchange.receiver.total
+    made.run(
+        said(nameless, b"a"),
+        said(nameless, b"b"),
+        lambda: total.count == 2,
+        lambda: made.input.give(b"hi\n") is None,
+        kit.turns(),
+        said(named, b"c"),
+        *([heard(named, b"ok")] if reply else []),
+        heard(named, b"hi"),
+        said(nameless, b"d"),
+        lambda: total.count == 4,
+        lambda: made.input.give(b"you\n") is None,
+        heard(named, b"you"),
+    )
+    assert [peer.address for peer, _ in made.server.peers()] == [f"unix:{tmp_path}/peer"]
+    (user,) = kit.of_kind(made.events, PeerUser)
+    assert user == (made.server.last(), os.getpid(), os.getuid(), os.getgid())
+    assert len(kit.of_kind(made.events, Notice)) == 1
+    assert not kit.of_kind(made.events, Failure)
+
+
+@pytest.mark.parametrize("reply", [None, b"ok"])
+def test_peers_are_heard_while_standard_input_waits_and_not_while_answers_do(
+    reply: bytes | None, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = make(reply=reply)
+    system = Full(monkeypatch, made.sock)
+    peers = [made.peer() for _ in range(2)]
+    made.run(
+        said(peers[0], b"a"),
+        lambda: len(made.server.peers()) == 1,
+        lambda: made.input.give(b"hi\n") is None,
+        kit.turns(),
+        said(peers[1], b"b"),
+        kit.turns(),
+        lambda: len(made.server.peers()) == (1 if reply else 2) or pytest.fail("it is not so"),
+        system.off,
+        lambda: len(made.server.peers()) == 2,
+    )

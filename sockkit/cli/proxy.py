@@ -1,0 +1,41 @@
+"""The proxy to use, from --proxy and the environment, and the password of its user."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from sockkit.core.address import Address
+from sockkit.core.proxy import Proxy, environment_proxy
+from sockkit.errors import UsageError
+
+VARIABLE = "SOCKKIT_PROXY_PASSWORD"
+ENVIRONMENT = "env"  # in place of a URL
+
+
+def chosen_proxy(values: dict[str, Any], address: Address) -> Proxy | None:
+    """The proxy through which to reach `address`; None for none.
+
+    Removes the variable of the password from the environment, so that no child process sees it.
+    Raises UsageError, Stopped.
+    """
+    password = os.environ.pop(VARIABLE, None)
+    if values.get("udp"):
+        raise UsageError("--proxy and --udp exclude each other", "leave out one")
+    proxy: Proxy | None = values["through"]
+    if values["through"] == ENVIRONMENT:
+        proxy = environment_proxy(os.environ, address)
+    if not proxy:
+        return None
+    proxy.target(address)  # nobody is asked for the password of one that cannot be used
+    if proxy.wants_password:
+        if password is None and not values["quiet"] and os.isatty(0):
+            password = _ask(proxy)
+        proxy = proxy._replace(password=password).check()
+    return proxy
+
+
+def _ask(proxy: Proxy) -> str | None:
+    from sockkit.cli.secret import ask_secret
+
+    return ask_secret(f"Password of {proxy.user} at {proxy}: ")

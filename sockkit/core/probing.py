@@ -1,0 +1,85 @@
+"""What probing has found: the state of each target, and what all of them mean together."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from sockkit.core.address import Address
+from sockkit.core.printable import escape
+from sockkit.core.targets import show_target
+from sockkit.core.units import show_seconds
+from sockkit.errors import ConnectError, SockkitError, TimedOut
+from sockkit.values import Value
+
+OPEN, REFUSED, NO_ANSWER = "open", "refused", "no answer"
+
+_STATES = {"connection refused": REFUSED}  # all others are called what their error is
+
+
+class Result(Value):
+    """One target. It is open if there is no `error`; connecting then took `seconds`."""
+
+    address: Address
+    seconds: float = 0.0
+    error: SockkitError | None = None
+
+    @property
+    def state(self) -> str:
+        """`open`, `refused`, `no answer`, or what else is wrong, as in `not resolved: …`."""
+        if not self.error:
+            return OPEN
+        kind = self.error.kind or str(self.error)
+        return _STATES.get(kind, kind)
+
+    def line(self) -> str:
+        """For programs: the target and its state, and the milliseconds if it is open."""
+        took = "" if self.error else f" {1000 * self.seconds:.1f}ms"
+        return f"{show_target(self.address)} {escape(self.state)}{took}"
+
+
+def result_of(address: Address, outcome: float | SockkitError) -> Result:
+    """The result of an attempt: the seconds that it took, or what is wrong."""
+    if isinstance(outcome, SockkitError):
+        return Result(address, error=outcome)
+    return Result(address, outcome)
+
+
+class Rules(Value):
+    """When all is well: if every target is open, or with `any_one` one of them.
+
+    With `wait` they may become so within that many seconds.
+    """
+
+    any_one: bool = False
+    wait: float | None = None
+
+
+class Tally:
+    """Counts the results of so many targets."""
+
+    def __init__(self, targets: int) -> None:
+        self._targets, self.open = targets, 0
+        self._others: Counter[str] = Counter()
+        self._first: SockkitError | None = None
+
+    def add(self, result: Result) -> None:
+        if result.error:
+            self._first = self._first or result.error
+            self._others[result.state.partition(":")[0]] += 1
+        else:
+            self.open += 1
+
+    def satisfies(self, rules: Rules) -> bool:
+        return self.open >= (1 if rules.any_one else self._targets)
+
+    def failure(self, rules: Rules) -> SockkitError | None:
+        """The error that ends the command; None if all is well."""
+        if self.satisfies(rules):
+            return None
+        after = f" after {show_seconds(rules.wait)}" if rules.wait else ""
+        if self._targets > 1:
+            counts = ", ".join(f"{count:,} {state}" for state, count in self._others.most_common())
+            told = f"{self.open:,} of {self._targets:,} targets are open{after} ({counts})"
+            return TimedOut(told) if after else ConnectError(told)
+        assert self._first
+        return TimedOut(f"not open{after}", str(self._first)) if after else self._first

@@ -1,0 +1,75 @@
+"""Whether a peer's reply matches what is expected, across receives and in bounded time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sockkit.core.printable import escape
+from sockkit.core.units import show_seconds
+from sockkit.errors import SockkitError
+from sockkit.values import Value
+
+if TYPE_CHECKING:
+    import regex as engine
+
+MAX_REPLY_BYTES = 64 * 1024  # of one reply: whoever sends without end matches there or not at all
+MAX_SHOWN_CHARACTERS = 60  # of a reply that does not match
+SEARCH_SECONDS = 0.020  # for one search, as meanwhile everybody else waits
+
+
+class Question(Value):
+    """What to send, and what the reply must match; None matches any reply."""
+
+    send: bytes = b""
+    pattern: engine.Pattern[str] | None = None
+
+
+class Reply:
+    """What one peer has sent so far.
+
+    Searching it after every byte would take time in proportion to its square, so `due` says
+    whether it has doubled since the last search. Search again when the peer pauses or ends.
+    """
+
+    def __init__(self, pattern: engine.Pattern[str] | None) -> None:
+        self._pattern = pattern
+        self._data = bytearray()
+        self._searched = 0
+
+    def feed(self, data: bytes | memoryview) -> None:
+        self._data += data
+
+    @property
+    def space(self) -> int:
+        """How many more bytes there may be."""
+        return MAX_REPLY_BYTES - len(self._data)
+
+    @property
+    def due(self) -> bool:
+        return len(self._data) >= 2 * self._searched or not self.space
+
+    def matches(self) -> bool:
+        """Whether the pattern is found in it. Raises SockkitError if that takes too long."""
+        self._searched = len(self._data)
+        if not self._pattern:
+            return True
+        text = self._data.decode(errors="surrogateescape")
+        try:
+            return bool(self._pattern.search(text, timeout=SEARCH_SECONDS))
+        except TimeoutError as error:
+            why = f"the pattern took more than {show_seconds(SEARCH_SECONDS)}"
+            raise SockkitError(f"could not match: {why}", kind=f"no match: {why}") from error
+
+    def mismatch(self, name: str) -> SockkitError:
+        """The error for a reply of the peer `name` that has ended, and did not match."""
+        if not self._data:
+            return SockkitError(f"{name} has sent nothing", kind="no match: it sent nothing")
+        shown = self._shown()
+        return SockkitError(
+            f"what {name} sent does not match: it begins with {shown}", kind=f"no match: {shown}"
+        )
+
+    def _shown(self) -> str:
+        text = bytes(self._data[: 4 * MAX_SHOWN_CHARACTERS]).decode(errors="backslashreplace")
+        more = "…" if len(text) > MAX_SHOWN_CHARACTERS or len(self._data) > 240 else ""
+        return f'"{escape(text[:MAX_SHOWN_CHARACTERS])}{more}"'

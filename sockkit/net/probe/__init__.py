@@ -1,0 +1,1 @@
+"""Probing: which targets accept connections, or answer."""

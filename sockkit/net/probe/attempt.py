@@ -1,0 +1,88 @@
+"""One attempt at one target: find it, connect, and ask what was to be asked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from sockkit.core.address import Address
+from sockkit.errors import SockkitError
+from sockkit.net.context import Context
+from sockkit.net.ends.end import End
+from sockkit.net.lookups import Lookups
+from sockkit.net.options import SocketOptions
+from sockkit.net.tcp.dial import NO_RESOURCES, ConnectOptions, dial
+from sockkit.net.waiting import OnDone, Pending, Start, Steps
+from sockkit.values import Value
+
+if TYPE_CHECKING:
+    from sockkit.core.replies import Question
+    from sockkit.net.tls.contexts import TlsSetup
+
+MIN_SECONDS = 0.001  # for a step that begins when the time is up
+
+
+class AttemptOptions(Value):
+    """The `timeout` of `connect` is for everything that an attempt does, and `lookups` are what
+    its `resolve` asks. `tls` is by host.
+    """
+
+    lookups: Lookups
+    connect: ConnectOptions
+    sockets: SocketOptions
+    udp: bool = False
+    question: Question | None = None
+    tls: Mapping[str | None, TlsSetup] | None = None
+
+
+def attempt(
+    context: Context, address: Address, options: AttemptOptions, on_done: OnDone[float]
+) -> Pending:
+    """Call `on_done` with the seconds that connecting has taken, or an answer over UDP.
+
+    Failures are those of dialling, and SockkitError for a reply that does not match.
+    """
+    if options.udp:
+        from sockkit.net.probe.datagrams import ask_by_datagram
+
+        return ask_by_datagram(context, address, options, on_done)
+    return Steps(_by_stream(context, address, options), on_done)
+
+
+def is_ours(error: SockkitError) -> bool:
+    """Whether the system had no socket for us, so that nothing is known of the peer."""
+    cause = error.__cause__
+    return isinstance(cause, OSError) and cause.errno in NO_RESOURCES
+
+
+def _by_stream(
+    context: Context, address: Address, options: AttemptOptions
+) -> Generator[Start[Any], Any, float]:
+    loop, connect, question = context.loop, options.connect, options.question
+    deadline = loop.now + connect.timeout
+
+    def left() -> float:
+        return max(round(deadline - loop.now, 2), MIN_SECONDS)
+
+    lookups, family = options.lookups, options.sockets.families()
+    if not lookups.knows(loop, address, family):
+        yield partial(lookups.resolve, context, address, family, timeout=connect.timeout)
+        connect = connect._replace(timeout=left())
+    began = time.perf_counter()
+    end: End = yield partial(dial, context, address, connect, options.sockets)
+    seconds = time.perf_counter() - began
+    if options.tls:
+        from sockkit.net.tls.handshake import secure
+
+        setup = options.tls[address.host]._replace(timeout=left())
+        end = yield partial(secure, context, end, setup)
+    try:
+        if question:
+            from sockkit.net.probe.reply import Ask
+
+            yield partial(Ask, loop, end, question, left())
+    finally:
+        end.close()
+    return seconds

@@ -1,0 +1,114 @@
+"""Attempts side by side, as many as the system has sockets for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import partial
+
+from sockkit.core.address import Address
+from sockkit.errors import BindError, SockkitError, UsageError
+from sockkit.net.loop import Loop
+from sockkit.net.probe.attempt import is_ours
+from sockkit.net.waiting import OnDone, Pending
+
+MAX_AT_ONCE = 256  # attempts: more would make a scan of a network hardly faster, and less polite
+SPARE_DESCRIPTORS = 16  # for what a lookup opens, and for hosts with several addresses
+MAX_STARTS_PER_TURN = 64  # before others on the loop are served, as a signal
+
+Attempt = Callable[[Address, OnDone[float]], Pending]
+Task = tuple[int, Address]  # a number of the caller's, and what to try
+
+
+def most_at_once() -> int:
+    """How many attempts this process has descriptors for, MAX_AT_ONCE at most."""
+    try:
+        import resource
+
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        opened = len(os.listdir("/proc/self/fd"))
+    except (ImportError, OSError):
+        return MAX_AT_ONCE
+    free = MAX_AT_ONCE if soft < 0 else soft - opened - SPARE_DESCRIPTORS
+    return max(min(free, MAX_AT_ONCE), 1)
+
+
+class Pool(Pending):
+    """Makes the attempts that `next_task` names, which returns None where there is none now.
+
+    `on_outcome` is called with the number of each and what came of it. Where the system has no
+    socket for us, an attempt is made again, with fewer at once. `on_fail` is called with an error
+    of ours, which the next attempt would meet as well; then nothing more is called.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        attempt: Attempt,
+        next_task: Callable[[], Task | None],
+        on_outcome: Callable[[int, float | SockkitError], None],
+        on_fail: Callable[[SockkitError], None],
+    ) -> None:
+        self._loop, self._attempt, self._next_task = loop, attempt, next_task
+        self._on_outcome, self._on_fail = on_outcome, on_fail
+        self._most = most_at_once()
+        self._under_way: dict[int, Pending | None] = {}
+        self._again: list[Task] = []
+        self._planned = self._closed = False
+
+    @property
+    def idle(self) -> bool:
+        return not (self._under_way or self._again)
+
+    def fill(self) -> None:
+        """Start attempts, soon, for as many tasks as there are and may be."""
+        if not (self._planned or self._closed):
+            self._planned = True
+            self._loop.call_soon(self._fill)
+
+    def cancel(self) -> None:
+        self._closed = True
+        for work in self._under_way.values():
+            if work:
+                work.cancel()
+        self._under_way.clear()
+
+    def _fill(self) -> None:
+        self._planned = False
+        for _ in range(MAX_STARTS_PER_TURN):
+            if self._closed or len(self._under_way) >= self._most:
+                return
+            task = self._again.pop() if self._again else self._next_task()
+            if not task:
+                return
+            self._start(task)
+        self.fill()
+
+    def _start(self, task: Task) -> None:
+        number, address = task
+        self._under_way[number] = None
+        work = self._attempt(address, partial(self._done, task))
+        if number in self._under_way:  # it is not done yet
+            self._under_way[number] = work
+
+    def _done(self, task: Task, outcome: float | SockkitError) -> None:
+        if self._closed:
+            return
+        del self._under_way[task[0]]
+        self.fill()
+        if not isinstance(outcome, SockkitError):
+            self._on_outcome(task[0], outcome)
+        elif is_ours(outcome) and self._under_way:
+            self._most = len(self._under_way)
+            self._again.append(task)
+        elif is_ours(outcome) or isinstance(outcome, BindError | UsageError):
+            self.cancel()
+            self._on_fail(outcome)
+        else:
+            self._on_outcome(task[0], _light(outcome))
+
+
+def _light(error: SockkitError) -> SockkitError:
+    """`error` without what it refers to: thousands may be kept."""
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)

@@ -1,0 +1,187 @@
+"""A connection through a proxy: connect to it, and have it connect us to the target.
+
+Of what comes from the proxy not one byte is read that may be the target's: an answer of a known
+size is read in that size, and a head of HTTP byte by byte. So the end is handed over as it is, and
+TLS and the kernel's lanes work on it as on any other.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Generator
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from sockkit.core.address import Address, HostPort, show
+from sockkit.core.proxy import Proxy
+from sockkit.core.units import show_seconds
+from sockkit.errors import (
+    ConnectError,
+    ProxyError,
+    ResolveError,
+    SendError,
+    SockkitError,
+    TimedOut,
+)
+from sockkit.events import Peer, Tunnelled
+from sockkit.net.context import Context
+from sockkit.net.ends.end import End
+from sockkit.net.loop import Loop
+from sockkit.net.openers import resolve
+from sockkit.net.proxy.protocols import HEAD, Conversation, TargetRefused, conversation
+from sockkit.net.waiting import OnDone, Pending, Start
+
+if TYPE_CHECKING:
+    from sockkit.net.tcp.dial import ConnectOptions
+
+MAX_HEAD_BYTES = 64 * 1024  # of an HTTP proxy's answer, of which only the first line counts
+
+
+def dial_through(
+    context: Context,
+    options: ConnectOptions,
+    address: Address,
+    family: int,
+    deadline: float,
+    connect: Start[End],
+) -> Generator[Start[Any], Any, End]:
+    """The steps of dialling `address` through the proxy of `options`, to which `connect` connects.
+
+    If the address is resolved here, its endpoints are tried in turn, each by a connection of its
+    own. Raises ProxyError, ResolveError, TimedOut and UsageError.
+    """
+    proxy = options.proxy
+    assert proxy
+    wanted = proxy.target(address)
+    for target in (targets := (yield from _targets(context, proxy, wanted, family, deadline))):
+        talk = conversation(proxy, target)
+        end: End = yield from _reach(proxy, connect)
+        late = _late(proxy, target, options.timeout)
+        try:
+            yield partial(Tunnel, context.loop, end, proxy, talk, (deadline, late))
+        except TargetRefused:
+            if target is targets[-1]:
+                raise
+        else:
+            end.peer = Peer(0, f"{show(wanted.host, wanted.port)} through {proxy}")
+            context.emit(Tunnelled(end.peer))
+            return end
+    raise AssertionError(f"{address} was resolved to nothing")
+
+
+def _late(proxy: Proxy, target: HostPort, timeout: float) -> TimedOut:
+    within = f"within {show_seconds(timeout)}"
+    return TimedOut(
+        f"the proxy {proxy.address} did not connect us to {target} {within}",
+        "give it longer with --connect-timeout",
+    )
+
+
+def _targets(
+    context: Context, proxy: Proxy, address: HostPort, family: int, deadline: float
+) -> Generator[Start[Any], Any, list[HostPort]]:
+    """What to ask the proxy for, best first: the name, or the addresses that it has."""
+    if proxy.resolves:
+        return [address]
+    if proxy.protocol == "SOCKS4":
+        family = socket.AF_INET
+    left = max(0.0, deadline - context.loop.now)
+    found = yield lambda done: resolve(context, address, family, done, left)
+    return [HostPort(endpoint.address[0].partition("%")[0], address.port) for endpoint in found]
+
+
+def _reach(proxy: Proxy, connect: Start[End]) -> Generator[Start[Any], Any, End]:
+    """Connect to the proxy. Raises ProxyError and TimedOut."""
+    try:
+        end: End = yield connect
+    except ConnectError as error:
+        raise ProxyError(str(error.args[0]), error.hint) from error
+    except ResolveError as error:
+        raise ProxyError(f"could not connect to the proxy {proxy.address}: {error}") from error
+    return end
+
+
+class Tunnel(Pending):
+    """Has the conversation `talk` over `end`, which it owns until it calls `on_done`.
+
+    `expiry` is a time, and the error for a conversation that lasts longer.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        end: End,
+        proxy: Proxy,
+        talk: Conversation,
+        expiry: tuple[float, TimedOut],
+        on_done: OnDone[None],
+    ) -> None:
+        self._end, self._proxy, self._talk, self._on_done = end, proxy, talk, on_done
+        self._ended = False
+        self._unsent, self._wanted = next(talk)
+        self._got = bytearray()
+        deadline, late = expiry
+        self._timer = loop.at(deadline, lambda: self._finish(late))
+        loop.call_soon(self._go_on)
+
+    def cancel(self) -> None:
+        if not self._ended:
+            self._release()
+            self._end.close()
+
+    def _release(self) -> None:
+        """Use the end no more."""
+        self._ended = True
+        self._timer.cancel()
+        self._end.when_readable(None)
+        self._end.when_writable(None)
+
+    def _finish(self, outcome: SockkitError | None) -> None:
+        self._release()
+        if outcome:
+            self._end.close()
+        self._on_done(outcome)
+
+    def _go_on(self) -> None:
+        if self._ended:
+            return
+        try:
+            while True:
+                self._send()
+                self._receive()
+                self._unsent, self._wanted = self._talk.send(bytes(self._got))
+                self._got.clear()
+        except BlockingIOError:
+            self._end.when_writable(self._go_on if self._unsent else None)
+            self._end.when_readable(None if self._unsent else self._go_on)
+        except StopIteration:
+            self._finish(None)
+        except ProxyError as error:
+            self._finish(error)
+        except SockkitError as error:
+            self._finish(ProxyError(str(error)))
+
+    def _send(self) -> None:
+        try:
+            while self._unsent:
+                self._unsent = self._unsent[self._end.write(self._unsent) :]
+        except SendError:
+            self._unsent = b""  # what it has answered before it closed says more
+
+    def _receive(self) -> None:
+        """Read the part of the answer that is wanted, and no byte more."""
+        while missing := self._missing():
+            buffer = bytearray(missing)
+            size = self._end.read_into(memoryview(buffer))
+            if not size:
+                told = f"the proxy {self._proxy.address} closed the connection"
+                raise ProxyError(told, f"does it speak {self._proxy.protocol}?")
+            self._got += buffer[:size]
+
+    def _missing(self) -> int:
+        """How many bytes to read at most."""
+        if self._wanted != HEAD:
+            return self._wanted - len(self._got)
+        if len(self._got) > MAX_HEAD_BYTES:
+            raise ProxyError(f"the proxy {self._proxy.address} sends a head without an end")
+        return not self._got.endswith((b"\n\r\n", b"\n\n"))

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+
+from sockkit.core.address import Address, HostPort, UnixPath
+from sockkit.core.patterns import compile_pattern
+from sockkit.core.replies import Question
+from sockkit.errors import ConnectError, SockkitError, TimedOut, UsageError
+from sockkit.events import ConnectFailed, Event
+from sockkit.net.endpoint import Endpoint
+from sockkit.net.lookups import Lookups
+from sockkit.net.loop import Loop
+from sockkit.net.options import SocketOptions
+from sockkit.net.probe.attempt import AttemptOptions, attempt
+from sockkit.net.tcp.dial import ConnectOptions
+from sockkit.net.waiting import Done, wait_for
+from tests.net import kit
+from tests.support import HERE, WAIT
+
+loop = kit.loop
+
+
+@contextlib.contextmanager
+def service(answers: Callable[[bytes], list[bytes]]) -> Iterator[int]:
+    """Answers each datagram with those that `answers` returns; gives its port."""
+    with socket.socket(type=socket.SOCK_DGRAM) as sock:
+        sock.bind((HERE, 0))
+        sock.settimeout(WAIT)
+
+        def serve() -> None:
+            while True:
+                data, address = sock.recvfrom(65536)
+                if data == b"end of the test":
+                    return
+                for answer in answers(data):
+                    sock.sendto(answer, address)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        try:
+            yield sock.getsockname()[1]
+        finally:
+            with socket.socket(type=socket.SOCK_DGRAM) as last:
+                last.sendto(b"end of the test", sock.getsockname())
+            thread.join(WAIT)
+
+
+def tried(
+    loop: Loop,
+    address: Address,
+    pattern: str | None = None,
+    send: bytes = b"",
+    emit: Callable[[Event], None] = lambda _: None,
+    resolve: Any = None,
+) -> float:
+    lookups = Lookups(10)
+    connect = ConnectOptions(0.3, resolve=resolve or lookups.resolve)
+    question = Question(send, compile_pattern(pattern)[1]) if pattern is not None else None
+    options = AttemptOptions(lookups, connect, SocketOptions(), True, question)
+    return wait_for(loop, partial(attempt, kit.context(loop, emit=emit), address, options))
+
+
+def test_a_service_that_answers_is_open(loop: Loop) -> None:
+    heard: list[bytes] = []
+
+    def answers(data: bytes) -> list[bytes]:
+        heard.append(data)
+        return [b"pong"]
+
+    with service(answers) as port:
+        assert tried(loop, HostPort(HERE, port)) < 0.3
+        assert tried(loop, HostPort(HERE, port), "^pong$", b"ping") < 0.3
+        assert tried(loop, HostPort(HERE, port), "", b"ping") < 0.3
+    assert heard == [b"", b"ping", b"ping"]
+
+
+def test_an_empty_answer_is_one(loop: Loop) -> None:
+    with service(lambda _: [b""]) as port:
+        assert tried(loop, HostPort(HERE, port)) < 0.3
+
+
+def test_a_later_answer_may_match(loop: Loop) -> None:
+    with service(lambda _: [b"no", b"not yet", b"yes"]) as port:
+        assert tried(loop, HostPort(HERE, port), "yes") < 0.3
+        with pytest.raises(SockkitError) as raised:
+            tried(loop, HostPort(HERE, port), "never")
+    assert (raised.value.kind, raised.value.status) == ('no match: "yes"', 1)
+
+
+def test_silence_is_told_to_mean_nothing(loop: Loop) -> None:
+    with service(lambda _: []) as port, pytest.raises(TimedOut) as raised:
+        tried(loop, HostPort(HERE, port))
+    assert raised.value.kind == "no answer"
+    assert "within 0.3 s" in str(raised.value)
+    assert "UDP does not tell" in str(raised.value)
+
+
+@contextlib.contextmanager
+def dead() -> Iterator[int]:
+    with socket.socket(type=socket.SOCK_DGRAM) as sock:
+        sock.bind((HERE, 0))
+        port = sock.getsockname()[1]
+    yield port
+
+
+def test_a_refusal(loop: Loop) -> None:
+    with dead() as port, pytest.raises(ConnectError) as raised:
+        tried(loop, HostPort(HERE, port))
+    assert raised.value.kind == "connection refused"
+    with pytest.raises(UsageError):
+        tried(loop, UnixPath("/x"))
+
+
+def test_the_next_address_of_a_name_may_answer(loop: Loop) -> None:
+    events: list[Event] = []
+    with dead() as closed, service(lambda _: [b"pong"]) as port:
+        found = [Endpoint(socket.AF_INET, (HERE, number)) for number in (closed, port)]
+
+        def resolve(_: Any, __: Any, ___: Any, on_done: Any, timeout: Any) -> Done:
+            on_done(found)
+            return Done()
+
+        assert tried(loop, HostPort("name", 1), emit=events.append, resolve=resolve) < 0.3
+    failed = kit.of_kind(events, ConnectFailed)
+    assert failed == [ConnectFailed(f"{HERE}:{closed}", "connection refused")]
