@@ -73,7 +73,7 @@ _TOUCH = {
     ),
     "foreground|keyboard|edited": ("test_jobs",),
     "cli/commands|cli/chat.py|cli/options": ("test_completions", "test_imports"),
-    "tls|secured|secret": ("test_tls",),
+    "tls|prepare|secret": ("test_tls",),
     "proxy": ("test_proxy",),
     "probe|probing|targets|lookups|replies|replace|patterns": ("test_probe",),
     "unix|udp/|listen|openers": ("test_unix",),

@@ -59,11 +59,11 @@ class SockkitError(Exception):
 
     `hint` says in a few words what to try, if that is known. `so_far` says how many bytes a
     connection had moved. An error that peers can cause any number of times has a `kind`: the
-    message without what differs from peer to peer.
+    message without what differs from peer to peer. `why` is the reason alone, if a call has failed.
     """
 
     status: int = ExitStatus.FAILED
-    so_far = ""
+    so_far = why = ""
 
     def __init__(self, message: str, hint: str = "", *, kind: str = "") -> None:
         super().__init__(message)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sockkit.apps.secured import secure_dialling
+from sockkit.apps.prepare import secure_dialling
 from sockkit.apps.shown import chat_view
 from sockkit.core.address import Address
 from sockkit.core.chat.protocol import MARK

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sockkit.apps.operator import open_console
-from sockkit.apps.secured import invite, secure_listening, with_access
+from sockkit.apps.prepare import invite, secure_listening, with_access
 from sockkit.apps.shown import chat_view, time_stamp
 from sockkit.core.chat.admission import check_password
 from sockkit.core.chat.console import ChatCommands, ChatDelivery, ChatRoom

@@ -8,7 +8,7 @@ from functools import partial
 from mmap import mmap
 from typing import TYPE_CHECKING
 
-from sockkit.apps.secured import invite, secure_listening
+from sockkit.apps.prepare import invite, secure_listening
 from sockkit.core.responder import (
     MESSAGE_TIME,
     EchoResponder,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sockkit.apps.secured import secure_probing
+from sockkit.apps.prepare import secure_probing
 from sockkit.core.address import Address
 from sockkit.core.printable import escape
 from sockkit.core.probing import NO_ANSWER, OPEN, Result, Rules, Tally

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sockkit.apps.conversation import ConversationOptions
-from sockkit.apps.secured import secure_dialling
+from sockkit.apps.prepare import secure_dialling
 from sockkit.core.address import Address
 from sockkit.net.context import Context
 from sockkit.net.ends.end import End

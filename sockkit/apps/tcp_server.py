@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sockkit.apps.conversation import ConversationOptions
-from sockkit.apps.secured import invite, secure_listening
+from sockkit.apps.prepare import invite, secure_listening
 from sockkit.apps.shown import gbk_hint, labels
 from sockkit.core.ending import Until
 from sockkit.core.text import TextOptions

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sockkit.apps.datagrams import DatagramOptions, Messages
-from sockkit.apps.secured import with_access
+from sockkit.apps.prepare import with_access
 from sockkit.core.peers import Recipient
 from sockkit.net.context import Context
 from sockkit.net.options import SocketOptions

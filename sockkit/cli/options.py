@@ -21,6 +21,7 @@ from sockkit.cli.params import (
     PROTOCOLS,
     PROXY_URL,
     RULE,
+    SERVER_NAME,
     SIZE,
     SOURCE,
     EnumChoice,
@@ -30,6 +31,7 @@ from sockkit.cli.params import (
 from sockkit.core.ending import HalfClose, Until
 from sockkit.core.text import Errors
 from sockkit.errors import UsageError
+from sockkit.net.endpoint import DEFAULT_BACKLOG
 from sockkit.term.color import COLORS
 
 if TYPE_CHECKING:
@@ -62,8 +64,9 @@ _STREAM = (
            help="Probe a silent peer now and then, to notice when it is gone (SO_KEEPALIVE)."),
 )  # fmt: skip
 _BACKLOG = Option(
-    ["--backlog"], type=click.IntRange(0, 2**31 - 1), default=128, show_default=True,
-    metavar="N", help="Connections that may wait to be accepted.",
+    ["--backlog"], type=click.IntRange(0, 2**31 - 1), default=DEFAULT_BACKLOG,
+    show_default=True, metavar="N",
+    help="Connections that may wait to be accepted; the system may allow fewer.",
 )  # fmt: skip
 
 
@@ -369,7 +372,7 @@ CLIENT_TLS = Bundle(
                help="Trust the certificates in FILE (PEM) instead of the system's."),
         Option(["--tls-fingerprint"], type=FINGERPRINT, metavar="SHA256",
                help="Trust the certificate that has this SHA-256 and no other, whoever signed it."),
-        Option(["--tls-name"], metavar="NAME",
+        Option(["--tls-name"], type=SERVER_NAME, metavar="NAME",
                help="The server name to ask for and to check, if it is not HOST."),
         *_TLS_FILES,
         *_TLS_PROTOCOL,

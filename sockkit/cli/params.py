@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -127,6 +128,12 @@ def _fingerprint(text: str) -> bytes:
     return bytes.fromhex(digits)
 
 
+def _server_name(text: str) -> str:
+    if not re.fullmatch(r"[\w.:-]+", text):
+        raise UsageError(f"{text!r} cannot be the name of a server", "as in server.example")
+    return text
+
+
 def _protocols(text: str) -> tuple[str, ...]:
     names = tuple(text.split(","))
     if not all(name.isascii() and 0 < len(name) < 256 for name in names):
@@ -145,6 +152,7 @@ LINE_ENCODING = Parsed("name", check_line_codec)
 NAME = Parsed("name", _name)
 COLOR = Parsed("name=color", _color)
 FINGERPRINT = Parsed("sha256", _fingerprint)
+SERVER_NAME = Parsed("name", _server_name)
 PROTOCOLS = Parsed("names", _protocols)
 RULE = Parsed("access rule", _rule)
 PROXY_URL = Parsed("url", _proxy)

@@ -193,11 +193,10 @@ def _line(event: Event) -> tuple[int, str]:
         case Failure(text):
             return QUIET, text
         case Closed(_, sent, received, problem):
-            totals = ""
-            if sent is not None and received is not None:
-                totals = f" (sent {show_size(sent)}, received {show_size(received)})"
+            totals = _totals(sent, received)
             if problem:
-                return (QUIET if event.lost else NORMAL), f"{problem}{totals}"
+                shown = totals if event.lost or sent or received else ""
+                return (QUIET if event.lost else NORMAL), f"{problem}{shown}"
             return VERBOSE, f"closed{totals}"
         case Secured():
             return VERBOSE, _secured(event)
@@ -205,6 +204,12 @@ def _line(event: Event) -> tuple[int, str]:
             return STEPS, f"{call}: {detail}"
         case _:
             return VERBOSE, _progress(event)
+
+
+def _totals(sent: int | None, received: int | None) -> str:
+    if sent is None or received is None:
+        return ""
+    return f" (sent {show_size(sent)}, received {show_size(received)})"
 
 
 def _progress(event: Event) -> str:

@@ -27,11 +27,27 @@ def ask_secret(prompt: str) -> str | None:
             if before[number] != signal.SIG_IGN:
                 signal.signal(number, stop)
         return getpass(prompt)
+    except Stopped:
+        _end_line()
+        raise
     except EOFError:
+        _end_line()
         return None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _end_line() -> None:
+    """End the line of the question on the terminal: nobody has answered."""
+    try:
+        terminal = os.open("/dev/tty", os.O_WRONLY | os.O_NOCTTY)
+    except OSError:
+        return
+    try:
+        os.write(terminal, b"\n")
+    finally:
+        os.close(terminal)
 
 
 def _has_terminal() -> bool:

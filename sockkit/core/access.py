@@ -46,6 +46,10 @@ def parse_rule(text: str) -> Network | str:
     try:
         found = ip_interface(word)
     except ValueError:
+        if _is_range(word):
+            raise UsageError(
+                f"{text!r} is a range", "write it as networks, as 10.0.0.0/28"
+            ) from None
         if _NUMBERS.fullmatch(word) or not _NAME.fullmatch(word):
             raise UsageError(f"{text!r} is no address, network or name", _HINT) from None
         return word
@@ -60,6 +64,16 @@ def parse_rule(text: str) -> Network | str:
         )
     host_bits = network.max_prefixlen - network.prefixlen
     return _network(address, host_bits)
+
+
+def _is_range(word: str) -> bool:
+    """Whether it is two addresses with a hyphen, or 10.0.0.1-9."""
+    first, _, last = word.partition("-")
+    try:
+        ip_address(first)
+    except ValueError:
+        return False
+    return bool(re.fullmatch(r"[0-9a-fA-F.:]+", last))
 
 
 def of_address(host: str, scope: int = 0) -> Network:

@@ -109,6 +109,7 @@ class Hints:
         self._stream, self._ending, self._began = stream, ending, now
         self._may_be_tls = stream.dialled and not stream.encrypted
         self._closed_at_once = self._unanswered = self._failed = False
+        self._dropped = False  # we had half-closed under TLS, and then the peer gave us up
 
     def peer_ended(self, sent: int, received: int, now: float) -> None:
         refused = not self._ending.input_ended and (self._stream.typed or not sent)
@@ -118,6 +119,8 @@ class Hints:
     def failed(self, error: SockkitError, received: int, now: float) -> None:
         lost = isinstance(error, SendError | ReceiveError)
         self._failed |= lost or isinstance(error, TextError)
+        if self._stream.encrypted and self._ending.half_closed:
+            self._dropped |= lost and not self._ending.answered
         if lost and isinstance(error.__cause__, OSError):  # a reset
             self._closed_at_once |= self._at_once(received, now)
 
@@ -131,11 +134,14 @@ class Hints:
         """
         if alert and received == ALERT_BYTES and self._may_be_tls:
             return Notice(TLS_PORT)
-        if self._closed_at_once and (self._failed or self._stream.typed or not sent):
+        dropped = self._dropped and sent > 0
+        expected = not (self._failed or self._stream.typed or not sent)
+        if self._closed_at_once and not dropped and not expected:
             tls = "expect TLS (try --tls), or " if self._may_be_tls else ""
             return Notice(f"the peer closed at once: does it {tls}refuse this address?")
-        if self._unanswered and self._stream.half_close:
+        if (self._unanswered or dropped) and self._stream.half_close:
             tls = ", or --tls if the port expects TLS" if self._may_be_tls and not received else ""
             text = f"{NO_ANSWER}{tls}"
-            return Notice(text) if request or self._ending.waits_for_answer else Hint(text)
+            certain = request or dropped or self._ending.waits_for_answer
+            return Notice(text) if certain else Hint(text)
         return None

@@ -10,6 +10,9 @@ from sockkit.core.address import show
 from sockkit.core.printable import escape
 from sockkit.values import Value
 
+# Connections that may wait to be accepted; the system caps it, net.core.somaxconn. What does not
+# fit is dropped, and its client tries again a second later.
+DEFAULT_BACKLOG = 1024
 SocketAddress = Any  # a tuple, or a path, as Python's socket module has it
 
 

@@ -64,6 +64,11 @@ LINES: list[tuple[int, Event, str]] = [
     ),
     (
         NORMAL,
+        Closed(CLIENT, 0, 0, "TLS failed: why", lost=False),
+        "sockkit: [2] 10.0.0.7:51234 TLS failed: why",
+    ),
+    (
+        NORMAL,
         Closed(CLIENT, 1, 2, "reset", lost=False),
         "sockkit: [2] 10.0.0.7:51234 reset (sent 1 byte, received 2 bytes)",
     ),

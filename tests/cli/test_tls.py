@@ -211,10 +211,15 @@ def test_a_service_is_never_asked(files: Files) -> None:
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("answer", ["right", "wrong", "Ctrl-C", "SIGTERM"])
+@pytest.mark.parametrize("answer", ["right", "wrong", "Ctrl-C", "Ctrl-D", "SIGTERM"])
 def test_the_question_at_a_terminal(answer: str, files: Files) -> None:
     """And what is typed is not shown; the terminal is as it was, which leaving it checks."""
-    typed = {"right": PASSPHRASE + b"\n", "wrong": b"no\n", "Ctrl-C": b"\x03"}.get(answer, b"")
+    typed = {
+        "right": PASSPHRASE + b"\n",
+        "wrong": b"no\n",
+        "Ctrl-C": b"\x03",
+        "Ctrl-D": b"\x04",
+    }.get(answer, b"")
     command = [*SERVER, files.cert, "--tls-key", files.encrypted("PKCS8")]
     with Terminal() as terminal:
         with Program(
@@ -227,6 +232,8 @@ def test_the_question_at_a_terminal(answer: str, files: Files) -> None:
                 program.said("listening on ")
             if answer in ("right", "SIGTERM"):
                 program.process.send_signal(signal.SIGTERM)
-            assert program.status() == {"wrong": 2, "Ctrl-C": 130}.get(answer, 143)
+            assert program.status() == {"wrong": 2, "Ctrl-D": 2, "Ctrl-C": 130}.get(answer, 143)
             assert ("the passphrase of" in program.stderr) == (answer == "wrong")
+            assert ("is encrypted" in program.stderr) == (answer == "Ctrl-D")
+            terminal.shows(b"\n")  # the line of the question is ended
         assert PASSPHRASE.strip() not in terminal.seen

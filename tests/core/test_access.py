@@ -47,9 +47,26 @@ def test_a_network(text: str, network: tuple[int, ...]) -> None:
     assert parse_rule(text) == network
 
 
-@pytest.mark.parametrize("name", ["a.example", "localhost", "my_host", "3com", "bücher.example"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a.example",
+        "localhost",
+        "my_host",
+        "3com",
+        "10-0-0-1",
+        "10.0.0.1-a.example",
+        "bücher.example",
+    ],
+)
 def test_a_name_is_left_to_be_resolved(name: str) -> None:
     assert parse_rule(name) == name
+
+
+@pytest.mark.parametrize("text", ["10.0.0.1-10.0.0.9", "10.0.0.1-9", "::1-::9", "[::1-::9]"])
+def test_a_range_is_no_name(text: str) -> None:
+    with pytest.raises(UsageError, match=r"is a range: write it as networks, as 10\.0\.0\.0/28"):
+        parse_rule(text)
 
 
 def test_so_is_an_address_of_one_interface() -> None:

@@ -272,6 +272,18 @@ def test_a_peer_that_resets_at_once(
     assert closed_at_once(Talk(script).fails(error, cause, now)) == told
 
 
+@pytest.mark.parametrize(
+    ("script", "encrypted", "answer"),
+    [("sIH", True, True), ("IH", True, False), ("sIH", False, False), ("s", True, False)],
+)
+def test_an_answer_that_is_dropped_under_tls(script: str, encrypted: bool, answer: bool) -> None:
+    """Many servers reset when they get close_notify: that refuses no address."""
+    talk = Talk(script, CLIENT._replace(encrypted=encrypted))
+    hint = talk.fails(ReceiveError("reset"), RESET).hint()
+    assert isinstance(hint, Notice)
+    assert (hint.text == NO_ANSWER, "refuse this address" in hint.text) == (answer, not answer)
+
+
 def test_a_reset_while_much_is_sent_is_none_at_once() -> None:
     talk = Talk("s")
     talk.ending.sent(START + 60)

@@ -59,7 +59,7 @@ def chatterer(port: int, first: bytes = b"") -> Iterator[socket.socket]:
 
 def read_late(sock: socket.socket) -> bytes:
     """What it reads that begins after it has been let go, to an end that is no reset."""
-    time.sleep(0.2)
+    time.sleep(0.2)  # the part that this peer plays: it is late
     return read_all(sock)
 
 

@@ -146,8 +146,11 @@ def test_few_descriptors_make_no_port_closed(limit: Callable[[], None] | None) -
     assert [line.split()[1] for line in lines] == ["open"] * 100
 
 
+NOBODY = "127.99.0.1"  # a loopback address on which no other test listens
+
+
 def test_a_signal_amid_sixty_thousand_attempts() -> None:
-    with Program("probe", "-w", "9", f"{HERE}:1-60000") as program:
+    with Program("probe", "-w", "9", f"{NOBODY}:1-60000") as program:
         assert program.process.stdout
         program.process.stdout.readline()
         began = time.monotonic()
@@ -158,7 +161,7 @@ def test_a_signal_amid_sixty_thousand_attempts() -> None:
 
 
 def test_whoever_reads_has_left() -> None:
-    with Program("probe", f"{HERE}:1-60000") as program:
+    with Program("probe", f"{NOBODY}:1-60000") as program:
         assert program.process.stdout
         program.process.stdout.close()
         program.process.stdout = None

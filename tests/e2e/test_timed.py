@@ -78,7 +78,7 @@ def test_a_gibibyte_from_file_to_file(lane: str, gibibyte: Path, received: Path)
 @pytest.mark.parametrize("options", [[], ["-E", "gbk"]], ids=["bytes", "text"])
 def test_endless_input_costs_no_processor_after_a_second(kind: str, options: list[str]) -> None:
     def rest(program: Program) -> None:
-        time.sleep(1)
+        time.sleep(1)  # the second that the rule allows
         assert share(program, 1) < 0.1
 
     tcp.endless_input(kind, options, rest)
@@ -187,7 +187,7 @@ def test_a_server_that_is_idle_uses_nothing(tmp_path: Path) -> None:
 
 
 def barely(program: Program) -> None:
-    time.sleep(0.3)  # for the last of what it draws
+    time.sleep(0.3)  # what it draws last is not idle; nothing tells when that is done
     assert share(program, 1) <= 0.02
 
 

@@ -134,9 +134,13 @@ def words(error: OSError) -> str:
 
 def receive_error(name: str, error: OSError) -> ReceiveError:
     why = words(error)
-    return ReceiveError(f"receiving from {name} failed: {why}", kind=f"receiving failed: {why}")
+    told = ReceiveError(f"receiving from {name} failed: {why}", kind=f"receiving failed: {why}")
+    told.why = why
+    return told
 
 
 def send_error(name: str, error: OSError) -> SendError:
     why = "the peer has closed" if error.errno == errno.EPIPE else words(error)
-    return SendError(f"sending to {name} failed: {why}", kind=f"sending failed: {why}")
+    told = SendError(f"sending to {name} failed: {why}", kind=f"sending failed: {why}")
+    told.why = why
+    return told

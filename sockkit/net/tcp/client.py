@@ -8,7 +8,7 @@ from typing import Protocol
 from sockkit.core.ending import EndOptions, Limit, idle_error, next_check
 from sockkit.core.text import Transcoder, Transform
 from sockkit.core.units import show_seconds
-from sockkit.errors import SendError, TextError
+from sockkit.errors import ReceiveError, SendError, SockkitError, TextError
 from sockkit.events import Notice, PeerEnded
 from sockkit.net.closing import Closer
 from sockkit.net.connection import Connection, Direction, Owner, Result, closed_event
@@ -156,7 +156,7 @@ class Client(Owner):
 
     def closed(self, result: Result) -> None:
         error, unsent = result.error, result.unsent
-        why = str(error) if error else "connection reset" if result.failure and unsent else ""
+        why = _why(error) if error else "connection reset" if result.failure and unsent else ""
         # A peer that resets when it has everything has lost nothing.
         lost = self.connection.receiving is not Direction.FAILED or bool(unsent)
         kind = error.kind if error else ""
@@ -175,6 +175,12 @@ class Client(Owner):
         bound = show_seconds(self._options.slow_timeout)
         told = f"dropped, it was too slow for {bound} (--slow-timeout)"
         self.connection.close_lingering(SendError(told), drop=True)
+
+
+def _why(error: SockkitError) -> str:
+    """What has ended the connection, without its address: that is in the line's label."""
+    failed = isinstance(error, SendError | ReceiveError)
+    return error.kind if failed and error.kind else str(error)
 
 
 class SlowTimer:

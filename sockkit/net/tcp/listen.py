@@ -13,7 +13,7 @@ from sockkit.core.address import Address
 from sockkit.errors import BindError
 from sockkit.events import Connected, Emit, Listening, Notice, Peer, PeerUser, SocketCall
 from sockkit.net.context import Context
-from sockkit.net.endpoint import Endpoint, SocketAddress, show_address
+from sockkit.net.endpoint import DEFAULT_BACKLOG, Endpoint, SocketAddress, show_address
 from sockkit.net.ends.end import End, words
 from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.loop import Loop
@@ -56,7 +56,7 @@ class ListenOptions(Value):
     """
 
     address: Address
-    backlog: int = 128
+    backlog: int = DEFAULT_BACKLOG
     access: AccessList | None = None
     max_connections: int | None = None
     tls: TlsSetup | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _ssl
 import hashlib
 import ssl
 from collections.abc import Callable
@@ -59,11 +60,13 @@ class Handshake(Pending, Task):
         on_heard: Callable[[], None] | None = None,
         close: Callable[[End], None] = lambda end: end.close(),
     ) -> None:
-        self._tls, self._on_done, self._close = tls, on_done, close
+        self._loop, self._tls, self._on_done, self._close = loop, tls, on_done, close
+        self._below = end
+        self._end: TlsEnd | None = None
         self._ended = False
         self._timer = loop.later(tls.timeout, self._expire)
-        self._below, self._end = end, TlsEnd(loop, end, tls.context, tls.name, server=tls.server)
-        self._end.when_readable(on_heard or self._go_on)
+        self._on_heard = on_heard or self._go_on
+        end.when_readable(self._on_heard)
         if not tls.server:
             loop.call_soon(self._go_on)
 
@@ -75,6 +78,8 @@ class Handshake(Pending, Task):
         """Use the end below no more."""
         self._timer.cancel()
         self._ended = True
+        if self._end:
+            self._end.release()
         self._below.when_readable(None)
         self._below.when_writable(None)
 
@@ -83,40 +88,65 @@ class Handshake(Pending, Task):
         return False
 
     def _go_on(self) -> None:
-        end, server = self._end, self._tls.server
         if self._ended:
             return
+        end = self._secured()
         try:
-            end.handshake()
-            self._check(end)
+            failure = self._step(end)
         except BlockingIOError:
-            pass
+            return
+        if failure:
+            self._fail(failure)
+            return
+        self._timer.cancel()
+        self._ended = True
+        end.when_readable(None)
+        self._on_done(end)
+
+    def _step(self, end: TlsEnd) -> SockkitError | None:
+        """Returns why it has failed, or None if it is done. Raises BlockingIOError if neither.
+
+        What it returns was never raised: a traceback would keep what OpenSSL holds.
+        """
+        server = self._tls.server
+        try:
+            end.handshake(confirm=False)
+            if distrust := self._distrust(end):
+                self._refuse(end)
+                return distrust
+            end.confirm()
         except ssl.SSLError as error:
             if server and is_plain(error):
                 self._answer_plainly()
-            self._fail(no_handshake(end.name, error, server=server))
-        except TrustError as error:
-            self._fail(error)
+            return no_handshake(end.name, error, _refused(end), server=server)
         except SockkitError as error:
-            why = str(error).rpartition(": ")[2]
-            told = handshake_error(end.name, why)
-            told.__cause__ = error
-            self._fail(told)
-        else:
-            self._timer.cancel()
-            self._ended = True
-            end.when_readable(None)
-            self._on_done(end)
+            return handshake_error(end.name, error.why or str(error))
+        return None
 
-    def _check(self, end: TlsEnd) -> None:
+    def _secured(self) -> TlsEnd:
+        """Made late: a peer that says nothing costs none of OpenSSL's memory."""
+        if not self._end:
+            tls = self._tls
+            self._end = TlsEnd(self._loop, self._below, tls.context, tls.name, server=tls.server)
+            self._end.when_readable(self._on_heard)
+        return self._end
+
+    def _distrust(self, end: TlsEnd) -> TrustError | None:
         wanted = self._tls.fingerprint
-        if wanted and not self._tls.server and (shown := _fingerprint(end)) != wanted:
-            why = f"its fingerprint is {shown.hex()}"
-            raise TrustError(
-                f"the certificate of {end.name} is not trusted: {why}",
-                "give that with --tls-fingerprint if it is the right one",
-                kind=f"not trusted: {why}",
-            )
+        if not wanted or self._tls.server or (shown := _fingerprint(end)) == wanted:
+            return None
+        why = f"its fingerprint is {shown.hex()}"
+        return TrustError(
+            f"the certificate of {end.name} is not trusted: {why}",
+            "give that with --tls-fingerprint if it is the right one",
+            kind=f"not trusted: {why}",
+        )
+
+    def _refuse(self, end: TlsEnd) -> None:
+        try:
+            end.refuse()
+        except (BlockingIOError, SockkitError):
+            pass  # the server has left, or takes nothing
 
     def _answer_plainly(self) -> None:
         """Tell a client that does not speak TLS; OpenSSL says nothing to it."""
@@ -202,6 +232,15 @@ def _fingerprint(end: TlsEnd) -> bytes:
     """The SHA-256 of the peer's certificate; nothing if it has shown none."""
     shown = end.tls.getpeercert(binary_form=True)
     return hashlib.sha256(shown).digest() if shown else b""
+
+
+def _refused(end: TlsEnd) -> bytes:
+    """The same during a handshake that fails, as far as Python shows it: no public call does."""
+    try:
+        first = end.tls._sslobj.get_unverified_chain()[0]  # type: ignore[attr-defined]
+        return hashlib.sha256(first.public_bytes(_ssl.ENCODING_DER)).digest()
+    except (AttributeError, LookupError, TypeError):
+        return b""
 
 
 def _secured(end: TlsEnd) -> Secured:

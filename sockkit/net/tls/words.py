@@ -46,8 +46,13 @@ def _plainly(error: ssl.SSLError) -> str:
     return _reason(error).lower().replace("_", " ") or "OpenSSL does not say why"
 
 
-def not_trusted(name: str, error: ssl.SSLCertVerificationError) -> TrustError:
-    """The error for a certificate of the server `name` that failed a check."""
+def not_trusted(
+    name: str, error: ssl.SSLCertVerificationError, fingerprint: bytes = b""
+) -> TrustError:
+    """The error for a certificate of the server `name` that failed a check.
+
+    `fingerprint` is its SHA-256, if that is known.
+    """
     code = error.verify_code
     if code in (_WRONG_HOST, _WRONG_ADDRESS):
         asked = error.verify_message.rpartition("'")[0].rpartition("'")[2]
@@ -62,7 +67,8 @@ def not_trusted(name: str, error: ssl.SSLCertVerificationError) -> TrustError:
         why, hint = "it is not valid yet", "is the clock of this machine right?"
     else:
         why, hint = error.verify_message, _TRUST_IT
-    told = f"the certificate of {name} is not trusted: {why}"
+    shown = f" (SHA-256 {fingerprint.hex()})" if fingerprint else ""
+    told = f"the certificate of {name} is not trusted: {why}{shown}"
     return TrustError(told, hint, kind=f"not trusted: {why}")
 
 
@@ -82,12 +88,17 @@ def is_plain(error: ssl.SSLError) -> bool:
     return _reason(error) in _PLAIN
 
 
-def no_handshake(name: str, error: ssl.SSLError, *, server: bool) -> SockkitError:
-    """The error for a handshake with `name` that failed. `server` says whether we are one."""
+def no_handshake(
+    name: str, error: ssl.SSLError, fingerprint: bytes = b"", *, server: bool
+) -> SockkitError:
+    """The error for a handshake with `name` that failed. `server` says whether we are one.
+
+    `fingerprint` is that of the peer's certificate, if it is known.
+    """
     reason, hint = _reason(error), ""
     if isinstance(error, ssl.SSLCertVerificationError):
         if not server:
-            return not_trusted(name, error)
+            return not_trusted(name, error, fingerprint)
         why = f"its certificate is not trusted: {error.verify_message}"
     elif about := _about_certificates(reason, server=server):
         why, hint = about

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import ssl
 import struct
+import weakref
 from collections.abc import Callable
 from itertools import cycle
 from pathlib import Path
@@ -17,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sockkit.errors import HandshakeError, ReceiveError, SendError
-from sockkit.net.ends import tls_end as module
+from sockkit.net.ends import tls_inbox, tls_outbox
 from sockkit.net.ends.memory import memory_pair
 from sockkit.net.ends.tls_end import TlsEnd
 from sockkit.net.loop import Loop
@@ -27,7 +29,7 @@ from tests.net.site import at_end, read_all, turn
 loop = kit.loop
 
 BOTH = pytest.mark.parametrize("server", [False, True], ids=["client", "server"])
-BACKLOG = 1000  # bytes, in place of MAX_BACKLOG_BYTES
+BACKLOG = 1000  # bytes, in place of MAX_WAITING_BYTES
 CAPACITY = 4096  # bytes that a narrow pair holds: those of a handshake
 HANDSHAKE, DATA = 0x16, 0x17  # RFC 8446, section 5.1
 ASK_FOR_NEW_KEYS = b"\x18\0\0\1\1"  # section 4.6.3
@@ -115,7 +117,7 @@ def test_one_read_takes_one_piece(
     server: bool, loop: Loop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Or a peer that sends without end what decrypts to nothing would delay all others."""
-    monkeypatch.setattr(module, "_buffer", memoryview(bytearray(100)))
+    monkeypatch.setattr(tls_inbox, "_buffer", memoryview(bytearray(100)))
     pair = Pair(loop, server=server).shake_hands()
     pair.say(pair.peer.sealed(bytes(450)))
     for left in (372, 272, 172, 72):  # a record has 22 bytes more
@@ -128,7 +130,7 @@ def test_one_read_takes_one_piece(
 def test_one_step_of_a_handshake_takes_one_piece(
     loop: Loop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_buffer", memoryview(bytearray(100)))
+    monkeypatch.setattr(tls_inbox, "_buffer", memoryview(bytearray(100)))
     pair = Pair(loop, server=True)
     pair.say(hello := pair.peer.step())
     with pytest.raises(BlockingIOError):
@@ -142,9 +144,9 @@ def test_one_step_of_a_handshake_takes_one_piece(
 def test_a_peer_that_says_little_in_many_bytes_is_read_in_small_pieces(
     loop: Loop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MAX_RECORD_BYTES", 1000)
-    monkeypatch.setattr(module, "COSTLY_READ_BYTES", 230)
-    monkeypatch.setattr(module, "_buffer", memoryview(bytearray(2300)))
+    monkeypatch.setattr(tls_inbox, "MAX_RECORD_BYTES", 1000)
+    monkeypatch.setattr(tls_inbox, "COSTLY_READ_BYTES", 230)
+    monkeypatch.setattr(tls_inbox, "_buffer", memoryview(bytearray(2300)))
     pair = Pair(loop, server=True).shake_hands()
 
     def told(sealed: list[bytes]) -> list[int]:
@@ -436,7 +438,7 @@ class Asking(Pair):
 def test_a_peer_that_asks_and_does_not_read_is_read_no_more(
     writes: bool, server: bool, loop: Loop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MAX_BACKLOG_BYTES", BACKLOG)
+    monkeypatch.setattr(tls_outbox, "MAX_WAITING_BYTES", BACKLOG)
     asking = Asking(loop, tmp_path / "keys", server=server)
     asking.flood()
     assert CAPACITY + BACKLOG < asking.end.queued() < CAPACITY + BACKLOG + 100
@@ -453,10 +455,22 @@ def test_a_peer_that_asks_and_does_not_read_is_read_no_more(
     assert asking.gather(lambda: asking.end.queued() == 0) == (b"y" if writes else b"")
 
 
+def test_a_peer_that_asks_while_it_is_watched_costs_no_processor(
+    loop: Loop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tls_outbox, "MAX_WAITING_BYTES", BACKLOG)
+    asking = Asking(loop, tmp_path / "keys")
+    asking.end.when_readable(asking.look)
+    asking.flood()
+    asking.calls = 0
+    turn(loop)
+    assert asking.calls <= 1
+
+
 def test_a_peer_that_asks_and_resets_is_not_waited_for(
     loop: Loop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MAX_BACKLOG_BYTES", BACKLOG)
+    monkeypatch.setattr(tls_outbox, "MAX_WAITING_BYTES", BACKLOG)
     asking = Asking(loop, tmp_path / "keys")
     asking.flood()
     asking.there.abort()
@@ -503,7 +517,7 @@ def test_a_closed_end_writes_on_for_a_bounded_time(
     pair = Pair(loop, capacity=CAPACITY).shake_hands()
     pair.fill()
     pair.end.close()
-    for seconds, closed in [(module.MAX_CLOSE_SECONDS - 0.1, False), (0.2, True)]:
+    for seconds, closed in [(tls_outbox.MAX_CLOSE_SECONDS - 0.1, False), (0.2, True)]:
         clock.passes(seconds)
         turn(loop)
         assert pair.near.closed is closed
@@ -538,6 +552,33 @@ def test_a_closed_end_whose_peer_resets_is_done(loop: Loop) -> None:
     pair.there.abort()
     turn(loop)
     assert pair.near.closed
+
+
+@pytest.mark.parametrize("ends", ["close", "abort", "truncated", "broken", "reset", "failed write"])
+def test_a_closed_end_keeps_nothing_of_openssl(ends: str, loop: Loop) -> None:
+    """Although the end and its errors are kept, and before the garbage collector looks."""
+    pair = Pair(loop, capacity=CAPACITY).shake_hands()
+    errors = []
+    if ends == "truncated":
+        pair.there.half_close()
+    elif ends == "broken":
+        pair.say(flipped(pair.peer.sealed(b"bad")))
+    elif ends == "failed write":
+        pair.fill()
+    if ends in ("reset", "failed write"):
+        pair.there.abort()
+        turn(loop)
+    if ends not in ("close", "abort"):
+        with pytest.raises((ReceiveError, SendError)) as caught:
+            pair.end.write(b"x") if ends == "failed write" else pair.read()
+        errors.append(caught.value)
+    held = weakref.ref(pair.end.tls)
+    gc.disable()
+    try:
+        pair.end.abort() if ends == "abort" else pair.end.close()
+        assert held() is None
+    finally:
+        gc.enable()
 
 
 # The handshake.

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sockkit.apps.secured import invite, secure_dialling, secure_listening, with_access
+from sockkit.apps.prepare import invite, secure_dialling, secure_listening, with_access
 from sockkit.core.access import DENIED, parse_rule
 from sockkit.core.address import Address, HostPort, UnixPath
 from sockkit.errors import UsageError
