@@ -20,12 +20,13 @@ from pathlib import Path
 
 from benchmarks import machine, served
 from benchmarks.process import find
+from benchmarks.programs import program_row
 from benchmarks.startup import LEAST_RUNS, startup_row
 from benchmarks.table import Row, markdown, size_name
 from benchmarks.tls import tls_rows
 from benchmarks.transfer import file_row, memory_row, pipe_row, text_row
 
-ROWS = ["file", "pipe", "text", "memory", "startup", "tls"]
+ROWS = ["file", "pipe", "text", "memory", "startup", "tls", "programs"]
 ROWS += ["echo", "held", "udp", "datagrams", "chat"]
 
 
@@ -67,6 +68,7 @@ def measure(options: argparse.Namespace, folder: Path) -> list[Row]:
         "memory": lambda: [memory_row(folder, options.size, runs)],
         "startup": lambda: [startup_row(folder, runs)],
         "tls": lambda: tls_rows(folder, min(options.size, 1 << 30), runs),
+        "programs": lambda: [program_row(folder, min(options.size, 1 << 30), runs)],
     }
     if served.compiled(folder):
         bench |= {

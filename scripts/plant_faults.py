@@ -61,7 +61,7 @@ _TOUCH = {
     "connection|reader|merged_output": ("test_server", "test_closing", "test_floods"),
     "connection|closing|delivery": ("test_endings", "test_statuses"),
     "waiting": ("test_endings", "test_signals"),
-    "session|ending|tcp_client|conversation|ends/|text|transforms": (
+    "session|join|ending|tcp_client|conversation|ends/|text|transforms": (
         "test_endings", "test_statuses",
     ),
     "session|ending|hints|conversation": ("test_half_close",),
@@ -77,6 +77,7 @@ _TOUCH = {
     "proxy": ("test_proxy",),
     "probe|probing|targets|lookups|replies|replace|patterns": ("test_probe",),
     "unix|udp/|listen|openers": ("test_unix",),
+    "program|served|join|hang_ups|socket_end": ("test_programs",),
 }  # fmt: skip
 
 

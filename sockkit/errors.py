@@ -15,6 +15,7 @@
     ├── ProxyError         97   a proxy cannot be reached, or does not connect us
     ├── CommandError      127   a program is not there, or (126) cannot be run
     ├── OutputGone        141   nobody reads our standard output any more
+    ├── ProgramFailed   its own  a program of --exec or --shell; quiet
     └── Stopped       128 + n   signal n: 129 SIGHUP, 130 Ctrl-C, 131 SIGQUIT, 143 SIGTERM
 
 The numbers are curl's where curl has one, and the shell's from 126 on.
@@ -61,7 +62,7 @@ class SockkitError(Exception):
     message without what differs from peer to peer. `why` is the reason alone, if a call has failed.
     """
 
-    status = ExitStatus.FAILED
+    status: int = ExitStatus.FAILED
     so_far = why = ""
 
     def __init__(self, message: str, hint: str = "", *, kind: str = "") -> None:
@@ -146,6 +147,14 @@ class CommandError(SockkitError):
 
 class OutputGone(SockkitError):  # noqa: N818
     status = ExitStatus.OUTPUT_GONE
+
+
+class ProgramFailed(SockkitError):  # noqa: N818
+    """A program that had the connection has failed, and nothing else: `status` is its own."""
+
+    def __init__(self, status: int) -> None:
+        self.status = status
+        super().__init__(f"the program has failed with {status}")
 
 
 class Stopped(SockkitError):  # noqa: N818

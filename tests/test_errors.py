@@ -70,7 +70,8 @@ def test_each_error_has_its_status(kind: type[SockkitError], status: int) -> Non
 
 
 def test_the_table_has_every_error() -> None:
-    assert {*STATUS, Stopped} == {SockkitError, *SockkitError.__subclasses__()}
+    own = {Stopped, errors.ProgramFailed}  # whose status is that of a signal, or of a program
+    assert {*STATUS} | own == {SockkitError, *SockkitError.__subclasses__()}
 
 
 @pytest.mark.parametrize(
@@ -131,3 +132,7 @@ def test_of_several_losses_the_first_counts_and_all_are_told() -> None:
         errors.raise_lost((0, "{} sent", SendError), (2, "{} in text", TextError), what="lost: ")
     with pytest.raises(SendError, match=r"^1 sent, text$"):
         errors.raise_lost((1, "{} sent", SendError), (2, "text", TextError))
+
+
+def test_the_status_of_a_program_is_its_own() -> None:
+    assert errors.ProgramFailed(77).status == 77

@@ -31,6 +31,8 @@ from sockkit.events import (
     PeerEnded,
     PeerForgotten,
     PeerUser,
+    ProgramEnded,
+    ProgramStarted,
     Secured,
     SocketCall,
     StreamTotal,
@@ -57,6 +59,8 @@ _COUNTED: dict[type, str] = {
     PeerUser: "known by their process",
     NewPeer: "heard for the first time",
     PeerForgotten: "forgotten, to make room",
+    ProgramStarted: "programs started",
+    ProgramEnded: "programs ended",
 }
 Passes = Callable[[str, float], bool]  # whether to show one more of a kind, at that rate
 
@@ -189,19 +193,23 @@ def _line(event: Event) -> tuple[int, str]:
         case Failure(text):
             return QUIET, text
         case Closed(_, sent, received, problem):
-            totals = f"sent {show_size(sent)}, received {show_size(received)}"
+            totals = _totals(sent, received)
             if problem:
-                shown = f" ({totals})" if event.lost or sent or received else ""
+                shown = totals if event.lost or sent or received else ""
                 return (QUIET if event.lost else NORMAL), f"{problem}{shown}"
-            return VERBOSE, f"closed ({totals})"
+            return VERBOSE, f"closed{totals}"
         case Secured():
             return VERBOSE, _secured(event)
-        case PeerUser(_, process, user, group):
-            return VERBOSE, f"the peer is process {process} of {_user_name(user)}, group {group}"
         case SocketCall(call, detail):
             return STEPS, f"{call}: {detail}"
         case _:
             return VERBOSE, _progress(event)
+
+
+def _totals(sent: int | None, received: int | None) -> str:
+    if sent is None or received is None:
+        return ""
+    return f" (sent {show_size(sent)}, received {show_size(received)})"
 
 
 def _progress(event: Event) -> str:
@@ -240,6 +248,22 @@ def _connecting(event: Event) -> str:
             return _datagrams(event)
 
 
+def _process(event: Event) -> str:
+    match event:
+        case PeerUser(_, process, user, group):
+            return f"the peer is process {process} of {_user_name(user)}, group {group}"
+        case ProgramStarted(_, name, process, pipes):
+            on = "pipes" if pipes else "the socket itself"
+            return f"{name} runs as process {process} on {on}"
+        case ProgramEnded(_, name, code):
+            from sockkit.core.programs import signal_name  # few runs need it
+
+            how = f"was killed by {signal_name(-code)}" if code < 0 else f"has exited with {code}"
+            return f"{name} {how}"
+        case _:
+            raise AssertionError(event)
+
+
 @cache
 def _user_name(number: int) -> str:
     """`alice (user 1000)`; the number alone if it has no name."""
@@ -274,4 +298,4 @@ def _datagrams(event: Event) -> str:
         case DatagramTotal(direction, datagrams, size):
             return f"{direction} {show_size(size)} in {show_count(datagrams, 'datagram')}"
         case _:
-            raise AssertionError(event)
+            return _process(event)

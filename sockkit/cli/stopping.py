@@ -43,6 +43,8 @@ class Stopping:
         signal.signal(signal.SIGALRM, self._stuck)
         # With `stty tostop` it would stop us when we write to a terminal in the background.
         signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+        # Ignored by our parent, it would take the exit status of our processes, waitpid(2).
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         for number in STOPS:
             if signal.getsignal(number) != signal.SIG_IGN:
                 signal.signal(number, self._came)

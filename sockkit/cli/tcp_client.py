@@ -13,9 +13,11 @@ from sockkit.cli.options import (
     CLIENT_TLS,
     DIRECTION,
     OUTPUT,
+    PROGRAMS,
     PROXY,
     TERMINAL,
     TEXT,
+    program,
     proxy_option,
 )
 from sockkit.cli.params import client_address
@@ -53,6 +55,7 @@ def _run(address: tuple[str, ...], **values: Any) -> None:
         sockets=fold(SocketOptions, values),
         conversation=fold(ConversationOptions, values, text=fold(TextOptions, values)),
         tls=client_tls(values),
+        program=program(values),
     )
     start("tcp-client", run, config, values)
 
@@ -60,7 +63,17 @@ def _run(address: tuple[str, ...], **values: Any) -> None:
 command = BundledCommand(
     "tcp-client",
     arguments=[click.Argument(["address"], nargs=-1, metavar="HOST PORT")],
-    bundles=[CLIENT_SOCKET, DIRECTION, TEXT, CLIENT_TIME, CLIENT_TLS, PROXY, TERMINAL, OUTPUT],
+    bundles=[
+        CLIENT_SOCKET,
+        DIRECTION,
+        TEXT,
+        CLIENT_TIME,
+        PROGRAMS,
+        CLIENT_TLS,
+        PROXY,
+        TERMINAL,
+        OUTPUT,
+    ],
     callback=_run,
     text=_HELP,
     epilog=_EPILOG,

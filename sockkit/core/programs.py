@@ -4,8 +4,74 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from sockkit.core.address import split_port
+from sockkit.errors import UsageError
+
 # The variables that hold passwords of ours. No program that we start gets to see them.
 SECRETS = ("SOCKKIT_PASSWORD", "SOCKKIT_PROXY_PASSWORD")
+
+SHELL = ("/bin/sh", "-c")
+
+
+def split_command(text: str) -> tuple[str, ...]:
+    """The words of a command line, split as a shell would. Raises UsageError.
+
+    Quotes and backslashes protect characters; nothing is expanded.
+    """
+    import shlex
+
+    try:
+        words = tuple(shlex.split(text))
+    except ValueError as error:
+        raise UsageError(
+            f"--exec {text!r} cannot be split: {str(error).lower()}", "quote it as for a shell"
+        ) from error
+    if not (words and words[0]):
+        raise UsageError(f"--exec {text!r} names no program", "give one, as in --exec cat")
+    return words
+
+
+def shell_command(text: str) -> tuple[str, ...]:
+    """The words that have a shell run `text`. Raises UsageError."""
+    if not text.strip():
+        raise UsageError(f"--shell {text!r} names no program", "give one, as in --shell 'date -u'")
+    return (*SHELL, text)
+
+
+def exit_status(code: int) -> int:
+    """The status that a shell shows for `code`: -n, for signal n, is 128 + n."""
+    return 128 - code if code < 0 else code
+
+
+def signal_name(number: int) -> str:
+    """`SIGKILL` for 9, and `signal 99` for one without a name."""
+    import signal
+
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def connection_facts(remote: str, local: str) -> dict[str, str]:
+    """What a program is told of a connection: both addresses, as they are shown.
+
+    A `remote` that is reached through a proxy is the target.
+    """
+    remote = remote.partition(" through ")[0]
+    return {"PROTO": "tcp", **_address("REMOTE", remote), **_address("LOCAL", local)}
+
+
+def _address(side: str, shown: str) -> dict[str, str]:
+    """A unix address is its path, and has no port; it is empty for a client without a name."""
+    if not shown or shown.startswith("unix"):
+        return {f"{side}_HOST": shown.removeprefix("unix").removeprefix(":")}
+    host, port = split_port(shown)
+    return {f"{side}_HOST": host, f"{side}_PORT": port or ""}
+
+
+# The facts that `program_environment` may set. Those of an outer sockkit are removed.
+FACTS = ("PROTO", "REMOTE_HOST", "REMOTE_PORT", "LOCAL_HOST", "LOCAL_PORT", "TLS_SUBJECT")
 
 
 def program_environment(inherited: Mapping[str, str], **facts: str) -> dict[str, str]:
@@ -15,4 +81,7 @@ def program_environment(inherited: Mapping[str, str], **facts: str) -> dict[str,
     SOCKKIT_REMOTE_HOST.
     """
     kept = {name: value for name, value in inherited.items() if name not in SECRETS}
+    if facts:
+        for name in FACTS:
+            kept.pop(f"SOCKKIT_{name}", None)
     return kept | {f"SOCKKIT_{name}": value for name, value in facts.items()}

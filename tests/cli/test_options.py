@@ -14,7 +14,9 @@ import sockkit
 from sockkit.cli.chat import COMMANDS as CHAT
 from sockkit.cli.commands import COMMANDS, BundledCommand
 from sockkit.cli.main import status
+from sockkit.cli.options import program
 from sockkit.cli.params import File
+from sockkit.errors import UsageError
 from sockkit.net.access import AccessOptions
 from tests.reads import Source
 
@@ -169,3 +171,15 @@ def test_how_many_may_connect(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in set(SERVERS) - {"chat serve", "udp-server"}:
         config, _ = started(name, ["--max-connections", "3"], monkeypatch)
         assert config.listen.max_connections == 3
+
+
+def test_a_program_is_split_here_or_by_a_shell() -> None:
+    values: dict[str, Any] = {"execute": None, "shell": None, "no_edit": False}
+    assert program(values) == ()
+    assert values["no_edit"] is False
+    assert program(values | {"execute": "echo 'a b'"}) == ("echo", "a b")
+    values["shell"] = "echo 'a b' | wc"
+    assert program(values) == ("/bin/sh", "-c", "echo 'a b' | wc")
+    assert values["no_edit"] is True  # nobody reads what is typed
+    with pytest.raises(UsageError, match="--exec and --shell exclude each other"):
+        program(values | {"execute": ""})

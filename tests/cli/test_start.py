@@ -20,7 +20,7 @@ from sockkit.net.context import Context
 from sockkit.net.ends.stdio import Stdio
 from sockkit.net.loop import Loop
 
-SIGNALS = (*STOPS, signal.SIGALRM, signal.SIGTTOU)
+SIGNALS = (*STOPS, signal.SIGALRM, signal.SIGTTOU, signal.SIGCHLD)
 
 
 @pytest.fixture(autouse=True)

@@ -27,7 +27,7 @@ loop = kit.loop
 
 @pytest.fixture(autouse=True)
 def _signals() -> Iterator[None]:
-    numbers = (*STOPS, signal.SIGALRM, signal.SIGTTOU)
+    numbers = (*STOPS, signal.SIGALRM, signal.SIGTTOU, signal.SIGCHLD)
     before = [signal.getsignal(number) for number in numbers]
     yield
     for number, handler in zip(numbers, before, strict=True):
@@ -46,6 +46,12 @@ def test_the_first_signal_counts_whenever_it_comes(loop: Loop) -> None:
         loop.later(0, loop.stop)
         loop.run()  # what cleans up is not disturbed again
     assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
+
+
+def test_the_end_of_our_processes_is_told_whatever_our_parent_ignored(loop: Loop) -> None:
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    with Stopping(loop):
+        assert signal.getsignal(signal.SIGCHLD) is signal.SIG_DFL
 
 
 def test_once_it_is_released_signals_kill_again(loop: Loop) -> None:

@@ -171,3 +171,12 @@ def test_a_bound_is_a_silence_from_something_that_happened(
     assert (ending.input_ended, ending.peer_ended) == ("I" in script, "P" in script)
     when, _ = ending.bounds()[0]
     assert START <= when <= START + len(script) + idle
+
+
+def test_a_patient_one_has_no_bound_of_its_own() -> None:
+    ending = Ending(EndOptions(patient=True), 0.0)
+    ending.end_peer(0.0)
+    assert ending.bounds() == []
+    ending = Ending(EndOptions(linger=2.0, patient=True), 0.0)
+    ending.end_peer(0.0)
+    assert ending.bounds() == [(2.0, Limit.INPUT_SILENT)]

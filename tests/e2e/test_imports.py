@@ -48,7 +48,10 @@ NEVER = {
     *("sockkit.cli.edited", "sockkit.net.port_owner", "sockkit.net.workers"),
     *("sockkit.core.access", "sockkit.net.access"),
     *of("net.tls", "contexts", "handshake", "options", "throw_away", "words"),
-    *of("net.ends", "tls_end", "watch"),
+    *of("net.ends", "program_end", "tls_end", "watch"),
+    *of("net", "hang_ups", "programs"),
+    *of("net.tcp", "program_server", "served"),
+    *("sockkit.apps.programs", "sockkit.core.programs"),
     *("python_socks", "sockkit.core.proxy", "sockkit.cli.proxy", "sockkit.cli.secret"),
     *of("net.proxy", "protocols", "tunnel"),
     *of("net.probe", "datagrams", "reply", "vigil"),
@@ -82,13 +85,13 @@ class Budget(NamedTuple):
 
 
 BUDGETS = {
-    "tcp-client": Budget(59, CONSOLE | LISTENING | MANY | DATAGRAMS | ECHO | CHAT),
+    "tcp-client": Budget(60, CONSOLE | LISTENING | MANY | DATAGRAMS | ECHO | CHAT),
     "probe": Budget(58, CONSOLE | LISTENING | MANY | STREAMS | DATAGRAMS | ECHO | CHAT),
     "udp-client": Budget(59, CONSOLE | LISTENING | MANY | STREAMS | ECHO | CHAT),
-    "chat join": Budget(66, CONSOLE | LISTENING | MANY | DATAGRAMS | ECHO | ROOM),
+    "chat join": Budget(67, CONSOLE | LISTENING | MANY | DATAGRAMS | ECHO | ROOM),
     "tcp-server": Budget(62, CONSOLE | ONE | STREAMS | DATAGRAMS | ECHO | CHAT),
     "tcp-server --once": Budget(
-        61, CONSOLE | of("net.tcp", "dial") | MANY | DATAGRAMS | ECHO | CHAT
+        62, CONSOLE | of("net.tcp", "dial") | MANY | DATAGRAMS | ECHO | CHAT
     ),
     "udp-server": Budget(62, CONSOLE | ONE | STREAMS | ECHO | CHAT),
     "echo": Budget(73, CONSOLE | ONE | MANY | CHAT),

@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from signal import SIGINT
 
 import pytest
 
@@ -19,6 +20,7 @@ from tests.e2e import test_closing as closing
 from tests.e2e import test_echo_torture as echo
 from tests.e2e import test_floods as floods
 from tests.e2e import test_interop as interop
+from tests.e2e import test_programs as programs
 from tests.e2e import test_signals as signals
 from tests.e2e import test_terminal as plain
 from tests.e2e import test_terminal_client as client
@@ -103,6 +105,12 @@ def test_a_signal_ends_it_within_a_second(kind: str, number: int, doing: str) ->
 def test_control_c_ends_it_within_a_second(kind: str) -> None:
     with Terminal() as terminal:
         plain.control_c(kind, terminal, 1)
+
+
+@programs.each_way
+@everyone
+def test_control_c_ends_programs_within_a_second(kind: str, way: list[str]) -> None:
+    programs.stops(kind, way, SIGINT, 1)
 
 
 @signals.kinds

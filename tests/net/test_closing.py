@@ -328,6 +328,18 @@ def test_alone_it_closes_as_soon_as_the_peer_has_it_all(
     assert alone.loop.now - began < 2 * module.TICK_ALONE_SECONDS
 
 
+def test_alone_and_polite_it_gives_the_peer_time_to_end(
+    alone: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone.closer = Closer(alone.loop, alone=True, polite=True)
+    kit.skip_time(alone.loop, monkeypatch)
+    monkeypatch.setattr(SocketEnd, "queued", lambda _: 0)
+    began = alone.loop.now
+    alone.close()
+    assert alone.closed() == 0
+    assert alone.loop.now - began >= module.QUIET_SECONDS
+
+
 def test_alone_a_peer_may_take_as_long_as_it_goes_on(
     alone: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:

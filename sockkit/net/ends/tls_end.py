@@ -61,6 +61,9 @@ class TlsEnd:
     def name(self) -> str:
         return self._end.name
 
+    def local(self) -> str:
+        return self._end.local()
+
     def handshake(self, *, confirm: bool = True) -> None:
         """Go on with the handshake. Without `confirm` the last word is left to it, or `refuse`.
 

@@ -8,7 +8,7 @@ import socket
 
 import pytest
 
-from sockkit.errors import ReceiveError
+from sockkit.errors import ReceiveError, SockkitError
 from sockkit.events import Event, SocketCall
 from sockkit.net.ends.end import Kind
 from sockkit.net.ends.socket_end import SocketEnd
@@ -93,3 +93,80 @@ def test_abort_is_a_reset(family: int, loop: net_kit.Loop) -> None:
         with pytest.raises(ConnectionResetError):
             theirs.recv(1)
         assert ours.fileno() == -1
+
+
+# While a program has it.
+
+
+def lent(case: kit.Case) -> tuple[int, list[SockkitError | None]]:
+    told: list[SockkitError | None] = []
+    return case.end.lend(told.append), told
+
+
+@pytest.mark.parametrize("kind", ["tcp", "unix"])
+def test_a_socket_that_is_lent_blocks_and_is_taken_back_as_it_was(kind: str, make: Make) -> None:
+    case = make(kind)
+    descriptor, told = lent(case)
+    assert os.get_blocking(descriptor)
+    case.far.write(b"x")
+    case.far.end()
+    net_kit.run_for(case.loop, 0.05)
+    assert told == []  # the peer's end is the program's to read
+    case.end.take_back()
+    assert not os.get_blocking(descriptor)
+    assert case.drain(1) == b"x"
+
+
+@pytest.mark.parametrize("kind", ["tcp", "unix"])
+def test_a_reset_is_told_once_to_whoever_has_lent_it(kind: str, make: Make) -> None:
+    case = make(kind)
+    _, told = lent(case)
+    case.end._socket.send(b"unread")
+    case.far.reset()
+    net_kit.run_until(case.loop, lambda: bool(told))
+    net_kit.settle(case.loop)
+    (error,) = told
+    assert isinstance(error, ReceiveError)
+    assert "there:1 failed: connection reset" in str(error)
+    case.end.take_back()
+
+
+def test_a_reset_that_the_program_has_met_is_an_end(make: Make) -> None:
+    case = make("tcp")
+    _, told = lent(case)
+    case.end._socket.send(b"unread")
+    case.far.reset()
+    with pytest.raises(ConnectionResetError):
+        case.end._socket.recv(1)
+    net_kit.run_until(case.loop, lambda: bool(told))
+    assert told == [None]
+    case.end.take_back()
+
+
+def test_the_end_of_both_sides_is_told_and_is_no_error(make: Make) -> None:
+    case = make("tcp")
+    _, told = lent(case)
+    case.end._socket.shutdown(socket.SHUT_WR)
+    case.far.end()
+    net_kit.run_until(case.loop, lambda: bool(told))
+    assert told == [None]
+    case.end.take_back()
+
+
+def test_a_unix_peer_that_has_closed_may_have_sent_something(make: Make) -> None:
+    """Such a socket is hung up at once, and what the peer has sent is still to be read."""
+    case = make("unix")
+    _, told = lent(case)
+    case.far.write(b"x")
+    case.far.close()
+    net_kit.run_for(case.loop, 0.05)
+    assert told == []
+    case.end.take_back()
+    assert case.drain(1) == b"x"
+
+
+def test_a_socket_knows_its_own_address(make: Make) -> None:
+    case = make("tcp")
+    host, port = case.end._socket.getsockname()
+    assert case.end.local() == f"{host}:{port}"
+    assert make("unix").end.local() == "unix"
