@@ -43,9 +43,9 @@ def exit_status(code: int) -> int:
     return 128 - code if code < 0 else code
 
 
-def connection_facts(remote: str, local: str) -> dict[str, str]:
+def connection_facts(remote: str, local: str, protocol: str = "tcp") -> dict[str, str]:
     """What a program is told of a connection: both addresses, as they are shown."""
-    return {"PROTO": "tcp", **_address("REMOTE", remote), **_address("LOCAL", local)}
+    return {"PROTO": protocol, **_address("REMOTE", remote), **_address("LOCAL", local)}
 
 
 def _address(side: str, shown: str) -> dict[str, str]:
