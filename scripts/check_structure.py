@@ -55,6 +55,7 @@ _WAITS = {"when_readable", "when_writable"}
 _ENDS = ("net/ends/", "net/udp/datagrams.py", "net/lanes.py", "net/kernel.py", "net/loop.py")
 NO_PEERS_DESCRIPTOR = {
     "cli/status_lines.py",  # standard error
+    "net/hang_ups.py",  # an epoll of the loop's own
     "net/port_file.py",  # a FIFO
     "net/programs.py",  # the processes
     "net/tcp/dial.py",  # attempts, before there is an end

@@ -13,6 +13,7 @@
     ├── TrustError         60   the peer's certificate is not trusted
     ├── TextError          65   a character that an encoding does not have
     ├── OutputGone        141   nobody reads our standard output any more
+    ├── ProgramFailed   its own  a program of --exec or --shell; quiet
     └── Stopped       128 + n   signal n: 129 SIGHUP, 130 Ctrl-C, 131 SIGQUIT, 143 SIGTERM
 
 The numbers are curl's where curl has one, and the shell's above 128.
@@ -56,7 +57,7 @@ class SockkitError(Exception):
     message without what differs from peer to peer.
     """
 
-    status = ExitStatus.FAILED
+    status: int = ExitStatus.FAILED
     so_far = ""
 
     def __init__(self, message: str, hint: str = "", *, kind: str = "") -> None:
@@ -121,6 +122,14 @@ class TextError(SockkitError):
 
 class OutputGone(SockkitError):  # noqa: N818
     status = ExitStatus.OUTPUT_GONE
+
+
+class ProgramFailed(SockkitError):  # noqa: N818
+    """A program that had the connection has failed, and nothing else: `status` is its own."""
+
+    def __init__(self, status: int) -> None:
+        self.status = status
+        super().__init__(f"the program has failed with {status}")
 
 
 class Stopped(SockkitError):  # noqa: N818

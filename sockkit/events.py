@@ -109,15 +109,33 @@ class Closed(Value):
     """A connection of a server is closed. `problem` says what went wrong, if anything did.
 
     `kind` is the problem without what differs from peer to peer. `lost` is False if no bytes were
-    lost, and the peer only closed in an unusual way.
+    lost, and the peer only closed in an unusual way. The sizes are None where a program had the
+    socket.
     """
 
     peer: Peer
-    sent: int
-    received: int
+    sent: int | None
+    received: int | None
     problem: str = ""
     kind: str = ""
     lost: bool = True
+
+
+class ProgramStarted(Value):
+    """A program has the connection: the socket itself, or with `pipes` two pipes."""
+
+    peer: Peer
+    name: str
+    process: int
+    pipes: bool
+
+
+class ProgramEnded(Value):
+    """The program has exited with `code`, or with -n if signal n has killed it."""
+
+    peer: Peer
+    name: str
+    code: int
 
 
 class Notice(Value):
@@ -195,6 +213,8 @@ Event = (
     | PeerEnded
     | StreamTotal
     | Closed
+    | ProgramStarted
+    | ProgramEnded
     | TargetChosen
     | NewPeer
     | PeerForgotten

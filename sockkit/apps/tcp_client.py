@@ -9,9 +9,9 @@ from sockkit.apps.conversation import ConversationOptions
 from sockkit.apps.secured import secure_dialling
 from sockkit.core.address import Address
 from sockkit.net.context import Context
+from sockkit.net.ends.end import End
 from sockkit.net.options import SocketOptions
 from sockkit.net.tcp.dial import ConnectOptions, dial
-from sockkit.net.tcp.session import Session, run_session
 from sockkit.net.waiting import wait_for
 from sockkit.values import Value
 
@@ -25,12 +25,37 @@ class TcpClient(Value):
     sockets: SocketOptions
     conversation: ConversationOptions
     tls: ClientTls | None = None
+    program: tuple[str, ...] = ()
 
 
 def run(config: TcpClient, context: Context) -> None:
     """Return when the session is over and nothing was lost. Raises SockkitError."""
+    if config.program:
+        _run_program(config, context)
+        return
+    from sockkit.net.tcp.session import Session, run_session
+
     options = config.conversation.session_options(context, encrypted=bool(config.tls))
+    end = _dial(config, context)
+    run_session(context, Session(context, end, options, config.sockets))
+
+
+def _run_program(config: TcpClient, context: Context) -> None:
+    from sockkit.apps.programs import find_program, join_options
+    from sockkit.net.tcp.program_server import run_one
+
+    programs = find_program(context, config.program, config.conversation)
+    join = join_options(
+        context,
+        config.conversation,
+        encrypted=bool(config.tls),
+        buffer_size=config.sockets.buffer_size,
+    )
+    run_one(context, _dial(config, context), programs, join)
+
+
+def _dial(config: TcpClient, context: Context) -> End:
     connect = secure_dialling(context, config.connect, config.address, config.tls)
     dialling = partial(dial, context, config.address, connect, config.sockets)
-    end = wait_for(context.loop, dialling)
-    run_session(context, Session(context, end, options, config.sockets))
+    end: End = wait_for(context.loop, dialling)
+    return end

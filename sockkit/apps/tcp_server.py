@@ -39,33 +39,75 @@ class TcpServer(Value):
     port_file: str | None = None
     access: AccessOptions | None = None
     tls: ServerTls | None = None
+    program: tuple[str, ...] = ()
 
 
 def run(config: TcpServer, context: Context) -> None:
     """Serve until a signal or `/quit`; with `once`, until the one session is over."""
-    loop, emit = context.loop, context.emit
-    if not config.once and config.conversation.until in (Until.STDIN, Until.EITHER):
+    _check(config)
+    config.conversation.check(context.stdio)
+    if config.program:
+        _run_programs(config, context)
+    elif config.once:
+        _run(config, context, _serve_one)
+    else:
+        _run(config, context, _serve_many)
+
+
+def _check(config: TcpServer) -> None:
+    ends_nothing = not (config.once or config.program)
+    if ends_nothing and config.conversation.until in (Until.STDIN, Until.EITHER):
         raise UsageError(f"--until {config.conversation.until} needs --once", ENDS_NOTHING)
-    if not config.once and config.conversation.half_close:
+    if ends_nothing and config.conversation.half_close:
         raise UsageError("--half-close needs --once", ENDS_NOTHING)
     if config.once and config.listen.max_connections:
         raise UsageError(
             "--once and --max-connections exclude each other",
             "one client is served, and nobody else gets in",
         )
-    config.conversation.check(context.stdio)
+
+
+def _run(
+    config: TcpServer,
+    context: Context,
+    serve: Callable[[TcpServer, Context, Listener], None],
+) -> None:
+    """Listen, and `serve`."""
     options = secure_listening(context, config.listen, config.access, config.tls)
-    listener = wait_for(loop, partial(listen, context, options, config.sockets))
+    listener = wait_for(context.loop, partial(listen, context, options, config.sockets))
     try:
-        with port_file(loop, config.port_file, listener):
-            announce(listener, emit)
+        with port_file(context.loop, config.port_file, listener):
+            announce(listener, context.emit)
             invite(context, options, listener, "tcp-client")
-            if config.once:
-                _serve_one(config, context, listener)
-            else:
-                _serve_many(config, context, listener)
+            serve(config, context, listener)
     finally:
         listener.close()
+
+
+def _run_programs(config: TcpServer, context: Context) -> None:
+    from sockkit.apps.programs import MAX_PROGRAMS, find_program, join_options, warn_of_strangers
+    from sockkit.net.tcp.program_server import ProgramServer, run_one
+
+    programs = find_program(context, config.program, config.conversation, label=config.label)
+    join = join_options(
+        context,
+        config.conversation,
+        encrypted=bool(config.tls),
+        buffer_size=config.sockets.buffer_size,
+    )
+
+    def serve(config: TcpServer, context: Context, listener: Listener) -> None:
+        warn_of_strangers(context, listener, config.access, config.tls)
+        if config.once:
+            end = wait_for(context.loop, partial(_accept_one, listener))
+            run_one(context, end, programs, join)
+        else:
+            raise_limit()
+            ProgramServer(context, listener, programs, join).run()
+
+    most = config.listen.max_connections or MAX_PROGRAMS
+    limited = config._replace(listen=config.listen._replace(max_connections=most))
+    _run(limited, context, serve)
 
 
 def _serve_one(config: TcpServer, context: Context, listener: Listener) -> None:

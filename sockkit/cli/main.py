@@ -21,6 +21,7 @@ from sockkit.errors import (
     ExitStatus,
     OutputError,
     OutputGone,
+    ProgramFailed,
     SockkitError,
     Stopped,
     UsageError,
@@ -39,7 +40,7 @@ def main() -> NoReturn:
     code = status(sys.argv[1:])
     if code:
         _release_port_file(sys.argv[1:])
-    if code in _SIGNALS:
+    if code in _SIGNALS and isinstance(code, ExitStatus):  # not a program's status
         die(code - 128)
     if sys.stderr:
         sys.stderr.flush()
@@ -51,7 +52,7 @@ def status(arguments: list[str]) -> int:
     """Run `sockkit ARGUMENTS`, and return its exit status. Failures are shown on stderr."""
     try:
         return _invoke(arguments)
-    except OutputGone as error:
+    except (OutputGone, ProgramFailed) as error:
         return error.status
     except SockkitError as error:
         if not (isinstance(error, Stopped) and error.quiet):

@@ -27,6 +27,7 @@ from sockkit.cli.params import (
 )
 from sockkit.core.ending import HalfClose, Until
 from sockkit.core.text import Errors
+from sockkit.errors import UsageError
 from sockkit.term.color import COLORS
 
 if TYPE_CHECKING:
@@ -219,6 +220,33 @@ def access_options(values: dict[str, Any]) -> AccessOptions | None:
     from sockkit.net.access import AccessOptions
 
     return fold(AccessOptions, values)
+
+
+PROGRAMS = Bundle(
+    "Programs",
+    (
+        Option(["--exec", "execute"], metavar="CMD",
+               help="Run CMD with the connection as its stdin and stdout; a server runs one for "
+                    "each. CMD is split as a shell would, and run without one. When the peer ends "
+                    "its side, that is the end of CMD's input, and no more: the connection ends "
+                    "with CMD, and CMD with a reset."),
+        Option(["--shell"], metavar="CMD",
+               help="The same, and /bin/sh runs CMD: pipes, variables and several commands work."),
+    ),
+)  # fmt: skip
+
+
+def program(values: dict[str, Any]) -> tuple[str, ...]:
+    """The words of the program that --exec or --shell names; none without. Raises UsageError."""
+    execute, shell = values["execute"], values["shell"]
+    if execute is None and shell is None:
+        return ()
+    from sockkit.core.programs import shell_command, split_command
+
+    if execute is not None and shell is not None:
+        raise UsageError("--exec and --shell exclude each other", "leave out one")
+    values["no_edit"] = True  # nobody reads what is typed
+    return shell_command(shell) if execute is None else split_command(execute)
 
 
 TERMINAL = Bundle(

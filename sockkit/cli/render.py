@@ -29,6 +29,8 @@ from sockkit.events import (
     Peer,
     PeerEnded,
     PeerForgotten,
+    ProgramEnded,
+    ProgramStarted,
     Secured,
     SocketCall,
     StreamTotal,
@@ -53,6 +55,8 @@ _COUNTED: dict[type, str] = {
     PeerEnded: "have ended their side",
     NewPeer: "heard for the first time",
     PeerForgotten: "forgotten, to make room",
+    ProgramStarted: "have started a program",
+    ProgramEnded: "programs have ended",
 }
 Passes = Callable[[str, float], bool]  # whether to show one more of a kind, at that rate
 
@@ -185,10 +189,12 @@ def _line(event: Event) -> tuple[int, str]:
         case Failure(text):
             return QUIET, text
         case Closed(_, sent, received, problem):
-            totals = f"sent {show_size(sent)}, received {show_size(received)}"
+            totals = ""
+            if sent is not None and received is not None:
+                totals = f" (sent {show_size(sent)}, received {show_size(received)})"
             if problem:
-                return (QUIET if event.lost else NORMAL), f"{problem} ({totals})"
-            return VERBOSE, f"closed ({totals})"
+                return (QUIET if event.lost else NORMAL), f"{problem}{totals}"
+            return VERBOSE, f"closed{totals}"
         case Secured():
             return VERBOSE, _secured(event)
         case SocketCall(call, detail):
@@ -225,6 +231,20 @@ def _progress(event: Event) -> str:
             return _datagrams(event)
 
 
+def _program(event: Event) -> str:
+    match event:
+        case ProgramStarted(_, name, process, pipes):
+            on = "pipes" if pipes else "the socket itself"
+            return f"{name} runs as process {process} on {on}"
+        case ProgramEnded(_, name, code):
+            from sockkit.core.programs import signal_name  # few runs need it
+
+            how = f"was killed by {signal_name(-code)}" if code < 0 else f"has exited with {code}"
+            return f"{name} {how}"
+        case _:
+            raise AssertionError(event)
+
+
 def _secured(event: Secured) -> str:
     words = [f"encrypted with {event.version}, {event.cipher}"]
     words += [f"protocol {event.protocol}"] if event.protocol else []
@@ -248,4 +268,4 @@ def _datagrams(event: Event) -> str:
         case DatagramTotal(direction, datagrams, size):
             return f"{direction} {show_size(size)} in {show_count(datagrams, 'datagram')}"
         case _:
-            raise AssertionError(event)
+            return _program(event)

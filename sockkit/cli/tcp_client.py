@@ -13,8 +13,10 @@ from sockkit.cli.options import (
     CLIENT_TLS,
     DIRECTION,
     OUTPUT,
+    PROGRAMS,
     TERMINAL,
     TEXT,
+    program,
 )
 from sockkit.cli.params import client_address
 
@@ -50,6 +52,7 @@ def _run(address: tuple[str, ...], **values: Any) -> None:
         sockets=fold(SocketOptions, values),
         conversation=fold(ConversationOptions, values, text=fold(TextOptions, values)),
         tls=client_tls(values),
+        program=program(values),
     )
     start("tcp-client", run, config, values)
 
@@ -57,7 +60,16 @@ def _run(address: tuple[str, ...], **values: Any) -> None:
 command = BundledCommand(
     "tcp-client",
     arguments=[click.Argument(["address"], nargs=-1, metavar="HOST PORT")],
-    bundles=[CLIENT_SOCKET, DIRECTION, TEXT, CLIENT_TIME, CLIENT_TLS, TERMINAL, OUTPUT],
+    bundles=[
+        CLIENT_SOCKET,
+        DIRECTION,
+        TEXT,
+        CLIENT_TIME,
+        PROGRAMS,
+        CLIENT_TLS,
+        TERMINAL,
+        OUTPUT,
+    ],
     callback=_run,
     text=_HELP,
     epilog=_EPILOG,

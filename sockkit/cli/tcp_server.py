@@ -12,6 +12,7 @@ from sockkit.cli.options import (
     DIRECTION,
     LABEL,
     OUTPUT,
+    PROGRAMS,
     REPLY,
     SERVER_SOCKET,
     SERVER_TIME,
@@ -19,6 +20,7 @@ from sockkit.cli.options import (
     TERMINAL,
     TEXT,
     access_options,
+    program,
 )
 from sockkit.cli.params import server_address
 
@@ -66,6 +68,7 @@ def _run(**values: Any) -> None:
         access=access_options(values),
         listen=fold(ListenOptions, values, address=address),
         tls=server_tls(values),
+        program=program(values),
         sockets=fold(SocketOptions, values),
         conversation=fold(ConversationOptions, values, text=fold(TextOptions, values)),
     )
@@ -80,6 +83,7 @@ command = BundledCommand(
         DIRECTION,
         TEXT,
         SERVER_TIME,
+        PROGRAMS,
         SERVER_TLS,
         ACCESS,
         TERMINAL,

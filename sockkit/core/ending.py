@@ -45,12 +45,16 @@ class HalfClose(StrEnum):
 
 
 class EndOptions(Value):
-    """`linger` and `idle` are seconds of silence, None for no bound (see `Ending.bounds`)."""
+    """`linger` and `idle` are seconds of silence, None for no bound (see `Ending.bounds`).
+
+    A `patient` conversation without `linger` waits for its input for as long as that takes.
+    """
 
     until: Until = Until.BOTH
     linger: float | None = None
     idle: float | None = None
     half_close: HalfClose = HalfClose.NOW
+    patient: bool = False
 
 
 def idle_error(seconds: float) -> TimedOut:
@@ -139,7 +143,7 @@ class Ending:
             moved_at = max(self._sent_at, self._received_at, self._delivered_at)
             bounds.append((moved_at + idle, Limit.IDLE))
         if self.peer_ended and not self.input_ended:
-            if linger is None and self._options.until is Until.BOTH:
+            if linger is None and self._options.until is Until.BOTH and not self._options.patient:
                 linger = PEER_ENDED_LINGER
             if linger is not None:
                 bounds.append((self._sent_at + linger, Limit.INPUT_SILENT))

@@ -43,6 +43,16 @@ def exit_status(code: int) -> int:
     return 128 - code if code < 0 else code
 
 
+def signal_name(number: int) -> str:
+    """`SIGKILL` for 9, and `signal 99` for one without a name."""
+    import signal
+
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
 def connection_facts(remote: str, local: str, protocol: str = "tcp") -> dict[str, str]:
     """What a program is told of a connection: both addresses, as they are shown."""
     return {"PROTO": protocol, **_address("REMOTE", remote), **_address("LOCAL", local)}
@@ -50,7 +60,7 @@ def connection_facts(remote: str, local: str, protocol: str = "tcp") -> dict[str
 
 def _address(side: str, shown: str) -> dict[str, str]:
     """A unix address is its path, and has no port; it is empty for a client without a name."""
-    if shown.startswith("unix"):
+    if not shown or shown.startswith("unix"):
         return {f"{side}_HOST": shown.removeprefix("unix").removeprefix(":")}
     host, port = split_port(shown)
     return {f"{side}_HOST": host, f"{side}_PORT": port or ""}

@@ -33,12 +33,14 @@ class Closer:
     """Closes many connections side by side. Owns the ends that it closes.
 
     The time, work and descriptors that one peer can cost are bounded. A connection that is
-    `alone` shares them with nobody: it may last for as long as its peer acknowledges more, and
-    is closed as soon as everything is acknowledged.
+    `alone` shares them with nobody: it may last for as long as its peer acknowledges more. It is
+    closed as soon as everything is acknowledged, unless it is `polite`: then the peer has some time
+    to end its side as well, as it has on a server of many.
     """
 
-    def __init__(self, loop: Loop, *, alone: bool = False) -> None:
+    def __init__(self, loop: Loop, *, alone: bool = False, polite: bool = False) -> None:
         self._loop, self._alone = loop, alone
+        self._hasty = alone and not polite
         self._buffer = memoryview(bytearray(64 * 1024))
         self._closing: dict[_LingeringClose, None] = {}  # oldest first
         self._timer: Timer | None = None
@@ -149,7 +151,7 @@ class Closer:
         self._review(closing)
 
     def _review(self, closing: _LingeringClose) -> None:
-        if closing.settled(self._loop.now, self._alone):
+        if closing.settled(self._loop.now, alone=self._alone, hasty=self._hasty):
             self._close(closing)
             return
         try:
@@ -194,7 +196,7 @@ class _LingeringClose:
         self.failure: SockkitError | None = None
         self.read = 0
 
-    def settled(self, now: float, alone: bool) -> bool:
+    def settled(self, now: float, *, alone: bool, hasty: bool) -> bool:
         """Whether the peer has acknowledged everything, or has used up its time."""
         undelivered = self._progress.check(self.outbox.bytes_written, now) + self.outbox.size
         acknowledged_at = self._progress.acknowledged_at
@@ -208,7 +210,7 @@ class _LingeringClose:
             return bool(self.failure) or stalled or too_long
         quiet_since = max(acknowledged_at, self.last_received)
         quiet_enough = min(quiet_since + QUIET_SECONDS, acknowledged_at + MAX_CHATTER_SECONDS)
-        return self.ended or alone or now >= quiet_enough
+        return self.ended or hasty or now >= quiet_enough
 
     def half_close(self) -> None:
         """Half-close, once, when everything in the outbox has been written."""

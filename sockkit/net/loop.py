@@ -14,9 +14,12 @@ import time
 from collections import deque
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from sockkit.system import pipe
+
+if TYPE_CHECKING:
+    from sockkit.net.hang_ups import HangUps
 
 Callback = Callable[[], None]
 
@@ -61,6 +64,7 @@ class Loop:
         self._made = self._cancelled = 0
         self._soon: deque[Callback] = deque()
         self._running = False
+        self._hang_ups: HangUps | None = None
         self._wake_out, self._wake_in = pipe()
         self._selector.register(self._wake_out, selectors.EVENT_READ)
         self.now = time.monotonic()
@@ -79,6 +83,8 @@ class Loop:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if self._hang_ups:
+            self._hang_ups.close()
         self._selector.close()
         # A late thread or signal handler must not write to whatever gets this number next.
         wake_in, self._wake_in = self._wake_in, -1
@@ -92,6 +98,17 @@ class Loop:
     def when_writable(self, descriptor: int, callback: Callback | None) -> None:
         """Call `callback` in each turn while `descriptor` is writable or failed; None to stop."""
         self._watch(descriptor, 1, callback)
+
+    def when_hung_up(self, descriptor: int, callback: Callback | None) -> None:
+        """Call `callback` in each turn while a connection is reset, or over; None to stop.
+
+        For a `descriptor` that is not read or written here. It is over once both sides have ended.
+        """
+        if not self._hang_ups:
+            from sockkit.net.hang_ups import HangUps  # few runs need it
+
+            self._hang_ups = HangUps(self)
+        self._hang_ups.watch(descriptor, callback)
 
     def hold(self, descriptor: int, held: bool) -> None:
         """While `held`, do not wait for `descriptor`. Its callbacks are kept for afterwards."""

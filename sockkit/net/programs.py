@@ -37,8 +37,7 @@ QUIT_CHECK_SECONDS = 0.005  # between two looks while sockkit itself ends
 class Program:
     """A program that runs, with its process group. Made by `Programs.start`.
 
-    `code` is its exit code once it has exited, or -n if signal n has killed it. `told` says whether
-    it was told to end before that.
+    `code` is its exit code once it has exited, or -n if signal n has killed it.
     """
 
     def __init__(
@@ -52,13 +51,13 @@ class Program:
         self._on_exit, self._on_gone = on_exit, on_gone
         self._kill_at: float | None = None  # once its group is to end
         self._timer: Timer | None = None
+        self._is_gone = False
         self.code: int | None = None
-        self.told = False
         self._pidfd = _open_pidfd(process.pid)
         if self._pidfd is None:
             self._look_later()
         else:
-            loop.when_readable(self._pidfd, self._exits)
+            loop.when_readable(self._pidfd, self.end)
 
     @property
     def number(self) -> int:
@@ -67,12 +66,13 @@ class Program:
 
     def end(self) -> None:
         """End it and its group. Returns at once; may be called again."""
-        self.told = self.told or self.code is None
         self._terminate()
         self.look()
 
     def look(self, *, kill: bool = False) -> None:
         """Reap it if it has exited, and kill the group if that is due, or to be done now."""
+        if self._is_gone:  # its number may be another's by now
+            return
         if self.code is None:
             self._reap()
         if self.code is not None and not _group_exists(self.number):
@@ -89,10 +89,6 @@ class Program:
     def forget(self) -> None:
         """Tell nobody of its exit."""
         self._on_exit = lambda _: None
-
-    def _exits(self) -> None:
-        self._terminate()
-        self.look()
 
     def _terminate(self) -> None:
         if self._kill_at is None:
@@ -111,6 +107,7 @@ class Program:
         self._loop.call_soon(lambda: self._on_exit(self))
 
     def _gone(self) -> None:
+        self._is_gone = True
         if self._timer:
             self._timer.cancel()
         self._on_gone(self)
@@ -160,8 +157,9 @@ class Programs:
         `facts` become variables of its environment. The loop calls `on_exit` once it has exited.
         Raises SockkitError.
         """
-        # A blocked signal stays so in a program, and SIGTERM could not end it.
+        # What is blocked and ignored stays so in a program, and SIGTERM could not end it.
         blocked = signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        ignored = signal.signal(signal.SIGTTOU, signal.SIG_DFL)  # by cli/stopping.py
         try:
             process = subprocess.Popen(
                 self._words,
@@ -176,6 +174,7 @@ class Programs:
             told = f"could not start {self.name}: {reason(error)}"
             raise SockkitError(told, hint, kind=told) from error
         finally:
+            signal.signal(signal.SIGTTOU, ignored)
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         program = Program(self._loop, process, on_exit, self._running.discard)
         self._running.add(program)

@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable
 from typing import NoReturn
 
+from sockkit.core.programs import signal_name
 from sockkit.errors import SockkitError, UsageError, reason
 from sockkit.events import Emit, Event, Failure
 from sockkit.net.loop import Loop
@@ -134,7 +135,7 @@ class Workers:
         self._loop.when_readable(pidfd, None)
         os.close(pidfd)
         code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
-        how = f"was killed by {_signal_name(-code)}" if code < 0 else f"ended with {code}"
+        how = f"was killed by {signal_name(-code)}" if code < 0 else f"ended with {code}"
         text = f"worker {number} (process {process}) {how}: replacing it"
         told = Failure(text, "a worker ended and is replaced")
         died_early = self._loop.now - began < RESTART_PAUSE_SECONDS
@@ -142,10 +143,3 @@ class Workers:
         # If a signal to the whole group has ended the worker, it ends us before this is emitted.
         self._loop.later(GROUP_SIGNAL_SECONDS, lambda: self._emit(told))
         self._loop.later(pause, lambda: self._restart(number))
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"

@@ -94,6 +94,7 @@ def test_a_signal_is_a_status_above_128(code: int, status: int) -> None:
         ("unix:/run/a b:1", "/run/a b:1", None),
         ("unix:@name", "@name", None),
         ("unix", "", None),
+        ("", "", None),
     ],
 )
 def test_both_addresses_of_a_connection_are_facts(shown: str, host: str, port: str | None) -> None:

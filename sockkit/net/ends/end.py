@@ -97,6 +97,10 @@ class End(Source, Sink, Protocol):
 
     peer: Peer
 
+    def local(self) -> str:
+        """Our own address on the connection, for people; empty if there is none."""
+        ...
+
     def half_close(self) -> None:
         """End our direction, FIN. What was written is still delivered. Raises SockkitError."""
         ...

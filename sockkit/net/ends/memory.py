@@ -59,6 +59,9 @@ class MemoryEnd:
     def name(self) -> str:
         return self.peer.address
 
+    def local(self) -> str:
+        return ""
+
     @property
     def watched(self) -> bool:
         """Whether a callback of either kind is registered."""

@@ -6,9 +6,11 @@ import errno
 import os
 import socket
 import struct
+from collections.abc import Callable
 
 from sockkit.errors import SockkitError
 from sockkit.events import Emit, Peer, SocketCall
+from sockkit.net.endpoint import show_address
 from sockkit.net.ends.end import Callback, Kind, receive_error, send_error
 from sockkit.net.loop import Loop
 from sockkit.system import TIOCOUTQ, ioctl_number
@@ -67,6 +69,36 @@ class SocketEnd:
     def write_failed(self, error: OSError, /) -> SockkitError:
         return send_error(self.name, error)
 
+    def local(self) -> str:
+        try:
+            return show_address(self._socket.getsockname())
+        except OSError:  # on some systems it has none after a reset
+            return ""
+
+    def lend(self, on_over: Callable[[SockkitError | None], None]) -> int:
+        """Lend the socket to a program: returns its descriptor, which blocks from now on.
+
+        Until `take_back` call nothing else. `on_over` is called once: with an error when the peer
+        resets the connection, with None when both sides have ended it, or when it was the program
+        that met the reset. The peer's end alone only the program reads.
+        """
+
+        def hung_up() -> None:
+            self._loop.when_hung_up(self.descriptor, None)
+            error = self._error()
+            # A unix socket is also hung up while what its peer sent before it closed is unread.
+            if error or self._socket.family != socket.AF_UNIX:
+                on_over(self.read_failed(error) if error else None)
+
+        self._socket.setblocking(True)
+        self._loop.when_hung_up(self.descriptor, hung_up)
+        return self.descriptor
+
+    def take_back(self) -> None:
+        """The program has exited."""
+        self._loop.when_hung_up(self.descriptor, None)
+        self._socket.setblocking(False)
+
     def half_close(self) -> None:
         self._emit(SocketCall("shutdown", f"the sending side to {self.peer.address}"))
         try:
@@ -94,11 +126,16 @@ class SocketEnd:
 
     def failure(self) -> SockkitError | None:
         # Once the peer has half-closed, reading does not show a reset.
+        error = self._error()
+        return self.write_failed(error) if error else None
+
+    def _error(self) -> OSError | None:
+        """The error that waits on the socket, which is told once."""
         try:
             code = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         except OSError as error:
-            return self.write_failed(error)
-        return self.write_failed(OSError(code, os.strerror(code))) if code else None
+            return error
+        return OSError(code, os.strerror(code)) if code else None
 
     def close(self) -> None:
         self._emit(SocketCall("close", f"the connection to {self.peer.address}"))

@@ -64,6 +64,9 @@ class TlsEnd:
     def name(self) -> str:
         return self._end.name
 
+    def local(self) -> str:
+        return self._end.local()
+
     def handshake(self) -> None:
         """Go on with the handshake.
 

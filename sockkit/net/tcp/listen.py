@@ -68,7 +68,7 @@ class Bound(Protocol):
 
 def announce(bound: Bound, emit: Emit) -> None:
     """Emit that the server is ready: whoever waits for this can connect from now on."""
-    emit(Listening(bound.address, _is_local(bound.address)))
+    emit(Listening(bound.address, is_local(bound.address)))
 
 
 def listen(
@@ -248,6 +248,6 @@ def raise_limit() -> None:
         pass  # the system refuses: the limit stays as it was
 
 
-def _is_local(address: str) -> bool:
+def is_local(address: str) -> bool:
     """Whether only this machine can connect; False for a unix address, where that is obvious."""
     return address.startswith(("127.", "[::1]:"))

@@ -10,17 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from sockkit.core.ending import EndOptions, HalfClose, Limit, idle_error
+from sockkit.core.ending import EndOptions
 from sockkit.core.hints import Glance, Hints, Stream, is_http_request, is_tls_alert
 from sockkit.core.text import Transcoder, Transform
 from sockkit.core.units import show_size
-from sockkit.errors import OutputGone, SendError, SockkitError, TextError
-from sockkit.events import Failure, HalfClosed, InputEnded, Notice, PeerEnded, StreamTotal
+from sockkit.errors import OutputGone, SockkitError, TextError
+from sockkit.events import Failure, Notice, PeerEnded, StreamTotal
 from sockkit.net.closing import Closer
 from sockkit.net.coalesce import Coalescer
-from sockkit.net.connection import Connection, Direction, Owner, Result
+from sockkit.net.connection import Connection, Direction, Result
 from sockkit.net.context import Context
 from sockkit.net.ends.end import End, Kind
+from sockkit.net.join import Joined
 from sockkit.net.options import SocketOptions
 from sockkit.net.pump import Pump
 from sockkit.net.waiting import Done, OnDone, Pending, wait_for
@@ -64,17 +65,16 @@ def run_session(context: Context, session: Session) -> None:
         session.close()
 
 
-class Session(Owner):
+class Session(Joined):
     """Owns `end`. `start` begins it, and `close` ends it at any time."""
 
     def __init__(
         self, context: Context, end: End, options: SessionOptions, sockets: SocketOptions
     ) -> None:
-        self._context, self._options = context, options
+        self._context = context
         self._on_done: OnDone[None] = lambda _: None
         self._closer = Closer(context.loop, alone=True)
-        self._connection = Connection(context.loop, end, self, self._closer, options.ending)
-        self._input_end = InputEnd(context, self._connection, options.ending.half_close)
+        super().__init__(context.emit, context.loop, end, self._closer, options.ending)
         self._input = SessionInput(
             context, self._connection, options, sockets.buffer_size, self._input_end.reached
         )
@@ -86,13 +86,14 @@ class Session(Owner):
             self._input.peer_sent,
             self._receiving_failed,
         )
+        self._sender, self._receiver = self._input.pump, self._output.pump
         self._totals = SessionTotals(context, self._connection, options, self._input, self._output)
 
     def start(self, on_done: OnDone[None]) -> Pending:
         """Start. Calls `on_done` once: with None if nothing was lost. `close` ends it earlier."""
         self._on_done = on_done
         self._context.stdio.output.when_gone(self._receiving_failed)
-        self._connection.start(self._output.pump, self._input.pump)
+        self._connection.start(self._receiver, self._sender)
         self._input.start()
         self._connection.review()
         return Done()
@@ -102,8 +103,8 @@ class Session(Owner):
         self._on_done = lambda _: None
         self._connection.close()
         self._closer.close_all()  # if the lingering close had begun
-        self._input.pump.close()
-        self._output.pump.close()
+        self._sender.close()
+        self._receiver.close()
         self._totals.report()
 
     @property
@@ -114,7 +115,7 @@ class Session(Owner):
     @property
     def sent_input(self) -> bool:
         """Whether anything of standard input was read."""
-        return bool(self._input.pump.bytes_read)
+        return bool(self._sender.bytes_read)
 
     def record_progress(self, error: SockkitError) -> None:
         """Record in `error.so_far` how many bytes were moved."""
@@ -135,31 +136,6 @@ class Session(Owner):
         self._connection.error = error
         self._connection.receiving_failed(error)
         self._closer.close_all()  # do not wait for acknowledgements either
-
-    def held_up(self, limit: Limit) -> bool:
-        match limit:
-            case Limit.IDLE:
-                return False
-            case Limit.INPUT_SILENT:
-                return self._input.pump.blocked or bool(self._connection.outbox.size)
-            case Limit.PEER_SILENT:
-                return self._output.pump.blocked
-            case Limit.HALF_CLOSE:
-                return self._output.pump.blocked or bool(self._connection.end.queued())
-
-    def over(self, limit: Limit | None) -> None:
-        if limit is Limit.HALF_CLOSE:
-            self._input_end.half_close()
-            return
-        if limit is Limit.IDLE:
-            self._connection.close(idle_error(self._options.ending.idle or 0))
-            return
-        if limit is Limit.INPUT_SILENT:
-            told = "the peer has ended and standard input gives nothing: leaving"
-            self._context.emit(Notice(told))
-        unsent = self._input.pump.lane.held + self._connection.outbox.size
-        lost = f"{show_size(unsent)} of the input did not reach the peer"
-        self._connection.finish(SendError(lost) if unsent else None)
 
     def closed(self, result: Result) -> None:
         error = result.error or (result.failure if result.undelivered else None)
@@ -229,30 +205,6 @@ class SessionTotals:
         ):
             lane, peer = pump.lane.name, connection.end.peer
             self._context.emit(StreamTotal(peer, direction, size, lane, pump.seconds))
-
-
-class InputEnd:
-    """Passes the end of what we send on to the peer: at once, later, or never."""
-
-    def __init__(self, context: Context, connection: Connection, when: HalfClose) -> None:
-        self._emit, self._connection = context.emit, connection
-        self._at_once = when is HalfClose.NOW
-
-    def reached(self) -> None:
-        """All of our input is written."""
-        connection = self._connection
-        if self._at_once:
-            connection.half_close()
-        self._emit(InputEnded(connection.end.peer, connection.bytes_sent, self._at_once))
-        connection.end_input()
-
-    def half_close(self) -> None:
-        """The peer has answered, or may wait for this."""
-        connection = self._connection
-        assert connection.ending
-        connection.half_close()
-        self._emit(HalfClosed(connection.end.peer, connection.ending.answered))
-        connection.review()
 
 
 class SessionInput:

@@ -210,11 +210,16 @@ def _secured(end: TlsEnd) -> Secured:
         (end.tls.version() or "TLS").replace("TLSv", "TLS "),
         cipher[0] if cipher else "",
         end.tls.selected_alpn_protocol() or "",
-        _name(fields.get("subject")),
+        subject(end),
         _name(fields.get("issuer")),
         str(fields.get("notAfter", "")),
         _fingerprint(end).hex(),
     )
+
+
+def subject(end: TlsEnd) -> str:
+    """The subject of the peer's certificate; empty if it has shown none, or it was not checked."""
+    return _name(_fields(end).get("subject"))
 
 
 def _fields(end: TlsEnd) -> dict[str, Any]:

@@ -8,7 +8,9 @@ loop. The far side is played on the loop too, without threads.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
+import select
 import socket
 import ssl
 import struct
@@ -20,13 +22,15 @@ import pytest
 
 from sockkit.errors import ReceiveError
 from sockkit.net.ends.memory import MemoryEnd, memory_pair
+from sockkit.net.ends.program_end import ProgramEnd
 from sockkit.net.ends.tls_end import TlsEnd
 from sockkit.net.loop import Loop
+from sockkit.system import FIONREAD, ioctl_number
 from tests.net import kit, tls
 from tests.net.kit import Cut, Made, Stack
 
 TLS = ["tls-client", "tls-server", "tls-over-memory"]
-ENDS = ["tcp", "unix", "memory", *TLS]
+ENDS = ["tcp", "unix", "memory", "program", *TLS]
 SOURCES = [*ENDS, "pipe", "file", "socketpair", kit.PTY]  # from "pipe" on, standard input
 SINKS = [*SOURCES, "append"]  # and standard output
 VARIANTS = ["free", "clogged", "cut"]
@@ -103,6 +107,58 @@ class OnDescriptor:
             raise
         except OSError:  # EIO: a terminal that nobody has open any more
             return b""
+
+
+class OfProgram:
+    """The program's ends of its pipes. What it meets when we have closed both is a reset."""
+
+    def __init__(self, standard_input: int, standard_output: int) -> None:
+        self._input, self._output = os.fdopen(standard_input, "rb", 0), standard_output
+        os.set_blocking(standard_input, False)
+        os.set_blocking(standard_output, False)
+        self._closer = contextlib.ExitStack()
+        self._closer.callback(os.close, standard_output)
+
+    def write(self, data: bytes | memoryview) -> int:
+        return os.write(self._output, data)
+
+    def read(self) -> bytes:
+        data = self._input.read(65536)
+        if data is None:
+            raise BlockingIOError
+        if not data and self._unread():
+            raise ConnectionResetError
+        return data
+
+    def _unread(self) -> bool:
+        """Whether something that was written will never be read."""
+        poll = select.poll()
+        with contextlib.suppress(OSError):
+            poll.register(self._output, 0)
+            return bool(poll.poll(0)) and bool(ioctl_number(self._output, FIONREAD))
+        return False
+
+    def end(self) -> None:
+        self._closer.close()
+
+    def close(self) -> None:
+        self._closer.close()
+        self._input.close()
+
+    reset = close
+
+
+def program(loop: Loop, stack: Stack, *, clogged: bool) -> tuple[ProgramEnd, OfProgram]:
+    """An end of pipes, and what a program has of them."""
+    its_input, ours = os.pipe()
+    source, its_output = os.pipe()
+    if clogged:
+        for pipe in (ours, source):
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, kit.SMALL)
+    end, far = ProgramEnd(loop, ours, source, kit.PEER), OfProgram(its_input, its_output)
+    stack.callback(end.close)
+    stack.callback(far.close)
+    return end, far
 
 
 class OverTls:
@@ -342,6 +398,9 @@ def make(loop: Loop, stack: Stack, tmp_path: Path) -> Make:
         if name == "memory":
             end, other = memory_pair(loop, **({"capacity": LITTLE} if clogged else {}))
             return Case(loop, end, InMemory(other), end.close, cut=variant == "cut")
+        if name == "program":
+            own, far = program(loop, stack, clogged=clogged)
+            return Case(loop, own, far, own.close, cut=variant == "cut")
         made = getattr(kit, half)(name, stack, tmp_path, clogged)
         case = Case(loop, made.end, far_side(made, stack), made.release, cut=variant == "cut")
         case.stores = made.far.stores

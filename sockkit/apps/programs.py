@@ -1,0 +1,86 @@
+"""The programs of tcp-client and tcp-server: what excludes them, and how they get a connection."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from sockkit.apps.conversation import ConversationOptions
+from sockkit.core.ending import EndOptions, HalfClose, Until
+from sockkit.core.text import TextOptions
+from sockkit.errors import UsageError
+from sockkit.events import Notice
+from sockkit.net.context import Context
+
+if TYPE_CHECKING:
+    from sockkit.net.access import AccessOptions
+    from sockkit.net.join import JoinOptions
+    from sockkit.net.programs import Programs
+    from sockkit.net.tcp.listen import Listener
+    from sockkit.net.tls.options import ServerTls
+
+MAX_PROGRAMS = 100  # of a server at a time, unless --max-connections says otherwise
+
+
+def find_program(
+    context: Context,
+    words: Sequence[str],
+    conversation: ConversationOptions,
+    *,
+    label: bool = False,
+) -> Programs:
+    """The programs of a run. Raises UsageError, before anything is dialled or bound."""
+    from sockkit.net.programs import Programs
+
+    for option, given in (("--reply", conversation.reply is not None), ("--label", label)):
+        if given:
+            told = f"{option} and a program exclude each other"
+            raise UsageError(told, "the program answers, and nothing is shown here")
+    return Programs(context, words)
+
+
+def join_options(
+    context: Context, conversation: ConversationOptions, *, encrypted: bool, buffer_size: int | None
+) -> Callable[[], JoinOptions] | None:
+    """A function that makes the options of one connection; None to give it the socket itself."""
+    plain = conversation.text._replace(errors=None) == TextOptions()
+    if plain and not encrypted and conversation._replace(text=TextOptions()) == NOTHING_ASKED:
+        return None
+    from sockkit.net.join import JoinOptions
+
+    user = context.stdio.encoding
+
+    def make() -> JoinOptions:
+        outbound = conversation.text.outbound(user, "what the program writes")
+        greeting = os.fsencode(conversation.greet)
+        return JoinOptions(
+            _ending(conversation, encrypted),
+            outbound,
+            conversation.text.inbound(user),
+            outbound.feed(greeting) if outbound else greeting,
+            buffer_size,
+        )
+
+    return make
+
+
+NOTHING_ASKED = ConversationOptions(TextOptions())
+
+
+def _ending(conversation: ConversationOptions, encrypted: bool) -> EndOptions:
+    half_close = conversation.half_close or (HalfClose.AUTO if encrypted else HalfClose.NOW)
+    until = conversation.until or Until.BOTH
+    return EndOptions(until, conversation.linger, conversation.idle, half_close, patient=True)
+
+
+def warn_of_strangers(
+    context: Context, listener: Listener, access: AccessOptions | None, tls: ServerTls | None
+) -> None:
+    """Say it if anybody who reaches the server can run the program."""
+    from sockkit.net.tcp.listen import is_local
+
+    admits = bool(access and (access.allow or access.allow_file)) or bool(tls and tls.client_ca)
+    if listener.port is not None and not is_local(listener.address) and not admits:
+        told = "anybody who can reach this port runs the program: --allow says who may"
+        context.emit(Notice(told))
