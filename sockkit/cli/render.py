@@ -233,9 +233,8 @@ def _progress(event: Event) -> str:
 
 def _program(event: Event) -> str:
     match event:
-        case ProgramStarted(_, name, process, pipes):
-            on = "pipes" if pipes else "the socket itself"
-            return f"{name} runs as process {process} on {on}"
+        case ProgramStarted(_, name, process, streams):
+            return f"{name} runs as process {process} on {streams}"
         case ProgramEnded(_, name, code):
             from sockkit.core.programs import signal_name  # few runs need it
 

@@ -14,12 +14,11 @@ waits in its write.
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
 from typing import Any
 
 from sockkit.core.programs import connection_facts
-from sockkit.errors import SendError, SockkitError, TextError
+from sockkit.errors import ReceiveError, SendError, SockkitError, TextError
 from sockkit.events import (
     Failure,
     NewPeer,
@@ -30,7 +29,7 @@ from sockkit.events import (
 )
 from sockkit.net.context import Context
 from sockkit.net.endpoint import show_address
-from sockkit.net.ends.end import words
+from sockkit.net.ends.program_pair import ProgramPair
 from sockkit.net.programs import Program, Programs
 from sockkit.net.udp.datagrams import MAX_RECEIVE_BYTES, DatagramSocket, Received
 from sockkit.net.udp.service import DatagramService
@@ -38,7 +37,6 @@ from sockkit.values import Value
 
 KEPT_SECONDS = 5.0  # for which a silent peer keeps its program although others want one
 RETRY_SECONDS = 0.1  # between two looks whether a program may start
-PAIR_BUFFER_BYTES = 512 * 1024  # asked for, of what waits for one program; the system may allow less
 MAX_READS_PER_TURN = 64  # of one program's datagrams, before others on the loop are served
 MAX_LAST_READS = 4096  # of what a program wrote before it exited; others of its group may go on
 
@@ -53,20 +51,12 @@ class Conversion(Value):
 
 
 class PeerProgram:
-    """One peer and its program. Owns our end of the pair, and the other until it has started."""
+    """One peer and its program, or what waits until that has started."""
 
-    def __init__(self, address: Any, peer: Peer) -> None:
-        self.address, self.peer = address, peer
+    def __init__(self, address: Any, peer: Peer, pair: ProgramPair) -> None:
+        self.address, self.peer, self.pair = address, peer, pair
         self.heard_at = 0.0
         self.program: Program | None = None
-        self.socket, self.theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.socket.setblocking(False)
-        for sock in (self.socket, self.theirs):
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, PAIR_BUFFER_BYTES)
-
-    def close(self) -> None:
-        self.socket.close()
-        self.theirs.close()
 
 
 class DatagramProgramServer:
@@ -129,11 +119,7 @@ class DatagramProgramServer:
                 raise SendError(f"a datagram from {shown} was dropped: {told}", kind=told)
             self._emit(PeerForgotten(oldest.peer))
             self._drop(oldest)
-        try:
-            each = PeerProgram(address, Peer(self._count + 1, shown))
-        except OSError as error:
-            told = f"could not start {self._programs.name}: {words(error)}"
-            raise SendError(told, kind=told) from error
+        each = PeerProgram(address, Peer(self._count + 1, shown), ProgramPair(self._loop))
         self._count += 1
         self._emit(NewPeer(each.peer))
         if not self._waiting:
@@ -143,13 +129,11 @@ class DatagramProgramServer:
 
     def _pass_on(self, each: PeerProgram, datagram: bytes) -> None:
         try:
-            each.socket.send(self._conversion.inbound(datagram))
-        except TextError as error:
-            self._lost(each, str(error))
+            each.pair.write(self._conversion.inbound(datagram))
         except BlockingIOError:
             self._lost(each, "the program does not read as fast as datagrams come")
-        except OSError as error:
-            self._lost(each, f"the program has closed its input ({words(error)})")
+        except SockkitError as error:
+            self._lost(each, str(error))
 
     def _lost(self, each: PeerProgram, why: str) -> None:
         told = f"a datagram from {each.peer.address} did not reach its program: {why}"
@@ -172,7 +156,7 @@ class DatagramProgramServer:
 
     def _start(self, each: PeerProgram) -> None:
         facts = connection_facts(each.peer.address, self._local, "udp")
-        theirs = each.theirs.fileno()
+        theirs = each.pair.theirs
         try:
             each.program = self._programs.start(
                 theirs, theirs, facts, lambda program: self._exited(each, program)
@@ -181,7 +165,7 @@ class DatagramProgramServer:
             self._service.failed(error)
             self._drop(each)
             return
-        each.theirs.close()
+        each.pair.release()
         name, number = self._programs.name, each.program.number
         self._emit(ProgramStarted(each.peer, name, number, "a pair of datagram sockets"))
         self._read_when_ready(each)
@@ -198,9 +182,7 @@ class DatagramProgramServer:
         if self._peers.get(each.address) is each:
             del self._peers[each.address]
         self._waiting.pop(each.address, None)
-        if each.socket.fileno() >= 0:
-            self._loop.when_readable(each.socket.fileno(), None)
-        each.close()
+        each.pair.close()
         if each.program:
             each.program.end()
 
@@ -213,21 +195,21 @@ class DatagramProgramServer:
                 self._read_when_ready(each)
 
     def _read_when_ready(self, each: PeerProgram) -> None:
-        self._loop.when_readable(each.socket.fileno(), lambda: self._read(each))
+        each.pair.when_readable(lambda: self._read(each))
 
     def _read(self, each: PeerProgram) -> None:
         """Send what the program has written; while the system does not accept it, read no more."""
         if self._service.outbox.waits:
-            self._loop.when_readable(each.socket.fileno(), None)
+            each.pair.when_readable(None)
         else:
             self._send(each, MAX_READS_PER_TURN)
 
     def _send(self, each: PeerProgram, most: int) -> None:
         for _ in range(most):
             try:
-                size = each.socket.recv_into(self._buffer)
+                size = each.pair.read_into(self._buffer)
                 datagram = self._conversion.outbound(bytes(self._buffer[:size]))
-            except OSError:  # there is nothing more now
+            except (BlockingIOError, ReceiveError):  # there is nothing more, now or at all
                 return
             except TextError as error:
                 told = f"a datagram for {each.peer.address} was not sent: {error}"
