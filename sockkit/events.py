@@ -140,12 +140,12 @@ class Closed(Value):
 
 
 class ProgramStarted(Value):
-    """A program has the connection: the socket itself, or with `pipes` two pipes."""
+    """A program runs for a peer. `streams` says what its standard input and output are."""
 
     peer: Peer
     name: str
     process: int
-    pipes: bool
+    streams: str
 
 
 class ProgramEnded(Value):

@@ -1,4 +1,4 @@
-"""The programs of tcp-client and tcp-server: what excludes them, and how they get a connection."""
+"""The programs of --exec and --shell: what excludes them, and how they get a connection."""
 
 from __future__ import annotations
 
@@ -17,25 +17,22 @@ if TYPE_CHECKING:
     from sockkit.net.access import AccessOptions
     from sockkit.net.join import JoinOptions
     from sockkit.net.programs import Programs
-    from sockkit.net.tcp.listen import Listener
+    from sockkit.net.tcp.listen import Bound
     from sockkit.net.tls.options import ServerTls
 
 MAX_PROGRAMS = 100  # of a server at a time, unless --max-connections says otherwise
 
 
-def find_program(
-    context: Context,
-    words: Sequence[str],
-    conversation: ConversationOptions,
-    *,
-    label: bool = False,
-) -> Programs:
-    """The programs of a run. Raises UsageError, before anything is dialled or bound."""
+def find_program(context: Context, words: Sequence[str], **excluded: object) -> Programs:
+    """The programs of a run. Raises UsageError, before anything is dialled or bound.
+
+    `excluded` are the values of options that a program leaves nothing to do for.
+    """
     from sockkit.net.programs import Programs
 
-    for option, given in (("--reply", conversation.reply is not None), ("--label", label)):
-        if given:
-            told = f"{option} and a program exclude each other"
+    for name, value in excluded.items():
+        if value is not None and value is not False:
+            told = f"--{name} and a program exclude each other"
             raise UsageError(told, "the program answers, and nothing is shown here")
     return Programs(context, words)
 
@@ -83,12 +80,12 @@ def _ending(conversation: ConversationOptions, *, fragile: bool) -> EndOptions:
 
 
 def warn_of_strangers(
-    context: Context, listener: Listener, access: AccessOptions | None, tls: ServerTls | None
+    context: Context, bound: Bound, access: AccessOptions | None, tls: ServerTls | None
 ) -> None:
     """Say it if anybody who reaches the server can run the program."""
     from sockkit.net.tcp.listen import is_local
 
     admits = bool(access and (access.allow or access.allow_file)) or bool(tls and tls.client_ca)
-    if listener.port is not None and not is_local(listener.address) and not admits:
+    if bound.port is not None and not is_local(bound.address) and not admits:
         told = "anybody who can reach this port runs the program: --allow says who may"
         context.emit(Notice(told))

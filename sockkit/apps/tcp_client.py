@@ -44,7 +44,7 @@ def _run_program(config: TcpClient, context: Context) -> None:
     from sockkit.apps.programs import find_program, join_options
     from sockkit.net.tcp.program_server import run_one
 
-    programs = find_program(context, config.program, config.conversation)
+    programs = find_program(context, config.program)
     join = join_options(
         context,
         config.conversation,

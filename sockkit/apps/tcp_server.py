@@ -88,7 +88,9 @@ def _run_programs(config: TcpServer, context: Context) -> None:
     from sockkit.apps.programs import MAX_PROGRAMS, find_program, join_options, warn_of_strangers
     from sockkit.net.tcp.program_server import ProgramServer, run_one
 
-    programs = find_program(context, config.program, config.conversation, label=config.label)
+    programs = find_program(
+        context, config.program, reply=config.conversation.reply, label=config.label
+    )
     join = join_options(
         context,
         config.conversation,

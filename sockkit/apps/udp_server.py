@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING
 from sockkit.apps.datagrams import DatagramOptions, Messages
 from sockkit.apps.prepare import with_access
 from sockkit.core.peers import Recipient
+from sockkit.core.text import Transform
+from sockkit.errors import UsageError
 from sockkit.net.context import Context
 from sockkit.net.options import SocketOptions
 from sockkit.net.port_file import port_file
 from sockkit.net.tcp.listen import ListenOptions, announce
+from sockkit.net.udp.datagrams import DatagramSocket
 from sockkit.net.udp.open import UdpOptions, bind_datagrams
 from sockkit.net.udp.server import DatagramServer
 from sockkit.net.waiting import wait_for
@@ -31,30 +34,78 @@ class UdpServer(Value):
     sockets: SocketOptions
     udp: UdpOptions
     datagrams: DatagramOptions
-    answer: Recipient
+    answer: Recipient | None
     reply: str | None
     port_file: str | None
     access: AccessOptions | None = None
+    program: tuple[str, ...] = ()
+    max_connections: int | None = None
 
 
 def run(config: UdpServer, context: Context) -> None:
     """Serve until a signal, or the operator's `/quit`. Raises SockkitError."""
-    messages = Messages(config.datagrams, context, many=True)
-    reply = None
-    if config.reply is not None:
-        reply = messages.encode(os.fsencode(config.reply), "--reply")
+    if config.max_connections and not config.program:
+        raise UsageError("--max-connections needs --exec or --shell", "leave it out")
+    serve = (_programs if config.program else _messages)(config, context)
     listen, udp = with_access(context, config.listen, config.access), config.udp
-    if reply is None:  # otherwise peers that read nothing could keep answers from all others
+    if config.reply is None and not config.program:
+        # Otherwise peers that read nothing could keep answers from all others.
         udp = udp._replace(patience=STDIN_PATIENCE_SECONDS)
     options = (listen, config.sockets, udp)
     sock = wait_for(context.loop, partial(bind_datagrams, context, *options))
     try:
         with port_file(context.loop, config.port_file, sock):
             announce(sock, context.emit)
-            server = DatagramServer(context, sock, messages, config.answer, reply)
-            server.run(_open_console(server, context) if context.stdio.input.terminal else None)
+            serve(sock)
     finally:
         sock.close()
+
+
+def _messages(config: UdpServer, context: Context) -> Callable[[DatagramSocket], None]:
+    """What shows datagrams, and answers them from standard input."""
+    messages = Messages(config.datagrams, context, many=True)
+    reply = None
+    if config.reply is not None:
+        reply = messages.encode(os.fsencode(config.reply), "--reply")
+
+    def serve(sock: DatagramSocket) -> None:
+        answer = config.answer or Recipient.LAST
+        server = DatagramServer(context, sock, messages, answer, reply)
+        server.run(_open_console(server, context) if context.stdio.input.terminal else None)
+
+    return serve
+
+
+def _programs(config: UdpServer, context: Context) -> Callable[[DatagramSocket], None]:
+    """What gives each peer a program."""
+    from sockkit.apps.programs import MAX_PROGRAMS, find_program, warn_of_strangers
+    from sockkit.net.udp.program_server import Conversion, DatagramProgramServer
+
+    programs = find_program(
+        context,
+        config.program,
+        answer=config.answer,
+        reply=config.reply,
+        label=config.datagrams.label,
+        lines=config.datagrams.lines,
+    )
+    text, user = config.datagrams.text, context.stdio.encoding
+    conversion = Conversion(
+        partial(_convert, lambda: text.inbound(user)),
+        partial(_convert, lambda: text.outbound(user, "what the program writes")),
+    )
+
+    def serve(sock: DatagramSocket) -> None:
+        warn_of_strangers(context, sock, config.access, None)
+        most = config.max_connections or MAX_PROGRAMS
+        DatagramProgramServer(context, sock, programs, most, conversion).run()
+
+    return serve
+
+
+def _convert(make: Callable[[], Transform | None], datagram: bytes) -> bytes:
+    transform = make()
+    return transform.feed(datagram) + transform.flush() if transform else datagram
 
 
 def _open_console(server: DatagramServer, context: Context) -> Callable[[bytes], None]:

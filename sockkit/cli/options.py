@@ -269,6 +269,10 @@ def proxy_option(values: dict[str, Any], address: Address) -> Proxy | None:
     return chosen_proxy(values, address)
 
 
+_SHELL = Option(
+    ["--shell"], metavar="CMD",
+    help="The same, and /bin/sh runs CMD: pipes, variables and several commands work.",
+)  # fmt: skip
 PROGRAMS = Bundle(
     "Programs",
     (
@@ -277,8 +281,20 @@ PROGRAMS = Bundle(
                     "each. CMD is split as a shell would, and run without one. When the peer ends "
                     "its side, that is the end of CMD's input, and no more: the connection ends "
                     "with CMD, and CMD with a reset."),
-        Option(["--shell"], metavar="CMD",
-               help="The same, and /bin/sh runs CMD: pipes, variables and several commands work."),
+        _SHELL,
+    ),
+)  # fmt: skip
+UDP_PROGRAMS = Bundle(
+    "Programs",
+    (
+        Option(["--exec", "execute"], metavar="CMD",
+               help="Run CMD for each peer: one read of its stdin is a datagram, and so is one "
+                    "write to its stdout. CMD is split as a shell would, and run without one. An "
+                    "empty datagram ends its input. What it has not read when it exits is lost."),
+        _SHELL,
+        Option(["--max-connections"], type=click.IntRange(1), metavar="N",
+               help="Most programs at a time (default: 100). One more takes the place of the peer "
+                    "that has been silent the longest, and for 5s at least."),
     ),
 )  # fmt: skip
 

@@ -252,9 +252,8 @@ def _process(event: Event) -> str:
     match event:
         case PeerUser(_, process, user, group):
             return f"the peer is process {process} of {_user_name(user)}, group {group}"
-        case ProgramStarted(_, name, process, pipes):
-            on = "pipes" if pipes else "the socket itself"
-            return f"{name} runs as process {process} on {on}"
+        case ProgramStarted(_, name, process, streams):
+            return f"{name} runs as process {process} on {streams}"
         case ProgramEnded(_, name, code):
             from sockkit.core.programs import signal_name  # few runs need it
 

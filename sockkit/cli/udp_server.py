@@ -15,8 +15,10 @@ from sockkit.cli.options import (
     TERMINAL,
     TEXT,
     UDP_ACCESS,
+    UDP_PROGRAMS,
     UDP_SERVER_SOCKET,
     access_options,
+    program,
 )
 from sockkit.cli.params import EnumChoice, server_address
 from sockkit.core.peers import Recipient
@@ -32,14 +34,16 @@ Examples:
   sockkit udp-server -p 8008 --color alex=green --color 小雪=magenta
   sockkit udp-server --bind 0.0.0.0 -p 5000 --reply ok
   sockkit udp-server --bind unix:/tmp/log.sock --unix-mode 660 --lines
+  sockkit udp-server -p 1300 --exec date
 """
 
 _ANSWERS = Bundle(
     "Datagrams",
     (
         *DATAGRAMS,
-        Option(["--answer"], type=EnumChoice(Recipient), default="last", show_default=True,
-               help="Whom stdin goes to: who was heard last, or all who were heard."),
+        Option(["--answer"], type=EnumChoice(Recipient),
+               help="Whom stdin goes to: the peer heard from most recently (last, the default), or "
+                    "all."),
         REPLY,
         LABEL,
     ),
@@ -61,6 +65,7 @@ def _run(**values: Any) -> None:
         values,
         access=access_options(values),
         listen=fold(ListenOptions, values, address=address),
+        program=program(values),
         sockets=fold(SocketOptions, values),
         udp=fold(UdpOptions, values),
         datagrams=fold(DatagramOptions, values, text=fold(TextOptions, values)),
@@ -70,7 +75,7 @@ def _run(**values: Any) -> None:
 
 command = BundledCommand(
     "udp-server",
-    bundles=[UDP_SERVER_SOCKET, _ANSWERS, TEXT, UDP_ACCESS, TERMINAL, OUTPUT],
+    bundles=[UDP_SERVER_SOCKET, _ANSWERS, TEXT, UDP_PROGRAMS, UDP_ACCESS, TERMINAL, OUTPUT],
     callback=_run,
     text=_HELP,
     epilog=_EPILOG,

@@ -53,13 +53,13 @@ def signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def connection_facts(remote: str, local: str) -> dict[str, str]:
+def connection_facts(remote: str, local: str, protocol: str = "tcp") -> dict[str, str]:
     """What a program is told of a connection: both addresses, as they are shown.
 
     A `remote` that is reached through a proxy is the target.
     """
     remote = remote.partition(" through ")[0]
-    return {"PROTO": "tcp", **_address("REMOTE", remote), **_address("LOCAL", local)}
+    return {"PROTO": protocol, **_address("REMOTE", remote), **_address("LOCAL", local)}
 
 
 def _address(side: str, shown: str) -> dict[str, str]:

@@ -112,8 +112,8 @@ class Served(Owner):
             facts["TLS_SUBJECT"] = _subject(self._end)
         programs = self._host.programs
         program = programs.start(standard_input, standard_output, facts, self._program_exited)
-        pipes = standard_input != standard_output
-        self._host.context.emit(ProgramStarted(self.peer, programs.name, program.number, pipes))
+        streams = "pipes" if standard_input != standard_output else "the socket itself"
+        self._host.context.emit(ProgramStarted(self.peer, programs.name, program.number, streams))
         return program
 
     def _program_exited(self, program: Program) -> None:

@@ -1,0 +1,218 @@
+"""Gives each peer of a datagram socket a program of its own.
+
+The program's standard input and output is one end of a pair of datagram sockets, socketpair(2): a
+datagram of the peer is one read, and one write is a datagram to the peer. An empty datagram is
+therefore the end of its input to most programs. Over UDP nothing tells that a peer has ended. So a
+program ends by itself, or makes place for another when its peer has been silent the longest.
+
+What a peer can cost is bounded. There are at most `most` peers. Nobody's program is taken away
+within KEPT_SECONDS of a datagram: a flood of forged addresses starts no more than `most` programs
+in that time. One is started in a turn of the loop. A program that does not read loses what comes
+when its socket is full, as any UDP receiver does; one whose datagrams the system does not accept
+waits in its write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sockkit.core.programs import connection_facts
+from sockkit.errors import ReceiveError, SendError, SockkitError, TextError
+from sockkit.events import (
+    Failure,
+    NewPeer,
+    Peer,
+    PeerForgotten,
+    ProgramEnded,
+    ProgramStarted,
+)
+from sockkit.net.context import Context
+from sockkit.net.endpoint import show_address
+from sockkit.net.ends.program_pair import ProgramPair
+from sockkit.net.programs import Program, Programs
+from sockkit.net.udp.datagrams import MAX_RECEIVE_BYTES, DatagramSocket, Received
+from sockkit.net.udp.service import DatagramService
+from sockkit.values import Value
+
+KEPT_SECONDS = 5.0  # for which a silent peer keeps its program although others want one
+RETRY_SECONDS = 0.1  # between two looks whether a program may start
+MAX_READS_PER_TURN = 64  # of one program's datagrams, before others on the loop are served
+MAX_LAST_READS = 4096  # of what a program wrote before it exited; others of its group may go on
+
+Convert = Callable[[bytes], bytes]  # raises TextError
+
+
+class Conversion(Value):
+    """What becomes of a peer's datagrams and of the program's; each is converted by itself."""
+
+    inbound: Convert = bytes
+    outbound: Convert = bytes
+
+
+class PeerProgram:
+    """One peer and its program, or what waits until that has started."""
+
+    def __init__(self, address: Any, peer: Peer, pair: ProgramPair) -> None:
+        self.address, self.peer, self.pair = address, peer, pair
+        self.heard_at = 0.0
+        self.program: Program | None = None
+
+
+class DatagramProgramServer:
+    """Owns neither `sock` nor `programs`. At most `most` peers have a program at a time."""
+
+    def __init__(
+        self,
+        context: Context,
+        sock: DatagramSocket,
+        programs: Programs,
+        most: int,
+        conversion: Conversion = Conversion(),  # noqa: B008
+    ) -> None:
+        self._context, self._loop, self._emit = context, context.loop, context.emit
+        self._local, self._programs, self._most = sock.address, programs, most
+        self._conversion = conversion
+        self._service = DatagramService(
+            context, sock, self._received, max_waiting=MAX_RECEIVE_BYTES, on_sent=self._listen
+        )
+        self._peers: dict[Any, PeerProgram] = {}  # the longest silent first
+        self._waiting: dict[Any, PeerProgram] = {}  # those whose program has not started yet
+        self._buffer = memoryview(bytearray(MAX_RECEIVE_BYTES))
+        self._count = 0
+
+    def run(self) -> None:
+        """Serve until a signal raises Stopped."""
+        try:
+            self._service.start()
+            self._loop.run()
+        finally:
+            self._service.stop()
+            for each in list(self._peers.values()):
+                self._drop(each)
+            self._programs.close()
+
+    # From the peers to the programs.
+
+    def _received(self, got: Received) -> None:
+        if not self._service.answerable(got):
+            return
+        try:
+            each = self._peers.pop(got.address, None) or self._new(got.address)
+        except SockkitError as error:
+            self._service.failed(error)
+            return
+        self._peers[got.address] = each
+        each.heard_at = self._loop.now
+        if got.cut:
+            self._emit(Failure(got.problem(each.peer.address), "a datagram was cut"))
+        for datagram in got.datagrams():
+            self._pass_on(each, datagram)
+
+    def _new(self, address: Any) -> PeerProgram:
+        """One more peer, in place of the longest silent if there are too many."""
+        shown = show_address(address)
+        if len(self._peers) >= self._most:
+            oldest = next(iter(self._peers.values()))
+            if self._loop.now - oldest.heard_at < KEPT_SECONDS:
+                told = f"{self._most} programs run for other peers (--max-connections)"
+                raise SendError(f"a datagram from {shown} was dropped: {told}", kind=told)
+            self._emit(PeerForgotten(oldest.peer))
+            self._drop(oldest)
+        each = PeerProgram(address, Peer(self._count + 1, shown), ProgramPair(self._loop))
+        self._count += 1
+        self._emit(NewPeer(each.peer))
+        if not self._waiting:
+            self._loop.call_soon(self._start_next)
+        self._waiting[address] = each
+        return each
+
+    def _pass_on(self, each: PeerProgram, datagram: bytes) -> None:
+        try:
+            each.pair.write(self._conversion.inbound(datagram))
+        except BlockingIOError:
+            self._lost(each, "the program does not read as fast as datagrams come")
+        except SockkitError as error:
+            self._lost(each, str(error))
+
+    def _lost(self, each: PeerProgram, why: str) -> None:
+        told = f"a datagram from {each.peer.address} did not reach its program: {why}"
+        self._emit(Failure(told, f"a datagram did not reach its program: {why}"))
+
+    # The programs.
+
+    def _start_next(self) -> None:
+        """Start one program of those that wait, if another may run."""
+        address, each = next(iter(self._waiting.items()), (None, None))
+        if not each:
+            return
+        if len(self._programs) >= self._most:  # some that were told to end still run
+            self._loop.later(RETRY_SECONDS, self._start_next)
+            return
+        del self._waiting[address]
+        self._start(each)
+        if self._waiting:
+            self._loop.call_soon(self._start_next)
+
+    def _start(self, each: PeerProgram) -> None:
+        facts = connection_facts(each.peer.address, self._local, "udp")
+        theirs = each.pair.theirs
+        try:
+            each.program = self._programs.start(
+                theirs, theirs, facts, lambda program: self._exited(each, program)
+            )
+        except SockkitError as error:
+            self._service.failed(error)
+            self._drop(each)
+            return
+        each.pair.release()
+        name, number = self._programs.name, each.program.number
+        self._emit(ProgramStarted(each.peer, name, number, "a pair of datagram sockets"))
+        self._read_when_ready(each)
+
+    def _exited(self, each: PeerProgram, program: Program) -> None:
+        assert program.code is not None
+        self._emit(ProgramEnded(each.peer, self._programs.name, program.code))
+        if self._peers.get(each.address) is each:
+            self._send(each, MAX_LAST_READS)  # what it wrote last
+            self._drop(each)
+
+    def _drop(self, each: PeerProgram) -> None:
+        """End the program, if it has not ended, and forget the peer."""
+        if self._peers.get(each.address) is each:
+            del self._peers[each.address]
+        self._waiting.pop(each.address, None)
+        each.pair.close()
+        if each.program:
+            each.program.end()
+
+    # From the programs to the peers.
+
+    def _listen(self) -> None:
+        """All answers have been sent: read the programs again."""
+        for each in self._peers.values():
+            if each.program:
+                self._read_when_ready(each)
+
+    def _read_when_ready(self, each: PeerProgram) -> None:
+        each.pair.when_readable(lambda: self._read(each))
+
+    def _read(self, each: PeerProgram) -> None:
+        """Send what the program has written; while the system does not accept it, read no more."""
+        if self._service.outbox.waits:
+            each.pair.when_readable(None)
+        else:
+            self._send(each, MAX_READS_PER_TURN)
+
+    def _send(self, each: PeerProgram, most: int) -> None:
+        for _ in range(most):
+            try:
+                size = each.pair.read_into(self._buffer)
+                datagram = self._conversion.outbound(bytes(self._buffer[:size]))
+            except (BlockingIOError, ReceiveError):  # there is nothing more, now or at all
+                return
+            except TextError as error:
+                told = f"a datagram for {each.peer.address} was not sent: {error}"
+                self._emit(Failure(told, "a datagram could not be converted"))
+            else:
+                self._service.send(datagram, each.address)
