@@ -229,8 +229,9 @@ _RULES = (
 )  # fmt: skip
 _MAX_CONNECTIONS = Option(
     ["--max-connections"], type=click.IntRange(1), metavar="N",
-    help="Most clients, or members of a chat room, at a time. One more is closed at once; a room "
-         "first says that it is full.",
+    help="Most clients, or members of a chat room, at a time; on udp-server most programs, and the "
+         "longest silent peer makes place. One more is closed at once; a room first says that it "
+         "is full.",
 )  # fmt: skip
 ACCESS = Bundle("Access", (*_RULES, _MAX_CONNECTIONS))
 UDP_ACCESS = Bundle("Access", _RULES)
@@ -269,10 +270,6 @@ def proxy_option(values: dict[str, Any], address: Address) -> Proxy | None:
     return chosen_proxy(values, address)
 
 
-_SHELL = Option(
-    ["--shell"], metavar="CMD",
-    help="The same, and /bin/sh runs CMD: pipes, variables and several commands work.",
-)  # fmt: skip
 PROGRAMS = Bundle(
     "Programs",
     (
@@ -280,23 +277,13 @@ PROGRAMS = Bundle(
                help="Run CMD with the connection as its stdin and stdout; a server runs one for "
                     "each. CMD is split as a shell would, and run without one. When the peer ends "
                     "its side, that is the end of CMD's input, and no more: the connection ends "
-                    "with CMD, and CMD with a reset."),
-        _SHELL,
+                    "with CMD, and CMD with a reset. Over UDP each peer has a CMD, which reads and "
+                    "writes datagrams."),
+        Option(["--shell"], metavar="CMD",
+               help="The same, and /bin/sh runs CMD: pipes, variables and several commands work."),
     ),
 )  # fmt: skip
-UDP_PROGRAMS = Bundle(
-    "Programs",
-    (
-        Option(["--exec", "execute"], metavar="CMD",
-               help="Run CMD for each peer: one read of its stdin is a datagram, and so is one "
-                    "write to its stdout. CMD is split as a shell would, and run without one. An "
-                    "empty datagram ends its input. What it has not read when it exits is lost."),
-        _SHELL,
-        Option(["--max-connections"], type=click.IntRange(1), metavar="N",
-               help="Most programs at a time (default: 100). One more takes the place of the peer "
-                    "that has been silent the longest, and for 5s at least."),
-    ),
-)  # fmt: skip
+UDP_PROGRAMS = Bundle("Programs", (*PROGRAMS.options, _MAX_CONNECTIONS))
 
 
 def program(values: dict[str, Any]) -> tuple[str, ...]:

@@ -81,13 +81,13 @@ def test_each_connection_has_transforms_of_its_own(context: Context) -> None:
 
 
 def test_what_would_have_nothing_to_do_is_a_usage_error(context: Context) -> None:
-    assert find_program(context, ["cat"], PLAIN).name == "cat"
+    assert find_program(context, ["cat"], reply=None, label=False).name == "cat"
     with pytest.raises(UsageError, match="--reply and a program exclude each other"):
-        find_program(context, ["cat"], PLAIN._replace(reply=""))
+        find_program(context, ["cat"], reply="")
     with pytest.raises(UsageError, match="--label and a program exclude each other"):
-        find_program(context, ["cat"], PLAIN, label=True)
+        find_program(context, ["cat"], label=True)
     with pytest.raises(UsageError, match="'no-such-program' is no program"):
-        find_program(context, ["no-such-program"], PLAIN)
+        find_program(context, ["no-such-program"])
 
 
 class Bound:

@@ -167,10 +167,10 @@ LINES: list[tuple[int, Event, str]] = [
     ),
     (
         VERBOSE,
-        ProgramStarted(CLIENT, "cat", 9, False),
+        ProgramStarted(CLIENT, "cat", 9, "the socket itself"),
         "* [2] 10.0.0.7:51234 cat runs as process 9 on the socket itself",
     ),
-    (VERBOSE, ProgramStarted(SERVER, "cat", 9, True), "* cat runs as process 9 on pipes"),
+    (VERBOSE, ProgramStarted(SERVER, "cat", 9, "pipes"), "* cat runs as process 9 on pipes"),
     (VERBOSE, ProgramEnded(SERVER, "cat", 3), "* cat has exited with 3"),
     (VERBOSE, ProgramEnded(SERVER, "cat", -9), "* cat was killed by SIGKILL"),
     (
@@ -278,7 +278,7 @@ def test_a_peer_has_its_colour_and_a_failure_is_red(capsys: Capture) -> None:
         (PeerEnded(CLIENT, 0), "have ended their side"),
         (NewPeer(CLIENT), "heard for the first time"),
         (PeerForgotten(CLIENT), "forgotten, to make room"),
-        (ProgramStarted(CLIENT, "cat", 9, True), "programs started"),
+        (ProgramStarted(CLIENT, "cat", 9, "pipes"), "programs started"),
         (ProgramEnded(CLIENT, "cat", 0), "programs ended"),
         (Unanswered("10.0.0.7:7", "port 7"), "not answered: port 7"),
         (Failure("10.0.0.7 lost", "lost"), "lost"),

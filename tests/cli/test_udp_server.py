@@ -24,7 +24,7 @@ def test_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     config = started(monkeypatch=monkeypatch)
     assert (config.listen.address.host, config.listen.address.port) == ("127.0.0.1", 8008)
     assert not config.sockets.reuse_address  # two servers could have the port
-    assert (config.answer, config.reply, config.udp.join) == ("last", None, None)
+    assert (config.answer, config.reply, config.udp.join) == (None, None, None)
 
 
 def test_options(monkeypatch: pytest.MonkeyPatch) -> None:
