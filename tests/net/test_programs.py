@@ -196,7 +196,8 @@ def test_its_signals_are_those_of_a_new_program(site: Site) -> None:
     before = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
     try:
         site.start("grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status")
-        assert {site.line().split()[1].strip("0") for _ in range(2)} == {""}
+        named = (1 << 31) - 1  # beyond are signals that a library may ignore
+        assert {int(site.line().split()[1], 16) & named for _ in range(2)} == {0}
         assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == {signal.SIGTERM, signal.SIGCHLD}
         assert signal.getsignal(signal.SIGTTOU) is signal.SIG_IGN
     finally:
