@@ -6,7 +6,7 @@ import os
 import socket
 from typing import Any
 
-from sockkit.core.address import show
+from sockkit.core.address import Address, HostPort, UnixPath, show
 from sockkit.core.printable import escape
 from sockkit.values import Value
 
@@ -34,15 +34,23 @@ def service_port(name: str, protocol: str = "tcp") -> int | None:
         return None
 
 
-def show_address(address: SocketAddress) -> str:
-    """`10.0.0.7:51234`, `[::1]:80` or `unix:/path`; `unix` for a unix socket without an address.
+def to_address(address: SocketAddress) -> Address | None:
+    """The same address as a value; None for a unix socket without one.
 
-    A mapped IPv4 address is shown as IPv4.
+    A mapped IPv4 address becomes IPv4.
     """
     if isinstance(address, tuple):
         host, port = address[:2]
-        return show(host.removeprefix("::ffff:") if "." in host else host, port)
+        return HostPort(host.removeprefix("::ffff:") if "." in host else host, port)
     if not address:
-        return "unix"
-    path = os.fsdecode(address)  # any name a peer has chosen
-    return "unix:" + escape(f"@{path[1:]}" if path.startswith("\0") else path)
+        return None
+    path = os.fsdecode(address)
+    return UnixPath(f"@{path[1:]}" if path.startswith("\0") else path)
+
+
+def show_address(address: SocketAddress) -> str:
+    """`10.0.0.7:51234`, `[::1]:80` or `unix:/path`; `unix` for a unix socket without an address."""
+    value = to_address(address)
+    if isinstance(value, HostPort):
+        return show(value.host, value.port)
+    return f"unix:{escape(value.path)}" if value else "unix"  # any name a peer has chosen

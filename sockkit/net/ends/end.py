@@ -13,6 +13,7 @@ from collections.abc import Callable
 from enum import Enum, auto
 from typing import Protocol
 
+from sockkit.core.address import Address
 from sockkit.errors import ReceiveError, SendError, SockkitError, reason
 from sockkit.events import Peer
 
@@ -96,9 +97,10 @@ class End(Source, Sink, Protocol):
     """
 
     peer: Peer
+    remote: Address | None  # the peer's, or the target's behind a proxy
 
-    def local(self) -> str:
-        """Our own address on the connection, for people; empty if there is none."""
+    def local(self) -> Address | None:
+        """Our own address on the connection."""
         ...
 
     def half_close(self) -> None:

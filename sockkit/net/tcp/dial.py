@@ -18,7 +18,7 @@ from sockkit.core.units import show_seconds
 from sockkit.errors import BindError, ConnectError, ResolveError, SockkitError, TimedOut
 from sockkit.events import Connected, ConnectFailed, Connecting, Emit, Peer, PeerUser, SocketCall
 from sockkit.net.context import Context
-from sockkit.net.endpoint import Endpoint, show_address
+from sockkit.net.endpoint import Endpoint, show_address, to_address
 from sockkit.net.ends.end import End, words
 from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.loop import Timer
@@ -290,7 +290,8 @@ class _Race(Pending):
             return None
         del self._attempts[sock]
         shown = f"the proxy {endpoint}" if self._options.proxy else str(endpoint)
-        end = SocketEnd(self._loop, sock, Peer(0, shown), self._emit)
+        remote = to_address(endpoint.address)
+        end = SocketEnd(self._loop, sock, Peer(0, shown), self._emit, remote)
         self._emit(Connected(end.peer, show_address(local)))
         if endpoint.family == socket.AF_UNIX:
             _tell_user(sock, end.peer, self._emit)

@@ -13,7 +13,7 @@ from sockkit.core.address import Address
 from sockkit.errors import BindError
 from sockkit.events import Connected, Emit, Listening, Notice, Peer, PeerUser, SocketCall
 from sockkit.net.context import Context
-from sockkit.net.endpoint import DEFAULT_BACKLOG, Endpoint, SocketAddress, show_address
+from sockkit.net.endpoint import DEFAULT_BACKLOG, Endpoint, SocketAddress, show_address, to_address
 from sockkit.net.ends.end import End, words
 from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.loop import Loop
@@ -203,7 +203,8 @@ class Listener:
             self._emit(SocketCall("close", f"the connection to {shown}"))
             self._refused(f"{shown}, {credentials}" if credentials else shown, why)
             return
-        end = SocketEnd(self._loop, sock, Peer(next(self._numbers), shown), self._emit)
+        peer = Peer(next(self._numbers), shown)
+        end = SocketEnd(self._loop, sock, peer, self._emit, to_address(address))
         self._emit(Connected(end.peer, self.address))
         if credentials:
             self._emit(PeerUser(end.peer, *credentials))

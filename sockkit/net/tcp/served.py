@@ -107,7 +107,7 @@ class Served(Owner):
         raise NotImplementedError
 
     def _run(self, standard_input: int, standard_output: int) -> Program:
-        facts = connection_facts(self.peer.address, self._end.local())
+        facts = connection_facts(self._end.remote, self._end.local())
         if self._end.kind is Kind.ENCRYPTED:
             facts["TLS_SUBJECT"] = _subject(self._end)
         programs = self._host.programs
