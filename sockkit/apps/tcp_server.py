@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 ENDS_NOTHING = "the end of standard input ends nothing in a server of many"
 
+SLOW_SECONDS = 30.0  # after which a client that holds the others up is dropped
+
 
 class TcpServer(Value):
     listen: ListenOptions
@@ -35,7 +37,7 @@ class TcpServer(Value):
     conversation: ConversationOptions
     once: bool = False
     label: bool = False
-    slow_timeout: float = 30.0
+    slow_timeout: float | None = None
     port_file: str | None = None
     access: AccessOptions | None = None
     tls: ServerTls | None = None
@@ -89,12 +91,15 @@ def _run_programs(config: TcpServer, context: Context) -> None:
     from sockkit.net.tcp.program_server import ProgramServer, run_one
 
     programs = find_program(
-        context, config.program, reply=config.conversation.reply, label=config.label
+        context,
+        config.program,
+        reply=config.conversation.reply,
+        label=config.label,
+        slow_timeout=config.slow_timeout,
     )
     join = join_options(
         context,
         config.conversation,
-        encrypted=bool(config.tls),
         fragile=bool(config.tls),
         buffer_size=config.sockets.buffer_size,
     )
@@ -145,7 +150,7 @@ def _serve_many(config: TcpServer, context: Context, listener: Listener) -> None
             conversation.ending(stdio),
             outbound=lambda: own.outbound("utf-8", "standard input"),
             inbound=lambda: conversation.inbound(stdio, tell_gbk),
-            slow_timeout=config.slow_timeout,
+            slow_timeout=SLOW_SECONDS if config.slow_timeout is None else config.slow_timeout,
         ),
         shared=shared.outbound(stdio.encoding, "standard input"),
         greet=said(conversation.greet),

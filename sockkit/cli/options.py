@@ -206,8 +206,8 @@ SERVER_TIME = Bundle(
     (
         _UNTIL,
         *_SILENCE,
-        Option(["--slow-timeout"], type=DURATION, metavar="DURATION", default="30s",
-               show_default=True, help="Drop a client that holds the others up for this long."),
+        Option(["--slow-timeout"], type=DURATION, metavar="DURATION",
+               help="Drop a client that holds the others up for this long. Default: 30s."),
     ),
 )  # fmt: skip
 

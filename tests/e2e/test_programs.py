@@ -686,11 +686,11 @@ def test_what_cannot_be_run_is_told_before_anything_is_opened(
     assert word in told
 
 
-@pytest.mark.parametrize("option", [["--reply", "x"], ["--label"]])
+@pytest.mark.parametrize("option", [["--reply", "x"], ["--label"], ["--slow-timeout", "1"]])
 def test_what_makes_no_sense_with_a_program(option: list[str]) -> None:
     status, _, told = run(SERVER, "-p", "0", "--exec", "cat", *option)
     assert status == 2
-    assert f"{option[0]} and a program exclude each other" in told
+    assert f"{option[0]} cannot be combined with --exec or --shell" in told
 
 
 # With the tools that people know.

@@ -100,9 +100,12 @@ def test_on_a_public_address_it_warns_unless_somebody_is_allowed() -> None:
 @pytest.mark.parametrize(
     ("more", "told"),
     [
-        (["--exec", "cat", "--reply", "x"], "--reply and a program exclude each other"),
-        (["--exec", "cat", "--answer", "all"], "--answer and a program exclude each other"),
-        (["--exec", "cat", "--lines"], "--lines and a program exclude each other"),
+        (["--exec", "cat", "--reply", "x"], "--reply cannot be combined with --exec or --shell"),
+        (
+            ["--exec", "cat", "--answer", "all"],
+            "--answer cannot be combined with --exec or --shell",
+        ),
+        (["--exec", "cat", "--lines"], "--lines cannot be combined with --exec or --shell"),
         (["--exec", "cat", "--shell", "cat"], "--exec and --shell exclude each other"),
         (["--exec", "no-such-program"], "'no-such-program' is no program that can be run"),
         (["--exec", "'"], "cannot be split"),
