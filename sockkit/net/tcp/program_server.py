@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sockkit.core.programs import exit_status
-from sockkit.core.units import show_size
-from sockkit.errors import ProgramFailed, ReceiveError
-from sockkit.events import Closed
+from sockkit.errors import ProgramFailed
 from sockkit.net.closing import Closer
 from sockkit.net.context import Context
 from sockkit.net.ends.end import End
@@ -41,9 +39,7 @@ def run_one(
         host.closer.close_all()
         programs.close()
     if outcome.error:
-        sent, received = outcome.totals
-        if sent is not None and received is not None:
-            outcome.error.so_far = f"sent {show_size(sent)}, received {show_size(received)}"
+        outcome.error.so_far = outcome.totals
         raise outcome.error
     if outcome.code:
         raise ProgramFailed(exit_status(outcome.code))
@@ -87,7 +83,4 @@ class ProgramServer:
     def _closed(self, served: Served, outcome: Outcome) -> None:
         self._serving.discard(served)
         served.when_gone(self._listener.released)
-        error, (sent, received) = outcome.error, outcome.totals
-        why, kind = (str(error), error.kind) if error else ("", "")
-        lost = bool(outcome.unsent) or not isinstance(error, ReceiveError)
-        self._host.context.emit(Closed(served.peer, sent, received, why, kind, lost=lost))
+        self._host.context.emit(outcome.closed)

@@ -17,9 +17,9 @@ from contextlib import ExitStack
 
 from sockkit.core.programs import connection_facts
 from sockkit.errors import SendError, SockkitError
-from sockkit.events import Peer, ProgramEnded, ProgramStarted
+from sockkit.events import Closed, Peer, ProgramEnded, ProgramStarted
 from sockkit.net.closing import Closer
-from sockkit.net.connection import Connection, Owner, Result
+from sockkit.net.connection import Connection, Owner, Result, closed_with_reason
 from sockkit.net.context import Context
 from sockkit.net.delivery import MAX_STALL_SECONDS
 from sockkit.net.ends.end import End, Kind, words
@@ -50,13 +50,13 @@ class Host(Value):
 class Outcome(Value):
     """How a connection with a program ended. `code` is the program's, None if none was started.
 
-    `totals` are the bytes sent and received, where they are known.
+    `closed` is what a server tells of it. `totals` says how much was moved, where that is known.
     """
 
     error: SockkitError | None
-    unsent: int
     code: int | None
-    totals: tuple[int, int] | tuple[None, None]
+    closed: Closed
+    totals: str
 
 
 class Served(Owner):
@@ -127,22 +127,23 @@ class Served(Owner):
         """Close it once the peer has what was sent, or at once after an error of the peer's."""
         self._connection = Connection(self._host.context.loop, self._end, self, self._host.closer)
         if error and self._program:
-            self._connection.close(error)
+            self._connection.receiving_failed(error)
         else:
             # A close alone would tell the peer nothing while others have the socket open.
             self._connection.half_close()
             self._connection.close_lingering(error)
 
-    def _totals(self) -> tuple[int, int] | tuple[None, None]:
-        return None, None
-
     def _review(self) -> None:
         code = self._program.code if self._program else None
         if self._result and (code is not None or not self._program):
-            undelivered, failure = self._result.undelivered, self._result.failure
-            error = self._result.error or (failure if undelivered else None)
             tell, self._on_closed = self._on_closed, lambda *_: None
-            tell(self, Outcome(error, self._result.unsent, code, self._totals()))
+            tell(self, self._outcome(self._result, code))
+
+    def _outcome(self, result: Result, code: int | None) -> Outcome:
+        assert self._connection
+        error = result.error or (result.failure if result.undelivered else None)
+        closed = closed_with_reason(self._connection, result)
+        return Outcome(error, code, closed, self._connection.totals)
 
 
 class ServedOnSocket(Served):
@@ -163,6 +164,11 @@ class ServedOnSocket(Served):
         if not self._connection:
             self._end.take_back()
         super().close()
+
+    def _outcome(self, result: Result, code: int | None) -> Outcome:
+        """The program has moved the bytes, and how many is not known."""
+        outcome = super()._outcome(result, code)
+        return outcome._replace(closed=outcome.closed._replace(sent=None, received=None), totals="")
 
     def _over(self, error: SockkitError | None) -> None:
         assert self._program
@@ -205,10 +211,6 @@ class ServedByPipes(Served):
 
     def _exited(self) -> None:
         self._join.exited()
-
-    def _totals(self) -> tuple[int, int] | tuple[None, None]:
-        connection = self._connection
-        return (connection.bytes_sent, connection.bytes_received) if connection else (None, None)
 
 
 class _ProgramJoin(Join):
