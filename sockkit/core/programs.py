@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sockkit.core.address import Address, HostPort
+from sockkit.core.address import Address
 from sockkit.errors import UsageError
 
 # The variables that hold passwords of ours. No program that we start gets to see them.
@@ -65,9 +65,9 @@ def _address(side: str, address: Address | None) -> dict[str, str]:
 
     No variable can hold a NUL, which an abstract name may have: it is `@`, as in /proc/net/unix.
     """
-    if isinstance(address, HostPort):
-        return {f"{side}_HOST": address.host, f"{side}_PORT": str(address.port)}
-    return {f"{side}_HOST": address.path.replace("\0", "@") if address else ""}
+    location = address.location.replace("\0", "@") if address else ""
+    port = {f"{side}_PORT": str(address.port)} if address and address.port is not None else {}
+    return {f"{side}_HOST": location, **port}
 
 
 # The facts that `program_environment` may set. Those of an outer sockkit are removed.

@@ -40,17 +40,22 @@ def to_address(address: SocketAddress) -> Address | None:
     A mapped IPv4 address becomes IPv4.
     """
     if isinstance(address, tuple):
-        host, port = address[:2]
-        return HostPort(host.removeprefix("::ffff:") if "." in host else host, port)
-    if not address:
-        return None
-    path = os.fsdecode(address)
-    return UnixPath(f"@{path[1:]}" if path.startswith("\0") else path)
+        return HostPort(_host(address), address[1])
+    return UnixPath(_path(address)) if address else None
 
 
 def show_address(address: SocketAddress) -> str:
     """`10.0.0.7:51234`, `[::1]:80` or `unix:/path`; `unix` for a unix socket without an address."""
-    value = to_address(address)
-    if isinstance(value, HostPort):
-        return show(value.host, value.port)
-    return f"unix:{escape(value.path)}" if value else "unix"  # any name a peer has chosen
+    if isinstance(address, tuple):
+        return show(_host(address), address[1])
+    return f"unix:{escape(_path(address))}" if address else "unix"
+
+
+def _host(address: SocketAddress) -> str:
+    host: str = address[0]
+    return host.removeprefix("::ffff:") if "." in host else host
+
+
+def _path(address: SocketAddress) -> str:
+    path = os.fsdecode(address)  # any name a peer has chosen
+    return f"@{path[1:]}" if path.startswith("\0") else path
