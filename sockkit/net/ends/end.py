@@ -128,21 +128,15 @@ class End(Source, Sink, Protocol):
         ...
 
 
-def words(error: OSError) -> str:
-    """The system's message for `error`, as part of a sentence."""
-    text = reason(error)
-    return text[:1].lower() + text[1:]
-
-
 def receive_error(name: str, error: OSError) -> ReceiveError:
-    why = words(error)
+    why = reason(error)
     told = ReceiveError(f"receiving from {name} failed: {why}", kind=f"receiving failed: {why}")
     told.why = why
     return told
 
 
 def send_error(name: str, error: OSError) -> SendError:
-    why = "the peer has closed" if error.errno == errno.EPIPE else words(error)
+    why = "the peer has closed" if error.errno == errno.EPIPE else reason(error)
     told = SendError(f"sending to {name} failed: {why}", kind=f"sending failed: {why}")
     told.why = why
     return told

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from sockkit.core.address import Address
 from sockkit.core.units import show_seconds
-from sockkit.errors import BindError, ConnectError, ResolveError, SockkitError, TimedOut
+from sockkit.errors import BindError, ConnectError, ResolveError, SockkitError, TimedOut, reason
 from sockkit.events import Connected, ConnectFailed, Connecting, Emit, Peer, PeerUser, SocketCall
 from sockkit.net.context import Context
 from sockkit.net.endpoint import Endpoint, show_address, to_address
-from sockkit.net.ends.end import End, words
+from sockkit.net.ends.end import End
 from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.loop import Timer
 from sockkit.net.openers import opener, resolve
@@ -258,7 +258,7 @@ class _Race(Pending):
             if error.errno == errno.EADDRINUSE and len(self._attempts) > 1:
                 raise  # another attempt of ours has it, and may succeed
             raise BindError(
-                f"could not connect from {source}: {words(error)}",
+                f"could not connect from {source}: {reason(error)}",
                 _hint(source),
             ) from error
         self._emit(SocketCall("bind", str(source)))
@@ -307,12 +307,12 @@ class _Race(Pending):
 
     def _failed(self, endpoint: Endpoint, error: OSError) -> None:
         self._failures.append((endpoint, error))
-        self._emit(ConnectFailed(str(endpoint), words(error)))
+        self._emit(ConnectFailed(str(endpoint), reason(error)))
 
     def _failure(self) -> SockkitError:
         """The error to report when every attempt has failed."""
-        reasons = {words(error) for _, error in self._failures}
-        each = [f"{endpoint} {words(error)}" for endpoint, error in self._failures]
+        reasons = {reason(error) for _, error in self._failures}
+        each = [f"{endpoint} {reason(error)}" for endpoint, error in self._failures]
         why = reasons.pop() if len(reasons) == 1 else ", ".join(each)
         code = self._failures[-1][1].errno
         timed_out = code == errno.ETIMEDOUT
@@ -330,8 +330,8 @@ class _Race(Pending):
 
     def _kind(self, silent: bool) -> str:
         """What has happened, of several reasons the one that says most of the peer."""
-        reasons = [words(error) for _, error in self._failures]
-        refused = words(OSError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED)))
+        reasons = [reason(error) for _, error in self._failures]
+        refused = reason(OSError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED)))
         if silent:
             return NO_ANSWER
         return refused if refused in reasons else reasons[-1]
@@ -339,7 +339,7 @@ class _Race(Pending):
     def _expire(self) -> None:
         why = f" within {show_seconds(self._options.timeout)}"
         if self._failures:  # they say more than the silence of the others
-            told = [f"{endpoint} {words(error)}" for endpoint, error in self._failures]
+            told = [f"{endpoint} {reason(error)}" for endpoint, error in self._failures]
             told += [f"{endpoint} no answer{why}" for endpoint in self._attempts.values()]
             why = f": {', '.join(told)}"
         raise TimedOut(

@@ -16,13 +16,13 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from sockkit.core.programs import connection_facts
-from sockkit.errors import SendError, SockkitError
+from sockkit.errors import SendError, SockkitError, reason
 from sockkit.events import Closed, Peer, ProgramEnded, ProgramStarted
 from sockkit.net.closing import Closer
 from sockkit.net.connection import Connection, Owner, Result, closed_with_reason
 from sockkit.net.context import Context
 from sockkit.net.delivery import MAX_STALL_SECONDS
-from sockkit.net.ends.end import End, Kind, words
+from sockkit.net.ends.end import End, Kind
 from sockkit.net.ends.program_end import ProgramEnd
 from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.join import Join, JoinOptions
@@ -307,7 +307,7 @@ def _pipes(theirs: ExitStack) -> tuple[int, int, int, int]:
     except OSError as error:
         for descriptor in made:
             os.close(descriptor)
-        told = f"could not make pipes for a program: {words(error)}"
+        told = f"could not make pipes for a program: {reason(error)}"
         raise SockkitError(told, kind=told) from error
     theirs.callback(os.close, made[0])
     theirs.callback(os.close, made[3])
