@@ -86,5 +86,5 @@ def warn_of_strangers(
 
     admits = bool(access and (access.allow or access.allow_file)) or bool(tls and tls.client_ca)
     if bound.port is not None and not is_local(bound.address) and not admits:
-        told = "anybody who can reach this port runs the program: --allow says who may"
+        told = "anyone who can reach this port can run the program: restrict it with --allow"
         context.emit(Notice(told))

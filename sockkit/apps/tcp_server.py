@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sockkit.net.tcp.server import Server
     from sockkit.net.tls.options import ServerTls
 
+NEEDS = "needs --once, --exec or --shell"
 ENDS_NOTHING = "the end of standard input ends nothing in a server of many"
 
 SLOW_SECONDS = 30.0  # after which a client that holds the others up is dropped
@@ -59,9 +60,9 @@ def run(config: TcpServer, context: Context) -> None:
 def _check(config: TcpServer) -> None:
     ends_nothing = not (config.once or config.program)
     if ends_nothing and config.conversation.until in (Until.STDIN, Until.EITHER):
-        raise UsageError(f"--until {config.conversation.until} needs --once", ENDS_NOTHING)
+        raise UsageError(f"--until {config.conversation.until} {NEEDS}", ENDS_NOTHING)
     if ends_nothing and config.conversation.half_close:
-        raise UsageError("--half-close needs --once", ENDS_NOTHING)
+        raise UsageError(f"--half-close {NEEDS}", ENDS_NOTHING)
     if config.once and config.listen.max_connections:
         raise UsageError(
             "--once and --max-connections exclude each other",

@@ -94,7 +94,7 @@ def test_what_would_have_nothing_to_do_is_a_usage_error(context: Context) -> Non
         find_program(context, ["cat"], label=True)
     with pytest.raises(UsageError, match="--slow-timeout cannot be combined"):
         find_program(context, ["cat"], slow_timeout=1.0)
-    with pytest.raises(UsageError, match="'no-such-program' is no program"):
+    with pytest.raises(UsageError, match="cannot find or run the program 'no-such-program'"):
         find_program(context, ["no-such-program"])
 
 

@@ -545,7 +545,7 @@ def test_a_public_port_is_warned_of_once(options: list[str], warns: bool) -> Non
         assert program.port
         program.process.terminate()
         program.status()
-        assert program.stderr.count("anybody who can reach this port") == warns
+        assert program.stderr.count("anyone who can reach this port") == warns
 
 
 def test_who_is_refused_starts_nothing() -> None:
@@ -589,7 +589,7 @@ def test_a_silent_program_is_waited_for_unless_there_is_a_linger() -> None:
         sock.shutdown(socket.SHUT_WR)
         assert read_all(sock) == b""
         gone(program, 143)
-        assert "/bin/sh gives nothing" in program.stderr
+        assert "/bin/sh is silent" in program.stderr
 
 
 def test_tls_ends_here_and_not_in_the_program() -> None:
@@ -619,7 +619,7 @@ def test_the_subject_of_a_clients_certificate_is_told(tmp_path: Path) -> None:
         status, out, told = run(CLIENT, "--tls", *options, HERE, str(program.port))
         assert status == 0, told
         assert b"commonName=a friend" in out
-        assert "anybody" not in program.stderr
+        assert "anyone" not in program.stderr
 
 
 @each_way
@@ -671,8 +671,8 @@ def test_the_reset_of_a_unix_peer_ends_the_program(tmp_path: Path) -> None:
         (["--exec", ""], "names no program"),
         (["--shell", " "], "names no program"),
         (["--exec", "'a"], "no closing quotation"),
-        (["--exec", "no-such-program x"], "'no-such-program' is no program"),
-        (["--exec", "/etc/passwd"], "'/etc/passwd' is no program"),
+        (["--exec", "no-such-program x"], "cannot find or run the program 'no-such-program'"),
+        (["--exec", "/etc/passwd"], "cannot find or run the program '/etc/passwd'"),
         (["--exec", "cat", "--shell", "cat"], "exclude each other"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
