@@ -32,19 +32,20 @@ from sockkit.net.tcp.client import SlowTimer
 from sockkit.values import Value
 
 EXIT_SECONDS = 0.5  # for a program to exit by itself once both directions have ended
-MAX_DROPPED_BYTES = 64 * 1024  # that one receive reads when the program takes no more
+DROP_BUFFER_BYTES = 64 * 1024  # for what is read and dropped once the program reads no more
 
 
-class Host(Value):
-    """What the connections of a run share. Without `join` programs get the sockets themselves.
+class Shared(Value):
+    """What the connections of a run share.
 
-    `join` makes the options of one connection.
+    `make_options` makes the options of one connection's join; without it programs get the sockets
+    themselves.
     """
 
     context: Context
     programs: Programs
     closer: Closer
-    join: Callable[[], JoinOptions] | None
+    make_options: Callable[[], JoinOptions] | None
 
 
 class Outcome(Value):
@@ -66,8 +67,10 @@ class Served(Owner):
     exited; not after `close`.
     """
 
-    def __init__(self, host: Host, end: End, on_closed: Callable[[Served, Outcome], None]) -> None:
-        self._host, self._end, self._on_closed = host, end, on_closed
+    def __init__(
+        self, shared: Shared, end: End, on_closed: Callable[[Served, Outcome], None]
+    ) -> None:
+        self._shared, self._end, self._on_closed = shared, end, on_closed
         self._program: Program | None = None
         self._result: Result | None = None
         self._connection: Connection | None = None
@@ -110,22 +113,24 @@ class Served(Owner):
         facts = connection_facts(self._end.remote, self._end.local())
         if self._end.kind is Kind.ENCRYPTED:
             facts["TLS_SUBJECT"] = _subject(self._end)
-        programs = self._host.programs
+        programs = self._shared.programs
         program = programs.start(standard_input, standard_output, facts, self._program_exited)
         streams = "pipes" if standard_input != standard_output else "the socket itself"
-        self._host.context.emit(ProgramStarted(self.peer, programs.name, program.number, streams))
+        self._shared.context.emit(ProgramStarted(self.peer, programs.name, program.number, streams))
         return program
 
     def _program_exited(self, program: Program) -> None:
         assert program.code is not None
-        name = self._host.programs.name
-        self._host.context.emit(ProgramEnded(self.peer, name, program.code))
+        name = self._shared.programs.name
+        self._shared.context.emit(ProgramEnded(self.peer, name, program.code))
         self._exited()
         self._review()
 
     def _close(self, error: SockkitError | None = None) -> None:
         """Close it once the peer has what was sent, or at once after an error of the peer's."""
-        self._connection = Connection(self._host.context.loop, self._end, self, self._host.closer)
+        self._connection = Connection(
+            self._shared.context.loop, self._end, self, self._shared.closer
+        )
         if error and self._program:
             self._connection.receiving_failed(error)
         else:
@@ -176,7 +181,7 @@ class ServedOnSocket(Served):
         if error:
             self._program.end()
         else:
-            self._host.context.loop.later(EXIT_SECONDS, self._program.end)
+            self._shared.context.loop.later(EXIT_SECONDS, self._program.end)
 
     def _exited(self) -> None:
         self._end.take_back()
@@ -187,17 +192,19 @@ class ServedByPipes(Served):
     """Its program has pipes."""
 
     def _begin(self) -> None:
-        assert self._host.join
+        assert self._shared.make_options
         with ExitStack() as theirs:
             its_input, our_input, our_output, its_output = _pipes(theirs)
-            loop, name = self._host.context.loop, self._host.programs.name
+            loop, name = self._shared.context.loop, self._shared.programs.name
             pipes = ProgramEnd(loop, our_input, our_output, Peer(self.peer.number, name))
             try:
                 self._program = self._run(its_input, its_output)
             except SockkitError:
                 pipes.close()
                 raise
-        self._join = _ProgramJoin(self._host, self._end, pipes, self._host.join(), self.closed)
+        self._join = _ProgramJoin(
+            self._shared, self._end, pipes, self._shared.make_options(), self.closed
+        )
         self._connection = self._join.connection
         self._join.start()
 
@@ -206,7 +213,7 @@ class ServedByPipes(Served):
             if result.error or result.failure:
                 self._program.end()
             else:
-                self._host.context.loop.later(EXIT_SECONDS, self._program.end)
+                self._shared.context.loop.later(EXIT_SECONDS, self._program.end)
         super().closed(result)
 
     def _exited(self) -> None:
@@ -218,14 +225,14 @@ class _ProgramJoin(Join):
 
     def __init__(
         self,
-        host: Host,
+        shared: Shared,
         end: End,
         pipes: ProgramEnd,
         options: JoinOptions,
         on_closed: Callable[[Result], None],
     ) -> None:
-        super().__init__(host.context, end, (pipes.source, pipes.sink), host.closer, options)
-        self._pipes, self._on_closed, self._loop = pipes, on_closed, host.context.loop
+        super().__init__(shared.context, end, (pipes.source, pipes.sink), shared.closer, options)
+        self._pipes, self._on_closed, self._loop = pipes, on_closed, shared.context.loop
         self._has_exited = self._input_ended = False
         self._slow = SlowTimer(self._loop, self._connection, MAX_STALL_SECONDS, self._too_slow)
 
@@ -285,7 +292,7 @@ class _ProgramJoin(Join):
     # What the program does not read.
 
     def _drop_received(self) -> None:
-        buffer = memoryview(bytearray(MAX_DROPPED_BYTES))
+        buffer = memoryview(bytearray(DROP_BUFFER_BYTES))
         reader = Reader(self._loop, self._connection, self, buffer)
         reader.bytes_read = self._receiver.bytes_read
         self._connection.receiver = reader
@@ -321,6 +328,6 @@ def _subject(end: End) -> str:
     return subject(end).replace("\0", "") if isinstance(end, TlsEnd) else ""
 
 
-def serve(host: Host, end: End, on_closed: Callable[[Served, Outcome], None]) -> Served:
+def serve(shared: Shared, end: End, on_closed: Callable[[Served, Outcome], None]) -> Served:
     """The connection `end` with a program, which its `start` starts."""
-    return (ServedByPipes if host.join else ServedOnSocket)(host, end, on_closed)
+    return (ServedByPipes if shared.make_options else ServedOnSocket)(shared, end, on_closed)

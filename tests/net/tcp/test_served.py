@@ -23,7 +23,7 @@ from sockkit.net.join import JoinOptions
 from sockkit.net.loop import Loop
 from sockkit.net.programs import Programs
 from sockkit.net.tcp import served as module
-from sockkit.net.tcp.served import Host, Outcome, Served, serve
+from sockkit.net.tcp.served import Outcome, Served, Shared, serve
 from tests.net import kit
 from tests.support import WAIT, reset
 
@@ -51,8 +51,8 @@ class Site:
     def begin(self, *words: str) -> None:
         self.programs = Programs(self.context, words)
         join = (lambda: JoinOptions(EndOptions(patient=True))) if self._pipes else None
-        host = Host(self.context, self.programs, self.closer, join)
-        self.served = serve(host, self.end, lambda _, outcome: self.outcomes.append(outcome))
+        shared = Shared(self.context, self.programs, self.closer, join)
+        self.served = serve(shared, self.end, lambda _, outcome: self.outcomes.append(outcome))
         self.served.start()
 
     def shell(self, text: str) -> None:

@@ -285,7 +285,7 @@ def test_the_keys_are_written_where_the_environment_says(made: Made) -> None:
 
 def test_keys_that_cannot_be_written(made: Made) -> None:
     made.environment["SSLKEYLOGFILE"] = str(made.path)
-    with pytest.raises(UsageError, match=f"could not write SSLKEYLOGFILE {made.path}: Is a dir"):
+    with pytest.raises(UsageError, match=f"could not write SSLKEYLOGFILE {made.path}: is a dir"):
         made.trusting()
 
 
