@@ -36,7 +36,6 @@ from sockkit.net.udp.service import DatagramService
 from sockkit.values import Value
 
 KEPT_SECONDS = 5.0  # for which a silent peer keeps its program although others want one
-RETRY_SECONDS = 0.1  # between two looks whether a program may start
 MAX_READS_PER_TURN = 64  # of one program's datagrams, before others on the loop are served
 MAX_LAST_READS = 4096  # of what a program wrote before it exited; others of its group may go on
 MAX_WAITING_BYTES = 1024 * 1024  # of what all programs wrote, while the system accepts nothing
@@ -145,10 +144,7 @@ class DatagramProgramServer:
     def _start_next(self) -> None:
         """Start one program of those that wait, if another may run."""
         address, each = next(iter(self._waiting.items()), (None, None))
-        if not each:
-            return
-        if len(self._programs) >= self._most:  # some that were told to end still run
-            self._loop.later(RETRY_SECONDS, self._start_next)
+        if not each or len(self._programs) >= self._most:  # called again when one is gone
             return
         del self._waiting[address]
         self._start(each)
@@ -166,6 +162,7 @@ class DatagramProgramServer:
             self._service.failed(error)
             self._drop(each)
             return
+        each.program.when_gone(self._start_next)
         each.pair.release()
         name, number = self._programs.name, each.program.number
         self._emit(ProgramStarted(each.peer, name, number, "a pair of datagram sockets"))
