@@ -25,7 +25,7 @@ class SocketEnd:
     def __init__(self, loop: Loop, sock: socket.socket, peer: Peer, emit: Emit) -> None:
         sock.setblocking(False)
         self._loop, self._socket, self._emit = loop, sock, emit
-        self._half_closed = False
+        self._half_closed = self._was_lent = False
         self.peer = peer
         self.descriptor = sock.fileno()
 
@@ -96,6 +96,7 @@ class SocketEnd:
 
     def take_back(self) -> None:
         """The program has exited."""
+        self._was_lent = True
         self._loop.when_hung_up(self.descriptor, None)
         self._socket.setblocking(False)
 
@@ -126,7 +127,7 @@ class SocketEnd:
 
     def failure(self) -> SockkitError | None:
         # Once the peer has half-closed, reading does not show a reset.
-        error = self._error()
+        error = self._error() or self._told_reset()
         return self.write_failed(error) if error else None
 
     def _error(self) -> OSError | None:
@@ -136,6 +137,21 @@ class SocketEnd:
         except OSError as error:
             return error
         return OSError(code, os.strerror(code)) if code else None
+
+    def _told_reset(self) -> OSError | None:
+        """The reset that a program was told of while it had the socket; None if there was none.
+
+        The system tells it once. But a connection that is over has no peer, and TCP is not over
+        before everything is acknowledged.
+        """
+        if not self._was_lent or self._socket.family == socket.AF_UNIX or not self.queued():
+            return None
+        try:
+            self._socket.getpeername()
+        except OSError:
+            self._was_lent = False
+            return OSError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
+        return None
 
     def close(self) -> None:
         self._emit(SocketCall("close", f"the connection to {self.peer.address}"))
