@@ -121,7 +121,7 @@ class TextError(SockkitError):
     status = ExitStatus.NOT_TEXT
 
     def __init__(self, message: str, hint: str = "", before: bytes = b"") -> None:
-        super().__init__(message, hint)
+        super().__init__(message, hint, kind="it is not text in that encoding")
         self.before = before
 
 

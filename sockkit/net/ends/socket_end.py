@@ -19,7 +19,7 @@ from sockkit.system import TIOCOUTQ, ioctl_number
 class SocketEnd:
     """Owns a connected stream socket. Its errors name the peer by its address."""
 
-    __slots__ = ("_emit", "_half_closed", "_loop", "_socket", "descriptor", "peer")
+    __slots__ = ("_emit", "_half_closed", "_loop", "_socket", "_was_lent", "descriptor", "peer")
     kind = Kind.SOCKET
 
     def __init__(self, loop: Loop, sock: socket.socket, peer: Peer, emit: Emit) -> None:
@@ -41,7 +41,8 @@ class SocketEnd:
 
     def read_into(self, buffer: memoryview, /) -> int:
         try:
-            return self._socket.recv_into(buffer)
+            # A program that had the socket may have made it block again.
+            return self._socket.recv_into(buffer, 0, socket.MSG_DONTWAIT)
         except BlockingIOError:
             raise
         except OSError as error:
@@ -49,7 +50,7 @@ class SocketEnd:
 
     def has_bytes(self) -> bool:
         try:
-            return bool(self._socket.recv(1, socket.MSG_PEEK))
+            return bool(self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
         except BlockingIOError:
             return False
         except OSError as error:

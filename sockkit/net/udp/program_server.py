@@ -133,11 +133,11 @@ class DatagramProgramServer:
         except BlockingIOError:
             self._lost(each, "the program does not read as fast as datagrams come")
         except SockkitError as error:
-            self._lost(each, str(error))
+            self._lost(each, str(error), error.kind)
 
-    def _lost(self, each: PeerProgram, why: str) -> None:
+    def _lost(self, each: PeerProgram, why: str, kind: str = "") -> None:
         told = f"a datagram from {each.peer.address} did not reach its program: {why}"
-        self._emit(Failure(told, f"a datagram did not reach its program: {why}"))
+        self._emit(Failure(told, f"a datagram did not reach its program: {kind or why}"))
 
     # The programs.
 
