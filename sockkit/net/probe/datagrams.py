@@ -127,7 +127,12 @@ class _Exchange(Pending):
             self._judge(data)
 
     def _judge(self, data: bytes) -> None:
-        """Whether a datagram matches. One that does not may be followed by one that does."""
+        """Whether a datagram matches. One that does not may be followed by one that does.
+
+        A receive may bring many. None is searched once the attempt is over: a search may be slow.
+        """
+        if not self._on_done:
+            return
         reply = Reply(self._question.pattern)
         reply.feed(data)
         try:

@@ -11,7 +11,7 @@ import pytest
 
 from sockkit.core.address import Address, HostPort, UnixPath
 from sockkit.core.patterns import compile_pattern
-from sockkit.core.replies import Question
+from sockkit.core.replies import Question, Reply
 from sockkit.errors import ConnectError, SockkitError, TimedOut
 from sockkit.events import ConnectFailed, Event
 from sockkit.net.endpoint import Endpoint
@@ -20,6 +20,7 @@ from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.probe.attempt import AttemptOptions, attempt
 from sockkit.net.tcp.dial import ConnectOptions
+from sockkit.net.udp.datagrams import DatagramSocket, Received
 from sockkit.net.waiting import Done, wait_for
 from tests.net import kit
 from tests.support import HERE, WAIT
@@ -92,6 +93,29 @@ def test_a_later_answer_may_match(loop: Loop) -> None:
         with pytest.raises(SockkitError) as raised:
             tried(loop, HostPort(HERE, port), "never")
     assert (raised.value.kind, raised.value.status) == ('no match: "yes"', 1)
+
+
+@pytest.mark.parametrize("slow", [True, False])
+def test_nothing_is_searched_after_the_outcome(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch, slow: bool
+) -> None:
+    """One receive may bring 64 datagrams, and a search that is given up ends the attempt."""
+    searches = 0
+    batch = Received(memoryview(b"x" * 64), 1, None, 64)
+
+    def matches(_: Reply) -> bool:
+        nonlocal searches
+        searches += 1
+        if slow:
+            raise SockkitError("could not match", kind="no match: slow")
+        return searches == 3
+
+    monkeypatch.setattr(Reply, "matches", matches)
+    monkeypatch.setattr(DatagramSocket, "receive", lambda _: batch)
+    ends = pytest.raises(SockkitError, match="could not") if slow else contextlib.nullcontext()
+    with service(lambda _: [b"x"]) as port, ends:
+        assert tried(loop, HostPort(HERE, port), "x") < 0.3
+    assert searches == (1 if slow else 3)
 
 
 def test_silence_is_told_to_mean_nothing(loop: Loop) -> None:
