@@ -45,9 +45,8 @@ def result_of(address: Address, outcome: float | SockkitError) -> Result:
 
 
 class Rules(Value):
-    """When all is well: if every target is open, or with `any_one` one of them.
-
-    With `wait` they may become so within that many seconds.
+    """probe succeeds if every target is open, or with `any_one` at least one; with `wait`, within
+    that many seconds. A `wait` of 0 is one try of each.
     """
 
     any_one: bool = False
@@ -76,7 +75,7 @@ class Tally:
         """The error that ends the command; None if all is well."""
         if self.satisfies(rules):
             return None
-        after = f" after {show_seconds(rules.wait)}" if rules.wait else ""
+        after = "" if rules.wait is None else f" after {show_seconds(rules.wait)}"
         if self._targets > 1:
             counts = ", ".join(f"{count:,} {state}" for state, count in self._others.most_common())
             told = f"{self.open:,} of {self._targets:,} targets are open{after} ({counts})"

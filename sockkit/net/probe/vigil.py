@@ -21,8 +21,8 @@ MAX_RETRY_SECONDS = 1.0
 class Vigil(Pending):
     """Calls `on_done` with the last result of each target, in order.
 
-    That is once the results satisfy `rules`, or its time to wait is over; without one, once each
-    target has been tried. A target that has not been heard of by then has given no answer.
+    That is once the results satisfy `rules`, or its time to wait is over; without one, or with
+    one of 0, once each target has been tried. A target that has not been heard of by then has given no answer.
     """
 
     def __init__(
