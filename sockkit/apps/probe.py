@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from sockkit.apps.prepare import secure_probing
 from sockkit.core.address import Address
 from sockkit.core.printable import escape
-from sockkit.core.probing import NO_ANSWER, OPEN, Result, Rules, Tally
+from sockkit.core.probing import OPEN, Result, Rules, Tally
 from sockkit.core.targets import Targets, show_target
-from sockkit.errors import OutputGone, UsageError
+from sockkit.errors import NO_ANSWER, OutputGone, UsageError
 from sockkit.events import Notice
 from sockkit.net.context import Context
 from sockkit.net.lookups import Lookups

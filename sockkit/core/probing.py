@@ -11,9 +11,7 @@ from sockkit.core.units import show_seconds
 from sockkit.errors import ConnectError, SockkitError, TimedOut
 from sockkit.values import Value
 
-OPEN, REFUSED, NO_ANSWER = "open", "refused", "no answer"
-
-_STATES = {"connection refused": REFUSED}  # all others are called what their error is
+OPEN = "open"  # all other states are called what their error is
 
 
 class Result(Value):
@@ -26,10 +24,7 @@ class Result(Value):
     @property
     def state(self) -> str:
         """`open`, `refused`, `no answer`, or what else is wrong, as in `not resolved: …`."""
-        if not self.error:
-            return OPEN
-        kind = self.error.kind or str(self.error)
-        return _STATES.get(kind, kind)
+        return OPEN if not self.error else self.error.kind or str(self.error)
 
     def line(self) -> str:
         """For programs: the target and its state, and the milliseconds if it is open."""

@@ -13,7 +13,7 @@ from sockkit.errors import (
 )
 
 DB = HostPort("db", 5432)
-REFUSED = ConnectError("could not connect to db port 5432: refused", kind="connection refused")
+REFUSED = ConnectError("could not connect to db port 5432: refused", kind="refused")
 SILENT = TimedOut("could not connect to db port 5432", kind="no answer")
 
 

@@ -10,13 +10,12 @@ from typing import Any
 from sockkit.core.address import Address
 from sockkit.core.replies import Question, Reply
 from sockkit.core.units import show_seconds
-from sockkit.errors import ConnectError, SockkitError, TimedOut
+from sockkit.errors import NO_ANSWER, ConnectError, SockkitError, TimedOut
 from sockkit.events import ConnectFailed, TargetChosen
 from sockkit.net.context import Context
 from sockkit.net.endpoint import Endpoint
 from sockkit.net.loop import Timer
 from sockkit.net.probe.attempt import MIN_SECONDS, AttemptOptions
-from sockkit.net.tcp.dial import NO_ANSWER
 from sockkit.net.udp.datagrams import DatagramSocket
 from sockkit.net.udp.open import Route, UdpOptions, connect_datagrams, find_routes
 from sockkit.net.waiting import OnDone, Pending, Start, Steps
@@ -145,7 +144,7 @@ class _Exchange(Pending):
 
     def _refused(self, error: SockkitError) -> None:
         if self._sock:
-            self._emit(ConnectFailed(self._to, error.kind))
+            self._emit(ConnectFailed(self._to, error.why))
             self._sock.close()
             self._sock = None
         self._aim(error)
