@@ -8,7 +8,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sockkit.apps.prepare import secure_probing
-from sockkit.core.address import Address
 from sockkit.core.printable import escape
 from sockkit.core.probing import OPEN, Result, Rules, Tally
 from sockkit.core.targets import Targets, show_target
@@ -61,7 +60,7 @@ def run(config: Probe, context: Context) -> None:
     _check(config)
     rules, report = config.rules, _Report(config, context)
     lookups = Lookups(FRESH_SECONDS if rules.wait else math.inf)
-    trying = partial(_try, context, _options(config, context, lookups))
+    trying = partial(attempt, context, _options(config, context, lookups))
     if rules.any_one or rules.wait:
         _keep_trying(config, context, trying, report)
     else:
@@ -86,7 +85,7 @@ def _options(config: Probe, context: Context, lookups: Lookups) -> AttemptOption
     addresses = [span.address for span in config.targets.spans]
     return AttemptOptions(
         lookups,
-        connect._replace(resolve=lookups.resolve),
+        connect,
         sockets,
         config.udp,
         _question(config),
@@ -100,12 +99,6 @@ def _question(config: Probe) -> Question | None:
     from sockkit.core.replies import Question
 
     return Question(config.send or b"", config.match)
-
-
-def _try(
-    context: Context, options: AttemptOptions, address: Address, on_done: OnDone[float]
-) -> Pending:
-    return attempt(context, address, options, on_done)
 
 
 def _try_once(config: Probe, context: Context, trying: Attempt, report: _Report) -> None:

@@ -24,21 +24,21 @@ Aims = Iterator[tuple[DatagramSocket, Endpoint]]
 
 
 def ask_by_datagram(
-    context: Context, address: Address, options: AttemptOptions, on_done: OnDone[float]
+    context: Context, options: AttemptOptions, address: Address, on_done: OnDone[float]
 ) -> Pending:
     """Call `on_done` with the seconds that the answer took.
 
     ConnectError is for a target that refuses, TimedOut for one that is silent.
     """
-    return Steps(_steps(context, address, options), on_done)
+    return Steps(_steps(context, options, address), on_done)
 
 
 def _steps(
-    context: Context, address: Address, options: AttemptOptions
+    context: Context, options: AttemptOptions, address: Address
 ) -> Generator[Start[Any], Any, float]:
     deadline = context.loop.now + options.connect.timeout
     routes: list[Route] = yield partial(
-        find_routes, context, address, options.connect, options.sockets
+        find_routes, context, address, options.connecting, options.sockets
     )
     left = max(deadline - context.loop.now, MIN_SECONDS)
     aims = connect_datagrams(context, address, routes, options.sockets, UdpOptions())

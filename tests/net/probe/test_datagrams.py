@@ -53,19 +53,29 @@ def service(answers: Callable[[bytes], list[bytes]]) -> Iterator[int]:
             thread.join(WAIT)
 
 
+class Known:
+    """In place of lookups: knows these endpoints."""
+
+    def __init__(self, found: list[Endpoint]) -> None:
+        self._found = found
+
+    def resolve(self, *args: Any, timeout: float | None = None) -> Done:
+        args[3](self._found)
+        return Done()
+
+
 def tried(
     loop: Loop,
     address: Address,
     pattern: str | None = None,
     send: bytes = b"",
     emit: Callable[[Event], None] = lambda _: None,
-    resolve: Any = None,
+    found: list[Endpoint] | None = None,
 ) -> float:
-    lookups = Lookups(10)
-    connect = ConnectOptions(0.3, resolve=resolve or lookups.resolve)
+    lookups: Any = Known(found) if found else Lookups(10)
     question = Question(send, compile_pattern(pattern)[1]) if pattern is not None else None
-    options = AttemptOptions(lookups, connect, SocketOptions(), True, question)
-    return wait_for(loop, partial(attempt, kit.context(loop, emit=emit), address, options))
+    options = AttemptOptions(lookups, ConnectOptions(0.3), SocketOptions(), True, question)
+    return wait_for(loop, partial(attempt, kit.context(loop, emit=emit), options, address))
 
 
 def test_a_service_that_answers_is_open(loop: Loop) -> None:
@@ -146,11 +156,6 @@ def test_the_next_address_of_a_name_may_answer(loop: Loop) -> None:
     events: list[Event] = []
     with dead() as closed, service(lambda _: [b"pong"]) as port:
         found = [Endpoint(socket.AF_INET, (HERE, number)) for number in (closed, port)]
-
-        def resolve(_: Any, __: Any, ___: Any, on_done: Any, timeout: Any) -> Done:
-            on_done(found)
-            return Done()
-
-        assert tried(loop, HostPort("name", 1), emit=events.append, resolve=resolve) < 0.3
+        assert tried(loop, HostPort("name", 1), emit=events.append, found=found) < 0.3
     failed = kit.of_kind(events, ConnectFailed)
     assert failed == [ConnectFailed(f"{HERE}:{closed}", "connection refused")]
