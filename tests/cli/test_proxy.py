@@ -109,7 +109,7 @@ def test_a_password_that_is_too_long(monkeypatch: Patch) -> None:
 
 @pytest.fixture
 def tty(monkeypatch: Patch) -> Tty:
-    """A terminal at stdin, at which `h\udcff` is typed."""
+    """A terminal at stdin, at which an h and a byte that is no UTF-8 are typed."""
     monkeypatch.setattr("os.isatty", lambda descriptor: descriptor == 0)
     return Tty(monkeypatch)
 
