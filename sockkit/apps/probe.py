@@ -113,12 +113,12 @@ def _try_once(config: Probe, context: Context, trying: Attempt, report: _Report)
 
 
 def _keep_trying(config: Probe, context: Context, trying: Attempt, report: _Report) -> None:
-    from sockkit.net.probe.vigil import MAX_TARGETS, Vigil
+    from sockkit.net.probe.wait import MAX_TARGETS, WaitForTargets
 
     if len(config.targets) > MAX_TARGETS:
         told = f"--wait and --any take {MAX_TARGETS:,} targets at most"
         raise UsageError(told, f"these are {len(config.targets):,}")
-    start = partial(Vigil, context.loop, list(config.targets), trying, config.rules)
+    start = partial(WaitForTargets, context.loop, list(config.targets), trying, config.rules)
     results = wait_for(context.loop, start)
     found = [result for result in results if not result.error]
     for result in (found or results) if config.rules.any_one else results:

@@ -36,7 +36,7 @@ def look_up(address: HostPort, family: int, *, numeric: bool = False) -> Found:
     try:
         found = socket.getaddrinfo(host, address.port, family, socket.SOCK_STREAM, 0, flags)
     except (socket.gaierror, UnicodeError) as error:
-        why = error.strerror if isinstance(error, socket.gaierror) else "no such name can be"
+        why = error.strerror if isinstance(error, socket.gaierror) else "not a valid host name"
         if error.args[0] == socket.EAI_ADDRFAMILY:
             why = f"it is no IPv{4 if family == socket.AF_INET else 6} address"
         raise _not_resolved(address, why) from error

@@ -111,14 +111,17 @@ def dante(place: Path) -> Any:
 
 
 @contextlib.contextmanager
-def answerer(host: str = HERE) -> Iterator[str]:
-    """The port of a server that repeats what it receives first, and closes.
+def answerer(host: str = HERE, size: int = 1) -> Iterator[str]:
+    """The port of a server that repeats what it receives, at least `size` bytes, and closes.
 
     It waits for no half-close, which `--half-close auto` sends a second later.
     """
 
     def serve(sock: socket.socket) -> None:
-        sock.sendall(sock.recv(100))
+        missing = size
+        while missing > 0 and (data := sock.recv(65536)):
+            sock.sendall(data)
+            missing -= len(data)
 
     with peer(serve, host, socket.AF_INET6 if ":" in host else socket.AF_INET) as port:
         yield str(port)
@@ -214,10 +217,9 @@ def test_a_large_transfer(kind: str, tmp_path: Path) -> None:
     data = noise(8 * 1024 * 1024)
     (tmp_path / "sent").write_bytes(data)
     made = microsocks() if kind == "socks5h" else tinyproxy(tmp_path)
-    server = Program("echo", "--tcp", "-p", "0")
-    with made as proxy, server, (tmp_path / "sent").open("rb") as sent:
-        port = server.port
-        words = ["-v", "--proxy", f"{kind}://{HERE}:{proxy}", HERE, str(port)]
+    server = answerer(size=len(data))
+    with made as proxy, server as port, (tmp_path / "sent").open("rb") as sent:
+        words = ["-v", "--proxy", f"{kind}://{HERE}:{proxy}", HERE, port]
         with Program("tcp-client", *words, stdin=sent) as program:
             assert program.output() == data
             assert program.status() == 0

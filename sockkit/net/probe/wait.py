@@ -18,7 +18,7 @@ FIRST_RETRY_SECONDS = 0.05  # after a failure; each further one of the target do
 MAX_RETRY_SECONDS = 1.0
 
 
-class Vigil(Pending):
+class WaitForTargets(Pending):
     """Calls `on_done` with the last result of each target, in order.
 
     That is once the results satisfy `rules`, or its time to wait is over; without one, or with
