@@ -54,6 +54,10 @@ class ExitStatus(IntEnum):
     TERMINATED = 143
 
 
+# The kinds of a peer that refuses, and of one that is silent; see `kind` below.
+REFUSED, NO_ANSWER = "refused", "no answer"
+
+
 class SockkitError(Exception):
     """A failure that ends a command or a connection.
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from enum import Enum, auto
 from typing import Protocol
 
-from sockkit.errors import ReceiveError, SendError, SockkitError, reason
+from sockkit.errors import REFUSED, ReceiveError, SendError, SockkitError, reason
 from sockkit.events import Peer
 
 Callback = Callable[[], None]
@@ -130,6 +130,11 @@ def words(error: OSError) -> str:
     """The system's message for `error`, as part of a sentence."""
     text = reason(error)
     return text[:1].lower() + text[1:]
+
+
+def failure_kind(error: OSError) -> str:
+    """The `kind` of the error for a connection that could not be made."""
+    return REFUSED if error.errno == errno.ECONNREFUSED else words(error)
 
 
 def receive_error(name: str, error: OSError) -> ReceiveError:
