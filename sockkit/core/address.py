@@ -25,6 +25,10 @@ class HostPort(Value):
     host: str
     port: int
 
+    @property
+    def location(self) -> str:
+        return self.host
+
     def __str__(self) -> str:
         return f"{self.host} port {self.port}"
 
@@ -42,6 +46,10 @@ class UnixPath(Value):
         return self.path.startswith("@")
 
     @property
+    def location(self) -> str:
+        return self.path
+
+    @property
     def host(self) -> None:
         return None
 
@@ -57,8 +65,8 @@ class UnixPath(Value):
         return f"unix:{self.path}"
 
 
-# Each kind has `host` and `port`, which may be None, and `with_port`. Its row of net/openers.py
-# resolves, binds and dials it.
+# Each kind has `host` and `port`, which may be None, `location`, its host or its path, and
+# `with_port`. Its row of net/openers.py resolves, binds and dials it.
 Address = HostPort | UnixPath
 
 

@@ -8,9 +8,10 @@ import socket
 import struct
 from collections.abc import Callable
 
+from sockkit.core.address import Address
 from sockkit.errors import SockkitError
 from sockkit.events import Emit, Peer, SocketCall
-from sockkit.net.endpoint import show_address
+from sockkit.net.endpoint import to_address
 from sockkit.net.ends.end import Callback, Kind, receive_error, send_error
 from sockkit.net.loop import Loop
 from sockkit.system import TIOCOUTQ, ioctl_number
@@ -19,14 +20,30 @@ from sockkit.system import TIOCOUTQ, ioctl_number
 class SocketEnd:
     """Owns a connected stream socket. Its errors name the peer by its address."""
 
-    __slots__ = ("_emit", "_half_closed", "_loop", "_socket", "_was_lent", "descriptor", "peer")
+    __slots__ = (
+        "_emit",
+        "_half_closed",
+        "_loop",
+        "_socket",
+        "_was_lent",
+        "descriptor",
+        "peer",
+        "remote",
+    )
     kind = Kind.SOCKET
 
-    def __init__(self, loop: Loop, sock: socket.socket, peer: Peer, emit: Emit) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        sock: socket.socket,
+        peer: Peer,
+        emit: Emit,
+        remote: Address | None = None,
+    ) -> None:
         sock.setblocking(False)
         self._loop, self._socket, self._emit = loop, sock, emit
         self._half_closed = self._was_lent = False
-        self.peer = peer
+        self.peer, self.remote = peer, remote
         self.descriptor = sock.fileno()
 
     @property
@@ -70,11 +87,11 @@ class SocketEnd:
     def write_failed(self, error: OSError, /) -> SockkitError:
         return send_error(self.name, error)
 
-    def local(self) -> str:
+    def local(self) -> Address | None:
         try:
-            return show_address(self._socket.getsockname())
+            return to_address(self._socket.getsockname())
         except OSError:  # on some systems it has none after a reset
-            return ""
+            return None
 
     def lend(self, on_over: Callable[[SockkitError | None], None]) -> int:
         """Lend the socket to a program: returns its descriptor, which blocks from now on.

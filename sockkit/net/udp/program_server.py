@@ -28,7 +28,7 @@ from sockkit.events import (
     ProgramStarted,
 )
 from sockkit.net.context import Context
-from sockkit.net.endpoint import show_address
+from sockkit.net.endpoint import show_address, to_address
 from sockkit.net.ends.program_pair import ProgramPair
 from sockkit.net.programs import Program, Programs
 from sockkit.net.udp.datagrams import MAX_RECEIVE_BYTES, DatagramSocket, Received
@@ -71,7 +71,7 @@ class DatagramProgramServer:
         conversion: Conversion = Conversion(),  # noqa: B008
     ) -> None:
         self._loop, self._emit = context.loop, context.emit
-        self._local, self._programs, self._most = sock.address, programs, most
+        self._local, self._programs, self._most = to_address(sock.bound_to), programs, most
         self._conversion = conversion
         self._service = DatagramService(
             context, sock, self._received, max_waiting=MAX_WAITING_BYTES, on_sent=self._listen
@@ -152,7 +152,7 @@ class DatagramProgramServer:
             self._loop.call_soon(self._start_next)
 
     def _start(self, each: PeerProgram) -> None:
-        facts = connection_facts(each.peer.address, self._local, "udp")
+        facts = connection_facts(to_address(each.address), self._local, "udp")
         theirs = each.pair.theirs
         try:
             each.program = self._programs.start(
