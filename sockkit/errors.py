@@ -54,6 +54,10 @@ class ExitStatus(IntEnum):
     TERMINATED = 143
 
 
+# The kinds of a peer that refuses, and of one that is silent; see `kind` below.
+REFUSED, NO_ANSWER = "refused", "no answer"
+
+
 class SockkitError(Exception):
     """A failure that ends a command or a connection.
 
@@ -121,7 +125,7 @@ class TextError(SockkitError):
     status = ExitStatus.NOT_TEXT
 
     def __init__(self, message: str, hint: str = "", before: bytes = b"") -> None:
-        super().__init__(message, hint)
+        super().__init__(message, hint, kind="it is not text in that encoding")
         self.before = before
 
 

@@ -8,11 +8,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sockkit.apps.prepare import secure_probing
-from sockkit.core.address import Address
 from sockkit.core.printable import escape
-from sockkit.core.probing import NO_ANSWER, OPEN, Result, Rules, Tally
+from sockkit.core.probing import OPEN, Result, Rules, Tally
 from sockkit.core.targets import Targets, show_target
-from sockkit.errors import OutputGone, UsageError
+from sockkit.errors import NO_ANSWER, OutputGone, UsageError
 from sockkit.events import Notice
 from sockkit.net.context import Context
 from sockkit.net.lookups import Lookups
@@ -61,7 +60,7 @@ def run(config: Probe, context: Context) -> None:
     _check(config)
     rules, report = config.rules, _Report(config, context)
     lookups = Lookups(FRESH_SECONDS if rules.wait else math.inf)
-    trying = partial(_try, context, _options(config, context, lookups))
+    trying = partial(attempt, context, _options(config, context, lookups))
     if rules.any_one or rules.wait:
         _keep_trying(config, context, trying, report)
     else:
@@ -86,7 +85,7 @@ def _options(config: Probe, context: Context, lookups: Lookups) -> AttemptOption
     addresses = [span.address for span in config.targets.spans]
     return AttemptOptions(
         lookups,
-        connect._replace(resolve=lookups.resolve),
+        connect,
         sockets,
         config.udp,
         _question(config),
@@ -102,12 +101,6 @@ def _question(config: Probe) -> Question | None:
     return Question(config.send or b"", config.match)
 
 
-def _try(
-    context: Context, options: AttemptOptions, address: Address, on_done: OnDone[float]
-) -> Pending:
-    return attempt(context, address, options, on_done)
-
-
 def _try_once(config: Probe, context: Context, trying: Attempt, report: _Report) -> None:
     from sockkit.net.probe.survey import Survey
 
@@ -120,12 +113,12 @@ def _try_once(config: Probe, context: Context, trying: Attempt, report: _Report)
 
 
 def _keep_trying(config: Probe, context: Context, trying: Attempt, report: _Report) -> None:
-    from sockkit.net.probe.vigil import MAX_TARGETS, Vigil
+    from sockkit.net.probe.wait import MAX_TARGETS, WaitForTargets
 
     if len(config.targets) > MAX_TARGETS:
         told = f"--wait and --any take {MAX_TARGETS:,} targets at most"
         raise UsageError(told, f"these are {len(config.targets):,}")
-    start = partial(Vigil, context.loop, list(config.targets), trying, config.rules)
+    start = partial(WaitForTargets, context.loop, list(config.targets), trying, config.rules)
     results = wait_for(context.loop, start)
     found = [result for result in results if not result.error]
     for result in (found or results) if config.rules.any_one else results:

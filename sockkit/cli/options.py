@@ -88,8 +88,9 @@ def _dialling(timeout: str) -> tuple[Option, ...]:
                     "unix:/PATH or unix:@NAME."),
         Option(["-w", "--connect-timeout", "timeout"], type=DURATION, metavar="DURATION",
                default=timeout, show_default=True,
-               help="Most time for finding the address and connecting, or for the answers of "
-                    "--expect and --match, as in 5, 500ms or 2m."),
+               help="Give up connecting after this long, as in 5, 500ms or 2m. This includes "
+                    "looking up the name. udp-client --expect gives up waiting for the answers, "
+                    "and probe gives up on a target."),
     )  # fmt: skip
 
 
@@ -340,7 +341,7 @@ NICKNAME = Option(
     ["--name"], type=NAME, metavar="NAME",
     help="Your name: datagrams are signed with it (NAME:text), and a chat room knows you by it.",
 )  # fmt: skip
-UDP = Option(["--udp"], is_flag=True, help="By UDP alone.")
+UDP = Option(["--udp"], is_flag=True, help="Use UDP, not TCP.")
 PASSWORD = (
     Option(["--password"], metavar="TEXT",
            help="The chat room's password. Other users of this machine can see it in the list of "
@@ -400,6 +401,7 @@ OUTPUT = Bundle(
     (
         Option(["-v", "--verbose"], count=True,
                help="Say what happens to connections, and the totals; -vv every socket call."),
-        Option(["-q", "--quiet"], is_flag=True, help="Say nothing but errors."),
+        Option(["-q", "--quiet"], is_flag=True,
+               help="Show no messages but errors; with probe, no results either."),
     ),
 )  # fmt: skip

@@ -7,15 +7,15 @@ from typing import Any
 
 from sockkit.errors import UsageError
 
-VARIABLE = "SOCKKIT_PASSWORD"
+VARIABLE = "SOCKKIT_PASSWORD"  # ROOM_PASSWORD of core/programs.py, which few runs load
 
 
 def room_password(values: dict[str, Any]) -> str | None:
     """The password of --password or --password-file, otherwise of SOCKKIT_PASSWORD; None without.
 
-    Removes the variable from the environment, so that no child process sees it. Raises UsageError.
+    Raises UsageError.
     """
-    variable = os.environ.pop(VARIABLE, None)
+    variable = os.environ.get(VARIABLE)
     password, path = values["password"], values["password_file"]
     if path is not None:
         if password is not None:

@@ -48,7 +48,7 @@ _PROBE = Bundle(
     (
         Option(["--wait"], type=DURATION, metavar="DURATION",
                help="Try again, names too, until all are open; give up (status 28) after this "
-                    "long. Only the result is shown."),
+                    "long. 0 tries once. Only the result is shown."),
         Option(["--any", "any_one"], is_flag=True,
                help="One open target is enough: stop at the first, and show only that."),
         Option(["--send"], metavar="TEXT",

@@ -6,20 +6,16 @@ import os
 from typing import Any
 
 from sockkit.core.address import Address
+from sockkit.core.programs import PROXY_PASSWORD
 from sockkit.core.proxy import Proxy, environment_proxy
 from sockkit.errors import UsageError
 
-VARIABLE = "SOCKKIT_PROXY_PASSWORD"
 ENVIRONMENT = "env"  # in place of a URL
 
 
 def chosen_proxy(values: dict[str, Any], address: Address) -> Proxy | None:
-    """The proxy through which to reach `address`; None for none.
-
-    Removes the variable of the password from the environment, so that no child process sees it.
-    Raises UsageError, Stopped.
-    """
-    password = os.environ.pop(VARIABLE, None)
+    """The proxy through which to reach `address`; None for none. Raises UsageError, Stopped."""
+    password = os.environ.get(PROXY_PASSWORD)
     if values.get("udp"):
         raise UsageError("--proxy and --udp exclude each other", "leave out one")
     proxy: Proxy | None = values["through"]

@@ -90,8 +90,15 @@ def parse_host(text: str) -> str:
     """A host without its brackets. Raises UsageError if `text` cannot be a host."""
     host = text[1:-1] if text.startswith("[") and text.endswith("]") else text
     if not host or any(character in host for character in "[]/ \t\n\0") or _looks_split(host):
-        raise UsageError(f"{text!r} is not a host", _HINT)
+        raise UsageError(f"{text!r} is not a host", _host_hint(text))
     return host
+
+
+def _host_hint(text: str) -> str:
+    """What to write in place of a URL, or of a path."""
+    if "://" in text:
+        return f"leave out {text.partition('://')[0]}:// and what follows the port"
+    return f"write unix:{text}" if text.startswith(("/", "./", "../")) else _HINT
 
 
 def _looks_split(host: str) -> bool:
@@ -139,6 +146,8 @@ def split_port(word: str) -> tuple[str, str | None]:
 
     Raises UsageError for a host that is none.
     """
+    if "://" in word:
+        return parse_host(word), None  # which says what to write
     host, colon, port = word.rpartition(":")
     if colon and not host:
         raise UsageError(f"{word!r} has no host", _HINT)

@@ -11,9 +11,7 @@ from sockkit.core.units import show_seconds
 from sockkit.errors import ConnectError, SockkitError, TimedOut
 from sockkit.values import Value
 
-OPEN, REFUSED, NO_ANSWER = "open", "refused", "no answer"
-
-_STATES = {"connection refused": REFUSED}  # all others are called what their error is
+OPEN = "open"  # all other states are called what their error is
 
 
 class Result(Value):
@@ -26,10 +24,7 @@ class Result(Value):
     @property
     def state(self) -> str:
         """`open`, `refused`, `no answer`, or what else is wrong, as in `not resolved: …`."""
-        if not self.error:
-            return OPEN
-        kind = self.error.kind or str(self.error)
-        return _STATES.get(kind, kind)
+        return OPEN if not self.error else self.error.kind or str(self.error)
 
     def line(self) -> str:
         """For programs: the target and its state, and the milliseconds if it is open."""
@@ -45,9 +40,8 @@ def result_of(address: Address, outcome: float | SockkitError) -> Result:
 
 
 class Rules(Value):
-    """When all is well: if every target is open, or with `any_one` one of them.
-
-    With `wait` they may become so within that many seconds.
+    """probe succeeds if every target is open, or with `any_one` at least one; with `wait`, within
+    that many seconds. A `wait` of 0 is one try of each.
     """
 
     any_one: bool = False
@@ -76,7 +70,7 @@ class Tally:
         """The error that ends the command; None if all is well."""
         if self.satisfies(rules):
             return None
-        after = f" after {show_seconds(rules.wait)}" if rules.wait else ""
+        after = "" if rules.wait is None else f" after {show_seconds(rules.wait)}"
         if self._targets > 1:
             counts = ", ".join(f"{count:,} {state}" for state, count in self._others.most_common())
             told = f"{self.open:,} of {self._targets:,} targets are open{after} ({counts})"

@@ -8,7 +8,8 @@ from sockkit.core.address import Address
 from sockkit.errors import UsageError
 
 # The variables that hold passwords of ours. No program that we start gets to see them.
-SECRETS = ("SOCKKIT_PASSWORD", "SOCKKIT_PROXY_PASSWORD")
+ROOM_PASSWORD, PROXY_PASSWORD = "SOCKKIT_PASSWORD", "SOCKKIT_PROXY_PASSWORD"
+SECRETS = (ROOM_PASSWORD, PROXY_PASSWORD)
 
 SHELL = ("/bin/sh", "-c")
 

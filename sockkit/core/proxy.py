@@ -1,4 +1,5 @@
-"""Proxies as people write them, SCHEME://[USER[:PASSWORD]@]HOST[:PORT], and who goes without one.
+"""Proxies as people write them, SCHEME://[USER[:PASSWORD]@]HOST[:PORT], and which hosts are
+reached without one.
 
 No error here repeats any part of a URL that could be a password. A user and a password are
 percent-decoded; bytes that are not UTF-8 become surrogates, as in the arguments of a process.
@@ -56,8 +57,10 @@ class Proxy(Value):
         for what, text in secrets if self.protocol == "SOCKS5" else ():
             if len(wire(text)) > MAX_SECRET_BYTES:
                 raise UsageError(f"the proxy's {what} is longer than {MAX_SECRET_BYTES} bytes")
-        if self.protocol == "SOCKS4" and ("\0" in user or self.password):
-            raise UsageError("a SOCKS4 proxy takes a user alone", "leave out the password")
+        if self.protocol == "SOCKS4" and "\0" in user:
+            raise UsageError("a SOCKS4 user cannot contain a NUL byte")
+        if self.protocol == "SOCKS4" and self.password:
+            raise UsageError("SOCKS4 has no passwords", "leave it out")
         if self.protocol == "HTTP" and ":" in user:
             raise UsageError("the user of an HTTP proxy has no colon")
         return self
@@ -71,7 +74,7 @@ class Proxy(Value):
             raise UsageError(told, "leave out --proxy")
         if self.protocol == "SOCKS4" and ":" in address.host:
             told = f"a SOCKS4 proxy does not reach the IPv6 address {address.host}"
-            raise UsageError(told, "it takes socks5:// or http://")
+            raise UsageError(told, "use socks5:// or http://")
         return HostPort(address.host, address.port)
 
 
@@ -86,7 +89,7 @@ def parse_proxy(url: str) -> Proxy:
     if not slashes:
         raise UsageError("the proxy has no scheme", _HINT)
     if scheme.lower() not in SCHEMES:
-        raise UsageError("the proxy's scheme is not known", f"it is one of {', '.join(SCHEMES)}")
+        raise UsageError("unknown proxy scheme", f"it is one of {', '.join(SCHEMES)}")
     login, _, place = rest.rpartition("@")
     user, colon, password = login.partition(":")
     if colon and not user:
@@ -105,13 +108,13 @@ def _parse_place(place: str) -> HostPort:
     if not colon or place.endswith("]"):
         host, port = place, str(DEFAULT_PORT)
     if ":" in host and not host.startswith("["):
-        raise UsageError("the proxy's host is not right", "put an IPv6 address in brackets")
+        raise UsageError("invalid host in the proxy URL", "put an IPv6 address in brackets")
     try:
         host = parse_host(host.replace("%25", "%"))  # before a scope id, RFC 6874
     except UsageError:
-        raise UsageError("the proxy's host is not right", _HINT) from None
+        raise UsageError("invalid host in the proxy URL", _HINT) from None
     if not (port.isascii() and port.isdigit() and len(port) < 6 and 0 < int(port) <= MAX_PORT):
-        raise UsageError("the proxy's port is not right", f"give one from 1 to {MAX_PORT}")
+        raise UsageError("invalid port in the proxy URL", f"give one from 1 to {MAX_PORT}")
     return HostPort(host, int(port))
 
 
@@ -126,7 +129,7 @@ def environment_proxy(environment: Mapping[str, str], address: Address) -> Proxy
     """
     url = environment.get("all_proxy") or environment.get("ALL_PROXY")
     exceptions = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
-    if not url or address.host is None or goes_without(exceptions, address.host, address.port):
+    if not url or address.host is None or bypasses(exceptions, address.host, address.port):
         return None
     try:
         return parse_proxy(url)
@@ -134,7 +137,7 @@ def environment_proxy(environment: Mapping[str, str], address: Address) -> Proxy
         raise UsageError(f"ALL_PROXY: {error.args[0]}", error.hint) from None
 
 
-def goes_without(exceptions: str, host: str, port: int) -> bool:
+def bypasses(exceptions: str, host: str, port: int) -> bool:
     """Whether `exceptions`, the text of NO_PROXY, has this host.
 
     Its words are separated by commas or spaces: `*`, a name, which stands for the names below it

@@ -1,14 +1,14 @@
 """Parses what `probe` is to look at: `HOST:PORTS`, `[IPV6]:PORTS` and `unix:/PATH`.
 
 PORTS are ports, service names and ranges, as in `22,80,8000-8100`. Two words alone may be
-`HOST PORTS`. Targets are kept as ranges and made one by one, so that ten thousand hosts with all
-of their ports cost no memory. A port that is named twice is one target.
+`HOST PORTS`. Targets are kept as ranges and made one by one, so that a host costs as much
+memory with all of its ports as with one. A port that is named twice is one target.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import takewhile
+from itertools import chain, takewhile
 
 from sockkit.core.address import (
     Address,
@@ -26,7 +26,7 @@ from sockkit.values import Value
 
 _HINT = "write HOST:PORTS, as in db:5432 or 10.0.0.7:22,80,8000-8100"
 
-_NO_PORTS = range(1)  # of a unix address, which is one target
+_ONE_TARGET = range(1)  # the ports of a unix address
 
 
 class Span(Value):
@@ -76,7 +76,7 @@ def parse_targets(words: Sequence[str], service: ServiceLookup) -> Targets:
     for place, word in enumerate(words):
         host, ports = ("", None) if (unix := parse_unix(word)) else split_port(word)
         if unix:
-            spans.append(Span(unix, _NO_PORTS))
+            spans.append(Span(unix, _ONE_TARGET))
         elif not ports:
             raise _no_port(words, place)
         else:
@@ -133,15 +133,19 @@ def _parse_part(part: str, service: ServiceLookup) -> range:
 
 def _targets(spans: list[Span]) -> Targets:
     """`spans` without what an earlier one has."""
-    taken: dict[str, int] = {}  # for each host a number with a bit for each of its ports
-    fresh: list[Span] = []
-    for address, ports in spans:
+    places: dict[str, list[int]] = {}  # of the spans of each host
+    for place, (address, _) in enumerate(spans):
         key = str(address) if address.host is None else address.host.lower()
-        bits = ((1 << len(ports)) - 1) << ports[0]
-        have = taken.get(key, 0)
-        fresh += [Span(address.with_port(run[0]), run) for run in _runs(bits & ~have)]
-        taken[key] = have | bits
-    return Targets(fresh)
+        places.setdefault(key, []).append(place)
+    fresh: list[Sequence[Span]] = [()] * len(spans)
+    for of_host in places.values():
+        taken = 0  # a bit for each port; that of one host at a time, as it has 8 KiB
+        for place in of_host:
+            address, ports = spans[place]
+            bits = ((1 << len(ports)) - 1) << ports[0]
+            fresh[place] = [Span(address.with_port(run[0]), run) for run in _runs(bits & ~taken)]
+            taken |= bits
+    return Targets([*chain.from_iterable(fresh)])
 
 
 def _runs(bits: int) -> Iterator[range]:

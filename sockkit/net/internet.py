@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 
 from sockkit.core.address import HostPort
 from sockkit.core.units import show_seconds
-from sockkit.errors import BindError, ResolveError, SockkitError, TimedOut, UsageError, reason
+from sockkit.errors import (
+    NO_ANSWER,
+    BindError,
+    ResolveError,
+    SockkitError,
+    TimedOut,
+    UsageError,
+    reason,
+)
 from sockkit.net.context import Context
 from sockkit.net.endpoint import Endpoint, SocketAddress
 from sockkit.net.loop import Timer
@@ -35,7 +43,7 @@ def look_up(address: HostPort, family: int, *, numeric: bool = False) -> Found:
     try:
         found = socket.getaddrinfo(host, address.port, family, socket.SOCK_STREAM, 0, flags)
     except (socket.gaierror, UnicodeError) as error:
-        why = error.strerror if isinstance(error, socket.gaierror) else "no such name can be"
+        why = error.strerror if isinstance(error, socket.gaierror) else "not a valid host name"
         if error.args[0] == socket.EAI_ADDRFAMILY:
             why = f"it is no IPv{4 if family == socket.AF_INET else 6} address"
         raise _not_resolved(address, why) from error
@@ -45,11 +53,15 @@ def look_up(address: HostPort, family: int, *, numeric: bool = False) -> Found:
 
 
 def _not_resolved(address: HostPort, why: str | None) -> ResolveError:
-    return ResolveError(f"could not resolve {address.host}: {why}", kind=_kind(str(why)))
+    told = str(why)
+    kind = f"not resolved: {told[:1].lower()}{told[1:]}"
+    return ResolveError(f"could not resolve {address.host}: {told}", kind=kind)
 
 
-def _kind(why: str) -> str:
-    return f"not resolved: {why[:1].lower()}{why[1:]}"
+def late_answer(host: str, timeout: float) -> TimedOut:
+    """The error for a lookup that has taken `timeout` seconds."""
+    why = f"{NO_ANSWER} within {show_seconds(round(timeout, 3))}"
+    return TimedOut(f"could not resolve {host}: {why}", kind=f"not resolved: {NO_ANSWER}")
 
 
 def resolve(
@@ -83,8 +95,7 @@ class _Lookup(Pending):
         except RuntimeError as error:  # the system allows no more threads
             return self.finish(_not_resolved(self._address, str(error)))
         if timeout is not None:
-            why = f"no answer within {show_seconds(timeout)}"
-            late = TimedOut(f"could not resolve {self._address.host}: {why}", kind=_kind(why))
+            late = late_answer(self._address.host, timeout)
             self._timer = self._loop.later(timeout, lambda: self.finish(late))
         return None
 

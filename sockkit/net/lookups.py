@@ -6,10 +6,10 @@ import math
 from functools import partial
 
 from sockkit.core.address import Address
-from sockkit.core.units import show_seconds
 from sockkit.errors import SockkitError, TimedOut
 from sockkit.net.context import Context
 from sockkit.net.endpoint import Endpoint
+from sockkit.net.internet import late_answer
 from sockkit.net.loop import Loop
 from sockkit.net.openers import resolve
 from sockkit.net.waiting import Done, OnDone, Pending
@@ -17,7 +17,7 @@ from sockkit.net.waiting import Done, OnDone, Pending
 Found = list[Endpoint]
 
 
-class _Host:
+class _Lookup:
     """What is known of a host. `outcome` is None before the first answer; `asked` is whether the
     resolver has still to answer.
     """
@@ -38,8 +38,8 @@ class _Host:
 class _Waiter(Pending):
     """One who waits for the answer about `host`."""
 
-    def __init__(self, loop: Loop, host: _Host, address: Address, on_done: OnDone[Found]) -> None:
-        self._loop, self._host, self._address = loop, host, address
+    def __init__(self, host: _Lookup, address: Address, on_done: OnDone[Found]) -> None:
+        self._host, self._address = host, address
         self._on_done: OnDone[Found] | None = on_done
         host.waiting[self] = None
 
@@ -62,7 +62,7 @@ class Lookups:
 
     def __init__(self, lifetime: float) -> None:
         self._lifetime = lifetime
-        self._hosts: dict[tuple[str, int], _Host] = {}
+        self._hosts: dict[tuple[str, int], _Lookup] = {}
 
     def knows(self, loop: Loop, address: Address, family: int) -> bool:
         """Whether `resolve` would call back at once."""
@@ -71,7 +71,7 @@ class Lookups:
         host = self._hosts.get((address.host.lower(), family))
         return host is not None and self._is_fresh(host, loop)
 
-    def _is_fresh(self, host: _Host, loop: Loop) -> bool:
+    def _is_fresh(self, host: _Lookup, loop: Loop) -> bool:
         return host.outcome is not None and loop.now - host.at <= self._lifetime
 
     def resolve(
@@ -86,21 +86,19 @@ class Lookups:
         if address.host is None:
             return resolve(context, address, family, on_done, timeout)
         loop = context.loop
-        host = self._hosts.setdefault((address.host.lower(), family), _Host())
+        host = self._hosts.setdefault((address.host.lower(), family), _Lookup())
         if not self._is_fresh(host, loop):
             self._ask(context, host, address, family)
         if host.outcome is not None and self._is_fresh(host, loop):
             on_done(_with_port(host.outcome, address))
             return Done()
-        waiter = _Waiter(loop, host, address, on_done)
+        waiter = _Waiter(host, address, on_done)
         if timeout is not None:
-            why = f"no answer within {show_seconds(round(timeout, 3))}"
-            told = f"could not resolve {address.host}: {why}"
-            late = TimedOut(told, kind="not resolved: no answer")
+            late = late_answer(address.host, timeout)
             loop.later(timeout, partial(self._expire, loop, host, waiter, late))
         return waiter
 
-    def _ask(self, context: Context, host: _Host, address: Address, family: int) -> None:
+    def _ask(self, context: Context, host: _Lookup, address: Address, family: int) -> None:
         if host.asked:
             return
 
@@ -111,7 +109,7 @@ class Lookups:
         host.asked = True
         resolve(context, address, family, found)
 
-    def _expire(self, loop: Loop, host: _Host, waiter: _Waiter, late: TimedOut) -> None:
+    def _expire(self, loop: Loop, host: _Lookup, waiter: _Waiter, late: TimedOut) -> None:
         """Tell everybody: whoever asks next need not wait as long as the first."""
         if waiter in host.waiting:
             host.learn(late, loop.now)

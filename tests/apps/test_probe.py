@@ -99,6 +99,11 @@ def test_any_and_wait_show_the_result_alone(site: Site) -> None:
         with pytest.raises(TimedOut, match=r"1 of 2 targets are open after 0.2 s \(1 refused\)"):
             site.run(f"{HERE}:{dead},{live}", rules=Rules(wait=0.2))
         assert states(site.lines) == ["refused", "open"]
+        for any_one in (False, True):
+            assert states(site.run(f"{HERE}:{live}", rules=Rules(any_one, wait=0.0))) == ["open"]
+            with pytest.raises(TimedOut, match=r"not open after 0 s: .* refused$"):
+                site.run(f"{HERE}:{dead}", rules=Rules(any_one, wait=0.0))
+            assert states(site.lines) == ["refused"]
         with pytest.raises(ConnectError, match="0 of 2"):
             site.run(f"{HERE}:{dead} unix:/none/such", rules=Rules(any_one=True))
         assert len(site.lines) == 2
@@ -147,7 +152,7 @@ def test_options_that_need_or_exclude_each_other(
 ) -> None:
     with pytest.raises(UsageError, match="--send needs --match"):
         site.run("a:1", send=b"x")
-    monkeypatch.setattr("sockkit.net.probe.vigil.MAX_TARGETS", 3)
+    monkeypatch.setattr("sockkit.net.probe.wait.MAX_TARGETS", 3)
     for rules in (Rules(wait=1.0), Rules(any_one=True)):
         with pytest.raises(UsageError, match="3 targets at most: these are 4"):
             site.run("a:1-4", rules=rules)

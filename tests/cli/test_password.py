@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +7,7 @@ import pytest
 
 from sockkit.cli.password import VARIABLE, room_password
 from sockkit.core.chat.admission import MAX_PASSWORD_BYTES
+from sockkit.core.programs import ROOM_PASSWORD, program_environment
 from sockkit.errors import UsageError
 
 
@@ -28,7 +28,6 @@ def test_options_come_before_the_environment(
     ):
         monkeypatch.setenv(VARIABLE, "told")
         assert room_password(values(**more)) == password
-        assert VARIABLE not in os.environ
 
 
 @pytest.mark.parametrize(
@@ -44,7 +43,6 @@ def test_a_room_over_udp_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "told")
     with pytest.raises(UsageError, match="a room over UDP has no"):
         room_password(values(udp=True))
-    assert room_password(values(udp=True)) is None
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
@@ -57,3 +55,8 @@ def test_one_that_is_too_long_is_not_cut_to_fit(tmp_path: Path) -> None:
     assert (
         len(room_password(values(password_file=str(tmp_path / "file"))) or "") > MAX_PASSWORD_BYTES
     )
+
+
+def test_no_program_gets_the_variable() -> None:
+    assert VARIABLE == ROOM_PASSWORD
+    assert set(program_environment({VARIABLE: "x", "A": "b"})) == {"A"}

@@ -13,7 +13,7 @@ from sockkit.errors import (
 )
 
 DB = HostPort("db", 5432)
-REFUSED = ConnectError("could not connect to db port 5432: refused", kind="connection refused")
+REFUSED = ConnectError("could not connect to db port 5432: refused", kind="refused")
 SILENT = TimedOut("could not connect to db port 5432", kind="no answer")
 
 
@@ -83,6 +83,9 @@ def test_the_error_of_a_wait_is_that_it_ran_out() -> None:
     failure = tally(CLOSED).failure(rules)
     assert isinstance(failure, TimedOut)
     assert str(failure) == f"not open after 1.5 s: {REFUSED}"
+    failure = tally(CLOSED).failure(Rules(wait=0.0))
+    assert isinstance(failure, TimedOut)
+    assert str(failure) == f"not open after 0 s: {REFUSED}"
     failure = tally(OPEN, CLOSED).failure(rules)
     assert isinstance(failure, TimedOut)
     assert str(failure) == "1 of 2 targets are open after 1.5 s (1 refused)"

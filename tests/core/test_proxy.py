@@ -12,8 +12,8 @@ from sockkit.core.proxy import (
     MAX_SECRET_BYTES,
     SCHEMES,
     Proxy,
+    bypasses,
     environment_proxy,
-    goes_without,
     parse_proxy,
     wire,
 )
@@ -52,17 +52,17 @@ def test_a_url(url: str, proxy: Proxy) -> None:
     [
         ("127.0.0.1:1080", "has no scheme: give SCHEME://"),
         ("", "has no scheme"),
-        ("https://127.0.0.1", "scheme is not known: it is one of socks5h, socks5,"),
-        ("socks5://", "host is not right"),
-        ("socks5://:1080", "host is not right"),
+        ("https://127.0.0.1", "unknown proxy scheme: it is one of socks5h, socks5,"),
+        ("socks5://", "invalid host in the proxy URL"),
+        ("socks5://:1080", "invalid host in the proxy URL"),
         ("socks5://::1:1080", "put an IPv6 address in brackets"),
-        ("http://h/path", "host is not right"),
-        ("http://h:1/path", "port is not right"),
-        *((f"http://h:{port}", "port is not right")
+        ("http://h/path", "invalid host in the proxy URL"),
+        ("http://h:1/path", "invalid port in the proxy URL"),
+        *((f"http://h:{port}", "invalid port in the proxy URL")
           for port in ("", "0", "65536", "http", "１", "+1", "99999999999")),
         ("socks5://:pw@h", "password has no user"),
-        ("socks4://bob:pw@h", "a SOCKS4 proxy takes a user alone"),
-        ("socks4://b%00b@h", "a SOCKS4 proxy takes a user alone"),
+        ("socks4://bob:pw@h", "SOCKS4 has no passwords: leave it out"),
+        ("socks4://b%00b@h", "a SOCKS4 user cannot contain a NUL byte"),
         ("http://b%3Ab:pw@h", "no colon"),
         (f"socks5://{'b' * 256}@h", "user is longer than 255 bytes"),
         (f"socks5://b:{'é' * 128}@h", "password is longer than 255 bytes"),
@@ -176,7 +176,7 @@ def test_an_environment_that_is_wrong() -> None:
         environment_proxy({"all_proxy": "127.0.0.1:8080"}, TARGET)
 
 
-def test_a_unix_socket_goes_without() -> None:
+def test_a_unix_socket_is_reached_without_a_proxy() -> None:
     assert environment_proxy({"ALL_PROXY": "http://a"}, UnixPath("/x")) is None
 
 
@@ -203,13 +203,15 @@ def test_a_unix_socket_goes_without() -> None:
         ("10.0.0.0/99 :: / : .", [], ["10.0.0.1", "a"]),
     ],
 )
-def test_who_goes_without(exceptions: str, goes: list[str], stays: list[str]) -> None:
+def test_which_hosts_are_reached_without_a_proxy(
+    exceptions: str, goes: list[str], stays: list[str]
+) -> None:
     for host in goes:
-        assert goes_without(exceptions, host, 80), host
+        assert bypasses(exceptions, host, 80), host
     for host in stays:
-        assert not goes_without(exceptions, host, 80), host
+        assert not bypasses(exceptions, host, 80), host
 
 
 @given(st.text() | st.text("0123456789.:/*[] ,a"), st.text() | st.text("0123456789.:a%"))
 def test_any_text_may_be_in_no_proxy(exceptions: str, host: str) -> None:
-    assert goes_without(exceptions, host, 80) in (True, False)
+    assert bypasses(exceptions, host, 80) in (True, False)

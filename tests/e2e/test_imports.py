@@ -54,7 +54,7 @@ NEVER = {
     *("sockkit.apps.programs", "sockkit.core.programs"),
     *("python_socks", "sockkit.core.proxy", "sockkit.cli.proxy", "sockkit.cli.secret"),
     *of("net.proxy", "protocols", "tunnel"),
-    *of("net.probe", "datagrams", "reply", "vigil"),
+    *of("net.probe", "datagrams", "reply", "wait"),
     *of("core", "patterns", "replies"),
     *of("cli", "replace"),
     *of("net", "unix", "unix_users"),

@@ -111,10 +111,20 @@ def dante(place: Path) -> Any:
 
 
 @contextlib.contextmanager
-def echo(host: str = HERE) -> Iterator[str]:
-    """The port of a responder."""
-    with Program("echo", "--tcp", "--bind", host, "-p", "0") as server:
-        yield str(server.port)
+def answerer(host: str = HERE, size: int = 1) -> Iterator[str]:
+    """The port of a server that repeats what it receives, at least `size` bytes, and closes.
+
+    It waits for no half-close, which `--half-close auto` sends a second later.
+    """
+
+    def serve(sock: socket.socket) -> None:
+        missing = size
+        while missing > 0 and (data := sock.recv(65536)):
+            sock.sendall(data)
+            missing -= len(data)
+
+    with peer(serve, host, socket.AF_INET6 if ":" in host else socket.AF_INET) as port:
+        yield str(port)
 
 
 def client(url: str, *words: str, data: bytes = b"", **more: Any) -> tuple[int, bytes, str]:
@@ -127,13 +137,13 @@ def client(url: str, *words: str, data: bytes = b"", **more: Any) -> tuple[int, 
 @pytest.mark.parametrize("scheme", ["socks5", "socks5h"])
 @pytest.mark.parametrize("host", [HERE, "localhost"])
 def test_microsocks(scheme: str, host: str) -> None:
-    with microsocks() as proxy, echo() as port:
+    with microsocks() as proxy, answerer() as port:
         got = client(f"{scheme}://{HERE}:{proxy}", host, port, data=b"hello")
     assert got == (0, b"hello", "")
 
 
 def test_microsocks_with_a_user() -> None:
-    with microsocks(user=("bob", "p w:@/")) as proxy, echo() as port:
+    with microsocks(user=("bob", "p w:@/")) as proxy, answerer() as port:
         url = f"{HERE}:{proxy}"
         assert client(f"socks5://bob:p%20w%3A%40/@{url}", HERE, port, data=b"hi")[:2] == (0, b"hi")
         told = f"sockkit: the proxy {HERE} port {proxy}"
@@ -148,24 +158,24 @@ def test_microsocks_with_a_user() -> None:
 
 @pytest.mark.parametrize("scheme", ["socks5", "socks5h"])
 def test_a_proxy_and_a_target_at_ipv6(scheme: str) -> None:
-    with microsocks("::1") as proxy, echo("::1") as port:
+    with microsocks("::1") as proxy, answerer("::1") as port:
         got = client(f"{scheme}://[::1]:{proxy}", "::1", port, data=b"hello")
     assert got == (0, b"hello", "")
 
 
 def test_tinyproxy(tmp_path: Path) -> None:
-    with tinyproxy(tmp_path) as proxy, echo() as port:
+    with tinyproxy(tmp_path) as proxy, answerer() as port:
         for host in (HERE, "localhost"):
             assert client(f"http://{HERE}:{proxy}", host, port, data=b"hi") == (0, b"hi", "")
 
 
 def test_tinyproxy_at_ipv6(tmp_path: Path) -> None:
-    with tinyproxy(tmp_path, "::1") as proxy, echo("::1") as port:
+    with tinyproxy(tmp_path, "::1") as proxy, answerer("::1") as port:
         assert client(f"http://[::1]:{proxy}", "::1", port, data=b"hi") == (0, b"hi", "")
 
 
 def test_tinyproxy_with_a_user(tmp_path: Path) -> None:
-    with tinyproxy(tmp_path, user=("bob", "pw")) as proxy, echo() as port:
+    with tinyproxy(tmp_path, user=("bob", "pw")) as proxy, answerer() as port:
         url = f"{HERE}:{proxy}"
         assert client(f"http://bob:pw@{url}", HERE, port, data=b"hi") == (0, b"hi", "")
         status, _, stderr = client(f"http://{url}", HERE, port)
@@ -177,7 +187,7 @@ def test_tinyproxy_with_a_user(tmp_path: Path) -> None:
 @pytest.mark.parametrize("scheme", ["socks4", "socks5", "socks5h"])
 def test_dante(scheme: str, tmp_path: Path) -> None:
     """SOCKS4A is left out: Dante takes the address that stands for a name for the target's."""
-    with dante(tmp_path) as proxy, echo() as port:
+    with dante(tmp_path) as proxy, answerer() as port:
         url = f"{scheme}://{HERE}:{proxy}"
         assert client(url, "localhost", port, data=b"hello") == (0, b"hello", "")
         assert client(url, "--half-close", "now", HERE, port, data=b"hello")[:2] == (0, b"hello")
@@ -189,7 +199,7 @@ def test_ncat_as_a_proxy() -> None:
     def command(port: int) -> list[str]:
         return [path, "-l", "-k", "--proxy-type", "http", HERE, str(port)]
 
-    with running(command) as proxy, echo() as port:
+    with running(command) as proxy, answerer() as port:
         assert client(f"http://{HERE}:{proxy}", HERE, port, data=b"hello") == (0, b"hello", "")
 
 
@@ -207,7 +217,8 @@ def test_a_large_transfer(kind: str, tmp_path: Path) -> None:
     data = noise(8 * 1024 * 1024)
     (tmp_path / "sent").write_bytes(data)
     made = microsocks() if kind == "socks5h" else tinyproxy(tmp_path)
-    with made as proxy, echo() as port, (tmp_path / "sent").open("rb") as sent:
+    server = answerer(size=len(data))
+    with made as proxy, server as port, (tmp_path / "sent").open("rb") as sent:
         words = ["-v", "--proxy", f"{kind}://{HERE}:{proxy}", HERE, port]
         with Program("tcp-client", *words, stdin=sent) as program:
             assert program.output() == data
@@ -272,7 +283,7 @@ def test_the_environment() -> None:
     with peer(proxy) as port:
         env = {"ALL_PROXY": f"socks5h://{HERE}:{port}", "NO_PROXY": "127.0.0.0/8"}
         assert client("env", "a.invalid", "1", env=env) == (0, b"here", "")
-        with echo() as direct:
+        with answerer() as direct:
             assert client("env", HERE, direct, data=b"hi", env=env) == (0, b"hi", "")
             assert run("tcp-client", HERE, direct, data=b"hi", env=env) == (0, b"hi", "")
     assert proxy.asked == [b"a.invalid\0\1"]

@@ -102,6 +102,7 @@ def test_a_resolver_that_hangs_costs_one_lookup(
     kit.run_for(loop, 3)
     assert [type(got[0]) for got in (first, second)] == [TimedOut, TimedOut]
     assert str(first[0]) == "could not resolve db: no answer within 3 s"
+    assert first[0].kind == "not resolved: no answer"
     assert ask(lookups, resolver, HostPort("db", 3))[0] == first  # without waiting as long
     kit.run_for(loop, 1)
     late, _ = ask(lookups, resolver, HostPort("db", 4), 9)

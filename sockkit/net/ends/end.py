@@ -15,7 +15,7 @@ from enum import Enum, auto
 from typing import Protocol
 
 from sockkit.core.address import Address
-from sockkit.errors import ReceiveError, SendError, SockkitError, reason
+from sockkit.errors import REFUSED, ReceiveError, SendError, SockkitError, reason
 from sockkit.events import Peer
 
 Callback = Callable[[], None]
@@ -132,6 +132,11 @@ class End(Source, Sink, Protocol):
 def os_error(code: int) -> OSError:
     """The error that a call raises for the number `code`, with the system's words."""
     return OSError(code, os.strerror(code))
+
+
+def failure_kind(error: OSError) -> str:
+    """The `kind` of the error for a connection that could not be made."""
+    return REFUSED if error.errno == errno.ECONNREFUSED else reason(error)
 
 
 def receive_error(name: str, error: OSError) -> ReceiveError:

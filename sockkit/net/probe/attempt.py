@@ -25,8 +25,8 @@ MIN_SECONDS = 0.001  # for a step that begins when the time is up
 
 
 class AttemptOptions(Value):
-    """The `timeout` of `connect` is for everything that an attempt does, and `lookups` are what
-    its `resolve` asks. `tls` is by host.
+    """The `timeout` of `connect` is for everything that an attempt does, and `lookups` take the
+    place of its `resolve`. `tls` is by host.
     """
 
     lookups: Lookups
@@ -36,9 +36,13 @@ class AttemptOptions(Value):
     question: Question | None = None
     tls: Mapping[str | None, TlsSetup] | None = None
 
+    @property
+    def connecting(self) -> ConnectOptions:
+        return self.connect._replace(resolve=self.lookups.resolve)
+
 
 def attempt(
-    context: Context, address: Address, options: AttemptOptions, on_done: OnDone[float]
+    context: Context, options: AttemptOptions, address: Address, on_done: OnDone[float]
 ) -> Pending:
     """Call `on_done` with the seconds that connecting has taken, or an answer over UDP.
 
@@ -47,20 +51,20 @@ def attempt(
     if options.udp:
         from sockkit.net.probe.datagrams import ask_by_datagram
 
-        return ask_by_datagram(context, address, options, on_done)
-    return Steps(_by_stream(context, address, options), on_done)
+        return ask_by_datagram(context, options, address, on_done)
+    return Steps(_by_stream(context, options, address), on_done)
 
 
-def is_ours(error: SockkitError) -> bool:
+def lacks_resources(error: SockkitError) -> bool:
     """Whether the system had no socket for us, so that nothing is known of the peer."""
     cause = error.__cause__
     return isinstance(cause, OSError) and cause.errno in NO_RESOURCES
 
 
 def _by_stream(
-    context: Context, address: Address, options: AttemptOptions
+    context: Context, options: AttemptOptions, address: Address
 ) -> Generator[Start[Any], Any, float]:
-    loop, connect, question = context.loop, options.connect, options.question
+    loop, connect, question = context.loop, options.connecting, options.question
     deadline = loop.now + connect.timeout
 
     def left() -> float:

@@ -10,13 +10,12 @@ from typing import Any
 from sockkit.core.address import Address
 from sockkit.core.replies import Question, Reply
 from sockkit.core.units import show_seconds
-from sockkit.errors import ConnectError, SockkitError, TimedOut
+from sockkit.errors import NO_ANSWER, ConnectError, SockkitError, TimedOut
 from sockkit.events import ConnectFailed, TargetChosen
 from sockkit.net.context import Context
 from sockkit.net.endpoint import Endpoint
 from sockkit.net.loop import Timer
 from sockkit.net.probe.attempt import MIN_SECONDS, AttemptOptions
-from sockkit.net.tcp.dial import NO_ANSWER
 from sockkit.net.udp.datagrams import DatagramSocket
 from sockkit.net.udp.open import Route, UdpOptions, connect_datagrams, find_routes
 from sockkit.net.waiting import OnDone, Pending, Start, Steps
@@ -25,21 +24,21 @@ Aims = Iterator[tuple[DatagramSocket, Endpoint]]
 
 
 def ask_by_datagram(
-    context: Context, address: Address, options: AttemptOptions, on_done: OnDone[float]
+    context: Context, options: AttemptOptions, address: Address, on_done: OnDone[float]
 ) -> Pending:
     """Call `on_done` with the seconds that the answer took.
 
     ConnectError is for a target that refuses, TimedOut for one that is silent.
     """
-    return Steps(_steps(context, address, options), on_done)
+    return Steps(_steps(context, options, address), on_done)
 
 
 def _steps(
-    context: Context, address: Address, options: AttemptOptions
+    context: Context, options: AttemptOptions, address: Address
 ) -> Generator[Start[Any], Any, float]:
     deadline = context.loop.now + options.connect.timeout
     routes: list[Route] = yield partial(
-        find_routes, context, address, options.connect, options.sockets
+        find_routes, context, address, options.connecting, options.sockets
     )
     left = max(deadline - context.loop.now, MIN_SECONDS)
     aims = connect_datagrams(context, address, routes, options.sockets, UdpOptions())
@@ -127,7 +126,12 @@ class _Exchange(Pending):
             self._judge(data)
 
     def _judge(self, data: bytes) -> None:
-        """Whether a datagram matches. One that does not may be followed by one that does."""
+        """Whether a datagram matches. One that does not may be followed by one that does.
+
+        A receive may bring many. None is searched once the attempt is over: a search may be slow.
+        """
+        if not self._on_done:
+            return
         reply = Reply(self._question.pattern)
         reply.feed(data)
         try:
@@ -140,7 +144,7 @@ class _Exchange(Pending):
 
     def _refused(self, error: SockkitError) -> None:
         if self._sock:
-            self._emit(ConnectFailed(self._to, error.kind))
+            self._emit(ConnectFailed(self._to, error.why))
             self._sock.close()
             self._sock = None
         self._aim(error)

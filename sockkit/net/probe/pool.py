@@ -9,7 +9,7 @@ from functools import partial
 from sockkit.core.address import Address
 from sockkit.errors import BindError, SockkitError, UsageError
 from sockkit.net.loop import Loop
-from sockkit.net.probe.attempt import is_ours
+from sockkit.net.probe.attempt import lacks_resources
 from sockkit.net.waiting import OnDone, Pending
 
 MAX_AT_ONCE = 256  # attempts: more would make a scan of a network hardly faster, and less polite
@@ -98,10 +98,10 @@ class Pool(Pending):
         self.fill()
         if not isinstance(outcome, SockkitError):
             self._on_outcome(task[0], outcome)
-        elif is_ours(outcome) and self._under_way:
+        elif lacks_resources(outcome) and self._under_way:
             self._most = len(self._under_way)
             self._again.append(task)
-        elif is_ours(outcome) or isinstance(outcome, BindError | UsageError):
+        elif lacks_resources(outcome) or isinstance(outcome, BindError | UsageError):
             self.cancel()
             self._on_fail(outcome)
         else:

@@ -69,7 +69,7 @@ def _wire_name(host: str) -> str:
         if is_ip_address(name):
             ip_address(name)  # which takes fewer for an address than python-socks does
     except ValueError as error:  # and UnicodeError, which is one
-        raise ResolveError(f"could not resolve {host}: no such name can be") from error
+        raise ResolveError(f"could not resolve {host}: not a valid host name") from error
     return name
 
 

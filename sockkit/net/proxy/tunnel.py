@@ -103,7 +103,7 @@ def _reach(proxy: Proxy, connect: Start[End]) -> Generator[Start[Any], Any, End]
 
 
 class Tunnel(Pending):
-    """Has the conversation `talk` over `end`, which it owns until it calls `on_done`.
+    """Carries on the conversation `talk` over `end`, which it owns until it calls `on_done`.
 
     `expiry` is a time, and the error for a conversation that lasts longer.
     """

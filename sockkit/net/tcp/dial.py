@@ -14,11 +14,20 @@ from typing import TYPE_CHECKING, Any
 
 from sockkit.core.address import Address
 from sockkit.core.units import show_seconds
-from sockkit.errors import BindError, ConnectError, ResolveError, SockkitError, TimedOut, reason
+from sockkit.errors import (
+    NO_ANSWER,
+    REFUSED,
+    BindError,
+    ConnectError,
+    ResolveError,
+    SockkitError,
+    TimedOut,
+    reason,
+)
 from sockkit.events import Connected, ConnectFailed, Connecting, Emit, Peer, PeerUser, SocketCall
 from sockkit.net.context import Context
 from sockkit.net.endpoint import Endpoint, show_address, to_address
-from sockkit.net.ends.end import End, os_error
+from sockkit.net.ends.end import End, failure_kind, os_error
 from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.loop import Timer
 from sockkit.net.openers import opener, resolve
@@ -35,7 +44,6 @@ ATTEMPT_DELAY_SECONDS = 0.25  # before the next endpoint is tried too, RFC 8305 
 # A unix listener with a full backlog answers EAGAIN, and nothing tells when there is space again.
 BACKLOG_RETRY_SECONDS = 0.05
 
-NO_ANSWER = "no answer"  # the kind of a TimedOut
 # The system has no socket for us, which says nothing of the peer: socket(2).
 NO_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
@@ -329,11 +337,10 @@ class _Race(Pending):
 
     def _kind(self, silent: bool) -> str:
         """What has happened, of several reasons the one that says most of the peer."""
-        reasons = [reason(error) for _, error in self._failures]
-        refused = reason(os_error(errno.ECONNREFUSED))
+        kinds = [failure_kind(error) for _, error in self._failures]
         if silent:
             return NO_ANSWER
-        return refused if refused in reasons else reasons[-1]
+        return REFUSED if REFUSED in kinds else kinds[-1]
 
     def _expire(self) -> None:
         why = f" within {show_seconds(self._options.timeout)}"

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sockkit.errors import ConnectError, ReceiveError, SendError, SockkitError, reason
+from sockkit.errors import REFUSED, ConnectError, ReceiveError, SendError, SockkitError, reason
 from sockkit.events import Notice, SocketCall
 from sockkit.net.context import Context
 from sockkit.net.endpoint import Endpoint, show_address
@@ -236,7 +236,9 @@ class DatagramSocket:
         if error.errno != errno.ECONNREFUSED:
             return None
         why = reason(error)
-        return ConnectError(f"could not reach {self._remote}: {why}", kind=why)
+        refusal = ConnectError(f"could not reach {self._remote}: {why}", kind=REFUSED)
+        refusal.why = why
+        return refusal
 
     def close(self) -> None:
         """Close the socket, and emit what was lost. May be called twice."""

@@ -17,6 +17,7 @@ from sockkit.errors import BindError, ConnectError, UsageError, reason
 from sockkit.events import Emit, SocketCall
 from sockkit.net.context import Context
 from sockkit.net.endpoint import Endpoint, show_address
+from sockkit.net.ends.end import failure_kind
 from sockkit.net.openers import Opener, opener, resolve
 from sockkit.net.options import SocketOptions
 from sockkit.net.udp.datagrams import DatagramSocket, try_option
@@ -158,7 +159,9 @@ def connect_datagrams(
         yield made, route.to
     if failure and not opened:
         why, hint = reason(failure), _hint(failure, ip=opener(address).ip)
-        raise ConnectError(f"could not send to {address}: {why}", hint, kind=why) from failure
+        raise ConnectError(
+            f"could not send to {address}: {why}", hint, kind=failure_kind(failure)
+        ) from failure
 
 
 def _hint(error: OSError, *, ip: bool) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 from sockkit.core.peers import MAX_PEERS
 from sockkit.core.units import show_count, show_seconds
-from sockkit.errors import ConnectError, SendError, SockkitError
+from sockkit.errors import REFUSED, ConnectError, SendError, SockkitError
 from sockkit.net.endpoint import Endpoint, show_address
 from sockkit.net.ends.end import os_error
 from sockkit.net.loop import Callback, Timer
@@ -102,7 +102,10 @@ class UnixDatagramSocket(DatagramSocket):
         gone = error.errno in (errno.ECONNREFUSED, errno.ENOTCONN)
         if not self.connected or not gone:
             return None
-        return ConnectError(f"could not reach {self._remote}: nobody receives there any more")
+        why = "nobody receives there any more"
+        refusal = ConnectError(f"could not reach {self._remote}: {why}", kind=REFUSED)
+        refusal.why = why
+        return refusal
 
     def close(self) -> None:
         super().close()

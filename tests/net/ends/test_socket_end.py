@@ -9,7 +9,7 @@ import socket
 import pytest
 
 from sockkit.core.address import HostPort
-from sockkit.errors import ReceiveError, SockkitError
+from sockkit.errors import ReceiveError, SendError, SockkitError
 from sockkit.events import Event, SocketCall
 from sockkit.net.ends.end import Kind
 from sockkit.net.ends.socket_end import SocketEnd
@@ -142,6 +142,20 @@ def test_a_reset_that_the_program_has_met_is_an_end(make: Make) -> None:
     net_kit.run_until(case.loop, lambda: bool(told))
     assert told == [None]
     case.end.take_back()
+
+
+def test_a_reset_that_the_program_has_met_is_a_failure_if_bytes_are_lost(make: Make) -> None:
+    case = make("tcp")
+    _, told = lent(case)
+    net_kit.fill(case.end.descriptor)
+    case.far.reset()
+    with pytest.raises(ConnectionResetError):
+        case.end._socket.recv(1)
+    net_kit.run_until(case.loop, lambda: bool(told))
+    case.end.take_back()
+    assert case.end.undelivered()
+    assert isinstance(case.end.failure(), SendError)
+    assert case.end.failure() is None  # it is told once
 
 
 def test_the_end_of_both_sides_is_told_and_is_no_error(make: Make) -> None:

@@ -10,7 +10,7 @@ from sockkit.core.targets import Targets, parse_targets
 from sockkit.errors import ConnectError, SockkitError
 from sockkit.net.waiting import OnDone, Pending
 
-REFUSED = ConnectError("could not connect", kind="connection refused")
+REFUSED = ConnectError("could not connect", kind="refused")
 
 
 def targets(words: str) -> Targets:

@@ -29,7 +29,7 @@ from sockkit.errors import (
 from sockkit.net.lookups import Lookups
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
-from sockkit.net.probe.attempt import AttemptOptions, attempt, is_ours
+from sockkit.net.probe.attempt import AttemptOptions, attempt, lacks_resources
 from sockkit.net.tcp.dial import ConnectOptions
 from sockkit.net.tls.contexts import clients
 from sockkit.net.tls.options import ClientTls
@@ -42,9 +42,9 @@ loop = kit.loop
 
 def tried(loop: Loop, address: Address, timeout: float = 5.0, **options: Any) -> float:
     lookups = Lookups(10)
-    connect = ConnectOptions(timeout, resolve=lookups.resolve, source=options.pop("source", None))
+    connect = ConnectOptions(timeout, source=options.pop("source", None))
     given = AttemptOptions(lookups, connect, SocketOptions(), **options)
-    return wait_for(loop, partial(attempt, kit.context(loop), address, given))
+    return wait_for(loop, partial(attempt, kit.context(loop), given, address))
 
 
 def question(pattern: str, send: bytes = b"") -> Question:
@@ -85,7 +85,7 @@ def test_open(loop: Loop, tmp_path: Any) -> None:
 def test_what_prevents_a_connection(loop: Loop, tmp_path: Any) -> None:
     with dead() as address, pytest.raises(ConnectError) as raised:
         tried(loop, address)
-    assert raised.value.kind == "connection refused"
+    assert raised.value.kind == "refused"
     with hole() as address, pytest.raises(TimedOut) as raised:
         tried(loop, address, 0.2)
     assert raised.value.kind == "no answer"
@@ -161,12 +161,12 @@ def test_a_system_without_sockets_says_nothing_of_the_peer(
         for udp in (False, True):
             with pytest.raises(SockkitError) as raised:
                 tried(loop, address, udp=udp)
-            assert not is_ours(raised.value)
+            assert not lacks_resources(raised.value)
         monkeypatch.setattr(SocketOptions, "open", fail)
         for udp in (False, True):
             with pytest.raises(SockkitError) as raised:
                 tried(loop, address, udp=udp)
-            assert is_ours(raised.value)
+            assert lacks_resources(raised.value)
 
 
 @pytest.mark.parametrize("step", ["connect", "handshake", "reply"])
@@ -190,7 +190,7 @@ def test_cancel_in_any_step(step: str, loop: Loop) -> None:
             tls=setup,
         )
         done: list[object] = []
-        work = attempt(kit.context(loop), address, options, done.append)
+        work = attempt(kit.context(loop), options, address, done.append)
         kit.run_for(loop, 0.05)
         work.cancel()
         kit.run_for(loop, 0.05)

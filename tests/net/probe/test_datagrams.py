@@ -11,7 +11,7 @@ import pytest
 
 from sockkit.core.address import Address, HostPort, UnixPath
 from sockkit.core.patterns import compile_pattern
-from sockkit.core.replies import Question
+from sockkit.core.replies import Question, Reply
 from sockkit.errors import ConnectError, SockkitError, TimedOut
 from sockkit.events import ConnectFailed, Event
 from sockkit.net.endpoint import Endpoint
@@ -20,6 +20,7 @@ from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.probe.attempt import AttemptOptions, attempt
 from sockkit.net.tcp.dial import ConnectOptions
+from sockkit.net.udp.datagrams import DatagramSocket, Received
 from sockkit.net.waiting import Done, wait_for
 from tests.net import kit
 from tests.support import HERE, WAIT
@@ -52,19 +53,29 @@ def service(answers: Callable[[bytes], list[bytes]]) -> Iterator[int]:
             thread.join(WAIT)
 
 
+class Known:
+    """In place of lookups: knows these endpoints."""
+
+    def __init__(self, found: list[Endpoint]) -> None:
+        self._found = found
+
+    def resolve(self, *args: Any, timeout: float | None = None) -> Done:
+        args[3](self._found)
+        return Done()
+
+
 def tried(
     loop: Loop,
     address: Address,
     pattern: str | None = None,
     send: bytes = b"",
     emit: Callable[[Event], None] = lambda _: None,
-    resolve: Any = None,
+    found: list[Endpoint] | None = None,
 ) -> float:
-    lookups = Lookups(10)
-    connect = ConnectOptions(0.3, resolve=resolve or lookups.resolve)
+    lookups: Any = Known(found) if found else Lookups(10)
     question = Question(send, compile_pattern(pattern)[1]) if pattern is not None else None
-    options = AttemptOptions(lookups, connect, SocketOptions(), True, question)
-    return wait_for(loop, partial(attempt, kit.context(loop, emit=emit), address, options))
+    options = AttemptOptions(lookups, ConnectOptions(0.3), SocketOptions(), True, question)
+    return wait_for(loop, partial(attempt, kit.context(loop, emit=emit), options, address))
 
 
 def test_a_service_that_answers_is_open(loop: Loop) -> None:
@@ -94,6 +105,29 @@ def test_a_later_answer_may_match(loop: Loop) -> None:
     assert (raised.value.kind, raised.value.status) == ('no match: "yes"', 1)
 
 
+@pytest.mark.parametrize("slow", [True, False])
+def test_nothing_is_searched_after_the_outcome(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch, slow: bool
+) -> None:
+    """One receive may bring 64 datagrams, and a search that is given up ends the attempt."""
+    searches = 0
+    batch = Received(memoryview(b"x" * 64), 1, None, 64)
+
+    def matches(_: Reply) -> bool:
+        nonlocal searches
+        searches += 1
+        if slow:
+            raise SockkitError("could not match", kind="no match: slow")
+        return searches == 3
+
+    monkeypatch.setattr(Reply, "matches", matches)
+    monkeypatch.setattr(DatagramSocket, "receive", lambda _: batch)
+    ends = pytest.raises(SockkitError, match="could not") if slow else contextlib.nullcontext()
+    with service(lambda _: [b"x"]) as port, ends:
+        assert tried(loop, HostPort(HERE, port), "x") < 0.3
+    assert searches == (1 if slow else 3)
+
+
 def test_silence_is_told_to_mean_nothing(loop: Loop) -> None:
     with service(lambda _: []) as port, pytest.raises(TimedOut) as raised:
         tried(loop, HostPort(HERE, port))
@@ -113,7 +147,7 @@ def dead() -> Iterator[int]:
 def test_a_refusal(loop: Loop) -> None:
     with dead() as port, pytest.raises(ConnectError) as raised:
         tried(loop, HostPort(HERE, port))
-    assert raised.value.kind == "connection refused"
+    assert raised.value.kind == "refused"
     with pytest.raises(ConnectError, match="no such file"):
         tried(loop, UnixPath("/nonexistent/x"))
 
@@ -122,11 +156,6 @@ def test_the_next_address_of_a_name_may_answer(loop: Loop) -> None:
     events: list[Event] = []
     with dead() as closed, service(lambda _: [b"pong"]) as port:
         found = [Endpoint(socket.AF_INET, (HERE, number)) for number in (closed, port)]
-
-        def resolve(_: Any, __: Any, ___: Any, on_done: Any, timeout: Any) -> Done:
-            on_done(found)
-            return Done()
-
-        assert tried(loop, HostPort("name", 1), emit=events.append, resolve=resolve) < 0.3
+        assert tried(loop, HostPort("name", 1), emit=events.append, found=found) < 0.3
     failed = kit.of_kind(events, ConnectFailed)
     assert failed == [ConnectFailed(f"{HERE}:{closed}", "connection refused")]

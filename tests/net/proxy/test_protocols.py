@@ -263,7 +263,7 @@ def test_any_answer_is_understood_or_an_error(url: str, answers: bytes) -> None:
     ["a\rb", "a\x0bb", "a..b", "a" * 64, ".".join(["a" * 60] * 5), "\udcff", "01.2.3.4", "a\u2028"],
 )
 def test_a_name_that_cannot_be_sent(scheme: str, host: str) -> None:
-    with pytest.raises(ResolveError, match=r"could not resolve .*: no such name can be"):
+    with pytest.raises(ResolveError, match=r"could not resolve .*: not a valid host name"):
         conversation(parse_proxy(f"{scheme}://h"), HostPort(host, 80))
 
 

@@ -7,7 +7,7 @@ import pytest
 from sockkit.core.probing import Result, Rules
 from sockkit.errors import BindError
 from sockkit.net.loop import Loop
-from sockkit.net.probe.vigil import FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS, Vigil
+from sockkit.net.probe.wait import FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS, WaitForTargets
 from tests.net import kit
 from tests.net.probe.site import REFUSED, Attempts, targets
 
@@ -15,7 +15,7 @@ loop = kit.loop
 
 
 class Kept:
-    """A vigil, whose time is skipped."""
+    """A wait, whose time is skipped."""
 
     def __init__(
         self, loop: Loop, patch: pytest.MonkeyPatch, words: str, rules: Rules, at_once: Any = None
@@ -30,7 +30,7 @@ class Kept:
             self.times.append(loop.now - self.began)
             return self.attempts(*more)
 
-        Vigil(loop, [*targets(words)], attempt, rules, self._done)
+        WaitForTargets(loop, [*targets(words)], attempt, rules, self._done)
 
     def _done(self, outcome: Any) -> None:
         self.done.append(outcome)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from functools import partial
 
 from sockkit.core.address import Address
-from sockkit.core.probing import NO_ANSWER, Result, Rules, Tally, result_of
-from sockkit.errors import SockkitError, TimedOut
+from sockkit.core.probing import Result, Rules, Tally, result_of
+from sockkit.errors import NO_ANSWER, SockkitError, TimedOut
 from sockkit.net.loop import Loop, Timer
 from sockkit.net.probe.pool import Attempt, Pool, Task
 from sockkit.net.waiting import OnDone, Pending
@@ -18,11 +18,12 @@ FIRST_RETRY_SECONDS = 0.05  # after a failure; each further one of the target do
 MAX_RETRY_SECONDS = 1.0
 
 
-class Vigil(Pending):
+class WaitForTargets(Pending):
     """Calls `on_done` with the last result of each target, in order.
 
-    That is once the results satisfy `rules`, or its time to wait is over; without one, once each
-    target has been tried. A target that has not been heard of by then has given no answer.
+    That is once the results satisfy `rules`, or its time to wait is over; without one, or with
+    one of 0, once each target has been tried. A target that has not been heard of by then has
+    given no answer.
     """
 
     def __init__(
