@@ -34,6 +34,7 @@ def find_program(context: Context, words: Sequence[str], **excluded: object) -> 
         if value is not None and value is not False:
             option = "--" + name.replace("_", "-")
             raise UsageError(f"{option} cannot be combined with --exec or --shell", "leave it out")
+    context.loop.when_hung_up(-1, None)  # gets ready now, while there is a descriptor for that
     return Programs(context, words)
 
 

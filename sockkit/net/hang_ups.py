@@ -15,20 +15,23 @@ if TYPE_CHECKING:
 
 CHECK_SECONDS = 0.1  # between two looks on a system without epoll(7)
 
+# Called with whether it failed; the error itself is left for whoever reads.
+OnHangUp = Callable[[bool], None]
+
 
 class HangUps:
     """Watches descriptors for `loop`. `close` it with the loop."""
 
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
-        self._callbacks: dict[int, Callable[[], None]] = {}
+        self._callbacks: dict[int, OnHangUp] = {}
         self._epoll = select.epoll() if hasattr(select, "epoll") else None
         self._poll = self._epoll or select.poll()
         self._timer: Timer | None = None  # without epoll
         if self._epoll:
             loop.when_readable(self._epoll.fileno(), self._report)
 
-    def watch(self, descriptor: int, callback: Callable[[], None] | None) -> None:
+    def watch(self, descriptor: int, callback: OnHangUp | None) -> None:
         """Call `callback` in each turn while `descriptor` is hung up or failed; None to stop."""
         if descriptor in self._callbacks:
             self._poll.unregister(descriptor)
@@ -44,9 +47,9 @@ class HangUps:
             self._epoll.close()
 
     def _report(self) -> None:
-        for descriptor, _ in self._poll.poll(0):
+        for descriptor, events in self._poll.poll(0):
             if callback := self._callbacks.get(descriptor):
-                callback()
+                callback(bool(events & select.POLLERR))
 
     def _check(self) -> None:
         self._report()

@@ -16,10 +16,11 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from sockkit.errors import SockkitError, reason
 from sockkit.system import pipe
 
 if TYPE_CHECKING:
-    from sockkit.net.hang_ups import HangUps
+    from sockkit.net.hang_ups import HangUps, OnHangUp
 
 Callback = Callable[[], None]
 
@@ -99,15 +100,19 @@ class Loop:
         """Call `callback` in each turn while `descriptor` is writable or failed; None to stop."""
         self._watch(descriptor, 1, callback)
 
-    def when_hung_up(self, descriptor: int, callback: Callback | None) -> None:
+    def when_hung_up(self, descriptor: int, callback: OnHangUp | None) -> None:
         """Call `callback` in each turn while a connection is reset, or over; None to stop.
 
-        For a `descriptor` that is not read or written here. It is over once both sides have ended.
+        It gets whether there was a reset. A connection is over once both sides have ended. For a
+        `descriptor` that nobody here reads, or not now.
         """
         if not self._hang_ups:
             from sockkit.net.hang_ups import HangUps  # few runs need it
 
-            self._hang_ups = HangUps(self)
+            try:
+                self._hang_ups = HangUps(self)
+            except OSError as error:
+                raise SockkitError(f"could not watch connections: {reason(error)}") from error
         self._hang_ups.watch(descriptor, callback)
 
     def hold(self, descriptor: int, held: bool) -> None:

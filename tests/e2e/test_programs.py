@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -14,9 +15,11 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.net.kit import fill
 from tests.support import (
     CLIENT,
     HERE,
@@ -81,8 +84,8 @@ def number(sock: socket.socket) -> int:
 
 
 @contextlib.contextmanager
-def serving(*options: str) -> Iterator[tuple[Program, int]]:
-    with Program(SERVER, "-p", "0", "-v", *options) as program:
+def serving(*options: str, **more: Any) -> Iterator[tuple[Program, int]]:
+    with Program(SERVER, "-p", "0", "-v", *options, **more) as program:
         yield program, program.port
 
 
@@ -329,6 +332,48 @@ def test_a_reset_ends_it_and_its_children(kind: str, way: list[str]) -> None:
             eventually(lambda: not children(program))
         else:
             gone(program, 56, "reset")
+
+
+@pytest.mark.parametrize("way", [SOCKET, PIPES, ["-E", "gbk"]], ids=["socket", "pipes", "copied"])
+def test_a_reset_is_noticed_although_nobody_reads(way: list[str]) -> None:
+    with serving("--shell", "echo $$; exec sleep 60", *way) as (program, port):
+        with connect(port) as sock:
+            leader = number(sock)
+            fill(sock.fileno())
+            reset(sock)
+        ends(leader)
+        eventually(lambda: not children(program))
+
+
+READS_TO_THE_END = """
+import os, signal, sys
+if sys.argv[1] == "stays":
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+os.write(1, b"ready\\n")
+try:
+    while os.read(0, 100_000):
+        pass
+    told = "whole"
+except ConnectionResetError:
+    told = "cut"
+open("told", "w").write(told)
+"""
+
+
+@each_way
+def test_a_cut_input_is_never_taken_for_a_whole_one(way: list[str], tmp_path: Path) -> None:
+    """The socket tells a program of the reset. A pipe cannot, so the program ends before it."""
+    words = [sys.executable, "-c", READS_TO_THE_END, "ends" if way else "stays"]
+    with serving("--exec", shlex.join(words), *way, cwd=tmp_path) as (program, port):
+        for _ in range(5):
+            with connect(port) as sock:
+                assert line(sock) == b"ready"
+                sock.sendall(b"x" * 1000)
+                reset(sock)
+            eventually(lambda: not children(program))
+            told = tmp_path / "told"
+            assert told.exists() != bool(way)
+            assert way or told.read_text() == "cut"
 
 
 @each_way

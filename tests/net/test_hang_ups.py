@@ -33,7 +33,7 @@ Pair = tuple[socket.socket, socket.socket]
 
 
 def watch(loop: Loop, sock: socket.socket, told: list[int]) -> None:
-    def hung_up() -> None:
+    def hung_up(_: bool) -> None:
         told.append(sock.fileno())
         loop.when_hung_up(sock.fileno(), None)
 
@@ -61,7 +61,7 @@ def test_neither_bytes_nor_the_peers_end_is_a_hang_up(loop: Loop, pair: Pair) ->
 
 def test_it_is_told_in_each_turn_until_it_is_taken_back(loop: Loop, pair: Pair) -> None:
     calls: list[None] = []
-    loop.when_hung_up(pair[0].fileno(), lambda: calls.append(None))
+    loop.when_hung_up(pair[0].fileno(), lambda _: calls.append(None))
     reset(pair[1])
     run_until(loop, lambda: len(calls) > 2)
     loop.when_hung_up(pair[0].fileno(), None)
@@ -78,7 +78,7 @@ def test_one_may_take_another_back_in_its_call(loop: Loop, pair: Pair, stack: ki
     for sock in pairs[1]:
         stack.callback(sock.close)
 
-    def hung_up() -> None:
+    def hung_up(_: bool) -> None:
         told.append(1)
         for ours, _ in pairs:
             loop.when_hung_up(ours.fileno(), None)
@@ -105,7 +105,7 @@ def test_without_epoll_one_timer_looks_while_anything_is_watched(
     monkeypatch.setattr(module, "CHECK_SECONDS", 0.01)
     number = pair[0].fileno()
     for _ in range(50):
-        loop.when_hung_up(number, lambda: None)
+        loop.when_hung_up(number, lambda _: None)
         loop.when_hung_up(number, None)
     kit.run_for(loop, 0.05)
     assert len(looks) <= 1  # the timer of the first, which nothing follows

@@ -100,16 +100,33 @@ class SocketEnd:
         that met the reset. The peer's end alone only the program reads.
         """
 
-        def hung_up() -> None:
+        def hung_up(reset: bool) -> None:
             self._loop.when_hung_up(self.descriptor, None)
-            error = self._error()
             # A unix socket is also hung up while what its peer sent before it closed is unread.
-            if error or self._socket.family != socket.AF_UNIX:
-                on_over(self.read_failed(error) if error else None)
+            if reset or self._socket.family != socket.AF_UNIX:
+                on_over(self._reset_error() if reset else None)
 
         self._socket.setblocking(True)
         self._loop.when_hung_up(self.descriptor, hung_up)
         return self.descriptor
+
+    def when_reset(self, callback: Callable[[SockkitError], None] | None) -> None:
+        """Call `callback` in each turn of the loop once the peer has reset; None to stop.
+
+        For who does not read now. What the peer sent before, and the error, can still be read.
+        """
+
+        def hung_up(reset: bool) -> None:
+            if reset and callback:
+                callback(self._reset_error())
+            else:  # both sides have ended, and it is told by reading
+                self._loop.when_hung_up(self.descriptor, None)
+
+        self._loop.when_hung_up(self.descriptor, hung_up if callback else None)
+
+    def _reset_error(self) -> SockkitError:
+        # Asking for the error itself, SO_ERROR, would keep it from whoever reads the socket.
+        return self.read_failed(os_error(errno.ECONNRESET))
 
     def take_back(self) -> None:
         """The program has exited."""
@@ -167,7 +184,7 @@ class SocketEnd:
             self._socket.getpeername()
         except OSError:
             self._was_lent = False
-            return OSError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
+            return os_error(errno.ECONNRESET)
         return None
 
     def close(self) -> None:

@@ -19,6 +19,7 @@ from enum import Enum, auto
 from sockkit.core.address import Address
 from sockkit.errors import ReceiveError, SendError, SockkitError
 from sockkit.net.ends.end import Callback, End, Kind, os_error
+from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.ends.tls_inbox import Receiving, TlsInbox
 from sockkit.net.ends.tls_outbox import Sending, TlsOutbox
 from sockkit.net.ends.watch import Watch
@@ -63,6 +64,11 @@ class TlsEnd:
 
     def local(self) -> Address | None:
         return self._end.local()
+
+    def when_reset(self, callback: Callable[[SockkitError], None] | None) -> None:
+        """Call `callback` in each turn once the peer has reset the socket below; None to stop."""
+        if isinstance(self._end, SocketEnd):
+            self._end.when_reset(callback)
 
     def handshake(self, *, confirm: bool = True) -> None:
         """Go on with the handshake. Without `confirm` the last word is left to it, or `refuse`.

@@ -14,12 +14,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 from sockkit.core.programs import connection_facts
 from sockkit.errors import SendError, SockkitError, reason
 from sockkit.events import Closed, Peer, ProgramEnded, ProgramStarted
 from sockkit.net.closing import Closer
-from sockkit.net.connection import Connection, Owner, Result, closed_with_reason
+from sockkit.net.connection import Connection, Direction, Owner, Result, closed_with_reason
 from sockkit.net.context import Context
 from sockkit.net.delivery import MAX_STALL_SECONDS
 from sockkit.net.ends.end import End, Kind
@@ -30,6 +31,9 @@ from sockkit.net.programs import Program, Programs
 from sockkit.net.reader import Reader
 from sockkit.net.tcp.client import SlowTimer
 from sockkit.values import Value
+
+if TYPE_CHECKING:
+    from sockkit.net.ends.tls_end import TlsEnd
 
 EXIT_SECONDS = 0.5  # for a program to exit by itself once both directions have ended
 DROP_BUFFER_BYTES = 64 * 1024  # for what is read and dropped once the program reads no more
@@ -191,8 +195,9 @@ class ServedOnSocket(Served):
 class ServedByPipes(Served):
     """Its program has pipes."""
 
+    _end: SocketEnd | TlsEnd
+
     def _begin(self) -> None:
-        assert self._shared.make_options
         with ExitStack() as theirs:
             its_input, our_input, our_output, its_output = _pipes(theirs)
             loop, name = self._shared.context.loop, self._shared.programs.name
@@ -202,9 +207,7 @@ class ServedByPipes(Served):
             except SockkitError:
                 pipes.close()
                 raise
-        self._join = _ProgramJoin(
-            self._shared, self._end, pipes, self._shared.make_options(), self.closed
-        )
+        self._join = _ProgramJoin(self._shared, self._end, pipes, self._program.end, self.closed)
         self._connection = self._join.connection
         self._join.start()
 
@@ -226,12 +229,15 @@ class _ProgramJoin(Join):
     def __init__(
         self,
         shared: Shared,
-        end: End,
+        end: SocketEnd | TlsEnd,
         pipes: ProgramEnd,
-        options: JoinOptions,
+        end_program: Callable[[], None],
         on_closed: Callable[[Result], None],
     ) -> None:
+        assert shared.make_options
+        options = shared.make_options()
         super().__init__(shared.context, end, (pipes.source, pipes.sink), shared.closer, options)
+        self._end, self._end_program = end, end_program
         self._pipes, self._on_closed, self._loop = pipes, on_closed, shared.context.loop
         self._has_exited = self._input_ended = False
         self._slow = SlowTimer(self._loop, self._connection, MAX_STALL_SECONDS, self._too_slow)
@@ -239,6 +245,16 @@ class _ProgramJoin(Join):
     @property
     def connection(self) -> Connection:
         return self._connection
+
+    def start(self) -> None:
+        super().start()
+        if self._connection.is_open:
+            self._end.when_reset(self._was_reset)
+
+    def _was_reset(self, error: SockkitError) -> None:
+        """Whoever reads the connection meets the error itself. But a full pipe may stop it."""
+        if self._receiver.blocked or self._connection.receiving is not Direction.OPEN:
+            self._connection.receiving_failed(error)
 
     def exited(self) -> None:
         """The program has exited: close once the peer has what it wrote."""
@@ -281,6 +297,9 @@ class _ProgramJoin(Join):
     def closing(self) -> None:
         super().closing()
         self._slow.stop()
+        self._end.when_reset(None)
+        if self._connection.error and not self._has_exited:
+            self._end_program()  # before it could take a cut input for a whole one
         self._pipes.close()
 
     def closed(self, result: Result) -> None:

@@ -129,6 +129,8 @@ def test_a_reset_is_told_once_to_whoever_has_lent_it(kind: str, make: Make) -> N
     (error,) = told
     assert isinstance(error, ReceiveError)
     assert "there:1 failed: connection reset" in str(error)
+    with pytest.raises(ConnectionResetError):  # the program is told, too
+        os.read(case.end.descriptor, 1)
     case.end.take_back()
 
 
