@@ -24,7 +24,7 @@ $(BIN)/python:
 	  || { rm -rf $(VENV); echo 'Python cannot make a virtual environment: try sudo apt install python3-venv'; exit 1; }
 
 $(VENV)/installed: $(BIN)/python pyproject.toml $(shell find sockkit -name '*.py')
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check '.[tls]'
 	@touch $@
 
 $(VENV)/dev: $(BIN)/python pyproject.toml

@@ -125,7 +125,7 @@ class TextError(SockkitError):
     status = ExitStatus.NOT_TEXT
 
     def __init__(self, message: str, hint: str = "", before: bytes = b"") -> None:
-        super().__init__(message, hint)
+        super().__init__(message, hint, kind="it is not text in that encoding")
         self.before = before
 
 
@@ -183,5 +183,6 @@ def raise_lost(*losses: tuple[int, str, type[SockkitError]], what: str = "") -> 
 
 
 def reason(error: OSError) -> str:
-    """The system's text for `error`, without its number."""
-    return error.strerror or (os.strerror(error.errno) if error.errno else str(error))
+    """The system's text for `error`, as part of a sentence: without its number or a capital."""
+    text = error.strerror or (os.strerror(error.errno) if error.errno else str(error))
+    return text[:1].lower() + text[1:]

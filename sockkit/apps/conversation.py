@@ -44,17 +44,12 @@ class ConversationOptions(Value):
     def session_options(
         self, context: Context, label: bytes = b"", *, fragile: bool = False
     ) -> SessionOptions:
-        """The options of a session with one peer. Lines that it sends are shown with `label`.
-
-        `fragile` says that a half-close may cost the answer: many peers drop it when they get the
-        end of TLS, and many proxies close both directions.
-        """
+        """The options of a session with one peer. Lines that it sends are shown with `label`."""
         from sockkit.net.tcp.session import SessionOptions  # a server of many has no session
 
         stdio = context.stdio
-        half_close = self.half_close or (HalfClose.AUTO if fragile else HalfClose.NOW)
         return SessionOptions(
-            ending=self.ending(stdio)._replace(half_close=half_close),
+            ending=self.ending(stdio)._replace(half_close=self.when_to_half_close(fragile)),
             outbound=self.text.outbound(stdio.encoding, "standard input"),
             inbound=self.inbound(stdio, gbk_hint(context.emit)),
             greet=os.fsencode(self.greet),
@@ -62,6 +57,13 @@ class ConversationOptions(Value):
             label=label,
             may_half_close=True,
         )
+
+    def when_to_half_close(self, fragile: bool) -> HalfClose:
+        """`fragile` says that a half-close may cost the answer.
+
+        Many peers drop it when they get the end of TLS, and many proxies close both directions.
+        """
+        return self.half_close or (HalfClose.AUTO if fragile else HalfClose.NOW)
 
     def ending(self, stdio: Stdio) -> EndOptions:
         """When the connection is over. A terminal has another default than a file or a pipe."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from sockkit.apps.conversation import ConversationOptions
-from sockkit.core.ending import EndOptions, HalfClose, Until
+from sockkit.core.ending import EndOptions, Until
 from sockkit.core.text import TextOptions
 from sockkit.errors import UsageError
 from sockkit.events import Notice
@@ -32,8 +32,8 @@ def find_program(context: Context, words: Sequence[str], **excluded: object) -> 
 
     for name, value in excluded.items():
         if value is not None and value is not False:
-            told = f"--{name} and a program exclude each other"
-            raise UsageError(told, "the program answers, and nothing is shown here")
+            option = "--" + name.replace("_", "-")
+            raise UsageError(f"{option} cannot be combined with --exec or --shell", "leave it out")
     return Programs(context, words)
 
 
@@ -41,16 +41,15 @@ def join_options(
     context: Context,
     conversation: ConversationOptions,
     *,
-    encrypted: bool,
     fragile: bool,
     buffer_size: int | None,
 ) -> Callable[[], JoinOptions] | None:
     """A function that makes the options of one connection; None to give it the socket itself.
 
-    `fragile` is as for a session.
+    `fragile` is as in ConversationOptions; then the half-close is to be watched, too.
     """
     plain = conversation.text._replace(errors=None) == TextOptions()
-    if plain and not encrypted and conversation._replace(text=TextOptions()) == NOTHING_ASKED:
+    if plain and not fragile and conversation._replace(text=TextOptions()) == NOTHING_ASKED:
         return None
     from sockkit.net.join import JoinOptions
 
@@ -74,7 +73,7 @@ NOTHING_ASKED = ConversationOptions(TextOptions())
 
 
 def _ending(conversation: ConversationOptions, *, fragile: bool) -> EndOptions:
-    half_close = conversation.half_close or (HalfClose.AUTO if fragile else HalfClose.NOW)
+    half_close = conversation.when_to_half_close(fragile)
     until = conversation.until or Until.BOTH
     return EndOptions(until, conversation.linger, conversation.idle, half_close, patient=True)
 
@@ -87,5 +86,5 @@ def warn_of_strangers(
 
     admits = bool(access and (access.allow or access.allow_file)) or bool(tls and tls.client_ca)
     if bound.port is not None and not is_local(bound.address) and not admits:
-        told = "anybody who can reach this port runs the program: --allow says who may"
+        told = "anyone who can reach this port can run the program: restrict it with --allow"
         context.emit(Notice(told))

@@ -48,7 +48,6 @@ def _run_program(config: TcpClient, context: Context) -> None:
     join = join_options(
         context,
         config.conversation,
-        encrypted=bool(config.tls),
         fragile=_is_fragile(config),
         buffer_size=config.sockets.buffer_size,
     )

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from sockkit.net.tcp.server import Server
     from sockkit.net.tls.options import ServerTls
 
+NEEDS = "needs --once, --exec or --shell"
 ENDS_NOTHING = "the end of standard input ends nothing in a server of many"
+
+SLOW_SECONDS = 30.0  # after which a client that holds the others up is dropped
 
 
 class TcpServer(Value):
@@ -35,7 +38,7 @@ class TcpServer(Value):
     conversation: ConversationOptions
     once: bool = False
     label: bool = False
-    slow_timeout: float = 30.0
+    slow_timeout: float | None = None
     port_file: str | None = None
     access: AccessOptions | None = None
     tls: ServerTls | None = None
@@ -57,9 +60,9 @@ def run(config: TcpServer, context: Context) -> None:
 def _check(config: TcpServer) -> None:
     ends_nothing = not (config.once or config.program)
     if ends_nothing and config.conversation.until in (Until.STDIN, Until.EITHER):
-        raise UsageError(f"--until {config.conversation.until} needs --once", ENDS_NOTHING)
+        raise UsageError(f"--until {config.conversation.until} {NEEDS}", ENDS_NOTHING)
     if ends_nothing and config.conversation.half_close:
-        raise UsageError("--half-close needs --once", ENDS_NOTHING)
+        raise UsageError(f"--half-close {NEEDS}", ENDS_NOTHING)
     if config.once and config.listen.max_connections:
         raise UsageError(
             "--once and --max-connections exclude each other",
@@ -89,12 +92,15 @@ def _run_programs(config: TcpServer, context: Context) -> None:
     from sockkit.net.tcp.program_server import ProgramServer, run_one
 
     programs = find_program(
-        context, config.program, reply=config.conversation.reply, label=config.label
+        context,
+        config.program,
+        reply=config.conversation.reply,
+        label=config.label,
+        slow_timeout=config.slow_timeout,
     )
     join = join_options(
         context,
         config.conversation,
-        encrypted=bool(config.tls),
         fragile=bool(config.tls),
         buffer_size=config.sockets.buffer_size,
     )
@@ -145,7 +151,7 @@ def _serve_many(config: TcpServer, context: Context, listener: Listener) -> None
             conversation.ending(stdio),
             outbound=lambda: own.outbound("utf-8", "standard input"),
             inbound=lambda: conversation.inbound(stdio, tell_gbk),
-            slow_timeout=config.slow_timeout,
+            slow_timeout=SLOW_SECONDS if config.slow_timeout is None else config.slow_timeout,
         ),
         shared=shared.outbound(stdio.encoding, "standard input"),
         greet=said(conversation.greet),

@@ -39,12 +39,11 @@ class UdpServer(Value):
     port_file: str | None
     access: AccessOptions | None = None
     program: tuple[str, ...] = ()
-    max_connections: int | None = None
 
 
 def run(config: UdpServer, context: Context) -> None:
     """Serve until a signal, or the operator's `/quit`. Raises SockkitError."""
-    if config.max_connections and not config.program:
+    if config.listen.max_connections and not config.program:
         raise UsageError("--max-connections needs --exec or --shell", "leave it out")
     serve = (_programs if config.program else _messages)(config, context)
     listen, udp = with_access(context, config.listen, config.access), config.udp
@@ -97,7 +96,7 @@ def _programs(config: UdpServer, context: Context) -> Callable[[DatagramSocket],
 
     def serve(sock: DatagramSocket) -> None:
         warn_of_strangers(context, sock, config.access, None)
-        most = config.max_connections or MAX_PROGRAMS
+        most = config.listen.max_connections or MAX_PROGRAMS
         DatagramProgramServer(context, sock, programs, most, conversion).run()
 
     return serve

@@ -147,13 +147,16 @@ class BundledCommand(click.Command):
         self._bundles = bundles
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        given = set(args)  # the parser empties the list
         try:
             return super().parse_args(ctx, args)
         except click.UsageError as error:
             error.ctx = error.ctx or ctx  # errors of the parser have no context
             if error.message.startswith("Got unexpected extra") and self._has_port():
-                hint = f"{error.message}: a server's port is given with -p"
-                raise click.UsageError(hint, error.ctx) from error
+                hint = "a server's port is given with -p"
+                if given & {"--exec", "--shell"}:
+                    hint = "quote a command of several words, as in --exec 'tr a-z A-Z'"
+                raise click.UsageError(f"{error.message}: {hint}", error.ctx) from error
             raise
 
     def get_help_option(self, ctx: click.Context) -> Option:

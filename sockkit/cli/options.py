@@ -178,7 +178,7 @@ DIRECTION = Bundle(
                help="When to tell the peer that stdin has ended: now, never, or auto: 1s after its "
                     "answer, or after 10s without one. Some servers drop their answer when told, "
                     "others wait for it. Default: now; with TLS or a proxy auto. A tcp-server "
-                    "needs --once."),
+                    "needs --once, --exec or --shell."),
     ),
 )  # fmt: skip
 
@@ -207,8 +207,8 @@ SERVER_TIME = Bundle(
     (
         _UNTIL,
         *_SILENCE,
-        Option(["--slow-timeout"], type=DURATION, metavar="DURATION", default="30s",
-               show_default=True, help="Drop a client that holds the others up for this long."),
+        Option(["--slow-timeout"], type=DURATION, metavar="DURATION",
+               help="Drop a client that holds the others up for this long. Default: 30s."),
     ),
 )  # fmt: skip
 
@@ -275,11 +275,11 @@ PROGRAMS = Bundle(
     "Programs",
     (
         Option(["--exec", "execute"], metavar="CMD",
-               help="Run CMD with the connection as its stdin and stdout; a server runs one for "
-                    "each. CMD is split as a shell would, and run without one. When the peer ends "
-                    "its side, that is the end of CMD's input, and no more: the connection ends "
-                    "with CMD, and CMD with a reset. Over UDP each peer has a CMD, which reads and "
-                    "writes datagrams."),
+               help="Run CMD with the peer as its stdin and stdout; a server runs one for each "
+                    "peer. CMD is split into words as a shell would, and run without a shell. The "
+                    "end of what the peer sends is only the end of CMD's input: the connection "
+                    "closes when CMD exits. A reset ends CMD. Over UDP CMD reads and writes "
+                    "datagrams."),
         Option(["--shell"], metavar="CMD",
                help="The same, and /bin/sh runs CMD: pipes, variables and several commands work."),
     ),
@@ -296,7 +296,8 @@ def program(values: dict[str, Any]) -> tuple[str, ...]:
 
     if execute is not None and shell is not None:
         raise UsageError("--exec and --shell exclude each other", "leave out one")
-    values["no_edit"] = True  # nobody reads what is typed
+    # Programs.start sets a signal's action, so it needs the main thread, which the editor takes.
+    values["no_edit"] = True
     return shell_command(shell) if execute is None else split_command(execute)
 
 

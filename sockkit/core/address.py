@@ -25,6 +25,10 @@ class HostPort(Value):
     host: str
     port: int
 
+    @property
+    def location(self) -> str:
+        return self.host
+
     def __str__(self) -> str:
         return f"{self.host} port {self.port}"
 
@@ -42,6 +46,10 @@ class UnixPath(Value):
         return self.path.startswith("@")
 
     @property
+    def location(self) -> str:
+        return self.path
+
+    @property
     def host(self) -> None:
         return None
 
@@ -57,8 +65,8 @@ class UnixPath(Value):
         return f"unix:{self.path}"
 
 
-# Each kind has `host` and `port`, which may be None, and `with_port`. Its row of net/openers.py
-# resolves, binds and dials it.
+# Each kind has `host` and `port`, which may be None, `location`, its host or its path, and
+# `with_port`. Its row of net/openers.py resolves, binds and dials it.
 Address = HostPort | UnixPath
 
 
@@ -82,8 +90,15 @@ def parse_host(text: str) -> str:
     """A host without its brackets. Raises UsageError if `text` cannot be a host."""
     host = text[1:-1] if text.startswith("[") and text.endswith("]") else text
     if not host or any(character in host for character in "[]/ \t\n\0") or _looks_split(host):
-        raise UsageError(f"{text!r} is not a host", _HINT)
+        raise UsageError(f"{text!r} is not a host", _host_hint(text))
     return host
+
+
+def _host_hint(text: str) -> str:
+    """What to write in place of a URL, or of a path."""
+    if "://" in text:
+        return f"leave out {text.partition('://')[0]}:// and what follows the port"
+    return f"write unix:{text}" if text.startswith(("/", "./", "../")) else _HINT
 
 
 def _looks_split(host: str) -> bool:
@@ -131,6 +146,8 @@ def split_port(word: str) -> tuple[str, str | None]:
 
     Raises UsageError for a host that is none.
     """
+    if "://" in word:
+        return parse_host(word), None  # which says what to write
     host, colon, port = word.rpartition(":")
     if colon and not host:
         raise UsageError(f"{word!r} has no host", _HINT)

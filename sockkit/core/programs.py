@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sockkit.core.address import split_port
+from sockkit.core.address import Address
 from sockkit.errors import UsageError
 
 # The variables that hold passwords of ours. No program that we start gets to see them.
@@ -54,21 +54,21 @@ def signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def connection_facts(remote: str, local: str, protocol: str = "tcp") -> dict[str, str]:
-    """What a program is told of a connection: both addresses, as they are shown.
-
-    A `remote` that is reached through a proxy is the target.
-    """
-    remote = remote.partition(" through ")[0]
+def connection_facts(
+    remote: Address | None, local: Address | None, protocol: str = "tcp"
+) -> dict[str, str]:
+    """What a program is told of a connection: both addresses. None is one without a name."""
     return {"PROTO": protocol, **_address("REMOTE", remote), **_address("LOCAL", local)}
 
 
-def _address(side: str, shown: str) -> dict[str, str]:
-    """A unix address is its path, and has no port; it is empty for a client without a name."""
-    if not shown or shown.startswith("unix"):
-        return {f"{side}_HOST": shown.removeprefix("unix").removeprefix(":")}
-    host, port = split_port(shown)
-    return {f"{side}_HOST": host, f"{side}_PORT": port or ""}
+def _address(side: str, address: Address | None) -> dict[str, str]:
+    """A unix address is its path, and has no port.
+
+    No variable can hold a NUL, which an abstract name may have: it is `@`, as in /proc/net/unix.
+    """
+    location = address.location.replace("\0", "@") if address else ""
+    port = {f"{side}_PORT": str(address.port)} if address and address.port is not None else {}
+    return {f"{side}_HOST": location, **port}
 
 
 # The facts that `program_environment` may set. Those of an outer sockkit are removed.

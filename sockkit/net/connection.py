@@ -16,7 +16,7 @@ from typing import Protocol
 
 from sockkit.core.ending import FAULT_LINGER, Ending, EndOptions, Limit, next_check
 from sockkit.core.units import show_size
-from sockkit.errors import SendError, SockkitError
+from sockkit.errors import ReceiveError, SendError, SockkitError
 from sockkit.events import Closed
 from sockkit.net.closing import Closer
 from sockkit.net.delivery import Progress
@@ -368,3 +368,18 @@ def closed_event(
         problems.append(f"{show_size(unsent)} not sent")
         kind = kind or why or "part was not sent"
     return Closed(connection.end.peer, sent, received, ", ".join(problems), kind or why, lost)
+
+
+def closed_with_reason(connection: Connection, result: Result) -> Closed:
+    """The same of a connection whose owner reports every error of it, and every byte not sent."""
+    error, unsent = result.error, result.unsent
+    why = _why(error) if error else "connection reset" if result.failure and unsent else ""
+    # A peer that resets when it has everything has lost nothing.
+    lost = connection.receiving is not Direction.FAILED or bool(unsent)
+    return closed_event(connection, result, unsent, why, error.kind if error else "", lost=lost)
+
+
+def _why(error: SockkitError) -> str:
+    """What has ended the connection, without its address: that is in the line's label."""
+    failed = isinstance(error, SendError | ReceiveError)
+    return error.kind if failed and error.kind else str(error)

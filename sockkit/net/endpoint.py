@@ -6,7 +6,7 @@ import os
 import socket
 from typing import Any
 
-from sockkit.core.address import show
+from sockkit.core.address import Address, HostPort, UnixPath, show
 from sockkit.core.printable import escape
 from sockkit.values import Value
 
@@ -34,15 +34,28 @@ def service_port(name: str, protocol: str = "tcp") -> int | None:
         return None
 
 
-def show_address(address: SocketAddress) -> str:
-    """`10.0.0.7:51234`, `[::1]:80` or `unix:/path`; `unix` for a unix socket without an address.
+def to_address(address: SocketAddress) -> Address | None:
+    """The same address as a value; None for a unix socket without one.
 
-    A mapped IPv4 address is shown as IPv4.
+    A mapped IPv4 address becomes IPv4.
     """
     if isinstance(address, tuple):
-        host, port = address[:2]
-        return show(host.removeprefix("::ffff:") if "." in host else host, port)
-    if not address:
-        return "unix"
+        return HostPort(_host(address), address[1])
+    return UnixPath(_path(address)) if address else None
+
+
+def show_address(address: SocketAddress) -> str:
+    """`10.0.0.7:51234`, `[::1]:80` or `unix:/path`; `unix` for a unix socket without an address."""
+    if isinstance(address, tuple):
+        return show(_host(address), address[1])
+    return f"unix:{escape(_path(address))}" if address else "unix"
+
+
+def _host(address: SocketAddress) -> str:
+    host: str = address[0]
+    return host.removeprefix("::ffff:") if "." in host else host
+
+
+def _path(address: SocketAddress) -> str:
     path = os.fsdecode(address)  # any name a peer has chosen
-    return "unix:" + escape(f"@{path[1:]}" if path.startswith("\0") else path)
+    return f"@{path[1:]}" if path.startswith("\0") else path

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sockkit.net.loop import Loop
+    from sockkit.net.loop import Loop, Timer
 
 CHECK_SECONDS = 0.1  # between two looks on a system without epoll(7)
 
@@ -24,6 +24,7 @@ class HangUps:
         self._callbacks: dict[int, Callable[[], None]] = {}
         self._epoll = select.epoll() if hasattr(select, "epoll") else None
         self._poll = self._epoll or select.poll()
+        self._timer: Timer | None = None  # without epoll
         if self._epoll:
             loop.when_readable(self._epoll.fileno(), self._report)
 
@@ -35,8 +36,8 @@ class HangUps:
         if callback:
             self._poll.register(descriptor, 0)
             self._callbacks[descriptor] = callback
-            if not self._epoll and len(self._callbacks) == 1:
-                self._loop.later(CHECK_SECONDS, self._check)
+            if not (self._epoll or self._timer):
+                self._timer = self._loop.later(CHECK_SECONDS, self._check)
 
     def close(self) -> None:
         if self._epoll:
@@ -49,5 +50,4 @@ class HangUps:
 
     def _check(self) -> None:
         self._report()
-        if self._callbacks:
-            self._loop.later(CHECK_SECONDS, self._check)
+        self._timer = self._loop.later(CHECK_SECONDS, self._check) if self._callbacks else None

@@ -9,10 +9,17 @@ from typing import TYPE_CHECKING
 
 from sockkit.core.address import HostPort
 from sockkit.core.units import show_seconds
-from sockkit.errors import NO_ANSWER, BindError, ResolveError, SockkitError, TimedOut, UsageError
+from sockkit.errors import (
+    NO_ANSWER,
+    BindError,
+    ResolveError,
+    SockkitError,
+    TimedOut,
+    UsageError,
+    reason,
+)
 from sockkit.net.context import Context
 from sockkit.net.endpoint import Endpoint, SocketAddress
-from sockkit.net.ends.end import words
 from sockkit.net.loop import Timer
 from sockkit.net.options import SocketOptions
 from sockkit.net.waiting import OnDone, Pending
@@ -161,4 +168,4 @@ def bind_error(error: OSError, address: HostPort, protocol: str) -> BindError:
             f"{what}: this machine does not have that address",
             "try --bind 127.0.0.1, or --bind 0.0.0.0 for all it has",
         )
-    return BindError(f"{what}: {words(error)}")
+    return BindError(f"{what}: {reason(error)}")

@@ -1,7 +1,6 @@
-"""A connection that is joined to another source and sink: what one has read, the other writes.
+"""Joins a connection to another source and sink: what is read from one is written to the other.
 
-A session joins it to standard input and output, a server of programs to the pipes of one. What the
-other side has is the connection's input: when it ends, the peer is told.
+When the other source ends, the peer is told by a half-close.
 """
 
 from __future__ import annotations
@@ -88,7 +87,7 @@ class Joined(Owner):
             self._connection.close(idle_error(self._idle))
             return
         if limit is Limit.INPUT_SILENT:
-            told = f"the peer has ended and {self._source} gives nothing: leaving"
+            told = f"the peer has ended its side and {self._source} is silent: closing"
             self._emit(Notice(told, told))
         unsent = self._sender.lane.held + self._connection.outbox.size
         lost = f"{show_size(unsent)} of the input did not reach the peer"

@@ -75,11 +75,12 @@ class Copy:
         self._pending = memoryview(held)
         self._ended = self._finishing = False
         self._fault = fault
+        self._left: int | None = None  # held when it was closed
         self.bytes_read = self.bytes_written = 0
 
     @property
     def held(self) -> int:
-        return len(self._pending)
+        return len(self._pending) if self._left is None else self._left
 
     def step(self) -> Wait:
         while self._pending or not self._ended:
@@ -127,7 +128,9 @@ class Copy:
         self._finishing = True
 
     def close(self) -> None:
-        pass
+        """Release the buffer at once: a connection that is over may live on for a while."""
+        self._left = self.held
+        self._buffer = self._pending = memoryview(b"")
 
 
 class First(Copy):
@@ -148,6 +151,7 @@ class First(Copy):
         return super().step()
 
     def close(self) -> None:
+        super().close()
         if self._rest:
             self._rest.close()
 

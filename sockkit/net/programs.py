@@ -5,8 +5,9 @@ END_SECONDS. The leader's id cannot be used again before it is reaped, and the g
 its last member is gone. So the group is signalled first, then the leader is reaped, then the group
 is looked at until nobody is left in it.
 
-Each has a session of its own, too: a terminal of ours neither signals it nor stops it. None of its
-signals is blocked; SIGPIPE and SIGCHLD have their default actions, the latter by cli/stopping.py.
+Each is moved to a new session, setsid(2): a terminal of ours neither signals it nor stops it. None
+of its signals is blocked; SIGPIPE and SIGCHLD have their default actions, the latter by
+cli/stopping.py.
 """
 
 from __future__ import annotations
@@ -21,9 +22,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from sockkit.core.programs import program_environment
-from sockkit.errors import SockkitError, UsageError
+from sockkit.errors import SockkitError, UsageError, reason
 from sockkit.net.context import Context
-from sockkit.net.ends.end import words as reason
 from sockkit.net.loop import Loop, Timer
 
 END_SECONDS = 2.0  # between SIGTERM and SIGKILL
@@ -140,8 +140,8 @@ class Programs:
         path = shutil.which(words[0], path=self._environment.get("PATH", os.defpath))
         if path is None:
             raise UsageError(
-                f"{words[0]!r} is no program that can be run",
-                "give the path of one, or the name of one in PATH",
+                f"cannot find or run the program {words[0]!r}",
+                "give its path, or a name in PATH",
             )
         self._path = path
         self._running: set[Program] = set()

@@ -16,10 +16,9 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from sockkit.core.address import UnixPath
-from sockkit.errors import BindError, UsageError
+from sockkit.errors import BindError, UsageError, reason
 from sockkit.net.context import Context
 from sockkit.net.endpoint import Endpoint
-from sockkit.net.ends.end import words
 from sockkit.net.files import is_same
 from sockkit.net.options import SocketOptions
 from sockkit.net.waiting import Done, OnDone, Pending
@@ -112,7 +111,7 @@ def bind_error(error: OSError, address: UnixPath, protocol: str) -> BindError:
             hint = f"that is no socket: {hint}"
         elif there.st_uid != os.geteuid():
             hint = f"that socket is another user's: {hint}"
-    return BindError(f"could not listen on {address}: {words(error)}", hint)
+    return BindError(f"could not listen on {address}: {reason(error)}", hint)
 
 
 def _socket_at(path: str) -> os.stat_result | None:

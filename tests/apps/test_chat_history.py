@@ -260,7 +260,7 @@ FOREIGN = {
     "other lines": "no such column: line",
     "beside": "it is a symbolic link",
     "user": "it belongs to another user",
-    "nowhere": "No such file or directory",
+    "nowhere": "no such file or directory",
 }
 
 

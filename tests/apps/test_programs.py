@@ -43,35 +43,39 @@ def context(loop: Loop) -> Context:
 
 
 def test_a_program_gets_the_socket_where_nothing_has_to_look(context: Context) -> None:
-    assert join_options(context, PLAIN, encrypted=False, fragile=False, buffer_size=None) is None
+    assert join_options(context, PLAIN, fragile=False, buffer_size=None) is None
     quiet = PLAIN._replace(text=TextOptions(errors=Errors.REPLACE))  # nothing is converted
-    assert join_options(context, quiet, encrypted=False, fragile=False, buffer_size=9) is None
+    assert join_options(context, quiet, fragile=False, buffer_size=9) is None
+
+
+def test_it_gets_pipes_where_a_half_close_may_cost_the_answer(context: Context) -> None:
+    make = join_options(context, PLAIN, fragile=True, buffer_size=None)
+    assert make
+    assert make().ending.half_close is HalfClose.AUTO
 
 
 @pytest.mark.parametrize("changed", CHANGED, ids=lambda changed: next(iter(changed)))
 def test_it_gets_pipes_where_something_has(changed: dict[str, Any], context: Context) -> None:
     conversation = PLAIN._replace(**changed)
-    assert join_options(context, conversation, encrypted=False, fragile=False, buffer_size=None)
+    assert join_options(context, conversation, fragile=False, buffer_size=None)
 
 
 def test_its_connection_ends_as_the_options_say(context: Context) -> None:
     conversation = PLAIN._replace(until=Until.PEER, linger=1.0, idle=2.0)
-    make = join_options(context, conversation, encrypted=True, fragile=True, buffer_size=9)
+    make = join_options(context, conversation, fragile=True, buffer_size=9)
     assert make
     options = make()
     assert options.ending == (Until.PEER, 1.0, 2.0, HalfClose.AUTO, True)
     assert options.buffer_size == 9
     assert make().ending.half_close is HalfClose.AUTO
-    plain = join_options(
-        context, PLAIN._replace(idle=1.0), encrypted=False, fragile=False, buffer_size=None
-    )
+    plain = join_options(context, PLAIN._replace(idle=1.0), fragile=False, buffer_size=None)
     assert plain
     assert plain().ending == (Until.BOTH, None, 1.0, HalfClose.NOW, True)
 
 
 def test_each_connection_has_transforms_of_its_own(context: Context) -> None:
     conversation = PLAIN._replace(text=TextOptions(encoding="gbk"), greet="你")
-    make = join_options(context, conversation, encrypted=False, fragile=False, buffer_size=None)
+    make = join_options(context, conversation, fragile=False, buffer_size=None)
     assert make
     first, second = make(), make()
     assert first.opening == second.opening == "你".encode("gbk")
@@ -82,11 +86,15 @@ def test_each_connection_has_transforms_of_its_own(context: Context) -> None:
 
 def test_what_would_have_nothing_to_do_is_a_usage_error(context: Context) -> None:
     assert find_program(context, ["cat"], reply=None, label=False).name == "cat"
-    with pytest.raises(UsageError, match="--reply and a program exclude each other"):
+    with pytest.raises(
+        UsageError, match="--reply cannot be combined with --exec or --shell: leave"
+    ):
         find_program(context, ["cat"], reply="")
-    with pytest.raises(UsageError, match="--label and a program exclude each other"):
+    with pytest.raises(UsageError, match="--label cannot be combined"):
         find_program(context, ["cat"], label=True)
-    with pytest.raises(UsageError, match="'no-such-program' is no program"):
+    with pytest.raises(UsageError, match="--slow-timeout cannot be combined"):
+        find_program(context, ["cat"], slow_timeout=1.0)
+    with pytest.raises(UsageError, match="cannot find or run the program 'no-such-program'"):
         find_program(context, ["no-such-program"])
 
 

@@ -173,14 +173,14 @@ def test_the_port_file_is_there_while_it_listens(server: Server, tmp_path: Path)
 
 @pytest.mark.parametrize("until", [Until.STDIN, Until.EITHER])
 def test_until_stdin_needs_once(until: Until, server: Server) -> None:
-    with pytest.raises(UsageError, match=f"--until {until} needs --once"):
+    with pytest.raises(UsageError, match=f"--until {until} needs --once, --exec or --shell"):
         server.run(CONFIG._replace(conversation=CONVERSATION._replace(until=until)), nobody)
 
 
 @pytest.mark.parametrize("half_close", HalfClose)
 def test_a_half_close_needs_once(half_close: HalfClose, server: Server) -> None:
     conversation = CONVERSATION._replace(half_close=half_close)
-    with pytest.raises(UsageError, match="--half-close needs --once"):
+    with pytest.raises(UsageError, match="--half-close needs --once, --exec or --shell"):
         server.run(CONFIG._replace(conversation=conversation), nobody)
 
 

@@ -211,7 +211,7 @@ def test_without_a_descriptor_it_says_so(monkeypatch: pytest.MonkeyPatch) -> Non
         raise OSError(errno.EMFILE, "Too many open files")
 
     monkeypatch.setattr(os, "pipe", full)
-    with pytest.raises(SockkitError, match="could not begin: Too many open files") as caught:
+    with pytest.raises(SockkitError, match="could not begin: too many open files") as caught:
         started(lambda *_: None)
     assert caught.value.status == 1
 

@@ -173,7 +173,7 @@ def test_a_key_that_is_not_encrypted_has_no_passphrase(files: Files) -> None:
 @pytest.mark.parametrize("which", ["tls_cert", "tls_key", "tls_key_password_file"])
 def test_a_file_that_cannot_be_read(which: str, files: Files, tmp_path: Path) -> None:
     given = {"tls_cert": files.encrypted("PKCS8"), which: str(tmp_path)}
-    with pytest.raises(UsageError, match=f"could not read {tmp_path}: Is a directory"):
+    with pytest.raises(UsageError, match=f"could not read {tmp_path}: is a directory"):
         server_tls(values(**given))
 
 

@@ -87,7 +87,12 @@ def test_addresses(words: list[str], address: Address) -> None:
         (["::1]", "80"], "'::1]' is not a host"),
         (["a/b", "80"], "'a/b' is not a host"),
         (["a b", "80"], "'a b' is not a host"),
-        (["http://a:80"], "'http://a:80' is not a host"),
+        (
+            ["http://a:80"],
+            "'http://a:80' is not a host: leave out http:// and what follows the port",
+        ),
+        (["https://a"], "'https://a' is not a host: leave out https://"),
+        (["/tmp/a", "80"], "'/tmp/a' is not a host: write unix:/tmp/a"),
         (["localhost:80", "81"], "'localhost:80' has a port, '81' is another"),
         (["localhost", "65536"], "'65536' is not a port"),
         (["localhost", "80", "81"], "'81' after a host and a port"),

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sockkit.core.address import Address, HostPort, UnixPath
 from sockkit.core.programs import (
     connection_facts,
     exit_status,
@@ -87,25 +88,24 @@ def test_a_signal_is_a_status_above_128(code: int, status: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("shown", "host", "port"),
+    ("address", "host", "port"),
     [
-        ("10.0.0.7:51234", "10.0.0.7", "51234"),
-        ("[::1]:80", "::1", "80"),
-        ("[fe80::1%eth0]:80", "fe80::1%eth0", "80"),
-        ("unix:/run/a b:1", "/run/a b:1", None),
-        ("unix:@name", "@name", None),
-        ("db.example:5432 through socks5h://proxy:1080", "db.example", "5432"),
-        ("unix", "", None),
-        ("", "", None),
+        (HostPort("10.0.0.7", 51234), "10.0.0.7", "51234"),
+        (HostPort("fe80::1%eth0", 80), "fe80::1%eth0", "80"),
+        (UnixPath("/run/a through b:1\n\\"), "/run/a through b:1\n\\", None),
+        (UnixPath("@a\0\0b"), "@a@@b", None),
+        (None, "", None),
     ],
 )
-def test_both_addresses_of_a_connection_are_facts(shown: str, host: str, port: str | None) -> None:
-    facts = connection_facts(shown, "127.0.0.1:9")
+def test_both_addresses_of_a_connection_are_facts(
+    address: Address | None, host: str, port: str | None
+) -> None:
+    here = HostPort("127.0.0.1", 9)
+    facts = connection_facts(address, here)
     assert facts.pop("REMOTE_HOST") == host
     assert facts.pop("REMOTE_PORT", None) == port
     assert facts == {"PROTO": "tcp", "LOCAL_HOST": "127.0.0.1", "LOCAL_PORT": "9"}
-    if " through " not in shown:
-        assert connection_facts("127.0.0.1:9", shown).get("LOCAL_HOST") == host
+    assert connection_facts(here, address).get("LOCAL_HOST") == host
 
 
 def test_a_signal_has_a_name_if_it_has_one() -> None:

@@ -230,7 +230,7 @@ def test_a_full_output_says_how_much_is_lost(udp: bool) -> None:
         with socket.socket(socket.AF_INET, kind) as sock:
             sock.connect((HERE, server.port))
             sock.sendall(b"ann:hello" if udp else b"hello\n")
-            gone(server, 23, "No space left on device (", " bytes of what was said not written")
+            gone(server, 23, "no space left on device (", " bytes of what was said not written")
 
 
 def test_a_password() -> None:

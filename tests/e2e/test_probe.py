@@ -174,7 +174,7 @@ def test_an_output_that_is_full() -> None:
         open("/dev/full", "wb") as full,
         Program("probe", f"{HERE}:{live}", stdout=full) as program,
     ):
-        gone(program, 23, "No space left on device")
+        gone(program, 23, "no space left on device")
 
 
 # Waiting.

@@ -177,7 +177,7 @@ def test_help_is_output(arguments: list[str]) -> None:
     assert (status, stderr) == (0, "")
     assert b"sockkit" in out
     with open("/dev/full", "wb") as full, Program(*arguments, stdout=full) as program:
-        gone(program, 23, "No space left on device")
+        gone(program, 23, "no space left on device")
     reader, writer = os.pipe()
     os.close(reader)  # what `| head` does, without the race
     with os.fdopen(writer, "wb") as file, Program(*arguments, stdout=file) as program:

@@ -267,7 +267,7 @@ def test_a_full_disk(kind: str) -> None:
         conversation(kind, stdin=PIPE, stdout=full) as (program, sock),
     ):
         sock.sendall(b"data\n")
-        gone(program, 23, "No space left on device")
+        gone(program, 23, "no space left on device")
 
 
 @everyone

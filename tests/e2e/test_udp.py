@@ -315,7 +315,7 @@ def test_an_output_that_is_gone_or_full() -> None:
     with open("/dev/full", "wb") as full, plain() as sock:
         with Program("udp-server", "-p", "0", stdout=full) as server:
             sock.sendto(b"x", (HERE, server.port))
-            gone(server, 23, "No space left on device (1 byte received but not written)")
+            gone(server, 23, "no space left on device (1 byte received but not written)")
         arguments = ["udp-client", "--lines", HERE, port_of(sock)]
         with Program(*arguments, stdin=subprocess.PIPE, stdout=full) as client:
             client.type(b"question\n")

@@ -94,17 +94,20 @@ def test_on_a_public_address_it_warns_unless_somebody_is_allowed() -> None:
         with public as server, client(server) as sock:
             sock.send(b"x")
             assert sock.recv(10) == b"x"
-        assert ("anybody who can reach this port runs the program" in server.stderr) == warned
+        assert ("anyone who can reach this port can run the program" in server.stderr) == warned
 
 
 @pytest.mark.parametrize(
     ("more", "told"),
     [
-        (["--exec", "cat", "--reply", "x"], "--reply and a program exclude each other"),
-        (["--exec", "cat", "--answer", "all"], "--answer and a program exclude each other"),
-        (["--exec", "cat", "--lines"], "--lines and a program exclude each other"),
+        (["--exec", "cat", "--reply", "x"], "--reply cannot be combined with --exec or --shell"),
+        (
+            ["--exec", "cat", "--answer", "all"],
+            "--answer cannot be combined with --exec or --shell",
+        ),
+        (["--exec", "cat", "--lines"], "--lines cannot be combined with --exec or --shell"),
         (["--exec", "cat", "--shell", "cat"], "--exec and --shell exclude each other"),
-        (["--exec", "no-such-program"], "'no-such-program' is no program that can be run"),
+        (["--exec", "no-such-program"], "cannot find or run the program 'no-such-program'"),
         (["--exec", "'"], "cannot be split"),
         (["--max-connections", "5"], "--max-connections needs --exec or --shell"),
     ],

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from sockkit.net.endpoint import service_port, show_address
+from sockkit.core.address import HostPort, UnixPath
+from sockkit.net.endpoint import service_port, show_address, to_address
 
 
 @pytest.mark.parametrize(
@@ -21,6 +22,24 @@ from sockkit.net.endpoint import service_port, show_address
     ],
 )
 def test_a_mapped_address_is_shown_as_ipv4(address: Any, shown: str) -> None:
+    assert show_address(address) == shown
+
+
+@pytest.mark.parametrize(
+    ("address", "value", "shown"),
+    [
+        (("::ffff:10.0.0.7", 80, 0, 0), HostPort("10.0.0.7", 80), "10.0.0.7:80"),
+        ("/a through b\n", UnixPath("/a through b\n"), r"unix:/a through b\x0a"),
+        (b"\0a\0b", UnixPath("@a\0b"), r"unix:@a\x00b"),
+        ("", None, "unix"),
+        (b"", None, "unix"),
+        (None, None, "unix"),
+    ],
+)
+def test_an_address_is_a_value_and_is_escaped_for_people(
+    address: Any, value: Any, shown: str
+) -> None:
+    assert to_address(address) == value
     assert show_address(address) == shown
 
 

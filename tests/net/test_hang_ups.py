@@ -7,6 +7,8 @@ import socket
 
 import pytest
 
+from sockkit.net import hang_ups as module
+from sockkit.net.hang_ups import HangUps
 from sockkit.net.loop import Loop
 from tests.net import kit
 from tests.net.kit import run_until, settle
@@ -87,3 +89,27 @@ def test_one_may_take_another_back_in_its_call(loop: Loop, pair: Pair, stack: ki
     run_until(loop, lambda: bool(told))
     settle(loop)
     assert told == [1]
+
+
+def test_without_epoll_one_timer_looks_while_anything_is_watched(
+    loop: Loop, pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[None] = []
+    real = HangUps._check
+
+    def check(watching: HangUps) -> None:
+        looks.append(None)
+        real(watching)
+
+    monkeypatch.setattr(HangUps, "_check", check)
+    monkeypatch.setattr(module, "CHECK_SECONDS", 0.01)
+    number = pair[0].fileno()
+    for _ in range(50):
+        loop.when_hung_up(number, lambda: None)
+        loop.when_hung_up(number, None)
+    kit.run_for(loop, 0.05)
+    assert len(looks) <= 1  # the timer of the first, which nothing follows
+    told: list[int] = []
+    watch(loop, pair[0], told)
+    reset(pair[1])
+    run_until(loop, lambda: bool(told))

@@ -144,7 +144,7 @@ def test_a_peer_that_has_ended_is_left_after_a_silence(loop: Loop, clock: kit.Cl
     assert pair.error is None
     (notice,) = kit.of_kind(pair.events, Notice)
     assert notice.kind
-    assert "there:1 gives nothing: leaving" in notice.text
+    assert "there:1 is silent: closing" in notice.text
 
 
 def test_a_patient_one_waits_for_its_source(loop: Loop, clock: kit.Clock) -> None:

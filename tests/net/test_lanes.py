@@ -436,3 +436,16 @@ def test_what_a_transform_holds_back_comes_at_the_end(make: Make) -> None:
     source.far.give(b"late")
     list(steps(Copy(source.end, sink.end, Late())))
     assert sink.far.take() == b"late"
+
+
+def test_a_closed_copy_keeps_no_buffer_and_still_tells_what_it_held(make: Make) -> None:
+    source, sink = make(("file", "pipe"))
+    source.far.give(noise(200_000))  # more than a pipe holds
+    lane = Copy(source.end, sink.end)
+    assert lane.step() is Wait.SINK
+    held = lane.held
+    assert held
+    lane.close()
+    lane.close()
+    assert lane.held == held
+    assert len(lane._buffer) == len(lane._pending) == 0

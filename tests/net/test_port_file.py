@@ -80,7 +80,7 @@ def test_a_disk_that_is_full_keeps_no_draft(
     call: str, loop: Loop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fail_nth(monkeypatch, os, call, 1, OSError(errno.ENOSPC, "No space left on device"))
-    refused(loop, tmp_path / "port", "No space left on device")
+    refused(loop, tmp_path / "port", "no space left on device")
     assert os.listdir(tmp_path) == []
 
 
@@ -174,7 +174,7 @@ def test_what_is_no_file_stays(loop: Loop, tmp_path: Path) -> None:
     os.close(child)
     with unchanged(tmp_path):
         refused(loop, tmp_path, "not a regular file")
-    refused(loop, tmp_path / "none" / "port", "No such file or directory")
+    refused(loop, tmp_path / "none" / "port", "no such file or directory")
     assert os.listdir(tmp_path) == []
 
 

@@ -114,7 +114,7 @@ def noticed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize("name", ["", "no-such-program", "./no-such", "/", "/dev/null", "a/b"])
 def test_what_cannot_be_run_is_a_usage_error_that_names_it(name: str, site: Site) -> None:
-    with pytest.raises(UsageError, match="is no program") as caught:
+    with pytest.raises(UsageError, match="cannot find or run the program") as caught:
         site.programs(name, "x")
     assert repr(name) in str(caught.value)
 

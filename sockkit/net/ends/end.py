@@ -13,6 +13,7 @@ from collections.abc import Callable
 from enum import Enum, auto
 from typing import Protocol
 
+from sockkit.core.address import Address
 from sockkit.errors import REFUSED, ReceiveError, SendError, SockkitError, reason
 from sockkit.events import Peer
 
@@ -96,9 +97,10 @@ class End(Source, Sink, Protocol):
     """
 
     peer: Peer
+    remote: Address | None  # the peer's, or the target's behind a proxy
 
-    def local(self) -> str:
-        """Our own address on the connection, for people; empty if there is none."""
+    def local(self) -> Address | None:
+        """Our own address on the connection."""
         ...
 
     def half_close(self) -> None:
@@ -126,26 +128,20 @@ class End(Source, Sink, Protocol):
         ...
 
 
-def words(error: OSError) -> str:
-    """The system's message for `error`, as part of a sentence."""
-    text = reason(error)
-    return text[:1].lower() + text[1:]
-
-
 def failure_kind(error: OSError) -> str:
     """The `kind` of the error for a connection that could not be made."""
-    return REFUSED if error.errno == errno.ECONNREFUSED else words(error)
+    return REFUSED if error.errno == errno.ECONNREFUSED else reason(error)
 
 
 def receive_error(name: str, error: OSError) -> ReceiveError:
-    why = words(error)
+    why = reason(error)
     told = ReceiveError(f"receiving from {name} failed: {why}", kind=f"receiving failed: {why}")
     told.why = why
     return told
 
 
 def send_error(name: str, error: OSError) -> SendError:
-    why = "the peer has closed" if error.errno == errno.EPIPE else words(error)
+    why = "the peer has closed" if error.errno == errno.EPIPE else reason(error)
     told = SendError(f"sending to {name} failed: {why}", kind=f"sending failed: {why}")
     told.why = why
     return told

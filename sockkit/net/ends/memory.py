@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 
+from sockkit.core.address import Address
 from sockkit.errors import SockkitError
 from sockkit.events import Peer
 from sockkit.net.ends.end import Callback, Kind, receive_error, send_error
@@ -46,6 +47,7 @@ class MemoryEnd:
 
     kind, descriptor = Kind.OTHER, -1
     other: MemoryEnd
+    remote: Address | None = None
 
     def __init__(self, loop: Loop, peer: Peer, incoming: _Buffer, outgoing: _Buffer) -> None:
         self.peer = peer
@@ -59,8 +61,8 @@ class MemoryEnd:
     def name(self) -> str:
         return self.peer.address
 
-    def local(self) -> str:
-        return ""
+    def local(self) -> Address | None:
+        return None
 
     @property
     def watched(self) -> bool:

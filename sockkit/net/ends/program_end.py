@@ -9,6 +9,7 @@ import errno
 import os
 import select
 
+from sockkit.core.address import Address
 from sockkit.errors import SockkitError
 from sockkit.events import Peer
 from sockkit.net.ends.end import Callback, Kind, receive_error, send_error
@@ -82,6 +83,7 @@ class ProgramEnd:
     """
 
     kind, descriptor = Kind.OTHER, -1
+    remote: Address | None = None
 
     def __init__(self, loop: Loop, standard_input: int, standard_output: int, peer: Peer) -> None:
         """The descriptors are our ends of the pipes: where we write its input, and read."""
@@ -98,8 +100,8 @@ class ProgramEnd:
     def name(self) -> str:
         return self.peer.address
 
-    def local(self) -> str:
-        return ""
+    def local(self) -> Address | None:
+        return None
 
     def read_into(self, buffer: memoryview, /) -> int:
         size = self.source.read_into(buffer)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import socket
 
-from sockkit.errors import ReceiveError, SendError
-from sockkit.net.ends.end import Callback, words
+from sockkit.errors import ReceiveError, SendError, reason
+from sockkit.net.ends.end import Callback
 from sockkit.net.loop import Loop
 
 BUFFER_BYTES = 512 * 1024  # of what waits for either side; the system may allow less
@@ -23,7 +23,7 @@ class ProgramPair:
         try:
             self._ours, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         except OSError as error:
-            raise SendError(f"could not make a pair of sockets: {words(error)}") from error
+            raise SendError(f"could not make a pair of sockets: {reason(error)}") from error
         self._loop = loop
         self._ours.setblocking(False)
         for sock in (self._ours, self._theirs):
@@ -44,7 +44,7 @@ class ProgramPair:
         except BlockingIOError:
             raise
         except OSError as error:
-            raise SendError(f"the program has closed its input ({words(error)})") from error
+            raise SendError(f"the program has closed its input ({reason(error)})") from error
 
     def read_into(self, buffer: memoryview, /) -> int:
         """Read one datagram, which may be empty. Raises BlockingIOError, ReceiveError."""
@@ -53,7 +53,7 @@ class ProgramPair:
         except BlockingIOError:
             raise
         except OSError as error:
-            raise ReceiveError(f"reading from the program failed: {words(error)}") from error
+            raise ReceiveError(f"reading from the program failed: {reason(error)}") from error
 
     def when_readable(self, callback: Callback | None) -> None:
         """Call `callback` in each turn of the loop while there is a datagram; None to stop."""

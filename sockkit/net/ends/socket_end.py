@@ -8,9 +8,10 @@ import socket
 import struct
 from collections.abc import Callable
 
+from sockkit.core.address import Address
 from sockkit.errors import SockkitError
 from sockkit.events import Emit, Peer, SocketCall
-from sockkit.net.endpoint import show_address
+from sockkit.net.endpoint import to_address
 from sockkit.net.ends.end import Callback, Kind, receive_error, send_error
 from sockkit.net.loop import Loop
 from sockkit.system import TIOCOUTQ, ioctl_number
@@ -19,14 +20,30 @@ from sockkit.system import TIOCOUTQ, ioctl_number
 class SocketEnd:
     """Owns a connected stream socket. Its errors name the peer by its address."""
 
-    __slots__ = ("_emit", "_half_closed", "_loop", "_socket", "descriptor", "peer")
+    __slots__ = (
+        "_emit",
+        "_half_closed",
+        "_loop",
+        "_socket",
+        "_was_lent",
+        "descriptor",
+        "peer",
+        "remote",
+    )
     kind = Kind.SOCKET
 
-    def __init__(self, loop: Loop, sock: socket.socket, peer: Peer, emit: Emit) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        sock: socket.socket,
+        peer: Peer,
+        emit: Emit,
+        remote: Address | None = None,
+    ) -> None:
         sock.setblocking(False)
         self._loop, self._socket, self._emit = loop, sock, emit
-        self._half_closed = False
-        self.peer = peer
+        self._half_closed = self._was_lent = False
+        self.peer, self.remote = peer, remote
         self.descriptor = sock.fileno()
 
     @property
@@ -41,7 +58,8 @@ class SocketEnd:
 
     def read_into(self, buffer: memoryview, /) -> int:
         try:
-            return self._socket.recv_into(buffer)
+            # A program that had the socket may have made it block again.
+            return self._socket.recv_into(buffer, 0, socket.MSG_DONTWAIT)
         except BlockingIOError:
             raise
         except OSError as error:
@@ -49,7 +67,7 @@ class SocketEnd:
 
     def has_bytes(self) -> bool:
         try:
-            return bool(self._socket.recv(1, socket.MSG_PEEK))
+            return bool(self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
         except BlockingIOError:
             return False
         except OSError as error:
@@ -69,11 +87,11 @@ class SocketEnd:
     def write_failed(self, error: OSError, /) -> SockkitError:
         return send_error(self.name, error)
 
-    def local(self) -> str:
+    def local(self) -> Address | None:
         try:
-            return show_address(self._socket.getsockname())
+            return to_address(self._socket.getsockname())
         except OSError:  # on some systems it has none after a reset
-            return ""
+            return None
 
     def lend(self, on_over: Callable[[SockkitError | None], None]) -> int:
         """Lend the socket to a program: returns its descriptor, which blocks from now on.
@@ -96,6 +114,7 @@ class SocketEnd:
 
     def take_back(self) -> None:
         """The program has exited."""
+        self._was_lent = True
         self._loop.when_hung_up(self.descriptor, None)
         self._socket.setblocking(False)
 
@@ -126,7 +145,7 @@ class SocketEnd:
 
     def failure(self) -> SockkitError | None:
         # Once the peer has half-closed, reading does not show a reset.
-        error = self._error()
+        error = self._error() or self._told_reset()
         return self.write_failed(error) if error else None
 
     def _error(self) -> OSError | None:
@@ -136,6 +155,21 @@ class SocketEnd:
         except OSError as error:
             return error
         return OSError(code, os.strerror(code)) if code else None
+
+    def _told_reset(self) -> OSError | None:
+        """The reset that a program was told of while it had the socket; None if there was none.
+
+        The system tells it once. But a connection that is over has no peer, and TCP is not over
+        before everything is acknowledged.
+        """
+        if not self._was_lent or self._socket.family == socket.AF_UNIX or not self.queued():
+            return None
+        try:
+            self._socket.getpeername()
+        except OSError:
+            self._was_lent = False
+            return OSError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
+        return None
 
     def close(self) -> None:
         self._emit(SocketCall("close", f"the connection to {self.peer.address}"))

@@ -17,6 +17,7 @@ import ssl
 from collections.abc import Callable
 from enum import Enum, auto
 
+from sockkit.core.address import Address
 from sockkit.errors import ReceiveError, SendError, SockkitError
 from sockkit.net.ends.end import Callback, End, Kind
 from sockkit.net.ends.tls_inbox import Receiving, TlsInbox
@@ -49,7 +50,7 @@ class TlsEnd:
         """`name` is that of the server, for a client to ask for and to check."""
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.tls = context.wrap_bio(incoming, outgoing, server_side=server, server_hostname=name)
-        self._end, self.peer = end, end.peer
+        self._end, self.peer, self.remote = end, end.peer, end.remote
         self._inbox = TlsInbox(end, incoming)
         self._outbox = TlsOutbox(loop, end, outgoing, self._nothing_waits)
         self._plain = bytearray()  # decrypted, not read
@@ -61,7 +62,7 @@ class TlsEnd:
     def name(self) -> str:
         return self._end.name
 
-    def local(self) -> str:
+    def local(self) -> Address | None:
         return self._end.local()
 
     def handshake(self, *, confirm: bool = True) -> None:

@@ -64,6 +64,7 @@ def dial_through(
                 raise
         else:
             end.peer = Peer(0, f"{show(wanted.host, wanted.port)} through {proxy}")
+            end.remote = wanted
             context.emit(Tunnelled(end.peer))
             return end
     raise AssertionError(f"{address} was resolved to nothing")

@@ -8,10 +8,10 @@ from typing import Protocol
 from sockkit.core.ending import EndOptions, Limit, idle_error, next_check
 from sockkit.core.text import Transcoder, Transform
 from sockkit.core.units import show_seconds
-from sockkit.errors import ReceiveError, SendError, SockkitError, TextError
+from sockkit.errors import SendError, TextError
 from sockkit.events import Notice, PeerEnded
 from sockkit.net.closing import Closer
-from sockkit.net.connection import Connection, Direction, Owner, Result, closed_event
+from sockkit.net.connection import Connection, Owner, Result, closed_with_reason
 from sockkit.net.context import Context
 from sockkit.net.ends.end import End
 from sockkit.net.loop import Loop, Timer
@@ -155,13 +155,8 @@ class Client(Owner):
         self._host.departed(self)  # which writes its last line before its end is reported
 
     def closed(self, result: Result) -> None:
-        error, unsent = result.error, result.unsent
-        why = _why(error) if error else "connection reset" if result.failure and unsent else ""
-        # A peer that resets when it has everything has lost nothing.
-        lost = self.connection.receiving is not Direction.FAILED or bool(unsent)
-        kind = error.kind if error else ""
-        self._host.context.emit(closed_event(self.connection, result, unsent, why, kind, lost=lost))
-        self._host.closed(self, missed=bool(unsent))
+        self._host.context.emit(closed_with_reason(self.connection, result))
+        self._host.closed(self, missed=bool(result.unsent))
 
     def _put(self, data: bytes) -> None:
         if not self.connection.is_open:
@@ -175,12 +170,6 @@ class Client(Owner):
         bound = show_seconds(self._options.slow_timeout)
         told = f"dropped, it was too slow for {bound} (--slow-timeout)"
         self.connection.close_lingering(SendError(told), drop=True)
-
-
-def _why(error: SockkitError) -> str:
-    """What has ended the connection, without its address: that is in the line's label."""
-    failed = isinstance(error, SendError | ReceiveError)
-    return error.kind if failed and error.kind else str(error)
 
 
 class SlowTimer:

@@ -23,11 +23,12 @@ from sockkit.errors import (
     ResolveError,
     SockkitError,
     TimedOut,
+    reason,
 )
 from sockkit.events import Connected, ConnectFailed, Connecting, Emit, Peer, PeerUser, SocketCall
 from sockkit.net.context import Context
-from sockkit.net.endpoint import Endpoint, show_address
-from sockkit.net.ends.end import End, failure_kind, words
+from sockkit.net.endpoint import Endpoint, show_address, to_address
+from sockkit.net.ends.end import End, failure_kind
 from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.loop import Timer
 from sockkit.net.openers import opener, resolve
@@ -265,7 +266,7 @@ class _Race(Pending):
             if error.errno == errno.EADDRINUSE and len(self._attempts) > 1:
                 raise  # another attempt of ours has it, and may succeed
             raise BindError(
-                f"could not connect from {source}: {words(error)}",
+                f"could not connect from {source}: {reason(error)}",
                 _hint(source),
             ) from error
         self._emit(SocketCall("bind", str(source)))
@@ -297,7 +298,8 @@ class _Race(Pending):
             return None
         del self._attempts[sock]
         shown = f"the proxy {endpoint}" if self._options.proxy else str(endpoint)
-        end = SocketEnd(self._loop, sock, Peer(0, shown), self._emit)
+        remote = to_address(endpoint.address)
+        end = SocketEnd(self._loop, sock, Peer(0, shown), self._emit, remote)
         self._emit(Connected(end.peer, show_address(local)))
         if endpoint.family == socket.AF_UNIX:
             _tell_user(sock, end.peer, self._emit)
@@ -313,12 +315,12 @@ class _Race(Pending):
 
     def _failed(self, endpoint: Endpoint, error: OSError) -> None:
         self._failures.append((endpoint, error))
-        self._emit(ConnectFailed(str(endpoint), words(error)))
+        self._emit(ConnectFailed(str(endpoint), reason(error)))
 
     def _failure(self) -> SockkitError:
         """The error to report when every attempt has failed."""
-        reasons = {words(error) for _, error in self._failures}
-        each = [f"{endpoint} {words(error)}" for endpoint, error in self._failures]
+        reasons = {reason(error) for _, error in self._failures}
+        each = [f"{endpoint} {reason(error)}" for endpoint, error in self._failures]
         why = reasons.pop() if len(reasons) == 1 else ", ".join(each)
         code = self._failures[-1][1].errno
         timed_out = code == errno.ETIMEDOUT
@@ -344,7 +346,7 @@ class _Race(Pending):
     def _expire(self) -> None:
         why = f" within {show_seconds(self._options.timeout)}"
         if self._failures:  # they say more than the silence of the others
-            told = [f"{endpoint} {words(error)}" for endpoint, error in self._failures]
+            told = [f"{endpoint} {reason(error)}" for endpoint, error in self._failures]
             told += [f"{endpoint} no answer{why}" for endpoint in self._attempts.values()]
             why = f": {', '.join(told)}"
         raise TimedOut(

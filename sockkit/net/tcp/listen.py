@@ -10,11 +10,11 @@ from itertools import count
 from typing import TYPE_CHECKING, Protocol
 
 from sockkit.core.address import Address
-from sockkit.errors import BindError
+from sockkit.errors import BindError, reason
 from sockkit.events import Connected, Emit, Listening, Notice, Peer, PeerUser, SocketCall
 from sockkit.net.context import Context
-from sockkit.net.endpoint import DEFAULT_BACKLOG, Endpoint, SocketAddress, show_address
-from sockkit.net.ends.end import End, words
+from sockkit.net.endpoint import DEFAULT_BACKLOG, Endpoint, SocketAddress, show_address, to_address
+from sockkit.net.ends.end import End
 from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.loop import Loop
 from sockkit.net.openers import opener, resolve
@@ -165,7 +165,7 @@ class Listener:
         try:
             sock = sockets.open(endpoint.family, self._emit)
         except OSError as error:
-            raise BindError(f"could not listen on {options.address}: {words(error)}") from error
+            raise BindError(f"could not listen on {options.address}: {reason(error)}") from error
         try:
             sock.setblocking(False)
             self._unbind = kind.bind(sock, endpoint, sockets)
@@ -203,7 +203,8 @@ class Listener:
             self._emit(SocketCall("close", f"the connection to {shown}"))
             self._refused(f"{shown}, {credentials}" if credentials else shown, why)
             return
-        end = SocketEnd(self._loop, sock, Peer(next(self._numbers), shown), self._emit)
+        peer = Peer(next(self._numbers), shown)
+        end = SocketEnd(self._loop, sock, peer, self._emit, to_address(address))
         self._emit(Connected(end.peer, self.address))
         if credentials:
             self._emit(PeerUser(end.peer, *credentials))
@@ -239,7 +240,7 @@ class Listener:
         self._loop.later(ACCEPT_PAUSE_SECONDS, self._resume)
         if self._loop.now >= self._warn_after:
             self._warn_after = self._loop.now + WARNING_INTERVAL_SECONDS
-            self._emit(Notice(f"could not accept a connection ({words(error)}): newcomers wait"))
+            self._emit(Notice(f"could not accept a connection ({reason(error)}): newcomers wait"))
 
 
 def _credentials(sock: socket.socket) -> Credentials | None:

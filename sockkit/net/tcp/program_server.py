@@ -5,31 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sockkit.core.programs import exit_status
-from sockkit.core.units import show_size
-from sockkit.errors import ProgramFailed, ReceiveError
-from sockkit.events import Closed
+from sockkit.errors import ProgramFailed
 from sockkit.net.closing import Closer
 from sockkit.net.context import Context
 from sockkit.net.ends.end import End
 from sockkit.net.join import JoinOptions
 from sockkit.net.programs import Programs
 from sockkit.net.tcp.listen import Listener
-from sockkit.net.tcp.served import Host, Outcome, Served, serve
+from sockkit.net.tcp.served import Outcome, Served, Shared, serve
 from sockkit.net.waiting import Done, OnDone, Pending, wait_for
 
 
 def run_one(
-    context: Context, end: End, programs: Programs, join: Callable[[], JoinOptions] | None
+    context: Context, end: End, programs: Programs, make_options: Callable[[], JoinOptions] | None
 ) -> None:
     """Give the connection `end` to a program, and return when both have ended.
 
     Raises SockkitError, and ProgramFailed if only the program has failed.
     """
-    host = Host(context, programs, Closer(context.loop, alone=True, polite=True), join)
+    shared = Shared(context, programs, Closer(context.loop, alone=True, polite=True), make_options)
     serving: list[Served] = []
 
     def start(done: OnDone[Outcome]) -> Pending:
-        serving.append(serve(host, end, lambda _, outcome: done(outcome)))
+        serving.append(serve(shared, end, lambda _, outcome: done(outcome)))
         serving[0].start()
         return Done()
 
@@ -38,12 +36,10 @@ def run_one(
     finally:
         for served in serving:
             served.close()
-        host.closer.close_all()
+        shared.closer.close_all()
         programs.close()
     if outcome.error:
-        sent, received = outcome.totals
-        if sent is not None and received is not None:
-            outcome.error.so_far = f"sent {show_size(sent)}, received {show_size(received)}"
+        outcome.error.so_far = outcome.totals
         raise outcome.error
     if outcome.code:
         raise ProgramFailed(exit_status(outcome.code))
@@ -57,37 +53,34 @@ class ProgramServer:
         context: Context,
         listener: Listener,
         programs: Programs,
-        join: Callable[[], JoinOptions] | None,
+        make_options: Callable[[], JoinOptions] | None,
     ) -> None:
-        self._host = Host(context, programs, Closer(context.loop), join)
+        self._shared = Shared(context, programs, Closer(context.loop), make_options)
         self._listener = listener
         self._serving: set[Served] = set()
 
     def run(self) -> None:
         """Serve until a signal raises Stopped."""
         try:
-            wait_for(self._host.context.loop, self._start)
+            wait_for(self._shared.context.loop, self._start)
         finally:
             self._listener.close()
             for served in self._serving:
                 served.close()
-            self._host.closer.close_all()
-            self._host.programs.close()
+            self._shared.closer.close_all()
+            self._shared.programs.close()
 
     def _start(self, _: OnDone[None]) -> Pending:
         self._listener.accept(self._accepted)
         return Done()
 
     def _accepted(self, end: End) -> None:
-        self._host.closer.make_space()
-        served = serve(self._host, end, self._closed)
+        self._shared.closer.make_space()
+        served = serve(self._shared, end, self._closed)
         self._serving.add(served)
         served.start()
 
     def _closed(self, served: Served, outcome: Outcome) -> None:
         self._serving.discard(served)
         served.when_gone(self._listener.released)
-        error, (sent, received) = outcome.error, outcome.totals
-        why, kind = (str(error), error.kind) if error else ("", "")
-        lost = bool(outcome.unsent) or not isinstance(error, ReceiveError)
-        self._host.context.emit(Closed(served.peer, sent, received, why, kind, lost=lost))
+        self._shared.context.emit(outcome.closed)

@@ -16,13 +16,13 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from sockkit.core.programs import connection_facts
-from sockkit.errors import SendError, SockkitError
-from sockkit.events import Peer, ProgramEnded, ProgramStarted
+from sockkit.errors import SendError, SockkitError, reason
+from sockkit.events import Closed, Peer, ProgramEnded, ProgramStarted
 from sockkit.net.closing import Closer
-from sockkit.net.connection import Connection, Owner, Result
+from sockkit.net.connection import Connection, Owner, Result, closed_with_reason
 from sockkit.net.context import Context
 from sockkit.net.delivery import MAX_STALL_SECONDS
-from sockkit.net.ends.end import End, Kind, words
+from sockkit.net.ends.end import End, Kind
 from sockkit.net.ends.program_end import ProgramEnd
 from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.join import Join, JoinOptions
@@ -32,31 +32,32 @@ from sockkit.net.tcp.client import SlowTimer
 from sockkit.values import Value
 
 EXIT_SECONDS = 0.5  # for a program to exit by itself once both directions have ended
-MAX_DROPPED_BYTES = 64 * 1024  # that one receive reads when the program takes no more
+DROP_BUFFER_BYTES = 64 * 1024  # for what is read and dropped once the program reads no more
 
 
-class Host(Value):
-    """What the connections of a run share. Without `join` programs get the sockets themselves.
+class Shared(Value):
+    """What the connections of a run share.
 
-    `join` makes the options of one connection.
+    `make_options` makes the options of one connection's join; without it programs get the sockets
+    themselves.
     """
 
     context: Context
     programs: Programs
     closer: Closer
-    join: Callable[[], JoinOptions] | None
+    make_options: Callable[[], JoinOptions] | None
 
 
 class Outcome(Value):
     """How a connection with a program ended. `code` is the program's, None if none was started.
 
-    `totals` are the bytes sent and received, where they are known.
+    `closed` is what a server tells of it. `totals` says how much was moved, where that is known.
     """
 
     error: SockkitError | None
-    unsent: int
     code: int | None
-    totals: tuple[int, int] | tuple[None, None]
+    closed: Closed
+    totals: str
 
 
 class Served(Owner):
@@ -66,8 +67,10 @@ class Served(Owner):
     exited; not after `close`.
     """
 
-    def __init__(self, host: Host, end: End, on_closed: Callable[[Served, Outcome], None]) -> None:
-        self._host, self._end, self._on_closed = host, end, on_closed
+    def __init__(
+        self, shared: Shared, end: End, on_closed: Callable[[Served, Outcome], None]
+    ) -> None:
+        self._shared, self._end, self._on_closed = shared, end, on_closed
         self._program: Program | None = None
         self._result: Result | None = None
         self._connection: Connection | None = None
@@ -107,42 +110,45 @@ class Served(Owner):
         raise NotImplementedError
 
     def _run(self, standard_input: int, standard_output: int) -> Program:
-        facts = connection_facts(self.peer.address, self._end.local())
+        facts = connection_facts(self._end.remote, self._end.local())
         if self._end.kind is Kind.ENCRYPTED:
             facts["TLS_SUBJECT"] = _subject(self._end)
-        programs = self._host.programs
+        programs = self._shared.programs
         program = programs.start(standard_input, standard_output, facts, self._program_exited)
         streams = "pipes" if standard_input != standard_output else "the socket itself"
-        self._host.context.emit(ProgramStarted(self.peer, programs.name, program.number, streams))
+        self._shared.context.emit(ProgramStarted(self.peer, programs.name, program.number, streams))
         return program
 
     def _program_exited(self, program: Program) -> None:
         assert program.code is not None
-        name = self._host.programs.name
-        self._host.context.emit(ProgramEnded(self.peer, name, program.code))
+        name = self._shared.programs.name
+        self._shared.context.emit(ProgramEnded(self.peer, name, program.code))
         self._exited()
         self._review()
 
     def _close(self, error: SockkitError | None = None) -> None:
         """Close it once the peer has what was sent, or at once after an error of the peer's."""
-        self._connection = Connection(self._host.context.loop, self._end, self, self._host.closer)
+        self._connection = Connection(
+            self._shared.context.loop, self._end, self, self._shared.closer
+        )
         if error and self._program:
-            self._connection.close(error)
+            self._connection.receiving_failed(error)
         else:
             # A close alone would tell the peer nothing while others have the socket open.
             self._connection.half_close()
             self._connection.close_lingering(error)
 
-    def _totals(self) -> tuple[int, int] | tuple[None, None]:
-        return None, None
-
     def _review(self) -> None:
         code = self._program.code if self._program else None
         if self._result and (code is not None or not self._program):
-            undelivered, failure = self._result.undelivered, self._result.failure
-            error = self._result.error or (failure if undelivered else None)
             tell, self._on_closed = self._on_closed, lambda *_: None
-            tell(self, Outcome(error, self._result.unsent, code, self._totals()))
+            tell(self, self._outcome(self._result, code))
+
+    def _outcome(self, result: Result, code: int | None) -> Outcome:
+        assert self._connection
+        error = result.error or (result.failure if result.undelivered else None)
+        closed = closed_with_reason(self._connection, result)
+        return Outcome(error, code, closed, self._connection.totals)
 
 
 class ServedOnSocket(Served):
@@ -164,13 +170,18 @@ class ServedOnSocket(Served):
             self._end.take_back()
         super().close()
 
+    def _outcome(self, result: Result, code: int | None) -> Outcome:
+        """The program has moved the bytes, and how many is not known."""
+        outcome = super()._outcome(result, code)
+        return outcome._replace(closed=outcome.closed._replace(sent=None, received=None), totals="")
+
     def _over(self, error: SockkitError | None) -> None:
         assert self._program
         self._error = error
         if error:
             self._program.end()
         else:
-            self._host.context.loop.later(EXIT_SECONDS, self._program.end)
+            self._shared.context.loop.later(EXIT_SECONDS, self._program.end)
 
     def _exited(self) -> None:
         self._end.take_back()
@@ -181,17 +192,19 @@ class ServedByPipes(Served):
     """Its program has pipes."""
 
     def _begin(self) -> None:
-        assert self._host.join
+        assert self._shared.make_options
         with ExitStack() as theirs:
             its_input, our_input, our_output, its_output = _pipes(theirs)
-            loop, name = self._host.context.loop, self._host.programs.name
+            loop, name = self._shared.context.loop, self._shared.programs.name
             pipes = ProgramEnd(loop, our_input, our_output, Peer(self.peer.number, name))
             try:
                 self._program = self._run(its_input, its_output)
             except SockkitError:
                 pipes.close()
                 raise
-        self._join = _ProgramJoin(self._host, self._end, pipes, self._host.join(), self.closed)
+        self._join = _ProgramJoin(
+            self._shared, self._end, pipes, self._shared.make_options(), self.closed
+        )
         self._connection = self._join.connection
         self._join.start()
 
@@ -200,15 +213,11 @@ class ServedByPipes(Served):
             if result.error or result.failure:
                 self._program.end()
             else:
-                self._host.context.loop.later(EXIT_SECONDS, self._program.end)
+                self._shared.context.loop.later(EXIT_SECONDS, self._program.end)
         super().closed(result)
 
     def _exited(self) -> None:
         self._join.exited()
-
-    def _totals(self) -> tuple[int, int] | tuple[None, None]:
-        connection = self._connection
-        return (connection.bytes_sent, connection.bytes_received) if connection else (None, None)
 
 
 class _ProgramJoin(Join):
@@ -216,14 +225,14 @@ class _ProgramJoin(Join):
 
     def __init__(
         self,
-        host: Host,
+        shared: Shared,
         end: End,
         pipes: ProgramEnd,
         options: JoinOptions,
         on_closed: Callable[[Result], None],
     ) -> None:
-        super().__init__(host.context, end, (pipes.source, pipes.sink), host.closer, options)
-        self._pipes, self._on_closed, self._loop = pipes, on_closed, host.context.loop
+        super().__init__(shared.context, end, (pipes.source, pipes.sink), shared.closer, options)
+        self._pipes, self._on_closed, self._loop = pipes, on_closed, shared.context.loop
         self._has_exited = self._input_ended = False
         self._slow = SlowTimer(self._loop, self._connection, MAX_STALL_SECONDS, self._too_slow)
 
@@ -283,7 +292,7 @@ class _ProgramJoin(Join):
     # What the program does not read.
 
     def _drop_received(self) -> None:
-        buffer = memoryview(bytearray(MAX_DROPPED_BYTES))
+        buffer = memoryview(bytearray(DROP_BUFFER_BYTES))
         reader = Reader(self._loop, self._connection, self, buffer)
         reader.bytes_read = self._receiver.bytes_read
         self._connection.receiver = reader
@@ -305,7 +314,7 @@ def _pipes(theirs: ExitStack) -> tuple[int, int, int, int]:
     except OSError as error:
         for descriptor in made:
             os.close(descriptor)
-        told = f"could not make pipes for a program: {words(error)}"
+        told = f"could not make pipes for a program: {reason(error)}"
         raise SockkitError(told, kind=told) from error
     theirs.callback(os.close, made[0])
     theirs.callback(os.close, made[3])
@@ -319,6 +328,6 @@ def _subject(end: End) -> str:
     return subject(end).replace("\0", "") if isinstance(end, TlsEnd) else ""
 
 
-def serve(host: Host, end: End, on_closed: Callable[[Served, Outcome], None]) -> Served:
+def serve(shared: Shared, end: End, on_closed: Callable[[Served, Outcome], None]) -> Served:
     """The connection `end` with a program, which its `start` starts."""
-    return (ServedByPipes if host.join else ServedOnSocket)(host, end, on_closed)
+    return (ServedByPipes if shared.make_options else ServedOnSocket)(shared, end, on_closed)

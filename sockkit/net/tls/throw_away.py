@@ -9,6 +9,7 @@ import datetime
 import ipaddress
 import os
 import ssl
+import sys
 import tempfile
 
 from sockkit.errors import UsageError
@@ -48,8 +49,8 @@ def _make(host: str) -> tuple[bytes, bytes, bytes]:
         from cryptography.hazmat.primitives.asymmetric import ec
     except ImportError as error:
         raise UsageError(
-            "without --tls-cert the package cryptography makes a certificate, and it is missing",
-            "give --tls-cert and --tls-key, or run pip install cryptography",
+            "making a certificate needs the Python package cryptography, which is not installed",
+            f"give --tls-cert and --tls-key, or run {sys.executable} -m pip install cryptography",
         ) from error
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "sockkit, for one run")])

@@ -11,11 +11,10 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sockkit.errors import REFUSED, ConnectError, ReceiveError, SendError, SockkitError
+from sockkit.errors import REFUSED, ConnectError, ReceiveError, SendError, SockkitError, reason
 from sockkit.events import Notice, SocketCall
 from sockkit.net.context import Context
 from sockkit.net.endpoint import Endpoint, show_address
-from sockkit.net.ends.end import words
 from sockkit.net.loop import Callback
 from sockkit.net.options import SocketOptions
 
@@ -167,7 +166,7 @@ class DatagramSocket:
         except BlockingIOError:
             raise
         except OSError as error:
-            failed = f"receiving failed: {words(error)}"
+            failed = f"receiving failed: {reason(error)}"
             raise self._refused(error) or ReceiveError(failed, kind=failed) from error
         return self._received(size, ancillary, address)
 
@@ -204,7 +203,7 @@ class DatagramSocket:
                     f"{where} takes",
                     kind="a datagram is larger than its way takes",
                 ) from error
-            why = words(error)
+            why = reason(error)
             raise self._refused(error) or SendError(
                 f"sending to {where} failed: {why}", kind=f"sending failed: {why}"
             ) from error
@@ -236,7 +235,7 @@ class DatagramSocket:
         """The error for an ICMP refusal. Only a connected socket gets it, with a later call."""
         if error.errno != errno.ECONNREFUSED:
             return None
-        why = words(error)
+        why = reason(error)
         refusal = ConnectError(f"could not reach {self._remote}: {why}", kind=REFUSED)
         refusal.why = why
         return refusal

@@ -13,11 +13,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sockkit.core.address import Address, HostPort
-from sockkit.errors import BindError, ConnectError, UsageError
+from sockkit.errors import BindError, ConnectError, UsageError, reason
 from sockkit.events import Emit, SocketCall
 from sockkit.net.context import Context
 from sockkit.net.endpoint import Endpoint, show_address
-from sockkit.net.ends.end import failure_kind, words
+from sockkit.net.ends.end import failure_kind
 from sockkit.net.openers import Opener, opener, resolve
 from sockkit.net.options import SocketOptions
 from sockkit.net.udp.datagrams import DatagramSocket, try_option
@@ -158,7 +158,7 @@ def connect_datagrams(
         opened = True
         yield made, route.to
     if failure and not opened:
-        why, hint = words(failure), _hint(failure, ip=opener(address).ip)
+        why, hint = reason(failure), _hint(failure, ip=opener(address).ip)
         raise ConnectError(
             f"could not send to {address}: {why}", hint, kind=failure_kind(failure)
         ) from failure
@@ -201,7 +201,7 @@ def _aim_unix(
     except OSError as error:
         mine = route.source or "an address of its own"
         raise BindError(
-            f"could not send from {mine}: {words(error)}", "give another --source unix:/PATH"
+            f"could not send from {mine}: {reason(error)}", "give another --source unix:/PATH"
         ) from error
     context.emit(SocketCall("bind", show_address(sock.getsockname())))
     made = UnixDatagramSocket(context, sock, route.to, sockets)
@@ -235,7 +235,7 @@ def _open(family: int, sockets: SocketOptions, udp: UdpOptions, emit: Emit) -> s
     try:
         sock = sockets.open(family, emit, socket.SOCK_DGRAM)
     except OSError as error:
-        raise BindError(f"could not open a socket: {words(error)}") from error
+        raise BindError(f"could not open a socket: {reason(error)}") from error
     if udp.broadcast and family == socket.AF_INET:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
         emit(SocketCall("setsockopt", "SO_BROADCAST = 1"))
@@ -255,7 +255,7 @@ def _bind_source(sock: socket.socket, mine: Endpoint, to: Endpoint, emit: Emit) 
             _send_by(sock, mine)
     except OSError as error:
         raise BindError(
-            f"could not send from {mine}: {words(error)}",
+            f"could not send from {mine}: {reason(error)}",
             "give --source an address of this machine and a free port",
         ) from error
     emit(SocketCall("bind", str(mine)))

@@ -28,7 +28,7 @@ from sockkit.events import (
     ProgramStarted,
 )
 from sockkit.net.context import Context
-from sockkit.net.endpoint import show_address
+from sockkit.net.endpoint import show_address, to_address
 from sockkit.net.ends.program_pair import ProgramPair
 from sockkit.net.programs import Program, Programs
 from sockkit.net.udp.datagrams import MAX_RECEIVE_BYTES, DatagramSocket, Received
@@ -36,9 +36,9 @@ from sockkit.net.udp.service import DatagramService
 from sockkit.values import Value
 
 KEPT_SECONDS = 5.0  # for which a silent peer keeps its program although others want one
-RETRY_SECONDS = 0.1  # between two looks whether a program may start
 MAX_READS_PER_TURN = 64  # of one program's datagrams, before others on the loop are served
 MAX_LAST_READS = 4096  # of what a program wrote before it exited; others of its group may go on
+MAX_WAITING_BYTES = 1024 * 1024  # of what all programs wrote, while the system accepts nothing
 
 Convert = Callable[[bytes], bytes]  # raises TextError
 
@@ -70,11 +70,11 @@ class DatagramProgramServer:
         most: int,
         conversion: Conversion = Conversion(),  # noqa: B008
     ) -> None:
-        self._context, self._loop, self._emit = context, context.loop, context.emit
-        self._local, self._programs, self._most = sock.address, programs, most
+        self._loop, self._emit = context.loop, context.emit
+        self._local, self._programs, self._most = to_address(sock.bound_to), programs, most
         self._conversion = conversion
         self._service = DatagramService(
-            context, sock, self._received, max_waiting=MAX_RECEIVE_BYTES, on_sent=self._listen
+            context, sock, self._received, max_waiting=MAX_WAITING_BYTES, on_sent=self._listen
         )
         self._peers: dict[Any, PeerProgram] = {}  # the longest silent first
         self._waiting: dict[Any, PeerProgram] = {}  # those whose program has not started yet
@@ -133,21 +133,18 @@ class DatagramProgramServer:
         except BlockingIOError:
             self._lost(each, "the program does not read as fast as datagrams come")
         except SockkitError as error:
-            self._lost(each, str(error))
+            self._lost(each, str(error), error.kind)
 
-    def _lost(self, each: PeerProgram, why: str) -> None:
+    def _lost(self, each: PeerProgram, why: str, kind: str = "") -> None:
         told = f"a datagram from {each.peer.address} did not reach its program: {why}"
-        self._emit(Failure(told, f"a datagram did not reach its program: {why}"))
+        self._emit(Failure(told, f"a datagram did not reach its program: {kind or why}"))
 
     # The programs.
 
     def _start_next(self) -> None:
         """Start one program of those that wait, if another may run."""
         address, each = next(iter(self._waiting.items()), (None, None))
-        if not each:
-            return
-        if len(self._programs) >= self._most:  # some that were told to end still run
-            self._loop.later(RETRY_SECONDS, self._start_next)
+        if not each or len(self._programs) >= self._most:  # called again when one is gone
             return
         del self._waiting[address]
         self._start(each)
@@ -155,7 +152,7 @@ class DatagramProgramServer:
             self._loop.call_soon(self._start_next)
 
     def _start(self, each: PeerProgram) -> None:
-        facts = connection_facts(each.peer.address, self._local, "udp")
+        facts = connection_facts(to_address(each.address), self._local, "udp")
         theirs = each.pair.theirs
         try:
             each.program = self._programs.start(
@@ -165,6 +162,7 @@ class DatagramProgramServer:
             self._service.failed(error)
             self._drop(each)
             return
+        each.program.when_gone(self._start_next)
         each.pair.release()
         name, number = self._programs.name, each.program.number
         self._emit(ProgramStarted(each.peer, name, number, "a pair of datagram sockets"))
@@ -175,6 +173,9 @@ class DatagramProgramServer:
         self._emit(ProgramEnded(each.peer, self._programs.name, program.code))
         if self._peers.get(each.address) is each:
             self._send(each, MAX_LAST_READS)  # what it wrote last
+            if self._service.outbox.size >= MAX_WAITING_BYTES:
+                told = f"datagrams for {each.peer.address} were dropped: the system accepts no more"
+                self._emit(Failure(told, "datagrams were dropped: the system accepts no more"))
             self._drop(each)
 
     def _drop(self, each: PeerProgram) -> None:
@@ -205,7 +206,10 @@ class DatagramProgramServer:
             self._send(each, MAX_READS_PER_TURN)
 
     def _send(self, each: PeerProgram, most: int) -> None:
+        """Send `most` datagrams at the most, and none when MAX_WAITING_BYTES wait already."""
         for _ in range(most):
+            if self._service.outbox.size >= MAX_WAITING_BYTES:
+                return
             try:
                 size = each.pair.read_into(self._buffer)
                 datagram = self._conversion.outbound(bytes(self._buffer[:size]))

@@ -49,4 +49,4 @@ def test_a_program_that_has_read_all_and_ends_is_no_reset(make: Make) -> None:
 
 
 def test_it_has_no_address(make: Make) -> None:
-    assert make("program").bare.local() == ""
+    assert make("program").bare.local() is None

@@ -8,7 +8,8 @@ import socket
 
 import pytest
 
-from sockkit.errors import ReceiveError, SockkitError
+from sockkit.core.address import HostPort
+from sockkit.errors import ReceiveError, SendError, SockkitError
 from sockkit.events import Event, SocketCall
 from sockkit.net.ends.end import Kind
 from sockkit.net.ends.socket_end import SocketEnd
@@ -143,6 +144,20 @@ def test_a_reset_that_the_program_has_met_is_an_end(make: Make) -> None:
     case.end.take_back()
 
 
+def test_a_reset_that_the_program_has_met_is_a_failure_if_bytes_are_lost(make: Make) -> None:
+    case = make("tcp")
+    _, told = lent(case)
+    net_kit.fill(case.end.descriptor)
+    case.far.reset()
+    with pytest.raises(ConnectionResetError):
+        case.end._socket.recv(1)
+    net_kit.run_until(case.loop, lambda: bool(told))
+    case.end.take_back()
+    assert case.end.undelivered()
+    assert isinstance(case.end.failure(), SendError)
+    assert case.end.failure() is None  # it is told once
+
+
 def test_the_end_of_both_sides_is_told_and_is_no_error(make: Make) -> None:
     case = make("tcp")
     _, told = lent(case)
@@ -167,6 +182,5 @@ def test_a_unix_peer_that_has_closed_may_have_sent_something(make: Make) -> None
 
 def test_a_socket_knows_its_own_address(make: Make) -> None:
     case = make("tcp")
-    host, port = case.end._socket.getsockname()
-    assert case.end.local() == f"{host}:{port}"
-    assert make("unix").end.local() == "unix"
+    assert case.end.local() == HostPort(*case.end._socket.getsockname())
+    assert make("unix").end.local() is None

@@ -312,6 +312,7 @@ def test_the_proxy_gets_the_name(client: Client) -> None:
     with peer(proxy) as port, contextlib.closing(client.dial(at(port))) as end:
         shown = f"db.example:5432 through socks5h://127.0.0.1:{port}"
         assert end.peer == Peer(0, shown)
+        assert end.remote == HostPort("db.example", 5432)
         assert kit.of_kind(client.events, Tunnelled)[0].peer == end.peer
         run_until(client.loop, end.has_bytes)
         assert take(end) == BANNER

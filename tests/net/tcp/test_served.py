@@ -16,14 +16,14 @@ import pytest
 
 from sockkit.core.ending import EndOptions
 from sockkit.errors import ReceiveError, SockkitError
-from sockkit.events import Event, Peer, ProgramEnded, ProgramStarted
+from sockkit.events import Closed, Event, Peer, ProgramEnded, ProgramStarted
 from sockkit.net.closing import Closer
 from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.join import JoinOptions
 from sockkit.net.loop import Loop
 from sockkit.net.programs import Programs
 from sockkit.net.tcp import served as module
-from sockkit.net.tcp.served import Host, Outcome, Served, serve
+from sockkit.net.tcp.served import Outcome, Served, Shared, serve
 from tests.net import kit
 from tests.support import WAIT, reset
 
@@ -51,8 +51,8 @@ class Site:
     def begin(self, *words: str) -> None:
         self.programs = Programs(self.context, words)
         join = (lambda: JoinOptions(EndOptions(patient=True))) if self._pipes else None
-        host = Host(self.context, self.programs, self.closer, join)
-        self.served = serve(host, self.end, lambda _, outcome: self.outcomes.append(outcome))
+        shared = Shared(self.context, self.programs, self.closer, join)
+        self.served = serve(shared, self.end, lambda _, outcome: self.outcomes.append(outcome))
         self.served.start()
 
     def shell(self, text: str) -> None:
@@ -98,7 +98,9 @@ def test_it_is_over_when_the_program_has_exited_and_all_has_arrived(site: Site) 
     site.peer.shutdown(socket.SHUT_WR)
     outcome = site.outcome()
     assert (outcome.error, outcome.code) == (None, 3)
-    assert outcome.totals == ((6, 0) if site._pipes else (None, None))
+    assert outcome.totals == ("sent 6 bytes, received 0 bytes" if site._pipes else "")
+    sizes = (6, 0) if site._pipes else (None, None)
+    assert outcome.closed == Closed(site.end.peer, *sizes)
     assert site.peer.recv(100) == b"hello\n"
     assert site.peer.recv(100) == b""
     (started,) = kit.of_kind(site.events, ProgramStarted)
@@ -115,6 +117,8 @@ def test_a_reset_is_its_error_and_waits_for_the_exit(site: Site) -> None:
     outcome = site.outcome()
     assert isinstance(outcome.error, ReceiveError)
     assert outcome.code == 4
+    assert outcome.closed.problem == "receiving failed: connection reset by peer"
+    assert not outcome.closed.lost
 
 
 def test_a_program_that_cannot_be_started_closes_its_connection(site: Site) -> None:
@@ -174,7 +178,13 @@ def test_a_peer_that_takes_nothing_of_the_rest_is_given_up(
     site.shell("head -c 700000 /dev/zero")  # less than a pipe holds
     outcome = site.outcome()
     assert outcome.code == 0
-    assert "the peer takes nothing of what the program wrote" in str(outcome.error)
+    told = "the peer takes nothing of what the program wrote"
+    assert str(outcome.error) == told
+    closed = outcome.closed
+    assert closed.sent is not None
+    assert f"{told}, " in closed.problem
+    assert closed.problem.endswith(" bytes not sent")
+    assert closed.lost
 
 
 @on_socket

@@ -441,7 +441,7 @@ def test_an_output_that_cannot_be_written_ends_the_server(
     client.sendall(b"lost\n")
     error = server.error()
     assert isinstance(error, OutputError)
-    assert "No space left on device" in str(error)
+    assert "no space left on device" in str(error)
     assert read_all(client) == b""
 
 

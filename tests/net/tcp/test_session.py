@@ -540,7 +540,7 @@ def test_linger_bounds_our_silence_after_the_peers_end(linger: float, begin: Beg
     talk = begin(linger=linger)
     talk.peer.shutdown(socket.SHUT_WR)
     assert talk.result() is None
-    assert "standard input gives nothing" in kit.of_kind(talk.events, Notice)[0].text
+    assert "standard input is silent" in kit.of_kind(talk.events, Notice)[0].text
     assert read_all(talk.peer) == b""
 
 
@@ -1032,7 +1032,7 @@ def test_our_output_cannot_be_written(begin: Begin, stack: contextlib.ExitStack)
     talk = begin(output=full)
     talk.peer.sendall(b"lost")
     error = talk.failed(OutputError)
-    assert "No space left on device" in str(error)
+    assert "no space left on device" in str(error)
     assert error.so_far == "sent 0 bytes, received 4 bytes, 4 bytes of it not written"
 
 

@@ -285,7 +285,7 @@ def test_the_keys_are_written_where_the_environment_says(made: Made) -> None:
 
 def test_keys_that_cannot_be_written(made: Made) -> None:
     made.environment["SSLKEYLOGFILE"] = str(made.path)
-    with pytest.raises(UsageError, match=f"could not write SSLKEYLOGFILE {made.path}: Is a dir"):
+    with pytest.raises(UsageError, match=f"could not write SSLKEYLOGFILE {made.path}: is a dir"):
         made.trusting()
 
 
@@ -365,7 +365,7 @@ def mismatched(made: Made) -> Identity:
             lambda made: made.identity()._replace(key=None),
             "example.pem holds no key in PEM: give --tls-key",
         ),
-        (lambda made: Identity("/missing"), "could not read /missing or /missing: No such file"),
+        (lambda made: Identity("/missing"), "could not read /missing or /missing: no such file"),
     ],
 )
 @pytest.mark.parametrize("server", [False, True])
@@ -382,7 +382,7 @@ def test_authorities_that_are_none(server: bool, made: Made) -> None:
     for path, words in [
         (made.file("bad", BAD), "bad holds no certificates in PEM"),
         (made.file("empty", b""), "empty holds no certificates in PEM"),
-        ("/missing", "could not read /missing: No such file"),
+        ("/missing", "could not read /missing: no such file"),
     ]:
         with pytest.raises(UsageError, match=words):
             made.server(client_ca=path) if server else made.client(ca=path)

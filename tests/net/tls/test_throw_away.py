@@ -131,6 +131,6 @@ def test_a_machine_with_memory_files_makes_no_other(
 def test_without_the_package_the_error_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cryptography", None)
     with pytest.raises(
-        UsageError, match=r"--tls-cert and --tls-key, or run pip install cryptography"
+        UsageError, match=r"--tls-cert and --tls-key, or run \S+ -m pip install cryptography"
     ):
         install(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), "")

@@ -153,6 +153,25 @@ def test_what_it_wrote_last_is_sent_although_the_system_was_full(
     assert [serving.hears(peer) for _ in range(3)] == [b"a", b"b", b"last\n"]
 
 
+def test_what_waits_for_the_system_is_bounded(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_WAITING_BYTES", 3000)
+    one = "dd bs=10 count=1 2>&-"
+    many = "for n in 1 2 3 4 5 6 7 8; do head -c 1000 /dev/zero; done"
+    serving = serve("/bin/sh", "-c", f"{one}; {one}; {many}")
+    full = Full(monkeypatch, serving.sock)
+    peer = serving.peer()
+    peer.send(b"a")
+    kit.run_until(serving.loop, lambda: serving.server._service.outbox.waits)
+    peer.send(b"b")
+    serving.told(ProgramEnded)
+    assert serving.server._service.outbox.size <= 4000
+    assert "were dropped: the system accepts no more" in serving.failures()[0]
+    full.off()
+    assert serving.hears(peer) == b"a"
+
+
 def test_the_programs_end_is_its_own(serve: Serve) -> None:
     serving = serve()
     peer = serving.peer()
@@ -263,6 +282,8 @@ def test_both_directions_are_converted_by_datagram(serve: Serve) -> None:
     assert serving.failures() == [
         f"a datagram from {HERE}:{peer.getsockname()[1]} did not reach its program: no such text"
     ]
+    (failure,) = of_kind(serving.events, Failure)
+    assert "no such text" not in failure.kind  # a peer could make any number of kinds
 
 
 def test_what_a_program_writes_that_cannot_be_converted_is_told(serve: Serve) -> None:
