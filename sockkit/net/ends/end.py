@@ -9,6 +9,7 @@ module here, and a maker in the conformance kit of the tests.
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable
 from enum import Enum, auto
 from typing import Protocol
@@ -126,6 +127,11 @@ class End(Source, Sink, Protocol):
     def abort(self) -> None:
         """Close it with a reset. What is not delivered is lost."""
         ...
+
+
+def os_error(code: int) -> OSError:
+    """The error that a call raises for the number `code`, with the system's words."""
+    return OSError(code, os.strerror(code))
 
 
 def failure_kind(error: OSError) -> str:

@@ -8,12 +8,11 @@ comes, bytes that were not read are lost, which is the worst that TCP may do.
 from __future__ import annotations
 
 import errno
-import os
 
 from sockkit.core.address import Address
 from sockkit.errors import SockkitError
 from sockkit.events import Peer
-from sockkit.net.ends.end import Callback, Kind, receive_error, send_error
+from sockkit.net.ends.end import Callback, Kind, os_error, receive_error, send_error
 from sockkit.net.ends.watch import Watch
 from sockkit.net.loop import Loop
 
@@ -36,10 +35,6 @@ class _Buffer:
         self.capacity = capacity
         self.data = bytearray()
         self.ended = False
-
-
-def _os_error(code: int) -> OSError:
-    return OSError(code, os.strerror(code))
 
 
 class MemoryEnd:
@@ -99,7 +94,7 @@ class MemoryEnd:
     def write(self, data: bytes | memoryview, /) -> int:
         error = self._take_fault()
         if not error and (self._reset or self._out.ended):
-            error = _os_error(errno.EPIPE)
+            error = os_error(errno.EPIPE)
         if error:
             raise self.write_failed(error) from error
         size = min(len(data), self._out.capacity - len(self._out.data))
@@ -156,7 +151,7 @@ class MemoryEnd:
     def _take_fault(self) -> OSError | None:
         """The error that a call raises, if any. A reset is raised once."""
         code, self._fault = errno.EBADF if self.closed else self._fault, 0
-        return _os_error(code) if code else None
+        return os_error(code) if code else None
 
     def _readable(self) -> bool:
         return not self.closed and bool(self._in.data or self._in.ended or self._reset)

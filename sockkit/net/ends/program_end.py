@@ -12,7 +12,7 @@ import select
 from sockkit.core.address import Address
 from sockkit.errors import SockkitError
 from sockkit.events import Peer
-from sockkit.net.ends.end import Callback, Kind, receive_error, send_error
+from sockkit.net.ends.end import Callback, Kind, os_error, receive_error, send_error
 from sockkit.net.loop import Loop
 from sockkit.system import FIONREAD, ioctl_number
 
@@ -38,7 +38,7 @@ class _Pipe:
 
     def has_bytes(self) -> bool:
         if self.descriptor < 0:
-            error = _os_error(errno.EBADF)
+            error = os_error(errno.EBADF)
             raise self.read_failed(error) from error
         return bool(self.held())
 
@@ -61,7 +61,7 @@ class _Pipe:
     def write(self, data: bytes | memoryview, /) -> int:
         try:
             if self.descriptor < 0:
-                raise _os_error(errno.EPIPE)
+                raise os_error(errno.EPIPE)
             return os.write(self.descriptor, data)
         except BlockingIOError:
             raise
@@ -112,7 +112,7 @@ class ProgramEnd:
     def half_close(self) -> None:
         """Close its standard input."""
         if self._closed:
-            error = _os_error(errno.EBADF)
+            error = os_error(errno.EBADF)
             raise self.write_failed(error) from error
         self.sink.close()
 
@@ -121,7 +121,7 @@ class ProgramEnd:
 
     def failure(self) -> SockkitError | None:
         if self._closed:
-            return self.write_failed(_os_error(errno.EBADF))
+            return self.write_failed(os_error(errno.EBADF))
         error = self._reset()
         return self.write_failed(error) if error else None
 
@@ -141,8 +141,4 @@ class ProgramEnd:
         if not poll.poll(0):  # POLLERR: nobody has the reading end open, poll(2)
             return None
         self._reset_told = True
-        return _os_error(errno.ECONNRESET)
-
-
-def _os_error(code: int) -> OSError:
-    return OSError(code, os.strerror(code))
+        return os_error(errno.ECONNRESET)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import socket
 import struct
 from collections.abc import Callable
@@ -12,7 +11,7 @@ from sockkit.core.address import Address
 from sockkit.errors import SockkitError
 from sockkit.events import Emit, Peer, SocketCall
 from sockkit.net.endpoint import to_address
-from sockkit.net.ends.end import Callback, Kind, receive_error, send_error
+from sockkit.net.ends.end import Callback, Kind, os_error, receive_error, send_error
 from sockkit.net.loop import Loop
 from sockkit.system import TIOCOUTQ, ioctl_number
 
@@ -154,7 +153,7 @@ class SocketEnd:
             code = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         except OSError as error:
             return error
-        return OSError(code, os.strerror(code)) if code else None
+        return os_error(code) if code else None
 
     def _told_reset(self) -> OSError | None:
         """The reset that a program was told of while it had the socket; None if there was none.

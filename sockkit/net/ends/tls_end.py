@@ -12,14 +12,13 @@ return to the loop.
 from __future__ import annotations
 
 import errno
-import os
 import ssl
 from collections.abc import Callable
 from enum import Enum, auto
 
 from sockkit.core.address import Address
 from sockkit.errors import ReceiveError, SendError, SockkitError
-from sockkit.net.ends.end import Callback, End, Kind
+from sockkit.net.ends.end import Callback, End, Kind, os_error
 from sockkit.net.ends.tls_inbox import Receiving, TlsInbox
 from sockkit.net.ends.tls_outbox import Sending, TlsOutbox
 from sockkit.net.ends.watch import Watch
@@ -205,7 +204,7 @@ class TlsEnd:
     def write(self, data: bytes | memoryview, /) -> int:
         self._check_open(self.write_failed)
         if self._state is _State.HALF_CLOSED:
-            ended = _os_error(errno.EPIPE)
+            ended = os_error(errno.EPIPE)
             raise self.write_failed(ended) from ended
         self._outbox.flush()
         if self._outbox.state is not Sending.EMPTY:
@@ -255,7 +254,7 @@ class TlsEnd:
 
     def failure(self) -> SockkitError | None:
         if self._state is _State.CLOSED:
-            return self.write_failed(_os_error(errno.EBADF))
+            return self.write_failed(os_error(errno.EBADF))
         return self._outbox.take_failure() or self._end.failure()
 
     def close(self) -> None:
@@ -301,9 +300,5 @@ class TlsEnd:
 
     def _check_open(self, failed: Callable[[OSError], SockkitError]) -> None:
         if self._state is _State.CLOSED:
-            error = _os_error(errno.EBADF)
+            error = os_error(errno.EBADF)
             raise failed(error) from error
-
-
-def _os_error(code: int) -> OSError:
-    return OSError(code, os.strerror(code))

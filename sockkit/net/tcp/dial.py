@@ -6,7 +6,6 @@ This is Happy Eyeballs, RFC 8305.
 from __future__ import annotations
 
 import errno
-import os
 import socket
 from collections.abc import Callable, Generator
 from functools import partial
@@ -28,7 +27,7 @@ from sockkit.errors import (
 from sockkit.events import Connected, ConnectFailed, Connecting, Emit, Peer, PeerUser, SocketCall
 from sockkit.net.context import Context
 from sockkit.net.endpoint import Endpoint, show_address, to_address
-from sockkit.net.ends.end import End, failure_kind
+from sockkit.net.ends.end import End, failure_kind, os_error
 from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.loop import Timer
 from sockkit.net.openers import opener, resolve
@@ -388,5 +387,5 @@ def _connected(sock: socket.socket, endpoint: Endpoint) -> Any:
     local, remote = sock.getsockname(), endpoint.address
     if sock.family != socket.AF_UNIX and local[:2] == remote[:2]:
         # Nobody listens: the system gave us that very port, and TCP connected us to ourselves.
-        raise OSError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
+        raise os_error(errno.ECONNREFUSED)
     return local

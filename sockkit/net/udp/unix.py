@@ -18,6 +18,7 @@ from sockkit.core.peers import MAX_PEERS
 from sockkit.core.units import show_count, show_seconds
 from sockkit.errors import REFUSED, ConnectError, SendError, SockkitError
 from sockkit.net.endpoint import Endpoint, show_address
+from sockkit.net.ends.end import os_error
 from sockkit.net.loop import Callback, Timer
 from sockkit.net.options import SocketOptions
 from sockkit.net.udp.datagrams import ControlMessage, DatagramSocket, Received
@@ -156,7 +157,7 @@ def _private_folder(environment: Mapping[str, str]) -> str:
     runtime, temporary = environment.get("XDG_RUNTIME_DIR", ""), environment.get("TMPDIR", "")
     places = [runtime] if _is_our_folder(runtime) else []
     places += [temporary, "/tmp"] if os.path.isabs(temporary) else ["/tmp"]
-    failure = OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
+    failure = os_error(errno.ENAMETOOLONG)
     for place in places:
         folder = os.path.join(place, f"sockkit-{os.urandom(4).hex()}")
         if len(os.fsencode(f"{folder}/socket")) > _MAX_PATH_BYTES:
