@@ -167,7 +167,7 @@ class SocketEnd:
             self._socket.getpeername()
         except OSError:
             self._was_lent = False
-            return OSError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
+            return os_error(errno.ECONNRESET)
         return None
 
     def close(self) -> None:
