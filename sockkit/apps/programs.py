@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from sockkit.apps.conversation import ConversationOptions
 from sockkit.core.ending import EndOptions, Until
+from sockkit.core.programs import word_for_a_shell
 from sockkit.core.text import TextOptions
 from sockkit.errors import UsageError
 from sockkit.events import Notice
@@ -34,6 +35,9 @@ def find_program(context: Context, words: Sequence[str], **excluded: object) -> 
         if value is not None and value is not False:
             option = "--" + name.replace("_", "-")
             raise UsageError(f"{option} cannot be combined with --exec or --shell", "leave it out")
+    if word := word_for_a_shell(words):
+        told = f"--exec runs no shell, so {word!r} is an argument of {words[0]}: try --shell"
+        context.emit(Notice(told))
     context.loop.when_hung_up(-1, None)  # gets ready now, while there is a descriptor for that
     return Programs(context, words)
 

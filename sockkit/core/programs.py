@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from sockkit.core.address import Address
 from sockkit.errors import UsageError
@@ -30,6 +30,18 @@ def split_command(text: str) -> tuple[str, ...]:
     if not (words and words[0]):
         raise UsageError(f"--exec {text!r} names no program", "give one, as in --exec cat")
     return words
+
+
+# What a shell would act on, if it is a word by itself; a semicolon also at the end of one.
+SHELL_WORDS = {"|", "||", "&", "&&", ";", "<", ">", ">>", "2>&1"}
+
+
+def word_for_a_shell(words: Sequence[str]) -> str:
+    """The first of `words` that was meant for a shell, by its look; empty if none was."""
+    if tuple(words[:2]) == SHELL:
+        return ""
+    ends = (word for word in words if word in SHELL_WORDS or (word[-1:] == ";" and " " not in word))
+    return next(ends, "")
 
 
 def shell_command(text: str) -> tuple[str, ...]:

@@ -131,3 +131,10 @@ def test_a_port_for_anybody_is_warned_of(
     listener: Any = Bound(address, port)
     warn_of_strangers(kit.context(loop, emit=events.append), listener, access, tls)
     assert len(kit.of_kind(events, Notice)) == warns
+
+
+def test_what_was_meant_for_a_shell_is_told(context: Context) -> None:
+    told: list[Event] = []
+    find_program(context._replace(emit=told.append), ["cat", "|", "cat"])
+    (notice,) = told
+    assert notice == Notice("--exec runs no shell, so '|' is an argument of cat: try --shell")

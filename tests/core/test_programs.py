@@ -14,6 +14,7 @@ from sockkit.core.programs import (
     shell_command,
     signal_name,
     split_command,
+    word_for_a_shell,
 )
 from sockkit.errors import UsageError
 
@@ -110,3 +111,20 @@ def test_both_addresses_of_a_connection_are_facts(
 
 def test_a_signal_has_a_name_if_it_has_one() -> None:
     assert (signal_name(9), signal_name(99)) == ("SIGKILL", "signal 99")
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("date | wc", "|"),
+        ("echo hi; date", "hi;"),
+        ("a && b", "&&"),
+        ("a > b", ">"),
+        ("tr a-z A-Z", ""),
+        ("grep '|'x", ""),
+        ("sh -c 'echo hi; date;'", ""),
+    ],
+)
+def test_a_word_that_was_meant_for_a_shell_is_found(text: str, word: str) -> None:
+    assert word_for_a_shell(split_command(text)) == word
+    assert word_for_a_shell(shell_command(text)) == ""
