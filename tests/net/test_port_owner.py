@@ -18,8 +18,8 @@ def test_who_listens(family: socket.AddressFamily, host: str) -> None:
         port = listener.getsockname()[1]
         assert port_owner(port) == ME
         with socket.create_connection((host, port)) as client:
-            assert port_owner(client.getsockname()[1]) is None  # it does not listen there
-    assert port_owner(port) is None
+            assert port_owner(client.getsockname()[1]) != ME  # it does not listen there
+    assert port_owner(port) != ME  # another test may have it by now
 
 
 def test_who_has_a_port_of_udp() -> None:
@@ -27,7 +27,7 @@ def test_who_has_a_port_of_udp() -> None:
         sock.bind((HERE, 0))
         port = sock.getsockname()[1]
         assert port_owner(port, "udp") == ME
-        assert port_owner(port) is None
+        assert port_owner(port) != ME
 
 
 def test_where_the_system_does_not_tell(monkeypatch: pytest.MonkeyPatch) -> None:
