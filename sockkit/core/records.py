@@ -1,0 +1,88 @@
+"""Records: what passes on connections, one for each thing that happened, in order.
+
+Taps make them (net/taps.py), views show them, and a recording is a file of them. Times are whole
+microseconds since 1970 in UTC. The bytes are those of the protocol: after TLS, before a transform.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+Direction = Literal["sent", "received"]  # by us
+
+
+class Stream(NamedTuple):
+    """One connection, or the datagrams to and from one peer.
+
+    `number` is the peer's: a server counts from 1, a client's only peer is 0. `transport` is tcp,
+    udp, unix or unix-datagram. `local` and `remote` are addresses as a user writes them. `dialled`
+    says that we connected.
+    """
+
+    number: int
+    transport: str
+    local: str
+    remote: str
+    dialled: bool
+
+
+class Begun(NamedTuple):
+    """A run of a command has begun. Every record up to the next of these is of that run."""
+
+    time: int
+    command: str
+
+
+class Listening(NamedTuple):
+    """A server has bound `address`."""
+
+    time: int
+    transport: str
+    address: str
+
+
+class Opened(NamedTuple):
+    """A connection is established, or the first datagram to or from a peer follows."""
+
+    time: int
+    stream: Stream
+
+
+class Message(NamedTuple):
+    """Bytes that passed: a frame, a datagram, or what one system call moved.
+
+    `mark` says why a frame is not an ordinary one: overlong, stray or cut.
+    """
+
+    time: int
+    stream: Stream
+    direction: Direction
+    data: bytes
+    mark: str = ""
+
+
+class Ended(NamedTuple):
+    """One direction has ended: FIN."""
+
+    time: int
+    stream: Stream
+    direction: Direction
+
+
+class Closed(NamedTuple):
+    """A connection is closed. `reset` says who has reset it, if anybody did: we have "sent" it."""
+
+    time: int
+    stream: Stream
+    reset: Direction | Literal[""] = ""
+
+
+class Exit(NamedTuple):
+    """The run has ended with this exit status; `error` is what stderr says, empty for success."""
+
+    time: int
+    status: int
+    error: str = ""
+
+
+Record = Begun | Listening | Opened | Message | Ended | Closed | Exit
