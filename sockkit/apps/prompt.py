@@ -1,0 +1,94 @@
+"""The commands of the Ctrl-] prompt: what clients and servers offer there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import Protocol
+
+from sockkit.core.command_prompt import CommandPrompt, hex_command, list_command
+from sockkit.core.console import Command, Completions
+from sockkit.core.printable import escape
+from sockkit.events import Notice, Peer
+from sockkit.net.context import Context
+
+MAX_PATHS = 200  # that are completed: nobody reads more, and a directory may have millions
+MAX_ENTRIES = 20_000  # of a directory that are looked at, which takes some 10 ms
+NOBODY = "not connected"
+
+
+class Sender(Protocol):
+    """A client's only conversation, as far as its commands need it."""
+
+    def peers(self) -> list[tuple[Peer, str]]:
+        """The peer, with a text about it."""
+        ...
+
+    def say(self, data: bytes) -> None:
+        """Send `data` unchanged, after the lines typed before. Raises UsageError."""
+        ...
+
+    def send_file(self, path: str) -> None:
+        """Send the file at `path` unchanged. What is typed afterwards waits until it is sent.
+
+        Raises UsageError.
+        """
+        ...
+
+
+def offer_commands(context: Context, commands: Iterable[Command]) -> None:
+    """Offer `commands` at the prompt of the line editor, if there is one, and say so."""
+    if context.stdio.offer:
+        context.stdio.offer(CommandPrompt(commands, context.emit))
+        context.emit(Notice("Ctrl-] for commands"))
+
+
+def client_commands(context: Context, sender: Sender, *, files: bool = True) -> list[Command]:
+    """A client's commands. Without `files` the peer gets lines alone, as a chat room does."""
+    return [
+        hex_command("hex", sender.say),
+        *([file_command(context, sender.send_file)] if files else []),
+        list_command("list", sender.peers, NOBODY, context.emit),
+    ]
+
+
+def file_command(context: Context, send: Callable[[str], None]) -> Command:
+    """The row of the command that sends a file by `send`."""
+    home = context.environment.get("HOME", "")
+
+    def complete(word: str) -> Completions:
+        return complete_path(word, home)
+
+    summary = "send the bytes of this file"
+    return Command("send-file", "PATH", summary, lambda path: send(_expand(path, home)), complete)
+
+
+def complete_path(word: str, home: str) -> list[tuple[str, str]]:
+    """Paths that begin with `word`, in which `~/` is the directory `home`. Directories end in `/`.
+
+    Names that a terminal could not show as they are, and hidden ones unless asked for, are left
+    out.
+    """
+    directory, name = word[: word.rfind("/") + 1], word[word.rfind("/") + 1 :]
+    found = islice(_entries(_expand(directory, home) or ".", name), MAX_PATHS)
+    return sorted((directory + entry, "") for entry in found)
+
+
+def _entries(directory: str, begin: str) -> Iterator[str]:
+    try:
+        with os.scandir(directory) as entries:
+            for entry in islice(entries, MAX_ENTRIES):
+                hidden = entry.name.startswith(".") and not begin
+                if entry.name.startswith(begin) and not hidden and _showable(entry.name):
+                    yield f"{entry.name}/" if entry.is_dir() else entry.name
+    except OSError:
+        return  # there is nothing to complete
+
+
+def _showable(name: str) -> bool:
+    return name == escape(name) and name.isprintable()
+
+
+def _expand(path: str, home: str) -> str:
+    return home + path[1:] if home and path.startswith("~/") else path
