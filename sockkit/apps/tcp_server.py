@@ -80,7 +80,7 @@ def _run(
     listener = wait_for(context.loop, partial(listen, context, options, config.sockets))
     try:
         with port_file(context.loop, config.port_file, listener):
-            announce(listener, context.emit)
+            announce(listener, context)
             invite(context, options, listener, "tcp-client")
             serve(config, context, listener)
     finally:

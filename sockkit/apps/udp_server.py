@@ -54,7 +54,7 @@ def run(config: UdpServer, context: Context) -> None:
     sock = wait_for(context.loop, partial(bind_datagrams, context, *options))
     try:
         with port_file(context.loop, config.port_file, sock):
-            announce(sock, context.emit)
+            announce(sock, context)
             serve(sock)
     finally:
         sock.close()

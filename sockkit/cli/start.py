@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from sockkit.cli.render import QUIET, Counts, Renderer, complain
 from sockkit.cli.status_lines import StatusLines
 from sockkit.cli.stopping import Stopping
+from sockkit.cli.views import viewed
 from sockkit.core.units import show_size
 from sockkit.errors import OutputGone, SockkitError, Stopped, UsageError, reason
 from sockkit.net.context import Context
@@ -72,7 +73,8 @@ def _run(
 ) -> None:
     edits = _edits(values)
     try:
-        stdio = Stdio(Input(loop, 0) if edits else _input(loop), Output(loop, 1), _encoding())
+        output = Output(loop, 1)
+        stdio = Stdio(Input(loop, 0) if edits else _input(loop), output, _encoding())
     except OSError as error:
         raise _not_begun(error) from error
     colors = dict(values.get("color", ()))
@@ -87,7 +89,9 @@ def _run(
         counts = Counts(loop, say)
         try:
             emit = renderer.emitter(say, counts.passes)
-            run(config, Context(loop, stdio, emit, palette, os.environ))
+            context = Context(loop, stdio, emit, palette, os.environ)
+            with viewed(name, context, values, switchable=edits) as context:
+                run(config, context)
         except OSError as error:  # net should have translated it
             raise AssertionError(f"not told from a fault: {error}") from error
         finally:
@@ -98,7 +102,7 @@ def _run(
 
         run_edited(name, loop, stdio.encoding, work, stopping)
     else:
-        _run_plain(stdio, loop, work)
+        _run_plain(stdio, output, loop, work)
 
 
 def _edits(values: dict[str, Any]) -> bool:
@@ -108,12 +112,13 @@ def _edits(values: dict[str, Any]) -> bool:
 
 
 def _run_plain(
-    stdio: Stdio, loop: Loop, work: Callable[[Stdio, Callable[[str], None]], None]
+    stdio: Stdio,
+    output: Output,
+    loop: Loop,
+    work: Callable[[Stdio, Callable[[str], None]], None],
 ) -> None:
     """Run `work` without line editing."""
-    status = StatusLines(
-        Output(loop, 2), stdio.encoding, loop, stdio.output if os.isatty(2) else None
-    )
+    status = StatusLines(Output(loop, 2), stdio.encoding, loop, output if os.isatty(2) else None)
     try:
         work(stdio, status.say)
     except SockkitError:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from sockkit.events import Emit, Peer
 from sockkit.net.ends.stdio import Stdio
 from sockkit.net.loop import Loop
 from sockkit.values import Value
+
+if TYPE_CHECKING:
+    from sockkit.net.views import Views
 
 
 class Palette(Protocol):
@@ -29,7 +32,8 @@ class Context(Value):
     """The loop, the standard streams, and the function that events are emitted by.
 
     `palette` colours standard output. `environment` holds the variables of this process; nothing
-    below `cli/` reads them from anywhere else.
+    below `cli/` reads them from anywhere else. `views` look at all bytes that pass; None if nobody
+    looks.
     """
 
     loop: Loop
@@ -37,3 +41,4 @@ class Context(Value):
     emit: Emit
     palette: Palette
     environment: Mapping[str, str]
+    views: Views | None = None
