@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from sockkit.apps.shown import gbk_hint
+from sockkit.apps.shown import ReceivedHints
 from sockkit.core.ending import EndOptions, HalfClose, Until
 from sockkit.core.printable import Printable
 from sockkit.core.text import Edit, TextOptions, Transcoder
@@ -15,7 +15,7 @@ from sockkit.net.ends.stdio import Stdio
 from sockkit.values import Value
 
 if TYPE_CHECKING:
-    from sockkit.net.tcp.session import SessionOptions
+    from sockkit.net.tcp.session import Session, SessionOptions
 
 TYPIST_LINGER_SECONDS = 1.0  # of the peer's silence after Ctrl-D at a terminal
 
@@ -51,12 +51,20 @@ class ConversationOptions(Value):
         return SessionOptions(
             ending=self.ending(stdio)._replace(half_close=self.when_to_half_close(fragile)),
             outbound=self.text.outbound(stdio.encoding, "standard input"),
-            inbound=self.inbound(stdio, gbk_hint(context.emit)),
+            inbound=self.inbound(stdio, ReceivedHints(context)),
             greet=os.fsencode(self.greet),
             reply=None if self.reply is None else os.fsencode(self.reply),
             label=label,
             may_half_close=True,
         )
+
+    def offer_commands(self, context: Context, session: Session) -> None:
+        """Offer the commands of the Ctrl-] prompt, if there is a line editor."""
+        if context.stdio.offer:
+            from sockkit.apps.prompt import client_commands, listener_commands, offer_commands
+
+            make = client_commands if self.reply is None else listener_commands
+            offer_commands(context, make(context, session))
 
     def when_to_half_close(self, fragile: bool) -> HalfClose:
         """`fragile` says that a half-close may cost the answer.
@@ -72,12 +80,10 @@ class ConversationOptions(Value):
         linger = TYPIST_LINGER_SECONDS if self.linger is None else self.linger
         return EndOptions(Until.PEER, linger, self.idle)
 
-    def inbound(self, stdio: Stdio, tell_gbk: Callable[[], None]) -> Transcoder | None:
-        """A transform of what one peer sends. `tell_gbk` is called if that looks like GBK."""
+    def inbound(self, stdio: Stdio, hints: ReceivedHints) -> Transcoder | None:
+        """A transform of what one peer sends."""
         edits: tuple[Edit, ...] = (Printable(),) if stdio.output.terminal else ()
         transcoder = self.text.inbound(stdio.encoding, edits)
-        if transcoder and transcoder.source == "utf-8":
-            from sockkit.core.gbk import GbkDetector
-
-            transcoder.hear(GbkDetector(tell_gbk).feed)
+        if transcoder:
+            hints.listen(transcoder)
         return transcoder

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from sockkit.core.console import Command, CommandTable, Console
 from sockkit.net.context import Context
+
+if TYPE_CHECKING:
+    from sockkit.core.server_console import PeerCommands
 
 
 def open_console(
@@ -39,6 +43,16 @@ def open_console(
 
         offer_commands(context, [*_without_slash(table.commands, review), *others])
     return typed
+
+
+def open_peer_console(table: PeerCommands, context: Context) -> Callable[[bytes], None]:
+    """The same for a server that can send files."""
+    others = []
+    if context.stdio.offer:
+        from sockkit.apps.prompt import file_command
+
+        others.append(file_command(context, table.send_file))
+    return open_console(table, context, others)
 
 
 def _without_slash(commands: Sequence[Command], done: Callable[[], None]) -> Iterator[Command]:

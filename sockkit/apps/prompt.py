@@ -18,7 +18,7 @@ MAX_ENTRIES = 20_000  # of a directory that are looked at, which takes some 10 m
 NOBODY = "not connected"
 
 
-class Sender(Protocol):
+class Speaker(Protocol):
     """A client's only conversation, as far as its commands need it."""
 
     def peers(self) -> list[tuple[Peer, str]]:
@@ -28,6 +28,10 @@ class Sender(Protocol):
     def say(self, data: bytes) -> None:
         """Send `data` unchanged, after the lines typed before. Raises UsageError."""
         ...
+
+
+class Sender(Speaker, Protocol):
+    """One that can send files."""
 
     def send_file(self, path: str) -> None:
         """Send the file at `path` unchanged. What is typed afterwards waits until it is sent.
@@ -44,13 +48,21 @@ def offer_commands(context: Context, commands: Iterable[Command]) -> None:
         context.emit(Notice("Ctrl-] for commands"))
 
 
-def client_commands(context: Context, sender: Sender, *, files: bool = True) -> list[Command]:
-    """A client's commands. Without `files` the peer gets lines alone, as a chat room does."""
-    return [
-        hex_command("hex", sender.say),
-        *([file_command(context, sender.send_file)] if files else []),
-        list_command("list", sender.peers, NOBODY, context.emit),
-    ]
+def client_commands(context: Context, sender: Sender) -> list[Command]:
+    """The commands of a client."""
+    file = file_command(context, sender.send_file)
+    hexadecimal, *others = member_commands(context, sender)
+    return [hexadecimal, file, *others]
+
+
+def member_commands(context: Context, speaker: Speaker) -> list[Command]:
+    """The commands of a member of a chat room, which gets lines."""
+    return [hex_command("hex", speaker.say), *listener_commands(context, speaker)]
+
+
+def listener_commands(context: Context, speaker: Speaker) -> list[Command]:
+    """The commands where nothing that is typed is sent."""
+    return [list_command("list", speaker.peers, NOBODY, context.emit)]
 
 
 def file_command(context: Context, send: Callable[[str], None]) -> Command:

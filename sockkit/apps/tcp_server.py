@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sockkit.apps.conversation import ConversationOptions
 from sockkit.apps.prepare import invite, secure_listening
-from sockkit.apps.shown import gbk_hint, labels
+from sockkit.apps.shown import ReceivedHints, labels
 from sockkit.core.ending import Until
 from sockkit.core.text import TextOptions
 from sockkit.errors import UsageError
@@ -125,7 +125,9 @@ def _serve_one(config: TcpServer, context: Context, listener: Listener) -> None:
     end = wait_for(context.loop, partial(_accept_one, listener))
     label = labels(context)(end.peer) if config.label else b""
     options = config.conversation.session_options(context, label, fragile=bool(config.tls))
-    run_session(context, Session(context, end, options, config.sockets))
+    session = Session(context, end, options, config.sockets)
+    config.conversation.offer_commands(context, session)
+    run_session(context, session)
 
 
 def _serve_many(config: TcpServer, context: Context, listener: Listener) -> None:
@@ -136,7 +138,7 @@ def _serve_many(config: TcpServer, context: Context, listener: Listener) -> None
     raise_limit()
     # A client may come while standard input is amid a character: what all share is whole
     # characters of UTF-8, and each client's own encoder begins with one.
-    conversation, tell_gbk = config.conversation, gbk_hint(emit)
+    conversation, hints = config.conversation, ReceivedHints(context)
     shared, own = conversation.text, TextOptions()
     if conversation.text.wire:
         shared = conversation.text._replace(send_encoding="utf-8")
@@ -150,7 +152,7 @@ def _serve_many(config: TcpServer, context: Context, listener: Listener) -> None
         ClientOptions(
             conversation.ending(stdio),
             outbound=lambda: own.outbound("utf-8", "standard input"),
-            inbound=lambda: conversation.inbound(stdio, tell_gbk),
+            inbound=lambda: conversation.inbound(stdio, hints),
             slow_timeout=SLOW_SECONDS if config.slow_timeout is None else config.slow_timeout,
         ),
         shared=shared.outbound(stdio.encoding, "standard input"),
@@ -165,10 +167,10 @@ def _serve_many(config: TcpServer, context: Context, listener: Listener) -> None
 
 
 def _open_console(server: Server, context: Context) -> Callable[[bytes], None]:
-    from sockkit.apps.operator import open_console
+    from sockkit.apps.operator import open_peer_console
     from sockkit.core.server_console import TcpCommands
 
-    return open_console(TcpCommands(server, context.stdio.encoding, context.emit), context)
+    return open_peer_console(TcpCommands(server, context.stdio.encoding, context.emit), context)
 
 
 def _accept_one(listener: Listener, on_done: OnDone[End]) -> Pending:

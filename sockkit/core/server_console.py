@@ -50,6 +50,7 @@ class DatagramServer(PeerServer, Protocol):
 class PeerCommands:
     """The commands of both servers. `encoding` is that of the typed lines."""
 
+    commands: Sequence[Command]
     quit_summary = "end, and close what is connected (also Ctrl-D)"
     nobody = "nobody is connected"
 

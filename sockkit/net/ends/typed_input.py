@@ -73,8 +73,9 @@ class TypedInput(StandardInput):
             self._watch.wake()
 
     def _turn(self) -> None:
-        if self._items and not isinstance(self._items[0], bytearray):
-            command = self._items.popleft()
-            command()
+        head = self._items[0] if self._items else None
+        if head is not None and not isinstance(head, bytearray):
+            self._items.popleft()
+            head()
         elif self._reader:
             self._reader()
