@@ -125,7 +125,9 @@ def _serve_one(config: TcpServer, context: Context, listener: Listener) -> None:
     end = wait_for(context.loop, partial(_accept_one, listener))
     label = labels(context)(end.peer) if config.label else b""
     options = config.conversation.session_options(context, label, fragile=bool(config.tls))
-    run_session(context, Session(context, end, options, config.sockets))
+    session = Session(context, end, options, config.sockets)
+    with context.progress(session.moved):
+        run_session(context, session)
 
 
 def _serve_many(config: TcpServer, context: Context, listener: Listener) -> None:
@@ -161,7 +163,9 @@ def _serve_many(config: TcpServer, context: Context, listener: Listener) -> None
     if config.label or stdio.output.terminal:
         options = options._replace(label=labels(context))
     server = Server(context, listener, options)
-    server.run(_open_console(server, context) if stdio.input.terminal else None)
+    console = _open_console(server, context) if stdio.input.terminal else None
+    with context.progress(server.moved):
+        server.run(console)
 
 
 def _open_console(server: Server, context: Context) -> Callable[[bytes], None]:

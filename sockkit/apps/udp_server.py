@@ -70,7 +70,9 @@ def _messages(config: UdpServer, context: Context) -> Callable[[DatagramSocket],
     def serve(sock: DatagramSocket) -> None:
         answer = config.answer or Recipient.LAST
         server = DatagramServer(context, sock, messages, answer, reply)
-        server.run(_open_console(server, context) if context.stdio.input.terminal else None)
+        console = _open_console(server, context) if context.stdio.input.terminal else None
+        with context.progress(server.moved):
+            server.run(console)
 
     return serve
 

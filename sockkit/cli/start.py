@@ -72,6 +72,10 @@ def _run(
     values: dict[str, Any],
 ) -> None:
     edits = _edits(values)
+    if values.get("progress"):
+        from sockkit.cli.progress import check_progress
+
+        check_progress(values, edits=edits)
     try:
         output = Output(loop, 1)
         stdio = Stdio(Input(loop, 0) if edits else _input(loop), output, _encoding())
@@ -85,11 +89,13 @@ def _run(
     )
     palette = Palette(wanted(stdio.output.terminal, os.environ), colors)
 
-    def work(stdio: Stdio, say: Callable[[str], None]) -> None:
-        counts = Counts(loop, say)
+    def work(stdio: Stdio, status: StatusLines) -> None:
+        counts = Counts(loop, status.say)
         try:
-            emit = renderer.emitter(say, counts.passes)
+            emit = renderer.emitter(status.say, counts.passes)
             context = Context(loop, stdio, emit, palette, os.environ)
+            if values.get("progress"):
+                context = _showing(context, status)
             with viewed(name, context, values, switchable=edits) as context:
                 run(config, context)
         except OSError as error:  # net should have translated it
@@ -111,16 +117,22 @@ def _edits(values: dict[str, Any]) -> bool:
     return able and os.environ.get("TERM") != "dumb" and os.isatty(0) and os.isatty(1)
 
 
+def _showing(context: Context, status: StatusLines) -> Context:
+    """The context of a run that shows its progress."""
+    from sockkit.cli.progress_lines import progress_lines
+    from sockkit.net.progress import ProgressWatch
+
+    show = progress_lines(status, context.environment)
+    return context._replace(progress=lambda moved: ProgressWatch(context, show, moved))
+
+
 def _run_plain(
-    stdio: Stdio,
-    output: Output,
-    loop: Loop,
-    work: Callable[[Stdio, Callable[[str], None]], None],
+    stdio: Stdio, output: Output, loop: Loop, work: Callable[[Stdio, StatusLines], None]
 ) -> None:
     """Run `work` without line editing."""
     status = StatusLines(Output(loop, 2), stdio.encoding, loop, output if os.isatty(2) else None)
     try:
-        work(stdio, status.say)
+        work(stdio, status)
     except SockkitError:
         status.end_line()
         raise

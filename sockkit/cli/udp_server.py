@@ -21,6 +21,7 @@ from sockkit.cli.options import (
     program,
 )
 from sockkit.cli.params import EnumChoice, server_address
+from sockkit.cli.progress import VIEW
 from sockkit.core.peers import Recipient
 
 _HELP = """Show the datagrams that anybody sends, and answer from stdin until stopped (Ctrl-C).
@@ -75,7 +76,7 @@ def _run(**values: Any) -> None:
 
 command = BundledCommand(
     "udp-server",
-    bundles=[UDP_SERVER_SOCKET, _ANSWERS, TEXT, UDP_PROGRAMS, UDP_ACCESS, TERMINAL, OUTPUT],
+    bundles=[UDP_SERVER_SOCKET, _ANSWERS, TEXT, VIEW, UDP_PROGRAMS, UDP_ACCESS, TERMINAL, OUTPUT],
     callback=_run,
     text=_HELP,
     epilog=_EPILOG,

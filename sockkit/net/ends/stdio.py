@@ -114,6 +114,15 @@ class Input:
         """Whether a pipe holds bytes, FIONREAD of pipe(7); False for anything else."""
         return self.kind is Kind.PIPE and bool(ioctl_number(self.descriptor, FIONREAD))
 
+    def extent(self) -> tuple[int, int]:
+        """The position in a regular file, and the file's size; zeros for anything else."""
+        if self.kind is not Kind.FILE:
+            return 0, 0
+        try:
+            return os.lseek(self.descriptor, 0, os.SEEK_CUR), os.fstat(self.descriptor).st_size
+        except OSError:  # of a file system that has gone
+            return 0, 0
+
     def when_readable(self, callback: Callback | None) -> None:
         self._loop.when_readable(self.descriptor, callback)
 
@@ -151,6 +160,7 @@ class Output:
 
     `edited` means that `descriptor` is a non-blocking pipe of our own, whose bytes a line editor
     shows above its line. `in_line` says whether the terminal's cursor stands in an unfinished line.
+    `before_write` is called before each write to a terminal.
     """
 
     name = "standard output"
@@ -161,6 +171,7 @@ class Output:
         self.kind = _kind(descriptor) if self._writable else Kind.OTHER
         self.terminal = edited or os.isatty(descriptor)
         self.in_line = False
+        self.before_write: Callback = lambda: None
         keep = edited or not self._writable
         self.descriptor = descriptor if keep else _reopened(descriptor, os.O_WRONLY)
         self._ready_bytes: int | None = (
@@ -176,6 +187,8 @@ class Output:
     def write(self, data: bytes | memoryview, /) -> int:
         if not self._writable:
             raise OutputError(f"{self.name} is not open for writing")
+        if self.terminal:
+            self.before_write()
         try:
             if self._socket:
                 return self._socket.send(data, socket.MSG_DONTWAIT)
