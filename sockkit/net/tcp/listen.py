@@ -52,7 +52,8 @@ class ListenOptions(Value):
 
     Who may come in is decided by `access`, on a unix socket by `allow_users`, and over TCP by how
     many connections are open, at most `max_connections`. `allow_users` is "own", "any" or None for
-    the default. With `tls` connections are encrypted.
+    the default. With `tls` connections are encrypted. `timeout` is for how long the first client
+    is waited for, in seconds; see net/timeouts.py.
     """
 
     address: Address
@@ -61,13 +62,15 @@ class ListenOptions(Value):
     max_connections: int | None = None
     tls: TlsSetup | None = None
     allow_users: str | None = None
+    timeout: float | None = None
 
 
 class Bound(Protocol):
-    """A bound socket. `port` is None for a unix address."""
+    """A bound socket. `port` is None for a unix address. `used` says if a client has come."""
 
     port: int | None
     address: str
+    used: bool
 
 
 def announce(bound: Bound, emit: Emit) -> None:
@@ -108,6 +111,7 @@ class Listener:
         self._numbers = count(1)
         self._handshakes: Handshakes | None = None
         self._connections = 0  # that are open: handed over, and not released
+        self.used = False
         self._on_accepted: Callable[[End], None] | None = None
         self._warn_after = self._loop.now
         self._unbind: Callable[[], None] | None = None  # called after the socket is closed
@@ -233,6 +237,7 @@ class Listener:
             self._refused(end.peer.address, why)
         elif self._on_accepted:
             self._connections += 1
+            self.used = True
             self._on_accepted(end)
 
     def _pause(self, error: OSError) -> None:
