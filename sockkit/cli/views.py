@@ -19,7 +19,7 @@ _VIEWS = (
     Option(["-x", "--hex"], is_flag=True,
            help="Show a hex dump of both directions in place of the bytes: < received, > sent."),
     Option(["--json"], is_flag=True,
-           help="Show what passes as JSON in place of the bytes, an event a line (docs/events.md)."),
+           help="Show what passes as JSON in place of the bytes, an event a line: docs/events.md."),
 )  # fmt: skip
 _RECORD = (
     Option(["--record"], type=File(), metavar="FILE",

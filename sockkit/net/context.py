@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-<<<<<<< HEAD
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Protocol
-=======
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import Protocol
->>>>>>> w14-progress
+from typing import TYPE_CHECKING, Protocol
 
 from sockkit.events import Emit, Peer
 from sockkit.net.ends.stdio import Stdio
 from sockkit.net.loop import Loop
 from sockkit.values import Value
 
-<<<<<<< HEAD
 if TYPE_CHECKING:
     from sockkit.net.views import Views
-=======
+
 Moved = Callable[[], tuple[int, int]]  # the bytes sent and received so far
->>>>>>> w14-progress
 
 
 class Palette(Protocol):
@@ -42,13 +35,9 @@ class Context(Value):
     """The loop, the standard streams, and the function that events are emitted by.
 
     `palette` colours standard output. `environment` holds the variables of this process; nothing
-<<<<<<< HEAD
     below `cli/` reads them from anywhere else. `views` look at all bytes that pass; None if nobody
-    looks.
-=======
-    below `cli/` reads them from anywhere else. While what `progress` returns is entered, the
-    progress of what it gets the counters of is shown, if that was asked for.
->>>>>>> w14-progress
+    looks. While what `progress` returns is entered, the progress of what it gets the counters of is
+    shown, if that was asked for.
     """
 
     loop: Loop
@@ -56,8 +45,5 @@ class Context(Value):
     emit: Emit
     palette: Palette
     environment: Mapping[str, str]
-<<<<<<< HEAD
     views: Views | None = None
-=======
     progress: Callable[[Moved], AbstractContextManager[None]] = lambda _: nullcontext()
->>>>>>> w14-progress
