@@ -40,7 +40,7 @@ class Messages:
         text, stdio = options.text, context.stdio
         lines = options.lines or text.wire or text.encoding or text.crlf or options.name
         self.packs = bool(lines or stdio.input.terminal)
-        self.shows = bool(lines or options.label or stdio.output.terminal)
+        self.shows = bool(lines or options.label or options.timestamps or stdio.output.terminal)
         self._text, self._context, self._encoding = text, context, stdio.encoding
         name = f"{options.name}:" if options.name else ""
         self._signature = name.encode(stdio.encoding, "surrogateescape")

@@ -22,7 +22,7 @@ from sockkit.cli.options import (
     program,
 )
 from sockkit.cli.params import EnumChoice, server_address
-from sockkit.cli.progress import VIEW
+from sockkit.cli.views import DATAGRAM_VIEW
 from sockkit.core.peers import Recipient
 
 _HELP = """Show the datagrams that anybody sends, and answer from stdin until stopped (Ctrl-C).
@@ -78,7 +78,16 @@ def _run(**values: Any) -> None:
 
 command = BundledCommand(
     "udp-server",
-    bundles=[UDP_SERVER_SOCKET, _ANSWERS, TEXT, VIEW, UDP_PROGRAMS, UDP_ACCESS, TERMINAL, OUTPUT],
+    bundles=[
+        UDP_SERVER_SOCKET,
+        _ANSWERS,
+        TEXT,
+        DATAGRAM_VIEW,
+        UDP_PROGRAMS,
+        UDP_ACCESS,
+        TERMINAL,
+        OUTPUT,
+    ],
     callback=_run,
     text=_HELP,
     epilog=_EPILOG,
