@@ -18,6 +18,7 @@ from sockkit.net.ends.end import End
 from sockkit.net.options import SocketOptions
 from sockkit.net.port_file import port_file
 from sockkit.net.tcp.listen import Listener, ListenOptions, announce, listen, raise_limit
+from sockkit.net.timeouts import first_client
 from sockkit.net.waiting import Done, OnDone, Pending, wait_for
 from sockkit.values import Value
 
@@ -79,8 +80,11 @@ def _run(
     options = secure_listening(context, config.listen, config.access, config.tls)
     listener = wait_for(context.loop, partial(listen, context, options, config.sockets))
     try:
-        with port_file(context.loop, config.port_file, listener):
-            announce(listener, context.emit)
+        with (
+            port_file(context.loop, config.port_file, listener),
+            first_client(context.loop, config.listen.timeout, listener),
+        ):
+            announce(listener, context)
             invite(context, options, listener, "tcp-client")
             serve(config, context, listener)
     finally:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from sockkit.cli.render import QUIET, Counts, Renderer, complain
 from sockkit.cli.status_lines import StatusLines
 from sockkit.cli.stopping import Stopping
+from sockkit.cli.views import viewed
 from sockkit.core.units import show_size
 from sockkit.errors import OutputGone, SockkitError, Stopped, UsageError, reason
 from sockkit.net.context import Context
@@ -76,7 +77,8 @@ def _run(
 
         check_progress(values, edits=edits)
     try:
-        stdio = Stdio(Input(loop, 0) if edits else _input(loop), Output(loop, 1), _encoding())
+        output = Output(loop, 1)
+        stdio = Stdio(Input(loop, 0) if edits else _input(loop), output, _encoding())
     except OSError as error:
         raise _not_begun(error) from error
     colors = dict(values.get("color", ()))
@@ -92,7 +94,10 @@ def _run(
         try:
             emit = renderer.emitter(status.say, counts.passes)
             context = Context(loop, stdio, emit, palette, os.environ)
-            run(config, _showing(context, status) if values.get("progress") else context)
+            if values.get("progress"):
+                context = _showing(context, status)
+            with viewed(name, context, values, switchable=edits) as context:
+                run(config, context)
         except OSError as error:  # net should have translated it
             raise AssertionError(f"not told from a fault: {error}") from error
         finally:
@@ -103,7 +108,7 @@ def _run(
 
         run_edited(name, loop, stdio.encoding, work, stopping)
     else:
-        _run_plain(stdio, loop, work)
+        _run_plain(stdio, output, loop, work)
 
 
 def _edits(values: dict[str, Any]) -> bool:
@@ -121,11 +126,11 @@ def _showing(context: Context, status: StatusLines) -> Context:
     return context._replace(progress=lambda moved: ProgressWatch(context, show, moved))
 
 
-def _run_plain(stdio: Stdio, loop: Loop, work: Callable[[Stdio, StatusLines], None]) -> None:
+def _run_plain(
+    stdio: Stdio, output: Output, loop: Loop, work: Callable[[Stdio, StatusLines], None]
+) -> None:
     """Run `work` without line editing."""
-    status = StatusLines(
-        Output(loop, 2), stdio.encoding, loop, stdio.output if os.isatty(2) else None
-    )
+    status = StatusLines(Output(loop, 2), stdio.encoding, loop, output if os.isatty(2) else None)
     try:
         work(stdio, status)
     except SockkitError:

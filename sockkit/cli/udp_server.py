@@ -9,6 +9,7 @@ from click import Option
 from sockkit.cli.commands import Bundle, BundledCommand, fold
 from sockkit.cli.options import (
     DATAGRAMS,
+    IDLE,
     LABEL,
     OUTPUT,
     REPLY,
@@ -46,6 +47,7 @@ _ANSWERS = Bundle(
                help="Whom stdin goes to: the peer heard from most recently (last, the default), or "
                     "all."),
         REPLY,
+        IDLE,
         LABEL,
     ),
 )  # fmt: skip

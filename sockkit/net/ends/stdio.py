@@ -16,10 +16,10 @@ import socket
 import stat
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from sockkit.errors import OutputError, OutputGone, SockkitError, reason
-from sockkit.net.ends.end import Callback, Kind
+from sockkit.net.ends.end import Callback, Kind, Sink
 from sockkit.net.loop import Loop
 from sockkit.system import FIONREAD, fcntl, ioctl_number
 from sockkit.values import Value
@@ -145,6 +145,16 @@ class Input:
         return SockkitError(f"could not read {self.name}: {reason(error)}")
 
 
+class StandardOutput(Sink, Protocol):
+    """Standard output: where the payload goes. `terminal` is whether a person sees it."""
+
+    terminal: bool
+
+    def when_gone(self, callback: Callable[[OutputGone], None]) -> None:
+        """Call `callback`, and no earlier one, once nobody can read it any more."""
+        ...
+
+
 class Output:
     """Standard output, as a Sink.
 
@@ -235,6 +245,6 @@ class Stdio(Value):
     """
 
     input: Input
-    output: Output
+    output: StandardOutput
     encoding: str
     assist: Callable[[Assistant], None] = lambda _: None
