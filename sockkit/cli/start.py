@@ -15,7 +15,7 @@ from sockkit.cli.stopping import Stopping
 from sockkit.core.units import show_size
 from sockkit.errors import OutputGone, SockkitError, Stopped, UsageError, reason
 from sockkit.net.context import Context
-from sockkit.net.ends.stdio import Input, Output, Stdio, open_for
+from sockkit.net.ends.stdio import Input, Output, Stdio, UnreadInput, open_for
 from sockkit.net.loop import Loop
 from sockkit.system import termios
 from sockkit.term.color import Palette, wanted
@@ -72,7 +72,8 @@ def _run(
 ) -> None:
     edits = _edits(values)
     try:
-        stdio = Stdio(Input(loop, 0) if edits else _input(loop), Output(loop, 1), _encoding())
+        source = UnreadInput() if values.get("recv_only") else Input(loop, 0) if edits else None
+        stdio = Stdio(source or _input(loop), Output(loop, 1), _encoding())
     except OSError as error:
         raise _not_begun(error) from error
     colors = dict(values.get("color", ()))
@@ -85,6 +86,8 @@ def _run(
 
     def work(stdio: Stdio, say: Callable[[str], None]) -> None:
         counts = Counts(loop, say)
+        if values.get("send_only"):
+            stdio = stdio._replace(output=Output(loop, os.open(os.devnull, os.O_WRONLY)))
         try:
             emit = renderer.emitter(say, counts.passes)
             run(config, Context(loop, stdio, emit, palette, os.environ))
@@ -103,7 +106,7 @@ def _run(
 
 def _edits(values: dict[str, Any]) -> bool:
     """Whether to edit lines: the command supports it, and the terminal is capable."""
-    able = not values.get("no_edit", True) and termios is not None
+    able = not (values.get("no_edit", True) or values.get("recv_only")) and termios is not None
     return able and os.environ.get("TERM") != "dumb" and os.isatty(0) and os.isatty(1)
 
 

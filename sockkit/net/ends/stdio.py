@@ -136,6 +136,23 @@ class Input:
         return SockkitError(f"could not read {self.name}: {reason(error)}")
 
 
+class UnreadInput(Input):
+    """In place of a standard input that is never read: nothing comes of it, and it never ends."""
+
+    def __init__(self) -> None:
+        self.descriptor, self.kind = -1, Kind.OTHER
+        self.terminal, self.never_waits = False, True
+
+    def read_into(self, buffer: memoryview, /) -> int:
+        raise BlockingIOError
+
+    def has_bytes(self) -> bool:
+        return False
+
+    def when_readable(self, callback: Callback | None) -> None:
+        pass
+
+
 class Output:
     """Standard output, as a Sink.
 
@@ -151,6 +168,7 @@ class Output:
         self.kind = _kind(descriptor) if self._writable else Kind.OTHER
         self.terminal = edited or os.isatty(descriptor)
         self.in_line = False
+        self._original = descriptor
         keep = edited or not self._writable
         self.descriptor = descriptor if keep else _reopened(descriptor, os.O_WRONLY)
         self._ready_bytes: int | None = (
@@ -207,6 +225,28 @@ class Output:
 
         if self.kind is Kind.PIPE and sys.platform == "linux":
             self._loop.when_readable(self.descriptor, gone)
+
+    def end(self) -> None:
+        """Close it, so that whoever reads it goes on. A terminal stays open.
+
+        All must be written. The descriptor that we were started with becomes /dev/null.
+        """
+        if self.terminal or not self._writable:
+            return
+        try:
+            nothing = os.open(os.devnull, os.O_WRONLY)
+        except OSError:
+            return  # it stays open until we end
+        self._loop.when_readable(self.descriptor, None)
+        self._loop.when_writable(self.descriptor, None)
+        if self._socket:
+            self._socket.close()
+        if self.descriptor != self._original:
+            os.close(self.descriptor)
+        os.dup2(nothing, self._original)
+        os.close(nothing)
+        self.descriptor, self.kind = self._original, Kind.DEVICE
+        self._socket, self._ready_bytes = None, None
 
     def write_failed(self, error: OSError, /) -> SockkitError:
         if error.errno in (errno.EPIPE, errno.ECONNRESET):

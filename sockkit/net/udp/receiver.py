@@ -65,6 +65,8 @@ class DatagramReceiver:
         for got in self._socket.incoming(failed.append):
             peer = self._handler.received(got)
             self.total.add(len(got.data), got.size)
+            if self._messages.drops:
+                continue
             if got.cut:
                 self.cut += 1
                 self._emit(Failure(got.problem(peer.address), "a datagram was cut"))
