@@ -49,7 +49,7 @@ def run(config: ChatServe, context: Context) -> None:
     """Serve until a signal, or the operator's `/quit`. Raises SockkitError."""
     if config.udp:
         return _run_udp(config, context)
-    loop, stdio, emit = context.loop, context.stdio, context.emit
+    loop, stdio = context.loop, context.stdio
     if config.room.password is not None:
         check_password(config.room.password, config.encoding)
     raise_limit()
@@ -77,7 +77,7 @@ def run(config: ChatServe, context: Context) -> None:
                 port_file(loop, config.port_file, listener),
                 first_client(loop, config.listen.timeout, listener),
             ):
-                announce(listener, emit)
+                announce(listener, context)
                 invite(context, where, listener, "chat join")
                 server = ChatServer(context, listener, room, options)
                 server.run(_open_console(room, server, config, context))
@@ -112,7 +112,7 @@ def _run_udp(config: ChatServe, context: Context) -> None:
     for given, option in unknown:
         if given:
             raise UsageError(f"a room over UDP has no {option}", "leave it out, or leave out --udp")
-    loop, stdio, emit = context.loop, context.stdio, context.emit
+    loop, stdio = context.loop, context.stdio
     sockets = config.sockets.for_datagrams()
     where = with_access(context, config.listen, config.access)
     binding = (where, sockets, UdpOptions())
@@ -123,7 +123,7 @@ def _run_udp(config: ChatServe, context: Context) -> None:
             first_client(loop, config.listen.timeout, sock),
             bounded_silence(loop, config.idle, sock),
         ):
-            announce(sock, emit)
+            announce(sock, context)
             palette = context.palette
 
             def shown(line: str) -> bytes:

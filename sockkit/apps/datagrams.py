@@ -42,7 +42,8 @@ class Messages:
         text, stdio = options.text, context.stdio
         lines = options.lines or text.wire or text.encoding or text.crlf or options.name
         self.packs = bool(lines or stdio.input.terminal)
-        self.shows = bool(lines or options.label or stdio.output.terminal)
+        shown = lines or options.label or stdio.output.terminal
+        self.shows = bool(shown and not options.send_only)
         self.drops = options.send_only
         self._text, self._context, self._encoding = text, context, stdio.encoding
         name = f"{options.name}:" if options.name else ""

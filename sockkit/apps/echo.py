@@ -80,6 +80,10 @@ class _WorkerSockets(Value):
     def all(self) -> list[Listener | DatagramSocket]:
         return [end for end in (self.listener, self.sock) if end]
 
+    @property
+    def serves_both(self) -> bool:
+        return bool(self.listener and self.sock)
+
     def close(self) -> None:
         for end in self.all:
             end.close()
@@ -88,7 +92,7 @@ class _WorkerSockets(Value):
 def run(config: Echo, context: Context) -> None:
     """Answer until a signal. Raises SockkitError."""
     loop, emit = context.loop, context.emit
-    _check(config)
+    _check(config, viewed=context.views is not None)
     rules = [*config.rules]
     if config.rules_file is not None:
         rules += parse_rules(read_text(config.rules_file), config.rules_file)
@@ -112,7 +116,9 @@ def run(config: Echo, context: Context) -> None:
             same = config._replace(listen=config.listen._replace(address=address))
         worker_sockets.extend(_open_sockets(same, silent) for _ in range(1, config.workers))
         with port_file(loop, config.port_file, bound):
-            announce(bound, emit)
+            announce(bound, context)
+            if context.views and worker_sockets[0].serves_both:
+                context.views.listening("udp", bound.address)
             if worker_sockets[0].listener:
                 invite(context, config.listen, worker_sockets[0].listener, "tcp-client")
             if config.workers == 1:
@@ -201,9 +207,11 @@ def _open_sockets(config: Echo, context: Context) -> _WorkerSockets:
         raise
 
 
-def _check(config: Echo) -> None:
+def _check(config: Echo, *, viewed: bool) -> None:
     """Raise UsageError for options that exclude each other, or would have no effect."""
     opens = opener(config.listen.address)
+    if config.workers > 1 and viewed:
+        raise UsageError("--workers cannot be combined with a view", "leave it out")
     if config.workers > 1 and not opens.workers:
         raise UsageError(f"--workers cannot share {opens.name}", "leave it out")
     lonely = [("--connect-timeout", config.listen.timeout)]  # they are about one process

@@ -85,7 +85,7 @@ def _run(
             port_file(context.loop, config.port_file, listener),
             first_client(context.loop, config.listen.timeout, listener),
         ):
-            announce(listener, context.emit)
+            announce(listener, context)
             invite(context, options, listener, "tcp-client")
             serve(config, context, listener)
     finally:
@@ -132,7 +132,9 @@ def _serve_one(config: TcpServer, context: Context, listener: Listener) -> None:
     end = wait_for(context.loop, partial(_accept_one, listener))
     label = labels(context)(end.peer) if config.label else b""
     options = config.conversation.session_options(context, label, fragile=bool(config.tls))
-    run_session(context, Session(context, end, options, config.sockets))
+    session = Session(context, end, options, config.sockets)
+    with context.progress(session.moved):
+        run_session(context, session)
 
 
 def _serve_many(config: TcpServer, context: Context, listener: Listener) -> None:
@@ -168,7 +170,9 @@ def _serve_many(config: TcpServer, context: Context, listener: Listener) -> None
     if config.label or stdio.output.terminal:
         options = options._replace(label=labels(context))
     server = Server(context, listener, options)
-    server.run(_open_console(server, context) if stdio.input.terminal else None)
+    console = _open_console(server, context) if stdio.input.terminal else None
+    with context.progress(server.moved):
+        server.run(console)
 
 
 def _open_console(server: Server, context: Context) -> Callable[[bytes], None]:

@@ -62,7 +62,7 @@ def run(config: UdpServer, context: Context) -> None:
             first_client(context.loop, config.listen.timeout, sock),
             bounded_silence(context.loop, config.idle, sock),
         ):
-            announce(sock, context.emit)
+            announce(sock, context)
             serve(sock)
     finally:
         sock.close()
@@ -78,7 +78,9 @@ def _messages(config: UdpServer, context: Context) -> Callable[[DatagramSocket],
     def serve(sock: DatagramSocket) -> None:
         answer = config.answer or Recipient.LAST
         server = DatagramServer(context, sock, messages, answer, reply)
-        server.run(_open_console(server, context) if context.stdio.input.terminal else None)
+        console = _open_console(server, context) if context.stdio.input.terminal else None
+        with context.progress(server.moved):
+            server.run(console)
 
     return serve
 

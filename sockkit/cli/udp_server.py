@@ -23,6 +23,7 @@ from sockkit.cli.options import (
     program,
 )
 from sockkit.cli.params import EnumChoice, server_address
+from sockkit.cli.progress import VIEW
 from sockkit.core.peers import Recipient
 
 _HELP = """Show the datagrams that anybody sends, and answer from stdin until stopped (Ctrl-C).
@@ -83,6 +84,7 @@ command = BundledCommand(
         _ANSWERS,
         UDP_DIRECTION,
         TEXT,
+        VIEW,
         UDP_PROGRAMS,
         UDP_ACCESS,
         TERMINAL,
