@@ -49,7 +49,7 @@ def _run(address: tuple[str, ...], **values: Any) -> None:
     from sockkit.net.options import SocketOptions
     from sockkit.net.tcp.dial import ConnectOptions
 
-    to = client_address(address)
+    to = client_address(address, ask=not values["recv_only"])
     config = TcpClient(
         address=to,
         connect=fold(ConnectOptions, values, proxy=proxy_option(values, to)),

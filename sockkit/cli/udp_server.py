@@ -16,6 +16,7 @@ from sockkit.cli.options import (
     TERMINAL,
     TEXT,
     UDP_ACCESS,
+    UDP_DIRECTION,
     UDP_PROGRAMS,
     UDP_SERVER_SOCKET,
     access_options,
@@ -81,6 +82,7 @@ command = BundledCommand(
     bundles=[
         UDP_SERVER_SOCKET,
         _ANSWERS,
+        UDP_DIRECTION,
         TEXT,
         DATAGRAM_VIEW,
         UDP_PROGRAMS,
