@@ -19,6 +19,7 @@ from sockkit.net.context import Context
 from sockkit.net.options import SocketOptions
 from sockkit.net.port_file import port_file
 from sockkit.net.tcp.listen import ListenOptions, announce, listen, raise_limit
+from sockkit.net.timeouts import bounded_silence, first_client
 from sockkit.net.waiting import wait_for
 from sockkit.values import Value
 
@@ -42,6 +43,7 @@ class ChatServe(Value):
     udp: bool = False
     timestamps: bool = False
     access: AccessOptions | None = None
+    idle: float | None = None
 
 
 def run(config: ChatServe, context: Context) -> None:
@@ -64,6 +66,7 @@ def run(config: ChatServe, context: Context) -> None:
             encoding=config.encoding,
             client_encoding=config.client_encoding,
             shown=lambda lines: edit(lines).encode(stdio.encoding, "backslashreplace"),
+            idle=config.idle,
         )
         if history:
             room.remember(history.last(config.room.history))
@@ -71,7 +74,10 @@ def run(config: ChatServe, context: Context) -> None:
         where = secure_listening(context, config.listen, config.access, config.tls)
         listener = wait_for(loop, partial(listen, context, where, config.sockets))
         try:
-            with port_file(loop, config.port_file, listener):
+            with (
+                port_file(loop, config.port_file, listener),
+                first_client(loop, config.listen.timeout, listener),
+            ):
                 announce(listener, context)
                 invite(context, where, listener, "chat join")
                 server = ChatServer(context, listener, room, options)
@@ -113,7 +119,11 @@ def _run_udp(config: ChatServe, context: Context) -> None:
     binding = (where, sockets, UdpOptions())
     sock = wait_for(loop, partial(bind_datagrams, context, *binding))
     try:
-        with port_file(loop, config.port_file, sock):
+        with (
+            port_file(loop, config.port_file, sock),
+            first_client(loop, config.listen.timeout, sock),
+            bounded_silence(loop, config.idle, sock),
+        ):
             announce(sock, context)
             palette = context.palette
 

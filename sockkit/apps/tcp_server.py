@@ -18,6 +18,7 @@ from sockkit.net.ends.end import End
 from sockkit.net.options import SocketOptions
 from sockkit.net.port_file import port_file
 from sockkit.net.tcp.listen import Listener, ListenOptions, announce, listen, raise_limit
+from sockkit.net.timeouts import first_client
 from sockkit.net.waiting import Done, OnDone, Pending, wait_for
 from sockkit.values import Value
 
@@ -58,6 +59,7 @@ def run(config: TcpServer, context: Context) -> None:
 
 
 def _check(config: TcpServer) -> None:
+    config.conversation.check_one_way(label=config.label)
     ends_nothing = not (config.once or config.program)
     if ends_nothing and config.conversation.until in (Until.STDIN, Until.EITHER):
         raise UsageError(f"--until {config.conversation.until} {NEEDS}", ENDS_NOTHING)
@@ -79,7 +81,10 @@ def _run(
     options = secure_listening(context, config.listen, config.access, config.tls)
     listener = wait_for(context.loop, partial(listen, context, options, config.sockets))
     try:
-        with port_file(context.loop, config.port_file, listener):
+        with (
+            port_file(context.loop, config.port_file, listener),
+            first_client(context.loop, config.listen.timeout, listener),
+        ):
             announce(listener, context)
             invite(context, options, listener, "tcp-client")
             serve(config, context, listener)
@@ -97,6 +102,8 @@ def _run_programs(config: TcpServer, context: Context) -> None:
         reply=config.conversation.reply,
         label=config.label,
         slow_timeout=config.slow_timeout,
+        recv_only=config.conversation.recv_only,
+        send_only=config.conversation.send_only,
     )
     join = join_options(
         context,
@@ -127,7 +134,8 @@ def _serve_one(config: TcpServer, context: Context, listener: Listener) -> None:
     options = config.conversation.session_options(context, label, fragile=bool(config.tls))
     session = Session(context, end, options, config.sockets)
     config.conversation.offer_commands(context, session)
-    run_session(context, session)
+    with context.progress(session.moved):
+        run_session(context, session)
 
 
 def _serve_many(config: TcpServer, context: Context, listener: Listener) -> None:
@@ -163,7 +171,9 @@ def _serve_many(config: TcpServer, context: Context, listener: Listener) -> None
     if config.label or stdio.output.terminal:
         options = options._replace(label=labels(context))
     server = Server(context, listener, options)
-    server.run(_open_console(server, context) if stdio.input.terminal else None)
+    console = _open_console(server, context) if stdio.input.terminal else None
+    with context.progress(server.moved):
+        server.run(console)
 
 
 def _open_console(server: Server, context: Context) -> Callable[[bytes], None]:

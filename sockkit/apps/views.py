@@ -13,6 +13,9 @@ from sockkit.net.views import Views
 from sockkit.values import Value
 
 if TYPE_CHECKING:
+    from sockkit.core.json_lines import JsonLines
+    from sockkit.core.records import Record
+    from sockkit.net.recorder import Recorder
     from sockkit.net.views import View
 
 
@@ -56,7 +59,10 @@ def viewed(
     views = Views(context.loop)
     context = context._replace(views=views)
     if options.record is not None:
-        _record(views, options.record, text, append=options.append)
+        from sockkit.net.recorder import Recorder
+
+        recorder = Recorder(context.loop, options.record, append=options.append)
+        views.add(_Recording(recorder, _json_lines(text)))
     if options.hex or options.json or options.switchable:
         stdio = context.stdio
         output = views.take_output(stdio.output, _view(context, options, text))
@@ -72,12 +78,21 @@ def viewed(
 
 def _view(context: Context, options: ViewOptions, text: TextOptions) -> View | None:
     """What has standard output from the beginning; None for the payload."""
-    if options.json:
-        from sockkit.core.json_lines import JsonView
-
-        return JsonView(text)
-    return None
+    return _json_lines(text) if options.json else None
 
 
-def _record(views: Views, path: str, text: TextOptions, *, append: bool) -> None:
-    raise NotImplementedError
+def _json_lines(text: TextOptions) -> JsonLines:
+    from sockkit.core.json_lines import JsonLines
+
+    return JsonLines(sent=text.wire, received=text.encoding)
+
+
+class _Recording:
+    """Keeps all records in a file."""
+
+    def __init__(self, recorder: Recorder, lines: JsonLines) -> None:
+        self._recorder, self._lines = recorder, lines
+        self.close = recorder.close
+
+    def show(self, record: Record, /) -> None:
+        self._recorder.put(self._lines.show(record))

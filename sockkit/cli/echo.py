@@ -10,6 +10,7 @@ from click import Option
 from sockkit.cli.commands import Bundle, BundledCommand, fold
 from sockkit.cli.options import (
     ACCESS,
+    IDLE_TIME,
     OUTPUT,
     SERVER_SOCKET,
     SERVER_TLS,
@@ -18,6 +19,7 @@ from sockkit.cli.options import (
     encoding,
 )
 from sockkit.cli.params import DURATION, LINE_ENCODING, File, Parsed, server_address
+from sockkit.cli.views import VIEW
 from sockkit.core.responder import parse_rule
 from sockkit.core.units import parse_share
 
@@ -92,7 +94,7 @@ def _run(**values: Any) -> None:
 
 command = BundledCommand(
     "echo",
-    bundles=[SERVER_SOCKET, _ANSWERS, SERVER_TLS, ACCESS, OUTPUT],
+    bundles=[SERVER_SOCKET, _ANSWERS, VIEW, IDLE_TIME, SERVER_TLS, ACCESS, OUTPUT],
     callback=_run,
     text=_HELP,
     epilog=_EPILOG,

@@ -9,18 +9,21 @@ from click import Option
 from sockkit.cli.commands import Bundle, BundledCommand, fold
 from sockkit.cli.options import (
     DATAGRAMS,
+    IDLE,
     LABEL,
     OUTPUT,
     REPLY,
     TERMINAL,
     TEXT,
     UDP_ACCESS,
+    UDP_DIRECTION,
     UDP_PROGRAMS,
     UDP_SERVER_SOCKET,
     access_options,
     program,
 )
 from sockkit.cli.params import EnumChoice, server_address
+from sockkit.cli.views import DATAGRAM_VIEW
 from sockkit.core.peers import Recipient
 
 _HELP = """Show the datagrams that anybody sends, and answer from stdin until stopped (Ctrl-C).
@@ -45,6 +48,7 @@ _ANSWERS = Bundle(
                help="Whom stdin goes to: the peer heard from most recently (last, the default), or "
                     "all."),
         REPLY,
+        IDLE,
         LABEL,
     ),
 )  # fmt: skip
@@ -75,7 +79,17 @@ def _run(**values: Any) -> None:
 
 command = BundledCommand(
     "udp-server",
-    bundles=[UDP_SERVER_SOCKET, _ANSWERS, TEXT, UDP_PROGRAMS, UDP_ACCESS, TERMINAL, OUTPUT],
+    bundles=[
+        UDP_SERVER_SOCKET,
+        _ANSWERS,
+        UDP_DIRECTION,
+        TEXT,
+        DATAGRAM_VIEW,
+        UDP_PROGRAMS,
+        UDP_ACCESS,
+        TERMINAL,
+        OUTPUT,
+    ],
     callback=_run,
     text=_HELP,
     epilog=_EPILOG,

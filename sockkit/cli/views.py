@@ -9,6 +9,7 @@ from click import Option
 
 from sockkit.cli.commands import Bundle, fold
 from sockkit.cli.params import File
+from sockkit.cli.progress import PROGRESS
 from sockkit.net.context import Context
 
 TIMESTAMPS = Option(
@@ -19,7 +20,7 @@ _VIEWS = (
     Option(["-x", "--hex"], is_flag=True,
            help="Show a hex dump of both directions in place of the bytes: < received, > sent."),
     Option(["--json"], is_flag=True,
-           help="Show what passes as JSON in place of the bytes, an event a line (docs/events.md)."),
+           help="Show what passes as JSON in place of the bytes, an event a line: docs/events.md."),
 )  # fmt: skip
 _RECORD = (
     Option(["--record"], type=File(), metavar="FILE",
@@ -29,6 +30,7 @@ _RECORD = (
            help="Add to the recording in FILE, if it exists."),
 )  # fmt: skip
 VIEW = Bundle("View", (*_VIEWS, TIMESTAMPS, *_RECORD))
+DATAGRAM_VIEW = TRANSFER_VIEW = Bundle("View", (*VIEW.options, PROGRESS))
 
 
 def viewed(

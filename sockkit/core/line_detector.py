@@ -17,9 +17,7 @@ class LineDetector:
     that is out of the question, which costs nothing.
     """
 
-    def __init__(
-        self, judge: Callable[[bytes], bool | None], on_found: Callable[[], None]
-    ) -> None:
+    def __init__(self, judge: Callable[[bytes], bool | None], on_found: Callable[[], None]) -> None:
         self._judge, self._on_found = judge, on_found
         self._line = b""
         self._skipping = False  # to the end of a line of which enough was examined

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Protocol
 
 from sockkit.events import Emit, Peer
@@ -12,6 +13,8 @@ from sockkit.values import Value
 
 if TYPE_CHECKING:
     from sockkit.net.views import Views
+
+Moved = Callable[[], tuple[int, int]]  # the bytes sent and received so far
 
 
 class Palette(Protocol):
@@ -33,7 +36,8 @@ class Context(Value):
 
     `palette` colours standard output. `environment` holds the variables of this process; nothing
     below `cli/` reads them from anywhere else. `views` look at all bytes that pass; None if nobody
-    looks.
+    looks. While what `progress` returns is entered, the progress of what it gets the counters of is
+    shown, if that was asked for.
     """
 
     loop: Loop
@@ -42,3 +46,4 @@ class Context(Value):
     palette: Palette
     environment: Mapping[str, str]
     views: Views | None = None
+    progress: Callable[[Moved], AbstractContextManager[None]] = lambda _: nullcontext()

@@ -52,7 +52,8 @@ class ListenOptions(Value):
 
     Who may come in is decided by `access`, on a unix socket by `allow_users`, and over TCP by how
     many connections are open, at most `max_connections`. `allow_users` is "own", "any" or None for
-    the default. With `tls` connections are encrypted.
+    the default. With `tls` connections are encrypted. `timeout` is for how long the first client
+    is waited for, in seconds; see net/timeouts.py.
     """
 
     address: Address
@@ -61,14 +62,20 @@ class ListenOptions(Value):
     max_connections: int | None = None
     tls: TlsSetup | None = None
     allow_users: str | None = None
+    timeout: float | None = None
 
 
 class Bound(Protocol):
-    """A bound socket. `port` is None for a unix address. `transport` is as in records."""
+    """A bound socket.
+
+    `port` is None for a unix address. `used` says if a client has come. `transport` is as in
+    records.
+    """
 
     port: int | None
     address: str
     transport: str
+    used: bool
 
 
 def announce(bound: Bound, context: Context) -> None:
@@ -111,6 +118,7 @@ class Listener:
         self._numbers = count(1)
         self._handshakes: Handshakes | None = None
         self._connections = 0  # that are open: handed over, and not released
+        self.used = False
         self._on_accepted: Callable[[PeerEnd], None] | None = None
         self._warn_after = self._loop.now
         self._unbind: Callable[[], None] | None = None  # called after the socket is closed
@@ -237,6 +245,7 @@ class Listener:
             self._refused(end.peer.address, why)
         elif self._on_accepted:
             self._connections += 1
+            self.used = True
             self._on_accepted(self._watched(end))
 
     def _watched(self, end: PeerEnd) -> PeerEnd:

@@ -85,7 +85,8 @@ class DatagramSocket:
     A client has `dialled`. Where `sockets` have a `buffer_size`, what a datagram has beyond it is
     cut off. `dropped` counts
     the datagrams that came when the system had no space for them, socket(7) SO_RXQ_OVFL. Datagrams
-    that `admission` refuses are never `incoming`.
+    that `admission` refuses are never `incoming`. `active_at` is when the last of the others came,
+    or one was sent; `used` says if one came.
     """
 
     max_receive_bytes = MAX_RECEIVE_BYTES  # if `sockets` have no `buffer_size`
@@ -110,6 +111,7 @@ class DatagramSocket:
         self.transport = "udp" if isinstance(self.bound_to, tuple) else "unix-datagram"
         self.port: int | None = self.bound_to[1] if isinstance(self.bound_to, tuple) else None
         self.dropped = 0
+        self.used, self.active_at = False, context.loop.now
         self.buffer_size = sockets.buffer_size
         self._buffer = memoryview(bytearray(sockets.buffer_size or self.max_receive_bytes))
         self._segments = True
@@ -159,6 +161,7 @@ class DatagramSocket:
                 on_fail(error)
                 return
             if not self._admission or self._admits(got, self._admission):
+                self.used, self.active_at = True, self._context.loop.now
                 if self.tap:
                     self.tap.received(got)
                 yield got
@@ -210,6 +213,7 @@ class DatagramSocket:
                 if self.tap:
                     self.tap.sent(data[sent : sent + moved], size, address)
                 sent += moved
+                self.active_at = self._context.loop.now
                 if sent == len(data):
                     return sent
         except BlockingIOError:
