@@ -241,6 +241,8 @@ def client(state: Path, *options: str, **more: object) -> Iterator[tuple[Screen,
             sock.settimeout(WAIT)
             with sock:
                 screen.shows("* connected to ")
+                if "--no-edit" not in options:
+                    screen.shows("* Ctrl-] for commands")
                 yield screen, sock
 
 

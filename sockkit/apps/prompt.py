@@ -5,16 +5,25 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from sockkit.core.command_prompt import CommandPrompt, hex_command, list_command
+from sockkit.core.command_prompt import (
+    CommandPrompt,
+    choice_command,
+    hex_command,
+    list_command,
+)
 from sockkit.core.console import Command, Completions
 from sockkit.core.printable import escape
-from sockkit.events import Notice, Peer
+from sockkit.events import CommandsOffered, Peer
 from sockkit.net.context import Context
+
+if TYPE_CHECKING:
+    from sockkit.net.views import Switch
 
 MAX_PATHS = 200  # that are completed: nobody reads more, and a directory may have millions
 MAX_ENTRIES = 20_000  # of a directory that are looked at, which takes some 10 ms
+KEY = "Ctrl-]"
 NOBODY = "not connected"
 
 
@@ -44,8 +53,10 @@ class Sender(Speaker, Protocol):
 def offer_commands(context: Context, commands: Iterable[Command]) -> None:
     """Offer `commands` at the prompt of the line editor, if there is one, and say so."""
     if context.stdio.offer:
-        context.stdio.offer(CommandPrompt(commands, context.emit))
-        context.emit(Notice("Ctrl-] for commands"))
+        switch = context.views.switch if context.views else None
+        views = view_commands(switch) if switch else []
+        context.stdio.offer(CommandPrompt([*commands, *views], context.emit))
+        context.emit(CommandsOffered(KEY))
 
 
 def client_commands(context: Context, sender: Sender) -> list[Command]:
@@ -63,6 +74,19 @@ def member_commands(context: Context, speaker: Speaker) -> list[Command]:
 def listener_commands(context: Context, speaker: Speaker) -> list[Command]:
     """The commands where nothing that is typed is sent."""
     return [list_command("list", speaker.peers, NOBODY, context.emit)]
+
+
+def view_commands(switch: Switch) -> list[Command]:
+    """The commands that change what is shown."""
+    return [
+        choice_command("view", "show the bytes in hex, or text", ("hex", "text"), switch.show_as),
+        choice_command(
+            "timestamps",
+            "show when each message came or went, or not",
+            ("on", "off"),
+            lambda choice: switch.timestamps(choice == "on"),
+        ),
+    ]
 
 
 def file_command(context: Context, send: Callable[[str], None]) -> Command:

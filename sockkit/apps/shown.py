@@ -25,7 +25,7 @@ class ReceivedHints:
     def __init__(self, context: Context) -> None:
         self._emit = context.emit
         self._told: set[str] = set()
-        self._switches = bool(context.stdio.offer and context.views)
+        self._switches = bool(context.stdio.offer and context.views and context.views.switch)
 
     def listen(self, transcoder: Transcoder) -> None:
         """Look at all that `transcoder` is fed."""

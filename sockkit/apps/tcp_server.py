@@ -142,7 +142,7 @@ def _serve_many(config: TcpServer, context: Context, listener: Listener) -> None
     from sockkit.net.tcp.client import ClientOptions
     from sockkit.net.tcp.server import Server, ServerOptions
 
-    stdio, emit = context.stdio, context.emit
+    stdio = context.stdio
     raise_limit()
     # A client may come while standard input is amid a character: what all share is whole
     # characters of UTF-8, and each client's own encoder begins with one.

@@ -165,7 +165,7 @@ class Input(StandardInput):
         self._loop.when_readable(self.descriptor, callback)
 
 
-class UnreadInput(Input):
+class UnreadInput(StandardInput):
     """In place of a standard input that is never read: nothing comes of it, and it never ends."""
 
     def __init__(self) -> None:
