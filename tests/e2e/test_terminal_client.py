@@ -392,7 +392,7 @@ def test_no_edit(tmp_path: Path) -> None:
 
 
 def test_a_terminal_that_cannot_be_drawn_on(tmp_path: Path) -> None:
-    with client(tmp_path, env={"TERM": "dumb"}) as (screen, sock):
+    with client(tmp_path, edited=False, env={"TERM": "dumb"}) as (screen, sock):
         screen.type(f"plain{ENTER}")
         heard(sock, "plain\n")
         screen.shows("plain")
