@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from struct import pack
 
-from sockkit.core.flows import Flow, Packet, make_flow
+from sockkit.core.capture import Flow, Packet, make_flow
 from sockkit.core.records import Begun, Closed, Ended, Message, Opened, Record, Stream
 
 MAX_STREAMS = 65_536  # that are open at once: a forged recording may open any number

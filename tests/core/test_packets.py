@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sockkit.core.packets import ACK, MAX_DATAGRAM, MAX_SEGMENT, PSH, SYN, Endpoint, Sender
-from tests.capture import Segment, parse
+from tests.pcapng import Segment, parse
 
 ports = st.integers(0, 65535)
 numbers = st.integers(0, 2**33)

@@ -19,7 +19,7 @@ from sockkit.core.records import (
     Record,
     Stream,
 )
-from tests.capture import Captured, parse, read
+from tests.pcapng import Captured, parse, read
 
 NOW = 1_795_327_254_123_456
 ONE = Stream(1, "tcp", "10.0.0.1:80", "10.0.0.2:4000", dialled=False)

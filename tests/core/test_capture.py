@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockkit.core import flows
-from sockkit.core.flows import MAX_UNACKNOWLEDGED, Packet, TcpFlow, UdpFlow, make_flow
+from sockkit.core import capture
+from sockkit.core.capture import MAX_UNACKNOWLEDGED, Packet, TcpFlow, UdpFlow, make_flow
 from sockkit.core.packets import MAX_DATAGRAM
 from sockkit.core.records import Direction, Stream
-from tests.capture import Segment, parse
+from tests.pcapng import Segment, parse
 
 TCP = Stream(0, "tcp", "10.0.0.1:4000", "10.0.0.2:80", dialled=True)
 UDP = TCP._replace(transport="udp")
@@ -70,7 +70,7 @@ def test_a_handshake_that_is_not_recorded() -> None:
         packets = list(flow.message("sent", b"hi"))
         assert [flags for _, flags, _ in shown(packets)] == ["S", "SA", "A", "PA"]
         assert [packet.comment for packet in packets] == [
-            "the handshake is not recorded",
+            "the handshake is made up",
             "",
             "",
             "",
@@ -190,7 +190,7 @@ def test_addresses(local: str, remote: str, source: str, target: str, comment: s
 
 def test_made_up_endpoints_differ() -> None:
     streams = [first("unix:/run/x", "", place=place, dialled=False)[0] for place in range(3)]
-    streams.append(first("unix:/run/x", "", place=flows.PORTS, dialled=False)[0])
+    streams.append(first("unix:/run/x", "", place=capture.PORTS, dialled=False)[0])
     assert len({segment.target for segment in streams}) == 4
     assert {segment.source for segment in streams} == {"127.0.0.1 1"}
 

@@ -93,7 +93,7 @@ class TcpFlow:
     def _missing(self) -> Iterator[Packet]:
         """The handshake, if a recording does not have it."""
         if not self._opened:
-            self._comment += "; " * bool(self._comment) + "the handshake is not recorded"
+            self._comment += "; " * bool(self._comment) + "the handshake is made up"
             yield from self.open()
 
     def _packet(
