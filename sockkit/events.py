@@ -128,7 +128,7 @@ class Closed(Value):
 
     `kind` is the problem without what differs from peer to peer. `lost` is False if no bytes were
     lost, and the peer only closed in an unusual way. The sizes are None where a program had the
-    socket.
+    socket. `seconds` is how long the connection lasted, if that is known.
     """
 
     peer: Peer
@@ -137,6 +137,7 @@ class Closed(Value):
     problem: str = ""
     kind: str = ""
     lost: bool = True
+    seconds: float | None = None
 
 
 class ProgramStarted(Value):
@@ -199,11 +200,20 @@ class Unanswered(Value):
 
 
 class DatagramTotal(Value):
-    """The datagrams of one direction, and their bytes."""
+    """The datagrams of one direction, their bytes, and the time from the first to the last."""
 
     direction: str
     datagrams: int
     size: int
+    seconds: float = 0.0
+
+
+class Transferred(Value):
+    """The bytes that the whole run has sent and received. Emitted at the end, if asked for."""
+
+    sent: int
+    received: int
+    seconds: float
 
 
 class Answer(Value):
@@ -240,6 +250,7 @@ Event = (
     | PeerForgotten
     | Unanswered
     | DatagramTotal
+    | Transferred
     | Notice
     | Hint
     | Answer

@@ -37,7 +37,9 @@ def run(config: TcpClient, context: Context) -> None:
 
     options = config.conversation.session_options(context, fragile=_is_fragile(config))
     end = _dial(config, context)
-    run_session(context, Session(context, end, options, config.sockets))
+    session = Session(context, end, options, config.sockets)
+    with context.progress(session.moved):
+        run_session(context, session)
 
 
 def _run_program(config: TcpClient, context: Context) -> None:

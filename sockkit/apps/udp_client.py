@@ -43,7 +43,9 @@ def run_exchange(config: UdpClient, context: Context, kind: type[M]) -> M:
     try:
         context.emit(TargetChosen(str(to), sock.address))
         messages = kind(config.datagrams, context, many=not sock.connected)
-        DatagramClient(context, (sock, to), aims, messages, config.answers).run()
+        client = DatagramClient(context, (sock, to), aims, messages, config.answers)
+        with context.progress(client.moved):
+            client.run()
         return messages
     finally:
         sock.close()

@@ -16,6 +16,7 @@ from sockkit.net.context import Context
 from sockkit.net.options import SocketOptions
 from sockkit.net.port_file import port_file
 from sockkit.net.tcp.listen import ListenOptions, announce
+from sockkit.net.timeouts import bounded_silence, first_client
 from sockkit.net.udp.datagrams import DatagramSocket
 from sockkit.net.udp.open import UdpOptions, bind_datagrams
 from sockkit.net.udp.server import DatagramServer
@@ -37,6 +38,7 @@ class UdpServer(Value):
     answer: Recipient | None
     reply: str | None
     port_file: str | None
+    idle: float | None = None
     access: AccessOptions | None = None
     program: tuple[str, ...] = ()
 
@@ -53,8 +55,12 @@ def run(config: UdpServer, context: Context) -> None:
     options = (listen, config.sockets, udp)
     sock = wait_for(context.loop, partial(bind_datagrams, context, *options))
     try:
-        with port_file(context.loop, config.port_file, sock):
-            announce(sock, context.emit)
+        with (
+            port_file(context.loop, config.port_file, sock),
+            first_client(context.loop, config.listen.timeout, sock),
+            bounded_silence(context.loop, config.idle, sock),
+        ):
+            announce(sock, context)
             serve(sock)
     finally:
         sock.close()
@@ -70,7 +76,9 @@ def _messages(config: UdpServer, context: Context) -> Callable[[DatagramSocket],
     def serve(sock: DatagramSocket) -> None:
         answer = config.answer or Recipient.LAST
         server = DatagramServer(context, sock, messages, answer, reply)
-        server.run(_open_console(server, context) if context.stdio.input.terminal else None)
+        console = _open_console(server, context) if context.stdio.input.terminal else None
+        with context.progress(server.moved):
+            server.run(console)
 
     return serve
 

@@ -11,6 +11,7 @@ from sockkit.cli.commands import Bundle, BundledCommand, fold
 from sockkit.cli.options import (
     ACCESS,
     CHAT,
+    IDLE_TIME,
     OUTPUT,
     PASSWORD,
     SERVER_SOCKET,
@@ -80,7 +81,7 @@ def _run(**values: Any) -> None:
 
 command = BundledCommand(
     "serve",
-    bundles=[SERVER_SOCKET, _ROOM, CHAT, SERVER_TLS, ACCESS, TERMINAL, OUTPUT],
+    bundles=[SERVER_SOCKET, _ROOM, CHAT, IDLE_TIME, SERVER_TLS, ACCESS, TERMINAL, OUTPUT],
     callback=_run,
     text=_HELP,
     epilog=_EPILOG,

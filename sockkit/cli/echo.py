@@ -10,6 +10,7 @@ from click import Option
 from sockkit.cli.commands import Bundle, BundledCommand, fold
 from sockkit.cli.options import (
     ACCESS,
+    IDLE_TIME,
     OUTPUT,
     SERVER_SOCKET,
     SERVER_TLS,
@@ -92,7 +93,7 @@ def _run(**values: Any) -> None:
 
 command = BundledCommand(
     "echo",
-    bundles=[SERVER_SOCKET, _ANSWERS, SERVER_TLS, ACCESS, OUTPUT],
+    bundles=[SERVER_SOCKET, _ANSWERS, IDLE_TIME, SERVER_TLS, ACCESS, OUTPUT],
     callback=_run,
     text=_HELP,
     epilog=_EPILOG,

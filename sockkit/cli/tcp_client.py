@@ -21,6 +21,7 @@ from sockkit.cli.options import (
     proxy_option,
 )
 from sockkit.cli.params import client_address
+from sockkit.cli.progress import VIEW
 
 _HELP = """Connect to HOST PORT: stdin goes to the peer, what the peer sends to stdout.
 
@@ -67,6 +68,7 @@ command = BundledCommand(
         CLIENT_SOCKET,
         DIRECTION,
         TEXT,
+        VIEW,
         CLIENT_TIME,
         PROGRAMS,
         CLIENT_TLS,

@@ -20,6 +20,7 @@ from sockkit.cli.options import (
     UDP_CLIENT_SOCKET,
 )
 from sockkit.cli.params import client_address
+from sockkit.cli.progress import VIEW
 
 _HELP = """Send stdin to HOST PORT as datagrams, and show the answers.
 
@@ -75,7 +76,7 @@ def _run(address: tuple[str, ...], **values: Any) -> None:
 command = BundledCommand(
     "udp-client",
     arguments=[click.Argument(["address"], nargs=-1, metavar="HOST PORT")],
-    bundles=[UDP_CLIENT_SOCKET, _ANSWERS, TEXT, TERMINAL, OUTPUT],
+    bundles=[UDP_CLIENT_SOCKET, _ANSWERS, TEXT, VIEW, TERMINAL, OUTPUT],
     callback=_run,
     text=_HELP,
     epilog=_EPILOG,

@@ -9,6 +9,7 @@ from click import Option
 from sockkit.cli.commands import Bundle, BundledCommand, fold
 from sockkit.cli.options import (
     DATAGRAMS,
+    IDLE,
     LABEL,
     OUTPUT,
     REPLY,
@@ -21,6 +22,7 @@ from sockkit.cli.options import (
     program,
 )
 from sockkit.cli.params import EnumChoice, server_address
+from sockkit.cli.progress import VIEW
 from sockkit.core.peers import Recipient
 
 _HELP = """Show the datagrams that anybody sends, and answer from stdin until stopped (Ctrl-C).
@@ -45,6 +47,7 @@ _ANSWERS = Bundle(
                help="Whom stdin goes to: the peer heard from most recently (last, the default), or "
                     "all."),
         REPLY,
+        IDLE,
         LABEL,
     ),
 )  # fmt: skip
@@ -75,7 +78,7 @@ def _run(**values: Any) -> None:
 
 command = BundledCommand(
     "udp-server",
-    bundles=[UDP_SERVER_SOCKET, _ANSWERS, TEXT, UDP_PROGRAMS, UDP_ACCESS, TERMINAL, OUTPUT],
+    bundles=[UDP_SERVER_SOCKET, _ANSWERS, TEXT, VIEW, UDP_PROGRAMS, UDP_ACCESS, TERMINAL, OUTPUT],
     callback=_run,
     text=_HELP,
     epilog=_EPILOG,

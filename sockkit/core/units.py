@@ -9,6 +9,8 @@ from sockkit.errors import UsageError
 _SIZE = r"([0-9]+)(?:([kKmMgG])(?:i?[bB])?|[bB])?"
 _DURATION = r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ms|s|m|h)?"
 _BYTES = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30}
+_UNITS = ("kB", "MB", "GB", "TB")
+MIN_RATED_SECONDS = 0.001  # anything shorter was not measured, but rounded
 _SECONDS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -56,6 +58,37 @@ def show_size(size: int) -> str:
 def show_count(count: int, what: str) -> str:
     """`1 datagram`, `1,234 datagrams`."""
     return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def show_amount(size: float) -> str:
+    """`999 bytes`, `1.23 kB`, `545 MB`: three digits, in powers of 1000. For whoever only looks."""
+    return _scaled(size, 3)
+
+
+def show_rate(size: float, seconds: float) -> str:
+    """`5.4 kB/s`, `545 MB/s`; nothing without bytes, or for less than MIN_RATED_SECONDS."""
+    if not size or seconds < MIN_RATED_SECONDS:
+        return ""
+    return f"{_scaled(size / seconds, 2)}/s"
+
+
+def _scaled(size: float, digits: int) -> str:
+    """With at most so many digits, and always all before the point."""
+    if size < 999.5:
+        return show_count(round(size), "byte")
+    power = 1
+    while size >= 999.5 * 1000**power and power < len(_UNITS):
+        power += 1
+    size /= 1000**power
+    places = max(digits - len(f"{size:.0f}"), 0)
+    return f"{size:,.{places}f} {_UNITS[power - 1]}"
+
+
+def show_clock(seconds: float) -> str:
+    """`0:05`, `2:05`, `1:02:05`: minutes and seconds, and hours if there are any."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def show_seconds(seconds: float) -> str:

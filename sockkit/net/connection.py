@@ -165,6 +165,11 @@ class Connection:
         return self.receiver.bytes_read if self.receiver else 0
 
     @property
+    def seconds(self) -> float:
+        """How long it has lasted."""
+        return self._loop.now - self._progress.began
+
+    @property
     def is_open(self) -> bool:
         return self.stage is Stage.OPEN
 
@@ -367,7 +372,8 @@ def closed_event(
     if unsent:
         problems.append(f"{show_size(unsent)} not sent")
         kind = kind or why or "part was not sent"
-    return Closed(connection.end.peer, sent, received, ", ".join(problems), kind or why, lost)
+    told, seconds = ", ".join(problems), connection.seconds
+    return Closed(connection.end.peer, sent, received, told, kind or why, lost, seconds)
 
 
 def closed_with_reason(connection: Connection, result: Result) -> Closed:

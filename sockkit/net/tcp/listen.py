@@ -14,7 +14,7 @@ from sockkit.errors import BindError, reason
 from sockkit.events import Connected, Emit, Listening, Notice, Peer, PeerUser, SocketCall
 from sockkit.net.context import Context
 from sockkit.net.endpoint import DEFAULT_BACKLOG, Endpoint, SocketAddress, show_address, to_address
-from sockkit.net.ends.end import End
+from sockkit.net.ends.end import PeerEnd
 from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.loop import Loop
 from sockkit.net.openers import opener, resolve
@@ -52,7 +52,8 @@ class ListenOptions(Value):
 
     Who may come in is decided by `access`, on a unix socket by `allow_users`, and over TCP by how
     many connections are open, at most `max_connections`. `allow_users` is "own", "any" or None for
-    the default. With `tls` connections are encrypted.
+    the default. With `tls` connections are encrypted. `timeout` is for how long the first client
+    is waited for, in seconds; see net/timeouts.py.
     """
 
     address: Address
@@ -61,18 +62,27 @@ class ListenOptions(Value):
     max_connections: int | None = None
     tls: TlsSetup | None = None
     allow_users: str | None = None
+    timeout: float | None = None
 
 
 class Bound(Protocol):
-    """A bound socket. `port` is None for a unix address."""
+    """A bound socket.
+
+    `port` is None for a unix address. `used` says if a client has come. `transport` is as in
+    records.
+    """
 
     port: int | None
     address: str
+    transport: str
+    used: bool
 
 
-def announce(bound: Bound, emit: Emit) -> None:
+def announce(bound: Bound, context: Context) -> None:
     """Emit that the server is ready: whoever waits for this can connect from now on."""
-    emit(Listening(bound.address, is_local(bound.address)))
+    context.emit(Listening(bound.address, is_local(bound.address)))
+    if context.views:
+        context.views.listening(bound.transport, bound.address)
 
 
 def listen(
@@ -102,21 +112,23 @@ class Listener:
         Raises BindError, UsageError.
         """
         self._loop, self._emit = context.loop, context.emit
-        self._options = options
+        self._options, self._views = options, context.views
         kind = opener(options.address)
         self._admission: Admission | None = kind.admission(options.address, options, sockets)
         self._numbers = count(1)
         self._handshakes: Handshakes | None = None
         self._connections = 0  # that are open: handed over, and not released
-        self._on_accepted: Callable[[End], None] | None = None
+        self.used = False
+        self._on_accepted: Callable[[PeerEnd], None] | None = None
         self._warn_after = self._loop.now
         self._unbind: Callable[[], None] | None = None  # called after the socket is closed
+        self.transport = kind.stream
         self._socket = self._open(options, endpoint, sockets)
         name = self._socket.getsockname()
         self.port: int | None = name[1] if isinstance(name, tuple) else None
         self.address = show_address(name)
 
-    def accept(self, on_accepted: Callable[[End], None]) -> None:
+    def accept(self, on_accepted: Callable[[PeerEnd], None]) -> None:
         """Hand each connection that is accepted to `on_accepted`, which then owns it.
 
         With TLS that is once its handshake is done. `released` is to be called once for each.
@@ -227,13 +239,17 @@ class Listener:
         told = f"refused a connection from {shown} ({why})"
         self._emit(Notice(told, f"refused a connection ({why})"))
 
-    def _hand_over(self, end: End) -> None:
+    def _hand_over(self, end: PeerEnd) -> None:
         if self._handshakes and (why := self._full()):  # it was not when it came
             end.close()
             self._refused(end.peer.address, why)
         elif self._on_accepted:
             self._connections += 1
-            self._on_accepted(end)
+            self.used = True
+            self._on_accepted(self._watched(end))
+
+    def _watched(self, end: PeerEnd) -> PeerEnd:
+        return self._views.watch(end, self.transport, dialled=False) if self._views else end
 
     def _pause(self, error: OSError) -> None:
         self._loop.when_readable(self._socket.fileno(), None)

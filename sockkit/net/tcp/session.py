@@ -117,6 +117,10 @@ class Session(Joined):
         """Whether anything of standard input was read."""
         return bool(self._sender.bytes_read)
 
+    def moved(self) -> tuple[int, int]:
+        """The bytes sent and received so far."""
+        return self._connection.bytes_sent, self._connection.bytes_received
+
     def record_progress(self, error: SockkitError) -> None:
         """Record in `error.so_far` how many bytes were moved."""
         self._totals.record(error, self._connection.end.undelivered())

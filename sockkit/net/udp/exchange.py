@@ -113,6 +113,10 @@ class DatagramExchange:
         """Whether everything read has been sent, and everything received written."""
         return not self.sender.outbox.waits and not self.receiver.output.size
 
+    def moved(self) -> tuple[int, int]:
+        """The bytes of the datagrams sent and received so far."""
+        return self.sender.total.size, self.receiver.total.size
+
     def review(self) -> None:
         """Read and receive what may be now. Call it when the targets have changed."""
         if self._state is State.OPEN:
@@ -135,4 +139,4 @@ class DatagramExchange:
         self.sender.outbox.stop()
         self.receiver.output.stop()
         for direction, total in (("sent", self.sender.total), ("received", self.receiver.total)):
-            self._context.emit(DatagramTotal(direction, total.count, total.size))
+            self._context.emit(DatagramTotal(direction, total.count, total.size, total.seconds))
