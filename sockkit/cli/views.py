@@ -9,6 +9,7 @@ from click import Option
 
 from sockkit.cli.commands import Bundle, fold
 from sockkit.cli.params import File
+from sockkit.cli.progress import PROGRESS
 from sockkit.net.context import Context
 
 TIMESTAMPS = Option(
@@ -29,6 +30,7 @@ _RECORD = (
            help="Add to the recording in FILE, if it exists."),
 )  # fmt: skip
 VIEW = Bundle("View", (*_VIEWS, TIMESTAMPS, *_RECORD))
+DATAGRAM_VIEW = TRANSFER_VIEW = Bundle("View", (*VIEW.options, PROGRESS))
 
 
 def viewed(

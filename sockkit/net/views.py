@@ -259,6 +259,9 @@ class Payload:
             self._screen.put(bytes(data))
         return len(data)
 
+    def end(self) -> None:
+        """It stays open: what is sent may still be shown."""
+
     def when_writable(self, callback: Callback | None) -> None:
         self._watch.callback = callback
         self._watch.wake()
