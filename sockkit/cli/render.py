@@ -28,6 +28,7 @@ from sockkit.events import (
     Emit,
     Event,
     Failure,
+    FrameTotal,
     HalfClosed,
     Hint,
     InputEnded,
@@ -67,6 +68,7 @@ _COUNTED: dict[type, str] = {
     InputEnded: "told the end of our input",
     HalfClosed: "told the end of our input later",
     StreamTotal: "totals of a direction",
+    FrameTotal: "totals of frames",
     PeerUser: "known by their process",
     NewPeer: "heard for the first time",
     PeerForgotten: "forgotten, to make room",
@@ -256,6 +258,8 @@ def _progress(event: Event) -> str:
             return text
         case CommandsOffered(key):
             return f"{key} for commands"
+        case FrameTotal(_, direction, frames):
+            return f"{direction} {show_count(frames, 'frame')}"
         case PeerEnded(_, received):
             return f"the peer has ended its side after {show_size(received)}"
         case StreamTotal(_, direction, size, lane, seconds):

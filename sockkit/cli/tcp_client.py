@@ -21,7 +21,7 @@ from sockkit.cli.options import (
     proxy_option,
 )
 from sockkit.cli.params import client_address
-from sockkit.cli.views import TRANSFER_VIEW
+from sockkit.cli.views import STREAM_VIEW
 
 _HELP = """Connect to HOST PORT: stdin goes to the peer, what the peer sends to stdout.
 
@@ -68,7 +68,7 @@ command = BundledCommand(
         CLIENT_SOCKET,
         DIRECTION,
         TEXT,
-        TRANSFER_VIEW,
+        STREAM_VIEW,
         CLIENT_TIME,
         PROGRAMS,
         CLIENT_TLS,
