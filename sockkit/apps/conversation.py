@@ -35,11 +35,11 @@ class ConversationOptions(Value):
     half_close: HalfClose | None = None
 
     def check(self, stdio: Stdio) -> None:
-        """Raise TextError if `greet` or `reply` cannot be encoded."""
+        """Raise TextError if `greet` or `reply` cannot be encoded, UsageError if it is not written
+        as `text` wants it.
+        """
         for option, text in (("--greet", self.greet), ("--reply", self.reply or "")):
-            if transform := self.text.outbound(stdio.encoding, option):
-                transform.feed(os.fsencode(text))
-                transform.flush()
+            self.text.check(stdio.encoding, option, os.fsencode(text))
 
     def session_options(
         self, context: Context, label: bytes = b"", *, fragile: bool = False

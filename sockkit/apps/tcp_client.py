@@ -44,7 +44,10 @@ def _run_program(config: TcpClient, context: Context) -> None:
     from sockkit.apps.programs import find_program, join_options
     from sockkit.net.tcp.program_server import run_one
 
-    programs = find_program(context, config.program)
+    text = config.conversation.text
+    programs = find_program(
+        context, config.program, hex_input=text.hex_input, escape_input=text.escape_input
+    )
     join = join_options(
         context,
         config.conversation,

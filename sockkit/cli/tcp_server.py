@@ -7,6 +7,7 @@ from typing import Any
 from click import Option
 
 from sockkit.cli.commands import Bundle, BundledCommand, fold
+from sockkit.cli.input import input_bundle, text_options
 from sockkit.cli.options import (
     ACCESS,
     DIRECTION,
@@ -57,7 +58,6 @@ def _run(**values: Any) -> None:
     from sockkit.apps.tcp_server import TcpServer, run
     from sockkit.cli.start import start
     from sockkit.cli.tls import server_tls
-    from sockkit.core.text import TextOptions
     from sockkit.net.options import SocketOptions
     from sockkit.net.tcp.listen import ListenOptions
 
@@ -70,7 +70,7 @@ def _run(**values: Any) -> None:
         tls=server_tls(values),
         program=program(values),
         sockets=fold(SocketOptions, values),
-        conversation=fold(ConversationOptions, values, text=fold(TextOptions, values)),
+        conversation=fold(ConversationOptions, values, text=text_options(values)),
     )
     start("tcp-server", run, config, values)
 
@@ -82,6 +82,7 @@ command = BundledCommand(
         _ANSWERS,
         DIRECTION,
         TEXT,
+        input_bundle("stdin, --greet and --reply"),
         SERVER_TIME,
         PROGRAMS,
         SERVER_TLS,

@@ -7,6 +7,7 @@ from typing import Any
 from click import Option
 
 from sockkit.cli.commands import Bundle, BundledCommand, fold
+from sockkit.cli.input import input_bundle, text_options
 from sockkit.cli.options import (
     DATAGRAMS,
     LABEL,
@@ -54,7 +55,6 @@ def _run(**values: Any) -> None:
     from sockkit.apps.datagrams import DatagramOptions
     from sockkit.apps.udp_server import UdpServer, run
     from sockkit.cli.start import start
-    from sockkit.core.text import TextOptions
     from sockkit.net.options import SocketOptions
     from sockkit.net.tcp.listen import ListenOptions
     from sockkit.net.udp.open import UdpOptions
@@ -68,14 +68,23 @@ def _run(**values: Any) -> None:
         program=program(values),
         sockets=fold(SocketOptions, values),
         udp=fold(UdpOptions, values),
-        datagrams=fold(DatagramOptions, values, text=fold(TextOptions, values)),
+        datagrams=fold(DatagramOptions, values, text=text_options(values)),
     )
     start("udp-server", run, config, values)
 
 
 command = BundledCommand(
     "udp-server",
-    bundles=[UDP_SERVER_SOCKET, _ANSWERS, TEXT, UDP_PROGRAMS, UDP_ACCESS, TERMINAL, OUTPUT],
+    bundles=[
+        UDP_SERVER_SOCKET,
+        _ANSWERS,
+        TEXT,
+        input_bundle("stdin, a datagram on each line, and --reply"),
+        UDP_PROGRAMS,
+        UDP_ACCESS,
+        TERMINAL,
+        OUTPUT,
+    ],
     callback=_run,
     text=_HELP,
     epilog=_EPILOG,

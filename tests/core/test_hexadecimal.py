@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from itertools import pairwise
 
 import pytest
 from hypothesis import example, given
@@ -106,7 +107,7 @@ def test_there_and_back(data: bytes) -> None:
 def test_however_the_input_is_cut(text: str, cuts: list[int]) -> None:
     data = text.encode()
     places = sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})
-    pieces = [data[begin:end] for begin, end in zip(places, places[1:], strict=False)]
+    pieces = [data[begin:end] for begin, end in pairwise(places)]
     assert outcome(*pieces) == outcome(data)
 
 

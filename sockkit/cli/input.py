@@ -1,0 +1,53 @@
+"""How bytes to send are written: --hex-input and --escape-input, and what excludes them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from click import Option
+
+from sockkit.cli.commands import Bundle, fold
+from sockkit.errors import UsageError
+
+if TYPE_CHECKING:
+    from sockkit.core.text import TextOptions
+
+
+def input_bundle(what: str) -> Bundle:
+    """The options for a command in which `what` is written so."""
+    return Bundle(
+        "Input",
+        (
+            Option(["--hex-input"], is_flag=True,
+                   help=f"Read {what} as bytes in hexadecimal: 01 03 00 0a, 0103000a, 0x01,0x03 "
+                        r"or \x01\x03. White space, line ends and commas separate them, and are "
+                        "not sent."),
+            Option(["--escape-input"], is_flag=True,
+                   help=rf"Read {what} as text with escapes: \r \n \t \0 \a \b \e \f \v \\, \x41 "
+                        r"for a byte, \u4f60 or \U0001f600 for a character."),
+        ),
+    )  # fmt: skip
+
+
+def text_options(values: dict[str, Any]) -> TextOptions:
+    """How text is converted, by a command's options. Raises UsageError for what excludes another."""
+    check_input(
+        values, ("--crlf", "crlf"), ("--send-encoding", "send_encoding"), ("--name", "name")
+    )
+    from sockkit.core.text import TextOptions
+
+    return fold(TextOptions, values)
+
+
+def check_input(values: dict[str, Any], *unconverted: tuple[str, str]) -> None:
+    """`unconverted` are options, and the names of their values, that mean nothing for bytes."""
+    if not values["hex_input"]:
+        return
+    if values["escape_input"]:
+        raise UsageError("--hex-input and --escape-input exclude each other", "leave out one")
+    for option, name in unconverted:
+        if values.get(name):
+            raise UsageError(
+                f"{option} and --hex-input exclude each other",
+                "bytes in hexadecimal are sent as they are",
+            )
