@@ -58,7 +58,7 @@ class Messages:
         return self.encode(self._signature + line, "standard input", self._packed - 1)
 
     def encode(self, line: bytes, what: str, lines: int = 0) -> bytes:
-        """The same without a signature; `what` names the line in an error, and `lines` came before."""
+        """The same without a signature. `what` names the input, `lines` of which came before."""
         if self._text.crlf:
             line += b"\n"
         transform = self._text.outbound(self._encoding, what, lines)

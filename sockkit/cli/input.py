@@ -30,7 +30,7 @@ def input_bundle(what: str) -> Bundle:
 
 
 def text_options(values: dict[str, Any]) -> TextOptions:
-    """How text is converted, by a command's options. Raises UsageError for what excludes another."""
+    """How text is converted. Raises UsageError for options that exclude each other."""
     check_input(
         values, ("--crlf", "crlf"), ("--send-encoding", "send_encoding"), ("--name", "name")
     )
