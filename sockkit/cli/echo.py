@@ -8,7 +8,7 @@ import click
 from click import Option
 
 from sockkit.cli.commands import Bundle, BundledCommand, fold
-from sockkit.cli.input import check_input, input_bundle
+from sockkit.cli.input import INPUT, check_input
 from sockkit.cli.options import (
     ACCESS,
     OUTPUT,
@@ -41,6 +41,7 @@ Examples:
   sockkit echo --udp -p 7007 --drop 5% --delay 200ms
 """
 
+_RULE = Parsed("rule", str)  # how it is written depends on other options
 _SHARE = Parsed("percent", parse_share)
 
 _ANSWERS = Bundle(
@@ -49,9 +50,9 @@ _ANSWERS = Bundle(
         Option(["--tcp"], is_flag=True, help="By TCP alone, as always with --tls."),
         UDP,
         Option(["--upper"], is_flag=True, help="Answer in capitals."),
-        Option(["--reply", "rules"], multiple=True, metavar="GLOB=ANSWER",
+        Option(["--reply", "rules"], type=_RULE, multiple=True, metavar="GLOB=ANSWER",
                help="A rule, as in 'PING*=PONG'. May be given again."),
-        Option(["--reply-re", "rules_re"], multiple=True, metavar="REGEX=ANSWER",
+        Option(["--reply-re", "rules_re"], type=_RULE, multiple=True, metavar="REGEX=ANSWER",
                help=r"A rule, as in '^ADD (\d+)=OK \1'. May be given again."),
         Option(["--rules", "rules_file"], type=File(), metavar="FILE",
                help="More rules, one a line; re: begins a regular expression, # a comment."),
@@ -70,9 +71,6 @@ _ANSWERS = Bundle(
                     "is for each."),
     ),
 )  # fmt: skip
-
-
-_INPUT = input_bundle("--greet, and the globs and the answers of rules,")
 
 
 def _reader(values: dict[str, Any]) -> RuleReader | None:
@@ -121,7 +119,7 @@ def _run(**values: Any) -> None:
 
 command = BundledCommand(
     "echo",
-    bundles=[SERVER_SOCKET, _ANSWERS, _INPUT, SERVER_TLS, ACCESS, OUTPUT],
+    bundles=[SERVER_SOCKET, _ANSWERS, INPUT, SERVER_TLS, ACCESS, OUTPUT],
     callback=_run,
     text=_HELP,
     epilog=_EPILOG,

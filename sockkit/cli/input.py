@@ -13,20 +13,19 @@ if TYPE_CHECKING:
     from sockkit.core.text import TextOptions
 
 
-def input_bundle(what: str) -> Bundle:
-    """The options for a command in which `what` is written so."""
-    return Bundle(
-        "Input",
-        (
-            Option(["--hex-input"], is_flag=True,
-                   help=f"Read {what} as bytes in hexadecimal: 01 03 00 0a, 0103000a, 0x01,0x03 "
-                        r"or \x01\x03. White space, line ends and commas separate them, and are "
-                        "not sent."),
-            Option(["--escape-input"], is_flag=True,
-                   help=rf"Read {what} as text with escapes: \r \n \t \0 \a \b \e \f \v \\, \x41 "
-                        r"for a byte, \u4f60 or \U0001f600 for a character."),
-        ),
-    )  # fmt: skip
+INPUT = Bundle(
+    "Input",
+    (
+        Option(["--hex-input"], is_flag=True,
+               help="Read what is to be sent (stdin, --greet, --reply, echo's rules) as bytes in "
+                    r"hexadecimal: 01 03 00 0a, 0103000a, 0x01,0x03 or \x01\x03. White space, line "
+                    "ends and commas separate them, and are not sent. Over UDP a line is a "
+                    "datagram."),
+        Option(["--escape-input"], is_flag=True,
+               help=r"Read it as text with escapes: \r \n \t \0 \a \b \e \f \v \\, \x41 for a byte "
+                    r"and \u4f60 or \U0001f600 for a character. Over UDP a line is a datagram."),
+    ),
+)  # fmt: skip
 
 
 def text_options(values: dict[str, Any]) -> TextOptions:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from sockkit.cli.commands import BundledCommand, fold
-from sockkit.cli.input import input_bundle, text_options
+from sockkit.cli.input import INPUT, text_options
 from sockkit.cli.options import (
     CLIENT_SOCKET,
     CLIENT_TIME,
@@ -67,7 +67,7 @@ command = BundledCommand(
         CLIENT_SOCKET,
         DIRECTION,
         TEXT,
-        input_bundle("stdin"),
+        INPUT,
         CLIENT_TIME,
         PROGRAMS,
         CLIENT_TLS,

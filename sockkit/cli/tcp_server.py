@@ -7,7 +7,7 @@ from typing import Any
 from click import Option
 
 from sockkit.cli.commands import Bundle, BundledCommand, fold
-from sockkit.cli.input import input_bundle, text_options
+from sockkit.cli.input import INPUT, text_options
 from sockkit.cli.options import (
     ACCESS,
     DIRECTION,
@@ -82,7 +82,7 @@ command = BundledCommand(
         _ANSWERS,
         DIRECTION,
         TEXT,
-        input_bundle("stdin, --greet and --reply"),
+        INPUT,
         SERVER_TIME,
         PROGRAMS,
         SERVER_TLS,

@@ -8,7 +8,7 @@ import click
 from click import Option
 
 from sockkit.cli.commands import Bundle, BundledCommand, fold
-from sockkit.cli.input import input_bundle, text_options
+from sockkit.cli.input import INPUT, text_options
 from sockkit.cli.options import (
     DATAGRAMS,
     IDLE,
@@ -75,14 +75,7 @@ def _run(address: tuple[str, ...], **values: Any) -> None:
 command = BundledCommand(
     "udp-client",
     arguments=[click.Argument(["address"], nargs=-1, metavar="HOST PORT")],
-    bundles=[
-        UDP_CLIENT_SOCKET,
-        _ANSWERS,
-        TEXT,
-        input_bundle("stdin, a datagram on each line,"),
-        TERMINAL,
-        OUTPUT,
-    ],
+    bundles=[UDP_CLIENT_SOCKET, _ANSWERS, TEXT, INPUT, TERMINAL, OUTPUT],
     callback=_run,
     text=_HELP,
     epilog=_EPILOG,

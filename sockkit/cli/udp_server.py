@@ -7,7 +7,7 @@ from typing import Any
 from click import Option
 
 from sockkit.cli.commands import Bundle, BundledCommand, fold
-from sockkit.cli.input import input_bundle, text_options
+from sockkit.cli.input import INPUT, text_options
 from sockkit.cli.options import (
     DATAGRAMS,
     LABEL,
@@ -79,7 +79,7 @@ command = BundledCommand(
         UDP_SERVER_SOCKET,
         _ANSWERS,
         TEXT,
-        input_bundle("stdin, a datagram on each line, and --reply"),
+        INPUT,
         UDP_PROGRAMS,
         UDP_ACCESS,
         TERMINAL,

@@ -1,7 +1,7 @@
 """How the rules and the greeting of `sockkit echo` are written: in hexadecimal, or with escapes.
 
 Both give bytes, which become text in the responder's encoding, as a message does. What is written
-so in a glob is never a wildcard. A regular expression is written as ever; it has escapes of its own.
+so in a glob is never a wildcard. A regular expression has escapes of its own, and stays as it is.
 """
 
 from __future__ import annotations
