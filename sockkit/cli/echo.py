@@ -19,6 +19,7 @@ from sockkit.cli.options import (
     encoding,
 )
 from sockkit.cli.params import DURATION, LINE_ENCODING, File, Parsed, server_address
+from sockkit.cli.views import VIEW
 from sockkit.core.responder import parse_rule
 from sockkit.core.units import parse_share
 
@@ -93,7 +94,7 @@ def _run(**values: Any) -> None:
 
 command = BundledCommand(
     "echo",
-    bundles=[SERVER_SOCKET, _ANSWERS, IDLE_TIME, SERVER_TLS, ACCESS, OUTPUT],
+    bundles=[SERVER_SOCKET, _ANSWERS, VIEW, IDLE_TIME, SERVER_TLS, ACCESS, OUTPUT],
     callback=_run,
     text=_HELP,
     epilog=_EPILOG,

@@ -27,6 +27,7 @@ from sockkit.events import (
     Emit,
     Event,
     Failure,
+    FrameTotal,
     HalfClosed,
     Hint,
     InputEnded,
@@ -66,6 +67,7 @@ _COUNTED: dict[type, str] = {
     InputEnded: "told the end of our input",
     HalfClosed: "told the end of our input later",
     StreamTotal: "totals of a direction",
+    FrameTotal: "totals of frames",
     PeerUser: "known by their process",
     NewPeer: "heard for the first time",
     PeerForgotten: "forgotten, to make room",
@@ -249,6 +251,8 @@ def _progress(event: Event) -> str:
             return f"the peer {why}: sending side closed"
         case Hint(text):
             return text
+        case FrameTotal(_, direction, frames):
+            return f"{direction} {show_count(frames, 'frame')}"
         case PeerEnded(_, received):
             return f"the peer has ended its side after {show_size(received)}"
         case StreamTotal(_, direction, size, lane, seconds):
