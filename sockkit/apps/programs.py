@@ -54,7 +54,12 @@ def join_options(
     `fragile` is as in ConversationOptions; then the half-close is to be watched, too.
     """
     plain = conversation.text._replace(errors=None) == TextOptions()
-    if plain and not fragile and conversation._replace(text=TextOptions()) == NOTHING_ASKED:
+    seen = context.views is not None
+    if (
+        plain
+        and not (fragile or seen)
+        and conversation._replace(text=TextOptions()) == NOTHING_ASKED
+    ):
         return None
     from sockkit.net.join import JoinOptions
 

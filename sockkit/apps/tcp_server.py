@@ -18,6 +18,7 @@ from sockkit.net.ends.end import End
 from sockkit.net.options import SocketOptions
 from sockkit.net.port_file import port_file
 from sockkit.net.tcp.listen import Listener, ListenOptions, announce, listen, raise_limit
+from sockkit.net.timeouts import first_client
 from sockkit.net.waiting import Done, OnDone, Pending, wait_for
 from sockkit.values import Value
 
@@ -58,6 +59,7 @@ def run(config: TcpServer, context: Context) -> None:
 
 
 def _check(config: TcpServer) -> None:
+    config.conversation.check_one_way(label=config.label)
     ends_nothing = not (config.once or config.program)
     if ends_nothing and config.conversation.until in (Until.STDIN, Until.EITHER):
         raise UsageError(f"--until {config.conversation.until} {NEEDS}", ENDS_NOTHING)
@@ -79,8 +81,11 @@ def _run(
     options = secure_listening(context, config.listen, config.access, config.tls)
     listener = wait_for(context.loop, partial(listen, context, options, config.sockets))
     try:
-        with port_file(context.loop, config.port_file, listener):
-            announce(listener, context.emit)
+        with (
+            port_file(context.loop, config.port_file, listener),
+            first_client(context.loop, config.listen.timeout, listener),
+        ):
+            announce(listener, context)
             invite(context, options, listener, "tcp-client")
             serve(config, context, listener)
     finally:
@@ -101,6 +106,8 @@ def _run_programs(config: TcpServer, context: Context) -> None:
         reply=conversation.reply,
         label=config.label,
         slow_timeout=config.slow_timeout,
+        recv_only=config.conversation.recv_only,
+        send_only=config.conversation.send_only,
     )
     join = join_options(
         context,
@@ -129,7 +136,9 @@ def _serve_one(config: TcpServer, context: Context, listener: Listener) -> None:
     end = wait_for(context.loop, partial(_accept_one, listener))
     label = labels(context)(end.peer) if config.label else b""
     options = config.conversation.session_options(context, label, fragile=bool(config.tls))
-    run_session(context, Session(context, end, options, config.sockets))
+    session = Session(context, end, options, config.sockets)
+    with context.progress(session.moved):
+        run_session(context, session)
 
 
 def _serve_many(config: TcpServer, context: Context, listener: Listener) -> None:
@@ -160,7 +169,9 @@ def _serve_many(config: TcpServer, context: Context, listener: Listener) -> None
     if config.label or stdio.output.terminal:
         options = options._replace(label=labels(context))
     server = Server(context, listener, options)
-    server.run(_open_console(server, context) if stdio.input.terminal else None)
+    console = _open_console(server, context) if stdio.input.terminal else None
+    with context.progress(server.moved):
+        server.run(console)
 
 
 def _open_console(server: Server, context: Context) -> Callable[[bytes], None]:

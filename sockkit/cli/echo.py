@@ -11,6 +11,7 @@ from sockkit.cli.commands import Bundle, BundledCommand, fold
 from sockkit.cli.input import INPUT, check_input
 from sockkit.cli.options import (
     ACCESS,
+    IDLE_TIME,
     OUTPUT,
     SERVER_SOCKET,
     SERVER_TLS,
@@ -19,6 +20,7 @@ from sockkit.cli.options import (
     encoding,
 )
 from sockkit.cli.params import DURATION, LINE_ENCODING, File, Parsed, server_address
+from sockkit.cli.views import VIEW
 from sockkit.core.responder import Rule, parse_rule
 from sockkit.core.units import parse_share
 from sockkit.errors import UsageError
@@ -119,7 +121,7 @@ def _run(**values: Any) -> None:
 
 command = BundledCommand(
     "echo",
-    bundles=[SERVER_SOCKET, _ANSWERS, INPUT, SERVER_TLS, ACCESS, OUTPUT],
+    bundles=[SERVER_SOCKET, _ANSWERS, INPUT, VIEW, IDLE_TIME, SERVER_TLS, ACCESS, OUTPUT],
     callback=_run,
     text=_HELP,
     epilog=_EPILOG,

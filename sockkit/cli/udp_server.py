@@ -10,18 +10,21 @@ from sockkit.cli.commands import Bundle, BundledCommand, fold
 from sockkit.cli.input import INPUT, text_options
 from sockkit.cli.options import (
     DATAGRAMS,
+    IDLE,
     LABEL,
     OUTPUT,
     REPLY,
     TERMINAL,
     TEXT,
     UDP_ACCESS,
+    UDP_DIRECTION,
     UDP_PROGRAMS,
     UDP_SERVER_SOCKET,
     access_options,
     program,
 )
 from sockkit.cli.params import EnumChoice, server_address
+from sockkit.cli.views import DATAGRAM_VIEW
 from sockkit.core.peers import Recipient
 
 _HELP = """Show the datagrams that anybody sends, and answer from stdin until stopped (Ctrl-C).
@@ -46,6 +49,7 @@ _ANSWERS = Bundle(
                help="Whom stdin goes to: the peer heard from most recently (last, the default), or "
                     "all."),
         REPLY,
+        IDLE,
         LABEL,
     ),
 )  # fmt: skip
@@ -78,8 +82,10 @@ command = BundledCommand(
     bundles=[
         UDP_SERVER_SOCKET,
         _ANSWERS,
+        UDP_DIRECTION,
         TEXT,
         INPUT,
+        DATAGRAM_VIEW,
         UDP_PROGRAMS,
         UDP_ACCESS,
         TERMINAL,

@@ -26,13 +26,21 @@ MAX_LINE_BYTES = 10 * MAX_PAYLOAD_BYTES
 
 
 class Total:
-    """Counts datagrams and their bytes."""
+    """Counts datagrams and their bytes, and the time from the first to the last."""
 
     def __init__(self) -> None:
         self.count = self.size = 0
+        self._first = self._last = 0.0
 
-    def add(self, size: int, segment: int) -> None:
+    @property
+    def seconds(self) -> float:
+        return self._last - self._first
+
+    def add(self, size: int, segment: int, now: float) -> None:
         """Count `size` bytes in datagrams of `segment` bytes; the last may be shorter."""
+        if not self.count:
+            self._first = now
+        self._last = now
         self.count += max(-(-size // segment), 1)
         self.size += size
 
@@ -82,7 +90,7 @@ class DatagramSender:
         )
 
     def _sent(self, size: int, segment: int) -> None:
-        self.total.add(size, segment)
+        self.total.add(size, segment, self._loop.now)
         self.sent_at = self._loop.now
 
     def send(self, data: bytes | memoryview, size: int, targets: list[Any]) -> None:
