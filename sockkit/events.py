@@ -123,12 +123,20 @@ class StreamTotal(Value):
     seconds: float
 
 
+class FrameTotal(Value):
+    """How many frames have passed in one direction of a connection that is closed."""
+
+    peer: Peer
+    direction: str
+    frames: int
+
+
 class Closed(Value):
     """A connection of a server is closed. `problem` says what went wrong, if anything did.
 
     `kind` is the problem without what differs from peer to peer. `lost` is False if no bytes were
     lost, and the peer only closed in an unusual way. The sizes are None where a program had the
-    socket.
+    socket. `seconds` is how long the connection lasted, if that is known.
     """
 
     peer: Peer
@@ -137,6 +145,7 @@ class Closed(Value):
     problem: str = ""
     kind: str = ""
     lost: bool = True
+    seconds: float | None = None
 
 
 class ProgramStarted(Value):
@@ -199,11 +208,25 @@ class Unanswered(Value):
 
 
 class DatagramTotal(Value):
-    """The datagrams of one direction, and their bytes."""
+    """The datagrams of one direction, their bytes, and the time from the first to the last."""
 
     direction: str
     datagrams: int
     size: int
+    seconds: float = 0.0
+
+
+class Transferred(Value):
+    """The bytes that the whole run has sent and received. Emitted at the end, if asked for.
+
+    Each direction has a time of its own, from the first byte of the run to the direction's last.
+    """
+
+    sent: int
+    received: int
+    seconds: float
+    sent_seconds: float
+    received_seconds: float
 
 
 class Answer(Value):
@@ -232,6 +255,7 @@ Event = (
     | HalfClosed
     | PeerEnded
     | StreamTotal
+    | FrameTotal
     | Closed
     | ProgramStarted
     | ProgramEnded
@@ -240,6 +264,7 @@ Event = (
     | PeerForgotten
     | Unanswered
     | DatagramTotal
+    | Transferred
     | Notice
     | Hint
     | Answer

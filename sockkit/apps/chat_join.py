@@ -52,6 +52,7 @@ class ChatJoin(Value):
     reconnect: bool = False
     udp: bool = False
     tls: ClientTls | None = None
+    idle: float | None = None
 
 
 def run(config: ChatJoin, context: Context) -> None:
@@ -204,7 +205,7 @@ def _session_options(config: ChatJoin, stdio: Stdio, view: ChatView) -> SessionO
     first += [f"/password {config.password}"] if config.password else []
     lines = "".join(f"{line}\n" for line in first)
     return SessionOptions(
-        ending=EndOptions(Until.PEER),
+        ending=EndOptions(Until.PEER, idle=config.idle),
         outbound=text.outbound(stdio.encoding, "standard input"),
         inbound=text.inbound(stdio.encoding, edits),
         opening=lines.encode(config.encoding, "backslashreplace"),

@@ -63,7 +63,7 @@ def run(config: ChatJoin, context: Context) -> None:
         config.sockets,
         UdpOptions(),
         datagrams,
-        AnswerOptions(),
+        AnswerOptions(idle=config.idle),
         config.connect,
     )
     messages = run_exchange(client, context, RoomMessages)

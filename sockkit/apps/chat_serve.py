@@ -18,6 +18,7 @@ from sockkit.net.context import Context
 from sockkit.net.options import SocketOptions
 from sockkit.net.port_file import port_file
 from sockkit.net.tcp.listen import ListenOptions, announce, listen, raise_limit
+from sockkit.net.timeouts import bounded_silence, first_client
 from sockkit.net.waiting import wait_for
 from sockkit.values import Value
 
@@ -41,13 +42,14 @@ class ChatServe(Value):
     udp: bool = False
     timestamps: bool = False
     access: AccessOptions | None = None
+    idle: float | None = None
 
 
 def run(config: ChatServe, context: Context) -> None:
     """Serve until a signal, or the operator's `/quit`. Raises SockkitError."""
     if config.udp:
         return _run_udp(config, context)
-    loop, stdio, emit = context.loop, context.stdio, context.emit
+    loop, stdio = context.loop, context.stdio
     if config.room.password is not None:
         check_password(config.room.password, config.encoding)
     raise_limit()
@@ -63,6 +65,7 @@ def run(config: ChatServe, context: Context) -> None:
             encoding=config.encoding,
             client_encoding=config.client_encoding,
             shown=lambda lines: edit(lines).encode(stdio.encoding, "backslashreplace"),
+            idle=config.idle,
         )
         if history:
             room.remember(history.last(config.room.history))
@@ -70,8 +73,11 @@ def run(config: ChatServe, context: Context) -> None:
         where = secure_listening(context, config.listen, config.access, config.tls)
         listener = wait_for(loop, partial(listen, context, where, config.sockets))
         try:
-            with port_file(loop, config.port_file, listener):
-                announce(listener, emit)
+            with (
+                port_file(loop, config.port_file, listener),
+                first_client(loop, config.listen.timeout, listener),
+            ):
+                announce(listener, context)
                 invite(context, where, listener, "chat join")
                 server = ChatServer(context, listener, room, options)
                 server.run(_open_console(room, server, config, context))
@@ -106,14 +112,18 @@ def _run_udp(config: ChatServe, context: Context) -> None:
     for given, option in unknown:
         if given:
             raise UsageError(f"a room over UDP has no {option}", "leave it out, or leave out --udp")
-    loop, stdio, emit = context.loop, context.stdio, context.emit
+    loop, stdio = context.loop, context.stdio
     sockets = config.sockets.for_datagrams()
     where = with_access(context, config.listen, config.access)
     binding = (where, sockets, UdpOptions())
     sock = wait_for(loop, partial(bind_datagrams, context, *binding))
     try:
-        with port_file(loop, config.port_file, sock):
-            announce(sock, emit)
+        with (
+            port_file(loop, config.port_file, sock),
+            first_client(loop, config.listen.timeout, sock),
+            bounded_silence(loop, config.idle, sock),
+        ):
+            announce(sock, context)
             palette = context.palette
 
             def shown(line: str) -> bytes:

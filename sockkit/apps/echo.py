@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from mmap import mmap
 from typing import TYPE_CHECKING
@@ -30,12 +31,14 @@ from sockkit.net.options import SocketOptions
 from sockkit.net.port_file import port_file
 from sockkit.net.scheduler import Scheduler
 from sockkit.net.tcp.listen import Bound, Listener, ListenOptions, announce, listen, raise_limit
+from sockkit.net.timeouts import bounded_silence, first_client
 from sockkit.net.udp.datagrams import DatagramSocket
 from sockkit.net.udp.open import UdpOptions, bind_datagrams
 from sockkit.net.waiting import wait_for
 from sockkit.values import Value
 
 if TYPE_CHECKING:
+    from sockkit.core.rule_notation import RuleReader
     from sockkit.net.access import AccessOptions
     from sockkit.net.tls.options import ServerTls
 
@@ -43,7 +46,10 @@ MAX_PORT_ATTEMPTS = 20  # to find a port that is free for both TCP and UDP
 
 
 class Echo(Value):
-    """Neither `tcp` nor `udp` means both. `drop` is the share of datagrams to drop, 0 to 1."""
+    """Neither `tcp` nor `udp` means both. `drop` is the share of datagrams to drop, 0 to 1.
+
+    `reader` reads `greet` and the rules of the file, if they are not text as it is.
+    """
 
     listen: ListenOptions
     sockets: SocketOptions
@@ -54,6 +60,7 @@ class Echo(Value):
     rules_file: str | None = None
     encoding: str = "utf-8"
     greet: str = ""
+    reader: RuleReader | None = None
     delay: float = 0.0
     drop: float = 0.0
     close_after: int | None = None
@@ -61,6 +68,7 @@ class Echo(Value):
     port_file: str | None = None
     access: AccessOptions | None = None
     tls: ServerTls | None = None
+    idle: float | None = None
 
 
 class _WorkerSockets(Value):
@@ -71,24 +79,34 @@ class _WorkerSockets(Value):
 
     @property
     def bound(self) -> Bound:
-        bound = self.listener or self.sock
-        assert bound
-        return bound
+        return self.all[0]
+
+    @property
+    def all(self) -> list[Listener | DatagramSocket]:
+        return [end for end in (self.listener, self.sock) if end]
+
+    @property
+    def serves_both(self) -> bool:
+        return bool(self.listener and self.sock)
 
     def close(self) -> None:
-        for end in (self.listener, self.sock):
-            if end:
-                end.close()
+        for end in self.all:
+            end.close()
 
 
 def run(config: Echo, context: Context) -> None:
     """Answer until a signal. Raises SockkitError."""
     loop, emit = context.loop, context.emit
-    _check(config)
+    _check(config, viewed=context.views is not None)
     rules = [*config.rules]
     if config.rules_file is not None:
-        rules += parse_rules(read_text(config.rules_file), config.rules_file)
+        rules += parse_rules(read_text(config.rules_file), config.rules_file, config.reader)
     timed_out = _TimeoutReporter(rules, emit)
+    if config.reader:
+        if not (rules or config.greet):
+            told = "--hex-input and --escape-input need --greet, --reply, --reply-re or --rules"
+            raise UsageError(told, "nothing else is read")
+        config = config._replace(greet=_greeting(config.greet, config.reader))
     options = _options(config, rules, timed_out)
     raise_limit()
     config = config._replace(
@@ -108,16 +126,33 @@ def run(config: Echo, context: Context) -> None:
             same = config._replace(listen=config.listen._replace(address=address))
         worker_sockets.extend(_open_sockets(same, silent) for _ in range(1, config.workers))
         with port_file(loop, config.port_file, bound):
-            announce(bound, emit)
+            announce(bound, context)
+            if context.views and worker_sockets[0].serves_both:
+                context.views.listening("udp", bound.address)
             if worker_sockets[0].listener:
                 invite(context, config.listen, worker_sockets[0].listener, "tcp-client")
             if config.workers == 1:
-                _serve(worker_sockets[0], context, options)
+                _serve_alone(config, worker_sockets[0], context, options)
             else:
                 _supervise(config.workers, worker_sockets, context, options, timed_out)
     finally:
         for own in worker_sockets:
             own.close()
+
+
+def _serve_alone(config: Echo, own: _WorkerSockets, context: Context, options: EchoOptions) -> None:
+    with ExitStack() as bounds:
+        bounds.enter_context(first_client(context.loop, config.listen.timeout, *own.all))
+        if own.sock and not own.listener:
+            bounds.enter_context(bounded_silence(context.loop, config.idle, own.sock))
+        _serve(own, context, options)
+
+
+def _greeting(text: str, reader: RuleReader) -> str:
+    try:
+        return reader.answer(text)
+    except UsageError as error:
+        raise UsageError(f"--greet, {error}") from error
 
 
 def _serve(own: _WorkerSockets, context: Context, options: EchoOptions) -> None:
@@ -189,11 +224,18 @@ def _open_sockets(config: Echo, context: Context) -> _WorkerSockets:
         raise
 
 
-def _check(config: Echo) -> None:
+def _check(config: Echo, *, viewed: bool) -> None:
     """Raise UsageError for options that exclude each other, or would have no effect."""
     opens = opener(config.listen.address)
+    if config.workers > 1 and viewed:
+        raise UsageError("--workers cannot be combined with a view", "leave it out")
     if config.workers > 1 and not opens.workers:
         raise UsageError(f"--workers cannot share {opens.name}", "leave it out")
+    lonely = [("--connect-timeout", config.listen.timeout)]  # they are about one process
+    lonely += [("--idle-timeout", config.idle)] if config.udp and not config.tcp else []
+    for option, seconds in lonely:
+        if config.workers > 1 and seconds is not None:
+            raise UsageError(f"--workers and {option} exclude each other", "leave out one")
     if not opens.shared and config.tcp == config.udp:
         raise UsageError(f"{config.listen.address} is for TCP or for UDP", "give --tcp or --udp")
     if config.tcp == config.udp:
@@ -252,5 +294,5 @@ def _options(config: Echo, rules: list[Rule], timed_out: _TimeoutReporter) -> Ec
         responder = EchoResponder
     greet = config.greet.encode(config.encoding, "surrogateescape")
     return EchoOptions(
-        responder, greet, config.delay, config.drop, config.close_after, config.sockets
+        responder, greet, config.delay, config.drop, config.close_after, config.sockets, config.idle
     )

@@ -54,20 +54,27 @@ def join_options(
     `fragile` is as in ConversationOptions; then the half-close is to be watched, too.
     """
     plain = conversation.text._replace(errors=None) == TextOptions()
-    if plain and not fragile and conversation._replace(text=TextOptions()) == NOTHING_ASKED:
+    seen = context.views is not None
+    if (
+        plain
+        and not (fragile or seen)
+        and conversation._replace(text=TextOptions()) == NOTHING_ASKED
+    ):
         return None
     from sockkit.net.join import JoinOptions
 
-    user = context.stdio.encoding
+    user, text = context.stdio.encoding, conversation.text
+    writes = text._replace(hex_input=False, escape_input=False)  # a program writes what it means
 
     def make() -> JoinOptions:
-        outbound = conversation.text.outbound(user, "what the program writes")
+        outbound = writes.outbound(user, "what the program writes")
+        greets = text.outbound(user, "--greet") if text.notation else outbound
         greeting = os.fsencode(conversation.greet)
         return JoinOptions(
             _ending(conversation, fragile=fragile),
             outbound,
-            conversation.text.inbound(user),
-            outbound.feed(greeting) if outbound else greeting,
+            text.inbound(user),
+            greets.feed(greeting) + greets.flush() if greets else greeting,
             buffer_size,
         )
 

@@ -30,6 +30,7 @@ class TcpClient(Value):
 
 def run(config: TcpClient, context: Context) -> None:
     """Return when the session is over and nothing was lost. Raises SockkitError."""
+    config.conversation.check_one_way()
     if config.program:
         _run_program(config, context)
         return
@@ -37,14 +38,24 @@ def run(config: TcpClient, context: Context) -> None:
 
     options = config.conversation.session_options(context, fragile=_is_fragile(config))
     end = _dial(config, context)
-    run_session(context, Session(context, end, options, config.sockets))
+    session = Session(context, end, options, config.sockets)
+    with context.progress(session.moved):
+        run_session(context, session)
 
 
 def _run_program(config: TcpClient, context: Context) -> None:
     from sockkit.apps.programs import find_program, join_options
     from sockkit.net.tcp.program_server import run_one
 
-    programs = find_program(context, config.program)
+    text = config.conversation.text
+    programs = find_program(
+        context,
+        config.program,
+        hex_input=text.hex_input,
+        escape_input=text.escape_input,
+        recv_only=config.conversation.recv_only,
+        send_only=config.conversation.send_only,
+    )
     join = join_options(
         context,
         config.conversation,

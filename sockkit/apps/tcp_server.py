@@ -18,6 +18,7 @@ from sockkit.net.ends.end import End
 from sockkit.net.options import SocketOptions
 from sockkit.net.port_file import port_file
 from sockkit.net.tcp.listen import Listener, ListenOptions, announce, listen, raise_limit
+from sockkit.net.timeouts import first_client
 from sockkit.net.waiting import Done, OnDone, Pending, wait_for
 from sockkit.values import Value
 
@@ -58,6 +59,7 @@ def run(config: TcpServer, context: Context) -> None:
 
 
 def _check(config: TcpServer) -> None:
+    config.conversation.check_one_way(label=config.label)
     ends_nothing = not (config.once or config.program)
     if ends_nothing and config.conversation.until in (Until.STDIN, Until.EITHER):
         raise UsageError(f"--until {config.conversation.until} {NEEDS}", ENDS_NOTHING)
@@ -79,8 +81,11 @@ def _run(
     options = secure_listening(context, config.listen, config.access, config.tls)
     listener = wait_for(context.loop, partial(listen, context, options, config.sockets))
     try:
-        with port_file(context.loop, config.port_file, listener):
-            announce(listener, context.emit)
+        with (
+            port_file(context.loop, config.port_file, listener),
+            first_client(context.loop, config.listen.timeout, listener),
+        ):
+            announce(listener, context)
             invite(context, options, listener, "tcp-client")
             serve(config, context, listener)
     finally:
@@ -91,16 +96,22 @@ def _run_programs(config: TcpServer, context: Context) -> None:
     from sockkit.apps.programs import MAX_PROGRAMS, find_program, join_options, warn_of_strangers
     from sockkit.net.tcp.program_server import ProgramServer, run_one
 
+    conversation = config.conversation
+    text = TextOptions() if conversation.greet else conversation.text  # a greeting is written so
     programs = find_program(
         context,
         config.program,
-        reply=config.conversation.reply,
+        hex_input=text.hex_input,
+        escape_input=text.escape_input,
+        reply=conversation.reply,
         label=config.label,
         slow_timeout=config.slow_timeout,
+        recv_only=config.conversation.recv_only,
+        send_only=config.conversation.send_only,
     )
     join = join_options(
         context,
-        config.conversation,
+        conversation,
         fragile=bool(config.tls),
         buffer_size=config.sockets.buffer_size,
     )
@@ -125,7 +136,9 @@ def _serve_one(config: TcpServer, context: Context, listener: Listener) -> None:
     end = wait_for(context.loop, partial(_accept_one, listener))
     label = labels(context)(end.peer) if config.label else b""
     options = config.conversation.session_options(context, label, fragile=bool(config.tls))
-    run_session(context, Session(context, end, options, config.sockets))
+    session = Session(context, end, options, config.sockets)
+    with context.progress(session.moved):
+        run_session(context, session)
 
 
 def _serve_many(config: TcpServer, context: Context, listener: Listener) -> None:
@@ -134,26 +147,21 @@ def _serve_many(config: TcpServer, context: Context, listener: Listener) -> None
 
     stdio, emit = context.stdio, context.emit
     raise_limit()
-    # A client may come while standard input is amid a character: what all share is whole
-    # characters of UTF-8, and each client's own encoder begins with one.
     conversation, tell_gbk = config.conversation, gbk_hint(emit)
-    shared, own = conversation.text, TextOptions()
-    if conversation.text.wire:
-        shared = conversation.text._replace(send_encoding="utf-8")
-        own = conversation.text._replace(crlf=False)
+    text = conversation.text
 
-    def said(text: str) -> bytes:
-        transform = shared.outbound(stdio.encoding, "")
-        return transform.feed(os.fsencode(text)) if transform else os.fsencode(text)
+    def said(words: str) -> bytes:
+        transform, data = text.for_all(stdio.encoding, ""), os.fsencode(words)
+        return transform.feed(data) + transform.flush() if transform else data
 
     options = ServerOptions(
         ClientOptions(
             conversation.ending(stdio),
-            outbound=lambda: own.outbound("utf-8", "standard input"),
+            outbound=text.for_one,
             inbound=lambda: conversation.inbound(stdio, tell_gbk),
             slow_timeout=SLOW_SECONDS if config.slow_timeout is None else config.slow_timeout,
         ),
-        shared=shared.outbound(stdio.encoding, "standard input"),
+        shared=text.for_all(stdio.encoding, "standard input"),
         greet=said(conversation.greet),
         reply=said(conversation.reply or ""),
         sockets=config.sockets,
@@ -161,7 +169,9 @@ def _serve_many(config: TcpServer, context: Context, listener: Listener) -> None
     if config.label or stdio.output.terminal:
         options = options._replace(label=labels(context))
     server = Server(context, listener, options)
-    server.run(_open_console(server, context) if stdio.input.terminal else None)
+    console = _open_console(server, context) if stdio.input.terminal else None
+    with context.progress(server.moved):
+        server.run(console)
 
 
 def _open_console(server: Server, context: Context) -> Callable[[bytes], None]:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sockkit.apps.datagrams import DatagramOptions, Messages
+from sockkit.apps.one_way import check_one_way
 from sockkit.apps.prepare import with_access
 from sockkit.core.peers import Recipient
 from sockkit.core.text import Transform
@@ -16,6 +17,7 @@ from sockkit.net.context import Context
 from sockkit.net.options import SocketOptions
 from sockkit.net.port_file import port_file
 from sockkit.net.tcp.listen import ListenOptions, announce
+from sockkit.net.timeouts import bounded_silence, first_client
 from sockkit.net.udp.datagrams import DatagramSocket
 from sockkit.net.udp.open import UdpOptions, bind_datagrams
 from sockkit.net.udp.server import DatagramServer
@@ -37,6 +39,7 @@ class UdpServer(Value):
     answer: Recipient | None
     reply: str | None
     port_file: str | None
+    idle: float | None = None
     access: AccessOptions | None = None
     program: tuple[str, ...] = ()
 
@@ -45,6 +48,7 @@ def run(config: UdpServer, context: Context) -> None:
     """Serve until a signal, or the operator's `/quit`. Raises SockkitError."""
     if config.listen.max_connections and not config.program:
         raise UsageError("--max-connections needs --exec or --shell", "leave it out")
+    check_one_way(config.datagrams, {"answer": config.answer}, {"label": config.datagrams.label})
     serve = (_programs if config.program else _messages)(config, context)
     listen, udp = with_access(context, config.listen, config.access), config.udp
     if config.reply is None and not config.program:
@@ -53,8 +57,12 @@ def run(config: UdpServer, context: Context) -> None:
     options = (listen, config.sockets, udp)
     sock = wait_for(context.loop, partial(bind_datagrams, context, *options))
     try:
-        with port_file(context.loop, config.port_file, sock):
-            announce(sock, context.emit)
+        with (
+            port_file(context.loop, config.port_file, sock),
+            first_client(context.loop, config.listen.timeout, sock),
+            bounded_silence(context.loop, config.idle, sock),
+        ):
+            announce(sock, context)
             serve(sock)
     finally:
         sock.close()
@@ -65,12 +73,16 @@ def _messages(config: UdpServer, context: Context) -> Callable[[DatagramSocket],
     messages = Messages(config.datagrams, context, many=True)
     reply = None
     if config.reply is not None:
-        reply = messages.encode(os.fsencode(config.reply), "--reply")
+        text = os.fsencode(config.reply)
+        config.datagrams.text.check(context.stdio.encoding, "--reply", text)
+        reply = messages.encode(text, "--reply")
 
     def serve(sock: DatagramSocket) -> None:
         answer = config.answer or Recipient.LAST
         server = DatagramServer(context, sock, messages, answer, reply)
-        server.run(_open_console(server, context) if context.stdio.input.terminal else None)
+        console = _open_console(server, context) if context.stdio.input.terminal else None
+        with context.progress(server.moved):
+            server.run(console)
 
     return serve
 
@@ -83,9 +95,13 @@ def _programs(config: UdpServer, context: Context) -> Callable[[DatagramSocket],
     programs = find_program(
         context,
         config.program,
+        hex_input=config.datagrams.text.hex_input,
+        escape_input=config.datagrams.text.escape_input,
         answer=config.answer,
         reply=config.reply,
         label=config.datagrams.label,
+        recv_only=config.datagrams.recv_only,
+        send_only=config.datagrams.send_only,
         lines=config.datagrams.lines,
     )
     text, user = config.datagrams.text, context.stdio.encoding

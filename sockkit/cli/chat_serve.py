@@ -11,6 +11,7 @@ from sockkit.cli.commands import Bundle, BundledCommand, fold
 from sockkit.cli.options import (
     ACCESS,
     CHAT,
+    IDLE_TIME,
     OUTPUT,
     PASSWORD,
     SERVER_SOCKET,
@@ -20,6 +21,7 @@ from sockkit.cli.options import (
     access_options,
 )
 from sockkit.cli.params import LINE_ENCODING, File, server_address
+from sockkit.cli.views import VIEW
 
 _HELP = """Open a chat room: whoever connects is in it, with nc as well as with chat join.
 
@@ -80,7 +82,7 @@ def _run(**values: Any) -> None:
 
 command = BundledCommand(
     "serve",
-    bundles=[SERVER_SOCKET, _ROOM, CHAT, SERVER_TLS, ACCESS, TERMINAL, OUTPUT],
+    bundles=[SERVER_SOCKET, _ROOM, CHAT, VIEW, IDLE_TIME, SERVER_TLS, ACCESS, TERMINAL, OUTPUT],
     callback=_run,
     text=_HELP,
     epilog=_EPILOG,

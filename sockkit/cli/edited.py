@@ -30,10 +30,10 @@ def run_edited(
     name: str,
     loop: Loop,
     encoding: str,
-    work: Callable[[Stdio, Callable[[str], None]], None],
+    work: Callable[[Stdio, StatusLines], None],
     stopping: Stopping,
 ) -> None:
-    """Call `work` with the edited standard streams and a function that shows a line above them.
+    """Call `work` with the edited standard streams and what shows lines above them.
 
     `name` is the command whose history of typed lines is used. Raises what `work` raises.
     """
@@ -51,7 +51,7 @@ def run_edited(
 
     def worker() -> None:
         try:
-            work(Stdio(typed.input, output, encoding, editor.assist), status.say)
+            work(Stdio(typed.input, output, encoding, editor.assist), status)
         finally:
             status.close()
             os.close(into)

@@ -79,6 +79,17 @@ def _reuse_address(default: bool) -> Option:
     )
 
 
+def _connect_timeout(default: str | None) -> Option:
+    return Option(
+        ["-w", "--connect-timeout", "timeout"], type=DURATION, metavar="DURATION",
+        default=default, show_default=default is not None,
+        help="Give up (status 28) connecting after this long, as in 5, 500ms or 2m. This includes "
+             "looking up the name. A server gives up when no client has come by then; without the "
+             "option it waits for ever. udp-client --expect gives up waiting for the answers, and "
+             "probe gives up on a target.",
+    )  # fmt: skip
+
+
 def _dialling(timeout: str) -> tuple[Option, ...]:
     """Where to connect from, and for how long to try: `timeout` by default."""
     return (
@@ -86,11 +97,7 @@ def _dialling(timeout: str) -> tuple[Option, ...]:
         Option(["--source"], type=SOURCE, metavar="ADDR[:PORT]",
                help="Send from this address, and port, of this machine, or for a unix socket from "
                     "unix:/PATH or unix:@NAME."),
-        Option(["-w", "--connect-timeout", "timeout"], type=DURATION, metavar="DURATION",
-               default=timeout, show_default=True,
-               help="Give up connecting after this long, as in 5, 500ms or 2m. This includes "
-                    "looking up the name. udp-client --expect gives up waiting for the answers, "
-                    "and probe gives up on a target."),
+        _connect_timeout(timeout),
     )  # fmt: skip
 
 
@@ -124,6 +131,7 @@ def _server_socket(reuse: bool, *more: Option) -> Bundle:
                    help="Write the port to FILE once listening. If FILE is a FIFO (mkfifo FILE), a "
                         "script's `read p < FILE` waits until then. A file that sockkit created "
                         "is removed at the end."),
+            _connect_timeout(None),
             _reuse_address(reuse),
             *_SOCKET,
             *more,
@@ -171,9 +179,20 @@ TEXT = Bundle(
     ),
 )  # fmt: skip
 
+_ONE_WAY = (
+    Option(["--recv-only"], is_flag=True,
+           help="Only receive: stdin is never read, a terminal neither. A connection ends when the "
+                "peer has ended it. udp-client needs --source with a port, and ends when stopped, "
+                "or by --expect, --linger or --idle-timeout."),
+    Option(["--send-only"], is_flag=True,
+           help="Only send: what arrives is dropped. When stdin has ended and the peer's system "
+                "has everything, the command ends; a server of many goes on."),
+)  # fmt: skip
+UDP_DIRECTION = Bundle("Direction", _ONE_WAY)
 DIRECTION = Bundle(
     "Direction",
     (
+        *_ONE_WAY,
         Option(["--half-close"], type=EnumChoice(HalfClose),
                help="When to tell the peer that stdin has ended: now, never, or auto: 1s after its "
                     "answer, or after 10s without one. Some servers drop their answer when told, "
@@ -184,7 +203,9 @@ DIRECTION = Bundle(
 
 IDLE = Option(
     ["-i", "--idle-timeout", "idle"], type=DURATION, metavar="DURATION",
-    help="Give up (status 28) when nothing moves either way for this long.",
+    help="Give up (status 28) when nothing moves either way for this long. A server of many "
+         "closes that connection and goes on; over UDP it gives up when nobody sends or is sent "
+         "anything.",
 )  # fmt: skip
 LINGER = Option(
     ["--linger"], type=DURATION, metavar="DURATION",
@@ -201,6 +222,7 @@ _UNTIL = Option(
     help="Whose end ends the conversation. Default: both; peer when stdin is a terminal.",
 )
 
+IDLE_TIME = Bundle("Time", (IDLE,))
 CLIENT_TIME = Bundle("Time", (_UNTIL, *_SILENCE))
 SERVER_TIME = Bundle(
     "Time",
@@ -323,7 +345,6 @@ CHAT = Bundle(
     "Text",
     (
         encoding("utf-8", LINE_ENCODING),
-        Option(["--timestamps"], is_flag=True, help="Begin each line with the time."),
     ),
 )  # fmt: skip
 

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 
 from sockkit.cli.status_lines import write_stderr
 from sockkit.core.printable import escape
-from sockkit.core.units import show_count, show_seconds, show_size
+from sockkit.core.units import (
+    show_amount,
+    show_average,
+    show_count,
+    show_seconds,
+    show_size,
+)
 from sockkit.events import (
     Answer,
     Closed,
@@ -21,6 +27,7 @@ from sockkit.events import (
     Emit,
     Event,
     Failure,
+    FrameTotal,
     HalfClosed,
     Hint,
     InputEnded,
@@ -37,6 +44,7 @@ from sockkit.events import (
     SocketCall,
     StreamTotal,
     TargetChosen,
+    Transferred,
     Tunnelled,
     Unanswered,
 )
@@ -59,6 +67,7 @@ _COUNTED: dict[type, str] = {
     InputEnded: "told the end of our input",
     HalfClosed: "told the end of our input later",
     StreamTotal: "totals of a direction",
+    FrameTotal: "totals of frames",
     PeerUser: "known by their process",
     NewPeer: "heard for the first time",
     PeerForgotten: "forgotten, to make room",
@@ -196,23 +205,44 @@ def _line(event: Event) -> tuple[int, str]:
         case Failure(text):
             return QUIET, text
         case Closed(_, sent, received, problem):
-            totals = _totals(sent, received)
+            totals = _totals(sent, received, event.seconds)
             if problem:
                 shown = totals if event.lost or sent or received else ""
                 return (QUIET if event.lost else NORMAL), f"{problem}{shown}"
             return VERBOSE, f"closed{totals}"
         case Secured():
             return VERBOSE, _secured(event)
+        case Transferred():
+            return NORMAL, _transferred(event)
         case SocketCall(call, detail):
             return STEPS, f"{call}: {detail}"
         case _:
             return VERBOSE, _progress(event)
 
 
-def _totals(sent: int | None, received: int | None) -> str:
+def _totals(sent: int | None, received: int | None, seconds: float | None) -> str:
     if sent is None or received is None:
         return ""
-    return f" (sent {show_size(sent)}, received {show_size(received)})"
+    took = "" if seconds is None else f", in {show_seconds(round(seconds, 3))}"
+    return f" (sent {show_size(sent)}, received {show_size(received)}{took})"
+
+
+def _timed(size: int, seconds: float) -> str:
+    """` in 2 s, 545 MB/s`; the rate only where it was measured."""
+    took, rate = show_seconds(round(seconds, 3)), show_average(size, seconds)
+    return f" in {took}, {rate}" if rate else f" in {took}"
+
+
+def _transferred(event: Transferred) -> str:
+    told = []
+    directions = (
+        ("sent", event.sent, event.sent_seconds),
+        ("received", event.received, event.received_seconds),
+    )
+    for direction, size, seconds in directions:
+        rate = show_average(size, seconds)
+        told.append(f"{direction} {show_amount(size)}" + (rate and f" at {rate}"))
+    return f"{', '.join(told)}, in {show_seconds(round(event.seconds, 1))}"
 
 
 def _progress(event: Event) -> str:
@@ -225,12 +255,12 @@ def _progress(event: Event) -> str:
             return f"the peer {why}: sending side closed"
         case Hint(text):
             return text
+        case FrameTotal(_, direction, frames):
+            return f"{direction} {show_count(frames, 'frame')}"
         case PeerEnded(_, received):
             return f"the peer has ended its side after {show_size(received)}"
         case StreamTotal(_, direction, size, lane, seconds):
-            speed = f", {size / seconds / 1e6:,.0f} MB/s" if size and seconds else ""
-            took = show_seconds(round(seconds, 3))
-            return f"{direction} {show_size(size)} by {lane} in {took}{speed}"
+            return f"{direction} {show_size(size)} by {lane}{_timed(size, seconds)}"
         case _:
             return _connecting(event)
 
@@ -297,7 +327,9 @@ def _datagrams(event: Event) -> str:
             return "forgotten, to make room: it was silent for longest"
         case Unanswered(address, why):
             return f"a datagram from {address} is not answered: {why}"
-        case DatagramTotal(direction, datagrams, size):
-            return f"{direction} {show_size(size)} in {show_count(datagrams, 'datagram')}"
+        case DatagramTotal(direction, datagrams, size, seconds):
+            count = show_count(datagrams, "datagram")
+            timed = _timed(size, seconds) if show_average(size, seconds) else ""
+            return f"{direction} {show_size(size)} in {count}{timed}"
         case _:
             return _process(event)

@@ -12,10 +12,11 @@ from typing import Any, TypeVar
 from sockkit.cli.render import QUIET, Counts, Renderer, complain
 from sockkit.cli.status_lines import StatusLines
 from sockkit.cli.stopping import Stopping
+from sockkit.cli.views import viewed
 from sockkit.core.units import show_size
 from sockkit.errors import OutputGone, SockkitError, Stopped, UsageError, reason
 from sockkit.net.context import Context
-from sockkit.net.ends.stdio import Input, Output, Stdio, open_for
+from sockkit.net.ends.stdio import Input, Output, Stdio, UnreadInput, open_for
 from sockkit.net.loop import Loop
 from sockkit.system import termios
 from sockkit.term.color import Palette, wanted
@@ -71,8 +72,14 @@ def _run(
     values: dict[str, Any],
 ) -> None:
     edits = _edits(values)
+    if values.get("progress"):
+        from sockkit.cli.progress import check_progress
+
+        check_progress(values, edits=edits)
     try:
-        stdio = Stdio(Input(loop, 0) if edits else _input(loop), Output(loop, 1), _encoding())
+        output = Output(loop, 1)
+        source = UnreadInput() if values.get("recv_only") else Input(loop, 0) if edits else None
+        stdio = Stdio(source or _input(loop), output, _encoding())
     except OSError as error:
         raise _not_begun(error) from error
     colors = dict(values.get("color", ()))
@@ -83,11 +90,15 @@ def _run(
     )
     palette = Palette(wanted(stdio.output.terminal, os.environ), colors)
 
-    def work(stdio: Stdio, say: Callable[[str], None]) -> None:
-        counts = Counts(loop, say)
+    def work(stdio: Stdio, status: StatusLines) -> None:
+        counts = Counts(loop, status.say)
         try:
-            emit = renderer.emitter(say, counts.passes)
-            run(config, Context(loop, stdio, emit, palette, os.environ))
+            emit = renderer.emitter(status.say, counts.passes)
+            context = Context(loop, stdio, emit, palette, os.environ)
+            if values.get("progress"):
+                context = _showing(context, status)
+            with viewed(name, context, values, switchable=edits) as context:
+                run(config, _dropping(context) if values.get("send_only") else context)
         except OSError as error:  # net should have translated it
             raise AssertionError(f"not told from a fault: {error}") from error
         finally:
@@ -98,24 +109,37 @@ def _run(
 
         run_edited(name, loop, stdio.encoding, work, stopping)
     else:
-        _run_plain(stdio, loop, work)
+        _run_plain(stdio, output, loop, work)
 
 
 def _edits(values: dict[str, Any]) -> bool:
     """Whether to edit lines: the command supports it, and the terminal is capable."""
-    able = not values.get("no_edit", True) and termios is not None
+    able = not (values.get("no_edit", True) or values.get("recv_only")) and termios is not None
     return able and os.environ.get("TERM") != "dumb" and os.isatty(0) and os.isatty(1)
 
 
+def _dropping(context: Context) -> Context:
+    """The context of a run that drops what it receives."""
+    nowhere = Output(context.loop, os.open(os.devnull, os.O_WRONLY))
+    return context._replace(stdio=context.stdio._replace(output=nowhere))
+
+
+def _showing(context: Context, status: StatusLines) -> Context:
+    """The context of a run that shows its progress."""
+    from sockkit.cli.progress_lines import progress_lines
+    from sockkit.net.progress import ProgressWatch
+
+    show = progress_lines(status, context.environment)
+    return context._replace(progress=lambda moved: ProgressWatch(context, show, moved))
+
+
 def _run_plain(
-    stdio: Stdio, loop: Loop, work: Callable[[Stdio, Callable[[str], None]], None]
+    stdio: Stdio, output: Output, loop: Loop, work: Callable[[Stdio, StatusLines], None]
 ) -> None:
     """Run `work` without line editing."""
-    status = StatusLines(
-        Output(loop, 2), stdio.encoding, loop, stdio.output if os.isatty(2) else None
-    )
+    status = StatusLines(Output(loop, 2), stdio.encoding, loop, output if os.isatty(2) else None)
     try:
-        work(stdio, status.say)
+        work(stdio, status)
     except SockkitError:
         status.end_line()
         raise

@@ -1,7 +1,7 @@
 """Lines on standard error, which may be a pipe that nobody reads or a terminal that is stopped.
 
 Writing never blocks for long. Lines that cannot be written are kept, up to a bound; further lines
-are counted.
+are counted. On a terminal one more line may be drawn below them, again and again in its place.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sockkit.net.loop import Loop
 
 MAX_WAITING_BYTES = 64 * 1024  # kept while standard error cannot be written
+_ERASE = b"\r\x1b[K"
 MAX_STALL_SECONDS = 0.5  # without progress at the end, after which the remaining lines are lost
 
 
@@ -50,10 +51,13 @@ class StatusLines:
         self._watched = os.dup(sink.descriptor)
         self._waiting = bytearray()
         self._dropped = 0
+        self._drawn = self._paused = False
+        if beside and beside is not sink:
+            beside.before_write = self._give_way
 
     def say(self, line: str) -> None:
         """Write `line`, which must be safe to show. Never blocks."""
-        self._flush()
+        self.erase()
         data = f"{line}\n".encode(self._encoding, "backslashreplace")
         if self._waiting and len(self._waiting) + len(data) > MAX_WAITING_BYTES:
             self._dropped += 1
@@ -61,6 +65,33 @@ class StatusLines:
             self._count()
             self._waiting += data
             self._flush()
+
+    def draw(self, line: str) -> None:
+        """Show `line` in the place of the one drawn before; not while something waits.
+
+        It fits the terminal. What is written next erases it. An unfinished line of standard output
+        is ended for it, once nothing has been added since the last call.
+        """
+        self._flush()
+        if self._beside and self._beside.in_line and not self._paused:
+            self._paused = True
+        elif not self._waiting:
+            self._waiting += b"\r" + line.encode(self._encoding, "replace") + b"\x1b[K"
+            self._drawn = True
+            self._flush()
+
+    def erase(self) -> None:
+        """Erase the line that was drawn."""
+        if self._drawn:
+            self._waiting += _ERASE
+            self._drawn = False
+        self._flush()
+
+    def _give_way(self) -> None:
+        """Standard output is about to be written."""
+        self._paused = False
+        if self._drawn:
+            self.erase()
 
     def end_line(self) -> None:
         """End an unfinished line of standard output, before an error is shown."""
@@ -70,7 +101,7 @@ class StatusLines:
 
     def close(self) -> None:
         """Write the waiting lines, as long as there is progress. No line may follow."""
-        self._flush()
+        self.erase()
         while self._waiting:
             began, remaining = time.monotonic(), len(self._waiting)
             select.select([], [self._sink.descriptor], [], MAX_STALL_SECONDS)

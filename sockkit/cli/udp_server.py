@@ -7,20 +7,24 @@ from typing import Any
 from click import Option
 
 from sockkit.cli.commands import Bundle, BundledCommand, fold
+from sockkit.cli.input import INPUT, text_options
 from sockkit.cli.options import (
     DATAGRAMS,
+    IDLE,
     LABEL,
     OUTPUT,
     REPLY,
     TERMINAL,
     TEXT,
     UDP_ACCESS,
+    UDP_DIRECTION,
     UDP_PROGRAMS,
     UDP_SERVER_SOCKET,
     access_options,
     program,
 )
 from sockkit.cli.params import EnumChoice, server_address
+from sockkit.cli.views import DATAGRAM_VIEW
 from sockkit.core.peers import Recipient
 
 _HELP = """Show the datagrams that anybody sends, and answer from stdin until stopped (Ctrl-C).
@@ -45,6 +49,7 @@ _ANSWERS = Bundle(
                help="Whom stdin goes to: the peer heard from most recently (last, the default), or "
                     "all."),
         REPLY,
+        IDLE,
         LABEL,
     ),
 )  # fmt: skip
@@ -54,7 +59,6 @@ def _run(**values: Any) -> None:
     from sockkit.apps.datagrams import DatagramOptions
     from sockkit.apps.udp_server import UdpServer, run
     from sockkit.cli.start import start
-    from sockkit.core.text import TextOptions
     from sockkit.net.options import SocketOptions
     from sockkit.net.tcp.listen import ListenOptions
     from sockkit.net.udp.open import UdpOptions
@@ -68,14 +72,25 @@ def _run(**values: Any) -> None:
         program=program(values),
         sockets=fold(SocketOptions, values),
         udp=fold(UdpOptions, values),
-        datagrams=fold(DatagramOptions, values, text=fold(TextOptions, values)),
+        datagrams=fold(DatagramOptions, values, text=text_options(values)),
     )
     start("udp-server", run, config, values)
 
 
 command = BundledCommand(
     "udp-server",
-    bundles=[UDP_SERVER_SOCKET, _ANSWERS, TEXT, UDP_PROGRAMS, UDP_ACCESS, TERMINAL, OUTPUT],
+    bundles=[
+        UDP_SERVER_SOCKET,
+        _ANSWERS,
+        UDP_DIRECTION,
+        TEXT,
+        INPUT,
+        DATAGRAM_VIEW,
+        UDP_PROGRAMS,
+        UDP_ACCESS,
+        TERMINAL,
+        OUTPUT,
+    ],
     callback=_run,
     text=_HELP,
     epilog=_EPILOG,

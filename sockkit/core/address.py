@@ -29,6 +29,11 @@ class HostPort(Value):
     def location(self) -> str:
         return self.host
 
+    @property
+    def word(self) -> str:
+        """The same as one word of a command line."""
+        return show(self.host, self.port)
+
     def __str__(self) -> str:
         return f"{self.host} port {self.port}"
 
@@ -50,6 +55,10 @@ class UnixPath(Value):
         return self.path
 
     @property
+    def word(self) -> str:
+        return str(self)
+
+    @property
     def host(self) -> None:
         return None
 
@@ -65,8 +74,8 @@ class UnixPath(Value):
         return f"unix:{self.path}"
 
 
-# Each kind has `host` and `port`, which may be None, `location`, its host or its path, and
-# `with_port`. Its row of net/openers.py resolves, binds and dials it.
+# Each kind has `host` and `port`, which may be None, `location`, its host or its path,
+# `word` and `with_port`. Its row of net/openers.py resolves, binds and dials it.
 Address = HostPort | UnixPath
 
 

@@ -57,6 +57,11 @@ class EndOptions(Value):
     patient: bool = False
 
 
+def silence_only(idle: float | None) -> EndOptions | None:
+    """For a connection that its owner ends, or `idle` seconds of silence; None for no bound."""
+    return None if idle is None else EndOptions(idle=idle, patient=True)
+
+
 def idle_error(seconds: float) -> TimedOut:
     return TimedOut(f"nothing was sent or received for {show_seconds(seconds)}")
 

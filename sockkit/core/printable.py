@@ -10,13 +10,14 @@ from __future__ import annotations
 _CONTROLS = [*range(0x20), *range(0x7F, 0xA0)]
 _BIDIRECTIONAL = [0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
 _SEPARATORS = [0x2028, 0x2029]
+UNSAFE = (*_CONTROLS, *_BIDIRECTIONAL, *_SEPARATORS)
 
 
 def _escaped(code: int) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
-_ESCAPES = {code: _escaped(code) for code in (*_CONTROLS, *_BIDIRECTIONAL, *_SEPARATORS)}
+_ESCAPES = {code: _escaped(code) for code in UNSAFE}
 _TEXT_ESCAPES = {code: shown for code, shown in _ESCAPES.items() if chr(code) not in "\n\t"}
 
 

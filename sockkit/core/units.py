@@ -9,6 +9,9 @@ from sockkit.errors import UsageError
 _SIZE = r"([0-9]+)(?:([kKmMgG])(?:i?[bB])?|[bB])?"
 _DURATION = r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ms|s|m|h)?"
 _BYTES = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30}
+_UNITS = ("kB", "MB", "GB", "TB")
+MIN_RATED_BYTES = 1000  # fewer are an answer or a line, and how fast they come says nothing
+MIN_RATED = 0.001  # seconds; what is shorter was rounded, not measured
 _SECONDS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -56,6 +59,42 @@ def show_size(size: int) -> str:
 def show_count(count: int, what: str) -> str:
     """`1 datagram`, `1,234 datagrams`."""
     return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def show_amount(size: float) -> str:
+    """`999 bytes`, `1.23 kB`, `545 MB`: three digits, in powers of 1000. For whoever only looks."""
+    return _scaled(size, 3)
+
+
+def show_rate(rate: float) -> str:
+    """`5.4 kB/s`, `545 MB/s`, of bytes a second."""
+    return f"{_scaled(rate, 2)}/s"
+
+
+def show_average(size: int, seconds: float) -> str:
+    """The rate of `size` bytes in `seconds`; nothing where there was too little to measure."""
+    return show_rate(size / seconds) if size >= MIN_RATED_BYTES and seconds >= MIN_RATED else ""
+
+
+def _scaled(size: float, digits: int) -> str:
+    """With at most so many digits, and always all before the point."""
+    if size < 999.5:
+        return show_count(round(size), "byte")
+    power = 1
+    while size >= 999.5 * 1000**power and power < len(_UNITS):
+        power += 1
+    size /= 1000**power
+    places = digits - 1
+    while places and len(f"{size:.{places}f}") > digits + 1:
+        places -= 1
+    return f"{size:,.{places}f} {_UNITS[power - 1]}"
+
+
+def show_clock(seconds: float) -> str:
+    """`0:05`, `2:05`, `1:02:05`: minutes and seconds, and hours if there are any."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def show_seconds(seconds: float) -> str:

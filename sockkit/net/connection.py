@@ -16,7 +16,7 @@ from typing import Protocol
 
 from sockkit.core.ending import FAULT_LINGER, Ending, EndOptions, Limit, next_check
 from sockkit.core.units import show_size
-from sockkit.errors import ReceiveError, SendError, SockkitError
+from sockkit.errors import ReceiveError, SendError, SockkitError, without_traceback
 from sockkit.events import Closed
 from sockkit.net.closing import Closer
 from sockkit.net.delivery import Progress
@@ -165,6 +165,11 @@ class Connection:
         return self.receiver.bytes_read if self.receiver else 0
 
     @property
+    def seconds(self) -> float:
+        """How long it has lasted."""
+        return self._loop.now - self._progress.began
+
+    @property
     def is_open(self) -> bool:
         return self.stage is Stage.OPEN
 
@@ -191,7 +196,7 @@ class Connection:
             try:
                 self.end.half_close()
             except SockkitError as error:
-                self.sending_failed(error)
+                self.sending_failed(without_traceback(error))
 
     def end_input(self) -> None:
         """Note that our input has ended: only the peer keeps the connection open."""
@@ -367,7 +372,8 @@ def closed_event(
     if unsent:
         problems.append(f"{show_size(unsent)} not sent")
         kind = kind or why or "part was not sent"
-    return Closed(connection.end.peer, sent, received, ", ".join(problems), kind or why, lost)
+    told, seconds = ", ".join(problems), connection.seconds
+    return Closed(connection.end.peer, sent, received, told, kind or why, lost, seconds)
 
 
 def closed_with_reason(connection: Connection, result: Result) -> Closed:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Protocol
 
 from sockkit.events import Emit, Peer
 from sockkit.net.ends.stdio import Stdio
 from sockkit.net.loop import Loop
 from sockkit.values import Value
+
+if TYPE_CHECKING:
+    from sockkit.net.views import Views
+
+Moved = Callable[[], tuple[int, int]]  # the bytes sent and received so far
 
 
 class Palette(Protocol):
@@ -29,7 +35,9 @@ class Context(Value):
     """The loop, the standard streams, and the function that events are emitted by.
 
     `palette` colours standard output. `environment` holds the variables of this process; nothing
-    below `cli/` reads them from anywhere else.
+    below `cli/` reads them from anywhere else. `views` look at all bytes that pass; None if nobody
+    looks. While what `progress` returns is entered, the progress of what it gets the counters of is
+    shown, if that was asked for.
     """
 
     loop: Loop
@@ -37,3 +45,5 @@ class Context(Value):
     emit: Emit
     palette: Palette
     environment: Mapping[str, str]
+    views: Views | None = None
+    progress: Callable[[Moved], AbstractContextManager[None]] = lambda _: nullcontext()

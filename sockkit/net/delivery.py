@@ -12,13 +12,14 @@ MAX_STALL_SECONDS = 10.0
 class Progress:
     """Tracks acknowledgements by polling: the system does not report them.
 
-    `acknowledged_at` is when `check` last found more bytes acknowledged of those that waited.
+    `began` is when the connection did. `acknowledged_at` is when `check` last found more bytes
+    acknowledged of those that waited.
     """
 
     def __init__(self, end: End, now: float) -> None:
         self._end = end
         self._acknowledged = self._waited = 0
-        self.acknowledged_at = now
+        self.began = self.acknowledged_at = now
 
     def check(self, written: int, now: float) -> int:
         """Ask the system. Returns how many of the bytes `written` so far are not acknowledged."""

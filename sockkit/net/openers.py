@@ -53,7 +53,7 @@ def everybody(address: object, options: ListenOptions, sockets: SocketOptions) -
 
 
 class Opener(Value):
-    """One kind of address, called `name`.
+    """One kind of address, called `name`. `stream` and `datagram` are its transports in records.
 
     `resolve` finds its endpoints, best first. `bind` binds a socket to an endpoint, and returns
     what to call when that socket is closed, if anything. `bind_error` turns an OSError of `bind`
@@ -63,6 +63,8 @@ class Opener(Value):
     """
 
     name: str
+    stream: str
+    datagram: str
     resolve: Resolve
     bind: Bind
     bind_error: Callable[[OSError, Any, str], BindError]
@@ -78,7 +80,9 @@ class Opener(Value):
 def _internet() -> Opener:
     from sockkit.net import internet as kind
 
-    row = Opener("a host and a port", kind.resolve, kind.bind, kind.bind_error, kind.admission)
+    row = Opener(
+        "a host and a port", "tcp", "udp", kind.resolve, kind.bind, kind.bind_error, kind.admission
+    )
     return row._replace(ip=True, datagrams=True, shared=True, workers=True)
 
 
@@ -86,7 +90,15 @@ def _internet() -> Opener:
 def _unix() -> Opener:
     from sockkit.net import unix as kind
 
-    row = Opener("a unix address", kind.resolve, kind.bind, kind.bind_error, kind.admission)
+    row = Opener(
+        "a unix address",
+        "unix",
+        "unix-datagram",
+        kind.resolve,
+        kind.bind,
+        kind.bind_error,
+        kind.admission,
+    )
     return row._replace(datagrams=True)
 
 

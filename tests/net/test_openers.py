@@ -71,7 +71,9 @@ def test_a_new_kind_is_found_and_its_bind_explained_by_its_row(
         sock.bind(endpoint.address)
         return lambda: closed.append("closed")
 
-    row = Opener("a name", find, bind, lambda error, address, _: BindError(f"not at {address}"))
+    row = Opener(
+        "a name", "tcp", "udp", find, bind, lambda error, address, _: BindError(f"not at {address}")
+    )
     monkeypatch.setitem(OPENERS, Named, lambda: row)
     assert opener(name) is row
     found: list[object] = []
@@ -105,7 +107,7 @@ def test_a_kind_that_is_no_endpoint_is_dialled_in_its_own_way(
     def find(*_: object) -> Done:
         raise AssertionError("it has no endpoints")
 
-    row = Opener("a pair", find, internet.bind, internet.bind_error, dial=pair)
+    row = Opener("a pair", "tcp", "udp", find, internet.bind, internet.bind_error, dial=pair)
     monkeypatch.setitem(OPENERS, Named, lambda: row)
     dialling = partial(dial, kit.context(loop), name, ConnectOptions(), SocketOptions())
     stream = wait_for(loop, dialling)

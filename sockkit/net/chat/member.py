@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sockkit.core.chat.actions import Disconnect
 from sockkit.core.chat.input import MemberInput
+from sockkit.core.ending import Limit, silence_only
 from sockkit.events import Peer
 from sockkit.net.connection import Connection, Direction, Owner, Result, closed_event
 from sockkit.net.ends.end import End
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 MAX_OUTBOX_BYTES = 4 * 1024 * 1024  # that wait for one member
 MAX_RECEIVE_BYTES = 64 * 1024  # of one receive by default
 MAX_TELNET_RECEIVE_BYTES = 16 * 1024  # where telnet commands come, which take longer than text
-_LOST, _TOO_SLOW = "connection lost", "too slow"
+_LOST, _TOO_SLOW, _IDLE = "connection lost", "too slow", "silent for too long"
 
 
 class Member(Owner):
@@ -37,7 +38,8 @@ class Member(Owner):
         self._pause: Timer | None = None  # until it is read again
         self._input = MemberInput(server.options.encoding, server.options.client_encoding)
         self.close_reason = ""  # why it departed, unless by its own wish
-        self.connection = Connection(server.loop, end, self, server.closer)
+        ending = silence_only(server.options.idle)
+        self.connection = Connection(server.loop, end, self, server.closer, ending)
         self._reader = Reader(
             server.loop, self.connection, self, server.buffer[:MAX_TELNET_RECEIVE_BYTES]
         )
@@ -113,6 +115,13 @@ class Member(Owner):
         else:
             self._reader.resume()
 
+    def held_up(self, limit: Limit) -> bool:
+        return self._pause is not None  # it may have sent what we do not read yet
+
+    def over(self, limit: Limit | None) -> None:
+        self.close_reason = _IDLE
+        self.connection.close_lingering()
+
     def closing(self) -> None:
         """Stop being a member."""
         if self.connection.error and not self.close_reason:
@@ -124,6 +133,6 @@ class Member(Owner):
     def closed(self, result: Result) -> None:
         """What a member loses by its own reset is not reported as a problem."""
         unsent = 0 if result.error or result.failure else result.unsent
-        why = self.close_reason if self.close_reason == _TOO_SLOW else ""
+        why = self.close_reason if self.close_reason in (_TOO_SLOW, _IDLE) else ""
         closed = closed_event(self.connection, result, unsent, why)
         self._server.closed(closed, missed=bool(unsent) and not why)

@@ -33,7 +33,7 @@ NAME_WAIT_SECONDS = 0.2  # for a newcomer to choose a name, before others are to
 class ChatOptions(Value):
     """`encoding` is that of the members; `client_encoding`, if given, is that of members which do
     not begin with MARK. `kept` is called with each line worth keeping. `shown` makes what the
-    operator sees of whole lines.
+    operator sees of whole lines. A member leaves after `idle` seconds of silence either way.
     """
 
     sockets: SocketOptions = SocketOptions()
@@ -41,6 +41,7 @@ class ChatOptions(Value):
     client_encoding: str | None = None
     kept: Callable[[str], None] | None = None
     shown: Callable[[str], bytes] = str.encode
+    idle: float | None = None
 
 
 class _State(Enum):

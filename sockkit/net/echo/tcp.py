@@ -7,11 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from sockkit.core.ending import Limit, idle_error, silence_only
 from sockkit.core.responder import Responder
-from sockkit.errors import SockkitError
+from sockkit.errors import SockkitError, TimedOut
 from sockkit.events import Closed, SocketCall
 from sockkit.net.closing import Closer
-from sockkit.net.connection import Connection, Direction, Owner, Result, closed_event
+from sockkit.net.connection import (
+    Connection,
+    Direction,
+    Owner,
+    Result,
+    closed_event,
+    closed_with_reason,
+)
 from sockkit.net.context import Context
 from sockkit.net.echo.delay import DelayQueue
 from sockkit.net.echo.plain import MAX_RECEIVE_BYTES, PlainEcho
@@ -27,7 +35,7 @@ class EchoOptions(Value):
     """`responder` makes a responder for each connection, and one for all datagrams; None echoes.
 
     `delay` is in seconds. `drop` is the share of datagrams that are not answered, 0 to 1. A
-    connection is closed after `close_after` answers.
+    connection is closed after `close_after` answers, and after `idle` seconds of silence.
     """
 
     responder: Callable[[], Responder] | None = None
@@ -36,10 +44,12 @@ class EchoOptions(Value):
     drop: float = 0.0
     close_after: int | None = None
     sockets: SocketOptions = SocketOptions()
+    idle: float | None = None
 
     @property
     def plain(self) -> bool:
-        return not (self.responder or self.greet or self.delay or self.close_after)
+        timed = self.delay or self.idle is not None
+        return not (self.responder or self.greet or timed or self.close_after)
 
 
 class TcpEcho:
@@ -92,7 +102,8 @@ class AnsweredEcho(Task, Owner):
         self._answers = Answers(echo.options)
         self._delayed: DelayQueue[bytes] = DelayQueue(loop, echo.options.delay, self._send_delayed)
         self._delayed_bytes = 0  # bytes of answers that are delayed
-        self._connection = Connection(loop, end, self, echo.closer)
+        ending = silence_only(echo.options.idle)
+        self._connection = Connection(loop, end, self, echo.closer, ending)
         self._reader = Reader(loop, self._connection, self, echo.buffer)
 
     def start(self) -> None:
@@ -119,13 +130,23 @@ class AnsweredEcho(Task, Owner):
     def drained(self) -> None:
         self._review()
 
+    def held_up(self, limit: Limit) -> bool:
+        return bool(self._delayed_bytes) or self._answers.waiting
+
+    def over(self, limit: Limit | None) -> None:
+        self._connection.close_lingering(idle_error(self._echo.options.idle or 0))
+
     def closing(self) -> None:
         self._delayed.stop()
 
     def closed(self, result: Result) -> None:
+        error = result.error
+        if isinstance(error, TimedOut):
+            self._echo.closed(self, closed_with_reason(self._connection, result), None)
+            return
         # A client that departs before it has sent all is not an error of the server.
-        unsent = 0 if result.error else result.unsent
-        self._echo.closed(self, closed_event(self._connection, result, unsent), result.error)
+        unsent = 0 if error else result.unsent
+        self._echo.closed(self, closed_event(self._connection, result, unsent), error)
 
     # Answers.
 

@@ -129,6 +129,14 @@ class End(Source, Sink, Protocol):
         ...
 
 
+class PeerEnd(End, Protocol):
+    """An end whose peer may reset it while nobody reads."""
+
+    def when_reset(self, callback: Callable[[SockkitError], None] | None) -> None:
+        """Call `callback` in each turn of the loop once the peer has reset; None to stop."""
+        ...
+
+
 def os_error(code: int) -> OSError:
     """The error that a call raises for the number `code`, with the system's words."""
     return OSError(code, os.strerror(code))

@@ -16,10 +16,10 @@ import socket
 import stat
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from sockkit.errors import OutputError, OutputGone, SockkitError, reason
-from sockkit.net.ends.end import Callback, Kind
+from sockkit.net.ends.end import Callback, Kind, Sink
 from sockkit.net.loop import Loop
 from sockkit.system import FIONREAD, fcntl, ioctl_number
 from sockkit.values import Value
@@ -114,6 +114,15 @@ class Input:
         """Whether a pipe holds bytes, FIONREAD of pipe(7); False for anything else."""
         return self.kind is Kind.PIPE and bool(ioctl_number(self.descriptor, FIONREAD))
 
+    def extent(self) -> tuple[int, int]:
+        """The position in a regular file, and the file's size; zeros for anything else."""
+        if self.kind is not Kind.FILE:
+            return 0, 0
+        try:
+            return os.lseek(self.descriptor, 0, os.SEEK_CUR), os.fstat(self.descriptor).st_size
+        except OSError:  # of a file system that has gone
+            return 0, 0
+
     def when_readable(self, callback: Callback | None) -> None:
         self._loop.when_readable(self.descriptor, callback)
 
@@ -136,11 +145,43 @@ class Input:
         return SockkitError(f"could not read {self.name}: {reason(error)}")
 
 
+class UnreadInput(Input):
+    """In place of a standard input that is never read: nothing comes of it, and it never ends."""
+
+    def __init__(self) -> None:
+        self.descriptor, self.kind = -1, Kind.OTHER
+        self.terminal, self.never_waits = False, True
+
+    def read_into(self, buffer: memoryview, /) -> int:
+        raise BlockingIOError
+
+    def has_bytes(self) -> bool:
+        return False
+
+    def when_readable(self, callback: Callback | None) -> None:
+        pass
+
+
+class StandardOutput(Sink, Protocol):
+    """Standard output: where the payload goes. `terminal` is whether a person sees it."""
+
+    terminal: bool
+
+    def when_gone(self, callback: Callable[[OutputGone], None]) -> None:
+        """Call `callback`, and no earlier one, once nobody can read it any more."""
+        ...
+
+    def end(self) -> None:
+        """All is written: close it, so that whoever reads it goes on. A terminal stays open."""
+        ...
+
+
 class Output:
     """Standard output, as a Sink.
 
     `edited` means that `descriptor` is a non-blocking pipe of our own, whose bytes a line editor
     shows above its line. `in_line` says whether the terminal's cursor stands in an unfinished line.
+    `before_write` is called before each write to a terminal.
     """
 
     name = "standard output"
@@ -151,6 +192,8 @@ class Output:
         self.kind = _kind(descriptor) if self._writable else Kind.OTHER
         self.terminal = edited or os.isatty(descriptor)
         self.in_line = False
+        self._original = descriptor
+        self.before_write: Callback = lambda: None
         keep = edited or not self._writable
         self.descriptor = descriptor if keep else _reopened(descriptor, os.O_WRONLY)
         self._ready_bytes: int | None = (
@@ -166,6 +209,8 @@ class Output:
     def write(self, data: bytes | memoryview, /) -> int:
         if not self._writable:
             raise OutputError(f"{self.name} is not open for writing")
+        if self.terminal:
+            self.before_write()
         try:
             if self._socket:
                 return self._socket.send(data, socket.MSG_DONTWAIT)
@@ -208,6 +253,28 @@ class Output:
         if self.kind is Kind.PIPE and sys.platform == "linux":
             self._loop.when_readable(self.descriptor, gone)
 
+    def end(self) -> None:
+        """Close it, so that whoever reads it goes on. A terminal stays open.
+
+        All must be written. The descriptor that we were started with becomes /dev/null.
+        """
+        if self.terminal or not self._writable:
+            return
+        try:
+            nothing = os.open(os.devnull, os.O_WRONLY)
+        except OSError:
+            return  # it stays open until we end
+        self._loop.when_readable(self.descriptor, None)
+        self._loop.when_writable(self.descriptor, None)
+        if self._socket:
+            self._socket.close()
+        if self.descriptor != self._original:
+            os.close(self.descriptor)
+        os.dup2(nothing, self._original)
+        os.close(nothing)
+        self.descriptor, self.kind = self._original, Kind.DEVICE
+        self._socket, self._ready_bytes = None, None
+
     def write_failed(self, error: OSError, /) -> SockkitError:
         if error.errno in (errno.EPIPE, errno.ECONNRESET):
             return OutputGone(_GONE)
@@ -222,6 +289,6 @@ class Stdio(Value):
     """
 
     input: Input
-    output: Output
+    output: StandardOutput
     encoding: str
     assist: Callable[[Assistant], None] = lambda _: None

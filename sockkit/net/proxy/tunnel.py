@@ -25,7 +25,7 @@ from sockkit.errors import (
 )
 from sockkit.events import Peer, Tunnelled
 from sockkit.net.context import Context
-from sockkit.net.ends.end import End
+from sockkit.net.ends.end import PeerEnd
 from sockkit.net.loop import Loop
 from sockkit.net.openers import resolve
 from sockkit.net.proxy.protocols import HEAD, Conversation, TargetRefused, conversation
@@ -43,8 +43,8 @@ def dial_through(
     address: Address,
     family: int,
     deadline: float,
-    connect: Start[End],
-) -> Generator[Start[Any], Any, End]:
+    connect: Start[PeerEnd],
+) -> Generator[Start[Any], Any, PeerEnd]:
     """The steps of dialling `address` through the proxy of `options`, to which `connect` connects.
 
     If the address is resolved here, its endpoints are tried in turn, each by a connection of its
@@ -55,7 +55,7 @@ def dial_through(
     wanted = proxy.target(address)
     for target in (targets := (yield from _targets(context, proxy, wanted, family, deadline))):
         talk = conversation(proxy, target)
-        end: End = yield from _reach(proxy, connect)
+        end: PeerEnd = yield from _reach(proxy, connect)
         late = _late(proxy, target, options.timeout)
         try:
             yield partial(Tunnel, context.loop, end, proxy, talk, (deadline, late))
@@ -91,10 +91,10 @@ def _targets(
     return [HostPort(endpoint.address[0].partition("%")[0], address.port) for endpoint in found]
 
 
-def _reach(proxy: Proxy, connect: Start[End]) -> Generator[Start[Any], Any, End]:
+def _reach(proxy: Proxy, connect: Start[PeerEnd]) -> Generator[Start[Any], Any, PeerEnd]:
     """Connect to the proxy. Raises ProxyError and TimedOut."""
     try:
-        end: End = yield connect
+        end: PeerEnd = yield connect
     except ConnectError as error:
         raise ProxyError(str(error.args[0]), error.hint) from error
     except ResolveError as error:
@@ -111,7 +111,7 @@ class Tunnel(Pending):
     def __init__(
         self,
         loop: Loop,
-        end: End,
+        end: PeerEnd,
         proxy: Proxy,
         talk: Conversation,
         expiry: tuple[float, TimedOut],

@@ -27,7 +27,7 @@ from sockkit.errors import (
 from sockkit.events import Connected, ConnectFailed, Connecting, Emit, Peer, PeerUser, SocketCall
 from sockkit.net.context import Context
 from sockkit.net.endpoint import Endpoint, show_address, to_address
-from sockkit.net.ends.end import End, failure_kind, os_error
+from sockkit.net.ends.end import End, PeerEnd, failure_kind, os_error
 from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.loop import Timer
 from sockkit.net.openers import opener, resolve
@@ -85,7 +85,7 @@ def dial(
 
 def _dial(
     context: Context, address: Address, options: ConnectOptions, sockets: SocketOptions
-) -> Generator[Start[Any], Any, End]:
+) -> Generator[Start[Any], Any, PeerEnd]:
     deadline = context.loop.now + options.timeout
     if options.tls:
         sockets = sockets.for_tls()
@@ -102,6 +102,8 @@ def _dial(
         from sockkit.net.tls.handshake import secure
 
         end = yield partial(secure, context, end, options.tls)
+    if context.views:
+        end = context.views.watch(end, opener(address).stream, dialled=True)
     return end
 
 

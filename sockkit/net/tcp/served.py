@@ -14,16 +14,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
 
 from sockkit.core.programs import connection_facts
-from sockkit.errors import SendError, SockkitError, reason
+from sockkit.errors import SendError, SockkitError, reason, without_traceback
 from sockkit.events import Closed, Peer, ProgramEnded, ProgramStarted
 from sockkit.net.closing import Closer
 from sockkit.net.connection import Connection, Direction, Owner, Result, closed_with_reason
 from sockkit.net.context import Context
 from sockkit.net.delivery import MAX_STALL_SECONDS
-from sockkit.net.ends.end import End, Kind
+from sockkit.net.ends.end import End, Kind, PeerEnd
 from sockkit.net.ends.program_end import ProgramEnd
 from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.join import Join, JoinOptions
@@ -31,9 +30,6 @@ from sockkit.net.programs import Program, Programs
 from sockkit.net.reader import Reader
 from sockkit.net.tcp.client import SlowTimer
 from sockkit.values import Value
-
-if TYPE_CHECKING:
-    from sockkit.net.ends.tls_end import TlsEnd
 
 EXIT_SECONDS = 0.5  # for a program to exit by itself once both directions have ended
 DROP_BUFFER_BYTES = 64 * 1024  # for what is read and dropped once the program reads no more
@@ -85,7 +81,7 @@ class Served(Owner):
         try:
             self._begin()
         except SockkitError as error:
-            self._close(error)
+            self._close(without_traceback(error))
 
     def close(self) -> None:
         """Close the connection at once, and report nothing. The run ends the program."""
@@ -195,7 +191,7 @@ class ServedOnSocket(Served):
 class ServedByPipes(Served):
     """Its program has pipes."""
 
-    _end: SocketEnd | TlsEnd
+    _end: PeerEnd
 
     def _begin(self) -> None:
         with ExitStack() as theirs:
@@ -229,7 +225,7 @@ class _ProgramJoin(Join):
     def __init__(
         self,
         shared: Shared,
-        end: SocketEnd | TlsEnd,
+        end: PeerEnd,
         pipes: ProgramEnd,
         end_program: Callable[[], None],
         on_closed: Callable[[Result], None],
@@ -341,9 +337,11 @@ def _pipes(theirs: ExitStack) -> tuple[int, int, int, int]:
 
 
 def _subject(end: End) -> str:
+    from sockkit.net.ends.tapped_end import TappedEnd
     from sockkit.net.ends.tls_end import TlsEnd
     from sockkit.net.tls.handshake import subject
 
+    end = end.end if isinstance(end, TappedEnd) else end
     return subject(end).replace("\0", "") if isinstance(end, TlsEnd) else ""
 
 

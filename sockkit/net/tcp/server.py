@@ -50,10 +50,11 @@ class Stage(Enum):
     CLOSED = auto()
 
 
-class Losses:
-    """Counts what did not arrive, or arrived changed."""
+class Totals:
+    """Counts the bytes of clients that are closed, and what did not arrive, or arrived changed."""
 
     def __init__(self) -> None:
+        self.sent = self.received = 0
         self.missed = 0  # clients that did not get all of the input
         self.refused = 0  # parts of the input that could not be encoded
         self.undecoded = 0  # clients that sent what could not be decoded
@@ -78,7 +79,7 @@ class Server:
         self._clients: dict[int, Client] = {}
         self._closing: set[Client] = set()  # departed, but not closed yet
         self._busy: set[Client] = set()
-        self._stage, self._losses = Stage.SERVING, Losses()
+        self._stage, self._totals = Stage.SERVING, Totals()
         self._input_ended = False
         self._on_typed: Callable[[bytes], None] | None = None
         self._done: OnDone[None] = lambda _: None
@@ -94,7 +95,7 @@ class Server:
         self._on_typed = on_typed
         try:
             wait_for(self.context.loop, self._start)
-            self._losses.raise_any()
+            self._totals.raise_any()
         except OutputGone:
             raise
         except SockkitError as error:
@@ -155,6 +156,13 @@ class Server:
             client.connection.close_lingering()
         self._review_quit()
 
+    def moved(self) -> tuple[int, int]:
+        """The bytes sent to all clients so far, and received from them."""
+        there = [client.connection for client in (*self._clients.values(), *self._closing)]
+        sent = self._totals.sent + sum(connection.bytes_sent for connection in there)
+        received = self._totals.received + sum(connection.bytes_received for connection in there)
+        return sent, received
+
     def _review_quit(self) -> None:
         waiting = self._clients or self._closing or self._output.waits
         if self._stage is Stage.QUITTING and not waiting:
@@ -189,8 +197,10 @@ class Server:
         self.busy(client, False)
 
     def closed(self, client: Client, *, missed: bool) -> None:
-        self._losses.missed += missed
-        self._losses.undecoded += client.undecoded
+        self._totals.missed += missed
+        self._totals.undecoded += client.undecoded
+        self._totals.sent += client.connection.bytes_sent
+        self._totals.received += client.connection.bytes_received
         self._closing.discard(client)
         self._review_quit()
         self._listener.released()
@@ -234,7 +244,7 @@ class Server:
         problems = []
         if (shared := self._options.shared) and not raw:
             try:
-                data = shared.feed(data) if data else shared.flush()
+                data = shared.feed(data) + (b"" if data and not whole else shared.flush())
             except TextError as error:
                 data = b"" if whole else error.before
                 problems.append(str(error))
@@ -244,7 +254,7 @@ class Server:
             except TextError as error:
                 problems.append(str(error))
         for problem in dict.fromkeys(problems):
-            self._losses.refused += 1
+            self._totals.refused += 1
             self.context.emit(Failure(f"part of the input was not sent: {problem}"))
 
     def _end_input(self) -> None:

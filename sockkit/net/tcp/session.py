@@ -38,6 +38,7 @@ class SessionOptions(Value):
     transformed like standard input. With a `reply` standard input is not read: the reply is sent
     once the peer has sent something. `label` begins each line that is written, unless it is empty.
     `may_half_close` is whether the command has an option for the half-close, which a hint may name.
+    With `ends_output` standard output is closed once the peer has ended and all of it is written.
     """
 
     ending: EndOptions
@@ -48,6 +49,7 @@ class SessionOptions(Value):
     reply: bytes | None = None
     label: bytes = b""
     may_half_close: bool = False
+    ends_output: bool = False
 
 
 def run_session(context: Context, session: Session) -> None:
@@ -74,6 +76,7 @@ class Session(Joined):
         self._context = context
         self._on_done: OnDone[None] = lambda _: None
         self._closer = Closer(context.loop, alone=True)
+        self._ends_output = options.ends_output
         super().__init__(context.emit, context.loop, end, self._closer, options.ending)
         self._input = SessionInput(
             context, self._connection, options, sockets.buffer_size, self._input_end.reached
@@ -117,6 +120,10 @@ class Session(Joined):
         """Whether anything of standard input was read."""
         return bool(self._sender.bytes_read)
 
+    def moved(self) -> tuple[int, int]:
+        """The bytes sent and received so far."""
+        return self._connection.bytes_sent, self._connection.bytes_received
+
     def record_progress(self, error: SockkitError) -> None:
         """Record in `error.so_far` how many bytes were moved."""
         self._totals.record(error, self._connection.end.undelivered())
@@ -129,6 +136,8 @@ class Session(Joined):
     def peer_ended(self) -> None:
         self._context.emit(PeerEnded(self._connection.end.peer, self._connection.bytes_received))
         self._totals.peer_ended()
+        if self._ends_output:
+            self._context.stdio.output.end()
         self._input.peer_ended()
 
     def _receiving_failed(self, error: SockkitError) -> None:
@@ -272,16 +281,13 @@ class SessionInput:
     def _reply(self, text: bytes) -> None:
         if not self._replied:
             self._replied = True
-            self._send_text(text, self._on_end, last=True)
+            self._send_text(text, self._on_end)
 
-    def _send_text(self, text: bytes, then: Callable[[], None], *, last: bool = False) -> None:
-        """Send `text` as standard input is sent, and call `then` when all of it is written.
-
-        `last` says that it ends our input.
-        """
+    def _send_text(self, text: bytes, then: Callable[[], None]) -> None:
+        """Send `text`, all of it, as standard input is sent. Call `then` when it is written."""
         self._then = then
         if self._outbound:
-            text = self._outbound.feed(text) + (self._outbound.flush() if last else b"")
+            text = self._outbound.feed(text) + self._outbound.flush()
         self._put(text)
         if not self._connection.outbox.size:
             self.drained()

@@ -75,6 +75,10 @@ class DatagramClient:
         if self._unencoded:
             raise TextError("part of what was typed was not sent")
 
+    def moved(self) -> tuple[int, int]:
+        """The bytes of the datagrams sent and received so far."""
+        return self._exchange.moved()
+
     def _so_far(self) -> str:
         sender, receiver = self._exchange.sender, self._exchange.receiver
         sent = show_count(sender.total.count, "datagram")

@@ -9,6 +9,7 @@ import struct
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sockkit.errors import REFUSED, ConnectError, ReceiveError, SendError, SockkitError, reason
@@ -20,6 +21,7 @@ from sockkit.net.options import SocketOptions
 
 if TYPE_CHECKING:
     from sockkit.net.openers import Admission
+    from sockkit.net.udp.tap import DatagramTap
     from sockkit.net.unix_users import Credentials
 
 MAX_RECEIVE_BYTES = 65_536  # bytes of one receive: a datagram, or many of UDP_GRO
@@ -80,9 +82,11 @@ def segments(size: int) -> int:
 class DatagramSocket:
     """Owns a UDP socket. `remote` is the only peer of a connected socket.
 
-    Where `sockets` have a `buffer_size`, what a datagram has beyond it is cut off. `dropped` counts
+    A client has `dialled`. Where `sockets` have a `buffer_size`, what a datagram has beyond it is
+    cut off. `dropped` counts
     the datagrams that came when the system had no space for them, socket(7) SO_RXQ_OVFL. Datagrams
-    that `admission` refuses are never `incoming`.
+    that `admission` refuses are never `incoming`. `active_at` is when the last of the others came,
+    or one was sent; `used` says if one came.
     """
 
     max_receive_bytes = MAX_RECEIVE_BYTES  # if `sockets` have no `buffer_size`
@@ -96,25 +100,44 @@ class DatagramSocket:
         remote: Endpoint | None,
         sockets: SocketOptions,
         admission: Admission | None = None,
+        *,
+        dialled: bool = False,
     ) -> None:
         sock.setblocking(False)
         self._context, self._socket, self._remote = context, sock, remote
         self._admission = admission
         self.bound_to: Any = sock.getsockname()
         self.address = show_address(self.bound_to)
-        self.port: int | None = self.bound_to[1] if isinstance(self.bound_to, tuple) else None
         self.dropped = 0
+        self.used, self.active_at = False, context.loop.now
         self.buffer_size = sockets.buffer_size
         self._buffer = memoryview(bytearray(sockets.buffer_size or self.max_receive_bytes))
         self._segments = True
         self._paced_until = 0.0
+        self.tap = self._make_tap(context, dialled=dialled)
         self._prepare()
+
+    def _make_tap(self, context: Context, *, dialled: bool) -> DatagramTap | None:
+        if not context.views:
+            return None
+        from sockkit.net.udp.tap import DatagramTap
+
+        remote = self._remote.address if self._remote else None
+        return DatagramTap(context.views, self.transport, self.address, remote, dialled=dialled)
 
     def _prepare(self) -> None:
         """Set the options that this kind of socket has."""
         try_option(self._socket, socket.SOL_SOCKET, _SO_RXQ_OVFL, 1)
         if self.buffer_size is None:
             try_option(self._socket, _SOL_UDP, _UDP_GRO, 1)
+
+    @property
+    def transport(self) -> str:
+        return "udp" if isinstance(self.bound_to, tuple) else "unix-datagram"
+
+    @property
+    def port(self) -> int | None:
+        return self.bound_to[1] if isinstance(self.bound_to, tuple) else None
 
     @property
     def connected(self) -> bool:
@@ -126,7 +149,8 @@ class DatagramSocket:
 
     def when_readable(self, callback: Callback | None) -> None:
         """Call `callback` in each turn while there is something to receive; None to stop."""
-        self._context.loop.when_readable(self._socket.fileno(), callback)
+        watch = partial(self._context.loop.when_readable, self._socket.fileno())
+        (self.tap.gate(watch) if self.tap else watch)(callback)
 
     def when_writable(self, callback: Callback | None) -> None:
         """Call `callback` in each turn while the system accepts datagrams; None to stop."""
@@ -143,6 +167,9 @@ class DatagramSocket:
                 on_fail(error)
                 return
             if not self._admission or self._admits(got, self._admission):
+                self.used, self.active_at = True, self._context.loop.now
+                if self.tap:
+                    self.tap.received(got)
                 yield got
 
     def _admits(self, got: Received, admission: Admission) -> bool:
@@ -188,7 +215,11 @@ class DatagramSocket:
         sent = 0
         try:
             while True:
-                sent += self._send_some(data[sent:], size, address)
+                moved = self._send_some(data[sent:], size, address)
+                if self.tap:
+                    self.tap.sent(data[sent : sent + moved], size, address)
+                sent += moved
+                self.active_at = self._context.loop.now
                 if sent == len(data):
                     return sent
         except BlockingIOError:
@@ -277,8 +308,8 @@ class DatagramOutbox:
 
     @property
     def waits(self) -> bool:
-        """Whether a datagram waits, even an empty one."""
-        return bool(self._pending)
+        """Whether a datagram waits, even an empty one, or what was sent waits to be shown."""
+        return bool(self._pending) or bool(self._socket.tap and self._socket.tap.full)
 
     def use(self, sock: DatagramSocket) -> None:
         """Drop what waits, and send through `sock` from now on."""
@@ -310,7 +341,13 @@ class DatagramOutbox:
             self._on_fail(error)
             return None
         self._on_sent(sent, size)
+        if self._socket.tap and self._socket.tap.full:
+            self._socket.tap.when_room(self._has_room)
         return data[sent:] if sent < len(data) else None
+
+    def _has_room(self) -> None:
+        if not self._pending:
+            self._on_empty()
 
     def _ready(self) -> None:
         while self._pending:

@@ -21,12 +21,13 @@ class Messages(Protocol):
     """Turns standard input into datagrams, and datagrams into standard output.
 
     With `packs` standard input is lines; without, it is cut into datagrams. With `shows` a line is
-    written for each datagram; without, its bytes are. `hello` and `good_bye` are datagrams before
-    and after all others.
+    written for each datagram; without, its bytes are; with `drops`, nothing is. `hello` and
+    `good_bye` are datagrams before and after all others.
     """
 
     packs: bool
     shows: bool
+    drops: bool
     hello: bytes | None
     good_bye: bytes | None
 
@@ -113,6 +114,10 @@ class DatagramExchange:
         """Whether everything read has been sent, and everything received written."""
         return not self.sender.outbox.waits and not self.receiver.output.size
 
+    def moved(self) -> tuple[int, int]:
+        """The bytes of the datagrams sent and received so far."""
+        return self.sender.total.size, self.receiver.total.size
+
     def review(self) -> None:
         """Read and receive what may be now. Call it when the targets have changed."""
         if self._state is State.OPEN:
@@ -135,4 +140,4 @@ class DatagramExchange:
         self.sender.outbox.stop()
         self.receiver.output.stop()
         for direction, total in (("sent", self.sender.total), ("received", self.receiver.total)):
-            self._context.emit(DatagramTotal(direction, total.count, total.size))
+            self._context.emit(DatagramTotal(direction, total.count, total.size, total.seconds))

@@ -182,7 +182,7 @@ def _aim(
     aimed = not udp.broadcast and not is_group(route.to)
     if aimed:
         _connect(sock, route.to, context.emit)
-    return DatagramSocket(context, sock, route.to if aimed else None, sockets)
+    return DatagramSocket(context, sock, route.to if aimed else None, sockets, dialled=True)
 
 
 def _connect(sock: socket.socket, to: Endpoint, emit: Emit) -> None:
@@ -204,7 +204,7 @@ def _aim_unix(
             f"could not send from {mine}: {reason(error)}", "give another --source unix:/PATH"
         ) from error
     context.emit(SocketCall("bind", show_address(sock.getsockname())))
-    made = UnixDatagramSocket(context, sock, route.to, sockets)
+    made = UnixDatagramSocket(context, sock, route.to, sockets, dialled=True)
     made.unbind = unbind
     return made
 

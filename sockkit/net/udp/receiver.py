@@ -39,6 +39,7 @@ class DatagramReceiver:
         self.output = ReceivedOutbox(context.stdio.output, on_empty=on_change)
         self._socket, self._messages, self._handler = sock, messages, handler
         self._outbox, self._on_change, self._emit = outbox, on_change, context.emit
+        self._loop = context.loop
 
     def use(self, sock: DatagramSocket) -> None:
         """Receive from `sock` from now on."""
@@ -64,14 +65,15 @@ class DatagramReceiver:
         shows, output = self._messages.shows, self.output
         for got in self._socket.incoming(failed.append):
             peer = self._handler.received(got)
-            self.total.add(len(got.data), got.size)
-            if got.cut:
+            self.total.add(len(got.data), got.size, self._loop.now)
+            drops = self._messages.drops
+            if got.cut and not drops:
                 self.cut += 1
                 self._emit(Failure(got.problem(peer.address), "a datagram was cut"))
             if shows:
                 shown += self._lines(peer, got)
                 size += len(got.data)
-            else:
+            elif not drops:
                 output.put_received(got.data, len(got.data))
             if self.blocked:
                 break

@@ -21,14 +21,26 @@ KEPT_OVERHEAD_BYTES = 64  # counted for each datagram kept besides its own bytes
 REFUSAL_SECONDS = 1.0  # in which a refusal still belongs to the first datagram
 
 
+# A line may be longer than its datagram: \U00000041 is one byte. No line has more bytes for each.
+MAX_LINE_BYTES = 10 * MAX_PAYLOAD_BYTES
+
+
 class Total:
-    """Counts datagrams and their bytes."""
+    """Counts datagrams and their bytes, and the time from the first to the last."""
 
     def __init__(self) -> None:
         self.count = self.size = 0
+        self._first = self._last = 0.0
 
-    def add(self, size: int, segment: int) -> None:
+    @property
+    def seconds(self) -> float:
+        return self._last - self._first
+
+    def add(self, size: int, segment: int, now: float) -> None:
         """Count `size` bytes in datagrams of `segment` bytes; the last may be shorter."""
+        if not self.count:
+            self._first = now
+        self._last = now
         self.count += max(-(-size // segment), 1)
         self.size += size
 
@@ -78,7 +90,7 @@ class DatagramSender:
         )
 
     def _sent(self, size: int, segment: int) -> None:
-        self.total.add(size, segment)
+        self.total.add(size, segment, self._loop.now)
         self.sent_at = self._loop.now
 
     def send(self, data: bytes | memoryview, size: int, targets: list[Any]) -> None:
@@ -92,7 +104,7 @@ class DatagramSender:
         """Send each of `lines` as a datagram."""
         for line in lines:
             try:
-                datagram = _fitting(self._messages.pack(line))
+                datagram = _fitting(self._messages.pack(_whole(line)))
             except SockkitError as error:
                 self._handler.failed(error)
             else:
@@ -119,6 +131,13 @@ class DatagramSender:
         self.total = Total()
         for data, size in kept:
             self.send(data, size, targets)
+
+
+def _whole(line: bytes) -> bytes:
+    """`line`, if it is all of the line."""
+    if len(line) > MAX_LINE_BYTES:
+        raise SendError(f"a line of more than {MAX_LINE_BYTES:,} bytes does not fit a datagram")
+    return line
 
 
 def _fitting(datagram: bytes) -> bytes:
@@ -162,7 +181,7 @@ class InputReader:
         self._size = min(buffer_size or MAX_PAYLOAD_BYTES, MAX_PAYLOAD_BYTES)
         self._buffer = memoryview(bytearray(segments(self._size) * self._size))
         self._filled = 0
-        self._lines = LineSplitter(MAX_PAYLOAD_BYTES)
+        self._lines = LineSplitter(MAX_LINE_BYTES)
         self._timer: Timer | None = None
 
     def start(self, on_typed: Callable[[bytes], None] | None) -> None:

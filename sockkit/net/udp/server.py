@@ -55,6 +55,10 @@ class DatagramServer:
         finally:
             self._exchange.stop()
 
+    def moved(self) -> tuple[int, int]:
+        """The bytes of the datagrams sent and received so far."""
+        return self._exchange.moved()
+
     def _raise_lost(self) -> None:
         raise_lost(
             (self._unsent, "{} not sent", SendError),

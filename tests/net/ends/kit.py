@@ -20,17 +20,20 @@ from typing import Any, Protocol
 
 import pytest
 
+from sockkit.core.records import Stream
 from sockkit.errors import ReceiveError
 from sockkit.net.ends.memory import MemoryEnd, memory_pair
 from sockkit.net.ends.program_end import ProgramEnd
+from sockkit.net.ends.tapped_end import TappedEnd
 from sockkit.net.ends.tls_end import TlsEnd
 from sockkit.net.loop import Loop
+from sockkit.net.views import Views
 from sockkit.system import FIONREAD, ioctl_number
 from tests.net import kit, tls
 from tests.net.kit import Cut, Made, Stack
 
 TLS = ["tls-client", "tls-server", "tls-over-memory"]
-ENDS = ["tcp", "unix", "memory", "program", *TLS]
+ENDS = ["tcp", "unix", "memory", "program", "tapped", *TLS]
 SOURCES = [*ENDS, "pipe", "file", "socketpair", kit.PTY]  # from "pipe" on, standard input
 SINKS = [*SOURCES, "append"]  # and standard output
 VARIANTS = ["free", "clogged", "cut"]
@@ -362,6 +365,12 @@ class Case:
         self.bare.when_readable(None)
 
 
+def tapped(loop: Loop, end: Any) -> TappedEnd:
+    """The same end with a tap, and a viewer that keeps nothing."""
+    views = Views(loop, lambda _: None)
+    return TappedEnd(end, views, views.tap(Stream(1, "tcp", "here:1", "there:2", True)))
+
+
 def over_tls(below: Case, *, server: bool, cut: bool) -> Case:
     """A case whose end and far side speak TLS over those of `below`, after the handshake."""
     ours, theirs = tls.contexts(server=server)
@@ -398,6 +407,10 @@ def make(loop: Loop, stack: Stack, tmp_path: Path) -> Make:
         if name == "memory":
             end, other = memory_pair(loop, **({"capacity": LITTLE} if clogged else {}))
             return Case(loop, end, InMemory(other), end.close, cut=variant == "cut")
+        if name == "tapped":
+            below = make("tcp", variant)
+            end = tapped(loop, below.bare)
+            return Case(loop, end, below.far, below.release, cut=variant == "cut")
         if name == "program":
             own, far = program(loop, stack, clogged=clogged)
             return Case(loop, own, far, own.close, cut=variant == "cut")

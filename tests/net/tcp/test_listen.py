@@ -36,6 +36,7 @@ class Server:
     def __init__(self, loop: Loop, stack: contextlib.ExitStack) -> None:
         self._loop, self._stack = loop, stack
         self.events: list[Event] = []
+        self.context = kit.context(loop, emit=self.events.append)
         self.streams: list[SocketEnd] = []
 
     def listen(
@@ -75,7 +76,7 @@ def test_port_0_is_a_real_port_and_is_reported(server: Server) -> None:
     assert listener.port
     assert listener.address == f"{HERE}:{listener.port}"
     assert [event for event in server.events if isinstance(event, Listening)] == []
-    announce(listener, server.events.append)
+    announce(listener, server.context)
     assert server.events[-1] == Listening(listener.address, True)
     assert [event.call for event in kit.of_kind(server.events, SocketCall)][-2:] == [
         "bind",
@@ -87,7 +88,7 @@ def test_port_0_is_a_real_port_and_is_reported(server: Server) -> None:
     ("host", "loopback"), [("0.0.0.0", False), ("::", False), ("::1", True), ("127.0.0.9", True)]
 )
 def test_it_says_whether_others_can_reach_it(host: str, loopback: bool, server: Server) -> None:
-    announce(server.listen(HostPort(host, 0)), server.events.append)
+    announce(server.listen(HostPort(host, 0)), server.context)
     assert server.events[-1].loopback is loopback  # type: ignore[union-attr]
 
 

@@ -1,0 +1,100 @@
+"""The views of a run: what is shown in place of the payload, and what is recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from sockkit.core.text import TextOptions
+from sockkit.errors import SockkitError, UsageError
+from sockkit.net.context import Context
+from sockkit.net.views import Views
+from sockkit.values import Value
+
+if TYPE_CHECKING:
+    from sockkit.core.frames import FrameRule
+    from sockkit.core.json_lines import JsonLines
+    from sockkit.core.records import Record
+    from sockkit.net.recorder import Recorder
+    from sockkit.net.views import View
+
+
+class ViewOptions(Value):
+    """`switchable` lets a person choose the view while the command runs."""
+
+    hex: bool = False
+    json: bool = False
+    timestamps: bool = False
+    frame: FrameRule | None = None
+    record: str | None = None
+    append: bool = False
+    switchable: bool = False
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anything looks at the bytes."""
+        return bool(self.hex or self.json or self.frame or self.record or self.switchable)
+
+    def check(self) -> None:
+        """Raise UsageError for options that exclude each other."""
+        if self.hex and self.json:
+            raise UsageError("--hex and --json exclude each other", "leave out one")
+        if self.json and self.timestamps:
+            raise UsageError("--json has the times already", "leave out --timestamps")
+        if self.append and self.record is None:
+            raise UsageError("--append needs --record", "give --record FILE")
+
+
+@contextmanager
+def viewed(
+    context: Context, options: ViewOptions, command: str, text: TextOptions
+) -> Iterator[Context]:
+    """The context of a run that `options` look at; the same without any.
+
+    Raises SockkitError, also at the end, if a view could not be written.
+    """
+    options.check()
+    if not options.wanted:
+        yield context
+        return
+    views = Views(context.loop, context.emit, options.frame.framer if options.frame else None)
+    context = context._replace(views=views)
+    if options.record is not None:
+        from sockkit.net.recorder import Recorder
+
+        recorder = Recorder(context.loop, options.record, append=options.append)
+        views.add(_Recording(recorder, _json_lines(text)))
+    if options.hex or options.json or options.switchable:
+        stdio = context.stdio
+        output = views.take_output(stdio.output, _view(context, options, text))
+        context = context._replace(stdio=stdio._replace(output=output))
+    views.begin(command)
+    try:
+        yield context
+    except SockkitError as error:
+        views.end(error)
+        raise
+    views.end()
+
+
+def _view(context: Context, options: ViewOptions, text: TextOptions) -> View | None:
+    """What has standard output from the beginning; None for the payload."""
+    return _json_lines(text) if options.json else None
+
+
+def _json_lines(text: TextOptions) -> JsonLines:
+    from sockkit.core.json_lines import JsonLines
+
+    return JsonLines(sent=text.wire, received=text.encoding)
+
+
+class _Recording:
+    """Keeps all records in a file."""
+
+    def __init__(self, recorder: Recorder, lines: JsonLines) -> None:
+        self._recorder, self._lines = recorder, lines
+        self.close = recorder.close
+
+    def show(self, record: Record, /) -> None:
+        self._recorder.put(self._lines.show(record))

@@ -1,0 +1,348 @@
+"""Records as lines of JSON: what `--json` prints and what a recording holds. See docs/events.md.
+
+A line is UTF-8. Letters of every script are readable in it. What a terminal might obey is escaped
+as JSON escapes it, so a line is always one line and safe to show. Data is text where encoding that
+text again gives the same bytes, otherwise base64.
+
+A recording may be forged: `decode` checks every field, and raises nothing but ValueError.
+"""
+
+from __future__ import annotations
+
+from binascii import a2b_base64, b2a_base64
+from codecs import lookup
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache, partial
+from json import loads
+from json.encoder import encode_basestring
+from re import compile as pattern
+from re import escape as re_escape
+from typing import Any, NamedTuple
+
+from sockkit.core.printable import UNSAFE, escape
+from sockkit.core.records import (
+    Begun,
+    Closed,
+    Ended,
+    Exit,
+    Listening,
+    Message,
+    Opened,
+    Record,
+    Stream,
+)
+from sockkit.core.text import check_codec
+from sockkit.errors import UsageError
+
+VERSION = 1
+HEAD = b'{"sockkit":%d,' % VERSION  # how every line begins
+MAX_DATA_BYTES = 1024 * 1024  # in one line: longer data takes several, so that a line is bounded
+MAX_LINE_BYTES = 6 * MAX_DATA_BYTES + 64 * 1024  # a byte is \u0000 at worst; the rest is names
+MAX_NAME_CHARACTERS = 8 * 1024  # of an address or an error
+MAX_STREAMS = 1024  # whose constant part of a line is kept
+
+EVENTS: dict[str, type[Record]] = {
+    "begun": Begun,
+    "listening": Listening,
+    "opened": Opened,
+    "message": Message,
+    "ended": Ended,
+    "closed": Closed,
+    "exit": Exit,
+}
+TRANSPORTS = ("tcp", "udp", "unix", "unix-datagram")
+MARKS = ("", "overlong", "stray", "cut")
+
+_NAMES = {kind: name for name, kind in EVENTS.items()}
+_UNSAFE = pattern(f"[{re_escape(''.join(map(chr, UNSAFE)))}]")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SECOND = timedelta(seconds=1)
+_TIME = pattern(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
+_STRICT = ("utf-8", "ascii", "iso8859-1")  # what decodes always encodes to the same bytes
+_SLOW = ("idna", "punycode")  # their time is the square of the length
+
+
+class _Codec(NamedTuple):
+    """How the bytes of a direction become text, and the end of a line that has it."""
+
+    name: str
+    strict: bool
+    tail: str
+
+
+class JsonLines:
+    """Encodes records. `sent` and `received` are the encodings of the data in each direction."""
+
+    def __init__(self, sent: str | None = None, received: str | None = None) -> None:
+        self._codecs = {"sent": _codec(sent), "received": _codec(received)}
+        self._heads: dict[tuple[Stream, str], str] = {}
+        self._since = -1_000_000  # the second that _second tells, in microseconds
+        self._second = ""
+
+    def show(self, record: Record) -> bytes:
+        """The line of `record`, or several lines where a message is longer than MAX_DATA_BYTES."""
+        if type(record) is not Message:
+            return f"{self._begin(record.time)}{_rest(record)}}}\n".encode()
+        if len(record.data) <= MAX_DATA_BYTES:
+            return self._message(record)
+        return b"".join(map(self._message, _pieces(record)))
+
+    def _message(self, record: Message) -> bytes:
+        time, stream, direction, data, mark = record
+        head = self._heads.get((stream, direction)) or self._head(stream, direction)
+        begin = f"{self._begin(time)}{head}{len(data)}"
+        if mark:
+            begin += f',"mark":"{mark}"'
+        name, strict, tail = self._codecs[direction]
+        try:
+            text = str(data, name)
+            if strict or text.encode(name) == data:
+                return f'{begin},"text":{_quoted(text)}{tail}'.encode()
+        except UnicodeError:
+            pass  # it is no text, or has half a surrogate pair, which UTF-8 does not have
+        return b'%b,"base64":"%b"}\n' % (begin.encode(), b2a_base64(data, newline=False))
+
+    def _begin(self, time: int) -> str:
+        microsecond = time - self._since
+        if not 0 <= microsecond < 1_000_000:
+            second, microsecond = divmod(time, 1_000_000)
+            self._since = time - microsecond
+            shown = (_EPOCH + second * _SECOND).strftime("%Y-%m-%dT%H:%M:%S")
+            self._second = f'{{"sockkit":{VERSION},"time":"{shown}.'
+        # Four times as fast as {microsecond:06d}.
+        return f"{self._second}{f'{1_000_000 + microsecond}'[1:]}Z"
+
+    def _head(self, stream: Stream, direction: str) -> str:
+        """The constant part of a message's line."""
+        if len(self._heads) >= MAX_STREAMS:
+            self._heads.clear()
+        head = f'","event":"message"{_of(stream)},"direction":"{direction}","size":'
+        self._heads[stream, direction] = head
+        return head
+
+
+def _codec(encoding: str | None) -> _Codec:
+    name = encoding or "utf-8"
+    if lookup(name).name in _SLOW:
+        name = "utf-8"
+    return _Codec(name, lookup(name).name in _STRICT, f',"encoding":{_quoted(name)}}}\n')
+
+
+def _quoted(text: str) -> str:
+    """`text` as JSON, safe for a terminal."""
+    quoted = encode_basestring(text)
+    if quoted.isascii() and quoted.isprintable():
+        return quoted  # as nearly all is; this check is much faster
+    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", quoted)
+
+
+def _pieces(record: Message) -> Iterator[Message]:
+    for start in range(0, len(record.data), MAX_DATA_BYTES):
+        yield record._replace(data=record.data[start : start + MAX_DATA_BYTES])
+
+
+def _of(stream: Stream) -> str:
+    named = stream._asdict()
+    number = named.pop("number")
+    return f',"peer":{number}' + "".join(f',"{name}":{_value(it)}' for name, it in named.items())
+
+
+def _rest(record: Record) -> str:
+    """What follows the time. A field that has its default is left out."""
+    parts = [f'","event":"{_NAMES[type(record)]}"']
+    for name, value in record._asdict().items():
+        if name == "stream":
+            parts.append(_of(value))
+        elif name != "time" and value != record._field_defaults.get(name):
+            parts.append(f',"{name}":{_value(value)}')
+    return "".join(parts)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, str):
+        return _quoted(_printable(value))
+    return str(value).lower() if isinstance(value, bool) else f"{value:d}"
+
+
+def _printable(name: str) -> str:
+    """`name` without what a terminal obeys, and without bytes of a path that are not text."""
+    return escape(str(name.encode(errors="backslashreplace"), "utf-8"))
+
+
+def decode(line: bytes) -> Record:
+    """The record of a line, with or without its line end.
+
+    Raises ValueError, whose text says what is wrong with "it".
+    """
+    fields = _parse(line)
+    version = fields.get("sockkit")
+    if type(version) is not int:
+        raise ValueError("it is no record of sockkit")
+    if version != VERSION:
+        raise ValueError(f"it has version {version} of the format, this sockkit reads {VERSION}")
+    kind = EVENTS[_take(fields, "event", _one_of(*EVENTS))]
+    if kind is Message:
+        return _message(fields)
+    make: Callable[..., Record] = kind
+    values = (
+        _stream(fields)
+        if name == "stream"
+        else _take(fields, name, _CHECKS[name], kind._field_defaults)
+        for name in kind._fields
+    )
+    return make(*values)
+
+
+def _parse(line: bytes) -> dict[str, Any]:
+    if len(line) > MAX_LINE_BYTES:
+        raise ValueError("it is too long")
+    try:
+        fields = loads(str(line, "utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError("it is not JSON") from error
+    if type(fields) is not dict:
+        raise ValueError("it is no record of sockkit")
+    return fields
+
+
+def _message(fields: dict[str, Any]) -> Message:
+    take = partial(_take, fields)
+    message = Message(
+        take("time", _time),
+        _stream(fields),
+        take("direction", _DIRECTION),
+        _data(fields),
+        take("mark", _MARK, {"mark": ""}),
+    )
+    if take("size", _count) != len(message.data):
+        raise ValueError(f"its size is {fields['size']}, but it has {len(message.data)} bytes")
+    return message
+
+
+def _data(fields: dict[str, Any]) -> bytes:
+    if "text" not in fields:
+        data: bytes = _take(fields, "base64", _from_base64)
+        return data
+    text: str = _take(fields, "text", _string)
+    name: str = _take(fields, "encoding", _string)
+    try:
+        return text.encode(name if name == "utf-8" else _known_codec(name))
+    except UnicodeError as error:
+        raise ValueError(f"its text is not in {name}") from error
+
+
+def _stream(fields: dict[str, Any]) -> Stream:
+    return Stream(
+        _take(fields, "peer", _count),
+        _take(fields, "transport", _TRANSPORT),
+        _take(fields, "local", _name),
+        _take(fields, "remote", _name),
+        _take(fields, "dialled", _boolean),
+    )
+
+
+def _take(
+    fields: dict[str, Any],
+    name: str,
+    check: Callable[[Any], Any],
+    defaults: dict[str, Any] | None = None,
+) -> Any:
+    """The field `name`, as `check` returns it; that raises ValueError with what it must be."""
+    if name not in fields:
+        if defaults and name in defaults:
+            return defaults[name]
+        raise ValueError(f"it has no {name}")
+    try:
+        return check(fields[name])
+    except ValueError as error:
+        raise ValueError(f"its {name} is not {error}") from error
+
+
+def _one_of(*words: str) -> Callable[[Any], str]:
+    def check(value: Any) -> str:
+        if type(value) is not str or value not in words:
+            raise ValueError(f"one of {', '.join(repr(word) for word in words)}")
+        return value
+
+    return check
+
+
+def _count(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < 2**53:
+        raise ValueError("a count")
+    return value
+
+
+def _status(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < 256:
+        raise ValueError("an exit status")
+    return value
+
+
+def _boolean(value: Any) -> bool:
+    if type(value) is not bool:
+        raise ValueError("true or false")
+    return value
+
+
+def _string(value: Any) -> str:
+    if type(value) is not str:
+        raise ValueError("a string")
+    return value
+
+
+def _name(value: Any) -> str:
+    """An address, a command or an error: these are shown, so they must be safe for a terminal."""
+    if type(value) is not str or len(value) > MAX_NAME_CHARACTERS or value != _printable(value):
+        raise ValueError("a printable string")
+    return value
+
+
+def _time(value: Any) -> int:
+    if type(value) is not str or not _TIME.fullmatch(value):
+        raise ValueError("like 2026-01-31T13:59:59.000000Z")
+    second = _second_of(value[:19])
+    if second < 0:
+        raise ValueError("after 1970")
+    return second * 1_000_000 + int(value[20:26])
+
+
+@lru_cache(64)
+def _second_of(text: str) -> int:
+    try:
+        return (datetime.fromisoformat(f"{text}+00:00") - _EPOCH) // _SECOND
+    except ValueError as error:
+        raise ValueError("a time") from error
+
+
+def _from_base64(value: Any) -> bytes:
+    try:
+        return a2b_base64(_string(value), strict_mode=True)
+    except ValueError as error:
+        raise ValueError("base64") from error
+
+
+@lru_cache(16)
+def _known_codec(name: str) -> str:
+    """`name`, if it is an encoding that takes no more than the time it should."""
+    try:
+        if len(name) > 64 or lookup(check_codec(name)).name in _SLOW:
+            raise UsageError("it is not supported")
+    except UsageError as error:
+        raise ValueError(f"{name[:64]!r} is not a supported encoding") from error
+    return name
+
+
+_TRANSPORT, _MARK = _one_of(*TRANSPORTS), _one_of(*MARKS)
+_DIRECTION = _one_of("sent", "received")
+_CHECKS: dict[str, Callable[[Any], Any]] = {
+    "time": _time,
+    "command": _name,
+    "transport": _TRANSPORT,
+    "address": _name,
+    "direction": _DIRECTION,
+    "reset": _one_of("", "sent", "received"),
+    "status": _status,
+    "error": _name,
+}

@@ -1,0 +1,138 @@
+"""An end with a tap: what passes is seen, and nothing else differs."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal
+
+from sockkit.core.address import Address
+from sockkit.core.records import Direction
+from sockkit.errors import SockkitError
+from sockkit.events import FrameTotal
+from sockkit.net.ends.end import Callback, Kind, PeerEnd
+from sockkit.net.views import Gate
+
+if TYPE_CHECKING:
+    from sockkit.net.views import Tap, Views
+
+
+class TappedEnd:
+    """Owns `end`, and reports to `tap`. Lanes copy it. While the views are full it blocks."""
+
+    __slots__ = (
+        "_ended",
+        "_read_gate",
+        "_reset",
+        "_tap",
+        "_views",
+        "_write_gate",
+        "end",
+        "kind",
+        "peer",
+        "remote",
+    )
+    descriptor = -1  # all bytes pass through us
+
+    def __init__(self, end: PeerEnd, views: Views, tap: Tap) -> None:
+        self.end, self._views, self._tap = end, views, tap
+        self.peer, self.remote = end.peer, end.remote
+        self.kind = Kind.ENCRYPTED if end.kind is Kind.ENCRYPTED else Kind.OTHER
+        self._read_gate = Gate(views, end.when_readable)
+        self._write_gate = Gate(views, end.when_writable)
+        self._ended: set[Direction] = set()
+        self._reset: Direction | Literal[""] = ""
+
+    @property
+    def name(self) -> str:
+        return self.end.name
+
+    def local(self) -> Address | None:
+        return self.end.local()
+
+    # What passes.
+
+    def when_readable(self, callback: Callback | None) -> None:
+        self._read_gate.when_ready(callback)
+
+    def when_writable(self, callback: Callback | None) -> None:
+        self._write_gate.when_ready(callback)
+
+    def read_into(self, buffer: memoryview, /) -> int:
+        self._views.check_room()
+        try:
+            size = self.end.read_into(buffer)
+        except SockkitError as error:
+            self._failed(error)
+            raise
+        if size:
+            self._tap.passed("received", bytes(buffer[:size]))
+        elif len(buffer):
+            self._has_ended("received")
+        return size
+
+    def write(self, data: bytes | memoryview, /) -> int:
+        self._views.check_room()
+        try:
+            size = self.end.write(data)
+        except SockkitError as error:
+            self._failed(error)
+            raise
+        if size:
+            self._tap.passed("sent", bytes(data[:size]))
+        return size
+
+    def half_close(self) -> None:
+        self.end.half_close()
+        self._has_ended("sent")
+
+    def close(self) -> None:
+        self.end.close()
+        if not self._reset:
+            self._has_ended("sent")
+        self._closed(self._reset)
+
+    def abort(self) -> None:
+        self.end.abort()
+        self._closed(self._reset or "sent")
+
+    def _closed(self, reset: Direction | Literal[""]) -> None:
+        self._tap.closed(reset)
+        for direction, frames in self._tap.frames.items():
+            self._views.emit(FrameTotal(self.peer, direction, frames))
+
+    def _has_ended(self, direction: Direction) -> None:
+        if direction not in self._ended:
+            self._ended.add(direction)
+            self._tap.ended(direction)
+
+    def _failed(self, error: SockkitError) -> None:
+        cause = error.__cause__
+        if isinstance(cause, OSError) and cause.errno in (errno.ECONNRESET, errno.EPIPE):
+            self._reset = "received"
+
+    # What only the end itself knows.
+
+    def has_bytes(self) -> bool:
+        return self.end.has_bytes()
+
+    def read_failed(self, error: OSError, /) -> SockkitError:
+        return self.end.read_failed(error)
+
+    def write_failed(self, error: OSError, /) -> SockkitError:
+        return self.end.write_failed(error)
+
+    def when_reset(self, callback: Callable[[SockkitError], None] | None) -> None:
+        self.end.when_reset(callback)
+
+    def queued(self) -> int:
+        return self.end.queued()
+
+    def undelivered(self, queued: int | None = None) -> int:
+        return self.end.undelivered(queued)
+
+    def failure(self) -> SockkitError | None:
+        error = self.end.failure()
+        if error:
+            self._failed(error)
+        return error

@@ -1,0 +1,150 @@
+"""Writes a recording: whole lines into a file that nobody else writes.
+
+A new file is created for our user only. An existing one is refused, unless it is a recording and
+was asked to be continued. Links are never followed. The file is locked while it is written.
+
+Lines wait in memory for a second at the most, so a kill loses no more than that; it may also cut
+the last line. Nothing is flushed to the disk itself, fsync(2): a recording outlives this program,
+not the machine.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from sockkit.core.json_lines import HEAD, decode
+from sockkit.core.records import Begun
+from sockkit.errors import OutputError, UsageError, reason
+from sockkit.net.files import why_not_ours
+from sockkit.net.loop import Loop, Timer
+from sockkit.system import fcntl
+
+WRITE_SECONDS = 1.0  # after which a line that waits is written
+MAX_WAITING_BYTES = 256 * 1024  # that wait; more are written at once
+_FIRST_LINE_BYTES = 64 * 1024  # which hold the first line of a recording: it is short
+_BLOCK = 64 * 1024  # read at once to find where the last line begins
+_OPEN = os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
+
+class Recorder:
+    """The recording at `path`. With `append` an existing one is continued, after its last line.
+
+    Raises UsageError for an empty path, and OutputError where the file cannot be used.
+    """
+
+    def __init__(self, loop: Loop, path: str, *, append: bool = False) -> None:
+        if not path:
+            raise UsageError("--record has no name", "give it the path of a file")
+        self._loop, self._path = loop, path
+        self._lines: list[bytes] = []
+        self._size = 0
+        self._timer: Timer | None = None
+        self._error: OutputError | None = None
+        try:
+            self._file = self._open(append)
+        except OSError as error:
+            raise self._failed(reason(error)) from error
+
+    def put(self, line: bytes) -> None:
+        """Write one line, or several, within WRITE_SECONDS. Where that fails the loop raises."""
+        self._lines.append(line)
+        self._size += len(line)
+        if self._size >= MAX_WAITING_BYTES:
+            self._write()
+        elif not self._timer:
+            self._timer = self._loop.later(WRITE_SECONDS, self._write)
+
+    def close(self) -> None:
+        """Write what waits, and close the file. Raises OutputError where that fails."""
+        told = self._error
+        self._write()
+        os.close(self._file)
+        if self._error and not told:
+            raise self._error
+
+    def _write(self) -> None:
+        lines, self._lines, self._size = b"".join(self._lines), [], 0
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        if self._error:
+            return  # a line more would follow one that is cut
+        try:
+            while lines:
+                lines = lines[os.write(self._file, lines) :]
+        except OSError as error:
+            self._error = self._failed(reason(error))
+            self._loop.call_soon(self._raise)
+
+    def _raise(self) -> None:
+        """End the run. Not the connection whose bytes were recorded: it has not failed."""
+        assert self._error
+        raise self._error
+
+    def _open(self, append: bool) -> int:
+        try:
+            return self._claimed(
+                os.open(self._path, _OPEN | os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+            )
+        except FileExistsError:
+            there = os.lstat(self._path)
+        if stat.S_ISREG(there.st_mode) and not append:
+            raise self._failed("it exists", "continue it with --append, or choose another name")
+        if why := why_not_ours(there):
+            raise self._failed(why)
+        file = self._claimed(os.open(self._path, _OPEN | os.O_RDWR))
+        try:
+            if why := why_not_ours(os.fstat(file)):
+                raise self._failed(why)
+            self._check_first_line(file)
+            _remove_cut_line(file)
+        except BaseException:
+            os.close(file)
+            raise
+        return file
+
+    def _claimed(self, file: int) -> int:
+        """`file`, locked. A kill releases the lock."""
+        try:
+            if fcntl:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(file)
+            raise self._failed("another sockkit is writing it") from error
+        except OSError:
+            pass  # a file system without locks
+        return file
+
+    def _check_first_line(self, file: int) -> None:
+        """Raise OutputError if the file is no recording. One that is empty, or was cut within its
+        first line, is one.
+        """
+        head = os.pread(file, _FIRST_LINE_BYTES, 0)
+        line, end, _ = head.partition(b"\n")
+        cut = not end and len(head) < _FIRST_LINE_BYTES
+        if cut and (HEAD.startswith(line) or line.startswith(HEAD)):
+            return
+        try:
+            if type(decode(line)) is Begun:
+                return
+        except ValueError as error:
+            raise self._failed("it is not a recording", f"its first line: {error}") from error
+        raise self._failed("it is not a recording", "it begins with another event")
+
+    def _failed(self, why: str, hint: str = "") -> OutputError:
+        return OutputError(f"could not record into {self._path}: {why}", hint)
+
+
+def _remove_cut_line(file: int) -> None:
+    """Truncate the file after its last line end."""
+    size = place = os.fstat(file).st_size
+    while place:
+        start = max(0, place - _BLOCK)
+        found = os.pread(file, place - start, start).rfind(b"\n")
+        if found >= 0:
+            place = start + found + 1
+            break
+        place = start
+    if place != size:
+        os.ftruncate(file, place)

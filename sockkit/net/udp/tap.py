@@ -1,0 +1,81 @@
+"""Taps of a datagram socket: one for each peer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from sockkit.core.peers import PeerTable
+from sockkit.core.records import Stream
+from sockkit.net.endpoint import show_address
+from sockkit.net.ends.end import Callback
+from sockkit.net.views import Gate, Tap, Views
+
+if TYPE_CHECKING:
+    from sockkit.net.udp.datagrams import Received
+
+Watch = Callable[[Callback | None], None]
+
+
+class DatagramTap:
+    """Makes records of the datagrams of one socket.
+
+    Peers are numbered as the commands number them; the one that a client sends to is 0.
+    """
+
+    def __init__(
+        self, views: Views, transport: str, local: str, remote: Any, *, dialled: bool
+    ) -> None:
+        """`remote` is the address of a connected socket's only peer, else None."""
+        self._views, self._remote, self._dialled = views, remote, dialled
+        self._transport, self._local = transport, local
+        self._peers = PeerTable()
+        self._taps: dict[int, Tap] = {}
+        self._gate: Gate | None = None
+
+    @property
+    def full(self) -> bool:
+        return self._views.full
+
+    def when_room(self, callback: Callback) -> None:
+        """Call `callback` once, when more may be shown."""
+        self._views.when_room(callback)
+
+    def gate(self, watch: Watch) -> Watch:
+        """`watch`, but never while the views are full."""
+        if not self._gate:
+            self._gate = Gate(self._views, watch)
+        return self._gate.when_ready
+
+    def received(self, got: Received) -> None:
+        tap = self._only(self._remote) if self._remote else self._numbered(got.address)
+        for datagram in got.datagrams():
+            tap.passed("received", datagram)
+
+    def sent(self, data: bytes | memoryview, size: int, address: Any) -> None:
+        """`data` was sent in datagrams of `size` bytes."""
+        to = self._remote or address
+        tap = self._only(to) if self._dialled else self._numbered(to)
+        for start in range(0, max(len(data), 1), max(size, 1)):
+            tap.passed("sent", bytes(data[start : start + size]))
+
+    def _only(self, address: Any) -> Tap:
+        """The tap of what a client sends to, or of peers that have no address."""
+        if 0 not in self._taps:
+            self._taps[0] = self._open(0, show_address(address))
+        return self._taps[0]
+
+    def _numbered(self, address: Any) -> Tap:
+        if not address:
+            return self._only(address)
+        heard = self._peers.heard(address, show_address(address))
+        if heard.forgotten:
+            self._taps.pop(heard.forgotten.number).closed()
+        number = heard.peer.number
+        if heard.new:
+            self._taps[number] = self._open(number, heard.peer.address)
+        return self._taps[number]
+
+    def _open(self, number: int, remote: str) -> Tap:
+        stream = Stream(number, self._transport, self._local, remote, self._dialled)
+        return self._views.tap(stream, framed=False)

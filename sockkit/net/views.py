@@ -1,0 +1,345 @@
+"""Looks at the bytes that pass: taps make records of them, and viewers show the records.
+
+A tap sees one connection, at its end, or the datagrams of one peer, at their socket. Where nobody
+looks there are no taps. While what viewers have written waits for a slow reader, tapped ends are
+neither readable nor writable, so that little of it waits.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from sockkit.core.records import (
+    Begun,
+    Closed,
+    Direction,
+    Ended,
+    Exit,
+    Listening,
+    Message,
+    Opened,
+    Record,
+    Stream,
+)
+from sockkit.errors import OutputGone, SockkitError, Stopped
+from sockkit.events import Emit
+from sockkit.net.ends.end import Callback, Kind, PeerEnd
+from sockkit.net.ends.watch import Watch
+from sockkit.net.loop import Loop, Timer
+from sockkit.net.outbox import Outbox
+from sockkit.net.waiting import Done, OnDone, Pending, wait_for
+
+if TYPE_CHECKING:
+    from sockkit.core.frames import Frame, Framer
+    from sockkit.net.ends.stdio import StandardOutput
+
+MAX_GATHERED_BYTES = 64 * 1024  # of what is shown, before it is written within a turn
+MAX_WAITING_BYTES = 256 * 1024  # for standard output, before nothing more is moved
+
+
+def microseconds() -> int:
+    """The time of a record."""
+    return time.time_ns() // 1000
+
+
+class View(Protocol):
+    """Makes text of records."""
+
+    def show(self, record: Record, /) -> bytes: ...
+
+
+class Viewer(Protocol):
+    """Keeps or shows records. Its methods raise SockkitError, which ends the run."""
+
+    def show(self, record: Record, /) -> None: ...
+
+    def close(self) -> None:
+        """Write what is held, and close what was opened."""
+        ...
+
+
+class Views:
+    """What looks at the bytes of a run. A framer groups those of one direction into messages.
+
+    `begin` and `end` show the run itself. An error of a viewer is raised by the loop's run.
+    """
+
+    def __init__(
+        self, loop: Loop, emit: Emit, make_framer: Callable[[], Framer] | None = None
+    ) -> None:
+        self.loop, self.emit, self._make_framer = loop, emit, make_framer
+        self._viewers: list[Viewer] = []
+        self._waiting: dict[Callback, None] = {}  # for room, in order
+        self.screen: Screen | None = None  # the viewer that has standard output
+        self._error: SockkitError | None = None  # of a viewer
+
+    def add(self, viewer: Viewer) -> None:
+        self._viewers.append(viewer)
+
+    def take_output(self, output: StandardOutput, view: View | None) -> Payload:
+        """Show `view` on standard output. Returns what takes the place of `output` for all others.
+
+        Without a view the payload is shown as before, and the screen's view can be set later.
+        """
+        screen = Screen(self.loop, output, view, on_room=self._has_room, on_fail=self._fail)
+        self._viewers.append(screen)
+        self.screen = screen
+        return Payload(self, screen, output)
+
+    def watch(self, end: PeerEnd, transport: str, *, dialled: bool) -> PeerEnd:
+        """The same end with a tap."""
+        from sockkit.net.ends.tapped_end import TappedEnd
+
+        local, remote = end.local(), end.remote
+        stream = Stream(
+            end.peer.number,
+            transport,
+            local.word if local else transport,
+            remote.word if remote else transport,
+            dialled,
+        )
+        return TappedEnd(end, self, self.tap(stream))
+
+    def tap(self, stream: Stream, *, framed: bool = True) -> Tap:
+        """A tap of `stream`; not `framed`, each piece of bytes is a message."""
+        make = self._make_framer if framed else None
+        return Tap(self, stream, {"sent": make(), "received": make()} if make else None)
+
+    def begin(self, command: str) -> None:
+        self.show(Begun(microseconds(), command))
+
+    def listening(self, transport: str, address: str) -> None:
+        self.show(Listening(microseconds(), transport, address))
+
+    def end(self, error: SockkitError | None = None) -> None:
+        """The run has ended, with `error` if it failed. Writes all that is held.
+
+        Raises the SockkitError of a viewer, if there is no other. After a signal, or when the
+        reader has left, nothing is waited for.
+        """
+        self.show(Exit(microseconds(), error.status if error else 0, str(error) if error else ""))
+        if self.screen and not isinstance(error, OutputGone):
+            self.screen.finish(hurry=isinstance(error, Stopped))
+        for viewer in self._viewers:
+            self._try(viewer.close)
+        if self._error and not error:
+            raise self._error
+
+    def show(self, record: Record) -> None:
+        if not self._error:
+            for viewer in self._viewers:
+                self._try(partial(viewer.show, record))
+
+    def _try(self, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except SockkitError as error:
+            self._fail(error)
+
+    @property
+    def full(self) -> bool:
+        """Whether what was shown waits for its reader."""
+        return self.screen is not None and self.screen.full
+
+    def check_room(self) -> None:
+        """Raise BlockingIOError if nothing more may be shown now."""
+        if self.full:
+            raise BlockingIOError
+
+    def when_room(self, callback: Callback) -> None:
+        """Call `callback` once, when there is room."""
+        self._waiting[callback] = None
+
+    def _has_room(self) -> None:
+        waiting, self._waiting = self._waiting, {}
+        for callback in waiting:
+            callback()
+
+    def _fail(self, error: SockkitError) -> None:
+        """Have the loop raise `error`: a tap is called in the midst of somebody's work."""
+        if not self._error:
+            self._error = error
+            self.loop.call_soon(partial(_raise, error))
+
+
+def _raise(error: SockkitError) -> None:
+    raise error
+
+
+class Screen:
+    """Standard output where a view has it, or may get it.
+
+    It is written once in each turn of the loop, and when MAX_GATHERED_BYTES are to be written.
+    Without a `view` the payload is shown, as ever; with one it goes nowhere.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        output: StandardOutput,
+        view: View | None,
+        *,
+        on_room: Callable[[], None],
+        on_fail: Callable[[SockkitError], None],
+    ) -> None:
+        self._loop, self.view = loop, view
+        self._gathered: list[bytes] = []
+        self._size = 0
+        self._on_room = on_room
+        self._on_done: Callable[[], None] = lambda: None
+        self._outbox = Outbox(output, on_empty=self._written, on_fail=on_fail)
+
+    @property
+    def full(self) -> bool:
+        return self._outbox.size > MAX_WAITING_BYTES
+
+    def show(self, record: Record, /) -> None:
+        if self.view:
+            self.put(self.view.show(record))
+
+    def put(self, data: bytes) -> None:
+        if not data:
+            return
+        if not self._gathered:
+            self._loop.call_soon(self._flush)
+        self._gathered.append(data)
+        self._size += len(data)
+        if self._size >= MAX_GATHERED_BYTES:
+            self._flush()
+
+    def finish(self, *, hurry: bool) -> None:
+        """Write what is held: in a `hurry` only what is accepted at once."""
+        self._flush()
+        if not hurry:
+            wait_for(self._loop, self._drain)
+
+    def close(self) -> None:
+        self._outbox.stop()
+
+    def _drain(self, on_done: OnDone[None]) -> Pending:
+        self._on_done = lambda: on_done(None)
+        if not self._outbox.size:
+            self._on_done()
+        return Done()
+
+    def _flush(self) -> None:
+        gathered, self._gathered, self._size = self._gathered, [], 0
+        self._outbox.put(b"".join(gathered))
+
+    def _written(self) -> None:
+        self._on_room()
+        self._on_done()
+
+
+class Payload:
+    """What the commands know as standard output, where `screen` has the real one, `output`."""
+
+    kind, descriptor = Kind.OTHER, -1
+
+    def __init__(self, views: Views, screen: Screen, output: StandardOutput) -> None:
+        self._views, self._screen, self._output = views, screen, output
+        self._watch = Watch(views.loop, lambda: not screen.full)
+        self.terminal, self.name = output.terminal, output.name
+        self.when_gone, self.write_failed = output.when_gone, output.write_failed
+
+    def write(self, data: bytes | memoryview, /) -> int:
+        self._views.check_room()
+        if not self._screen.view:
+            self._screen.put(bytes(data))
+        return len(data)
+
+    def end(self) -> None:
+        """It stays open: what is sent may still be shown."""
+
+    def when_writable(self, callback: Callback | None) -> None:
+        self._watch.callback = callback
+        self._watch.wake()
+        if callback:
+            self._views.when_room(self._watch.wake)
+
+
+class Tap:
+    """Makes records of one stream. With framers, each message is a frame of one direction."""
+
+    __slots__ = ("_framers", "_stream", "_timers", "_views", "frames")
+
+    def __init__(
+        self, views: Views, stream: Stream, framers: dict[Direction, Framer] | None
+    ) -> None:
+        self._views, self._stream, self._framers = views, stream, framers
+        self._timers: dict[Direction, Timer] = {}  # of frames that a silence ends
+        self.frames: dict[Direction, int] = dict.fromkeys(framers or (), 0)  # how many passed
+        views.show(Opened(microseconds(), stream))
+
+    def passed(self, direction: Direction, data: bytes) -> None:
+        """`data` was sent or received."""
+        if self._framers:
+            framer = self._framers[direction]
+            self._show(direction, framer.feed(data, self._views.loop.now))
+            self._wait(direction, framer)
+        else:
+            self._views.show(Message(microseconds(), self._stream, direction, data))
+
+    def ended(self, direction: Direction) -> None:
+        """Nothing more passes in this direction."""
+        self._flush(direction)
+        self._views.show(Ended(microseconds(), self._stream, direction))
+
+    def closed(self, reset: Direction | Literal[""] = "") -> None:
+        """The connection is closed. `reset` says who has reset it, if anybody did."""
+        self._flush("received")
+        self._flush("sent")
+        self._views.show(Closed(microseconds(), self._stream, reset))
+
+    def _show(self, direction: Direction, frames: list[Frame]) -> None:
+        self.frames[direction] += len(frames)
+        when, stream, show = microseconds(), self._stream, self._views.show
+        for data, mark in frames:
+            show(Message(when, stream, direction, data, mark))
+
+    def _flush(self, direction: Direction) -> None:
+        if timer := self._timers.pop(direction, None):
+            timer.cancel()
+        if self._framers:
+            self._show(direction, self._framers[direction].flush())
+
+    def _wait(self, direction: Direction, framer: Framer) -> None:
+        """Have a frame end when there was silence for long enough."""
+        if framer.due is not None and direction not in self._timers:
+            expire = partial(self._expire, direction, framer)
+            self._timers[direction] = self._views.loop.at(framer.due, expire)
+
+    def _expire(self, direction: Direction, framer: Framer) -> None:
+        del self._timers[direction]
+        self._show(direction, framer.expire(self._views.loop.now))
+        self._wait(direction, framer)
+
+
+class Gate:
+    """Calls back when an end is ready, as `watch` does, but not while the views are full.
+
+    `watch` is the `when_readable` or `when_writable` of an end.
+    """
+
+    __slots__ = ("_callback", "_views", "_watch")
+
+    def __init__(self, views: Views, watch: Callable[[Callback | None], None]) -> None:
+        self._views, self._watch = views, watch
+        self._callback: Callback | None = None
+
+    def when_ready(self, callback: Callback | None) -> None:
+        self._callback = callback
+        self._watch(self._ready if callback else None)
+
+    def _ready(self) -> None:
+        if self._views.full:
+            self._watch(None)
+            self._views.when_room(self._has_room)
+        elif self._callback:
+            self._callback()
+
+    def _has_room(self) -> None:
+        self.when_ready(self._callback)
