@@ -51,6 +51,16 @@ class View(Protocol):
     def show(self, record: Record, /) -> bytes: ...
 
 
+class Switch(Protocol):
+    """Changes what is shown from now on. Call it in the loop's thread."""
+
+    def show_as(self, view: str) -> None:
+        """`hex` or `text`."""
+        ...
+
+    def timestamps(self, on: bool) -> None: ...
+
+
 class Viewer(Protocol):
     """Keeps or shows records. Its methods raise SockkitError, which ends the run."""
 
@@ -74,6 +84,7 @@ class Views:
         self._viewers: list[Viewer] = []
         self._waiting: dict[Callback, None] = {}  # for room, in order
         self.screen: Screen | None = None  # the viewer that has standard output
+        self.switch: Switch | None = None  # for a person at a terminal
         self._error: SockkitError | None = None  # of a viewer
 
     def add(self, viewer: Viewer) -> None:
