@@ -52,7 +52,7 @@ _TOUCH = {
     "chat|password|token_bucket|telnet": ("test_chat", "test_chat_torture"),
     "echo|responder|workers|scheduler": ("test_echo", "test_echo_torture"),
     "udp|datagrams|answers|peers": ("test_udp",),
-    "tcp/server|tcp/client|tcp_server|lines|listen|closing|outbox|coalesce|event_throttle": (
+    "tcp/server|tcp/client|tcp_server|lines|merging|frames|listen|closing|outbox|coalesce|event_throttle": (
         "test_server", "test_closing", "test_floods",
     ),
     "access|listen": ("test_access",),
