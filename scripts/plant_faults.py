@@ -52,9 +52,10 @@ _TOUCH = {
     "chat|password|token_bucket|telnet": ("test_chat", "test_chat_torture"),
     "echo|responder|workers|scheduler": ("test_echo", "test_echo_torture"),
     "udp|datagrams|answers|peers": ("test_udp",),
-    "tcp/server|tcp/client|tcp_server|lines|merging|frames|listen|closing|outbox|coalesce|event_throttle": (
+    "tcp/server|tcp/client|tcp_server|lines|listen|closing|outbox|coalesce|event_throttle": (
         "test_server", "test_closing", "test_floods",
     ),
+    "merging|frames|framed": ("test_frames",),
     "access|listen": ("test_access",),
     "address|dial|endpoint|internet|unix|openers|waiting|port_owner": ("test_statuses",),
     "params|units|options|files?.py|main": ("test_statuses",),

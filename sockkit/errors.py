@@ -26,6 +26,9 @@ from __future__ import annotations
 
 import os
 from enum import IntEnum
+from typing import TypeVar
+
+E = TypeVar("E", bound=BaseException)
 
 
 class ExitStatus(IntEnum):
@@ -180,6 +183,19 @@ def raise_lost(*losses: tuple[int, str, type[SockkitError]], what: str = "") -> 
     if happened := [loss for loss in losses if loss[0]]:
         message = ", ".join(text.format(count) for count, text, _ in happened)
         raise happened[0][2](f"{what}{message}")
+
+
+def without_traceback(error: E) -> E:
+    """`error` itself, without its traceback and those of its causes: for who keeps or reports it.
+
+    A traceback keeps the frames of all callers, and a frame keeps its variables: buffers, ends and
+    what OpenSSL holds. An error that they refer to keeps them until a full garbage collection.
+    """
+    link: BaseException | None = error
+    while link:
+        link.__traceback__ = link.__context__ = None
+        link = link.__cause__
+    return error
 
 
 def reason(error: OSError) -> str:

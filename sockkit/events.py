@@ -123,6 +123,14 @@ class StreamTotal(Value):
     seconds: float
 
 
+class FrameTotal(Value):
+    """How many frames have passed in one direction of a connection that is closed."""
+
+    peer: Peer
+    direction: str
+    frames: int
+
+
 class Closed(Value):
     """A connection of a server is closed. `problem` says what went wrong, if anything did.
 
@@ -242,6 +250,7 @@ Event = (
     | HalfClosed
     | PeerEnded
     | StreamTotal
+    | FrameTotal
     | Closed
     | ProgramStarted
     | ProgramEnded

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from sockkit.apps.one_way import check_one_way
 from sockkit.apps.shown import gbk_hint
 from sockkit.core.ending import EndOptions, HalfClose, Until
 from sockkit.core.printable import Printable
@@ -15,6 +16,7 @@ from sockkit.net.ends.stdio import Stdio
 from sockkit.values import Value
 
 if TYPE_CHECKING:
+    from sockkit.core.frames import FrameRule
     from sockkit.net.tcp.session import SessionOptions
 
 TYPIST_LINGER_SECONDS = 1.0  # of the peer's silence after Ctrl-D at a terminal
@@ -23,7 +25,9 @@ TYPIST_LINGER_SECONDS = 1.0  # of the peer's silence after Ctrl-D at a terminal
 class ConversationOptions(Value):
     """When `until` is None, both sides have to end. At a terminal the peer has to, or the input
     ends and the peer is silent for a while. When `half_close` is None, it is NOW, and AUTO where
-    a half-close may cost the answer. Times are in seconds.
+    a half-close may cost the answer. Times are in seconds. With `recv_only` there is no input, and
+    the peer has to end. With `send_only` only the input has to, and what is received is dropped.
+    What has a label is a frame by the rule `frame`, or a line without one.
     """
 
     text: TextOptions
@@ -33,6 +37,9 @@ class ConversationOptions(Value):
     greet: str = ""
     reply: str | None = None
     half_close: HalfClose | None = None
+    recv_only: bool = False
+    send_only: bool = False
+    frame: FrameRule | None = None
 
     def check(self, stdio: Stdio) -> None:
         """Raise TextError if `greet` or `reply` cannot be encoded."""
@@ -41,6 +48,11 @@ class ConversationOptions(Value):
                 transform.feed(os.fsencode(text))
                 transform.flush()
 
+    def check_one_way(self, **unshown: object) -> None:
+        """Raise UsageError for options that exclude each other; `unshown` are about the output."""
+        ends = {"until": self.until, "half_close": self.half_close}
+        check_one_way(self, {**ends, "linger": self.linger}, {**ends, **unshown})
+
     def session_options(
         self, context: Context, label: bytes = b"", *, fragile: bool = False
     ) -> SessionOptions:
@@ -48,14 +60,19 @@ class ConversationOptions(Value):
         from sockkit.net.tcp.session import SessionOptions  # a server of many has no session
 
         stdio = context.stdio
+        ending = self.ending(stdio)._replace(half_close=self.when_to_half_close(fragile))
+        if self.send_only:
+            ending = ending._replace(until=Until.STDIN, linger=self.linger)
         return SessionOptions(
-            ending=self.ending(stdio)._replace(half_close=self.when_to_half_close(fragile)),
+            ending=ending,
             outbound=self.text.outbound(stdio.encoding, "standard input"),
             inbound=self.inbound(stdio, gbk_hint(context.emit)),
             greet=os.fsencode(self.greet),
             reply=None if self.reply is None else os.fsencode(self.reply),
             label=label,
-            may_half_close=True,
+            frame=self.frame,
+            may_half_close=not (self.recv_only or self.send_only),
+            ends_output=True,
         )
 
     def when_to_half_close(self, fragile: bool) -> HalfClose:
@@ -63,10 +80,14 @@ class ConversationOptions(Value):
 
         Many peers drop it when they get the end of TLS, and many proxies close both directions.
         """
+        if self.recv_only:
+            return HalfClose.NEVER
         return self.half_close or (HalfClose.AUTO if fragile else HalfClose.NOW)
 
     def ending(self, stdio: Stdio) -> EndOptions:
         """When the connection is over. A terminal has another default than a file or a pipe."""
+        if self.recv_only:
+            return EndOptions(Until.PEER, idle=self.idle)
         if self.until or not stdio.input.terminal:
             return EndOptions(self.until or Until.BOTH, self.linger, self.idle)
         linger = TYPIST_LINGER_SECONDS if self.linger is None else self.linger
@@ -74,6 +95,8 @@ class ConversationOptions(Value):
 
     def inbound(self, stdio: Stdio, tell_gbk: Callable[[], None]) -> Transcoder | None:
         """A transform of what one peer sends. `tell_gbk` is called if that looks like GBK."""
+        if self.send_only:
+            return None
         edits: tuple[Edit, ...] = (Printable(),) if stdio.output.terminal else ()
         transcoder = self.text.inbound(stdio.encoding, edits)
         if transcoder and transcoder.source == "utf-8":

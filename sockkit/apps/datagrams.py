@@ -16,13 +16,15 @@ _SIGNED = re.compile(r"([^\s:\x00-\x1f\x7f-\x9f][^:\x00-\x1f\x7f-\x9f]{0,31}):")
 
 
 class DatagramOptions(Value):
-    """`name` signs each line."""
+    """`name` signs each line. With `recv_only` there are none, with `send_only` none is shown."""
 
     text: TextOptions
     lines: bool = False
     name: str | None = None
     label: bool = False
     timestamps: bool = False
+    recv_only: bool = False
+    send_only: bool = False
 
 
 class Messages:
@@ -30,7 +32,7 @@ class Messages:
 
     Each datagram is encoded or decoded by itself. `packs` says whether standard input is lines,
     `shows` whether standard output is. On a terminal both are, and with `many` peers each line
-    gets a label.
+    gets a label. `drops` says whether nothing of what arrives is wanted.
     """
 
     hello: bytes | None = None
@@ -40,7 +42,9 @@ class Messages:
         text, stdio = options.text, context.stdio
         lines = options.lines or text.wire or text.encoding or text.crlf or options.name
         self.packs = bool(lines or stdio.input.terminal)
-        self.shows = bool(lines or options.label or stdio.output.terminal)
+        shown = lines or options.label or options.timestamps or stdio.output.terminal
+        self.shows = bool(shown and not options.send_only)
+        self.drops = options.send_only
         self._text, self._context, self._encoding = text, context, stdio.encoding
         name = f"{options.name}:" if options.name else ""
         self._signature = name.encode(stdio.encoding, "surrogateescape")

@@ -30,6 +30,7 @@ class TcpClient(Value):
 
 def run(config: TcpClient, context: Context) -> None:
     """Return when the session is over and nothing was lost. Raises SockkitError."""
+    config.conversation.check_one_way()
     if config.program:
         _run_program(config, context)
         return
@@ -46,7 +47,12 @@ def _run_program(config: TcpClient, context: Context) -> None:
     from sockkit.apps.programs import find_program, join_options
     from sockkit.net.tcp.program_server import run_one
 
-    programs = find_program(context, config.program)
+    programs = find_program(
+        context,
+        config.program,
+        recv_only=config.conversation.recv_only,
+        send_only=config.conversation.send_only,
+    )
     join = join_options(
         context,
         config.conversation,

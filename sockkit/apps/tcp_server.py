@@ -59,6 +59,7 @@ def run(config: TcpServer, context: Context) -> None:
 
 
 def _check(config: TcpServer) -> None:
+    config.conversation.check_one_way(label=config.label)
     ends_nothing = not (config.once or config.program)
     if ends_nothing and config.conversation.until in (Until.STDIN, Until.EITHER):
         raise UsageError(f"--until {config.conversation.until} {NEEDS}", ENDS_NOTHING)
@@ -101,6 +102,8 @@ def _run_programs(config: TcpServer, context: Context) -> None:
         reply=config.conversation.reply,
         label=config.label,
         slow_timeout=config.slow_timeout,
+        recv_only=config.conversation.recv_only,
+        send_only=config.conversation.send_only,
     )
     join = join_options(
         context,
@@ -158,6 +161,7 @@ def _serve_many(config: TcpServer, context: Context, listener: Listener) -> None
             outbound=lambda: own.outbound("utf-8", "standard input"),
             inbound=lambda: conversation.inbound(stdio, tell_gbk),
             slow_timeout=SLOW_SECONDS if config.slow_timeout is None else config.slow_timeout,
+            frame=conversation.frame,
         ),
         shared=shared.outbound(stdio.encoding, "standard input"),
         greet=said(conversation.greet),

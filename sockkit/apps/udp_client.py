@@ -6,8 +6,10 @@ from functools import partial
 from typing import TypeVar
 
 from sockkit.apps.datagrams import DatagramOptions, Messages
+from sockkit.apps.one_way import check_one_way
 from sockkit.core.address import Address
 from sockkit.core.answers import AnswerOptions
+from sockkit.errors import UsageError
 from sockkit.events import TargetChosen
 from sockkit.net.context import Context
 from sockkit.net.options import SocketOptions
@@ -31,7 +33,19 @@ class UdpClient(Value):
 
 def run(config: UdpClient, context: Context) -> None:
     """Return when all was sent and the answers have been written. Raises SockkitError."""
+    _check(config)
     run_exchange(config, context, Messages)
+
+
+def _check(config: UdpClient) -> None:
+    datagrams, answers, source = config.datagrams, config.answers, config.connect.source
+    unshown = {"label": datagrams.label, "expect": answers.expect, "linger": answers.linger}
+    check_one_way(datagrams, {"name": datagrams.name}, unshown)
+    if datagrams.recv_only and (source is None or source.port == 0):
+        raise UsageError(
+            "--recv-only needs an address for the peer to send to",
+            "give --source with a port, as in --source 127.0.0.1:5000",
+        )
 
 
 def run_exchange(config: UdpClient, context: Context, kind: type[M]) -> M:

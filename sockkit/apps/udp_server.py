@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sockkit.apps.datagrams import DatagramOptions, Messages
+from sockkit.apps.one_way import check_one_way
 from sockkit.apps.prepare import with_access
 from sockkit.core.peers import Recipient
 from sockkit.core.text import Transform
@@ -47,6 +48,7 @@ def run(config: UdpServer, context: Context) -> None:
     """Serve until a signal, or the operator's `/quit`. Raises SockkitError."""
     if config.listen.max_connections and not config.program:
         raise UsageError("--max-connections needs --exec or --shell", "leave it out")
+    check_one_way(config.datagrams, {"answer": config.answer}, {"label": config.datagrams.label})
     serve = (_programs if config.program else _messages)(config, context)
     listen, udp = with_access(context, config.listen, config.access), config.udp
     if config.reply is None and not config.program:
@@ -94,6 +96,8 @@ def _programs(config: UdpServer, context: Context) -> Callable[[DatagramSocket],
         answer=config.answer,
         reply=config.reply,
         label=config.datagrams.label,
+        recv_only=config.datagrams.recv_only,
+        send_only=config.datagrams.send_only,
         lines=config.datagrams.lines,
     )
     text, user = config.datagrams.text, context.stdio.encoding

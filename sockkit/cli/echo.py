@@ -19,14 +19,16 @@ from sockkit.cli.options import (
     encoding,
 )
 from sockkit.cli.params import DURATION, LINE_ENCODING, File, Parsed, server_address
+from sockkit.cli.views import VIEW
 from sockkit.core.responder import parse_rule
 from sockkit.core.units import parse_share
 
 _HELP = """Answer what comes with itself: a responder for tests, on TCP and UDP until stopped.
 
-A rule answers a message, which is a datagram or a line of a stream: PATTERN=ANSWER, where
-the pattern has * and ? (--reply) or is a regular expression (--reply-re) whose groups the
-answer may name. The first rule that matches counts; what none matches is echoed.
+A rule answers a message, which is a datagram or, of a stream, a line (or a frame, with
+--frame): PATTERN=ANSWER, where the pattern has * and ? (--reply) or is a regular expression
+(--reply-re) whose groups the answer may name. The first rule that matches counts; what none
+matches is echoed.
 """
 
 _EPILOG = """\b
@@ -93,7 +95,7 @@ def _run(**values: Any) -> None:
 
 command = BundledCommand(
     "echo",
-    bundles=[SERVER_SOCKET, _ANSWERS, IDLE_TIME, SERVER_TLS, ACCESS, OUTPUT],
+    bundles=[SERVER_SOCKET, _ANSWERS, VIEW, IDLE_TIME, SERVER_TLS, ACCESS, OUTPUT],
     callback=_run,
     text=_HELP,
     epilog=_EPILOG,

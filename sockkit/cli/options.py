@@ -179,9 +179,20 @@ TEXT = Bundle(
     ),
 )  # fmt: skip
 
+_ONE_WAY = (
+    Option(["--recv-only"], is_flag=True,
+           help="Only receive: stdin is never read, a terminal neither. A connection ends when the "
+                "peer has ended it. udp-client needs --source with a port, and ends when stopped, "
+                "or by --expect, --linger or --idle-timeout."),
+    Option(["--send-only"], is_flag=True,
+           help="Only send: what arrives is dropped. When stdin has ended and the peer's system "
+                "has everything, the command ends; a server of many goes on."),
+)  # fmt: skip
+UDP_DIRECTION = Bundle("Direction", _ONE_WAY)
 DIRECTION = Bundle(
     "Direction",
     (
+        *_ONE_WAY,
         Option(["--half-close"], type=EnumChoice(HalfClose),
                help="When to tell the peer that stdin has ended: now, never, or auto: 1s after its "
                     "answer, or after 10s without one. Some servers drop their answer when told, "
@@ -334,7 +345,6 @@ CHAT = Bundle(
     "Text",
     (
         encoding("utf-8", LINE_ENCODING),
-        Option(["--timestamps"], is_flag=True, help="Begin each line with the time."),
     ),
 )  # fmt: skip
 

@@ -158,12 +158,12 @@ RULE = Parsed("access rule", _rule)
 PROXY_URL = Parsed("url", _proxy)
 
 
-def client_address(words: tuple[str, ...]) -> Address:
-    """The address in `words`. At a terminal the user is asked for a missing host or port.
+def client_address(words: tuple[str, ...], *, ask: bool = True) -> Address:
+    """The address in `words`. At a terminal the user is asked for a missing host or port, if `ask`.
 
     Raises UsageError, and click.Abort if the user does not answer.
     """
-    if len(words) < 2 and all(os.isatty(stream) for stream in (0, 1, 2)):
+    if ask and len(words) < 2 and all(os.isatty(stream) for stream in (0, 1, 2)):
         from sockkit.cli.ask import ask_address
 
         words = ask_address(words)

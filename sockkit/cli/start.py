@@ -16,7 +16,7 @@ from sockkit.cli.views import viewed
 from sockkit.core.units import show_size
 from sockkit.errors import OutputGone, SockkitError, Stopped, UsageError, reason
 from sockkit.net.context import Context
-from sockkit.net.ends.stdio import Input, Output, Stdio, open_for
+from sockkit.net.ends.stdio import Input, Output, Stdio, UnreadInput, open_for
 from sockkit.net.loop import Loop
 from sockkit.system import termios
 from sockkit.term.color import Palette, wanted
@@ -78,7 +78,8 @@ def _run(
         check_progress(values, edits=edits)
     try:
         output = Output(loop, 1)
-        stdio = Stdio(Input(loop, 0) if edits else _input(loop), output, _encoding())
+        source = UnreadInput() if values.get("recv_only") else Input(loop, 0) if edits else None
+        stdio = Stdio(source or _input(loop), output, _encoding())
     except OSError as error:
         raise _not_begun(error) from error
     colors = dict(values.get("color", ()))
@@ -97,7 +98,7 @@ def _run(
             if values.get("progress"):
                 context = _showing(context, status)
             with viewed(name, context, values, switchable=edits) as context:
-                run(config, context)
+                run(config, _dropping(context) if values.get("send_only") else context)
         except OSError as error:  # net should have translated it
             raise AssertionError(f"not told from a fault: {error}") from error
         finally:
@@ -113,8 +114,14 @@ def _run(
 
 def _edits(values: dict[str, Any]) -> bool:
     """Whether to edit lines: the command supports it, and the terminal is capable."""
-    able = not values.get("no_edit", True) and termios is not None
+    able = not (values.get("no_edit", True) or values.get("recv_only")) and termios is not None
     return able and os.environ.get("TERM") != "dumb" and os.isatty(0) and os.isatty(1)
+
+
+def _dropping(context: Context) -> Context:
+    """The context of a run that drops what it receives."""
+    nowhere = Output(context.loop, os.open(os.devnull, os.O_WRONLY))
+    return context._replace(stdio=context.stdio._replace(output=nowhere))
 
 
 def _showing(context: Context, status: StatusLines) -> Context:

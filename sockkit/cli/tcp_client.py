@@ -21,7 +21,7 @@ from sockkit.cli.options import (
     proxy_option,
 )
 from sockkit.cli.params import client_address
-from sockkit.cli.progress import VIEW
+from sockkit.cli.views import STREAM_VIEW
 
 _HELP = """Connect to HOST PORT: stdin goes to the peer, what the peer sends to stdout.
 
@@ -49,7 +49,7 @@ def _run(address: tuple[str, ...], **values: Any) -> None:
     from sockkit.net.options import SocketOptions
     from sockkit.net.tcp.dial import ConnectOptions
 
-    to = client_address(address)
+    to = client_address(address, ask=not values["recv_only"])
     config = TcpClient(
         address=to,
         connect=fold(ConnectOptions, values, proxy=proxy_option(values, to)),
@@ -68,7 +68,7 @@ command = BundledCommand(
         CLIENT_SOCKET,
         DIRECTION,
         TEXT,
-        VIEW,
+        STREAM_VIEW,
         CLIENT_TIME,
         PROGRAMS,
         CLIENT_TLS,

@@ -23,7 +23,7 @@ from sockkit.cli.options import (
     program,
 )
 from sockkit.cli.params import server_address
-from sockkit.cli.progress import VIEW
+from sockkit.cli.views import STREAM_VIEW
 
 _HELP = """Serve many clients at once until stopped (Ctrl-C): stdin goes to all of them, what they
 send to stdout.
@@ -83,7 +83,7 @@ command = BundledCommand(
         _ANSWERS,
         DIRECTION,
         TEXT,
-        VIEW,
+        STREAM_VIEW,
         SERVER_TIME,
         PROGRAMS,
         SERVER_TLS,

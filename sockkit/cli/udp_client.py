@@ -18,9 +18,10 @@ from sockkit.cli.options import (
     TERMINAL,
     TEXT,
     UDP_CLIENT_SOCKET,
+    UDP_DIRECTION,
 )
 from sockkit.cli.params import client_address
-from sockkit.cli.progress import VIEW
+from sockkit.cli.views import DATAGRAM_VIEW
 
 _HELP = """Send stdin to HOST PORT as datagrams, and show the answers.
 
@@ -63,7 +64,7 @@ def _run(address: tuple[str, ...], **values: Any) -> None:
     from sockkit.net.udp.open import UdpOptions
 
     config = UdpClient(
-        address=client_address(address),
+        address=client_address(address, ask=not values["recv_only"]),
         sockets=fold(SocketOptions, values),
         udp=fold(UdpOptions, values),
         datagrams=fold(DatagramOptions, values, text=fold(TextOptions, values)),
@@ -76,7 +77,7 @@ def _run(address: tuple[str, ...], **values: Any) -> None:
 command = BundledCommand(
     "udp-client",
     arguments=[click.Argument(["address"], nargs=-1, metavar="HOST PORT")],
-    bundles=[UDP_CLIENT_SOCKET, _ANSWERS, TEXT, VIEW, TERMINAL, OUTPUT],
+    bundles=[UDP_CLIENT_SOCKET, _ANSWERS, UDP_DIRECTION, TEXT, DATAGRAM_VIEW, TERMINAL, OUTPUT],
     callback=_run,
     text=_HELP,
     epilog=_EPILOG,

@@ -16,13 +16,14 @@ from sockkit.cli.options import (
     TERMINAL,
     TEXT,
     UDP_ACCESS,
+    UDP_DIRECTION,
     UDP_PROGRAMS,
     UDP_SERVER_SOCKET,
     access_options,
     program,
 )
 from sockkit.cli.params import EnumChoice, server_address
-from sockkit.cli.progress import VIEW
+from sockkit.cli.views import DATAGRAM_VIEW
 from sockkit.core.peers import Recipient
 
 _HELP = """Show the datagrams that anybody sends, and answer from stdin until stopped (Ctrl-C).
@@ -78,7 +79,17 @@ def _run(**values: Any) -> None:
 
 command = BundledCommand(
     "udp-server",
-    bundles=[UDP_SERVER_SOCKET, _ANSWERS, TEXT, VIEW, UDP_PROGRAMS, UDP_ACCESS, TERMINAL, OUTPUT],
+    bundles=[
+        UDP_SERVER_SOCKET,
+        _ANSWERS,
+        UDP_DIRECTION,
+        TEXT,
+        DATAGRAM_VIEW,
+        UDP_PROGRAMS,
+        UDP_ACCESS,
+        TERMINAL,
+        OUTPUT,
+    ],
     callback=_run,
     text=_HELP,
     epilog=_EPILOG,

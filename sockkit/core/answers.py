@@ -12,6 +12,7 @@ from sockkit.errors import TimedOut
 from sockkit.values import Value
 
 LINGER_SECONDS = 1.0  # of silence after the end of standard input, by default
+REFUSAL_SECONDS = 0.05  # for a refusal to arrive where no answer is awaited
 
 
 class AnswerOptions(Value):
@@ -19,13 +20,24 @@ class AnswerOptions(Value):
 
     With `expect` that many answers end the wait, and it fails `timeout` after the end of standard
     input. Without `expect` a silence of `linger` ends it; None is LINGER_SECONDS. `idle` bounds
-    the silence of both sides at any time; None is no bound.
+    the silence of both sides at any time; None is no bound. With `recv_only` there is no input to
+    end, so the wait begins at once, and `linger` has no default. With `send_only` no answer is
+    awaited.
     """
 
     expect: int | None = None
     timeout: float = 10.0
     linger: float | None = None
     idle: float | None = None
+    recv_only: bool = False
+    send_only: bool = False
+
+    @property
+    def silence(self) -> float | None:
+        """Seconds of silence that end the wait, without `expect`; None if none does."""
+        if self.send_only:
+            return REFUSAL_SECONDS
+        return LINGER_SECONDS if self.linger is None and not self.recv_only else self.linger
 
 
 class AnswerWait:
@@ -34,7 +46,7 @@ class AnswerWait:
     def __init__(self, options: AnswerOptions, now: float) -> None:
         self._options = options
         self._active_at = now
-        self._input_ended_at: float | None = None
+        self._input_ended_at = now if options.recv_only else None
 
     @property
     def active_at(self) -> float:
@@ -62,17 +74,15 @@ class AnswerWait:
         if (idle := self._options.idle) is not None:
             bounds.append((self._active_at + idle, idle_error(idle)))
         if self._input_ended_at is not None:
-            bounds.append(self._end(self._input_ended_at, received))
+            bounds += self._end(self._input_ended_at, received)
         return min(bounds, default=None, key=lambda bound: bound[0])
 
-    def _end(self, since: float, received: int) -> tuple[float, TimedOut | None]:
+    def _end(self, since: float, received: int) -> list[tuple[float, TimedOut | None]]:
         options = self._options
         if options.expect is None:
-            linger = LINGER_SECONDS if options.linger is None else options.linger
-            return self._active_at + linger, None
+            silence = options.silence
+            return [] if silence is None else [(self._active_at + silence, None)]
         if received >= options.expect:
-            return since, None
-        within = show_seconds(options.timeout)
-        return since + options.timeout, TimedOut(
-            f"{received} of {options.expect} answers came within {within}"
-        )
+            return [(since, None)]
+        told = f"{received} of {options.expect} answers came within {show_seconds(options.timeout)}"
+        return [(since + options.timeout, TimedOut(told))]

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
-from sockkit.errors import TextError
+from sockkit.errors import TextError, without_traceback
 
 if TYPE_CHECKING:
     from sockkit.core.frames import Frame, Framer, FrameRule
@@ -72,7 +72,7 @@ class Splitter:
         try:
             return self._transform.feed(data) if data else self._transform.flush()
         except TextError as error:
-            self.problem = error
+            self.problem = without_traceback(error)
             return error.before
 
 

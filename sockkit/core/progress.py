@@ -10,7 +10,7 @@ import math
 from collections import deque
 from typing import NamedTuple
 
-from sockkit.core.units import show_amount, show_clock, show_rate
+from sockkit.core.units import MIN_RATED_BYTES, show_amount, show_clock, show_rate
 from sockkit.events import Transferred
 
 LOOK_SECONDS = 0.2  # between two looks at the counters
@@ -102,8 +102,9 @@ def progress_line(progress: Progress, columns: int) -> str:
         return _first_fitting([", ".join(counts), ", ".join(counts[:-1])], columns)
     share, *facts = _facts(progress)
     bar = f"{share:>4} {_bar(progress, columns)} "
-    lines = [bar + ", ".join(facts), bar + ", ".join(facts[:3]), ", ".join([share, *facts[:3]])]
-    return _first_fitting(lines, columns)
+    figures = ", ".join(facts[:3])
+    lines = [f"{bar}{', '.join(facts)}", f"{bar}{figures}", f"{share}, {figures}"]
+    return _first_fitting([*lines, ", ".join([share, *facts[1:3]])], columns)
 
 
 def _reads(progress: Progress) -> bool:
@@ -116,7 +117,7 @@ def _facts(progress: Progress) -> list[str]:
     facts = [
         f"{progress.read * 100 // progress.size}%",
         f"{show_amount(progress.read)} of {show_amount(progress.size)}",
-        show_rate(rate, 1.0) if rate >= 1 else "stalled",
+        show_rate(rate) if rate >= 1 else "stalled",
     ]
     if rate * MAX_SECONDS_LEFT > remaining:
         facts.append(f"{show_clock(math.ceil(remaining / rate))} left")
@@ -136,7 +137,7 @@ def _counts(progress: Progress) -> list[str]:
 
 
 def _count(direction: str, size: int, rate: float) -> str:
-    speed = f" at {show_rate(rate, 1.0)}" if rate >= 1 else ""
+    speed = f" at {show_rate(rate)}" if rate >= 1 and size >= MIN_RATED_BYTES else ""
     return f"{direction} {show_amount(size)}{speed}"
 
 

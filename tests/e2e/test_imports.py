@@ -56,7 +56,8 @@ NEVER = {
     *of("net.proxy", "protocols", "tunnel"),
     *of("net.probe", "datagrams", "reply", "wait"),
     *of("core", "patterns", "replies"),
-    *of("cli", "replace"),
+    *of("cli", "progress_lines", "replace"),
+    *("sockkit.core.progress", "sockkit.net.progress"),
     *of("net", "unix", "unix_users"),
     "sockkit.net.udp.unix",
 }

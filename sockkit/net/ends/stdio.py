@@ -145,6 +145,23 @@ class Input:
         return SockkitError(f"could not read {self.name}: {reason(error)}")
 
 
+class UnreadInput(Input):
+    """In place of a standard input that is never read: nothing comes of it, and it never ends."""
+
+    def __init__(self) -> None:
+        self.descriptor, self.kind = -1, Kind.OTHER
+        self.terminal, self.never_waits = False, True
+
+    def read_into(self, buffer: memoryview, /) -> int:
+        raise BlockingIOError
+
+    def has_bytes(self) -> bool:
+        return False
+
+    def when_readable(self, callback: Callback | None) -> None:
+        pass
+
+
 class StandardOutput(Sink, Protocol):
     """Standard output: where the payload goes. `terminal` is whether a person sees it."""
 
@@ -152,6 +169,10 @@ class StandardOutput(Sink, Protocol):
 
     def when_gone(self, callback: Callable[[OutputGone], None]) -> None:
         """Call `callback`, and no earlier one, once nobody can read it any more."""
+        ...
+
+    def end(self) -> None:
+        """All is written: close it, so that whoever reads it goes on. A terminal stays open."""
         ...
 
 
@@ -171,6 +192,7 @@ class Output:
         self.kind = _kind(descriptor) if self._writable else Kind.OTHER
         self.terminal = edited or os.isatty(descriptor)
         self.in_line = False
+        self._original = descriptor
         self.before_write: Callback = lambda: None
         keep = edited or not self._writable
         self.descriptor = descriptor if keep else _reopened(descriptor, os.O_WRONLY)
@@ -230,6 +252,28 @@ class Output:
 
         if self.kind is Kind.PIPE and sys.platform == "linux":
             self._loop.when_readable(self.descriptor, gone)
+
+    def end(self) -> None:
+        """Close it, so that whoever reads it goes on. A terminal stays open.
+
+        All must be written. The descriptor that we were started with becomes /dev/null.
+        """
+        if self.terminal or not self._writable:
+            return
+        try:
+            nothing = os.open(os.devnull, os.O_WRONLY)
+        except OSError:
+            return  # it stays open until we end
+        self._loop.when_readable(self.descriptor, None)
+        self._loop.when_writable(self.descriptor, None)
+        if self._socket:
+            self._socket.close()
+        if self.descriptor != self._original:
+            os.close(self.descriptor)
+        os.dup2(nothing, self._original)
+        os.close(nothing)
+        self.descriptor, self.kind = self._original, Kind.DEVICE
+        self._socket, self._ready_bytes = None, None
 
     def write_failed(self, error: OSError, /) -> SockkitError:
         if error.errno in (errno.EPIPE, errno.ECONNRESET):

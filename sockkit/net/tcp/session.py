@@ -40,6 +40,7 @@ class SessionOptions(Value):
     once the peer has sent something. `label` begins each line that is written, unless it is empty,
     or each frame with the rule `frame`.
     `may_half_close` is whether the command has an option for the half-close, which a hint may name.
+    With `ends_output` standard output is closed once the peer has ended and all of it is written.
     """
 
     ending: EndOptions
@@ -51,6 +52,7 @@ class SessionOptions(Value):
     label: bytes = b""
     frame: FrameRule | None = None
     may_half_close: bool = False
+    ends_output: bool = False
 
 
 def run_session(context: Context, session: Session) -> None:
@@ -77,6 +79,7 @@ class Session(Joined):
         self._context = context
         self._on_done: OnDone[None] = lambda _: None
         self._closer = Closer(context.loop, alone=True)
+        self._ends_output = options.ends_output
         super().__init__(context.emit, context.loop, end, self._closer, options.ending)
         self._input = SessionInput(
             context, self._connection, options, sockets.buffer_size, self._input_end.reached
@@ -136,6 +139,8 @@ class Session(Joined):
     def peer_ended(self) -> None:
         self._context.emit(PeerEnded(self._connection.end.peer, self._connection.bytes_received))
         self._totals.peer_ended()
+        if self._ends_output:
+            self._context.stdio.output.end()
         self._input.peer_ended()
 
     def _receiving_failed(self, error: SockkitError) -> None:

@@ -21,12 +21,13 @@ class Messages(Protocol):
     """Turns standard input into datagrams, and datagrams into standard output.
 
     With `packs` standard input is lines; without, it is cut into datagrams. With `shows` a line is
-    written for each datagram; without, its bytes are. `hello` and `good_bye` are datagrams before
-    and after all others.
+    written for each datagram; without, its bytes are; with `drops`, nothing is. `hello` and
+    `good_bye` are datagrams before and after all others.
     """
 
     packs: bool
     shows: bool
+    drops: bool
     hello: bytes | None
     good_bye: bytes | None
 

@@ -66,13 +66,14 @@ class DatagramReceiver:
         for got in self._socket.incoming(failed.append):
             peer = self._handler.received(got)
             self.total.add(len(got.data), got.size, self._loop.now)
-            if got.cut:
+            drops = self._messages.drops
+            if got.cut and not drops:
                 self.cut += 1
                 self._emit(Failure(got.problem(peer.address), "a datagram was cut"))
             if shows:
                 shown += self._lines(peer, got)
                 size += len(got.data)
-            else:
+            elif not drops:
                 output.put_received(got.data, len(got.data))
             if self.blocked:
                 break
