@@ -217,11 +217,16 @@ class DatagramTotal(Value):
 
 
 class Transferred(Value):
-    """The bytes that the whole run has sent and received. Emitted at the end, if asked for."""
+    """The bytes that the whole run has sent and received. Emitted at the end, if asked for.
+
+    Each direction has a time of its own, from the first byte of the run to the direction's last.
+    """
 
     sent: int
     received: int
     seconds: float
+    sent_seconds: float
+    received_seconds: float
 
 
 class Answer(Value):

@@ -235,8 +235,12 @@ def _timed(size: int, seconds: float) -> str:
 
 def _transferred(event: Transferred) -> str:
     told = []
-    for direction, size in (("sent", event.sent), ("received", event.received)):
-        rate = show_average(size, event.seconds)
+    directions = (
+        ("sent", event.sent, event.sent_seconds),
+        ("received", event.received, event.received_seconds),
+    )
+    for direction, size, seconds in directions:
+        rate = show_average(size, seconds)
         told.append(f"{direction} {show_amount(size)}" + (rate and f" at {rate}"))
     return f"{', '.join(told)}, in {show_seconds(round(event.seconds, 1))}"
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from click import Option
 
 from sockkit.cli.commands import Bundle, fold
 from sockkit.cli.params import File, Parsed
 from sockkit.cli.progress import PROGRESS
-from sockkit.errors import UsageError
 from sockkit.net.context import Context
 
 if TYPE_CHECKING:
@@ -34,17 +33,12 @@ def _frame(text: str) -> FrameRule:
     return parse_frame(text)
 
 
-def _no_frame(text: str) -> NoReturn:
-    raise UsageError("a datagram is a frame already", "leave out --frame")
-
-
 _FRAME = Option(
     ["--frame"], type=Parsed("spec", _frame), metavar="SPEC",
     help="How bytes make messages, for every view, labels, rules and counts: line, nul, fixed:16, "
          "delim:0d0a, len:2be (a length, big endian, then as many bytes), start:aa55,len@2:1, or "
          "gap:20ms (a silence). Without it each receive is a message.",
 )  # fmt: skip
-_NO_FRAME = Option(["--frame"], type=Parsed("spec", _no_frame), hidden=True, expose_value=False)
 _RECORD = (
     Option(["--record"], type=File(), metavar="FILE",
            help="Record all that passes, both ways, in FILE. `show` shows it again, and `replay` "
@@ -54,7 +48,7 @@ _RECORD = (
 )  # fmt: skip
 VIEW = Bundle("View", (*_VIEWS, _TIMESTAMPS, _FRAME, *_RECORD))
 STREAM_VIEW = Bundle("View", (*VIEW.options, PROGRESS))
-DATAGRAM_VIEW = Bundle("View", (*_VIEWS, _TIMESTAMPS, _NO_FRAME, *_RECORD, PROGRESS))
+DATAGRAM_VIEW = Bundle("View", (*_VIEWS, _TIMESTAMPS, *_RECORD, PROGRESS))
 
 
 def viewed(
