@@ -77,6 +77,7 @@ _TOUCH = {
     "proxy": ("test_proxy",),
     "probe|probing|targets|lookups|replies|replace|patterns": ("test_probe",),
     "unix|udp/|listen|openers": ("test_unix",),
+    "progress|status_lines|apps/(tcp|udp)": ("test_progress",),
     "program|served|join|hang_ups|socket_end": ("test_programs",),
     "udp/program|program_pair|programs": ("test_udp_programs",),
 }  # fmt: skip

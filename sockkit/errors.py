@@ -12,6 +12,7 @@
     ├── ReceiveError       56   the peer may have sent bytes that we did not receive
     ├── TrustError         60   the peer's certificate is not trusted
     ├── TextError          65   a character that an encoding does not have
+    │   └── NotationError  65   bytes that are not written as --hex-input wants them, or the like
     ├── ProxyError         97   a proxy cannot be reached, or does not connect us
     ├── CommandError      127   a program is not there, or (126) cannot be run
     ├── OutputGone        141   nobody reads our standard output any more
@@ -26,6 +27,9 @@ from __future__ import annotations
 
 import os
 from enum import IntEnum
+from typing import TypeVar
+
+E = TypeVar("E", bound=BaseException)
 
 
 class ExitStatus(IntEnum):
@@ -129,6 +133,21 @@ class TextError(SockkitError):
         self.before = before
 
 
+class NotationError(TextError):
+    """What was to be sent is not written as --hex-input or --escape-input want it.
+
+    `place` is its line, its column and the name of the input. `before` is as in TextError.
+    """
+
+    def __init__(
+        self, problem: str, place: tuple[int, int, str], hint: str, before: bytes = b""
+    ) -> None:
+        line, self.column, what = place
+        self.problem = problem
+        super().__init__(f"line {line}, column {self.column} of {what}: {problem}", hint, before)
+        self.kind = "it is not written as it has to be"
+
+
 class ProxyError(SockkitError):
     """`transient` is False if it is useless to try again, as with a wrong password."""
 
@@ -180,6 +199,19 @@ def raise_lost(*losses: tuple[int, str, type[SockkitError]], what: str = "") -> 
     if happened := [loss for loss in losses if loss[0]]:
         message = ", ".join(text.format(count) for count, text, _ in happened)
         raise happened[0][2](f"{what}{message}")
+
+
+def without_traceback(error: E) -> E:
+    """`error` itself, without its traceback and those of its causes: for who keeps or reports it.
+
+    A traceback keeps the frames of all callers, and a frame keeps its variables: buffers, ends and
+    what OpenSSL holds. An error that they refer to keeps them until a full garbage collection.
+    """
+    link: BaseException | None = error
+    while link:
+        link.__traceback__ = link.__context__ = None
+        link = link.__cause__
+    return error
 
 
 def reason(error: OSError) -> str:

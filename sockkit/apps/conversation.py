@@ -39,11 +39,11 @@ class ConversationOptions(Value):
     send_only: bool = False
 
     def check(self, stdio: Stdio) -> None:
-        """Raise TextError if `greet` or `reply` cannot be encoded."""
+        """Raise TextError if `greet` or `reply` cannot be encoded, UsageError if it is not written
+        as `text` wants it.
+        """
         for option, text in (("--greet", self.greet), ("--reply", self.reply or "")):
-            if transform := self.text.outbound(stdio.encoding, option):
-                transform.feed(os.fsencode(text))
-                transform.flush()
+            self.text.check(stdio.encoding, option, os.fsencode(text))
 
     def check_one_way(self, **unshown: object) -> None:
         """Raise UsageError for options that exclude each other; `unshown` are about the output."""

@@ -38,6 +38,7 @@ from sockkit.net.waiting import wait_for
 from sockkit.values import Value
 
 if TYPE_CHECKING:
+    from sockkit.core.rule_notation import RuleReader
     from sockkit.net.access import AccessOptions
     from sockkit.net.tls.options import ServerTls
 
@@ -45,7 +46,10 @@ MAX_PORT_ATTEMPTS = 20  # to find a port that is free for both TCP and UDP
 
 
 class Echo(Value):
-    """Neither `tcp` nor `udp` means both. `drop` is the share of datagrams to drop, 0 to 1."""
+    """Neither `tcp` nor `udp` means both. `drop` is the share of datagrams to drop, 0 to 1.
+
+    `reader` reads `greet` and the rules of the file, if they are not text as it is.
+    """
 
     listen: ListenOptions
     sockets: SocketOptions
@@ -56,6 +60,7 @@ class Echo(Value):
     rules_file: str | None = None
     encoding: str = "utf-8"
     greet: str = ""
+    reader: RuleReader | None = None
     delay: float = 0.0
     drop: float = 0.0
     close_after: int | None = None
@@ -95,8 +100,13 @@ def run(config: Echo, context: Context) -> None:
     _check(config, viewed=context.views is not None)
     rules = [*config.rules]
     if config.rules_file is not None:
-        rules += parse_rules(read_text(config.rules_file), config.rules_file)
+        rules += parse_rules(read_text(config.rules_file), config.rules_file, config.reader)
     timed_out = _TimeoutReporter(rules, emit)
+    if config.reader:
+        if not (rules or config.greet):
+            told = "--hex-input and --escape-input need --greet, --reply, --reply-re or --rules"
+            raise UsageError(told, "nothing else is read")
+        config = config._replace(greet=_greeting(config.greet, config.reader))
     options = _options(config, rules, timed_out)
     raise_limit()
     config = config._replace(
@@ -130,12 +140,20 @@ def run(config: Echo, context: Context) -> None:
             own.close()
 
 
+<<<<<<< HEAD
 def _serve_alone(config: Echo, own: _WorkerSockets, context: Context, options: EchoOptions) -> None:
     with ExitStack() as bounds:
         bounds.enter_context(first_client(context.loop, config.listen.timeout, *own.all))
         if own.sock and not own.listener:
             bounds.enter_context(bounded_silence(context.loop, config.idle, own.sock))
         _serve(own, context, options)
+=======
+def _greeting(text: str, reader: RuleReader) -> str:
+    try:
+        return reader.answer(text)
+    except UsageError as error:
+        raise UsageError(f"--greet, {error}") from error
+>>>>>>> w14-input
 
 
 def _serve(own: _WorkerSockets, context: Context, options: EchoOptions) -> None:

@@ -13,6 +13,7 @@ from sockkit.net.views import Views
 from sockkit.values import Value
 
 if TYPE_CHECKING:
+    from sockkit.core.frames import FrameRule
     from sockkit.core.json_lines import JsonLines
     from sockkit.core.records import Record
     from sockkit.net.recorder import Recorder
@@ -25,6 +26,7 @@ class ViewOptions(Value):
     hex: bool = False
     json: bool = False
     timestamps: bool = False
+    frame: FrameRule | None = None
     record: str | None = None
     append: bool = False
     switchable: bool = False
@@ -32,7 +34,7 @@ class ViewOptions(Value):
     @property
     def wanted(self) -> bool:
         """Whether anything looks at the bytes."""
-        return bool(self.hex or self.json or self.record or self.switchable)
+        return bool(self.hex or self.json or self.frame or self.record or self.switchable)
 
     def check(self) -> None:
         """Raise UsageError for options that exclude each other."""
@@ -56,7 +58,7 @@ def viewed(
     if not options.wanted:
         yield context
         return
-    views = Views(context.loop)
+    views = Views(context.loop, context.emit, options.frame.framer if options.frame else None)
     context = context._replace(views=views)
     if options.record is not None:
         from sockkit.net.recorder import Recorder

@@ -23,6 +23,7 @@ from sockkit.cli.options import (
     proxy_option,
 )
 from sockkit.cli.params import client_address
+from sockkit.cli.views import VIEW
 
 _HELP = """Join the chat room at HOST PORT. What you type is said to all.
 
@@ -71,7 +72,7 @@ def _run(address: tuple[str, ...], **values: Any) -> None:
 command = BundledCommand(
     "join",
     arguments=[click.Argument(["address"], nargs=-1, metavar="HOST PORT")],
-    bundles=[CLIENT_SOCKET, _MEMBER, CHAT, IDLE_TIME, CLIENT_TLS, PROXY, TERMINAL, OUTPUT],
+    bundles=[CLIENT_SOCKET, _MEMBER, CHAT, VIEW, IDLE_TIME, CLIENT_TLS, PROXY, TERMINAL, OUTPUT],
     callback=_run,
     text=_HELP,
     epilog=_EPILOG,

@@ -21,6 +21,7 @@ from sockkit.cli.options import (
     access_options,
 )
 from sockkit.cli.params import LINE_ENCODING, File, server_address
+from sockkit.cli.views import VIEW
 
 _HELP = """Open a chat room: whoever connects is in it, with nc as well as with chat join.
 
@@ -81,7 +82,7 @@ def _run(**values: Any) -> None:
 
 command = BundledCommand(
     "serve",
-    bundles=[SERVER_SOCKET, _ROOM, CHAT, IDLE_TIME, SERVER_TLS, ACCESS, TERMINAL, OUTPUT],
+    bundles=[SERVER_SOCKET, _ROOM, CHAT, VIEW, IDLE_TIME, SERVER_TLS, ACCESS, TERMINAL, OUTPUT],
     callback=_run,
     text=_HELP,
     epilog=_EPILOG,

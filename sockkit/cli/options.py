@@ -345,7 +345,6 @@ CHAT = Bundle(
     "Text",
     (
         encoding("utf-8", LINE_ENCODING),
-        Option(["--timestamps"], is_flag=True, help="Begin each line with the time."),
     ),
 )  # fmt: skip
 

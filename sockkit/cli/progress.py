@@ -6,17 +6,13 @@ from typing import Any
 
 from click import Option
 
-from sockkit.cli.commands import Bundle
 from sockkit.errors import UsageError
 
-VIEW = Bundle(
-    "View",
-    (
-        Option(["--progress"], is_flag=True,
-               help="Show on stderr how much was sent and received, and how fast; for a file on "
-                    "stdin a bar and the time left. A terminal shows one line, redrawn in place, "
-                    "anything else a line every 5s."),
-    ),
+PROGRESS = Option(
+    ["--progress"], is_flag=True,
+    help="Show on stderr how much was sent and received, and how fast; for a file on stdin a bar "
+         "and the time left. A terminal shows one line, redrawn in place, anything else a line "
+         "every 5s.",
 )  # fmt: skip
 
 

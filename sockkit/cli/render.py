@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 from sockkit.cli.status_lines import write_stderr
 from sockkit.core.printable import escape
 from sockkit.core.units import (
-    MIN_RATED_SECONDS,
     show_amount,
+    show_average,
     show_count,
-    show_rate,
     show_seconds,
     show_size,
 )
@@ -28,6 +27,7 @@ from sockkit.events import (
     Emit,
     Event,
     Failure,
+    FrameTotal,
     HalfClosed,
     Hint,
     InputEnded,
@@ -67,6 +67,7 @@ _COUNTED: dict[type, str] = {
     InputEnded: "told the end of our input",
     HalfClosed: "told the end of our input later",
     StreamTotal: "totals of a direction",
+    FrameTotal: "totals of frames",
     PeerUser: "known by their process",
     NewPeer: "heard for the first time",
     PeerForgotten: "forgotten, to make room",
@@ -228,14 +229,18 @@ def _totals(sent: int | None, received: int | None, seconds: float | None) -> st
 
 def _timed(size: int, seconds: float) -> str:
     """` in 2 s, 545 MB/s`; the rate only where it was measured."""
-    took, rate = show_seconds(round(seconds, 3)), show_rate(size, seconds)
+    took, rate = show_seconds(round(seconds, 3)), show_average(size, seconds)
     return f" in {took}, {rate}" if rate else f" in {took}"
 
 
 def _transferred(event: Transferred) -> str:
     told = []
-    for direction, size in (("sent", event.sent), ("received", event.received)):
-        rate = show_rate(size, event.seconds)
+    directions = (
+        ("sent", event.sent, event.sent_seconds),
+        ("received", event.received, event.received_seconds),
+    )
+    for direction, size, seconds in directions:
+        rate = show_average(size, seconds)
         told.append(f"{direction} {show_amount(size)}" + (rate and f" at {rate}"))
     return f"{', '.join(told)}, in {show_seconds(round(event.seconds, 1))}"
 
@@ -250,6 +255,8 @@ def _progress(event: Event) -> str:
             return f"the peer {why}: sending side closed"
         case Hint(text):
             return text
+        case FrameTotal(_, direction, frames):
+            return f"{direction} {show_count(frames, 'frame')}"
         case PeerEnded(_, received):
             return f"the peer has ended its side after {show_size(received)}"
         case StreamTotal(_, direction, size, lane, seconds):
@@ -322,7 +329,7 @@ def _datagrams(event: Event) -> str:
             return f"a datagram from {address} is not answered: {why}"
         case DatagramTotal(direction, datagrams, size, seconds):
             count = show_count(datagrams, "datagram")
-            timed = _timed(size, seconds) if seconds >= MIN_RATED_SECONDS else ""
+            timed = _timed(size, seconds) if show_average(size, seconds) else ""
             return f"{direction} {show_size(size)} in {count}{timed}"
         case _:
             return _process(event)

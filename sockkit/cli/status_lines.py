@@ -52,7 +52,7 @@ class StatusLines:
         self._waiting = bytearray()
         self._dropped = 0
         self._drawn = self._paused = False
-        if beside:
+        if beside and beside is not sink:
             beside.before_write = self._give_way
 
     def say(self, line: str) -> None:

@@ -10,7 +10,7 @@ import math
 from collections import deque
 from typing import NamedTuple
 
-from sockkit.core.units import show_amount, show_clock, show_rate
+from sockkit.core.units import MIN_RATED_BYTES, show_amount, show_clock, show_rate
 from sockkit.events import Transferred
 
 LOOK_SECONDS = 0.2  # between two looks at the counters
@@ -50,7 +50,7 @@ class Meter:
 
     def __init__(self, now: float, counters: Counters) -> None:
         self._first = self._last = counters
-        self._began = now
+        self._began = self._sent_at = self._received_at = now
         # The oldest look of these is RATE_SECONDS ago.
         self._looks = deque([(now, counters)], maxlen=int(RATE_SECONDS / LOOK_SECONDS) + 1)
 
@@ -60,10 +60,14 @@ class Meter:
         return self._last[:3] != self._first[:3]
 
     def look(self, now: float, counters: Counters) -> None:
-        self._last = counters
+        before, self._last = self._last, counters
         if not self.moving:
-            self._began = now
+            self._began = self._sent_at = self._received_at = now
             self._looks.clear()
+        if counters.sent != before.sent:
+            self._sent_at = now
+        if counters.received != before.received:
+            self._received_at = now
         self._looks.append((now, counters))
 
     def progress(self) -> Progress:
@@ -87,7 +91,8 @@ class Meter:
         )
 
     def total(self) -> Transferred:
-        return Transferred(self._last.sent, self._last.received, self._looks[-1][0] - self._began)
+        ends = (self._looks[-1][0], self._sent_at, self._received_at)
+        return Transferred(*self._last[:2], *(end - self._began for end in ends))
 
 
 def progress_words(progress: Progress) -> str:
@@ -102,8 +107,9 @@ def progress_line(progress: Progress, columns: int) -> str:
         return _first_fitting([", ".join(counts), ", ".join(counts[:-1])], columns)
     share, *facts = _facts(progress)
     bar = f"{share:>4} {_bar(progress, columns)} "
-    lines = [bar + ", ".join(facts), bar + ", ".join(facts[:3]), ", ".join([share, *facts[:3]])]
-    return _first_fitting(lines, columns)
+    figures = ", ".join(facts[:3])
+    lines = [f"{bar}{', '.join(facts)}", f"{bar}{figures}", f"{share}, {figures}"]
+    return _first_fitting([*lines, ", ".join([share, *facts[1:3]])], columns)
 
 
 def _reads(progress: Progress) -> bool:
@@ -116,7 +122,7 @@ def _facts(progress: Progress) -> list[str]:
     facts = [
         f"{progress.read * 100 // progress.size}%",
         f"{show_amount(progress.read)} of {show_amount(progress.size)}",
-        show_rate(rate, 1.0) if rate >= 1 else "stalled",
+        show_rate(rate) if rate >= 1 else "stalled",
     ]
     if rate * MAX_SECONDS_LEFT > remaining:
         facts.append(f"{show_clock(math.ceil(remaining / rate))} left")
@@ -136,7 +142,7 @@ def _counts(progress: Progress) -> list[str]:
 
 
 def _count(direction: str, size: int, rate: float) -> str:
-    speed = f" at {show_rate(rate, 1.0)}" if rate >= 1 else ""
+    speed = f" at {show_rate(rate)}" if rate >= 1 and size >= MIN_RATED_BYTES else ""
     return f"{direction} {show_amount(size)}{speed}"
 
 

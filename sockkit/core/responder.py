@@ -25,6 +25,8 @@ from sockkit.values import Value
 if TYPE_CHECKING:
     import regex as engine
 
+    from sockkit.core.rule_notation import RuleReader
+
 MESSAGE_TIME = 0.010  # seconds of all regular expressions together for one message
 MAX_MESSAGE_BYTES = 64 * 1024  # a longer line is several messages
 
@@ -50,8 +52,11 @@ class Rule(Value):
         return found.expand(self.answer) if found else None
 
 
-def parse_rule(text: str, *, regex: bool) -> Rule:
-    """The rule `text`, with a regular expression or a glob. Raises UsageError."""
+def parse_rule(text: str, *, regex: bool, reader: RuleReader | None = None) -> Rule:
+    """The rule `text`, with a regular expression or a glob. Raises UsageError.
+
+    `reader` reads a glob and an answer that are written as bytes or with escapes.
+    """
     parts = _SPLIT.fullmatch(text)
     if not parts or not parts[1]:
         raise UsageError(f"{text!r} is not a rule", "write PATTERN=ANSWER")
@@ -59,8 +64,12 @@ def parse_rule(text: str, *, regex: bool) -> Rule:
     if not regex:
         from fnmatch import translate
 
-        glob = translate(pattern.replace("\\=", "=").replace("[", "[[]"))
-        return Rule(re.compile(rf"\A{glob}"), answer)
+        glob = pattern.replace("\\=", "=").replace("[", "[[]")
+        if reader:
+            glob, answer = reader.glob(pattern), reader.answer(answer, parts.start(2))
+        return Rule(re.compile(rf"\A{translate(glob)}"), answer)
+    if reader:
+        answer = reader.template(answer, parts.start(2))
     from sockkit.core.patterns import compile_pattern
 
     try:
@@ -71,7 +80,7 @@ def parse_rule(text: str, *, regex: bool) -> Rule:
     return Rule(compiled, answer, search)
 
 
-def parse_rules(text: str, name: str) -> list[Rule]:
+def parse_rules(text: str, name: str, reader: RuleReader | None = None) -> list[Rule]:
     """The rules of the file `name`, one on a line. `re:` begins a regular expression.
 
     Ignores empty lines and those that begin with `#`. Raises UsageError, which names the line.
@@ -81,7 +90,8 @@ def parse_rules(text: str, name: str) -> list[Rule]:
         if not line.strip() or line.startswith("#"):
             continue
         try:
-            rules.append(parse_rule(line.removeprefix("re:"), regex=line.startswith("re:")))
+            regex = line.startswith("re:")
+            rules.append(parse_rule(line.removeprefix("re:"), regex=regex, reader=reader))
         except UsageError as error:
             raise UsageError(f"{name}, line {number}: {error}") from error
     return rules

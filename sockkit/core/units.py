@@ -10,7 +10,8 @@ _SIZE = r"([0-9]+)(?:([kKmMgG])(?:i?[bB])?|[bB])?"
 _DURATION = r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ms|s|m|h)?"
 _BYTES = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30}
 _UNITS = ("kB", "MB", "GB", "TB")
-MIN_RATED_SECONDS = 0.001  # anything shorter was not measured, but rounded
+MIN_RATED_BYTES = 1000  # fewer are an answer or a line, and how fast they come says nothing
+MIN_RATED = 0.001  # seconds; what is shorter was rounded, not measured
 _SECONDS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -65,11 +66,14 @@ def show_amount(size: float) -> str:
     return _scaled(size, 3)
 
 
-def show_rate(size: float, seconds: float) -> str:
-    """`5.4 kB/s`, `545 MB/s`; nothing without bytes, or for less than MIN_RATED_SECONDS."""
-    if not size or seconds < MIN_RATED_SECONDS:
-        return ""
-    return f"{_scaled(size / seconds, 2)}/s"
+def show_rate(rate: float) -> str:
+    """`5.4 kB/s`, `545 MB/s`, of bytes a second."""
+    return f"{_scaled(rate, 2)}/s"
+
+
+def show_average(size: int, seconds: float) -> str:
+    """The rate of `size` bytes in `seconds`; nothing where there was too little to measure."""
+    return show_rate(size / seconds) if size >= MIN_RATED_BYTES and seconds >= MIN_RATED else ""
 
 
 def _scaled(size: float, digits: int) -> str:
@@ -80,7 +84,9 @@ def _scaled(size: float, digits: int) -> str:
     while size >= 999.5 * 1000**power and power < len(_UNITS):
         power += 1
     size /= 1000**power
-    places = max(digits - len(f"{size:.0f}"), 0)
+    places = digits - 1
+    while places and len(f"{size:.{places}f}") > digits + 1:
+        places -= 1
     return f"{size:,.{places}f} {_UNITS[power - 1]}"
 
 

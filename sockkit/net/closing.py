@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sockkit.core.units import show_seconds
-from sockkit.errors import SendError, SockkitError
+from sockkit.errors import SendError, SockkitError, without_traceback
 from sockkit.net.delivery import MAX_STALL_SECONDS, Progress
 from sockkit.net.ends.end import End
 from sockkit.net.loop import Loop, Timer
@@ -134,7 +134,7 @@ class Closer:
         except BlockingIOError:
             pass
         except SockkitError as error:
-            cause = error.__cause__
+            cause = without_traceback(error).__cause__
             if isinstance(cause, OSError):
                 error = closing.end.write_failed(cause)  # what was sent may be lost
             closing.failure = error
@@ -157,7 +157,7 @@ class Closer:
         try:
             closing.half_close()
         except SockkitError as error:
-            closing.failure = error
+            closing.failure = without_traceback(error)
             self._close(closing)
 
     def _close(self, closing: _LingeringClose) -> None:

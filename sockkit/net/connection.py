@@ -16,7 +16,7 @@ from typing import Protocol
 
 from sockkit.core.ending import FAULT_LINGER, Ending, EndOptions, Limit, next_check
 from sockkit.core.units import show_size
-from sockkit.errors import ReceiveError, SendError, SockkitError
+from sockkit.errors import ReceiveError, SendError, SockkitError, without_traceback
 from sockkit.events import Closed
 from sockkit.net.closing import Closer
 from sockkit.net.delivery import Progress
@@ -196,7 +196,7 @@ class Connection:
             try:
                 self.end.half_close()
             except SockkitError as error:
-                self.sending_failed(error)
+                self.sending_failed(without_traceback(error))
 
     def end_input(self) -> None:
         """Note that our input has ended: only the peer keeps the connection open."""

@@ -13,7 +13,7 @@ import sys
 from typing import TYPE_CHECKING, Protocol
 
 from sockkit.core.text import Transform
-from sockkit.errors import SockkitError, TextError
+from sockkit.errors import SockkitError, TextError, without_traceback
 from sockkit.net.ends.end import Kind, Sink, Source
 from sockkit.net.kernel import PipedSplice, Sendfile, Splice, Unfit, Wait
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sockkit.core.hints import Glance
 
 COPY_BUFFER_BYTES = 256 * 1024  # fits a processor's second-level cache
+PIPE_BUFFER_BYTES = 64 * 1024  # a pipe holds no more, pipe(7)
 # The bytes of an encrypted end are copied three times. It reads 96 KiB at once, and what a record
 # of 16 KiB then completes fits as well.
 ENCRYPTED_BUFFER_BYTES = 112 * 1024
@@ -71,7 +72,7 @@ class Copy:
         fault: SockkitError | None = None,
     ) -> None:
         self._source, self._sink, self._transform = source, sink, transform
-        self._buffer = memoryview(bytearray(buffer_size or COPY_BUFFER_BYTES))
+        self._buffer = memoryview(bytearray(buffer_size or _buffer_bytes(source, sink)))
         self._pending = memoryview(held)
         self._ended = self._finishing = False
         self._fault = fault
@@ -120,7 +121,7 @@ class Copy:
                 else self._transform.flush()
             )
         except TextError as error:
-            self._fault = error
+            self._fault = without_traceback(error)
             self._ended = True
             self._pending = memoryview(error.before)
 
@@ -156,13 +157,22 @@ class First(Copy):
             self._rest.close()
 
 
+def _buffer_bytes(source: Source, sink: Sink) -> int:
+    """The size of a copy's buffer, unless the user chooses one."""
+    if source.kind is Kind.PIPE:
+        return PIPE_BUFFER_BYTES
+    if Kind.ENCRYPTED in (source.kind, sink.kind):
+        return ENCRYPTED_BUFFER_BYTES
+    return PIPE_BUFFER_BYTES if sink.kind is Kind.PIPE else COPY_BUFFER_BYTES
+
+
 def choose(
     source: Source, sink: Sink, transform: Transform | None, buffer_size: int | None
 ) -> Lane:
     """The fastest lane these ends allow. `buffer_size` is the most bytes one receive reads."""
     kinds = {source.kind, sink.kind}
     if Kind.ENCRYPTED in kinds:
-        lane = Copy(source, sink, transform, buffer_size or ENCRYPTED_BUFFER_BYTES)
+        lane = Copy(source, sink, transform, buffer_size)
         if source.kind in (Kind.ENCRYPTED, Kind.FILE):  # they never block
             lane.steps = ENCRYPTED_STEPS
         return lane

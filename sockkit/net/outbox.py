@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 
 from sockkit.core.units import show_count, show_size
-from sockkit.errors import SockkitError
+from sockkit.errors import SockkitError, without_traceback
 from sockkit.net.ends.end import Sink
 
 
@@ -85,7 +85,7 @@ class Outbox:
             pass
         except SockkitError as error:
             self.stop()
-            self._on_fail(error)
+            self._on_fail(without_traceback(error))
 
 
 class ReceivedOutbox(Outbox):

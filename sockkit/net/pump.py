@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sockkit.core.text import Transform
-from sockkit.errors import SockkitError
+from sockkit.errors import SockkitError, without_traceback
 from sockkit.net.coalesce import PAUSE_SECONDS
 from sockkit.net.ends.end import Sink, Source
 from sockkit.net.kernel import Unfit, Wait
@@ -109,7 +109,7 @@ class Pump:
             return
         except SockkitError as error:
             self.stop()
-            self._on_fail(error)
+            self._on_fail(without_traceback(error))
             return
         if (self.bytes_read, self.bytes_written) != (read, written):
             self._on_progress()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from sockkit.errors import SockkitError
+from sockkit.errors import SockkitError, without_traceback
 from sockkit.net.coalesce import PAUSE_SECONDS, Coalescer
 from sockkit.net.connection import Connection
 from sockkit.net.loop import Loop
@@ -83,7 +83,7 @@ class Reader:
         except BlockingIOError:
             return
         except SockkitError as error:
-            self._connection.receiving_failed(error)
+            self._connection.receiving_failed(without_traceback(error))
             return
         self.bytes_read += size
         if not size:

@@ -8,7 +8,7 @@ neither readable nor writable, so that little of it waits.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -25,6 +25,7 @@ from sockkit.core.records import (
     Stream,
 )
 from sockkit.errors import OutputGone, SockkitError, Stopped
+from sockkit.events import Emit
 from sockkit.net.ends.end import Callback, Kind, PeerEnd
 from sockkit.net.ends.watch import Watch
 from sockkit.net.loop import Loop, Timer
@@ -32,6 +33,7 @@ from sockkit.net.outbox import Outbox
 from sockkit.net.waiting import Done, OnDone, Pending, wait_for
 
 if TYPE_CHECKING:
+    from sockkit.core.frames import Frame, Framer
     from sockkit.net.ends.stdio import StandardOutput
 
 MAX_GATHERED_BYTES = 64 * 1024  # of what is shown, before it is written within a turn
@@ -49,18 +51,6 @@ class View(Protocol):
     def show(self, record: Record, /) -> bytes: ...
 
 
-class Framer(Protocol):
-    """Groups the bytes of one direction into messages: see core/frames.py."""
-
-    due: float | None  # when to call `expire`
-
-    def feed(self, data: bytes, now: float, /) -> Iterable[tuple[bytes, str]]: ...
-
-    def expire(self, now: float, /) -> Iterable[tuple[bytes, str]]: ...
-
-    def flush(self) -> Iterable[tuple[bytes, str]]: ...
-
-
 class Viewer(Protocol):
     """Keeps or shows records. Its methods raise SockkitError, which ends the run."""
 
@@ -72,13 +62,15 @@ class Viewer(Protocol):
 
 
 class Views:
-    """What looks at the bytes of a run. `make_framer` groups those of one direction into messages.
+    """What looks at the bytes of a run. A framer groups those of one direction into messages.
 
     `begin` and `end` show the run itself. An error of a viewer is raised by the loop's run.
     """
 
-    def __init__(self, loop: Loop, make_framer: Callable[[], Framer] | None = None) -> None:
-        self.loop, self._make_framer = loop, make_framer
+    def __init__(
+        self, loop: Loop, emit: Emit, make_framer: Callable[[], Framer] | None = None
+    ) -> None:
+        self.loop, self.emit, self._make_framer = loop, emit, make_framer
         self._viewers: list[Viewer] = []
         self._waiting: dict[Callback, None] = {}  # for room, in order
         self.screen: Screen | None = None  # the viewer that has standard output
@@ -272,13 +264,14 @@ class Payload:
 class Tap:
     """Makes records of one stream. With framers, each message is a frame of one direction."""
 
-    __slots__ = ("_framers", "_stream", "_timers", "_views")
+    __slots__ = ("_framers", "_stream", "_timers", "_views", "frames")
 
     def __init__(
         self, views: Views, stream: Stream, framers: dict[Direction, Framer] | None
     ) -> None:
         self._views, self._stream, self._framers = views, stream, framers
         self._timers: dict[Direction, Timer] = {}  # of frames that a silence ends
+        self.frames: dict[Direction, int] = dict.fromkeys(framers or (), 0)  # how many passed
         views.show(Opened(microseconds(), stream))
 
     def passed(self, direction: Direction, data: bytes) -> None:
@@ -301,7 +294,8 @@ class Tap:
         self._flush("sent")
         self._views.show(Closed(microseconds(), self._stream, reset))
 
-    def _show(self, direction: Direction, frames: Iterable[tuple[bytes, str]]) -> None:
+    def _show(self, direction: Direction, frames: list[Frame]) -> None:
+        self.frames[direction] += len(frames)
         when, stream, show = microseconds(), self._stream, self._views.show
         for data, mark in frames:
             show(Message(when, stream, direction, data, mark))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
-from sockkit.errors import SockkitError
+from sockkit.errors import SockkitError, without_traceback
 from sockkit.net.loop import Loop
 
 T = TypeVar("T")
@@ -87,7 +87,7 @@ class Steps(Pending):
         except StopIteration as end:
             self._end(end.value)
         except SockkitError as error:
-            self._end(error)
+            self._end(without_traceback(error))
         else:
             self._begun.append(start(self._next))
 

@@ -40,7 +40,7 @@ def test_whether_several_may_answer(
 ) -> None:
     """Then a terminal shows who each of them is."""
     told: list[bool] = []
-    client = SimpleNamespace(run=lambda: None)
+    client = SimpleNamespace(run=lambda: None, moved=lambda: (0, 0))
     monkeypatch.setattr(udp_client, "Messages", lambda *_, many: told.append(many))
     monkeypatch.setattr(udp_client, "DatagramClient", lambda *_: client)
     config = udp_client.UdpClient(

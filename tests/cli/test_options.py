@@ -80,7 +80,18 @@ OF_TYPE = {
     "text": "hi",
 }
 # What `start` itself does, for every command.
-OF_START = {"color", "no_edit", "quiet", "verbose"}
+OF_START = {
+    "append",
+    "color",
+    "frame",
+    "hex",
+    "json",
+    "no_edit",
+    "progress",
+    "quiet",
+    "record",
+    "verbose",
+}
 
 
 def ways(option: Option, file: str) -> Iterator[list[str]]:

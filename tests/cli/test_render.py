@@ -44,6 +44,7 @@ from sockkit.events import (
     SocketCall,
     StreamTotal,
     TargetChosen,
+    Transferred,
     Tunnelled,
     Unanswered,
 )
@@ -93,6 +94,11 @@ LINES: list[tuple[int, Event, str]] = [
         "* [2] 10.0.0.7:51234 forgotten, to make room: it was silent for longest",
     ),
     (VERBOSE, DatagramTotal("sent", 1200, 2400), "* sent 2,400 bytes in 1,200 datagrams"),
+    (
+        VERBOSE,
+        DatagramTotal("sent", 1200, 2400, 0.5),
+        "* sent 2,400 bytes in 1,200 datagrams in 0.5 s, 4.8 kB/s",
+    ),
     (VERBOSE, Connecting("10.0.0.1:80"), "* connecting to 10.0.0.1:80"),
     (VERBOSE, ConnectFailed("[::1]:80", "refused"), "* no connection to [::1]:80: refused"),
     (
@@ -150,14 +156,31 @@ LINES: list[tuple[int, Event, str]] = [
     (
         VERBOSE,
         StreamTotal(SERVER, "sent", 3_000_000, "sendfile", 0.5),
-        "* sent 3,000,000 bytes by sendfile in 0.5 s, 6 MB/s",
+        "* sent 3,000,000 bytes by sendfile in 0.5 s, 6.0 MB/s",
     ),
+    (VERBOSE, StreamTotal(SERVER, "sent", 999, "copy", 1), "* sent 999 bytes by copy in 1 s"),
+    (
+        VERBOSE,
+        StreamTotal(SERVER, "sent", 9_000, "splice", 0.0009),
+        "* sent 9,000 bytes by splice in 0.001 s",
+    ),
+    (
+        NORMAL,
+        Transferred(2**31, 5, 4, 2, 4),
+        "* sent 2.15 GB at 1.1 GB/s, received 5 bytes, in 4 s",
+    ),
+    (NORMAL, Transferred(0, 0, 0.04, 0, 0), "* sent 0 bytes, received 0 bytes, in 0 s"),
     (VERBOSE, StreamTotal(SERVER, "sent", 0, "copy", 0.5), "* sent 0 bytes by copy in 0.5 s"),
     (VERBOSE, StreamTotal(SERVER, "sent", 1, "copy", 0.0), "* sent 1 byte by copy in 0 s"),
     (
         VERBOSE,
         Closed(CLIENT, 0, 1),
         "* [2] 10.0.0.7:51234 closed (sent 0 bytes, received 1 byte)",
+    ),
+    (
+        VERBOSE,
+        Closed(CLIENT, 0, 1, seconds=1.2344),
+        "* [2] 10.0.0.7:51234 closed (sent 0 bytes, received 1 byte, in 1.234 s)",
     ),
     (VERBOSE, Closed(CLIENT, None, None), "* [2] 10.0.0.7:51234 closed"),
     (

@@ -115,6 +115,66 @@ def test_a_reader_that_has_left_is_no_matter(loop: Loop) -> None:
     os.close(pipe.output.descriptor)
 
 
+def drawn(pipe: Pipe) -> bytes:
+    """What was written since the last call."""
+    with suppress(BlockingIOError):
+        return os.read(pipe.reader, 65536)
+    return b""
+
+
+def test_a_line_is_drawn_in_the_place_of_the_one_before(pipe: Pipe, loop: Loop) -> None:
+    status = StatusLines(pipe.output, "utf-8", loop)
+    status.draw("one")
+    status.draw("two")
+    assert drawn(pipe) == b"\rone\x1b[K\rtwo\x1b[K"
+    status.close()
+
+
+def test_a_drawn_line_is_erased_once_by_what_comes_next_and_at_the_end(
+    pipe: Pipe, loop: Loop
+) -> None:
+    status = StatusLines(pipe.output, "utf-8", loop)
+    status.draw("bar")
+    status.say("* said")
+    status.say("* more")
+    assert drawn(pipe) == b"\rbar\x1b[K\r\x1b[K* said\n* more\n"
+    status.draw("bar")
+    status.close()
+    assert drawn(pipe) == b"\rbar\x1b[K\r\x1b[K"
+
+
+def test_standard_output_erases_it_and_its_unfinished_line_is_ended_in_a_pause(
+    pipe: Pipe, loop: Loop
+) -> None:
+    beside = Output(loop, pipe.output.descriptor, edited=True)
+    status = StatusLines(pipe.output, "utf-8", loop, beside)
+    status.draw("bar")
+    beside.write(b"log")
+    assert drawn(pipe) == b"\rbar\x1b[K\r\x1b[Klog"
+    status.draw("bar")
+    beside.write(b"in: ")
+    status.draw("bar")
+    assert drawn(pipe) == b"in: "
+    status.draw("bar")
+    assert drawn(pipe) == b"\n\rbar\x1b[K"
+    beside.write(b"x\n")
+    status.draw("bar")
+    assert drawn(pipe) == b"\r\x1b[Kx\n\rbar\x1b[K"
+    status.close()
+
+
+def test_while_nobody_takes_lines_none_is_drawn(pipe: Pipe, loop: Loop) -> None:
+    status = StatusLines(pipe.output, "utf-8", loop)
+    pipe.fill()
+    for number in range(100_000):
+        status.draw(f"bar {number}")
+    pipe.read()
+    pipe.got = b""
+    status.say("last")
+    assert drawn(pipe) == b"\rbar 0\x1b[K\r\x1b[Klast\n"
+    status.close()
+
+
 def test_write_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     write_stderr("sockkit: no")
     assert capsys.readouterr() == ("", "sockkit: no\n")

@@ -12,6 +12,10 @@ from sockkit.core.units import (
     parse_mode,
     parse_share,
     parse_size,
+    show_amount,
+    show_average,
+    show_clock,
+    show_rate,
     show_seconds,
     show_size,
 )
@@ -143,3 +147,48 @@ def test_modes(text: str, mode: int) -> None:
 def test_what_is_no_mode_is_named(text: str) -> None:
     with pytest.raises(UsageError, match=f"{text!r} is not a mode: give three octal digits"):
         parse_mode(text)
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"),
+    [
+        *((0, "0 bytes"), (1, "1 byte"), (999, "999 bytes"), (1000, "1.00 kB"), (9994, "9.99 kB")),
+        *((9996, "10.0 kB"), (99_949, "99.9 kB"), (99_951, "100 kB"), (999_499, "999 kB")),
+        *((999_500, "1.00 MB"), (2**31, "2.15 GB"), (10**15, "1,000 TB"), (10**17, "100,000 TB")),
+    ],
+)
+def test_amounts_have_three_digits(size: int, shown: str) -> None:
+    assert show_amount(size) == shown
+
+
+@pytest.mark.parametrize(
+    ("rate", "shown"),
+    [
+        *((1, "1 byte/s"), (999.4, "999 bytes/s"), (999.5, "1.0 kB/s"), (9940, "9.9 kB/s")),
+        *((9960, "10 kB/s"), (512_345, "512 kB/s"), (5_432_100, "5.4 MB/s"), (1.8e9, "1.8 GB/s")),
+    ],
+)
+def test_rates_have_two_digits_or_three(rate: float, shown: str) -> None:
+    assert show_rate(rate) == shown
+
+
+@pytest.mark.parametrize(
+    ("size", "seconds", "shown"),
+    [
+        *((1000, 1, "1.0 kB/s"), (999, 1, ""), (0, 1, ""), (10**6, 0.0, "")),
+        *((10**6, 0.0009, ""), (10**6, 0.001, "1.0 GB/s"), (10**6, 1e7, "0 bytes/s")),
+    ],
+)
+def test_an_average_needs_bytes_and_time(size: int, seconds: float, shown: str) -> None:
+    assert show_average(size, seconds) == shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        *((0.9, "0:00"), (5, "0:05"), (65, "1:05"), (3599.9, "59:59"), (3600, "1:00:00")),
+        (100 * 3600 + 61, "100:01:01"),
+    ],
+)
+def test_clocks(seconds: float, shown: str) -> None:
+    assert show_clock(seconds) == shown

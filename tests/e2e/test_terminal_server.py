@@ -92,7 +92,9 @@ def test_who_is_there_and_who_speaks(tmp_path: Path, somebody: Person) -> None:
         port = two.getsockname()[1]
         two.close()
         sent, received = (len(t.encode(encoding)) for t in ("half 你 a line\n", "hello\n你好\n"))
-        screen.shows(f"* [2] {HERE}:{port} closed (sent {sent} bytes, received {received} bytes)")
+        screen.shows(
+            f"* [2] {HERE}:{port} closed (sent {sent} bytes, received {received} bytes, in "
+        )
         assert HINT not in screen.text
 
 

@@ -13,6 +13,7 @@ from collections.abc import Hashable
 from functools import cache, lru_cache
 
 from sockkit.core.lookalikes import INVISIBLE, STACKERS, prototypes
+from sockkit.core.width import width
 from sockkit.errors import UsageError
 
 MAX_NAME_COLUMNS = 32
@@ -96,17 +97,6 @@ class Names:
         del self._owners[fold_name(name)]
         for skeleton in skeletons(name):
             del self._skeleton_owners[skeleton]
-
-
-def width(text: str) -> int:
-    """Columns on a terminal: East Asian wide characters have two, UAX 11."""
-    if text.isascii():
-        return len(text)
-    return sum(
-        0 if unicodedata.combining(character) else
-        2 if unicodedata.east_asian_width(character) in "WF" else 1
-        for character in text
-    )  # fmt: skip
 
 
 def check_name(name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sockkit.errors import SockkitError
+from sockkit.errors import SockkitError, without_traceback
 from sockkit.events import Closed
 from sockkit.net.coalesce import PAUSE_SECONDS, Coalescer
 from sockkit.net.ends.end import End
@@ -52,7 +52,7 @@ class PlainEcho:
         except BlockingIOError:
             return
         except SockkitError as error:
-            self.close(error)
+            self.close(without_traceback(error))
             return
         self._size += size
         try:
@@ -60,7 +60,7 @@ class PlainEcho:
         except BlockingIOError:
             written = 0
         except SockkitError as error:
-            self.close(error)
+            self.close(without_traceback(error))
             return
         if written < size:
             self._keep(bytes(buffer[written:size]))
@@ -89,7 +89,7 @@ class PlainEcho:
         except BlockingIOError:
             return
         except SockkitError as error:
-            self.close(error)
+            self.close(without_traceback(error))
             return
         if not self._kept:
             self.end.when_writable(None)

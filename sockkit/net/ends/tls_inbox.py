@@ -9,7 +9,7 @@ import ssl
 from collections.abc import Callable
 from enum import Enum, auto
 
-from sockkit.errors import SockkitError
+from sockkit.errors import SockkitError, without_traceback
 from sockkit.net.ends.end import Source
 
 MAX_RECORD_BYTES = 5 + 16 * 1024 + 256  # RFC 8446, section 5.2
@@ -99,7 +99,7 @@ class TlsInbox:
                 self.state = Receiving.ENDED
             except ssl.SSLError as error:
                 self.state = Receiving.BROKEN
-                self._error = error.with_traceback(None)  # which would keep what OpenSSL holds
+                self._error = without_traceback(error)
         self._read_size.decrypted += size
         if not self._rest.readonly:  # it lies in the buffer that all share
             self._rest = memoryview(bytes(self._rest))

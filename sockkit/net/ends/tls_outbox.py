@@ -8,7 +8,7 @@ from __future__ import annotations
 import ssl
 from enum import Enum, auto
 
-from sockkit.errors import SockkitError
+from sockkit.errors import SockkitError, without_traceback
 from sockkit.net.ends.end import Callback, End
 from sockkit.net.loop import Loop, Timer
 
@@ -85,7 +85,7 @@ class TlsOutbox:
         except SockkitError as error:
             self._bio.read()
             self._waiting = _NOTHING
-            self._failure = error
+            self._failure = without_traceback(error)
             self._update()
 
     def answer(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 
 from sockkit.core.address import Address
-from sockkit.errors import BindError, SockkitError, UsageError
+from sockkit.errors import BindError, SockkitError, UsageError, without_traceback
 from sockkit.net.loop import Loop
 from sockkit.net.probe.attempt import lacks_resources
 from sockkit.net.waiting import OnDone, Pending
@@ -105,10 +105,5 @@ class Pool(Pending):
             self.cancel()
             self._on_fail(outcome)
         else:
-            self._on_outcome(task[0], _light(outcome))
-
-
-def _light(error: SockkitError) -> SockkitError:
-    """`error` without what it refers to: thousands may be kept."""
-    error.__cause__ = error.__context__ = None
-    return error.with_traceback(None)
+            outcome.__cause__ = None  # thousands may be kept
+            self._on_outcome(task[0], without_traceback(outcome))

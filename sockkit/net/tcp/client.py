@@ -8,7 +8,7 @@ from typing import Protocol
 from sockkit.core.ending import EndOptions, Limit, idle_error, next_check
 from sockkit.core.text import Transcoder, Transform
 from sockkit.core.units import show_seconds
-from sockkit.errors import SendError, TextError
+from sockkit.errors import SendError, TextError, without_traceback
 from sockkit.events import Notice, PeerEnded
 from sockkit.net.closing import Closer
 from sockkit.net.connection import Connection, Owner, Result, closed_with_reason
@@ -118,7 +118,7 @@ class Client(Owner):
             try:
                 data = self._inbound.feed(data) if data else self._inbound.flush()
             except TextError as error:
-                data, problem = error.before, error
+                data, problem = error.before, without_traceback(error)
         self._host.received(self, data)
         if problem:
             problem.kind = "what was received is not text"

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from sockkit.core.programs import connection_facts
-from sockkit.errors import SendError, SockkitError, reason
+from sockkit.errors import SendError, SockkitError, reason, without_traceback
 from sockkit.events import Closed, Peer, ProgramEnded, ProgramStarted
 from sockkit.net.closing import Closer
 from sockkit.net.connection import Connection, Direction, Owner, Result, closed_with_reason
@@ -81,7 +81,7 @@ class Served(Owner):
         try:
             self._begin()
         except SockkitError as error:
-            self._close(error)
+            self._close(without_traceback(error))
 
     def close(self) -> None:
         """Close the connection at once, and report nothing. The run ends the program."""

@@ -244,7 +244,7 @@ class Server:
         problems = []
         if (shared := self._options.shared) and not raw:
             try:
-                data = shared.feed(data) if data else shared.flush()
+                data = shared.feed(data) + (b"" if data and not whole else shared.flush())
             except TextError as error:
                 data = b"" if whole else error.before
                 problems.append(str(error))

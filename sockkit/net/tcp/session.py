@@ -281,16 +281,13 @@ class SessionInput:
     def _reply(self, text: bytes) -> None:
         if not self._replied:
             self._replied = True
-            self._send_text(text, self._on_end, last=True)
+            self._send_text(text, self._on_end)
 
-    def _send_text(self, text: bytes, then: Callable[[], None], *, last: bool = False) -> None:
-        """Send `text` as standard input is sent, and call `then` when all of it is written.
-
-        `last` says that it ends our input.
-        """
+    def _send_text(self, text: bytes, then: Callable[[], None]) -> None:
+        """Send `text`, all of it, as standard input is sent. Call `then` when it is written."""
         self._then = then
         if self._outbound:
-            text = self._outbound.feed(text) + (self._outbound.flush() if last else b"")
+            text = self._outbound.feed(text) + self._outbound.flush()
         self._put(text)
         if not self._connection.outbox.size:
             self.drained()

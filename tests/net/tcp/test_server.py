@@ -186,6 +186,24 @@ def test_every_client_gets_standard_input(serve: Serve) -> None:
     assert got == dict.fromkeys(range(3), data)
 
 
+def test_what_was_moved_counts_all_clients_also_those_that_have_left(serve: Serve) -> None:
+    serving = serve()
+    one, two = serving.client(), serving.client()
+    serving.type(b"hello")
+    one.sendall(b"1234567")
+    two.sendall(b"89")
+    assert read_exactly(one, 5) == read_exactly(two, 5) == b"hello"
+    serving.shown(9)
+    assert serving.ask(lambda: serving.server.moved() == (10, 9))
+    one.close()
+    serving.told(Closed)
+    serving.settle()
+    assert serving.ask(lambda: serving.server.moved() == (10, 9))
+    two.sendall(b"!")
+    serving.shown(1)
+    assert serving.ask(lambda: serving.server.moved() == (10, 10))
+
+
 def test_standard_input_is_not_read_before_there_is_a_client(serve: Serve) -> None:
     server = serve()
     server.type(b"for the first")

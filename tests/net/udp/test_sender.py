@@ -96,8 +96,16 @@ def test_input_is_not_read_while_nobody_is_there(make: Make) -> None:
 def test_a_total_counts_datagrams() -> None:
     total = Total()
     for size, segment in ((0, 100), (100, 100), (101, 100), (1, 100)):
-        total.add(size, segment)
+        total.add(size, segment, 7.0 + size / 10)
     assert (total.count, total.size) == (5, 202)
+
+
+def test_a_total_takes_the_time_from_the_first_to_the_last() -> None:
+    total = Total()
+    assert total.seconds == 0
+    for now in (5.0, 6.0, 8.5):
+        total.add(1, 1, now)
+    assert total.seconds == 3.5
 
 
 def test_what_was_sent_first_is_kept_for_a_while() -> None:

@@ -1,0 +1,72 @@
+"""The hex dump: every byte that passes, in both directions, with offsets and text.
+
+Each message begins a line. Its offset goes on from the last message of its direction. A heading
+stands above it where there is more to say: the time, the peer, why a frame is not an ordinary one,
+or that a datagram is empty.
+"""
+
+from __future__ import annotations
+
+from sockkit.core.dump_lines import dump
+from sockkit.core.dump_text import TextColumn, TextEncoding
+from sockkit.core.flows import Flows
+from sockkit.core.headings import DATAGRAMS, Headings
+from sockkit.core.records import Begun, Closed, Direction, Message, Record
+from sockkit.core.text import TextOptions
+
+
+class _Flow:
+    """One direction of one stream: the offset of its next byte, and its text."""
+
+    __slots__ = ("offset", "text")
+
+    def __init__(self, encoding: TextEncoding | None) -> None:
+        self.offset = 0
+        self.text = TextColumn(encoding) if encoding else None
+
+
+class DumpView:
+    """Shows records as a hex dump, in the encoding `output`.
+
+    The text is in the encodings that `text` names for each direction; otherwise it is ASCII.
+    """
+
+    def __init__(self, text: TextOptions, output: str, headings: Headings) -> None:
+        self._headings = headings
+        names: dict[Direction, str | None] = {"received": text.encoding, "sent": text.wire}
+        encodings = {
+            direction: TextEncoding(name, output) if name else None
+            for direction, name in names.items()
+        }
+        self._flows = Flows(lambda direction: _Flow(encodings[direction]))
+
+    def show(self, record: Record) -> bytes:
+        """The lines of `record`; none for what a dump does not show."""
+        if isinstance(record, Message):
+            return self._message(record)
+        if isinstance(record, Closed):
+            self._flows.forget(record.stream)
+        elif isinstance(record, Begun):
+            self._flows.clear()
+        return self._headings.event(record)
+
+    def _message(self, message: Message) -> bytes:
+        _, stream, direction, data, mark = message
+        flow = self._flows.of(stream, direction)
+        start = flow.offset
+        flow.offset += len(data)
+        if flow.text and stream.transport in DATAGRAMS:
+            flow.text.reset()
+        if flow.text and not flow.text.plain(data):
+            shown = flow.text.dump(self._headings.marks[direction], start, data)
+        else:
+            shown = dump(self._headings.marks[direction], start, data)
+        if self._headings.wanted or mark or not data:
+            return self._heading(message) + shown
+        return shown
+
+    def _heading(self, message: Message) -> bytes:
+        time, stream, direction, data, mark = message
+        size = f"{len(data)} byte{'' if len(data) == 1 else 's'}"
+        words = f"{size}, {mark}" if mark else size
+        return self._headings.begin(time, stream, direction) + words.encode() + b"\n"

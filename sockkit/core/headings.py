@@ -1,0 +1,59 @@
+"""What a view's lines begin with: the direction, and the time and the peer where asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+
+from sockkit.core.records import Closed, Direction, Ended, Opened, Record, Stream
+from sockkit.events import Peer
+
+MAX_LABELS = 1024  # that are kept; making one takes 10 µs
+
+COLORS: dict[Direction, str] = {"received": "cyan", "sent": "yellow"}
+DATAGRAMS = ("udp", "unix-datagram")  # the transports without connections
+
+
+class Headings:
+    """Begins the lines of a view.
+
+    `paint` colours a text. `stamp` shows a time, and `label` a peer, with a space after it; without
+    them there is none.
+    """
+
+    def __init__(
+        self,
+        *,
+        paint: Callable[[str, str], str] = lambda text, color: text,
+        stamp: Callable[[int], str] | None = None,
+        label: Callable[[Peer], bytes] | None = None,
+    ) -> None:
+        self.marks: dict[Direction, bytes] = {
+            "received": paint("<", COLORS["received"]).encode(),
+            "sent": paint(">", COLORS["sent"]).encode(),
+        }
+        self.wanted = bool(stamp or label)
+        self._stamp, self._labelled = stamp, bool(label)
+        self._label = lru_cache(MAX_LABELS)(
+            lambda stream: label(Peer(stream.number, stream.remote)) if label else b""
+        )
+
+    def begin(self, time: int, stream: Stream, direction: Direction, more: bytes = b"") -> bytes:
+        """The mark of a direction with `more` behind it, the time and the peer."""
+        stamp = f"{self._stamp(time)} ".encode() if self._stamp else b""
+        return b"%b%b %b%b" % (self.marks[direction], more, stamp, self._label(stream))
+
+    def event(self, record: Record, more: bytes = b"") -> bytes:
+        """A line for a connection that is made, that ends in one direction, or is reset.
+
+        With several peers each connection that is made has one.
+        """
+        match record:
+            case Opened(time, stream) if self._labelled and stream.transport not in DATAGRAMS:
+                direction: Direction = "sent" if stream.dialled else "received"
+                return self.begin(time, stream, direction, more) + b"connected\n"
+            case Ended(time, stream, direction):
+                return self.begin(time, stream, direction, more) + b"end\n"
+            case Closed(time, stream, ("sent" | "received") as reset):
+                return self.begin(time, stream, reset, more) + b"reset\n"
+        return b""
