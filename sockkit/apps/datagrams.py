@@ -41,15 +41,10 @@ class Messages:
     def __init__(self, options: DatagramOptions, context: Context, *, many: bool) -> None:
         text, stdio = options.text, context.stdio
         lines = options.lines or text.wire or text.encoding or text.crlf or options.name
-<<<<<<< HEAD
-        self.packs = bool(lines or stdio.input.terminal)
+        self.packs = bool(lines or text.notation or stdio.input.terminal)
         shown = lines or options.label or options.timestamps or stdio.output.terminal
         self.shows = bool(shown and not options.send_only)
         self.drops = options.send_only
-=======
-        self.packs = bool(lines or text.notation or stdio.input.terminal)
-        self.shows = bool(lines or options.label or stdio.output.terminal)
->>>>>>> w14-input
         self._text, self._context, self._encoding = text, context, stdio.encoding
         name = f"{options.name}:" if options.name else ""
         if text.escape_input:

@@ -140,20 +140,19 @@ def run(config: Echo, context: Context) -> None:
             own.close()
 
 
-<<<<<<< HEAD
 def _serve_alone(config: Echo, own: _WorkerSockets, context: Context, options: EchoOptions) -> None:
     with ExitStack() as bounds:
         bounds.enter_context(first_client(context.loop, config.listen.timeout, *own.all))
         if own.sock and not own.listener:
             bounds.enter_context(bounded_silence(context.loop, config.idle, own.sock))
         _serve(own, context, options)
-=======
+
+
 def _greeting(text: str, reader: RuleReader) -> str:
     try:
         return reader.answer(text)
     except UsageError as error:
         raise UsageError(f"--greet, {error}") from error
->>>>>>> w14-input
 
 
 def _serve(own: _WorkerSockets, context: Context, options: EchoOptions) -> None:

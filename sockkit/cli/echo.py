@@ -20,12 +20,8 @@ from sockkit.cli.options import (
     encoding,
 )
 from sockkit.cli.params import DURATION, LINE_ENCODING, File, Parsed, server_address
-<<<<<<< HEAD
 from sockkit.cli.views import VIEW
-from sockkit.core.responder import parse_rule
-=======
 from sockkit.core.responder import Rule, parse_rule
->>>>>>> w14-input
 from sockkit.core.units import parse_share
 from sockkit.errors import UsageError
 
@@ -125,11 +121,7 @@ def _run(**values: Any) -> None:
 
 command = BundledCommand(
     "echo",
-<<<<<<< HEAD
-    bundles=[SERVER_SOCKET, _ANSWERS, VIEW, IDLE_TIME, SERVER_TLS, ACCESS, OUTPUT],
-=======
-    bundles=[SERVER_SOCKET, _ANSWERS, INPUT, SERVER_TLS, ACCESS, OUTPUT],
->>>>>>> w14-input
+    bundles=[SERVER_SOCKET, _ANSWERS, INPUT, VIEW, IDLE_TIME, SERVER_TLS, ACCESS, OUTPUT],
     callback=_run,
     text=_HELP,
     epilog=_EPILOG,

@@ -68,11 +68,8 @@ command = BundledCommand(
         CLIENT_SOCKET,
         DIRECTION,
         TEXT,
-<<<<<<< HEAD
-        STREAM_VIEW,
-=======
         INPUT,
->>>>>>> w14-input
+        STREAM_VIEW,
         CLIENT_TIME,
         PROGRAMS,
         CLIENT_TLS,

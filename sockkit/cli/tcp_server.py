@@ -83,11 +83,8 @@ command = BundledCommand(
         _ANSWERS,
         DIRECTION,
         TEXT,
-<<<<<<< HEAD
-        STREAM_VIEW,
-=======
         INPUT,
->>>>>>> w14-input
+        STREAM_VIEW,
         SERVER_TIME,
         PROGRAMS,
         SERVER_TLS,

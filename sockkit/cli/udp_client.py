@@ -77,11 +77,16 @@ def _run(address: tuple[str, ...], **values: Any) -> None:
 command = BundledCommand(
     "udp-client",
     arguments=[click.Argument(["address"], nargs=-1, metavar="HOST PORT")],
-<<<<<<< HEAD
-    bundles=[UDP_CLIENT_SOCKET, _ANSWERS, UDP_DIRECTION, TEXT, DATAGRAM_VIEW, TERMINAL, OUTPUT],
-=======
-    bundles=[UDP_CLIENT_SOCKET, _ANSWERS, TEXT, INPUT, TERMINAL, OUTPUT],
->>>>>>> w14-input
+    bundles=[
+        UDP_CLIENT_SOCKET,
+        _ANSWERS,
+        UDP_DIRECTION,
+        TEXT,
+        INPUT,
+        DATAGRAM_VIEW,
+        TERMINAL,
+        OUTPUT,
+    ],
     callback=_run,
     text=_HELP,
     epilog=_EPILOG,

@@ -82,14 +82,10 @@ command = BundledCommand(
     bundles=[
         UDP_SERVER_SOCKET,
         _ANSWERS,
-<<<<<<< HEAD
         UDP_DIRECTION,
         TEXT,
-        DATAGRAM_VIEW,
-=======
-        TEXT,
         INPUT,
->>>>>>> w14-input
+        DATAGRAM_VIEW,
         UDP_PROGRAMS,
         UDP_ACCESS,
         TERMINAL,

@@ -55,14 +55,9 @@ NEVER = {
     *("python_socks", "sockkit.core.proxy", "sockkit.cli.proxy", "sockkit.cli.secret"),
     *of("net.proxy", "protocols", "tunnel"),
     *of("net.probe", "datagrams", "reply", "wait"),
-<<<<<<< HEAD
-    *of("core", "patterns", "replies"),
+    *of("core", "escapes", "hexadecimal", "patterns", "replies", "rule_notation"),
     *of("cli", "progress_lines", "replace"),
     *("sockkit.core.progress", "sockkit.net.progress"),
-=======
-    *of("core", "escapes", "hexadecimal", "patterns", "replies", "rule_notation"),
-    *of("cli", "replace"),
->>>>>>> w14-input
     *of("net", "unix", "unix_users"),
     "sockkit.net.udp.unix",
 }
