@@ -25,7 +25,7 @@ NAME = "sockkit"
 
 COMMANDS = {
     "tcp-client": ("sockkit.cli.tcp_client", "Connect: stdin to the peer and the peer to stdout."),
-    "tcp-server": ("sockkit.cli.tcp_server", "Serve many clients at once or one with --once."),
+    "tcp-server": ("sockkit.cli.tcp_server", "Serve many clients at once, or one (--once)."),
     "chat": ("sockkit.cli.chat", "A chat room and a client for it."),
     "echo": ("sockkit.cli.echo", "Answer what comes with itself or by rules for tests."),
     "probe": ("sockkit.cli.probe", "Check which ports accept, or wait until they do."),
