@@ -244,6 +244,8 @@ def test_the_longest_frame_is_whole() -> None:
     data = size.to_bytes(4, "big") + b"x" * size
     assert framer.feed(data[:-1]) == []
     assert framer.feed(data[-1:]) == [Frame(data)]
+    longer = (size + 1).to_bytes(4, "big") + b"x" * (size + 1)
+    assert {frame.mark for frame in framed("len:4be", longer)} == {"overlong"}
 
 
 def test_after_a_marker_a_length_over_the_bound_is_a_false_one() -> None:
