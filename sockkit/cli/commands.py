@@ -152,6 +152,10 @@ class BundledCommand(click.Command):
             return super().parse_args(ctx, args)
         except click.UsageError as error:
             error.ctx = error.ctx or ctx  # errors of the parser have no context
+            option = error.option_name if isinstance(error, click.NoSuchOption) else ""
+            if option == "--frame" and str(self.name).startswith("udp"):
+                told = f"{self.name} has no --frame: a datagram is a frame already"
+                raise click.UsageError(told, error.ctx) from error
             if error.message.startswith("Got unexpected extra") and self._has_port():
                 hint = "a server's port is given with -p"
                 if given & {"--exec", "--shell"}:
