@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sockkit.core.frames import FrameRule
     from sockkit.core.json_lines import JsonLines
     from sockkit.core.records import Record
+    from sockkit.net.output_file import OutputFile
     from sockkit.net.recorder import Recorder
     from sockkit.net.views import View
 
@@ -32,13 +33,16 @@ class ViewOptions(Value):
     frame: FrameRule | None = None
     record: str | None = None
     append: bool = False
+    output: str | None = None
+    send_only: bool = False
     switchable: bool = False
     many: bool = False
 
     @property
     def wanted(self) -> bool:
         """Whether anything looks at the bytes."""
-        return bool(self.hex or self.json or self.frame or self.record or self.switchable)
+        shown = self.hex or self.json or self.switchable
+        return bool(shown or self.frame or self.record or self.output is not None)
 
     def check(self) -> None:
         """Raise UsageError for options that exclude each other."""
@@ -48,6 +52,8 @@ class ViewOptions(Value):
             raise UsageError("--json has the times already", "leave out --timestamps")
         if self.append and self.record is None:
             raise UsageError("--append needs --record", "give --record FILE")
+        if self.send_only and self.output is not None:
+            raise UsageError("--send-only and --output exclude each other", "leave out one")
 
 
 @contextmanager
@@ -69,6 +75,7 @@ def viewed(
 
         recorder = Recorder(context.loop, options.record, append=options.append)
         views.add(_Recording(recorder, _json_lines(text)))
+    file = _write_received(views, options.output) if options.output is not None else None
     if options.hex or options.json or options.switchable:
         stdio = context.stdio
         view = _json_lines(text) if options.json else None
@@ -81,7 +88,19 @@ def viewed(
     except SockkitError as error:
         views.end(error)
         raise
-    views.end()
+    else:
+        views.end()
+    finally:
+        if file:
+            file.close()
+
+
+def _write_received(views: Views, path: str) -> OutputFile:
+    from sockkit.net.output_file import OutputFile, ReceivedBytes
+
+    file = OutputFile(views.loop, path)
+    views.show_on(file, ReceivedBytes())
+    return file
 
 
 class _Switch:
