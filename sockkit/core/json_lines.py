@@ -16,7 +16,6 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from json import JSONDecoder, loads
 from json.encoder import encode_basestring
-from json.scanner import make_scanner
 from re import compile as pattern
 from re import escape as re_escape
 from typing import Any, NamedTuple
@@ -55,7 +54,7 @@ EVENTS: dict[str, type[Record]] = {
 TRANSPORTS = ("tcp", "udp", "unix", "unix-datagram")
 MARKS = ("", "overlong", "stray", "cut")
 
-_SCAN = make_scanner(JSONDecoder())  # loads takes twice as long
+_SCAN = JSONDecoder().scan_once  # type: ignore[attr-defined]  # loads takes twice as long
 _STREAM = ("peer", *Stream._fields[1:])
 _NAMES = {kind: name for name, kind in EVENTS.items()}
 _UNSAFE = pattern(f"[{re_escape(''.join(map(chr, UNSAFE)))}]")
