@@ -55,6 +55,7 @@ _TOUCH = {
     "tcp/server|tcp/client|tcp_server|lines|listen|closing|outbox|coalesce|event_throttle": (
         "test_server", "test_closing", "test_floods",
     ),
+    "merging|frames|framed": ("test_frames",),
     "access|listen": ("test_access",),
     "address|dial|endpoint|internet|unix|openers|waiting|port_owner": ("test_statuses",),
     "params|units|options|files?.py|main": ("test_statuses",),
@@ -77,6 +78,7 @@ _TOUCH = {
     "proxy": ("test_proxy",),
     "probe|probing|targets|lookups|replies|replace|patterns": ("test_probe",),
     "unix|udp/|listen|openers": ("test_unix",),
+    "progress|status_lines|apps/(tcp|udp)": ("test_progress",),
     "program|served|join|hang_ups|socket_end": ("test_programs",),
     "udp/program|program_pair|programs": ("test_udp_programs",),
 }  # fmt: skip

@@ -12,6 +12,7 @@
     ├── ReceiveError       56   the peer may have sent bytes that we did not receive
     ├── TrustError         60   the peer's certificate is not trusted
     ├── TextError          65   a character that an encoding does not have
+    │   └── NotationError  65   bytes that are not written as --hex-input wants them, or the like
     ├── ProxyError         97   a proxy cannot be reached, or does not connect us
     ├── CommandError      127   a program is not there, or (126) cannot be run
     ├── OutputGone        141   nobody reads our standard output any more
@@ -130,6 +131,21 @@ class TextError(SockkitError):
     def __init__(self, message: str, hint: str = "", before: bytes = b"") -> None:
         super().__init__(message, hint, kind="it is not text in that encoding")
         self.before = before
+
+
+class NotationError(TextError):
+    """What was to be sent is not written as --hex-input or --escape-input want it.
+
+    `place` is its line, its column and the name of the input. `before` is as in TextError.
+    """
+
+    def __init__(
+        self, problem: str, place: tuple[int, int, str], hint: str, before: bytes = b""
+    ) -> None:
+        line, self.column, what = place
+        self.problem = problem
+        super().__init__(f"line {line}, column {self.column} of {what}: {problem}", hint, before)
+        self.kind = "it is not written as it has to be"
 
 
 class ProxyError(SockkitError):

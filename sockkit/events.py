@@ -123,6 +123,14 @@ class StreamTotal(Value):
     seconds: float
 
 
+class FrameTotal(Value):
+    """How many frames have passed in one direction of a connection that is closed."""
+
+    peer: Peer
+    direction: str
+    frames: int
+
+
 class Closed(Value):
     """A connection of a server is closed. `problem` says what went wrong, if anything did.
 
@@ -209,11 +217,16 @@ class DatagramTotal(Value):
 
 
 class Transferred(Value):
-    """The bytes that the whole run has sent and received. Emitted at the end, if asked for."""
+    """The bytes that the whole run has sent and received. Emitted at the end, if asked for.
+
+    Each direction has a time of its own, from the first byte of the run to the direction's last.
+    """
 
     sent: int
     received: int
     seconds: float
+    sent_seconds: float
+    received_seconds: float
 
 
 class Answer(Value):
@@ -242,6 +255,7 @@ Event = (
     | HalfClosed
     | PeerEnded
     | StreamTotal
+    | FrameTotal
     | Closed
     | ProgramStarted
     | ProgramEnded

@@ -41,13 +41,14 @@ class Messages:
     def __init__(self, options: DatagramOptions, context: Context, *, many: bool) -> None:
         text, stdio = options.text, context.stdio
         lines = options.lines or text.wire or text.encoding or text.crlf or options.name
-        self.packs = bool(lines or stdio.input.terminal)
+        self.packs = bool(lines or text.notation or stdio.input.terminal)
         shown = lines or options.label or options.timestamps or stdio.output.terminal
         self.shows = bool(shown and not options.send_only)
         self.drops = options.send_only
         self._text, self._context, self._encoding = text, context, stdio.encoding
         name = f"{options.name}:" if options.name else ""
         self._signature = name.encode(stdio.encoding, "surrogateescape")
+        self._packed = 0  # lines
         self._on_terminal = stdio.output.terminal
         self._labelled = options.label or (many and self._on_terminal)
         self._timestamps = options.timestamps
@@ -55,13 +56,14 @@ class Messages:
 
     def pack(self, line: bytes) -> bytes:
         """The datagram of a line in the user's encoding, signed. Raises TextError."""
-        return self.encode(self._signature + line, "standard input")
+        self._packed += 1
+        return self.encode(self._signature + line, "standard input", self._packed - 1)
 
-    def encode(self, line: bytes, what: str) -> bytes:
-        """The same without a signature; `what` names the line in an error."""
+    def encode(self, line: bytes, what: str, lines: int = 0) -> bytes:
+        """The same without a signature. `what` names the input, `lines` of which came before."""
         if self._text.crlf:
             line += b"\n"
-        transform = self._text.outbound(self._encoding, what)
+        transform = self._text.outbound(self._encoding, what, lines)
         return transform.feed(line) + transform.flush() if transform else line
 
     def before_quit(self, lines: list[bytes]) -> list[bytes]:

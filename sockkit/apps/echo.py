@@ -38,6 +38,8 @@ from sockkit.net.waiting import wait_for
 from sockkit.values import Value
 
 if TYPE_CHECKING:
+    from sockkit.core.frames import FrameRule
+    from sockkit.core.rule_notation import RuleReader
     from sockkit.net.access import AccessOptions
     from sockkit.net.tls.options import ServerTls
 
@@ -45,7 +47,10 @@ MAX_PORT_ATTEMPTS = 20  # to find a port that is free for both TCP and UDP
 
 
 class Echo(Value):
-    """Neither `tcp` nor `udp` means both. `drop` is the share of datagrams to drop, 0 to 1."""
+    """Neither `tcp` nor `udp` means both. `drop` is the share of datagrams to drop, 0 to 1.
+
+    `reader` reads `greet` and the rules of the file, if they are not text as it is.
+    """
 
     listen: ListenOptions
     sockets: SocketOptions
@@ -56,6 +61,7 @@ class Echo(Value):
     rules_file: str | None = None
     encoding: str = "utf-8"
     greet: str = ""
+    reader: RuleReader | None = None
     delay: float = 0.0
     drop: float = 0.0
     close_after: int | None = None
@@ -64,6 +70,7 @@ class Echo(Value):
     access: AccessOptions | None = None
     tls: ServerTls | None = None
     idle: float | None = None
+    frame: FrameRule | None = None
 
 
 class _WorkerSockets(Value):
@@ -95,8 +102,13 @@ def run(config: Echo, context: Context) -> None:
     _check(config, viewed=context.views is not None)
     rules = [*config.rules]
     if config.rules_file is not None:
-        rules += parse_rules(read_text(config.rules_file), config.rules_file)
+        rules += parse_rules(read_text(config.rules_file), config.rules_file, config.reader)
     timed_out = _TimeoutReporter(rules, emit)
+    if config.reader:
+        if not (rules or config.greet):
+            told = "--hex-input and --escape-input need --greet, --reply, --reply-re or --rules"
+            raise UsageError(told, "nothing else is read")
+        config = config._replace(greet=_greeting(config.greet, config.reader))
     options = _options(config, rules, timed_out)
     raise_limit()
     config = config._replace(
@@ -136,6 +148,13 @@ def _serve_alone(config: Echo, own: _WorkerSockets, context: Context, options: E
         if own.sock and not own.listener:
             bounds.enter_context(bounded_silence(context.loop, config.idle, own.sock))
         _serve(own, context, options)
+
+
+def _greeting(text: str, reader: RuleReader) -> str:
+    try:
+        return reader.answer(text)
+    except UsageError as error:
+        raise UsageError(f"--greet, {error}") from error
 
 
 def _serve(own: _WorkerSockets, context: Context, options: EchoOptions) -> None:
@@ -227,6 +246,7 @@ def _check(config: Echo, *, viewed: bool) -> None:
     useless = [
         ("--close-after", config.close_after),
         ("--greet", config.greet),
+        ("--frame", config.frame),
         ("--max-connections", config.listen.max_connections),
     ]
     for option, given in useless if streams else [("--drop", config.drop)]:
@@ -261,6 +281,17 @@ def _options(config: Echo, rules: list[Rule], timed_out: _TimeoutReporter) -> Ec
             text.encode(config.encoding, "surrogateescape")
         except UnicodeEncodeError as error:
             raise UsageError(f"{what} cannot be said in {config.encoding}") from error
+    responder = _responder(config, rules, timed_out)
+    greet = config.greet.encode(config.encoding, "surrogateescape")
+    return EchoOptions(
+        responder, greet, config.delay, config.drop, config.close_after, config.sockets, config.idle
+    )
+
+
+def _responder(
+    config: Echo, rules: list[Rule], timed_out: _TimeoutReporter
+) -> Callable[[], Responder] | None:
+    """What makes a responder; None if all is echoed as it comes."""
     responder: Callable[[], Responder] | None = None
     if rules:
         responder = partial(
@@ -272,10 +303,13 @@ def _options(config: Echo, rules: list[Rule], timed_out: _TimeoutReporter) -> Ec
             timed_out=timed_out.tell,
         )
     elif config.upper:
-        responder = lambda: UpperResponder(config.encoding)  # noqa: E731
-    elif config.close_after:
+        responder = partial(UpperResponder, config.encoding)
+    elif config.close_after or config.frame:
         responder = EchoResponder
-    greet = config.greet.encode(config.encoding, "surrogateescape")
-    return EchoOptions(
-        responder, greet, config.delay, config.drop, config.close_after, config.sockets, config.idle
-    )
+    return _framed(config.frame, responder) if config.frame and responder else responder
+
+
+def _framed(rule: FrameRule, responder: Callable[[], Responder]) -> Callable[[], Responder]:
+    from sockkit.core.framed_responder import FramedResponder
+
+    return lambda: FramedResponder(rule, responder(), time.monotonic)

@@ -63,16 +63,18 @@ def join_options(
         return None
     from sockkit.net.join import JoinOptions
 
-    user = context.stdio.encoding
+    user, text = context.stdio.encoding, conversation.text
+    writes = text._replace(hex_input=False, escape_input=False)  # a program writes what it means
 
     def make() -> JoinOptions:
-        outbound = conversation.text.outbound(user, "what the program writes")
+        outbound = writes.outbound(user, "what the program writes")
+        greets = text.outbound(user, "--greet") if text.notation else outbound
         greeting = os.fsencode(conversation.greet)
         return JoinOptions(
             _ending(conversation, fragile=fragile),
             outbound,
-            conversation.text.inbound(user),
-            outbound.feed(greeting) if outbound else greeting,
+            text.inbound(user),
+            greets.feed(greeting) + greets.flush() if greets else greeting,
             buffer_size,
         )
 

@@ -47,9 +47,12 @@ def _run_program(config: TcpClient, context: Context) -> None:
     from sockkit.apps.programs import find_program, join_options
     from sockkit.net.tcp.program_server import run_one
 
+    text = config.conversation.text
     programs = find_program(
         context,
         config.program,
+        hex_input=text.hex_input,
+        escape_input=text.escape_input,
         recv_only=config.conversation.recv_only,
         send_only=config.conversation.send_only,
     )

@@ -96,10 +96,14 @@ def _run_programs(config: TcpServer, context: Context) -> None:
     from sockkit.apps.programs import MAX_PROGRAMS, find_program, join_options, warn_of_strangers
     from sockkit.net.tcp.program_server import ProgramServer, run_one
 
+    conversation = config.conversation
+    text = TextOptions() if conversation.greet else conversation.text  # a greeting is written so
     programs = find_program(
         context,
         config.program,
-        reply=config.conversation.reply,
+        hex_input=text.hex_input,
+        escape_input=text.escape_input,
+        reply=conversation.reply,
         label=config.label,
         slow_timeout=config.slow_timeout,
         recv_only=config.conversation.recv_only,
@@ -107,7 +111,7 @@ def _run_programs(config: TcpServer, context: Context) -> None:
     )
     join = join_options(
         context,
-        config.conversation,
+        conversation,
         fragile=bool(config.tls),
         buffer_size=config.sockets.buffer_size,
     )
@@ -143,26 +147,22 @@ def _serve_many(config: TcpServer, context: Context, listener: Listener) -> None
 
     stdio, emit = context.stdio, context.emit
     raise_limit()
-    # A client may come while standard input is amid a character: what all share is whole
-    # characters of UTF-8, and each client's own encoder begins with one.
     conversation, tell_gbk = config.conversation, gbk_hint(emit)
-    shared, own = conversation.text, TextOptions()
-    if conversation.text.wire:
-        shared = conversation.text._replace(send_encoding="utf-8")
-        own = conversation.text._replace(crlf=False)
+    text = conversation.text
 
-    def said(text: str) -> bytes:
-        transform = shared.outbound(stdio.encoding, "")
-        return transform.feed(os.fsencode(text)) if transform else os.fsencode(text)
+    def said(words: str) -> bytes:
+        transform, data = text.for_all(stdio.encoding, ""), os.fsencode(words)
+        return transform.feed(data) + transform.flush() if transform else data
 
     options = ServerOptions(
         ClientOptions(
             conversation.ending(stdio),
-            outbound=lambda: own.outbound("utf-8", "standard input"),
+            outbound=text.for_one,
             inbound=lambda: conversation.inbound(stdio, tell_gbk),
             slow_timeout=SLOW_SECONDS if config.slow_timeout is None else config.slow_timeout,
+            frame=conversation.frame,
         ),
-        shared=shared.outbound(stdio.encoding, "standard input"),
+        shared=text.for_all(stdio.encoding, "standard input"),
         greet=said(conversation.greet),
         reply=said(conversation.reply or ""),
         sockets=config.sockets,

@@ -73,7 +73,9 @@ def _messages(config: UdpServer, context: Context) -> Callable[[DatagramSocket],
     messages = Messages(config.datagrams, context, many=True)
     reply = None
     if config.reply is not None:
-        reply = messages.encode(os.fsencode(config.reply), "--reply")
+        text = os.fsencode(config.reply)
+        config.datagrams.text.check(context.stdio.encoding, "--reply", text)
+        reply = messages.encode(text, "--reply")
 
     def serve(sock: DatagramSocket) -> None:
         answer = config.answer or Recipient.LAST
@@ -93,6 +95,8 @@ def _programs(config: UdpServer, context: Context) -> Callable[[DatagramSocket],
     programs = find_program(
         context,
         config.program,
+        hex_input=config.datagrams.text.hex_input,
+        escape_input=config.datagrams.text.escape_input,
         answer=config.answer,
         reply=config.reply,
         label=config.datagrams.label,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click import Option
 
 from sockkit.cli.commands import Bundle, BundledCommand, fold
+from sockkit.cli.input import INPUT, check_input
 from sockkit.cli.options import (
     ACCESS,
     IDLE_TIME,
@@ -20,14 +21,19 @@ from sockkit.cli.options import (
 )
 from sockkit.cli.params import DURATION, LINE_ENCODING, File, Parsed, server_address
 from sockkit.cli.views import VIEW
-from sockkit.core.responder import parse_rule
+from sockkit.core.responder import Rule, parse_rule
 from sockkit.core.units import parse_share
+from sockkit.errors import UsageError
+
+if TYPE_CHECKING:
+    from sockkit.core.rule_notation import RuleReader
 
 _HELP = """Answer what comes with itself: a responder for tests, on TCP and UDP until stopped.
 
-A rule answers a message, which is a datagram or a line of a stream: PATTERN=ANSWER, where
-the pattern has * and ? (--reply) or is a regular expression (--reply-re) whose groups the
-answer may name. The first rule that matches counts; what none matches is echoed.
+A rule answers a message, which is a datagram or, of a stream, a line (or a frame, with
+--frame): PATTERN=ANSWER, where the pattern has * and ? (--reply) or is a regular expression
+(--reply-re) whose groups the answer may name. The first rule that matches counts; what none
+matches is echoed.
 """
 
 _EPILOG = """\b
@@ -38,8 +44,7 @@ Examples:
   sockkit echo --udp -p 7007 --drop 5% --delay 200ms
 """
 
-_RULE = Parsed("rule", lambda text: parse_rule(text, regex=False))
-_RULE_RE = Parsed("rule", lambda text: parse_rule(text, regex=True))
+_RULE = Parsed("rule", str)  # how it is written depends on other options
 _SHARE = Parsed("percent", parse_share)
 
 _ANSWERS = Bundle(
@@ -50,7 +55,7 @@ _ANSWERS = Bundle(
         Option(["--upper"], is_flag=True, help="Answer in capitals."),
         Option(["--reply", "rules"], type=_RULE, multiple=True, metavar="GLOB=ANSWER",
                help="A rule, as in 'PING*=PONG'. May be given again."),
-        Option(["--reply-re", "rules_re"], type=_RULE_RE, multiple=True, metavar="REGEX=ANSWER",
+        Option(["--reply-re", "rules_re"], type=_RULE, multiple=True, metavar="REGEX=ANSWER",
                help=r"A rule, as in '^ADD (\d+)=OK \1'. May be given again."),
         Option(["--rules", "rules_file"], type=File(), metavar="FILE",
                help="More rules, one a line; re: begins a regular expression, # a comment."),
@@ -71,6 +76,24 @@ _ANSWERS = Bundle(
 )  # fmt: skip
 
 
+def _reader(values: dict[str, Any]) -> RuleReader | None:
+    check_input(values)
+    if not (values["hex_input"] or values["escape_input"]):
+        return None
+    from sockkit.core.rule_notation import rule_reader
+
+    return rule_reader(
+        values["encoding"], hex_input=values["hex_input"], escape_input=values["escape_input"]
+    )
+
+
+def _rule(option: str, text: str, *, regex: bool, reader: RuleReader | None) -> Rule:
+    try:
+        return parse_rule(text, regex=regex, reader=reader)
+    except UsageError as error:
+        raise click.BadParameter(str(error), param_hint=repr(option)) from error
+
+
 def _run(**values: Any) -> None:
     from sockkit.apps.echo import Echo, run
     from sockkit.cli.start import start
@@ -80,10 +103,15 @@ def _run(**values: Any) -> None:
 
     address = server_address(values["bind"], values["port"], values["family"])
     values["tcp"] = values["tcp"] or values["encrypted"]
-    values["rules"] = (*values["rules"], *values["rules_re"])
+    reader = _reader(values)
+    values["rules"] = (
+        *(_rule("--reply", text, regex=False, reader=reader) for text in values["rules"]),
+        *(_rule("--reply-re", text, regex=True, reader=reader) for text in values["rules_re"]),
+    )
     config = fold(
         Echo,
         values,
+        reader=reader,
         access=access_options(values),
         listen=fold(ListenOptions, values, address=address),
         tls=server_tls(values),
@@ -94,7 +122,7 @@ def _run(**values: Any) -> None:
 
 command = BundledCommand(
     "echo",
-    bundles=[SERVER_SOCKET, _ANSWERS, VIEW, IDLE_TIME, SERVER_TLS, ACCESS, OUTPUT],
+    bundles=[SERVER_SOCKET, _ANSWERS, INPUT, VIEW, IDLE_TIME, SERVER_TLS, ACCESS, OUTPUT],
     callback=_run,
     text=_HELP,
     epilog=_EPILOG,

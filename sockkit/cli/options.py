@@ -191,6 +191,9 @@ _ONE_WAY = (
     Option(["--send-only"], is_flag=True,
            help="Only send: what arrives is dropped. When stdin has ended and the peer's system "
                 "has everything, the command ends; a server of many goes on."),
+    Option(["-o", "--output"], type=File(), metavar="FILE",
+           help="Write what arrives to FILE as well, as it was on the wire. FILE is created, or "
+                "emptied first."),
 )  # fmt: skip
 UDP_DIRECTION = Bundle("Direction", _ONE_WAY)
 DIRECTION = Bundle(

@@ -27,6 +27,7 @@ from sockkit.events import (
     Emit,
     Event,
     Failure,
+    FrameTotal,
     HalfClosed,
     Hint,
     InputEnded,
@@ -66,6 +67,7 @@ _COUNTED: dict[type, str] = {
     InputEnded: "told the end of our input",
     HalfClosed: "told the end of our input later",
     StreamTotal: "totals of a direction",
+    FrameTotal: "totals of frames",
     PeerUser: "known by their process",
     NewPeer: "heard for the first time",
     PeerForgotten: "forgotten, to make room",
@@ -233,8 +235,12 @@ def _timed(size: int, seconds: float) -> str:
 
 def _transferred(event: Transferred) -> str:
     told = []
-    for direction, size in (("sent", event.sent), ("received", event.received)):
-        rate = show_average(size, event.seconds)
+    directions = (
+        ("sent", event.sent, event.sent_seconds),
+        ("received", event.received, event.received_seconds),
+    )
+    for direction, size, seconds in directions:
+        rate = show_average(size, seconds)
         told.append(f"{direction} {show_amount(size)}" + (rate and f" at {rate}"))
     return f"{', '.join(told)}, in {show_seconds(round(event.seconds, 1))}"
 
@@ -249,6 +255,8 @@ def _progress(event: Event) -> str:
             return f"the peer {why}: sending side closed"
         case Hint(text):
             return text
+        case FrameTotal(_, direction, frames):
+            return f"{direction} {show_count(frames, 'frame')}"
         case PeerEnded(_, received):
             return f"the peer has ended its side after {show_size(received)}"
         case StreamTotal(_, direction, size, lane, seconds):

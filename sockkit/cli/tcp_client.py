@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from sockkit.cli.commands import BundledCommand, fold
+from sockkit.cli.input import INPUT, text_options
 from sockkit.cli.options import (
     CLIENT_SOCKET,
     CLIENT_TIME,
@@ -21,7 +22,7 @@ from sockkit.cli.options import (
     proxy_option,
 )
 from sockkit.cli.params import client_address
-from sockkit.cli.views import TRANSFER_VIEW
+from sockkit.cli.views import STREAM_VIEW
 
 _HELP = """Connect to HOST PORT: stdin goes to the peer, what the peer sends to stdout.
 
@@ -45,7 +46,6 @@ def _run(address: tuple[str, ...], **values: Any) -> None:
     from sockkit.apps.tcp_client import TcpClient, run
     from sockkit.cli.start import start
     from sockkit.cli.tls import client_tls
-    from sockkit.core.text import TextOptions
     from sockkit.net.options import SocketOptions
     from sockkit.net.tcp.dial import ConnectOptions
 
@@ -54,7 +54,7 @@ def _run(address: tuple[str, ...], **values: Any) -> None:
         address=to,
         connect=fold(ConnectOptions, values, proxy=proxy_option(values, to)),
         sockets=fold(SocketOptions, values),
-        conversation=fold(ConversationOptions, values, text=fold(TextOptions, values)),
+        conversation=fold(ConversationOptions, values, text=text_options(values)),
         tls=client_tls(values),
         program=program(values),
     )
@@ -68,7 +68,8 @@ command = BundledCommand(
         CLIENT_SOCKET,
         DIRECTION,
         TEXT,
-        TRANSFER_VIEW,
+        INPUT,
+        STREAM_VIEW,
         CLIENT_TIME,
         PROGRAMS,
         CLIENT_TLS,

@@ -7,6 +7,7 @@ from typing import Any
 from click import Option
 
 from sockkit.cli.commands import Bundle, BundledCommand, fold
+from sockkit.cli.input import INPUT, text_options
 from sockkit.cli.options import (
     ACCESS,
     DIRECTION,
@@ -23,7 +24,7 @@ from sockkit.cli.options import (
     program,
 )
 from sockkit.cli.params import server_address
-from sockkit.cli.views import TRANSFER_VIEW
+from sockkit.cli.views import STREAM_VIEW
 
 _HELP = """Serve many clients at once until stopped (Ctrl-C): stdin goes to all of them, what they
 send to stdout.
@@ -58,7 +59,6 @@ def _run(**values: Any) -> None:
     from sockkit.apps.tcp_server import TcpServer, run
     from sockkit.cli.start import start
     from sockkit.cli.tls import server_tls
-    from sockkit.core.text import TextOptions
     from sockkit.net.options import SocketOptions
     from sockkit.net.tcp.listen import ListenOptions
 
@@ -71,7 +71,7 @@ def _run(**values: Any) -> None:
         tls=server_tls(values),
         program=program(values),
         sockets=fold(SocketOptions, values),
-        conversation=fold(ConversationOptions, values, text=fold(TextOptions, values)),
+        conversation=fold(ConversationOptions, values, text=text_options(values)),
     )
     start("tcp-server", run, config, values)
 
@@ -83,7 +83,8 @@ command = BundledCommand(
         _ANSWERS,
         DIRECTION,
         TEXT,
-        TRANSFER_VIEW,
+        INPUT,
+        STREAM_VIEW,
         SERVER_TIME,
         PROGRAMS,
         SERVER_TLS,

@@ -8,6 +8,7 @@ import click
 from click import Option
 
 from sockkit.cli.commands import Bundle, BundledCommand, fold
+from sockkit.cli.input import INPUT, text_options
 from sockkit.cli.options import (
     DATAGRAMS,
     IDLE,
@@ -58,7 +59,6 @@ def _run(address: tuple[str, ...], **values: Any) -> None:
     from sockkit.apps.udp_client import UdpClient, run
     from sockkit.cli.start import start
     from sockkit.core.answers import AnswerOptions
-    from sockkit.core.text import TextOptions
     from sockkit.net.options import SocketOptions
     from sockkit.net.tcp.dial import ConnectOptions
     from sockkit.net.udp.open import UdpOptions
@@ -67,7 +67,7 @@ def _run(address: tuple[str, ...], **values: Any) -> None:
         address=client_address(address, ask=not values["recv_only"]),
         sockets=fold(SocketOptions, values),
         udp=fold(UdpOptions, values),
-        datagrams=fold(DatagramOptions, values, text=fold(TextOptions, values)),
+        datagrams=fold(DatagramOptions, values, text=text_options(values)),
         answers=fold(AnswerOptions, values),
         connect=fold(ConnectOptions, values),
     )
@@ -77,7 +77,16 @@ def _run(address: tuple[str, ...], **values: Any) -> None:
 command = BundledCommand(
     "udp-client",
     arguments=[click.Argument(["address"], nargs=-1, metavar="HOST PORT")],
-    bundles=[UDP_CLIENT_SOCKET, _ANSWERS, UDP_DIRECTION, TEXT, DATAGRAM_VIEW, TERMINAL, OUTPUT],
+    bundles=[
+        UDP_CLIENT_SOCKET,
+        _ANSWERS,
+        UDP_DIRECTION,
+        TEXT,
+        INPUT,
+        DATAGRAM_VIEW,
+        TERMINAL,
+        OUTPUT,
+    ],
     callback=_run,
     text=_HELP,
     epilog=_EPILOG,

@@ -7,6 +7,7 @@ from typing import Any
 from click import Option
 
 from sockkit.cli.commands import Bundle, BundledCommand, fold
+from sockkit.cli.input import INPUT, text_options
 from sockkit.cli.options import (
     DATAGRAMS,
     IDLE,
@@ -58,7 +59,6 @@ def _run(**values: Any) -> None:
     from sockkit.apps.datagrams import DatagramOptions
     from sockkit.apps.udp_server import UdpServer, run
     from sockkit.cli.start import start
-    from sockkit.core.text import TextOptions
     from sockkit.net.options import SocketOptions
     from sockkit.net.tcp.listen import ListenOptions
     from sockkit.net.udp.open import UdpOptions
@@ -72,7 +72,7 @@ def _run(**values: Any) -> None:
         program=program(values),
         sockets=fold(SocketOptions, values),
         udp=fold(UdpOptions, values),
-        datagrams=fold(DatagramOptions, values, text=fold(TextOptions, values)),
+        datagrams=fold(DatagramOptions, values, text=text_options(values)),
     )
     start("udp-server", run, config, values)
 
@@ -84,6 +84,7 @@ command = BundledCommand(
         _ANSWERS,
         UDP_DIRECTION,
         TEXT,
+        INPUT,
         DATAGRAM_VIEW,
         UDP_PROGRAMS,
         UDP_ACCESS,

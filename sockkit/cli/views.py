@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from click import Option
 
 from sockkit.cli.commands import Bundle, fold
-from sockkit.cli.params import File
+from sockkit.cli.params import File, Parsed
 from sockkit.cli.progress import PROGRESS
 from sockkit.net.context import Context
 
-TIMESTAMPS = Option(
+if TYPE_CHECKING:
+    from sockkit.core.frames import FrameRule
+
+_TIMESTAMPS = Option(
     ["--timestamps"], is_flag=True,
     help="Begin each line with the time; with --hex each message, in microseconds.",
 )  # fmt: skip
@@ -22,6 +25,20 @@ _VIEWS = (
     Option(["--json"], is_flag=True,
            help="Show what passes as JSON in place of the bytes, an event a line: docs/events.md."),
 )  # fmt: skip
+
+
+def _frame(text: str) -> FrameRule:
+    from sockkit.core.frames import parse_frame  # few runs need it
+
+    return parse_frame(text)
+
+
+_FRAME = Option(
+    ["--frame"], type=Parsed("spec", _frame), metavar="SPEC",
+    help="How bytes make messages, for every view, labels, rules and counts: line, nul, fixed:16, "
+         "delim:0d0a, len:2be (a length, big endian, then as many bytes), start:aa55,len@2:1, or "
+         "gap:20ms (a silence). Without it each receive is a message.",
+)  # fmt: skip
 _RECORD = (
     Option(["--record"], type=File(), metavar="FILE",
            help="Record all that passes, both ways, in FILE. `show` shows it again, and `replay` "
@@ -29,8 +46,9 @@ _RECORD = (
     Option(["--append"], is_flag=True,
            help="Add to the recording in FILE, if it exists."),
 )  # fmt: skip
-VIEW = Bundle("View", (*_VIEWS, TIMESTAMPS, *_RECORD))
-DATAGRAM_VIEW = TRANSFER_VIEW = Bundle("View", (*VIEW.options, PROGRESS))
+VIEW = Bundle("View", (*_VIEWS, _TIMESTAMPS, _FRAME, *_RECORD))
+STREAM_VIEW = Bundle("View", (*VIEW.options, PROGRESS))
+DATAGRAM_VIEW = Bundle("View", (*_VIEWS, _TIMESTAMPS, *_RECORD, PROGRESS))
 
 
 def viewed(
@@ -40,11 +58,13 @@ def viewed(
 
     `switchable` says that a person can choose the view while it runs.
     """
-    chosen = any(values.get(option) for option in ("hex", "json", "record", "append"))
+    named = ("hex", "json", "frame", "record", "append")
+    chosen = any(values.get(option) for option in named) or values.get("output") is not None
     if not (chosen or switchable):
         return nullcontext(context)
     from sockkit.apps import views
     from sockkit.core.text import TextOptions
 
-    options = fold(views.ViewOptions, values, switchable=switchable)
+    many = "port" in values and not values.get("once")
+    options = fold(views.ViewOptions, values, switchable=switchable, many=many)
     return views.viewed(context, options, name, fold(TextOptions, values))

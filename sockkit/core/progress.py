@@ -50,7 +50,7 @@ class Meter:
 
     def __init__(self, now: float, counters: Counters) -> None:
         self._first = self._last = counters
-        self._began = now
+        self._began = self._sent_at = self._received_at = now
         # The oldest look of these is RATE_SECONDS ago.
         self._looks = deque([(now, counters)], maxlen=int(RATE_SECONDS / LOOK_SECONDS) + 1)
 
@@ -60,10 +60,14 @@ class Meter:
         return self._last[:3] != self._first[:3]
 
     def look(self, now: float, counters: Counters) -> None:
-        self._last = counters
+        before, self._last = self._last, counters
         if not self.moving:
-            self._began = now
+            self._began = self._sent_at = self._received_at = now
             self._looks.clear()
+        if counters.sent != before.sent:
+            self._sent_at = now
+        if counters.received != before.received:
+            self._received_at = now
         self._looks.append((now, counters))
 
     def progress(self) -> Progress:
@@ -87,7 +91,8 @@ class Meter:
         )
 
     def total(self) -> Transferred:
-        return Transferred(self._last.sent, self._last.received, self._looks[-1][0] - self._began)
+        ends = (self._looks[-1][0], self._sent_at, self._received_at)
+        return Transferred(*self._last[:2], *(end - self._began for end in ends))
 
 
 def progress_words(progress: Progress) -> str:

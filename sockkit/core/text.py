@@ -12,7 +12,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import AnyStr, Generic, Protocol
 
-from sockkit.errors import TextError, UsageError
+from sockkit.errors import NotationError, TextError, UsageError
 from sockkit.values import Value
 
 
@@ -88,8 +88,8 @@ class Transcoder:
         target: str,
         what: str,
         *,
-        decode_errors: Errors,
-        encode_errors: Errors,
+        decode_errors: str,
+        encode_errors: str,
         edits: tuple[Edit, ...] = (),
     ) -> None:
         self.source = codecs.lookup(source).name
@@ -99,12 +99,17 @@ class Transcoder:
         self._encoder = codecs.getincrementalencoder(target)(encode_errors)
         self._edits = edits
         self._fed = self._lines = self._column = 0
+        self._began = False  # whether any text was encoded
         self.cut = b""
         self._marks = _MARKS.get(codecs.lookup(source).name, ())
 
     def hear(self, listener: Callable[[bytes], None]) -> None:
         """Call `listener` with all bytes that are fed."""
         self._hear = listener
+
+    def begin_after(self, lines: int) -> None:
+        """`lines` of the input came before what is fed."""
+        self._lines = lines
 
     def feed(self, data: bytes) -> bytes:
         if self._hear:
@@ -113,7 +118,10 @@ class Transcoder:
 
     def flush(self) -> bytes:
         self.cut = self._decoder.getstate()[0]
-        return self._decode(b"", final=True)
+        try:
+            return self._decode(b"", final=True)
+        finally:
+            self._fed = self._lines = self._column = 0  # what is fed next is another input
 
     def _decode(self, data: bytes, *, final: bool) -> bytes:
         self._settle_order(data)
@@ -170,7 +178,8 @@ class Transcoder:
         return text
 
     def _encode(self, text: str, final: bool) -> bytes:
-        if not text and not self._lines and not self._column:
+        self._began |= bool(text)
+        if not self._began:
             return b""  # without any text there is no byte-order mark either
         state = self._encoder.getstate()
         try:
@@ -229,28 +238,85 @@ class TextOptions(Value):
     """How to convert text between the user and the peer. Without options bytes are not converted.
 
     `encoding` is the peer's, and `send_encoding` the one to send in if it differs. `errors` None
-    refuses characters that cannot be sent, and shows received ones as backslash escapes.
+    refuses characters that cannot be sent, and shows received ones as backslash escapes. What is
+    sent is written in hexadecimal with `hex_input`, and with escapes with `escape_input`.
     """
 
     encoding: str | None = None
     send_encoding: str | None = None
     errors: Errors | None = None
     crlf: bool = False
+    hex_input: bool = False
+    escape_input: bool = False
 
     @property
     def wire(self) -> str | None:
         """The encoding to send in, None for bytes."""
         return self.send_encoding or self.encoding
 
-    def outbound(self, user: str, what: str) -> Transform | None:
-        """The transform for sending, from the user's encoding `user`; None for bytes."""
-        if self.wire is None:
+    @property
+    def notation(self) -> str:
+        """The option that says how what is sent is written; empty for text."""
+        escapes = "--escape-input" if self.escape_input else ""
+        return "--hex-input" if self.hex_input else escapes
+
+    def outbound(self, user: str, what: str, lines: int = 0) -> Transform | None:
+        """The transform for sending, from the user's encoding `user`; None for bytes.
+
+        `what` names the input in errors, `lines` of which came before.
+        """
+        if self.hex_input:
+            from sockkit.core.hexadecimal import HexInput
+
+            return HexInput(what, lines + 1)
+        if self.wire is None and not self.escape_input:
             return Crlf(b"\r\n") if self.crlf else None
-        errors = self.errors or Errors.STRICT
-        edits = (Crlf("\r\n"),) if self.crlf else ()
-        return Transcoder(
-            user, self.wire, what, decode_errors=errors, encode_errors=errors, edits=edits
+        transcoder = self._transcoder(user, what)
+        transcoder.begin_after(lines)
+        return transcoder
+
+    def _transcoder(self, user: str, what: str, *, keep: bool = False) -> Transcoder:
+        """`keep` is whether escapes are only checked."""
+        kind = Transcoder
+        if self.escape_input:
+            from sockkit.core.escapes import CheckedText, EscapedText
+
+            kind = CheckedText if keep else EscapedText
+        errors = self.errors or (Errors.STRICT if self.wire else "surrogateescape")
+        return kind(
+            user,
+            self.wire or user,
+            what,
+            decode_errors=errors,
+            encode_errors=errors,
+            edits=(Crlf("\r\n"),) if self.crlf else (),
         )
+
+    def for_all(self, user: str, what: str) -> Transform | None:
+        """What is done once for several peers; what is left to do for each is `for_one`.
+
+        A peer may come while the input is amid a character. So this makes whole ones, of UTF-8, and
+        each peer's own encoder begins with one. The same holds for escapes.
+        """
+        if self.wire is None or self.hex_input:
+            return self.outbound(user, what)
+        return self._replace(send_encoding="utf-8")._transcoder(user, what, keep=True)
+
+    def for_one(self) -> Transform | None:
+        if self.wire is None or self.hex_input:
+            return None
+        return self._replace(crlf=False).outbound("utf-8", "standard input")
+
+    def check(self, user: str, option: str, text: bytes) -> None:
+        """Raise UsageError if the value of `option` is not written right, TextError if it cannot
+        be encoded.
+        """
+        try:
+            if transform := self.outbound(user, option):
+                transform.feed(text)
+                transform.flush()
+        except NotationError as error:
+            raise UsageError(str(error.args[0]), error.hint) from error
 
     def inbound(self, user: str, edits: tuple[Edit, ...] = ()) -> Transcoder | None:
         """The transform for receiving, to the user's encoding `user`; None for bytes."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sockkit.core.progress import LOOK_SECONDS, Counters, Meter, Progress
+from sockkit.errors import OutputGone
 from sockkit.net.context import Context, Moved
 from sockkit.net.loop import Timer
 
@@ -12,7 +13,8 @@ from sockkit.net.loop import Timer
 class ProgressWatch:
     """While it is entered, calls `show` every LOOK_SECONDS once bytes have moved.
 
-    Emits Transferred at the end. `moved` returns the bytes sent and received so far.
+    Emits Transferred at the end, unless standard output is gone. `moved` returns the bytes sent and
+    received so far.
     """
 
     def __init__(self, context: Context, show: Callable[[Progress], None], moved: Moved) -> None:
@@ -24,11 +26,12 @@ class ProgressWatch:
     def __enter__(self) -> None:
         self._wait()
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._timer:
             self._timer.cancel()
         self._meter.look(self._loop.now, self._counters())
-        self._emit(self._meter.total())
+        if kind is not OutputGone:
+            self._emit(self._meter.total())
 
     def _wait(self) -> None:
         self._timer = self._loop.later(LOOK_SECONDS, self._look)

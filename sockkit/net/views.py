@@ -8,7 +8,7 @@ neither readable nor writable, so that little of it waits.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -25,13 +25,15 @@ from sockkit.core.records import (
     Stream,
 )
 from sockkit.errors import OutputGone, SockkitError, Stopped
-from sockkit.net.ends.end import Callback, Kind, PeerEnd
+from sockkit.events import Emit
+from sockkit.net.ends.end import Callback, Kind, PeerEnd, Sink
 from sockkit.net.ends.watch import Watch
 from sockkit.net.loop import Loop, Timer
 from sockkit.net.outbox import Outbox
 from sockkit.net.waiting import Done, OnDone, Pending, wait_for
 
 if TYPE_CHECKING:
+    from sockkit.core.frames import Frame, Framer
     from sockkit.net.ends.stdio import StandardOutput
 
 MAX_GATHERED_BYTES = 64 * 1024  # of what is shown, before it is written within a turn
@@ -49,16 +51,14 @@ class View(Protocol):
     def show(self, record: Record, /) -> bytes: ...
 
 
-class Framer(Protocol):
-    """Groups the bytes of one direction into messages: see core/frames.py."""
+class Switch(Protocol):
+    """Changes what is shown from now on. Call it in the loop's thread."""
 
-    due: float | None  # when to call `expire`
+    def show_as(self, view: str) -> None:
+        """`hex` or `text`."""
+        ...
 
-    def feed(self, data: bytes, now: float, /) -> Iterable[tuple[bytes, str]]: ...
-
-    def expire(self, now: float, /) -> Iterable[tuple[bytes, str]]: ...
-
-    def flush(self) -> Iterable[tuple[bytes, str]]: ...
+    def timestamps(self, on: bool) -> None: ...
 
 
 class Viewer(Protocol):
@@ -72,16 +72,20 @@ class Viewer(Protocol):
 
 
 class Views:
-    """What looks at the bytes of a run. `make_framer` groups those of one direction into messages.
+    """What looks at the bytes of a run. A framer groups those of one direction into messages.
 
     `begin` and `end` show the run itself. An error of a viewer is raised by the loop's run.
     """
 
-    def __init__(self, loop: Loop, make_framer: Callable[[], Framer] | None = None) -> None:
-        self.loop, self._make_framer = loop, make_framer
+    def __init__(
+        self, loop: Loop, emit: Emit, make_framer: Callable[[], Framer] | None = None
+    ) -> None:
+        self.loop, self.emit, self._make_framer = loop, emit, make_framer
         self._viewers: list[Viewer] = []
         self._waiting: dict[Callback, None] = {}  # for room, in order
         self.screen: Screen | None = None  # the viewer that has standard output
+        self.switch: Switch | None = None  # for a person at a terminal
+        self._screens: list[Screen] = []  # that one, and those of files
         self._error: SockkitError | None = None  # of a viewer
 
     def add(self, viewer: Viewer) -> None:
@@ -92,10 +96,15 @@ class Views:
 
         Without a view the payload is shown as before, and the screen's view can be set later.
         """
-        screen = Screen(self.loop, output, view, on_room=self._has_room, on_fail=self._fail)
+        self.screen = self.show_on(output, view)
+        return Payload(self, self.screen, output)
+
+    def show_on(self, sink: Sink, view: View | None) -> Screen:
+        """Show `view` on `sink`, which may be slow. Does not own it."""
+        screen = Screen(self.loop, sink, view, on_room=self._has_room, on_fail=self._fail)
         self._viewers.append(screen)
-        self.screen = screen
-        return Payload(self, screen, output)
+        self._screens.append(screen)
+        return screen
 
     def watch(self, end: PeerEnd, transport: str, *, dialled: bool) -> PeerEnd:
         """The same end with a tap."""
@@ -129,28 +138,30 @@ class Views:
         reader has left, nothing is waited for.
         """
         self.show(Exit(microseconds(), error.status if error else 0, str(error) if error else ""))
-        if self.screen and not isinstance(error, OutputGone):
-            self.screen.finish(hurry=isinstance(error, Stopped))
+        for screen in self._screens:
+            if not (screen is self.screen and isinstance(error, OutputGone)):
+                screen.finish(hurry=isinstance(error, Stopped | OutputGone))
         for viewer in self._viewers:
-            self._try(viewer.close)
+            try:
+                viewer.close()
+            except SockkitError as failure:
+                self._fail(failure)
         if self._error and not error:
             raise self._error
 
     def show(self, record: Record) -> None:
-        if not self._error:
-            for viewer in self._viewers:
-                self._try(partial(viewer.show, record))
-
-    def _try(self, act: Callable[[], None]) -> None:
+        if self._error:
+            return
         try:
-            act()
+            for viewer in self._viewers:
+                viewer.show(record)
         except SockkitError as error:
             self._fail(error)
 
     @property
     def full(self) -> bool:
         """Whether what was shown waits for its reader."""
-        return self.screen is not None and self.screen.full
+        return any(screen.full for screen in self._screens)
 
     def check_room(self) -> None:
         """Raise BlockingIOError if nothing more may be shown now."""
@@ -178,7 +189,7 @@ def _raise(error: SockkitError) -> None:
 
 
 class Screen:
-    """Standard output where a view has it, or may get it.
+    """Standard output where a view has it, or may get it, or a file that has one.
 
     It is written once in each turn of the loop, and when MAX_GATHERED_BYTES are to be written.
     Without a `view` the payload is shown, as ever; with one it goes nowhere.
@@ -187,7 +198,7 @@ class Screen:
     def __init__(
         self,
         loop: Loop,
-        output: StandardOutput,
+        sink: Sink,
         view: View | None,
         *,
         on_room: Callable[[], None],
@@ -198,7 +209,7 @@ class Screen:
         self._size = 0
         self._on_room = on_room
         self._on_done: Callable[[], None] = lambda: None
-        self._outbox = Outbox(output, on_empty=self._written, on_fail=on_fail)
+        self._outbox = Outbox(sink, on_empty=self._written, on_fail=on_fail)
 
     @property
     def full(self) -> bool:
@@ -272,13 +283,14 @@ class Payload:
 class Tap:
     """Makes records of one stream. With framers, each message is a frame of one direction."""
 
-    __slots__ = ("_framers", "_stream", "_timers", "_views")
+    __slots__ = ("_framers", "_stream", "_timers", "_views", "frames")
 
     def __init__(
         self, views: Views, stream: Stream, framers: dict[Direction, Framer] | None
     ) -> None:
         self._views, self._stream, self._framers = views, stream, framers
         self._timers: dict[Direction, Timer] = {}  # of frames that a silence ends
+        self.frames: dict[Direction, int] = dict.fromkeys(framers or (), 0)  # how many passed
         views.show(Opened(microseconds(), stream))
 
     def passed(self, direction: Direction, data: bytes) -> None:
@@ -301,7 +313,8 @@ class Tap:
         self._flush("sent")
         self._views.show(Closed(microseconds(), self._stream, reset))
 
-    def _show(self, direction: Direction, frames: Iterable[tuple[bytes, str]]) -> None:
+    def _show(self, direction: Direction, frames: list[Frame]) -> None:
+        self.frames[direction] += len(frames)
         when, stream, show = microseconds(), self._stream, self._views.show
         for data, mark in frames:
             show(Message(when, stream, direction, data, mark))

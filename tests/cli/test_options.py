@@ -77,10 +77,14 @@ OF_TYPE = {
     "url": "socks5h://127.0.0.1",
     "regex": "a+",
     "mode": "600",
+    "spec": "line",
     "text": "hi",
 }
 # What `start` itself does, for every command.
-OF_START = {"append", "color", "hex", "json", "no_edit", "progress", "quiet", "record", "verbose"}
+OF_START = {
+    *("append", "color", "frame", "hex", "json", "no_edit", "progress", "quiet", "record"),
+    *("timestamps", "verbose"),
+}
 
 
 def ways(option: Option, file: str) -> Iterator[list[str]]:

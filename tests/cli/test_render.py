@@ -28,6 +28,7 @@ from sockkit.events import (
     DatagramTotal,
     Event,
     Failure,
+    FrameTotal,
     HalfClosed,
     Hint,
     InputEnded,
@@ -99,6 +100,8 @@ LINES: list[tuple[int, Event, str]] = [
         DatagramTotal("sent", 1200, 2400, 0.5),
         "* sent 2,400 bytes in 1,200 datagrams in 0.5 s, 4.8 kB/s",
     ),
+    (VERBOSE, FrameTotal(SERVER, "sent", 1), "* sent 1 frame"),
+    (VERBOSE, FrameTotal(CLIENT, "received", 1200), "* [2] 10.0.0.7:51234 received 1,200 frames"),
     (VERBOSE, Connecting("10.0.0.1:80"), "* connecting to 10.0.0.1:80"),
     (VERBOSE, ConnectFailed("[::1]:80", "refused"), "* no connection to [::1]:80: refused"),
     (
@@ -164,8 +167,12 @@ LINES: list[tuple[int, Event, str]] = [
         StreamTotal(SERVER, "sent", 9_000, "splice", 0.0009),
         "* sent 9,000 bytes by splice in 0.001 s",
     ),
-    (NORMAL, Transferred(2**31, 5, 2), "* sent 2.15 GB at 1.1 GB/s, received 5 bytes, in 2 s"),
-    (NORMAL, Transferred(0, 0, 0.04), "* sent 0 bytes, received 0 bytes, in 0 s"),
+    (
+        NORMAL,
+        Transferred(2**31, 5, 4, 2, 4),
+        "* sent 2.15 GB at 1.1 GB/s, received 5 bytes, in 4 s",
+    ),
+    (NORMAL, Transferred(0, 0, 0.04, 0, 0), "* sent 0 bytes, received 0 bytes, in 0 s"),
     (VERBOSE, StreamTotal(SERVER, "sent", 0, "copy", 0.5), "* sent 0 bytes by copy in 0.5 s"),
     (VERBOSE, StreamTotal(SERVER, "sent", 1, "copy", 0.0), "* sent 1 byte by copy in 0 s"),
     (

@@ -39,7 +39,7 @@ def started(run: Any, config: object = None, *, quiet: bool = False, verbose: in
 def test_a_command_gets_what_it_needs() -> None:
     got: list[Any] = []
     started(lambda *arguments: got.extend(arguments), "config")
-    config, (loop, stdio, emit, palette, environment, _) = got
+    config, (loop, stdio, emit, palette, environment, *_) = got
     assert config == "config"
     assert isinstance(loop, Loop)
     assert isinstance(stdio, Stdio)

@@ -1,29 +1,145 @@
 from __future__ import annotations
 
+import tracemalloc
+from itertools import pairwise
+
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sockkit.core.hexadecimal import parse_hex
-from sockkit.errors import UsageError
+from sockkit.core.hexadecimal import MAX_HELD_BYTES, HexInput, parse_hex
+from sockkit.errors import NotationError, UsageError
+from tests.support import splits
+
+RIGHT = [
+    "48 65 0a",
+    "48650a",
+    "48 650a",
+    "0x48 0x65 0x0A",
+    "0X48,0X65,0X0a",
+    r"\x48\x65\x0a",
+    r"\x48 65\Xa",
+    "0x48650a",
+    " 48\t65 0a ",
+    "48,65,a",
+    "0x48, 0x65,\n0xa,\n",
+    "48\r\n65\v0A\f",
+]
+WRONG = [
+    # what is written, the column, what is converted before it, the problem
+    ("48 6g", 5, b"H", "'g' is not a hexadecimal digit"),
+    ("xy", 1, b"", "'x' is not a hexadecimal digit"),
+    ("010", 3, b"\x01", "the digit '0' is left over"),
+    ("0x010", 5, b"\x01", "the digit '0' is left over"),
+    ("48 656c6 1", 8, b"Hel", "the digit '6' is left over"),
+    ("0x", 1, b"", "digits are missing here"),
+    (r"48 \x 65", 4, b"H", "digits are missing here"),
+    (r"48\n65", 3, b"H", "'\\\\' is not a hexadecimal digit"),
+    ("0x48x65", 5, b"H", "'x' is not a hexadecimal digit"),
+    ("480x65", 4, b"H", "'x' is not a hexadecimal digit"),
+    (r"\x0x65", 4, b"", "'x' is not a hexadecimal digit"),
+    (r"0x\x65", 1, b"", "digits are missing here"),
+    (r"\x\x65", 1, b"", "digits are missing here"),
+    ("0x0x65", 4, b"", "'x' is not a hexadecimal digit"),
+    ("48;65", 3, b"H", "';' is not a hexadecimal digit"),
+    ("４８", 1, b"", "the byte 0xef is not a hexadecimal digit"),
+    ("48656c6c6fé", 11, b"Hello", "the byte 0xc3 is not a hexadecimal digit"),
+]
+written = st.lists(
+    st.one_of(
+        st.sampled_from(["0x", "0X", "\\x", "\\", " ", ",", "\n", "x", "g", "0", "00"]),
+        st.text("0123456789abcdefABCDEF", min_size=1, max_size=7),
+    ),
+    max_size=8,
+).map("".join)
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["48 65 0a", "48650a", "48 650a", "0x48 0x65 0x0A", r"\x48\x65\x0a", "0x48650a", " 48\t65 0a "],
-)
+def outcome(*pieces: bytes) -> tuple[bytes, str]:
+    """What comes out when `pieces` are fed, and the error."""
+    transform, out = HexInput("f"), b""
+    try:
+        for piece in pieces:
+            out += transform.feed(piece)
+        return out + transform.flush(), ""
+    except NotationError as error:
+        return out + error.before, str(error)
+
+
+@pytest.mark.parametrize("text", RIGHT)
 def test_each_way_to_write_bytes(text: str) -> None:
     assert parse_hex(text) == b"He\n"
+    for pieces in splits(text.encode()):
+        assert outcome(*pieces) == (b"He\n", "")
 
 
-@pytest.mark.parametrize(
-    "text", ["", " ", "4", "48 6", "xy", "0x", "4 8", "48,65", "４８", "0x48x65"]
-)
-def test_what_is_not_bytes(text: str) -> None:
-    with pytest.raises(UsageError, match="48 65 6c"):
+def test_a_digit_alone_is_a_byte() -> None:
+    assert parse_hex("1 2 3") == parse_hex("1,0x2,\\x3") == parse_hex("010203") == b"\1\2\3"
+
+
+@pytest.mark.parametrize(("text", "column", "before", "problem"), WRONG)
+def test_what_is_not_bytes(text: str, column: int, before: bytes, problem: str) -> None:
+    with pytest.raises(UsageError, match="48 65 6c") as caught:
         parse_hex(text)
+    assert str(caught.value).startswith(f"column {column}: {problem}")
+    for pieces in splits(b"1 \n" + text.encode()):
+        out, error = outcome(*pieces)
+        assert out == b"\1" + before
+        assert error.startswith(f"line 2, column {column} of f: {problem}")
+
+
+@pytest.mark.parametrize("text", ["", " ", ",\n"])
+def test_a_command_has_bytes(text: str) -> None:
+    with pytest.raises(UsageError, match="there are no bytes"):
+        parse_hex(text)
+    assert outcome(text.encode()) == (b"", "")
 
 
 @given(st.binary(min_size=1))
 def test_there_and_back(data: bytes) -> None:
-    assert parse_hex(data.hex()) == parse_hex(data.hex(" ")) == data
+    ways = [data.hex(), data.hex(" "), data.hex(",").upper(), data.hex("\n")]
+    ways += [", ".join(f"0x{byte:02x}" for byte in data), " ".join(f"{byte:x}" for byte in data)]
+    ways += ["".join(rf"\x{byte:02x}" for byte in data)]
+    assert {parse_hex(way) for way in ways} == {data}
+
+
+@given(written, st.lists(st.integers(0, 40), max_size=6))
+@example("486 0x", [1])
+@example("00000x48", [1, 3, 5])
+@example("12345\\x6", [5])
+def test_however_the_input_is_cut(text: str, cuts: list[int]) -> None:
+    data = text.encode()
+    places = sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})
+    pieces = [data[begin:end] for begin, end in pairwise(places)]
+    assert outcome(*pieces) == outcome(data)
+
+
+def test_after_a_fault_the_next_line_is_new() -> None:
+    transform = HexInput("f")
+    transform.feed(b"01 02\n3")
+    with pytest.raises(NotationError, match="line 2, column 2"):
+        transform.feed(b"z 4\n")
+    assert transform.feed(b"5 6") == b"\5"
+    with pytest.raises(NotationError, match="line 3, column 5"):
+        transform.feed(b"07\n")
+    assert transform.feed(b"5\n") == b"\5"
+
+
+def test_after_its_end_another_input_begins() -> None:
+    transform = HexInput("f", line=7)
+    with pytest.raises(NotationError, match="line 7, column 1"):
+        transform.feed(b"x\n")
+    assert transform.feed(b"1") + transform.flush() == b"\1"
+    with pytest.raises(NotationError, match="line 1, column 2"):
+        transform.feed(b"2x\n")
+
+
+@pytest.mark.parametrize("word", [b"48", b"\\x48", b"0x48 ", b"4 8 "])
+def test_a_word_without_end_is_not_held(word: bytes) -> None:
+    transform, piece = HexInput("f"), word * 10_000
+    transform.feed(piece)
+    tracemalloc.start()
+    for _ in range(20):
+        assert len(transform.feed(piece)) >= 10_000 - MAX_HELD_BYTES
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < len(piece)

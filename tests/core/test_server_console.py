@@ -93,7 +93,7 @@ def test_what_is_typed_is_done(lines: list[str], done: list[object], typing: Typ
         ("@9 hi", "there is no peer 9"),
         ("@0 hi", "there is no peer 0"),
         pytest.param(f"@{'9' * 9999} hi", "there is no peer 99", id="@999… hi"),
-        ("/hex 4", "'4' is not bytes"),
+        ("/hex 4z", "column 2: 'z' is not a hexadecimal digit"),
     ],
 )
 def test_what_cannot_be_done_is_told(line: str, words: str, typing: Typing) -> None:
@@ -138,8 +138,8 @@ def test_text_for_one_who_has_left_goes_to_nobody(typing: Typing) -> None:
 
 def test_nobody_is_there() -> None:
     typing = Typing()
-    assert typing.type("/hex 4", "hi", "/list") == []
-    assert "'4' is not bytes" in typing.events.pop(0).text  # type: ignore[union-attr]
+    assert typing.type("/hex 4z", "hi", "/list") == []
+    assert "column 2: 'z' is not" in typing.events.pop(0).text  # type: ignore[union-attr]
     assert typing.answers() == [
         "nobody is connected: that was sent to no one",
         "nobody is connected",

@@ -55,7 +55,7 @@ NEVER = {
     *("python_socks", "sockkit.core.proxy", "sockkit.cli.proxy", "sockkit.cli.secret"),
     *of("net.proxy", "protocols", "tunnel"),
     *of("net.probe", "datagrams", "reply", "wait"),
-    *of("core", "patterns", "replies"),
+    *of("core", "escapes", "hexadecimal", "patterns", "replies", "rule_notation"),
     *of("cli", "progress_lines", "replace"),
     *("sockkit.core.progress", "sockkit.net.progress"),
     *of("net", "unix", "unix_users"),
@@ -86,16 +86,16 @@ class Budget(NamedTuple):
 
 
 BUDGETS = {
-    "tcp-client": Budget(60, CONSOLE | LISTENING | MANY | DATAGRAMS | ECHO | CHAT),
+    "tcp-client": Budget(61, CONSOLE | LISTENING | MANY | DATAGRAMS | ECHO | CHAT),
     "probe": Budget(58, CONSOLE | LISTENING | MANY | STREAMS | DATAGRAMS | ECHO | CHAT),
-    "udp-client": Budget(59, CONSOLE | LISTENING | MANY | STREAMS | ECHO | CHAT),
+    "udp-client": Budget(60, CONSOLE | LISTENING | MANY | STREAMS | ECHO | CHAT),
     "chat join": Budget(67, CONSOLE | LISTENING | MANY | DATAGRAMS | ECHO | ROOM),
-    "tcp-server": Budget(62, CONSOLE | ONE | STREAMS | DATAGRAMS | ECHO | CHAT),
+    "tcp-server": Budget(63, CONSOLE | ONE | STREAMS | DATAGRAMS | ECHO | CHAT),
     "tcp-server --once": Budget(
-        62, CONSOLE | of("net.tcp", "dial") | MANY | DATAGRAMS | ECHO | CHAT
+        63, CONSOLE | of("net.tcp", "dial") | MANY | DATAGRAMS | ECHO | CHAT
     ),
-    "udp-server": Budget(62, CONSOLE | ONE | STREAMS | ECHO | CHAT),
-    "echo": Budget(73, CONSOLE | ONE | MANY | CHAT),
+    "udp-server": Budget(63, CONSOLE | ONE | STREAMS | ECHO | CHAT),
+    "echo": Budget(74, CONSOLE | ONE | MANY | CHAT),
     "chat serve": Budget(86, ONE | MANY | STREAMS | DATAGRAMS | ECHO),
 }
 

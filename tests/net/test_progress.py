@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from sockkit.core.progress import LOOK_SECONDS, Progress
+from sockkit.errors import OutputGone
 from sockkit.events import Event, Transferred
 from sockkit.net.ends.stdio import Input, Output, Stdio
 from sockkit.net.loop import Loop
@@ -61,9 +62,15 @@ def test_it_tells_how_far_the_file_is_read_by_whatever_lane(case: Case) -> None:
 def test_the_end_is_an_event_and_stops_it(case: Case) -> None:
     with case.watch:
         case.moved = (5, 6)
-    assert case.events == [Transferred(5, 6, 0.0)]
+    assert case.events == [Transferred(5, 6, 0.0, 0.0, 0.0)]
     case.wait(10)
     assert case.shown == []
+
+
+def test_an_output_that_is_gone_is_left_in_silence(case: Case) -> None:
+    with pytest.raises(OutputGone), case.watch:
+        raise OutputGone("")
+    assert case.events == []
 
 
 def test_an_error_ends_it_as_well(case: Case) -> None:

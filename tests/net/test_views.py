@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 
 import pytest
 
+from sockkit.core.frames import parse_frame
 from sockkit.core.records import Closed, Ended, Exit, Message, Opened, Record, Stream
 from sockkit.errors import OutputError, OutputGone, SockkitError, Stopped
+from sockkit.events import Event, FrameTotal
 from sockkit.net.ends.memory import memory_pair
 from sockkit.net.ends.stdio import Output
 from sockkit.net.loop import Loop
@@ -18,6 +19,10 @@ from tests.net import kit
 loop, stack = kit.loop, kit.stack
 
 STREAM = Stream(1, "tcp", "127.0.0.1:1", "127.0.0.1:2", dialled=True)
+
+
+def no_events(event: Event) -> None:
+    pass
 
 
 class Kept:
@@ -53,33 +58,8 @@ class Raw:
         return record.data if isinstance(record, Message) else b""
 
 
-class Threes:
-    """A framer of three bytes at a time; what is left ends after a second of silence."""
-
-    def __init__(self) -> None:
-        self._held = b""
-        self.due: float | None = None
-
-    def feed(self, data: bytes, now: float, /) -> Iterable[tuple[bytes, str]]:
-        self._held += data
-        whole = len(self._held) // 3 * 3
-        frames = [(self._held[at : at + 3], "") for at in range(0, whole, 3)]
-        self._held = self._held[whole:]
-        self.due = now + 1.0 if self._held else None
-        return frames
-
-    def expire(self, now: float, /) -> Iterable[tuple[bytes, str]]:
-        if self.due is None or now < self.due:
-            return []
-        return self.flush()
-
-    def flush(self) -> Iterable[tuple[bytes, str]]:
-        held, self._held, self.due = self._held, b"", None
-        return [(held, "cut")] if held else []
-
-
 def test_a_tap_tells_what_passes_and_when(loop: Loop) -> None:
-    views, kept = Views(loop), Kept()
+    views, kept = Views(loop, no_events), Kept()
     views.add(kept)
     tap = views.tap(STREAM)
     tap.passed("sent", b"ping")
@@ -94,11 +74,12 @@ def test_a_tap_tells_what_passes_and_when(loop: Loop) -> None:
         ("Closed", ""),
     ]
     times = [record.time for record in kept.records]
-    assert times == sorted(times) and times[0] > 1_600_000_000_000_000
+    assert times == sorted(times)
+    assert times[0] > 1_600_000_000_000_000
 
 
 def test_a_tapped_end_shows_both_directions_their_ends_and_the_close(loop: Loop) -> None:
-    views, kept = Views(loop), Kept()
+    views, kept = Views(loop, no_events), Kept()
     views.add(kept)
     near, far = memory_pair(loop)
     end = views.watch(near, "tcp", dialled=True)  # type: ignore[arg-type]
@@ -117,7 +98,7 @@ def test_a_tapped_end_shows_both_directions_their_ends_and_the_close(loop: Loop)
 
 
 def test_a_reset_is_told_once_with_who_has_reset(loop: Loop) -> None:
-    views, kept = Views(loop), Kept()
+    views, kept = Views(loop, no_events), Kept()
     views.add(kept)
     near, far = memory_pair(loop)
     end = views.watch(near, "tcp", dialled=False)  # type: ignore[arg-type]
@@ -134,7 +115,7 @@ def test_a_reset_is_told_once_with_who_has_reset(loop: Loop) -> None:
 
 
 def test_messages_are_the_frames_of_their_direction(loop: Loop) -> None:
-    views, kept = Views(loop, Threes), Kept()
+    views, kept = Views(loop, no_events, parse_frame("fixed:3").framer), Kept()
     views.add(kept)
     tap = views.tap(STREAM)
     tap.passed("sent", b"abcd")
@@ -143,6 +124,7 @@ def test_messages_are_the_frames_of_their_direction(loop: Loop) -> None:
     tap.passed("received", b"34")
     tap.ended("received")
     tap.closed()
+    assert tap.frames == {"sent": 2, "received": 2}
     assert kept.told[1:-1] == [
         ("Message", "sent", b"abc", ""),
         ("Message", "sent", b"def", ""),
@@ -153,7 +135,7 @@ def test_messages_are_the_frames_of_their_direction(loop: Loop) -> None:
 
 
 def test_a_silence_ends_a_frame(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
-    views, kept = Views(loop, Threes), Kept()
+    views, kept = Views(loop, no_events, parse_frame("gap:1").framer), Kept()
     views.add(kept)
     tap = views.tap(STREAM)
     kit.skip_time(loop, monkeypatch)
@@ -161,11 +143,11 @@ def test_a_silence_ends_a_frame(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> 
     loop.later(0.5, lambda: tap.passed("sent", b"b"))
     loop.later(5, loop.stop)
     loop.run()
-    assert kept.told[1:] == [("Message", "sent", b"ab", "cut")]
+    assert kept.told[1:] == [("Message", "sent", b"ab", "")]
 
 
 def test_the_error_of_a_viewer_is_raised_by_the_loop_and_nothing_is_shown_after(loop: Loop) -> None:
-    views, kept, failing = Views(loop), Kept(), Kept(fails=Message)
+    views, kept, failing = Views(loop, no_events), Kept(), Kept(fails=Message)
     views.add(failing)
     views.add(kept)
     tap = views.tap(STREAM)
@@ -175,11 +157,12 @@ def test_the_error_of_a_viewer_is_raised_by_the_loop_and_nothing_is_shown_after(
         loop.run()
     assert [type(record) for record in failing.records] == [Opened]
     views.end(raised.value)
-    assert failing.closed and kept.closed
+    assert failing.closed
+    assert kept.closed
 
 
 def test_an_error_at_the_very_end_is_raised_there(loop: Loop) -> None:
-    views = Views(loop)
+    views = Views(loop, no_events)
     views.add(Kept(fails=Exit))
     with pytest.raises(OutputError, match="no space"):
         views.end()
@@ -197,7 +180,7 @@ class Pipe:
         stack.callback(os.close, into)
         self.output = Output(loop, into)
         stack.callback(lambda: os.close(self.output.descriptor))
-        self.views = Views(loop)
+        self.views = Views(loop, no_events)
         self.payload = self.views.take_output(self.output, view)
         self.loop = loop
 
@@ -320,3 +303,13 @@ def test_a_gate_calls_back_again_when_there_is_room(loop: Loop, stack: kit.Stack
     kit.settle(loop)
     assert called
     gate.when_ready(None)
+
+
+def test_how_many_frames_have_passed_is_told_at_the_close(loop: Loop) -> None:
+    events: list[Event] = []
+    views = Views(loop, events.append, parse_frame("line").framer)
+    near, _ = memory_pair(loop)
+    end = views.watch(near, "tcp", dialled=True)  # type: ignore[arg-type]
+    end.write(b"one\ntwo\nthree")
+    end.close()
+    assert events == [FrameTotal(near.peer, "sent", 3), FrameTotal(near.peer, "received", 0)]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from sockkit.core.address import Address
 from sockkit.core.records import Direction
 from sockkit.errors import SockkitError
+from sockkit.events import FrameTotal
 from sockkit.net.ends.end import Callback, Kind, PeerEnd
 from sockkit.net.views import Gate
 
@@ -89,11 +90,16 @@ class TappedEnd:
         self.end.close()
         if not self._reset:
             self._has_ended("sent")
-        self._tap.closed(self._reset)
+        self._closed(self._reset)
 
     def abort(self) -> None:
         self.end.abort()
-        self._tap.closed(self._reset or "sent")
+        self._closed(self._reset or "sent")
+
+    def _closed(self, reset: Direction | Literal[""]) -> None:
+        self._tap.closed(reset)
+        for direction, frames in self._tap.frames.items():
+            self._views.emit(FrameTotal(self.peer, direction, frames))
 
     def _has_ended(self, direction: Direction) -> None:
         if direction not in self._ended:

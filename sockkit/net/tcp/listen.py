@@ -72,10 +72,14 @@ class Bound(Protocol):
     records.
     """
 
-    port: int | None
     address: str
-    transport: str
     used: bool
+
+    @property
+    def port(self) -> int | None: ...
+
+    @property
+    def transport(self) -> str: ...
 
 
 def announce(bound: Bound, context: Context) -> None:
@@ -111,8 +115,7 @@ class Listener:
 
         Raises BindError, UsageError.
         """
-        self._loop, self._emit = context.loop, context.emit
-        self._options, self._views = options, context.views
+        self._context, self._options = context, options
         kind = opener(options.address)
         self._admission: Admission | None = kind.admission(options.address, options, sockets)
         self._numbers = count(1)
@@ -120,7 +123,7 @@ class Listener:
         self._connections = 0  # that are open: handed over, and not released
         self.used = False
         self._on_accepted: Callable[[PeerEnd], None] | None = None
-        self._warn_after = self._loop.now
+        self._warn_after = context.loop.now
         self._unbind: Callable[[], None] | None = None  # called after the socket is closed
         self.transport = kind.stream
         self._socket = self._open(options, endpoint, sockets)
@@ -137,8 +140,9 @@ class Listener:
         if tls := self._options.tls:
             from sockkit.net.tls.handshake import Handshakes
 
-            self._handshakes = Handshakes(self._loop, self._emit, tls, self._hand_over)
-        self._loop.when_readable(self._socket.fileno(), self._ready)
+            loop, emit = self._context.loop, self._context.emit
+            self._handshakes = Handshakes(loop, emit, tls, self._hand_over)
+        self._context.loop.when_readable(self._socket.fileno(), self._ready)
 
     def released(self) -> None:
         """A connection that was handed over is closed: there is space for one more."""
@@ -148,11 +152,11 @@ class Listener:
     def _resume(self) -> None:
         """Accept again at once after a pause."""
         if self._on_accepted:
-            self._loop.when_readable(self._socket.fileno(), self._ready)
+            self._context.loop.when_readable(self._socket.fileno(), self._ready)
 
     def adopt(self, loop: Loop, number: int, of: int, emit: Emit) -> None:
         """Use the loop of a forked process, the `number`-th `of` several."""
-        self._loop, self._emit = loop, emit
+        self._context = self._context._replace(loop=loop, emit=emit)
         self._numbers = count(number, of)  # so that no two processes use one number
 
     def close(self) -> None:
@@ -160,11 +164,11 @@ class Listener:
         if self._socket.fileno() < 0:
             return
         self._on_accepted = None
-        self._loop.when_readable(self._socket.fileno(), None)
+        self._context.loop.when_readable(self._socket.fileno(), None)
         self._socket.close()
         if self._handshakes:
             self._handshakes.close_all()
-        self._emit(SocketCall("close", f"the listener on {self.address}"))
+        self._context.emit(SocketCall("close", f"the listener on {self.address}"))
         if self._unbind:
             self._unbind()
 
@@ -175,15 +179,15 @@ class Listener:
         if options.tls:
             sockets = sockets.for_tls()
         try:
-            sock = sockets.open(endpoint.family, self._emit)
+            sock = sockets.open(endpoint.family, self._context.emit)
         except OSError as error:
             raise BindError(f"could not listen on {options.address}: {reason(error)}") from error
         try:
             sock.setblocking(False)
             self._unbind = kind.bind(sock, endpoint, sockets)
-            self._emit(SocketCall("bind", str(endpoint)))
+            self._context.emit(SocketCall("bind", str(endpoint)))
             sock.listen(options.backlog)
-            self._emit(SocketCall("listen", f"backlog {options.backlog}"))
+            self._context.emit(SocketCall("listen", f"backlog {options.backlog}"))
         except OSError as error:
             sock.close()
             if self._unbind:
@@ -208,18 +212,18 @@ class Listener:
 
     def _accepted(self, sock: socket.socket, address: SocketAddress) -> None:
         shown = show_address(address)
-        self._emit(SocketCall("accept", shown))
+        self._context.emit(SocketCall("accept", shown))
         credentials = None if isinstance(address, tuple) else _credentials(sock)
         if why := self._refusal(address, credentials):
             sock.close()
-            self._emit(SocketCall("close", f"the connection to {shown}"))
+            self._context.emit(SocketCall("close", f"the connection to {shown}"))
             self._refused(f"{shown}, {credentials}" if credentials else shown, why)
             return
         peer = Peer(next(self._numbers), shown)
-        end = SocketEnd(self._loop, sock, peer, self._emit, to_address(address))
-        self._emit(Connected(end.peer, self.address))
+        end = SocketEnd(self._context.loop, sock, peer, self._context.emit, to_address(address))
+        self._context.emit(Connected(end.peer, self.address))
         if credentials:
-            self._emit(PeerUser(end.peer, *credentials))
+            self._context.emit(PeerUser(end.peer, *credentials))
         if self._handshakes:
             self._handshakes.begin(end)
         else:
@@ -237,7 +241,7 @@ class Listener:
 
     def _refused(self, shown: str, why: str) -> None:
         told = f"refused a connection from {shown} ({why})"
-        self._emit(Notice(told, f"refused a connection ({why})"))
+        self._context.emit(Notice(told, f"refused a connection ({why})"))
 
     def _hand_over(self, end: PeerEnd) -> None:
         if self._handshakes and (why := self._full()):  # it was not when it came
@@ -249,14 +253,16 @@ class Listener:
             self._on_accepted(self._watched(end))
 
     def _watched(self, end: PeerEnd) -> PeerEnd:
-        return self._views.watch(end, self.transport, dialled=False) if self._views else end
+        views = self._context.views
+        return views.watch(end, self.transport, dialled=False) if views else end
 
     def _pause(self, error: OSError) -> None:
-        self._loop.when_readable(self._socket.fileno(), None)
-        self._loop.later(ACCEPT_PAUSE_SECONDS, self._resume)
-        if self._loop.now >= self._warn_after:
-            self._warn_after = self._loop.now + WARNING_INTERVAL_SECONDS
-            self._emit(Notice(f"could not accept a connection ({reason(error)}): newcomers wait"))
+        self._context.loop.when_readable(self._socket.fileno(), None)
+        self._context.loop.later(ACCEPT_PAUSE_SECONDS, self._resume)
+        if self._context.loop.now >= self._warn_after:
+            self._warn_after = self._context.loop.now + WARNING_INTERVAL_SECONDS
+            told = f"could not accept a connection ({reason(error)}): newcomers wait"
+            self._context.emit(Notice(told))
 
 
 def _credentials(sock: socket.socket) -> Credentials | None:

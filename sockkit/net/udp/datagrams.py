@@ -108,8 +108,6 @@ class DatagramSocket:
         self._admission = admission
         self.bound_to: Any = sock.getsockname()
         self.address = show_address(self.bound_to)
-        self.transport = "udp" if isinstance(self.bound_to, tuple) else "unix-datagram"
-        self.port: int | None = self.bound_to[1] if isinstance(self.bound_to, tuple) else None
         self.dropped = 0
         self.used, self.active_at = False, context.loop.now
         self.buffer_size = sockets.buffer_size
@@ -132,6 +130,14 @@ class DatagramSocket:
         try_option(self._socket, socket.SOL_SOCKET, _SO_RXQ_OVFL, 1)
         if self.buffer_size is None:
             try_option(self._socket, _SOL_UDP, _UDP_GRO, 1)
+
+    @property
+    def transport(self) -> str:
+        return "udp" if isinstance(self.bound_to, tuple) else "unix-datagram"
+
+    @property
+    def port(self) -> int | None:
+        return self.bound_to[1] if isinstance(self.bound_to, tuple) else None
 
     @property
     def connected(self) -> bool:

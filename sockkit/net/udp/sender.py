@@ -21,6 +21,10 @@ KEPT_OVERHEAD_BYTES = 64  # counted for each datagram kept besides its own bytes
 REFUSAL_SECONDS = 1.0  # in which a refusal still belongs to the first datagram
 
 
+# A line may be longer than its datagram: \U00000041 is one byte. No line has more bytes for each.
+MAX_LINE_BYTES = 10 * MAX_PAYLOAD_BYTES
+
+
 class Total:
     """Counts datagrams and their bytes, and the time from the first to the last."""
 
@@ -100,7 +104,7 @@ class DatagramSender:
         """Send each of `lines` as a datagram."""
         for line in lines:
             try:
-                datagram = _fitting(self._messages.pack(line))
+                datagram = _fitting(self._messages.pack(_whole(line)))
             except SockkitError as error:
                 self._handler.failed(error)
             else:
@@ -127,6 +131,13 @@ class DatagramSender:
         self.total = Total()
         for data, size in kept:
             self.send(data, size, targets)
+
+
+def _whole(line: bytes) -> bytes:
+    """`line`, if it is all of the line."""
+    if len(line) > MAX_LINE_BYTES:
+        raise SendError(f"a line of more than {MAX_LINE_BYTES:,} bytes does not fit a datagram")
+    return line
 
 
 def _fitting(datagram: bytes) -> bytes:
@@ -170,7 +181,7 @@ class InputReader:
         self._size = min(buffer_size or MAX_PAYLOAD_BYTES, MAX_PAYLOAD_BYTES)
         self._buffer = memoryview(bytearray(segments(self._size) * self._size))
         self._filled = 0
-        self._lines = LineSplitter(MAX_PAYLOAD_BYTES)
+        self._lines = LineSplitter(MAX_LINE_BYTES)
         self._timer: Timer | None = None
 
     def start(self, on_typed: Callable[[bytes], None] | None) -> None:

@@ -265,3 +265,24 @@ def test_a_call_that_fails_ends_that_client(
     run_until(site.loop, lambda: bool(site.closed))
     assert len(site.closed) == 1
     assert site.asks(witness, b"w\n", 2).lower() == b"w\n"
+
+
+def test_a_silent_connection_is_closed_and_the_others_are_not(site: Site) -> None:
+    site.tcp(EchoOptions(idle=0.2))
+    silent, talker = site.client(), site.client()
+    assert site.asks(silent, b"once", 4) == b"once"
+
+    def talks() -> bool:
+        with contextlib.suppress(BlockingIOError):
+            talker.send(b"x")
+            talker.recv(100)
+        return bool(site.closed)
+
+    run_until(site.loop, talks)
+    assert site.asks(silent, b"", 1) == b""
+    assert site.closed == [(4, 4, "nothing was sent or received for 0.2 s")]
+
+
+def test_what_we_delay_is_no_silence_of_the_client(site: Site) -> None:
+    site.tcp(EchoOptions(idle=0.05, delay=0.3))
+    assert site.asks(site.client(), b"late", 4) == b"late"

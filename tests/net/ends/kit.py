@@ -367,7 +367,7 @@ class Case:
 
 def tapped(loop: Loop, end: Any) -> TappedEnd:
     """The same end with a tap, and a viewer that keeps nothing."""
-    views = Views(loop)
+    views = Views(loop, lambda _: None)
     return TappedEnd(end, views, views.tap(Stream(1, "tcp", "here:1", "there:2", True)))
 
 
