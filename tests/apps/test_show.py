@@ -164,6 +164,11 @@ def test_what_comes_before_damage_is_shown(site: Site) -> None:
     assert site.out.read_text() == "> hi\n"
 
 
+def test_a_directory(site: Site) -> None:
+    with pytest.raises(SockkitError, match=f"could not read {site.path.parent}: is a directory"):
+        site.run(path=str(site.path.parent))
+
+
 def test_a_foreign_file(site: Site) -> None:
     site.path.write_bytes(b"\x7fELF\n")
     with pytest.raises(SockkitError, match="is not a recording of sockkit: line 1") as caught:
@@ -189,6 +194,12 @@ def test_a_new_file_of_packets_is_for_our_user_only(site: Site) -> None:
     site.run(pcap=str(path))
     assert path.stat().st_mode & 0o777 == 0o600
     assert list(pcapng.read(path.read_bytes())) == []
+
+
+def test_packets_without_a_name(site: Site) -> None:
+    site.write([])
+    with pytest.raises(UsageError, match="--pcap has no name"):
+        site.run(pcap="")
 
 
 def test_a_recording_is_never_overwritten(site: Site) -> None:
