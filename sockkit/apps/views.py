@@ -16,12 +16,16 @@ if TYPE_CHECKING:
     from sockkit.core.frames import FrameRule
     from sockkit.core.json_lines import JsonLines
     from sockkit.core.records import Record
+    from sockkit.net.output_file import OutputFile
     from sockkit.net.recorder import Recorder
     from sockkit.net.views import View
 
 
 class ViewOptions(Value):
-    """`switchable` lets a person choose the view while the command runs."""
+    """`switchable` lets a person choose the view while the command runs.
+
+    With `many` peers what is shown says whose it is.
+    """
 
     hex: bool = False
     json: bool = False
@@ -29,12 +33,16 @@ class ViewOptions(Value):
     frame: FrameRule | None = None
     record: str | None = None
     append: bool = False
+    output: str | None = None
+    send_only: bool = False
     switchable: bool = False
+    many: bool = False
 
     @property
     def wanted(self) -> bool:
         """Whether anything looks at the bytes."""
-        return bool(self.hex or self.json or self.frame or self.record or self.switchable)
+        shown = self.hex or self.json or self.switchable
+        return bool(shown or self.frame or self.record or self.output is not None)
 
     def check(self) -> None:
         """Raise UsageError for options that exclude each other."""
@@ -44,6 +52,8 @@ class ViewOptions(Value):
             raise UsageError("--json has the times already", "leave out --timestamps")
         if self.append and self.record is None:
             raise UsageError("--append needs --record", "give --record FILE")
+        if self.send_only and self.output is not None:
+            raise UsageError("--send-only and --output exclude each other", "leave out one")
 
 
 @contextmanager
@@ -65,9 +75,12 @@ def viewed(
 
         recorder = Recorder(context.loop, options.record, append=options.append)
         views.add(_Recording(recorder, _json_lines(text)))
+    file = _write_received(views, options.output) if options.output is not None else None
     if options.hex or options.json or options.switchable:
         stdio = context.stdio
-        output = views.take_output(stdio.output, _view(context, options, text))
+        view = _json_lines(text) if options.json else None
+        output = views.take_output(stdio.output, view)
+        views.switch = _Switch(views, context, options, text)
         context = context._replace(stdio=stdio._replace(output=output))
     views.begin(command)
     try:
@@ -75,12 +88,54 @@ def viewed(
     except SockkitError as error:
         views.end(error)
         raise
-    views.end()
+    else:
+        views.end()
+    finally:
+        if file:
+            file.close()
 
 
-def _view(context: Context, options: ViewOptions, text: TextOptions) -> View | None:
-    """What has standard output from the beginning; None for the payload."""
-    return _json_lines(text) if options.json else None
+def _write_received(views: Views, path: str) -> OutputFile:
+    from sockkit.net.output_file import OutputFile, ReceivedBytes
+
+    file = OutputFile(views.loop, path)
+    views.show_on(file, ReceivedBytes())
+    return file
+
+
+class _Switch:
+    """Shows a dump, or the payload, on standard output."""
+
+    def __init__(
+        self, views: Views, context: Context, options: ViewOptions, text: TextOptions
+    ) -> None:
+        assert views.screen
+        self._screen, self._context, self._text = views.screen, context, text
+        self._many, self._timestamps = options.many, options.timestamps
+        self._dumps = False
+        if options.hex:
+            self.show_as("hex")
+
+    def show_as(self, view: str) -> None:
+        self._dumps = view == "hex"
+        self._screen.view = self._dump() if self._dumps else None
+
+    def timestamps(self, on: bool) -> None:
+        self._timestamps = on
+        if self._dumps:
+            self.show_as("hex")
+
+    def _dump(self) -> View:
+        from sockkit.apps.shown import labels, microsecond_stamp
+        from sockkit.core.dump import DumpView
+        from sockkit.core.headings import Headings
+
+        headings = Headings(
+            paint=self._context.palette.paint,
+            stamp=microsecond_stamp if self._timestamps else None,
+            label=labels(self._context) if self._many else None,
+        )
+        return DumpView(self._text, self._context.stdio.encoding, headings)
 
 
 def _json_lines(text: TextOptions) -> JsonLines:

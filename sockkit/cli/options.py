@@ -167,13 +167,17 @@ ERRORS = Option(
     help="What to do with a character the encoding does not have. Default: refuse to send it, "
          "show what is received as a backslash escape.",
 )  # fmt: skip
+_ENCODINGS = (
+    encoding(),
+    Option(["--send-encoding"], type=ENCODING, metavar="NAME",
+           help="What to send in, where it is not what the peer sends in."),
+    ERRORS,
+)  # fmt: skip
+ENCODINGS = Bundle("Text", _ENCODINGS)
 TEXT = Bundle(
     "Text",
     (
-        encoding(),
-        Option(["--send-encoding"], type=ENCODING, metavar="NAME",
-               help="What to send in, where it is not what the peer sends in."),
-        ERRORS,
+        *_ENCODINGS,
         Option(["-C", "--crlf"], is_flag=True,
                help="Send each line end as CR LF, as HTTP, SMTP and many devices want it."),
     ),
@@ -187,6 +191,9 @@ _ONE_WAY = (
     Option(["--send-only"], is_flag=True,
            help="Only send: what arrives is dropped. When stdin has ended and the peer's system "
                 "has everything, the command ends; a server of many goes on."),
+    Option(["-o", "--output"], type=File(), metavar="FILE",
+           help="Write what arrives to FILE as well, as it was on the wire. FILE is created, or "
+                "emptied first."),
 )  # fmt: skip
 UDP_DIRECTION = Bundle("Direction", _ONE_WAY)
 DIRECTION = Bundle(

@@ -58,11 +58,13 @@ def viewed(
 
     `switchable` says that a person can choose the view while it runs.
     """
-    chosen = any(values.get(option) for option in ("hex", "json", "frame", "record", "append"))
+    named = ("hex", "json", "frame", "record", "append")
+    chosen = any(values.get(option) for option in named) or values.get("output") is not None
     if not (chosen or switchable):
         return nullcontext(context)
     from sockkit.apps import views
     from sockkit.core.text import TextOptions
 
-    options = fold(views.ViewOptions, values, switchable=switchable)
+    many = "port" in values and not values.get("once")
+    options = fold(views.ViewOptions, values, switchable=switchable, many=many)
     return views.viewed(context, options, name, fold(TextOptions, values))

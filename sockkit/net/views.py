@@ -26,7 +26,7 @@ from sockkit.core.records import (
 )
 from sockkit.errors import OutputGone, SockkitError, Stopped
 from sockkit.events import Emit
-from sockkit.net.ends.end import Callback, Kind, PeerEnd
+from sockkit.net.ends.end import Callback, Kind, PeerEnd, Sink
 from sockkit.net.ends.watch import Watch
 from sockkit.net.loop import Loop, Timer
 from sockkit.net.outbox import Outbox
@@ -84,7 +84,8 @@ class Views:
         self._viewers: list[Viewer] = []
         self._waiting: dict[Callback, None] = {}  # for room, in order
         self.screen: Screen | None = None  # the viewer that has standard output
-        self.switch: Switch | None = None  # for a person who chooses what it shows
+        self.switch: Switch | None = None  # for a person at a terminal
+        self._screens: list[Screen] = []  # that one, and those of files
         self._error: SockkitError | None = None  # of a viewer
 
     def add(self, viewer: Viewer) -> None:
@@ -95,10 +96,15 @@ class Views:
 
         Without a view the payload is shown as before, and the screen's view can be set later.
         """
-        screen = Screen(self.loop, output, view, on_room=self._has_room, on_fail=self._fail)
+        self.screen = self.show_on(output, view)
+        return Payload(self, self.screen, output)
+
+    def show_on(self, sink: Sink, view: View | None) -> Screen:
+        """Show `view` on `sink`, which may be slow. Does not own it."""
+        screen = Screen(self.loop, sink, view, on_room=self._has_room, on_fail=self._fail)
         self._viewers.append(screen)
-        self.screen = screen
-        return Payload(self, screen, output)
+        self._screens.append(screen)
+        return screen
 
     def watch(self, end: PeerEnd, transport: str, *, dialled: bool) -> PeerEnd:
         """The same end with a tap."""
@@ -132,28 +138,30 @@ class Views:
         reader has left, nothing is waited for.
         """
         self.show(Exit(microseconds(), error.status if error else 0, str(error) if error else ""))
-        if self.screen and not isinstance(error, OutputGone):
-            self.screen.finish(hurry=isinstance(error, Stopped))
+        for screen in self._screens:
+            if not (screen is self.screen and isinstance(error, OutputGone)):
+                screen.finish(hurry=isinstance(error, Stopped | OutputGone))
         for viewer in self._viewers:
-            self._try(viewer.close)
+            try:
+                viewer.close()
+            except SockkitError as failure:
+                self._fail(failure)
         if self._error and not error:
             raise self._error
 
     def show(self, record: Record) -> None:
-        if not self._error:
-            for viewer in self._viewers:
-                self._try(partial(viewer.show, record))
-
-    def _try(self, act: Callable[[], None]) -> None:
+        if self._error:
+            return
         try:
-            act()
+            for viewer in self._viewers:
+                viewer.show(record)
         except SockkitError as error:
             self._fail(error)
 
     @property
     def full(self) -> bool:
         """Whether what was shown waits for its reader."""
-        return self.screen is not None and self.screen.full
+        return any(screen.full for screen in self._screens)
 
     def check_room(self) -> None:
         """Raise BlockingIOError if nothing more may be shown now."""
@@ -181,7 +189,7 @@ def _raise(error: SockkitError) -> None:
 
 
 class Screen:
-    """Standard output where a view has it, or may get it.
+    """Standard output where a view has it, or may get it, or a file that has one.
 
     It is written once in each turn of the loop, and when MAX_GATHERED_BYTES are to be written.
     Without a `view` the payload is shown, as ever; with one it goes nowhere.
@@ -190,7 +198,7 @@ class Screen:
     def __init__(
         self,
         loop: Loop,
-        output: StandardOutput,
+        sink: Sink,
         view: View | None,
         *,
         on_room: Callable[[], None],
@@ -201,7 +209,7 @@ class Screen:
         self._size = 0
         self._on_room = on_room
         self._on_done: Callable[[], None] = lambda: None
-        self._outbox = Outbox(output, on_empty=self._written, on_fail=on_fail)
+        self._outbox = Outbox(sink, on_empty=self._written, on_fail=on_fail)
 
     @property
     def full(self) -> bool:

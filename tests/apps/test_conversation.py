@@ -7,7 +7,7 @@ import pytest
 from sockkit.apps.conversation import ConversationOptions
 from sockkit.core.ending import EndOptions, HalfClose, Until
 from sockkit.core.text import TextOptions
-from sockkit.errors import TextError
+from sockkit.errors import TextError, UsageError
 from sockkit.events import Emit, Event, Notice
 from sockkit.net.context import Context
 from sockkit.net.ends.stdio import Stdio
@@ -128,3 +128,47 @@ def test_check_tells_before_anybody_is_kept_waiting(
 )
 def test_check_lets_pass_what_can_be_said(options: ConversationOptions) -> None:
     options.check(stdio())
+
+
+@pytest.mark.parametrize("typed", [False, True])
+def test_who_only_receives_goes_on_until_the_peer_ends(typed: bool) -> None:
+    options = ConversationOptions(BYTES, idle=2.0, recv_only=True)
+    ending = EndOptions(Until.PEER, idle=2.0, half_close=HalfClose.NEVER)
+    for fragile in (False, True):
+        made = options.session_options(context(stdio(typed=typed)), fragile=fragile)
+        assert made.ending == ending
+        assert not made.may_half_close
+
+
+@pytest.mark.parametrize("typed", [False, True])
+def test_who_only_sends_is_done_when_the_input_has_ended(typed: bool) -> None:
+    options = ConversationOptions(GBK, linger=3.0, idle=2.0, send_only=True)
+    made = options.session_options(context(stdio(typed=typed)))
+    assert made.ending == EndOptions(Until.STDIN, 3.0, 2.0)
+    assert made.inbound is None  # what is dropped is not decoded
+    assert made.outbound is not None
+    assert not made.may_half_close
+    assert options.ending(stdio()).until is Until.BOTH  # of a client of many
+
+
+@pytest.mark.parametrize("recv_only", [True, False], ids=["recv", "send"])
+@pytest.mark.parametrize(
+    "more", [{"until": Until.PEER}, {"half_close": HalfClose.NOW}, {"linger": 1.0}]
+)
+def test_one_way_excludes_what_is_about_the_other(recv_only: bool, more: Any) -> None:
+    options = ConversationOptions(BYTES, recv_only=recv_only, send_only=not recv_only, **more)
+    if not recv_only and "linger" in more:
+        options.check_one_way()  # it bounds the input's silence once the peer has ended
+        return
+    with pytest.raises(UsageError, match="exclude each other"):
+        options.check_one_way()
+
+
+def test_what_is_not_shown_has_no_label() -> None:
+    ConversationOptions(BYTES, recv_only=True).check_one_way(label=True)
+    with pytest.raises(UsageError, match="--send-only and --label"):
+        ConversationOptions(BYTES, send_only=True).check_one_way(label=True)
+
+
+def test_a_session_ends_the_output_when_the_peer_has_ended() -> None:
+    assert ConversationOptions(BYTES).session_options(context(stdio())).ends_output

@@ -70,3 +70,20 @@ def test_whichever_comes_first() -> None:
     assert bound(wait, 1) == (100.0, "")
     wait.active(118.0)
     assert bound(wait)[0] == 120.0
+
+
+def test_where_nothing_is_sent_only_what_was_asked_for_ends_the_wait() -> None:
+    assert AnswerWait(AnswerOptions(recv_only=True), 100.0).bound(0) is None
+    assert bound(AnswerWait(AnswerOptions(recv_only=True, linger=3.0), 100.0)) == (103.0, "")
+    assert bound(AnswerWait(AnswerOptions(recv_only=True, idle=4.0), 100.0))[0] == 104.0
+    wait = AnswerWait(AnswerOptions(recv_only=True, expect=2, timeout=9.0), 100.0)
+    assert wait.counts
+    assert bound(wait, 1) == (109.0, "1 of 2 answers came within 9 s")
+    assert bound(wait, 2) == (100.0, "")
+
+
+def test_where_no_answer_is_wanted_a_refusal_is_waited_for() -> None:
+    wait = AnswerWait(AnswerOptions(send_only=True), 100.0)
+    assert wait.bound(0) is None
+    wait.end_input(110.0)
+    assert bound(wait) == (110.0 + answers.REFUSAL_SECONDS, "")

@@ -17,6 +17,7 @@ from sockkit.core.ending import (
     Until,
     idle_error,
     next_check,
+    silence_only,
 )
 from sockkit.errors import TimedOut
 
@@ -180,3 +181,13 @@ def test_a_patient_one_has_no_bound_of_its_own() -> None:
     ending = Ending(EndOptions(linger=2.0, patient=True), 0.0)
     ending.end_peer(0.0)
     assert ending.bounds() == [(2.0, Limit.INPUT_SILENT)]
+
+
+def test_a_connection_that_only_a_silence_ends() -> None:
+    assert silence_only(None) is None
+    options = silence_only(0.0)
+    assert options
+    ending = Ending(options._replace(idle=7.0), 100.0)
+    ending.end_peer(101.0)
+    assert not ending.over()
+    assert ending.bounds() == [(108.0, Limit.IDLE)]

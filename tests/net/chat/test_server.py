@@ -24,7 +24,7 @@ from sockkit.net.ends.stdio import Stdio
 from sockkit.net.loop import Loop
 from sockkit.net.tcp.listen import ListenOptions
 from tests.net import kit
-from tests.net.kit import HERE
+from tests.net.kit import HERE, of_kind
 from tests.support import reset
 
 loop, stack = kit.loop, kit.stack
@@ -335,3 +335,13 @@ def test_who_has_left_is_not_kept(site: Site) -> None:
 
     steps = [step for _ in range(10) for step in (come_and_go, look, look)]
     site.run(lambda: site.has(here, "you are"), *steps, lambda: len(left) > 3, gone)
+
+
+def test_who_says_and_hears_nothing_for_long_enough_has_to_leave(
+    loop: Loop, stack: contextlib.ExitStack
+) -> None:
+    site = Site(loop, stack, idle=0.3)
+    one = site.member()
+    site.run(lambda: bool(of_kind(site.events, Closed)))
+    assert site.has(one, "you are")
+    assert [event.problem for event in of_kind(site.events, Closed)] == ["silent for too long"]

@@ -7,6 +7,7 @@ import errno
 import itertools
 import os
 import socket
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,7 @@ from tests.net import kit
 from tests.net.echo import site as echo_site
 from tests.net.echo.site import LATE, MIB, RULED, UPPER, Site, each
 from tests.net.kit import fail_nth, noise, of_kind, run_until
+from tests.support import reset
 
 loop, stack, site = kit.loop, kit.stack, echo_site.site
 
@@ -53,6 +55,23 @@ def test_a_reset_ends_that_client_alone(options: EchoOptions, site: Site) -> Non
     assert [step.detail for step in of_kind(site.events, SocketCall) if step.call == "reset"] != []
     assert site.asks(other, b"2\n", 2) == b"2\n"
     assert len(echo._connections) == 1
+
+
+def test_what_a_client_sent_before_it_reset_is_freed(site: Site) -> None:
+    made: list[weakref.ref[RuleResponder]] = []
+
+    def make() -> RuleResponder:
+        responder = RuleResponder([parse_rule("*=x", regex=False)], "utf-8")
+        made.append(weakref.ref(responder))
+        return responder
+
+    site.tcp(EchoOptions(make))
+    sock = site.client()
+    assert site.asks(sock, b"1\n" + b"y" * 60_000, 2) == b"x\n"  # the second line has no end
+    with kit.no_collection():
+        reset(sock)
+        run_until(site.loop, lambda: bool(site.closed))
+        assert made[0]() is None
 
 
 @each
@@ -265,3 +284,24 @@ def test_a_call_that_fails_ends_that_client(
     run_until(site.loop, lambda: bool(site.closed))
     assert len(site.closed) == 1
     assert site.asks(witness, b"w\n", 2).lower() == b"w\n"
+
+
+def test_a_silent_connection_is_closed_and_the_others_are_not(site: Site) -> None:
+    site.tcp(EchoOptions(idle=0.2))
+    silent, talker = site.client(), site.client()
+    assert site.asks(silent, b"once", 4) == b"once"
+
+    def talks() -> bool:
+        with contextlib.suppress(BlockingIOError):
+            talker.send(b"x")
+            talker.recv(100)
+        return bool(site.closed)
+
+    run_until(site.loop, talks)
+    assert site.asks(silent, b"", 1) == b""
+    assert site.closed == [(4, 4, "nothing was sent or received for 0.2 s")]
+
+
+def test_what_we_delay_is_no_silence_of_the_client(site: Site) -> None:
+    site.tcp(EchoOptions(idle=0.05, delay=0.3))
+    assert site.asks(site.client(), b"late", 4) == b"late"

@@ -13,7 +13,7 @@ import pytest
 
 from sockkit.errors import OutputError, OutputGone, SockkitError
 from sockkit.net.ends.end import Kind
-from sockkit.net.ends.stdio import Input, Output
+from sockkit.net.ends.stdio import Input, Output, UnreadInput
 from sockkit.net.loop import Loop
 from tests.net import kit
 from tests.net.kit import Far, flags, noise, run_for, run_until
@@ -275,3 +275,59 @@ def test_what_is_given_has_one_end(loop: Loop, stack: contextlib.ExitStack) -> N
     run_until(loop, lambda: b"" in got)
     kit.settle(loop)
     assert got == [b"hi", b""]
+
+
+@pytest.mark.parametrize("name", ["pipe", "socketpair"])
+def test_an_output_that_ends_is_the_end_for_its_reader(
+    name: str, loop: Loop, stack: contextlib.ExitStack, tmp_path: Path
+) -> None:
+    made = kit.sink(name, stack, tmp_path)
+    made.end.when_gone(lambda _: pytest.fail("its reader may leave now"))
+    assert made.end.write(b"all") == 3
+    made.end.end()
+    assert made.far.take() == b"all"
+    made.far.close()
+    kit.settle(loop)
+    assert os.path.samestat(os.fstat(made.shared), os.stat(os.devnull))
+    assert made.end.descriptor == made.shared
+    assert made.end.write(b"dropped") == 7
+    made.end.end()
+
+
+def test_a_file_that_ends_has_all(stack: contextlib.ExitStack, tmp_path: Path) -> None:
+    made = kit.sink("file", stack, tmp_path)
+    path = os.readlink(f"/proc/self/fd/{made.shared}")
+    made.end.write(b"all")
+    made.end.end()
+    made.end.write(b"dropped")
+    assert Path(path).read_bytes() == b"all"
+
+
+def test_a_terminal_stays_open(stack: contextlib.ExitStack, tmp_path: Path) -> None:
+    made = kit.sink(kit.PTY, stack, tmp_path)
+    made.end.end()
+    assert made.end.terminal
+    assert os.isatty(made.shared)
+    assert os.isatty(made.end.descriptor)
+
+
+def test_without_a_null_device_it_stays_open(
+    stack: contextlib.ExitStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = kit.sink("pipe", stack, tmp_path)
+    monkeypatch.setattr(os, "devnull", str(tmp_path / "missing"))
+    made.end.end()
+    assert made.end.write(b"more") == 4
+    assert os.read(made.far.descriptor, 4) == b"more"
+
+
+def test_an_input_that_is_not_read_gives_nothing_and_never_ends(loop: Loop) -> None:
+    unread = UnreadInput()
+    with pytest.raises(BlockingIOError):
+        unread.read_into(memoryview(bytearray(1)))
+    unread.deliver_to(lambda _: pytest.fail("there is nothing"))
+    unread.when_readable(lambda: pytest.fail("there is nothing"))
+    kit.settle(loop)
+    assert not unread.has_bytes()
+    assert not unread.terminal
+    assert unread.extent() == (0, 0)

@@ -1088,3 +1088,23 @@ def test_the_flags_of_standard_streams_are_as_before(begin: Begin) -> None:
     talk.peer.close()
     assert talk.told(PeerEnded)
     assert before == [0, 0]
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_the_output_ends_when_the_peer_has_and_sending_goes_on(ends: bool, begin: Begin) -> None:
+    talk = begin(Until.STDIN, ends_output=ends)
+    talk.peer.sendall(b"all of it")
+    talk.peer.shutdown(socket.SHUT_WR)
+    far = talk.output.far.descriptor
+    assert os.read(far, 100) == b"all of it"
+    os.set_blocking(far, ends)
+    if ends:
+        assert os.read(far, 1) == b""  # its reader goes on
+    else:
+        talk.told(PeerEnded)
+        with pytest.raises(BlockingIOError):
+            os.read(far, 1)
+    talk.input.far.give(b"later")
+    talk.input.far.close()
+    assert read_all(talk.peer) == b"later"
+    talk.ends()

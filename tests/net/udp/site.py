@@ -38,11 +38,12 @@ class Words:
         *,
         packs: bool = False,
         shows: bool = False,
+        drops: bool = False,
         hello: bytes | None = None,
         good_bye: bytes | None = None,
         mark: bytes = b"<%s>",
     ) -> None:
-        self.packs, self.shows = packs, shows
+        self.packs, self.shows, self.drops = packs, shows, drops
         self.hello, self.good_bye = hello, good_bye
         self._mark = mark
 

@@ -1,0 +1,72 @@
+"""The file of -o: what is received goes there as well, as it was on the wire.
+
+It is opened as a shell opens one for `>`: created or truncated, and links are followed. It may be a
+device or a FIFO, and a slow reader of it holds the peers back, as one of standard output does.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from sockkit.core.records import Message, Record
+from sockkit.errors import OutputError, SockkitError, UsageError, reason
+from sockkit.net.ends.end import Callback, Kind
+from sockkit.net.loop import Loop
+
+_OPEN = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
+
+class ReceivedBytes:
+    """The view of what is received, by everybody, without anything added."""
+
+    def show(self, record: Record, /) -> bytes:
+        return (
+            record.data if isinstance(record, Message) and record.direction == "received" else b""
+        )
+
+
+class OutputFile:
+    """The file at `path`, as a sink. A new one has the mode `mode`, less the umask.
+
+    Raises UsageError for an empty path, and OutputError.
+    """
+
+    kind = Kind.OTHER
+
+    def __init__(
+        self, loop: Loop, path: str, *, option: str = "--output", mode: int = 0o666
+    ) -> None:
+        if not path:
+            raise UsageError(f"{option} has no name", "give it the path of a file")
+        self._loop, self.name = loop, path
+        try:
+            self.descriptor = os.open(path, _OPEN, mode)
+        except OSError as error:
+            failed = self.write_failed(error)
+            failed.hint = "start what reads it first" if _is_fifo(path) else ""
+            raise failed from error
+
+    def write(self, data: bytes | memoryview, /) -> int:
+        try:
+            return os.write(self.descriptor, data)
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            raise self.write_failed(error) from error
+
+    def when_writable(self, callback: Callback | None) -> None:
+        self._loop.when_writable(self.descriptor, callback)
+
+    def write_failed(self, error: OSError, /) -> SockkitError:
+        return OutputError(f"could not write {self.name}: {reason(error)}")
+
+    def close(self) -> None:
+        os.close(self.descriptor)
+
+
+def _is_fifo(path: str) -> bool:
+    try:
+        return stat.S_ISFIFO(os.stat(path).st_mode)
+    except OSError:
+        return False
