@@ -25,7 +25,8 @@ class ReceivedHints:
     def __init__(self, context: Context) -> None:
         self._emit = context.emit
         self._told: set[str] = set()
-        self._switches = bool(context.stdio.offer and context.views and context.views.switch)
+        views = context.views
+        self._views = views if context.stdio.offer and views and views.switch else None
 
     def listen(self, transcoder: Transcoder) -> None:
         """Look at all that `transcoder` is fed."""
@@ -34,11 +35,16 @@ class ReceivedHints:
             from sockkit.core.gbk import GbkDetector
 
             transcoder.hear(GbkDetector(partial(self._tell, GBK)).feed)
-        if self._switches:
+        if self._views:
             from sockkit.core.binary import binary_detector
 
-            if detector := binary_detector(source, partial(self._tell, BINARY)):
+            if detector := binary_detector(source, self._tell_of_views):
                 transcoder.hear(detector.feed)
+
+    def _tell_of_views(self) -> None:
+        screen = self._views.screen if self._views else None
+        if screen and not screen.view:  # otherwise the bytes are shown already
+            self._tell(BINARY)
 
     def _tell(self, hint: str) -> None:
         if hint not in self._told:

@@ -56,7 +56,7 @@ def test_each_hint_is_given_once_for_all_peers(
 ) -> None:
     nothing: Any = None
     told: list[Event] = []
-    views: Any = SimpleNamespace(switch=object())
+    views: Any = SimpleNamespace(switch=object(), screen=SimpleNamespace(view=None))
     stdio = Stdio(nothing, nothing, "utf-8", offer=lambda _: None)
     context = kit.context(nothing, stdio, told.append)
     received = ReceivedHints(context._replace(views=views) if switches else context)
@@ -75,5 +75,17 @@ def test_without_a_line_editor_no_view_is_recommended() -> None:
     context = kit.context(nothing, Stdio(nothing, nothing, "utf-8"), told.append)
     transcoder = transcoder_of("utf-8")
     ReceivedHints(context._replace(views=views)).listen(transcoder)
+    transcoder.feed(b"\0")
+    assert told == []
+
+
+def test_where_the_bytes_are_shown_already_no_view_is_recommended() -> None:
+    nothing: Any = None
+    told: list[Event] = []
+    views: Any = SimpleNamespace(switch=object(), screen=SimpleNamespace(view=object()))
+    stdio = Stdio(nothing, nothing, "utf-8", offer=lambda _: None)
+    context = kit.context(nothing, stdio, told.append)._replace(views=views)
+    transcoder = transcoder_of("utf-8")
+    ReceivedHints(context).listen(transcoder)
     transcoder.feed(b"\0")
     assert told == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import socket
 from collections.abc import Iterator
@@ -163,6 +164,54 @@ def test_the_hint_is_for_a_person_at_the_editor(tmp_path: Path) -> None:
                     sock.sendall(b"hello\n")
                     screen.shows("hello")
                     assert b"Ctrl-]" not in screen.seen
+
+
+# What is shown.
+
+
+def test_what_is_shown_is_chosen_while_it_runs(tmp_path: Path, somebody: Person) -> None:
+    encoding, env = somebody
+    with client(tmp_path, env=env, encoding=encoding) as (screen, sock):
+        sock.sendall("文本\n".encode(encoding))
+        screen.shows("文本")
+        screen.type(f"{KEY}view h{TAB}")
+        screen.prompts(f"{PROMPT} view hex")
+        screen.type(ENTER)
+        screen.prompts(">")
+        sock.sendall(b"\1\3AB")
+        screen.shows("01 03 41 42")
+        screen.type(f"{KEY}hex ff00{ENTER}")
+        screen.shows("ff 00")
+        order(screen, "view", "write view hex|text")
+        screen.type(f"{KEY}timestamps on{ENTER}")
+        said(screen, "timestamps on")
+        sock.sendall(b"CD")
+        screen.until(lambda lines: any(re.search(r"\d\d:\d\d:\d\d\.\d{6}", line) for line in lines))
+        screen.type(f"{KEY}view text{ENTER}")
+        said(screen, "view text")
+        sock.sendall("再见\n".encode(encoding))
+        screen.shows("再见")
+
+
+@pytest.mark.parametrize("kind", ["tcp-client", "tcp-server", "udp-server"])
+def test_bytes_that_are_no_text_earn_one_hint(kind: str, tmp_path: Path) -> None:
+    hint = "* not all of this is text: Ctrl-] view hex shows the bytes"
+    with contextlib.ExitStack() as stack:
+        if kind == "tcp-client":
+            screen, sock = stack.enter_context(client(tmp_path))
+        else:
+            screen = stack.enter_context(server(tmp_path, kind, "-p", "0"))
+            sock = stack.enter_context(
+                (connect if kind == "tcp-server" else datagrams)(screen.port)
+            )
+        sock.sendall(b"text\n")
+        screen.shows("text")
+        assert hint not in screen.text
+        sock.sendall(b"\1\2\n")
+        screen.shows(hint)
+        sock.sendall(b"\0\1\2\n")
+        screen.shows(r"\x00\x01\x02")
+        assert screen.counts(hint) == 1
 
 
 # How it ends.
