@@ -55,6 +55,7 @@ _TOUCH = {
     "tcp/server|tcp/client|tcp_server|lines|listen|closing|outbox|coalesce|event_throttle": (
         "test_server", "test_closing", "test_floods",
     ),
+    "merging|frames|framed": ("test_frames",),
     "access|listen": ("test_access",),
     "address|dial|endpoint|internet|unix|openers|waiting|port_owner": ("test_statuses",),
     "params|units|options|files?.py|main": ("test_statuses",),

@@ -16,6 +16,7 @@ from sockkit.net.ends.stdio import Stdio
 from sockkit.values import Value
 
 if TYPE_CHECKING:
+    from sockkit.core.frames import FrameRule
     from sockkit.net.tcp.session import SessionOptions
 
 TYPIST_LINGER_SECONDS = 1.0  # of the peer's silence after Ctrl-D at a terminal
@@ -26,6 +27,7 @@ class ConversationOptions(Value):
     ends and the peer is silent for a while. When `half_close` is None, it is NOW, and AUTO where
     a half-close may cost the answer. Times are in seconds. With `recv_only` there is no input, and
     the peer has to end. With `send_only` only the input has to, and what is received is dropped.
+    What has a label is a frame by the rule `frame`, or a line without one.
     """
 
     text: TextOptions
@@ -37,6 +39,7 @@ class ConversationOptions(Value):
     half_close: HalfClose | None = None
     recv_only: bool = False
     send_only: bool = False
+    frame: FrameRule | None = None
 
     def check(self, stdio: Stdio) -> None:
         """Raise TextError if `greet` or `reply` cannot be encoded, UsageError if it is not written
@@ -67,6 +70,7 @@ class ConversationOptions(Value):
             greet=os.fsencode(self.greet),
             reply=None if self.reply is None else os.fsencode(self.reply),
             label=label,
+            frame=self.frame,
             may_half_close=not (self.recv_only or self.send_only),
             ends_output=True,
         )

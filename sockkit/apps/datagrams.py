@@ -47,8 +47,6 @@ class Messages:
         self.drops = options.send_only
         self._text, self._context, self._encoding = text, context, stdio.encoding
         name = f"{options.name}:" if options.name else ""
-        if text.escape_input:
-            name = name.replace("\\", "\\\\")
         self._signature = name.encode(stdio.encoding, "surrogateescape")
         self._packed = 0  # lines
         self._on_terminal = stdio.output.terminal

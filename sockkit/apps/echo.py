@@ -38,6 +38,7 @@ from sockkit.net.waiting import wait_for
 from sockkit.values import Value
 
 if TYPE_CHECKING:
+    from sockkit.core.frames import FrameRule
     from sockkit.core.rule_notation import RuleReader
     from sockkit.net.access import AccessOptions
     from sockkit.net.tls.options import ServerTls
@@ -69,6 +70,7 @@ class Echo(Value):
     access: AccessOptions | None = None
     tls: ServerTls | None = None
     idle: float | None = None
+    frame: FrameRule | None = None
 
 
 class _WorkerSockets(Value):
@@ -244,6 +246,7 @@ def _check(config: Echo, *, viewed: bool) -> None:
     useless = [
         ("--close-after", config.close_after),
         ("--greet", config.greet),
+        ("--frame", config.frame),
         ("--max-connections", config.listen.max_connections),
     ]
     for option, given in useless if streams else [("--drop", config.drop)]:
@@ -278,6 +281,17 @@ def _options(config: Echo, rules: list[Rule], timed_out: _TimeoutReporter) -> Ec
             text.encode(config.encoding, "surrogateescape")
         except UnicodeEncodeError as error:
             raise UsageError(f"{what} cannot be said in {config.encoding}") from error
+    responder = _responder(config, rules, timed_out)
+    greet = config.greet.encode(config.encoding, "surrogateescape")
+    return EchoOptions(
+        responder, greet, config.delay, config.drop, config.close_after, config.sockets, config.idle
+    )
+
+
+def _responder(
+    config: Echo, rules: list[Rule], timed_out: _TimeoutReporter
+) -> Callable[[], Responder] | None:
+    """What makes a responder; None if all is echoed as it comes."""
     responder: Callable[[], Responder] | None = None
     if rules:
         responder = partial(
@@ -289,10 +303,13 @@ def _options(config: Echo, rules: list[Rule], timed_out: _TimeoutReporter) -> Ec
             timed_out=timed_out.tell,
         )
     elif config.upper:
-        responder = lambda: UpperResponder(config.encoding)  # noqa: E731
-    elif config.close_after:
+        responder = partial(UpperResponder, config.encoding)
+    elif config.close_after or config.frame:
         responder = EchoResponder
-    greet = config.greet.encode(config.encoding, "surrogateescape")
-    return EchoOptions(
-        responder, greet, config.delay, config.drop, config.close_after, config.sockets, config.idle
-    )
+    return _framed(config.frame, responder) if config.frame and responder else responder
+
+
+def _framed(rule: FrameRule, responder: Callable[[], Responder]) -> Callable[[], Responder]:
+    from sockkit.core.framed_responder import FramedResponder
+
+    return lambda: FramedResponder(rule, responder(), time.monotonic)

@@ -32,6 +32,14 @@ def time_stamp() -> str:
     return datetime.now().strftime("%H:%M:%S ")
 
 
+def microsecond_stamp(time: int) -> str:
+    """The time of a record, as it begins a heading."""
+    from datetime import datetime
+
+    seconds, micros = divmod(time, 1_000_000)
+    return f"{datetime.fromtimestamp(seconds):%H:%M:%S}.{micros:06d}"
+
+
 def labels(context: Context) -> Callable[[Peer], bytes]:
     """A function that makes a peer's label, in the colour of that peer."""
     return lambda peer: label(context, peer, context.palette.of_peer(peer))

@@ -160,6 +160,7 @@ def _serve_many(config: TcpServer, context: Context, listener: Listener) -> None
             outbound=text.for_one,
             inbound=lambda: conversation.inbound(stdio, tell_gbk),
             slow_timeout=SLOW_SECONDS if config.slow_timeout is None else config.slow_timeout,
+            frame=conversation.frame,
         ),
         shared=text.for_all(stdio.encoding, "standard input"),
         greet=said(conversation.greet),

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 
 class ViewOptions(Value):
-    """`switchable` lets a person choose the view while the command runs."""
+    """`switchable` lets a person choose the view while the command runs.
+
+    With `many` peers what is shown says whose it is.
+    """
 
     hex: bool = False
     json: bool = False
@@ -33,6 +36,7 @@ class ViewOptions(Value):
     output: str | None = None
     send_only: bool = False
     switchable: bool = False
+    many: bool = False
 
     @property
     def wanted(self) -> bool:
@@ -74,7 +78,9 @@ def viewed(
     file = _write_received(views, options.output) if options.output is not None else None
     if options.hex or options.json or options.switchable:
         stdio = context.stdio
-        output = views.take_output(stdio.output, _view(context, options, text))
+        view = _json_lines(text) if options.json else None
+        output = views.take_output(stdio.output, view)
+        views.switch = _Switch(views, context, options, text)
         context = context._replace(stdio=stdio._replace(output=output))
     views.begin(command)
     try:
@@ -97,9 +103,39 @@ def _write_received(views: Views, path: str) -> OutputFile:
     return file
 
 
-def _view(context: Context, options: ViewOptions, text: TextOptions) -> View | None:
-    """What has standard output from the beginning; None for the payload."""
-    return _json_lines(text) if options.json else None
+class _Switch:
+    """Shows a dump, or the payload, on standard output."""
+
+    def __init__(
+        self, views: Views, context: Context, options: ViewOptions, text: TextOptions
+    ) -> None:
+        assert views.screen
+        self._screen, self._context, self._text = views.screen, context, text
+        self._many, self._timestamps = options.many, options.timestamps
+        self._dumps = False
+        if options.hex:
+            self.show_as("hex")
+
+    def show_as(self, view: str) -> None:
+        self._dumps = view == "hex"
+        self._screen.view = self._dump() if self._dumps else None
+
+    def timestamps(self, on: bool) -> None:
+        self._timestamps = on
+        if self._dumps:
+            self.show_as("hex")
+
+    def _dump(self) -> View:
+        from sockkit.apps.shown import labels, microsecond_stamp
+        from sockkit.core.dump import DumpView
+        from sockkit.core.headings import Headings
+
+        headings = Headings(
+            paint=self._context.palette.paint,
+            stamp=microsecond_stamp if self._timestamps else None,
+            label=labels(self._context) if self._many else None,
+        )
+        return DumpView(self._text, self._context.stdio.encoding, headings)
 
 
 def _json_lines(text: TextOptions) -> JsonLines:

@@ -30,9 +30,10 @@ if TYPE_CHECKING:
 
 _HELP = """Answer what comes with itself: a responder for tests, on TCP and UDP until stopped.
 
-A rule answers a message, which is a datagram or a line of a stream: PATTERN=ANSWER, where
-the pattern has * and ? (--reply) or is a regular expression (--reply-re) whose groups the
-answer may name. The first rule that matches counts; what none matches is echoed.
+A rule answers a message, which is a datagram or, of a stream, a line (or a frame, with
+--frame): PATTERN=ANSWER, where the pattern has * and ? (--reply) or is a regular expression
+(--reply-re) whose groups the answer may name. The first rule that matches counts; what none
+matches is echoed.
 """
 
 _EPILOG = """\b

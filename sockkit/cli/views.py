@@ -65,5 +65,6 @@ def viewed(
     from sockkit.apps import views
     from sockkit.core.text import TextOptions
 
-    options = fold(views.ViewOptions, values, switchable=switchable)
+    many = "port" in values and not values.get("once")
+    options = fold(views.ViewOptions, values, switchable=switchable, many=many)
     return views.viewed(context, options, name, fold(TextOptions, values))

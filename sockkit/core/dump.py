@@ -62,11 +62,7 @@ class DumpView:
         else:
             shown = dump(self._headings.marks[direction], start, data)
         if self._headings.wanted or mark or not data:
-            return self._heading(message) + shown
+            size = f"{len(data)} byte{'' if len(data) == 1 else 's'}"
+            words = f"{size}, {mark}" if mark else size
+            return self._headings.about(message, words) + shown
         return shown
-
-    def _heading(self, message: Message) -> bytes:
-        time, stream, direction, data, mark = message
-        size = f"{len(data)} byte{'' if len(data) == 1 else 's'}"
-        words = f"{size}, {mark}" if mark else size
-        return self._headings.begin(time, stream, direction) + words.encode() + b"\n"

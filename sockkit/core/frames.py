@@ -156,8 +156,11 @@ class Framer:
     """Groups the bytes of one direction of one connection into frames.
 
     `now` is in seconds of any clock that does not go back. Each byte is looked at a bounded number
-    of times, and no more than a frame of MAX_FRAME_BYTES is held.
+    of times, and no more than a frame of MAX_FRAME_BYTES is held. If `pause` is set, a silence of
+    so many seconds ends a frame.
     """
+
+    pause: float | None = None
 
     def __init__(self) -> None:
         self._held = bytearray()
@@ -373,7 +376,7 @@ def _begun(data: bytes, at: int, marker: bytes) -> int:
 class _GapFramer(Framer):
     def __init__(self, rule: Gap) -> None:
         super().__init__()
-        self._seconds = rule.seconds
+        self.pause = self._seconds = rule.seconds
         self._last_fed = 0.0
         self._overlong = False  # whether pieces of the present frame have come out
 

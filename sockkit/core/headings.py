@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 
-from sockkit.core.records import Closed, Direction, Ended, Opened, Record, Stream
+from sockkit.core.printable import escape
+from sockkit.core.records import Closed, Direction, Ended, Message, Opened, Record, Stream
 from sockkit.events import Peer
 
 MAX_LABELS = 1024  # that are kept; making one takes 10 µs
@@ -42,6 +43,11 @@ class Headings:
         """The mark of a direction with `more` behind it, the time and the peer."""
         stamp = f"{self._stamp(time)} ".encode() if self._stamp else b""
         return b"%b%b %b%b" % (self.marks[direction], more, stamp, self._label(stream))
+
+    def about(self, message: Message, words: str, more: bytes = b"") -> bytes:
+        """A line that says `words` about a message."""
+        begin = self.begin(message.time, message.stream, message.direction, more)
+        return begin + escape(words).encode("ascii", "backslashreplace") + b"\n"
 
     def event(self, record: Record, more: bytes = b"") -> bytes:
         """A line for a connection that is made, that ends in one direction, or is reset.

@@ -1,7 +1,7 @@
 """Bytes written as hexadecimal digits: `48 65 6c`, `48656c`, `0x48,0x65`, `\\x48\\x65`, `1 2 3`.
 
 White space and commas separate words, and `\\x` begins one. A word is an even number of digits, two
-for a byte, or one digit alone. It may begin with `0x` or `\\x`.
+for a byte, or one digit alone. It may begin with `0x` or `\\x`. All letters may be capitals.
 """
 
 from __future__ import annotations
@@ -16,16 +16,12 @@ HINT = "write two digits a byte, as in 48 65 6c"
 MAX_HELD_BYTES = 4
 
 _SEPARATORS = b" \n\t\r,\v\f"
-_NO_PREFIX = (  # three patterns: each begins with letters that are found fast
-    re.compile(rb"\\(?!x[0-9a-fA-F])"),
-    re.compile(rb"0[xX](?![0-9a-fA-F])"),
-    re.compile(rb"0[xX](?<=[^\s,]..)"),
-)
+_UNIFORM = bytes.maketrans(_SEPARATORS + b"X", b" " * len(_SEPARATORS) + b"x")
 _SINGLE = re.compile(rb"(?<![0-9a-fA-F])([0-9a-fA-F])(?![0-9a-fA-F])")
 _WORDS = re.compile(  # as many as are right
-    rb"(?:[\s,]++|(?:\\x|(?<![^\s,])0[xX])?(?:(?:[0-9a-fA-F]{2})++|[0-9a-fA-F])(?=[\s,\\]|\Z))*+"
+    rb"(?:[\s,]++|(?:\\[xX]|(?<![^\s,])0[xX])?(?:(?:[0-9a-fA-F]{2})++|[0-9a-fA-F])(?=[\s,\\]|\Z))*+"
 )
-_WORD = re.compile(rb"(\\x|0[xX])?([0-9a-fA-F]*)")
+_WORD = re.compile(rb"(\\[xX]|0[xX])?([0-9a-fA-F]*)")
 
 
 def parse_hex(text: str) -> bytes:
@@ -98,16 +94,21 @@ class HexInput:
 
 def _bytes(data: bytes) -> bytes:
     """The bytes of whole words. Raises ValueError."""
-    if b"\\" in data or b"x" in data or b"X" in data:
-        if any(pattern.search(data) for pattern in _NO_PREFIX):
-            raise ValueError
-        for prefix in (b"\\x", b"0x", b"0X"):
-            data = data.replace(prefix, b" ")
-    words = data.replace(b",", b" ")
+    words = data.translate(_UNIFORM)
+    if b"x" in words:
+        words = _without_prefixes(words)
     try:
         return bytes.fromhex(words.decode("ascii"))  # which skips white space between bytes
     except ValueError:
         return bytes.fromhex(_SINGLE.sub(rb"0\1", words).decode("ascii"))
+
+
+def _without_prefixes(words: bytes) -> bytes:
+    """Raises ValueError for a prefix that is in a word, or is all of it."""
+    within = words.count(b"0x") - words.count(b" 0x") - words.startswith(b"0x")
+    if within or words.endswith(b"x") or b"x " in words or b"x\\" in words:
+        raise ValueError
+    return words.replace(b"\\x", b" ").replace(b"0x", b" ")
 
 
 def _fault(data: bytes) -> tuple[bytes, int, str]:

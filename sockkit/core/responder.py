@@ -2,8 +2,9 @@
 
 A rule is `PATTERN=ANSWER`. A glob has `*` and `?` and must match a whole message. A regular
 expression may match anywhere in it, and its answer may refer to groups by `\\1` and `\\g<name>`.
-`\\=` in a pattern is an equals sign. A message is a datagram, or a line of a stream; the line's end
-is not part of it, and also ends the answer. A message that no rule matches is echoed.
+`\\=` in a pattern is an equals sign. A message is a datagram, or a line of a stream, or a frame of
+it (framed_responder.py); a line's end is not part of it, and also ends the answer. A message that
+no rule matches is echoed.
 
 The time for a message is bounded, whatever a peer sends. A glob takes time in proportion to the
 message. Regular expressions have Python's syntax and are run by the package `regex`, as its search
@@ -17,7 +18,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from sockkit.errors import UsageError
 from sockkit.values import Value
@@ -100,22 +101,33 @@ def parse_rules(text: str, name: str, reader: RuleReader | None = None) -> list[
 _PIECES = re.compile(rb"[^\n]*\n|[^\n]+")
 
 
-class Responder(Protocol):
+class Responder:
     """Answers the bytes of one peer, fed in pieces of any size. `flush` is for the end of input.
 
     `answer` is for one whole message.
     """
 
+    @property
+    def due(self) -> float | None:
+        """When `expire` is to be called, unless more is fed before; None for never."""
+        return None
+
     def feed(self, data: bytes) -> Iterable[bytes]:
         """The answers, which may be made lazily: read all of them before the next call."""
-        ...
+        raise NotImplementedError
 
-    def flush(self) -> Iterable[bytes]: ...
+    def expire(self) -> Iterable[bytes]:
+        """The answers to what a silence has completed."""
+        return ()
 
-    def answer(self, message: bytes) -> bytes: ...
+    def flush(self) -> Iterable[bytes]:
+        raise NotImplementedError
+
+    def answer(self, message: bytes) -> bytes:
+        raise NotImplementedError
 
 
-class EchoResponder:
+class EchoResponder(Responder):
     """Answers each line, or piece of a line, with itself."""
 
     def feed(self, data: bytes) -> list[bytes]:
@@ -128,7 +140,7 @@ class EchoResponder:
         return message
 
 
-class UpperResponder:
+class UpperResponder(Responder):
     """Answers in capitals. Bytes that are not text in `encoding` are echoed as they are."""
 
     def __init__(self, encoding: str) -> None:
@@ -162,7 +174,7 @@ class UpperResponder:
             return [held + data]
 
 
-class RuleResponder:
+class RuleResponder(Responder):
     """Answers a line by the first of `rules` that matches. Echoes other lines, `upper` in capitals.
 
     The regular expressions have MESSAGE_TIME for a message, by `clock` in seconds. A rule that

@@ -73,10 +73,7 @@ class TextView:
     def _message(self, message: Message) -> bytes:
         time, stream, direction, data, mark = message
         source = _Source(stream, direction)
-        note = b""
-        if mark:
-            note = self.flush() + self._headings.begin(time, stream, direction, _EVENT)
-            note += mark.encode() + b"\n"
+        note = self.flush() + self._headings.about(message, mark, _EVENT) if mark else b""
         if stream.transport in DATAGRAMS:
             return note + self._datagram(time, source, data)
         transcoder = self._flows.of(stream, direction)

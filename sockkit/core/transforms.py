@@ -1,4 +1,4 @@
-"""Transforms made of other transforms: line by line, and one after the other."""
+"""Transforms made of other transforms."""
 
 from __future__ import annotations
 
@@ -33,47 +33,3 @@ class Lenient:
 
     def flush(self) -> bytes:
         return self._transform.flush()
-
-
-class Chain:
-    """Several transforms, applied one after the other."""
-
-    def __init__(self, *transforms: Transform) -> None:
-        self._transforms = transforms
-
-    def feed(self, data: bytes) -> bytes:
-        for index, transform in enumerate(self._transforms):
-            try:
-                data = transform.feed(data)
-            except TextError as error:
-                self._convert_before(error, index)
-                raise
-        return data
-
-    def flush(self) -> bytes:
-        data = b""
-        for index, transform in enumerate(self._transforms):
-            try:
-                data = _feed_all(transform, data)
-            except TextError as error:
-                self._convert_before(error, index)
-                raise
-        return data
-
-    def _convert_before(self, error: TextError, index: int) -> None:
-        """Apply the transforms after `index` to the output before the fault."""
-        for transform in self._transforms[index + 1 :]:
-            try:
-                error.before = _feed_all(transform, error.before)
-            except TextError as further:
-                error.before = further.before
-
-
-def _feed_all(transform: Transform, data: bytes) -> bytes:
-    """Feed `data` and flush. The `before` of a TextError has all output before the fault."""
-    out = transform.feed(data)
-    try:
-        return out + transform.flush()
-    except TextError as error:
-        error.before = out + error.before
-        raise

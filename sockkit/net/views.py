@@ -51,6 +51,16 @@ class View(Protocol):
     def show(self, record: Record, /) -> bytes: ...
 
 
+class Switch(Protocol):
+    """Changes what is shown from now on. Call it in the loop's thread."""
+
+    def show_as(self, view: str) -> None:
+        """`hex` or `text`."""
+        ...
+
+    def timestamps(self, on: bool) -> None: ...
+
+
 class Viewer(Protocol):
     """Keeps or shows records. Its methods raise SockkitError, which ends the run."""
 
@@ -74,6 +84,7 @@ class Views:
         self._viewers: list[Viewer] = []
         self._waiting: dict[Callback, None] = {}  # for room, in order
         self.screen: Screen | None = None  # the viewer that has standard output
+        self.switch: Switch | None = None  # for a person at a terminal
         self._screens: list[Screen] = []  # that one, and those of files
         self._error: SockkitError | None = None  # of a viewer
 
@@ -131,18 +142,19 @@ class Views:
             if not (screen is self.screen and isinstance(error, OutputGone)):
                 screen.finish(hurry=isinstance(error, Stopped | OutputGone))
         for viewer in self._viewers:
-            self._try(viewer.close)
+            try:
+                viewer.close()
+            except SockkitError as failure:
+                self._fail(failure)
         if self._error and not error:
             raise self._error
 
     def show(self, record: Record) -> None:
-        if not self._error:
-            for viewer in self._viewers:
-                self._try(partial(viewer.show, record))
-
-    def _try(self, act: Callable[[], None]) -> None:
+        if self._error:
+            return
         try:
-            act()
+            for viewer in self._viewers:
+                viewer.show(record)
         except SockkitError as error:
             self._fail(error)
 

@@ -130,11 +130,9 @@ def test_a_file_that_is_not_read_or_is_shorter_than_that_has_no_bar(read: int, s
 
 def test_counters_that_begin_anew_have_no_rate_below_nothing() -> None:
     """A UDP client begins anew at the next address."""
-    meter = Meter(0.0, Counters(0, 0))
-    meter.look(1.0, Counters(500, 0))
-    meter.look(2.0, Counters(20, 0))
-    meter.look(9.0, Counters(0, 0))
-    assert meter.progress().sent_rate >= 0
+    meter = Meter(0.0, Counters(500, 0))
+    meter.look(1.0, Counters(20, 0))
+    assert meter.progress().sent_rate == 0
 
 
 sizes = some.integers(0, 2**63)

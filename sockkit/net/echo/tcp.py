@@ -24,6 +24,7 @@ from sockkit.net.context import Context
 from sockkit.net.echo.delay import DelayQueue
 from sockkit.net.echo.plain import MAX_RECEIVE_BYTES, PlainEcho
 from sockkit.net.ends.end import End, Kind
+from sockkit.net.loop import Timer
 from sockkit.net.options import SocketOptions
 from sockkit.net.reader import Reader
 from sockkit.net.scheduler import Scheduler, Task
@@ -102,6 +103,7 @@ class AnsweredEcho(Task, Owner):
         self._answers = Answers(echo.options)
         self._delayed: DelayQueue[bytes] = DelayQueue(loop, echo.options.delay, self._send_delayed)
         self._delayed_bytes = 0  # bytes of answers that are delayed
+        self._silence: Timer | None = None  # which may complete a message
         ending = silence_only(echo.options.idle)
         self._connection = Connection(loop, end, self, echo.closer, ending)
         self._reader = Reader(loop, self._connection, self, echo.buffer)
@@ -138,6 +140,8 @@ class AnsweredEcho(Task, Owner):
 
     def closing(self) -> None:
         self._delayed.stop()
+        if self._silence:
+            self._silence.cancel()
 
     def closed(self, result: Result) -> None:
         error = result.error
@@ -162,8 +166,16 @@ class AnsweredEcho(Task, Owner):
                 self._echo.scheduler.schedule(self)
         elif self._connection.receiving is Direction.OPEN and not self._answers.finished:
             self._reader.resume()
+            if self._answers.due is not None and not self._silence:
+                self._silence = self._echo.context.loop.at(self._answers.due, self._expire)
         elif not (self._delayed_bytes or self._connection.outbox.size):
             self._connection.close_lingering()
+
+    def _expire(self) -> None:
+        self._silence = None
+        if not self._answers.waiting:
+            self._answers.expire()
+        self._review()
 
     def serve(self, should_yield: Callable[[], bool]) -> bool:
         if not self._connection.is_open:
@@ -208,6 +220,16 @@ class Answers:
     def feed(self, data: bytes) -> None:
         """Answer `data`; no data means the end."""
         self._iterator = self._iterate(data)
+
+    @property
+    def due(self) -> float | None:
+        """When to call `expire`, unless more is fed before; None for never."""
+        return self._responder.due if self._responder else None
+
+    def expire(self) -> None:
+        """Answer what a silence has completed."""
+        if self._responder:
+            self._iterator = iter(self._responder.expire())
 
     def _iterate(self, data: bytes) -> Iterator[bytes]:
         if self._responder:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from sockkit.core.ending import EndOptions, Limit, idle_error, next_check
+from sockkit.core.merging import Part, splitter
 from sockkit.core.text import Transcoder, Transform
 from sockkit.core.units import show_seconds
-from sockkit.errors import SendError, TextError, without_traceback
+from sockkit.errors import SendError, TextError
 from sockkit.events import Notice, PeerEnded
 from sockkit.net.closing import Closer
 from sockkit.net.connection import Connection, Owner, Result, closed_with_reason
@@ -18,9 +19,13 @@ from sockkit.net.loop import Loop, Timer
 from sockkit.net.reader import Reader
 from sockkit.values import Value
 
+if TYPE_CHECKING:
+    from sockkit.core.frames import FrameRule
+
 
 class ClientOptions(Value):
-    """`outbound` and `inbound` make the transforms of one client.
+    """`outbound` and `inbound` make the transforms of one client. It sends frames by the rule
+    `frame`, or lines without one.
 
     A client that acknowledges nothing of what waits for it for `slow_timeout` seconds is dropped.
     """
@@ -29,6 +34,7 @@ class ClientOptions(Value):
     outbound: Callable[[], Transform | None]
     inbound: Callable[[], Transcoder | None]
     slow_timeout: float
+    frame: FrameRule | None = None
 
 
 class Host(Protocol):
@@ -42,7 +48,11 @@ class Host(Protocol):
         """Whether received bytes can be written now. If not, `resume` is called later."""
         ...
 
-    def received(self, client: Client, data: bytes) -> None: ...
+    def received(self, client: Client, parts: list[Part]) -> None: ...
+
+    def reply(self, client: Client) -> None:
+        """The client has sent something: answer it, if that is wanted."""
+        ...
 
     def busy(self, client: Client, waits: bool) -> None:
         """The client's outbox has begun to wait, or is empty again."""
@@ -67,6 +77,7 @@ class Client(Owner):
     def __init__(self, host: Host, end: End, options: ClientOptions) -> None:
         self._host, self._options = host, options
         self._outbound, self._inbound = options.outbound(), options.inbound()
+        self.splitter = splitter(options.frame, self._inbound)
         loop = host.context.loop
         self.connection = Connection(loop, end, self, host.closer, options.ending)
         self._reader = Reader(loop, self.connection, self, host.buffer)
@@ -109,24 +120,20 @@ class Client(Owner):
 
     def received(self, data: bytes) -> None:
         self.last_received = self._host.context.loop.now
-        self._pass_on(data)
+        self._pass_on(self.splitter.feed(data, self.last_received))
+        if self.connection.is_open:
+            self._host.reply(self)
 
-    def _pass_on(self, data: bytes) -> None:
-        """Write `data` to standard output; no data means the end, and flushes the transform."""
-        problem: TextError | None = None
-        if self._inbound:
-            try:
-                data = self._inbound.feed(data) if data else self._inbound.flush()
-            except TextError as error:
-                data, problem = error.before, without_traceback(error)
-        self._host.received(self, data)
-        if problem:
+    def _pass_on(self, parts: list[Part]) -> None:
+        """Write `parts` to standard output."""
+        self._host.received(self, parts)
+        if (problem := self.splitter.problem) and not self.undecoded:
             problem.kind = "what was received is not text"
             self.undecoded = True
             self.connection.close_lingering(problem)
 
     def peer_ended(self) -> None:
-        self._pass_on(b"")
+        self._pass_on(self.splitter.flush())
         if not self.connection.is_open:
             return
         emit = self._host.context.emit

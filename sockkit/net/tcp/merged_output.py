@@ -1,10 +1,10 @@
-"""Merges what many clients send into standard output: whole lines, with labels if wanted."""
+"""Merges what many clients send into standard output: whole lines or frames, labelled if wanted."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from sockkit.core.lines import LineMerger
+from sockkit.core.merging import Merger, Part
 from sockkit.errors import SockkitError
 from sockkit.events import Peer
 from sockkit.net.context import Context
@@ -16,8 +16,9 @@ MAX_LINE_PAUSE_TERMINAL_SECONDS = 0.1  # the same on a terminal
 
 
 class MergedOutput:
-    """Writes the lines of all clients to standard output. `label` makes what begins a peer's lines.
+    """Writes the lines of all clients, or their frames if `framed`, to standard output.
 
+    `label` makes what begins a peer's lines or frames.
     `on_empty` is called when all that waited has been written, `on_fail` once, on an error.
     """
 
@@ -26,6 +27,7 @@ class MergedOutput:
         context: Context,
         label: Callable[[Peer], bytes],
         *,
+        framed: bool = False,
         on_empty: Callable[[], None],
         on_fail: Callable[[SockkitError], None],
     ) -> None:
@@ -34,7 +36,7 @@ class MergedOutput:
         self._max_line_pause = (
             MAX_LINE_PAUSE_TERMINAL_SECONDS if output.terminal else MAX_LINE_PAUSE_SECONDS
         )
-        self._merger = LineMerger()
+        self._merger = Merger(framed=framed)
         self._pausing: set[Client] = set()  # clients whose unfinished line has a timer
         self._outbox = ReceivedOutbox(output, on_empty=on_empty, on_fail=on_fail)
 
@@ -43,19 +45,16 @@ class MergedOutput:
         """Whether bytes wait for standard output."""
         return bool(self._outbox.size)
 
-    def received(self, client: Client, data: bytes) -> None:
-        before = self._merger.holds(client) + len(data)
-        out = self._merger.feed(client, self._label(client.peer), data)
-        held = self._merger.holds(client)
-        self._outbox.put_received(out, before - held)
-        if held and client not in self._pausing:
+    def received(self, client: Client, parts: list[Part]) -> None:
+        self._write(client, parts)
+        if client.splitter.held and client not in self._pausing:
             self._pausing.add(client)
-            self._loop.later(self._max_line_pause, lambda: self._release(client))
+            self._loop.later(self._max_pause(client), lambda: self._release(client))
 
     def departed(self, client: Client) -> None:
         """Write what is held of the client's last line."""
-        held = self._merger.holds(client)
-        self._outbox.put_received(self._merger.end(client, self._label(client.peer)), held)
+        self._write(client, client.splitter.release(self._loop.now))
+        self._outbox.put_received(self._merger.finish(client), 0)
 
     def lost(self) -> str:
         """What to report of bytes received and not written; empty for none."""
@@ -64,16 +63,21 @@ class MergedOutput:
     def stop(self) -> None:
         self._outbox.stop()
 
+    def _max_pause(self, client: Client) -> float:
+        return self._max_line_pause if client.splitter.pause is None else client.splitter.pause
+
     def _release(self, client: Client) -> None:
         """Write a client's unfinished line, once it has paused for long enough."""
         self._pausing.discard(client)
-        held = self._merger.holds(client)
-        if not held:
+        if not client.splitter.held:
             return
-        paused_until = client.last_received + self._max_line_pause
+        paused_until = client.last_received + self._max_pause(client)
         if self._loop.now < paused_until:
             self._pausing.add(client)
             self._loop.at(paused_until, lambda: self._release(client))
         else:
-            out = self._merger.release(client, self._label(client.peer))
-            self._outbox.put_received(out, held)
+            self._write(client, client.splitter.release(self._loop.now))
+
+    def _write(self, client: Client, parts: list[Part]) -> None:
+        out = self._merger.write(client, self._label(client.peer), parts)
+        self._outbox.put_received(out, sum(len(part.data) for part in parts))

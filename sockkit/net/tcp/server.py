@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum, auto
 
+from sockkit.core.merging import Part
 from sockkit.core.text import Transform
 from sockkit.core.units import show_size
 from sockkit.errors import OutputGone, SendError, SockkitError, TextError, raise_lost
@@ -31,7 +32,7 @@ class ServerOptions(Value):
     """`shared` transforms standard input once, before the clients' own transforms.
 
     `greet` and `reply` have been transformed by `shared` already. `label` makes what begins
-    a peer's lines.
+    a peer's lines or frames.
     """
 
     clients: ClientOptions
@@ -84,7 +85,11 @@ class Server:
         self._on_typed: Callable[[bytes], None] | None = None
         self._done: OnDone[None] = lambda _: None
         self._output = MergedOutput(
-            context, options.label, on_empty=self._output_empty, on_fail=self._output_failed
+            context,
+            options.label,
+            framed=bool(options.clients.frame),
+            on_empty=self._output_empty,
+            on_fail=self._output_failed,
         )
 
     def run(self, on_typed: Callable[[bytes], None] | None = None) -> None:
@@ -173,10 +178,10 @@ class Server:
     def has_space(self) -> bool:
         return not self._output.waits and self._stage is Stage.SERVING
 
-    def received(self, client: Client, data: bytes) -> None:
-        if not data:
-            return
-        self._output.received(client, data)
+    def received(self, client: Client, parts: list[Part]) -> None:
+        self._output.received(client, parts)
+
+    def reply(self, client: Client) -> None:
         if self._options.reply:
             client.send(self._options.reply, whole=True)
 

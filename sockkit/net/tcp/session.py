@@ -28,6 +28,7 @@ from sockkit.net.waiting import Done, OnDone, Pending, wait_for
 from sockkit.values import Value
 
 if TYPE_CHECKING:
+    from sockkit.core.frames import FrameRule
     from sockkit.core.transforms import Lenient
 
 
@@ -36,7 +37,8 @@ class SessionOptions(Value):
 
     `opening` is sent first, unchanged. `greet` and `reply` are in the user's encoding, and are
     transformed like standard input. With a `reply` standard input is not read: the reply is sent
-    once the peer has sent something. `label` begins each line that is written, unless it is empty.
+    once the peer has sent something. `label` begins each line that is written, unless it is empty,
+    or each frame with the rule `frame`.
     `may_half_close` is whether the command has an option for the half-close, which a hint may name.
     With `ends_output` standard output is closed once the peer has ended and all of it is written.
     """
@@ -48,6 +50,7 @@ class SessionOptions(Value):
     greet: bytes = b""
     reply: bytes | None = None
     label: bytes = b""
+    frame: FrameRule | None = None
     may_half_close: bool = False
     ends_output: bool = False
 
@@ -315,15 +318,13 @@ class SessionOutput:
     ) -> None:
         self._emit, self._connection = context.emit, connection
         self._inbound, self._on_received = options.inbound, on_received
+        loop, coalescer = context.loop, Coalescer()
         shown: Transform | None = options.inbound
         if options.label:
-            from sockkit.core.lines import LineLabeller
-            from sockkit.core.transforms import Chain
+            from sockkit.core.merging import Labeller
 
-            labeller = LineLabeller(options.label)
-            shown = Chain(shown, labeller) if shown else labeller
+            shown = Labeller(options.label, options.frame, options.inbound, lambda: loop.now)
         self.glance = Glance(is_tls_alert, shown)
-        loop, coalescer = context.loop, Coalescer()
         self.pump = Pump(
             loop,
             connection.end,

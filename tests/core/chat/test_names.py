@@ -9,7 +9,6 @@ from sockkit.core.chat.names import (
     check_name,
     fold_name,
     skeletons,
-    width,
 )
 from sockkit.errors import UsageError
 
@@ -104,10 +103,6 @@ def test_no_two_that_look_alike_are_there() -> None:
 def test_marks_do_not_pile_up_in_time() -> None:
     pile = "\u0301\u0323" * 100_000  # sorted, it would take minutes
     assert fold_name(f"a{pile}b") == fold_name(f"a{pile[:30]}b")
-
-
-def test_width() -> None:
-    assert [width(text) for text in ("abc", "你好", "e\u0301", "")] == [3, 4, 1, 0]
 
 
 def test_of_many_names_few_are_kept() -> None:

@@ -1,6 +1,6 @@
 """What clients send, as one standard output: patience with unfinished lines, and what is lost.
 
-Which bytes make a line, and its label, is in tests/core/test_lines.py.
+Which bytes make a line, and its label, is in tests/core/test_merging.py.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from sockkit.core.frames import parse_frame
+from sockkit.core.merging import splitter
 from sockkit.errors import OutputGone, SockkitError
 from sockkit.events import Peer
 from sockkit.net.ends.end import Callback
@@ -52,16 +54,23 @@ class Streams(NamedTuple):
 
 
 class Client:
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, spec: str) -> None:
         self.peer = Peer(number, f"there:{number}")
         self.last_received = 0.0
+        self.splitter = splitter(parse_frame(spec) if spec else None, None)
 
 
 class Case:
     """Two clients, whose lines have labels if that is wanted."""
 
     def __init__(
-        self, loop: Loop, patch: pytest.MonkeyPatch, *, labels: bool = True, terminal: bool = False
+        self,
+        loop: Loop,
+        patch: pytest.MonkeyPatch,
+        *,
+        labels: bool = True,
+        terminal: bool = False,
+        spec: str = "",
     ) -> None:
         self._loop, self._clock = loop, kit.Clock(loop, patch)
         self.output = Output()
@@ -71,14 +80,16 @@ class Case:
         self.merged = MergedOutput(
             kit.context(loop, streams),
             (lambda peer: b"%d: " % peer.number) if labels else (lambda _: b""),
+            framed=bool(spec),
             on_empty=lambda: self.told.append("empty"),
             on_fail=self.told.append,
         )
-        self.one, self.two = Client(1), Client(2)
+        self.one, self.two = Client(1, spec), Client(2, spec)
 
     def send(self, client: Client, data: bytes) -> None:
         client.last_received = self._loop.now
-        self.merged.received(client, data)  # type: ignore[arg-type]
+        parts = client.splitter.feed(data, self._loop.now)
+        self.merged.received(client, parts)  # type: ignore[arg-type]
 
     def departs(self, client: Client) -> None:
         self.merged.departed(client)  # type: ignore[arg-type]
@@ -154,6 +165,32 @@ def test_a_line_that_was_finished_meanwhile_leaves_nothing_to_write(
     case.send(case.one, b"and done\n")
     case.passes(MAX_LINE_PAUSE_SECONDS * 2)
     assert case.got == b"1: begun and done\n"
+
+
+def test_frames_of_several_do_not_mix(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+    case = Case(loop, monkeypatch, spec="len:1")
+    case.send(case.one, b"\5he")
+    case.send(case.two, b"\2ab\2c")
+    case.send(case.one, b"llo")
+    case.send(case.two, b"\n")
+    assert case.got == b"2: \2ab\n1: \5hello\n2: \2c\n"
+
+
+def test_a_silence_ends_the_frame_of_its_client(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = Case(loop, monkeypatch, spec="gap:200ms")
+    case.send(case.one, b"ab")
+    case.passes(0.15)
+    case.send(case.one, b"cd")
+    case.send(case.two, b"xy")
+    case.passes(0.15)
+    assert case.got == b""
+    case.passes(0.06)
+    assert sorted(case.got.splitlines()) == [b"1: abcd", b"2: xy"]
+    case.send(case.one, b"e")
+    case.departs(case.one)
+    assert case.got.endswith(b"1: e\n")
 
 
 @pytest.mark.parametrize("labels", [False, True])
