@@ -184,11 +184,11 @@ def test_what_is_shown_is_chosen_while_it_runs(tmp_path: Path, somebody: Person)
         screen.shows("ff 00")
         order(screen, "view", "write view hex|text")
         screen.type(f"{KEY}timestamps on{ENTER}")
-        said(screen, "timestamps on")
+        order(screen, "help", "hex ")  # it is done by now
         sock.sendall(b"CD")
         screen.until(lambda lines: any(re.search(r"\d\d:\d\d:\d\d\.\d{6}", line) for line in lines))
         screen.type(f"{KEY}view text{ENTER}")
-        said(screen, "view text")
+        order(screen, "list", f"{HERE}:")
         sock.sendall("再见\n".encode(encoding))
         screen.shows("再见")
 
