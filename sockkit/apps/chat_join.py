@@ -209,4 +209,5 @@ def _session_options(config: ChatJoin, stdio: Stdio, view: ChatView) -> SessionO
         outbound=text.outbound(stdio.encoding, "standard input"),
         inbound=text.inbound(stdio.encoding, edits),
         opening=lines.encode(config.encoding, "backslashreplace"),
+        ends_output=not config.reconnect,
     )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sockkit.core.frames import FrameRule
     from sockkit.core.json_lines import JsonLines
     from sockkit.core.records import Record
-    from sockkit.net.output_file import OutputFile
+    from sockkit.net.ends.output_file import OutputFile
     from sockkit.net.recorder import Recorder
     from sockkit.net.views import View
 
@@ -96,7 +96,7 @@ def viewed(
 
 
 def _write_received(views: Views, path: str) -> OutputFile:
-    from sockkit.net.output_file import OutputFile, ReceivedBytes
+    from sockkit.net.ends.output_file import OutputFile, ReceivedBytes
 
     file = OutputFile(views.loop, path)
     views.show_on(file, ReceivedBytes())

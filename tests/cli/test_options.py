@@ -82,8 +82,8 @@ OF_TYPE = {
 }
 # What `start` itself does, for every command.
 OF_START = {
-    *("append", "color", "frame", "hex", "json", "no_edit", "progress", "quiet", "record"),
-    *("timestamps", "verbose"),
+    *("append", "color", "frame", "hex", "json", "no_edit", "output", "progress", "quiet"),
+    *("record", "timestamps", "verbose"),
 }
 
 

@@ -313,3 +313,26 @@ def test_how_many_frames_have_passed_is_told_at_the_close(loop: Loop) -> None:
     end.write(b"one\ntwo\nthree")
     end.close()
     assert events == [FrameTotal(near.peer, "sent", 3), FrameTotal(near.peer, "received", 0)]
+
+
+def test_a_file_that_is_read_slowly_stops_them_as_well(loop: Loop) -> None:
+    views = Views(loop)
+    out, into = os.pipe()
+    os.set_blocking(into, False)
+    file = Output(loop, into, edited=True)
+    screen = views.show_on(file, Raw())
+    screen.put(bytes(2 * MAX_WAITING_BYTES))
+    assert views.full
+    with pytest.raises(BlockingIOError):
+        views.check_room()
+    room: list[bool] = []
+    views.when_room(lambda: room.append(True))
+    size = 0
+    while not room:
+        size += len(os.read(out, 65536))
+        kit.settle(loop)
+    assert not views.full
+    views.end(Stopped(15))
+    assert size == 2 * MAX_WAITING_BYTES
+    os.close(out)
+    os.close(into)

@@ -303,8 +303,9 @@ def test_a_file_that_ends_has_all(stack: contextlib.ExitStack, tmp_path: Path) -
     assert Path(path).read_bytes() == b"all"
 
 
-def test_a_terminal_stays_open(stack: contextlib.ExitStack, tmp_path: Path) -> None:
-    made = kit.sink(kit.PTY, stack, tmp_path)
+@pytest.mark.parametrize("name", [kit.PTY])
+def test_a_terminal_stays_open(name: str, stack: contextlib.ExitStack, tmp_path: Path) -> None:
+    made = kit.sink(name, stack, tmp_path)
     made.end.end()
     assert made.end.terminal
     assert os.isatty(made.shared)
