@@ -21,8 +21,8 @@ from sockkit.events import Notice
 from sockkit.net.context import Context
 from sockkit.net.ends.end import Sink, Source
 from sockkit.net.ends.followed import Followed
-from sockkit.net.ends.stdio import Input
 from sockkit.net.ends.output_file import OutputFile
+from sockkit.net.ends.stdio import Input
 from sockkit.net.pump import Pump
 from sockkit.net.waiting import OnDone, Pending, wait_for
 from sockkit.values import Value
