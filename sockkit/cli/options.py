@@ -167,13 +167,17 @@ ERRORS = Option(
     help="What to do with a character the encoding does not have. Default: refuse to send it, "
          "show what is received as a backslash escape.",
 )  # fmt: skip
+_ENCODINGS = (
+    encoding(),
+    Option(["--send-encoding"], type=ENCODING, metavar="NAME",
+           help="What to send in, where it is not what the peer sends in."),
+    ERRORS,
+)  # fmt: skip
+ENCODINGS = Bundle("Text", _ENCODINGS)
 TEXT = Bundle(
     "Text",
     (
-        encoding(),
-        Option(["--send-encoding"], type=ENCODING, metavar="NAME",
-               help="What to send in, where it is not what the peer sends in."),
-        ERRORS,
+        *_ENCODINGS,
         Option(["-C", "--crlf"], is_flag=True,
                help="Send each line end as CR LF, as HTTP, SMTP and many devices want it."),
     ),

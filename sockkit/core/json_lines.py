@@ -13,8 +13,8 @@ from binascii import a2b_base64, b2a_base64
 from codecs import lookup
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache, partial
-from json import loads
+from functools import lru_cache
+from json import JSONDecoder, loads
 from json.encoder import encode_basestring
 from re import compile as pattern
 from re import escape as re_escape
@@ -54,6 +54,8 @@ EVENTS: dict[str, type[Record]] = {
 TRANSPORTS = ("tcp", "udp", "unix", "unix-datagram")
 MARKS = ("", "overlong", "stray", "cut")
 
+_SCAN = JSONDecoder().scan_once  # type: ignore[attr-defined]  # loads takes twice as long
+_STREAM = ("peer", *Stream._fields[1:])
 _NAMES = {kind: name for name, kind in EVENTS.items()}
 _UNSAFE = pattern(f"[{re_escape(''.join(map(chr, UNSAFE)))}]")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -198,8 +200,11 @@ def _parse(line: bytes) -> dict[str, Any]:
     if len(line) > MAX_LINE_BYTES:
         raise ValueError("it is too long")
     try:
-        fields = loads(str(line, "utf-8"))
-    except (ValueError, RecursionError) as error:
+        text = str(line, "utf-8")
+        fields, end = _SCAN(text, 0)
+        if end != len(text):
+            fields = loads(text)  # which knows what may follow
+    except (ValueError, RecursionError, StopIteration) as error:
         raise ValueError("it is not JSON") from error
     if type(fields) is not dict:
         raise ValueError("it is no record of sockkit")
@@ -207,15 +212,14 @@ def _parse(line: bytes) -> dict[str, Any]:
 
 
 def _message(fields: dict[str, Any]) -> Message:
-    take = partial(_take, fields)
     message = Message(
-        take("time", _time),
+        _take(fields, "time", _time),
         _stream(fields),
-        take("direction", _DIRECTION),
+        _take(fields, "direction", _DIRECTION),
         _data(fields),
-        take("mark", _MARK, {"mark": ""}),
+        _take(fields, "mark", _MARK) if "mark" in fields else "",
     )
-    if take("size", _count) != len(message.data):
+    if _take(fields, "size", _count) != len(message.data):
         raise ValueError(f"its size is {fields['size']}, but it has {len(message.data)} bytes")
     return message
 
@@ -233,6 +237,19 @@ def _data(fields: dict[str, Any]) -> bytes:
 
 
 def _stream(fields: dict[str, Any]) -> Stream:
+    try:
+        return _known_stream(*map(fields.get, _STREAM))
+    except (TypeError, ValueError):  # TypeError: a list is no key of a cache
+        return _new_stream(fields)  # which says what is wrong
+
+
+@lru_cache(MAX_STREAMS, typed=True)  # typed: True is not 1
+def _known_stream(*values: Any) -> Stream:
+    """A stream whose fields were checked before."""
+    return _new_stream(dict(zip(_STREAM, values, strict=True)))
+
+
+def _new_stream(fields: dict[str, Any]) -> Stream:
     return Stream(
         _take(fields, "peer", _count),
         _take(fields, "transport", _TRANSPORT),
@@ -249,12 +266,12 @@ def _take(
     defaults: dict[str, Any] | None = None,
 ) -> Any:
     """The field `name`, as `check` returns it; that raises ValueError with what it must be."""
-    if name not in fields:
-        if defaults and name in defaults:
-            return defaults[name]
-        raise ValueError(f"it has no {name}")
     try:
         return check(fields[name])
+    except KeyError as error:
+        if defaults and name in defaults:
+            return defaults[name]
+        raise ValueError(f"it has no {name}") from error
     except ValueError as error:
         raise ValueError(f"its {name} is not {error}") from error
 

@@ -1,0 +1,290 @@
+"""show: a recording as text, as a hex dump, as JSON, or as a file of packets."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
+from functools import partial
+from typing import TYPE_CHECKING
+
+from sockkit.core.printable import escape
+from sockkit.core.recording import Line, Reader
+from sockkit.core.records import Begun, Exit, Listening, Stream
+from sockkit.core.selection import Selection
+from sockkit.core.since import Since
+from sockkit.core.text import TextOptions
+from sockkit.errors import OutputGone, SockkitError, UsageError, reason
+from sockkit.events import Notice
+from sockkit.net.context import Context
+from sockkit.net.ends.end import Sink, Source
+from sockkit.net.ends.followed import Followed
+from sockkit.net.ends.output_file import OutputFile
+from sockkit.net.ends.stdio import Input
+from sockkit.net.pump import Pump
+from sockkit.net.waiting import OnDone, Pending, wait_for
+from sockkit.values import Value
+
+if TYPE_CHECKING:
+    from sockkit.core.headings import Headings
+    from sockkit.net.views import View
+
+STANDARD = "-"  # in place of a path: standard input, or output
+_OPEN = os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class Show(Value):
+    """What to show of the recording at `path`, and how: as text, if nothing else is wanted.
+
+    Without `peers`, `sent` and `received` everything is shown. `pcap` is the path of a file.
+    """
+
+    path: str
+    text: TextOptions
+    as_text: bool = False
+    hex: bool = False
+    json: bool = False
+    pcap: str | None = None
+    peers: tuple[int, ...] = ()
+    sent: bool = False
+    received: bool = False
+    since: Since | None = None
+    follow: bool = False
+    timestamps: bool = False
+
+
+def run(config: Show, context: Context) -> None:
+    """Return when all is shown. Raises SockkitError for what is no recording, or is damaged."""
+    _check(config)
+    name = "standard input" if config.path == STANDARD else escape(config.path)
+    shown = _Shown(Reader(name), config, *_view(config, context))
+    with _source(config, context, shown) as source, _sink(config, context) as sink:
+        wait_for(context.loop, partial(_Showing, context, source, sink, shown))
+    for told in shown.notices(name):
+        context.emit(Notice(told))
+
+
+def _check(config: Show) -> None:
+    """Raise UsageError for options that exclude each other."""
+    views = {
+        "--text": config.as_text,
+        "--hex": config.hex,
+        "--json": config.json,
+        "--pcap": config.pcap is not None,
+    }
+    chosen = [name for name, wanted in views.items() if wanted] or ["--text"]
+    if len(chosen) > 1:
+        raise UsageError(f"{chosen[0]} and {chosen[1]} exclude each other", "leave out one")
+    if config.timestamps and chosen[0] in ("--json", "--pcap"):
+        raise UsageError(f"{chosen[0]} has the times already", "leave out --timestamps")
+    if config.pcap is not None and config.text != TextOptions():
+        raise UsageError("--pcap has the bytes as they are", "leave out the encoding")
+
+
+class _Shown:
+    """Turns the bytes of a recording into what is shown, as a Transform.
+
+    What comes before a damaged line is still shown; `fault` is then what to raise.
+    """
+
+    def __init__(
+        self, reader: Reader, config: Show, show: Callable[[Line], bytes], begin: bytes
+    ) -> None:
+        self._reader, self._show, self._begin = reader, show, begin
+        now = time.time_ns() // 1000
+        self._selection = Selection(
+            config.peers, sent=config.sent, received=config.received, since=config.since, now=now
+        )
+        self.fault: SockkitError | None = None
+        self.forget_cut = reader.forget_cut
+
+    def feed(self, data: bytes) -> bytes:
+        return b"" if self.fault else self._all(self._reader.feed(data))
+
+    def flush(self) -> bytes:
+        return b"" if self.fault else self._all(self._reader.flush())
+
+    def notices(self, name: str) -> Iterator[str]:
+        """What is missing in the recording `name`."""
+        if self._reader.missing:
+            yield f"{name}: {self._reader.missing}"
+        if missing := self._selection.missing():
+            yield f"{name}: there is no peer {', '.join(map(str, missing))}"
+
+    def _all(self, lines: Iterable[Line]) -> bytes:
+        begin, self._begin = self._begin, b""
+        parts = [begin]
+        try:
+            parts.extend(self._show(line) for line in lines if self._selection.wants(line.record))
+        except SockkitError as error:
+            self.fault = error
+        return b"".join(parts)
+
+
+class _Showing(Pending):
+    """Moves a recording to where it is shown."""
+
+    def __init__(
+        self, context: Context, source: Source, sink: Sink, shown: _Shown, on_done: OnDone[None]
+    ) -> None:
+        self._shown, self._on_done = shown, on_done
+        self._pump = Pump(
+            context.loop,
+            source,
+            sink,
+            shown,
+            None,
+            on_progress=self._check,
+            on_end=lambda: on_done(shown.fault),
+            on_fail=on_done,
+        )
+        self._pump.start()
+
+    def cancel(self) -> None:
+        self._pump.close()
+
+    def _check(self) -> None:
+        """Stop at a damaged line once what comes before it is written."""
+        if self._shown.fault and not self._pump.lane.held:
+            self._pump.close()
+            self._on_done(self._shown.fault)
+
+
+def _view(config: Show, context: Context) -> tuple[Callable[[Line], bytes], bytes]:
+    """What shows a line, and what comes first."""
+    if config.pcap is not None:
+        from sockkit.core.pcapng import Pcapng
+
+        packets = Pcapng()
+        return lambda line: packets.show(line.record), packets.begin()
+    if config.json:
+        return _json(config.text), b""
+    return _Lines(config, context).show, b""
+
+
+def _json(text: TextOptions) -> Callable[[Line], bytes]:
+    """Shows a line as it is, unless an encoding is asked for, or a terminal would obey it."""
+    from sockkit.core.json_lines import JsonLines
+
+    lines = JsonLines(sent=text.wire, received=text.encoding)
+
+    def show(line: Line) -> bytes:
+        if not text.wire:
+            told = str(line.line, "utf-8")
+            if escape(told) == told:
+                return line.line + b"\n"
+        return lines.show(line.record)
+
+    return show
+
+
+class _Lines:
+    """Shows records as text or as a dump.
+
+    A client has one peer, number 0, which is not named. The first stream tells.
+    """
+
+    def __init__(self, config: Show, context: Context) -> None:
+        self._config, self._context = config, context
+        self._view: View | None = None
+
+    def show(self, line: Line) -> bytes:
+        record = line.record
+        if not self._view:
+            if isinstance(record, Begun | Listening | Exit):
+                return b""
+            self._view = self._make(record.stream)
+        return self._view.show(record)
+
+    def _make(self, first: Stream) -> View:
+        text, stdio = self._config.text, self._context.stdio
+        headings = self._headings(labelled=first.number > 0)
+        if self._config.hex:
+            from sockkit.core.dump import DumpView
+
+            return DumpView(text, stdio.encoding, headings)
+        from sockkit.core.text_view import TextView
+
+        return TextView(text, stdio.encoding, headings, terminal=stdio.output.terminal)
+
+    def _headings(self, *, labelled: bool) -> Headings:
+        from sockkit.apps.shown import labels
+        from sockkit.core.headings import Headings
+
+        palette = self._context.palette
+        return Headings(
+            paint=lambda text, color: palette.paint(text, palette.color(color)),
+            stamp=_stamp if self._config.timestamps else None,
+            label=labels(self._context) if labelled else None,
+        )
+
+
+def _stamp(microseconds: int) -> str:
+    """A local time. Unlike that of a live view it has a date, as a recording may be old."""
+    from datetime import datetime
+
+    second, rest = divmod(microseconds, 1_000_000)
+    return f"{datetime.fromtimestamp(second):%Y-%m-%d %H:%M:%S}.{rest:06d}"
+
+
+@contextmanager
+def _source(config: Show, context: Context, shown: _Shown) -> Iterator[Source]:
+    if config.path == STANDARD:
+        if context.stdio.input.terminal:
+            raise UsageError("standard input is a terminal", "give the FILE of a recording")
+        if config.follow:
+            raise UsageError("standard input cannot be followed", "give the FILE of a recording")
+        yield context.stdio.input
+        return
+    with _opened(config.path) as file:
+        if not config.follow:
+            source = Input(context.loop, file)
+            source.name = config.path
+            yield source
+        elif stat.S_ISREG(os.fstat(file).st_mode):
+            yield Followed(context.loop, file, config.path, shown.forget_cut)
+        else:
+            raise UsageError(f"{config.path} cannot be followed", "only a file can")
+
+
+@contextmanager
+def _sink(config: Show, context: Context) -> Iterator[Sink]:
+    output = context.stdio.output
+    if config.pcap in (None, STANDARD):
+        if config.pcap and output.terminal:
+            raise UsageError("packets are not for a terminal", "give --pcap a file")
+        output.when_gone(_raise)
+        yield output
+        return
+    assert config.pcap is not None
+    _check_other(config, config.pcap)
+    file = OutputFile(context.loop, config.pcap, option="--pcap", mode=0o600)
+    with closing(file):
+        yield file
+
+
+def _check_other(config: Show, path: str) -> None:
+    """Raise UsageError if the file of --pcap is the recording, which would be overwritten."""
+    with suppress(OSError):  # there is no such file
+        read = os.fstat(0) if config.path == STANDARD else os.stat(config.path)
+        if os.path.samestat(os.stat(path), read):
+            raise UsageError(f"{path} is the recording itself", "give --pcap another file")
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[int]:
+    """The file at `path`. Raises UsageError."""
+    try:
+        file = os.open(path, _OPEN)
+    except OSError as error:
+        raise UsageError(f"could not read {path}: {reason(error)}") from error
+    try:
+        yield file
+    finally:
+        os.close(file)
+
+
+def _raise(error: OutputGone) -> None:
+    raise error

@@ -1,0 +1,87 @@
+"""Reads a recording that comes in pieces: its lines become records.
+
+A recording begins with the event `begun`. Its last line may be cut, as by a kill; any other line
+that is no record is damage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from sockkit.core.json_lines import HEAD, MAX_LINE_BYTES, decode
+from sockkit.core.records import Begun, Exit, Record
+from sockkit.errors import SockkitError
+
+CUT = "its last line is cut"
+NO_END = "it has no end: the command was killed, or still runs"
+EMPTY = "it is empty"
+
+
+class Line(NamedTuple):
+    """A record, and the line that it was decoded from, without the line end."""
+
+    record: Record
+    line: bytes
+
+
+class Reader:
+    """Makes records of the bytes of a recording. `name` is for errors.
+
+    `missing` says, after the end, what a recording that was not finished has not.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._held = b""  # a line that is not complete
+        self._number = 0  # of the last complete line
+        self._last: Record | None = None
+        self.missing = ""
+
+    def feed(self, data: bytes) -> Iterator[Line]:
+        """Raises SockkitError, after the records that come before, for a line that is none."""
+        *lines, self._held = (self._held + data).split(b"\n")
+        for line in lines:
+            yield self._line(line)
+        if len(self._held) > MAX_LINE_BYTES:
+            self._line(self._held)
+
+    def flush(self) -> Iterator[Line]:
+        """The recording ends here: a last line without a line end counts if it is complete."""
+        held, self._held = self._held, b""
+        if held:
+            try:
+                decode(held)
+            except ValueError:
+                self._check_cut(held)
+                self.missing = CUT
+            else:
+                yield self._line(held)
+        if not self.missing:
+            ended = isinstance(self._last, Exit)
+            self.missing = "" if ended else NO_END if self._last else EMPTY
+
+    def forget_cut(self) -> int:
+        """Forget the line that is not complete, which will come again. Returns its size."""
+        size, self._held = len(self._held), b""
+        return size
+
+    def _line(self, line: bytes) -> Line:
+        self._number += 1
+        try:
+            record = decode(line)
+        except ValueError as error:
+            raise self._damaged(str(error)) from error
+        if not self._last and type(record) is not Begun:
+            raise self._damaged("it is not the beginning of a run")
+        self._last = record
+        return Line(record, line)
+
+    def _check_cut(self, line: bytes) -> None:
+        """Raise SockkitError if `line` is not the beginning of one of ours."""
+        if not (HEAD.startswith(line) or line.startswith(HEAD)):
+            self._line(line)
+
+    def _damaged(self, why: str) -> SockkitError:
+        what = "is damaged" if self._last else "is not a recording of sockkit"
+        return SockkitError(f"{self._name} {what}: line {self._number}: {why}")
