@@ -12,6 +12,7 @@ from sockkit.apps.shown import chat_view, stamps
 from sockkit.core.chat.admission import check_password
 from sockkit.core.chat.console import ChatCommands, ChatDelivery, ChatRoom
 from sockkit.core.chat.room import Room, RoomOptions
+from sockkit.core.console import Command
 from sockkit.errors import UsageError
 from sockkit.net.chat.server import ChatOptions, ChatServer
 from sockkit.net.context import Context
@@ -145,4 +146,6 @@ def _open_console(
 ) -> Callable[[bytes], None]:
     """The console of the room's operator; call it with what is typed."""
     encoding, emit = context.stdio.encoding, context.emit
-    return open_console(ChatCommands(room, server, config.room.quit_word, encoding, emit), context)
+    table = ChatCommands(room, server, config.room.quit_word, encoding, emit)
+    who = Command("list", "", "who is here", table.who, at_once=True)
+    return open_console(table, context, [who])

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sockkit.apps.one_way import check_one_way
-from sockkit.apps.shown import beginnings, gbk_hint
+from sockkit.apps.shown import ReceivedHints, beginnings
 from sockkit.core.ending import EndOptions, HalfClose, Until
 from sockkit.core.printable import Printable
 from sockkit.core.text import Edit, TextOptions, Transcoder
@@ -19,7 +19,7 @@ from sockkit.values import Value
 
 if TYPE_CHECKING:
     from sockkit.core.frames import FrameRule
-    from sockkit.net.tcp.session import SessionOptions
+    from sockkit.net.tcp.session import Session, SessionOptions
 
 TYPIST_LINGER_SECONDS = 1.0  # of the peer's silence after Ctrl-D at a terminal
 
@@ -70,7 +70,7 @@ class ConversationOptions(Value):
         return SessionOptions(
             ending=ending,
             outbound=self.text.outbound(stdio.encoding, "standard input"),
-            inbound=self.inbound(stdio, gbk_hint(context.emit)),
+            inbound=self.inbound(stdio, ReceivedHints(context)),
             greet=os.fsencode(self.greet),
             reply=None if self.reply is None else os.fsencode(self.reply),
             label=self._beginning(context, labelled),
@@ -82,6 +82,14 @@ class ConversationOptions(Value):
     def _beginning(self, context: Context, peer: Peer | None) -> Callable[[], bytes] | None:
         begin = beginnings(context, labelled=bool(peer), timestamps=self.timestamps)
         return partial(begin, peer or Peer(0, "")) if begin else None
+
+    def offer_commands(self, context: Context, session: Session) -> None:
+        """Offer the commands of the Ctrl-] prompt, if there is a line editor."""
+        if context.stdio.offer:
+            from sockkit.apps.prompt import client_commands, listener_commands, offer_commands
+
+            make = client_commands if self.reply is None else listener_commands
+            offer_commands(context, make(context, session))
 
     def when_to_half_close(self, fragile: bool) -> HalfClose:
         """`fragile` says that a half-close may cost the answer.
@@ -101,14 +109,12 @@ class ConversationOptions(Value):
         linger = TYPIST_LINGER_SECONDS if self.linger is None else self.linger
         return EndOptions(Until.PEER, linger, self.idle)
 
-    def inbound(self, stdio: Stdio, tell_gbk: Callable[[], None]) -> Transcoder | None:
-        """A transform of what one peer sends. `tell_gbk` is called if that looks like GBK."""
+    def inbound(self, stdio: Stdio, hints: ReceivedHints) -> Transcoder | None:
+        """A transform of what one peer sends."""
         if self.send_only:
             return None
         edits: tuple[Edit, ...] = (Printable(),) if stdio.output.terminal else ()
         transcoder = self.text.inbound(stdio.encoding, edits)
-        if transcoder and transcoder.source == "utf-8":
-            from sockkit.core.gbk import GbkDetector
-
-            transcoder.hear(GbkDetector(tell_gbk).feed)
+        if transcoder:
+            hints.listen(transcoder)
         return transcoder

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 
-from sockkit.apps.shown import gbk_hint, label, stamps
-from sockkit.core.gbk import GbkDetector
+from sockkit.apps.shown import ReceivedHints, label, stamps
 from sockkit.core.printable import Printable
 from sockkit.core.text import TextOptions
 from sockkit.events import Peer
@@ -52,7 +51,7 @@ class Messages:
         self._on_terminal = stdio.output.terminal
         self._labelled = options.label or (many and self._on_terminal)
         self._stamp = stamps(context, wanted=options.timestamps)
-        self._tell_gbk = gbk_hint(context.emit)
+        self._hints = ReceivedHints(context)
 
     def pack(self, line: bytes) -> bytes:
         """The datagram of a line in the user's encoding, signed. Raises TextError."""
@@ -75,8 +74,7 @@ class Messages:
         edits = (Printable(),) if self._on_terminal else ()
         transform = self._text.inbound(self._encoding, edits)
         if transform:
-            if transform.source == "utf-8":
-                transform.hear(GbkDetector(self._tell_gbk).feed)
+            self._hints.listen(transform)
             datagram = transform.feed(datagram) + transform.flush()
         return datagram.removesuffix(b"\n")
 

@@ -1,28 +1,55 @@
-"""How received text is shown: labels, times, colours, and a hint about its encoding."""
+"""How received text is shown: labels, times, colours, and hints about what it is."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sockkit.core.printable import escape
-from sockkit.events import Emit, Notice, Peer
+from sockkit.events import Notice, Peer
 from sockkit.net.context import Context
 
 if TYPE_CHECKING:
     from sockkit.core.chat.view import ChatView
+    from sockkit.core.text import Transcoder
 
 
-def gbk_hint(emit: Emit) -> Callable[[], None]:
-    """A function that emits, the first time it is called, that text looks like GBK."""
-    told: list[Notice] = []
+GBK = "looks like GBK: try -E gbk"
+BINARY = "not all of this is text: Ctrl-] view hex shows the bytes"
 
-    def tell() -> None:
-        if not told:
-            told.append(Notice("looks like GBK: try -E gbk"))
-            emit(told[0])
 
-    return tell
+class ReceivedHints:
+    """Says, once each, what to try where received bytes are not the text that was expected."""
+
+    def __init__(self, context: Context) -> None:
+        self._emit = context.emit
+        self._told: set[str] = set()
+        views = context.views
+        self._views = views if context.stdio.offer and views and views.switch else None
+
+    def listen(self, transcoder: Transcoder) -> None:
+        """Look at all that `transcoder` is fed."""
+        source = transcoder.source
+        if source == "utf-8":
+            from sockkit.core.gbk import GbkDetector
+
+            transcoder.hear(GbkDetector(partial(self._tell, GBK)).feed)
+        if self._views:
+            from sockkit.core.binary import binary_detector
+
+            if detector := binary_detector(source, self._tell_of_views):
+                transcoder.hear(detector.feed)
+
+    def _tell_of_views(self) -> None:
+        screen = self._views.screen if self._views else None
+        if screen and not screen.view:  # otherwise the bytes are shown already
+            self._tell(BINARY)
+
+    def _tell(self, hint: str) -> None:
+        if hint not in self._told:
+            self._told.add(hint)
+            self._emit(Notice(hint))
 
 
 def time_stamp() -> str:

@@ -10,14 +10,15 @@ from typing import Any
 import pytest
 
 from sockkit.apps.shown import (
+    ReceivedHints,
     beginnings,
     chat_view,
-    gbk_hint,
     labels,
     microsecond_stamp,
     stamps,
     time_stamp,
 )
+from sockkit.core.text import Transcoder
 from sockkit.events import Event, Notice, Peer
 from sockkit.net.context import Context
 from sockkit.net.ends.stdio import Stdio
@@ -45,12 +46,63 @@ def test_a_time_is_that_of_a_clock() -> None:
     assert re.fullmatch(r"\d\d:\d\d:\d\d ", time_stamp())
 
 
-def test_a_hint_is_given_once() -> None:
+CHINESE = "你好，世界！今天天气不错。\n".encode("gbk")
+GBK = Notice("looks like GBK: try -E gbk")
+BINARY = Notice("not all of this is text: Ctrl-] view hex shows the bytes")
+
+
+def transcoder_of(source: str) -> Transcoder:
+    return Transcoder(source, "utf-8", "", decode_errors="backslashreplace", encode_errors="strict")
+
+
+@pytest.mark.parametrize(
+    ("switches", "source", "hints"),
+    [
+        (False, "utf-8", [GBK]),
+        (True, "utf-8", [GBK, BINARY]),
+        (False, "gbk", []),
+        (True, "gbk", [BINARY]),
+        (True, "utf-16", []),
+    ],
+)
+def test_each_hint_is_given_once_for_all_peers(
+    switches: bool, source: str, hints: list[Event]
+) -> None:
+    nothing: Any = None
     told: list[Event] = []
-    tell = gbk_hint(told.append)
-    tell()
-    tell()
-    assert told == [Notice("looks like GBK: try -E gbk")]
+    views: Any = SimpleNamespace(switch=object(), screen=SimpleNamespace(view=None))
+    stdio = Stdio(nothing, nothing, "utf-8", offer=lambda _: None)
+    context = kit.context(nothing, stdio, told.append)
+    received = ReceivedHints(context._replace(views=views) if switches else context)
+    for _ in range(2):
+        transcoder = transcoder_of(source)
+        received.listen(transcoder)
+        for data in (b"hello\n", CHINESE, b"\0\1\n", CHINESE):
+            transcoder.feed(data)
+    assert told == hints
+
+
+def test_without_a_line_editor_no_view_is_recommended() -> None:
+    nothing: Any = None
+    told: list[Event] = []
+    views: Any = SimpleNamespace(switch=object())
+    context = kit.context(nothing, Stdio(nothing, nothing, "utf-8"), told.append)
+    transcoder = transcoder_of("utf-8")
+    ReceivedHints(context._replace(views=views)).listen(transcoder)
+    transcoder.feed(b"\0")
+    assert told == []
+
+
+def test_where_the_bytes_are_shown_already_no_view_is_recommended() -> None:
+    nothing: Any = None
+    told: list[Event] = []
+    views: Any = SimpleNamespace(switch=object(), screen=SimpleNamespace(view=object()))
+    stdio = Stdio(nothing, nothing, "utf-8", offer=lambda _: None)
+    context = kit.context(nothing, stdio, told.append)._replace(views=views)
+    transcoder = transcoder_of("utf-8")
+    ReceivedHints(context).listen(transcoder)
+    transcoder.feed(b"\0")
+    assert told == []
 
 
 def test_a_time_is_shown_where_it_is_wanted() -> None:
