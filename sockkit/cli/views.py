@@ -9,7 +9,6 @@ from click import Option
 
 from sockkit.cli.commands import Bundle, fold
 from sockkit.cli.params import File, Parsed
-from sockkit.cli.progress import PROGRESS
 from sockkit.net.context import Context
 
 if TYPE_CHECKING:
@@ -46,9 +45,15 @@ _RECORD = (
     Option(["--append"], is_flag=True,
            help="Add to the recording in FILE, if it exists."),
 )  # fmt: skip
+_PROGRESS = Option(
+    ["--progress"], is_flag=True,
+    help="Show on stderr how much was sent and received, and how fast; for a file on stdin a bar "
+         "and the time left. A terminal shows one line, redrawn in place, anything else a line "
+         "every 5s.",
+)  # fmt: skip
 VIEW = Bundle("View", (*_VIEWS, _TIMESTAMPS, _FRAME, *_RECORD))
-STREAM_VIEW = Bundle("View", (*VIEW.options, PROGRESS))
-DATAGRAM_VIEW = Bundle("View", (*_VIEWS, _TIMESTAMPS, *_RECORD, PROGRESS))
+STREAM_VIEW = Bundle("View", (*VIEW.options, _PROGRESS))
+DATAGRAM_VIEW = Bundle("View", (*_VIEWS, _TIMESTAMPS, *_RECORD, _PROGRESS))
 
 
 def viewed(
