@@ -85,7 +85,7 @@ class _Join:
 
     def __init__(self, config: ChatJoin, context: Context) -> None:
         self._config, self._context = config, context
-        self._view = chat_view(context.palette, timestamps=config.timestamps)
+        self._view = chat_view(context, timestamps=config.timestamps)
         self._on_done: OnDone[None] = lambda _: None
         self._dialling: Pending = Done()
         self._timer: Timer | None = None

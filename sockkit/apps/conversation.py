@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sockkit.apps.one_way import check_one_way
-from sockkit.apps.shown import ReceivedHints
+from sockkit.apps.shown import ReceivedHints, beginnings
 from sockkit.core.ending import EndOptions, HalfClose, Until
 from sockkit.core.printable import Printable
 from sockkit.core.text import Edit, TextOptions, Transcoder
+from sockkit.events import Peer
 from sockkit.net.context import Context
 from sockkit.net.ends.stdio import Stdio
 from sockkit.values import Value
@@ -26,7 +29,8 @@ class ConversationOptions(Value):
     ends and the peer is silent for a while. When `half_close` is None, it is NOW, and AUTO where
     a half-close may cost the answer. Times are in seconds. With `recv_only` there is no input, and
     the peer has to end. With `send_only` only the input has to, and what is received is dropped.
-    What has a label is a frame by the rule `frame`, or a line without one.
+    What has a label is a frame by the rule `frame`, or a line without one. With `timestamps` it
+    begins with the time.
     """
 
     text: TextOptions
@@ -39,6 +43,7 @@ class ConversationOptions(Value):
     recv_only: bool = False
     send_only: bool = False
     frame: FrameRule | None = None
+    timestamps: bool = False
 
     def check(self, stdio: Stdio) -> None:
         """Raise TextError if `greet` or `reply` cannot be encoded, UsageError if it is not written
@@ -53,9 +58,9 @@ class ConversationOptions(Value):
         check_one_way(self, {**ends, "linger": self.linger}, {**ends, **unshown})
 
     def session_options(
-        self, context: Context, label: bytes = b"", *, fragile: bool = False
+        self, context: Context, labelled: Peer | None = None, *, fragile: bool = False
     ) -> SessionOptions:
-        """The options of a session with one peer. Lines that it sends are shown with `label`."""
+        """The options of a session with one peer. Its lines have a label if it is `labelled`."""
         from sockkit.net.tcp.session import SessionOptions  # a server of many has no session
 
         stdio = context.stdio
@@ -68,11 +73,15 @@ class ConversationOptions(Value):
             inbound=self.inbound(stdio, ReceivedHints(context)),
             greet=os.fsencode(self.greet),
             reply=None if self.reply is None else os.fsencode(self.reply),
-            label=label,
+            label=self._beginning(context, labelled),
             frame=self.frame,
             may_half_close=not (self.recv_only or self.send_only),
             ends_output=True,
         )
+
+    def _beginning(self, context: Context, peer: Peer | None) -> Callable[[], bytes] | None:
+        begin = beginnings(context, labelled=bool(peer), timestamps=self.timestamps)
+        return partial(begin, peer or Peer(0, "")) if begin else None
 
     def offer_commands(self, context: Context, session: Session) -> None:
         """Offer the commands of the Ctrl-] prompt, if there is a line editor."""

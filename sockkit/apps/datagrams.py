@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from sockkit.apps.shown import ReceivedHints, label, time_stamp
+from sockkit.apps.shown import ReceivedHints, label, stamps
 from sockkit.core.printable import Printable
 from sockkit.core.text import TextOptions
 from sockkit.events import Peer
@@ -50,7 +50,7 @@ class Messages:
         self._packed = 0  # lines
         self._on_terminal = stdio.output.terminal
         self._labelled = options.label or (many and self._on_terminal)
-        self._timestamps = options.timestamps
+        self._stamp = stamps(context, wanted=options.timestamps)
         self._hints = ReceivedHints(context)
 
     def pack(self, line: bytes) -> bytes:
@@ -81,7 +81,7 @@ class Messages:
     def show(self, peer: Peer, datagram: bytes) -> bytes:
         """The lines of a datagram, each with a time and a label as asked. Raises TextError."""
         data = self.decode(datagram)
-        begin = time_stamp().encode() if self._timestamps else b""
+        begin = self._stamp().encode()
         palette = self._context.palette
         if self._labelled or palette.on:
             text = data.decode(self._encoding, "surrogateescape")

@@ -215,7 +215,7 @@ class _Lines:
 
         palette = self._context.palette
         return Headings(
-            paint=lambda text, color: palette.paint(text, palette.color(color)),
+            paint=palette.paint,
             stamp=_stamp if self._config.timestamps else None,
             label=labels(self._context) if labelled else None,
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sockkit.core.printable import escape
 from sockkit.events import Notice, Peer
-from sockkit.net.context import Context, Palette
+from sockkit.net.context import Context
 
 if TYPE_CHECKING:
     from sockkit.core.chat.view import ChatView
@@ -59,6 +59,25 @@ def time_stamp() -> str:
     return datetime.now().strftime("%H:%M:%S ")
 
 
+def stamps(context: Context, *, wanted: bool) -> Callable[[], str]:
+    """A function that returns the time if it is shown: if `wanted`, or as a person has switched."""
+    switch = context.views.switch if context.views else None
+    if not switch and not wanted:
+        return lambda: ""
+    return lambda: time_stamp() if (switch.stamped if switch else wanted) else ""
+
+
+def beginnings(
+    context: Context, *, labelled: bool, timestamps: bool
+) -> Callable[[Peer], bytes] | None:
+    """A function that makes what begins a peer's lines; None if nothing ever does."""
+    switchable = bool(context.views and context.views.switch and context.stdio.output.terminal)
+    if not (labelled or timestamps or switchable):
+        return None
+    stamp, make = stamps(context, wanted=timestamps), labels(context)
+    return lambda peer: stamp().encode() + (make(peer) if labelled else b"")
+
+
 def microsecond_stamp(time: int) -> str:
     """The time of a record, as it begins a heading."""
     from datetime import datetime
@@ -79,12 +98,13 @@ def label(context: Context, peer: Peer, color: str) -> bytes:
     return f"{painted} ".encode(context.stdio.encoding, "backslashreplace")
 
 
-def chat_view(palette: Palette, *, timestamps: bool) -> ChatView:
-    """The view of a chat room's lines, in these colours."""
+def chat_view(context: Context, *, timestamps: bool) -> ChatView:
+    """The view of a chat room's lines."""
     from sockkit.core.chat.view import ChatView
 
+    palette = context.palette
     return ChatView(
         paint=lambda text, name: palette.paint(text, palette.color(name)),
         mark=palette.highlight,
-        stamp=time_stamp if timestamps else lambda: "",
+        stamp=stamps(context, wanted=timestamps),
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sockkit.apps.conversation import ConversationOptions
 from sockkit.apps.prepare import invite, secure_listening
-from sockkit.apps.shown import ReceivedHints, labels
+from sockkit.apps.shown import ReceivedHints, beginnings
 from sockkit.core.ending import Until
 from sockkit.core.text import TextOptions
 from sockkit.errors import UsageError
@@ -134,8 +134,8 @@ def _serve_one(config: TcpServer, context: Context, listener: Listener) -> None:
     from sockkit.net.tcp.session import Session, run_session
 
     end = wait_for(context.loop, partial(_accept_one, listener))
-    label = labels(context)(end.peer) if config.label else b""
-    options = config.conversation.session_options(context, label, fragile=bool(config.tls))
+    peer = end.peer if config.label else None
+    options = config.conversation.session_options(context, peer, fragile=bool(config.tls))
     session = Session(context, end, options, config.sockets)
     config.conversation.offer_commands(context, session)
     with context.progress(session.moved):
@@ -168,8 +168,9 @@ def _serve_many(config: TcpServer, context: Context, listener: Listener) -> None
         reply=said(conversation.reply or ""),
         sockets=config.sockets,
     )
-    if config.label or stdio.output.terminal:
-        options = options._replace(label=labels(context))
+    labelled = config.label or stdio.output.terminal
+    if begin := beginnings(context, labelled=labelled, timestamps=conversation.timestamps):
+        options = options._replace(label=begin)
     server = Server(context, listener, options)
     console = _open_console(server, context) if stdio.input.terminal else None
     with context.progress(server.moved):

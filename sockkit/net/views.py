@@ -54,6 +54,11 @@ class View(Protocol):
 class Switch(Protocol):
     """Changes what is shown from now on. Call it in the loop's thread."""
 
+    @property
+    def stamped(self) -> bool:
+        """Whether the time is shown."""
+        ...
+
     def show_as(self, view: str) -> None:
         """`hex` or `text`."""
         ...

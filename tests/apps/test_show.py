@@ -67,7 +67,9 @@ class Site:
 
     def start(self, loop: Loop, source: Input, output: Output, **fields: Any) -> None:
         source.terminal = output.terminal = self.terminal
-        context = kit.context(loop, Stdio(source, output, "utf-8"), self.events.append)
+        colors: Any = {} if self.terminal else None
+        stdio = Stdio(source, output, "utf-8")
+        context = kit.context(loop, stdio, self.events.append, colors=colors)
         run(Show(**{"path": str(self.path), "text": TextOptions(), **fields}), context)
 
     @property
@@ -103,6 +105,15 @@ def test_the_only_peer_of_a_client_is_not_named(site: Site) -> None:
     assert site.run(as_text=True) == "> hi\n"
     assert "68 69 0a" in site.run(hex=True)
     assert "10.0.0.2" not in site.out.read_text()
+
+
+def test_the_directions_have_their_colours(site: Site) -> None:
+    site.write(SERVER)
+    site.terminal = True
+    for view in ({}, {"hex": True}):
+        shown = site.run(**view)
+        assert "\x1b[36m<\x1b[39m" in shown
+        assert "\x1b[33m>\x1b[39m" in shown
 
 
 def test_times_are_local_and_have_a_date(site: Site) -> None:

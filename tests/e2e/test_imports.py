@@ -172,7 +172,7 @@ def test_show_loads_the_view_that_it_shows(view: str, needed: set[str], tmp_path
     views = of("core", "capture", "dump", "headings", "packets", "pcapng", "text_view")
     assert more & views == needed
     assert ("ipaddress" in more) == (view == "--pcap")
-    own = SHOW | {"json"} | of("core", "json_lines")
+    own = SHOW | {"json"} | of("core", "json_lines", "records")
     assert own <= more
     others = CONSOLE | LISTENING | MANY | ONE | DATAGRAMS | ECHO | CHAT | PROBE
     assert more & (others | NEVER) - own - needed - {"ipaddress"} == set()

@@ -518,24 +518,6 @@ def test_many_that_reset_leave_nothing(way: list[str]) -> None:
         rests(program)
 
 
-def test_resets_do_not_fill_the_memory() -> None:
-    """Each of these connections has buffers for both directions."""
-    command = ["--max-connections", "1000", "-E", "gbk", "--exec", "cat"]
-    with serving(*command) as (program, port):
-
-        def resets(rounds: int) -> int:
-            for _ in range(rounds):
-                for sock in [connect(port) for _ in range(10)]:
-                    sock.sendall(b"hello")
-                    assert read_exactly(sock, 5) == b"hello"
-                    reset(sock)
-            eventually(lambda: not children(program))
-            return program.resident()
-
-        before = resets(3)
-        assert resets(20) - before < 10 * 2**20
-
-
 # A server of programs.
 
 

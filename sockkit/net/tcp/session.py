@@ -50,7 +50,7 @@ class SessionOptions(Value):
     opening: bytes = b""
     greet: bytes = b""
     reply: bytes | None = None
-    label: bytes = b""
+    label: Callable[[], bytes] | None = None
     frame: FrameRule | None = None
     may_half_close: bool = False
     ends_output: bool = False

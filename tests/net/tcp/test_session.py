@@ -1015,7 +1015,7 @@ def test_a_large_reply_arrives_whole(begin: Begin) -> None:
 
 
 def test_lines_are_labelled(begin: Begin) -> None:
-    talk = begin(label=b"[1 there:1] ")
+    talk = begin(label=lambda: b"[1 there:1] ")
     talk.peer.sendall(b"one\ntw")
     assert talk.shown(30) == b"[1 there:1] one\n[1 there:1] tw"
     talk.peer.sendall(b"o")
