@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from sockkit.apps.datagrams import DatagramOptions
 from sockkit.core.address import HostPort
 from sockkit.core.answers import AnswerOptions
 from sockkit.core.text import TextOptions
+from sockkit.net.ends.stdio import Stdio
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.tcp.dial import ConnectOptions
@@ -51,5 +53,6 @@ def test_whether_several_may_answer(
         AnswerOptions(),
         ConnectOptions(),
     )
-    udp_client.run(config, kit.context(loop))
+    nothing: Any = None
+    udp_client.run(config, kit.context(loop, Stdio(nothing, nothing, "utf-8")))
     assert told == [many]

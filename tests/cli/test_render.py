@@ -22,6 +22,7 @@ from sockkit.core import event_throttle
 from sockkit.events import (
     Answer,
     Closed,
+    CommandsOffered,
     Connected,
     ConnectFailed,
     Connecting,
@@ -83,6 +84,7 @@ LINES: list[tuple[int, Event, str]] = [
     (NORMAL, Listening("0.0.0.0:80", False), "* listening on 0.0.0.0:80"),
     (NORMAL, Notice("look"), "* look"),
     (QUIET, Answer("nobody is connected"), "* nobody is connected"),
+    (VERBOSE, CommandsOffered("Ctrl-]"), "* Ctrl-] for commands"),
     (
         VERBOSE,
         TargetChosen("10.0.0.1:80", "10.0.0.7:5"),
@@ -239,7 +241,7 @@ def test_who_types_is_told_who_comes_and_goes(
     level: int, event: Event, line: str, capsys: Capture
 ) -> None:
     coming = isinstance(event, Connected | Tunnelled | Closed | TargetChosen | NewPeer)
-    shown = level <= NORMAL or coming
+    shown = level <= NORMAL or coming or isinstance(event, CommandsOffered)
     assert said(event, renderer(NORMAL, True), capsys) == (f"{line}\n" if shown else "")
     assert bool(said(event, renderer(QUIET, True), capsys)) == (level == QUIET)
 
