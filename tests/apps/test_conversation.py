@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from sockkit.apps.conversation import ConversationOptions
+from sockkit.apps.shown import ReceivedHints
 from sockkit.core.ending import EndOptions, HalfClose, Until
 from sockkit.core.text import TextOptions
 from sockkit.errors import TextError, UsageError
@@ -91,7 +92,7 @@ def test_text_that_looks_like_gbk_is_told_of_once() -> None:
 
 @pytest.mark.parametrize("text", [BYTES, TextOptions("utf-8")])
 def test_a_terminal_is_shown_no_control_characters(text: TextOptions) -> None:
-    inbound = ConversationOptions(text).inbound(stdio(shown=True), silent)
+    inbound = ConversationOptions(text).inbound(stdio(shown=True), ReceivedHints(context(stdio())))
     assert inbound
     assert inbound.feed(b"\x1b[2J\xff ok\n") == b"\\x1b[2J\\xff ok\n"
 
