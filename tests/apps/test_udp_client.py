@@ -13,7 +13,6 @@ from sockkit.apps.datagrams import DatagramOptions
 from sockkit.core.address import HostPort
 from sockkit.core.answers import AnswerOptions
 from sockkit.core.text import TextOptions
-from sockkit.net.ends.stdio import Stdio
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.tcp.dial import ConnectOptions
@@ -53,6 +52,6 @@ def test_whether_several_may_answer(
         AnswerOptions(),
         ConnectOptions(),
     )
-    nothing: Any = None
-    udp_client.run(config, kit.context(loop, Stdio(nothing, nothing, "utf-8")))
+    stdio: Any = SimpleNamespace(offer=None)
+    udp_client.run(config, kit.context(loop, stdio))
     assert told == [many]

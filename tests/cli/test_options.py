@@ -103,7 +103,7 @@ def started(name: str, words: list[str], monkeypatch: pytest.MonkeyPatch) -> tup
     calls: list[Any] = []
     monkeypatch.setattr("sockkit.cli.start.start", lambda *call: calls.append(call))
     server = any(parameter.name == "port" for parameter in command(name).params)
-    where = ["-p", "0"] if server else ["127.0.0.1", "9"]
+    where = ["-p", "0"] if server else ["x.rec"] if name == "show" else ["127.0.0.1", "9"]
     assert status([*name.split(), *where, *words]) == 0, words
     return calls[0][2:]  # type: ignore[no-any-return]
 

@@ -102,6 +102,7 @@ LINES: list[tuple[int, Event, str]] = [
         DatagramTotal("sent", 1200, 2400, 0.5),
         "* sent 2,400 bytes in 1,200 datagrams in 0.5 s, 4.8 kB/s",
     ),
+    (VERBOSE, CommandsOffered("Ctrl-]"), "* Ctrl-] for commands"),
     (VERBOSE, FrameTotal(SERVER, "sent", 1), "* sent 1 frame"),
     (VERBOSE, FrameTotal(CLIENT, "received", 1200), "* [2] 10.0.0.7:51234 received 1,200 frames"),
     (VERBOSE, Connecting("10.0.0.1:80"), "* connecting to 10.0.0.1:80"),
