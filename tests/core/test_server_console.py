@@ -23,6 +23,9 @@ class Place:
     def say(self, number: int | None, data: bytes, *, raw: bool = False) -> None:
         self.done.append((number, data, raw) if raw else (number, data))
 
+    def send_file(self, number: int | None, path: str) -> None:
+        self.done.append((number, path))
+
     def kick(self, number: int) -> None:
         self.done.append(f"kick {number}")
 
