@@ -228,15 +228,15 @@ class Screen:
         if not data:
             return
         if not self._gathered:
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self.flush)
         self._gathered.append(data)
         self._size += len(data)
         if self._size >= MAX_GATHERED_BYTES:
-            self._flush()
+            self.flush()
 
     def finish(self, *, hurry: bool) -> None:
         """Write what is held: in a `hurry` only what is accepted at once."""
-        self._flush()
+        self.flush()
         if not hurry:
             wait_for(self._loop, self._drain)
 
@@ -249,7 +249,8 @@ class Screen:
             self._on_done()
         return Done()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Write what is held, as far as it is accepted."""
         gathered, self._gathered, self._size = self._gathered, [], 0
         self._outbox.put(b"".join(gathered))
 
@@ -273,6 +274,7 @@ class Payload:
         self._views.check_room()
         if not self._screen.view:
             self._screen.put(bytes(data))
+            self._screen.flush()  # what is said next comes after it
         return len(data)
 
     def end(self) -> None:

@@ -84,6 +84,7 @@ LINES: list[tuple[int, Event, str]] = [
     (NORMAL, Listening("0.0.0.0:80", False), "* listening on 0.0.0.0:80"),
     (NORMAL, Notice("look"), "* look"),
     (QUIET, Answer("nobody is connected"), "* nobody is connected"),
+    (VERBOSE, CommandsOffered("Ctrl-]"), "* Ctrl-] for commands"),
     (
         VERBOSE,
         TargetChosen("10.0.0.1:80", "10.0.0.7:5"),

@@ -13,6 +13,7 @@ import threading
 import time
 import unicodedata
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -424,6 +425,11 @@ UNTRUSTED = {
 }
 
 
+def shows_but_for_a_hint(expected: list[str], lines: list[str]) -> bool:
+    """Some of it is no text, which is said once."""
+    return [line for line in lines if not line.startswith("* not all of this")] == expected
+
+
 def test_what_would_drive_a_terminal_is_escaped(tmp_path: Path) -> None:
     with client(tmp_path) as (screen, sock):
         screen.prompts(">")
@@ -437,7 +443,7 @@ def test_what_would_drive_a_terminal_is_escaped(tmp_path: Path) -> None:
                 sock.sendall(data[place : place + 1])
             sock.sendall(b"\r\n")
             expected += [shown, shown]
-            screen.until([*expected, "> half"].__eq__)
+            screen.until(partial(shows_but_for_a_hint, [*expected, "> half"]))
         screen.type(ENTER)
         heard(sock, "half\n")
 

@@ -172,8 +172,8 @@ def test_orders_that_cannot_be_done(tmp_path: Path) -> None:
         order(screen, "@7 hi", "* there is no peer 7")
         with connect(screen.port) as sock:
             screen.shows("connected")
-            order(screen, "/hex 4x", "* '4x' is not bytes")
-            order(screen, "/hex 486", "* '486' is not bytes")
+            order(screen, "/hex 4x", "* column 2: 'x' is not a hexadecimal digit")
+            order(screen, "/hex 486", "* column ")
             screen.type(f"none of it was sent{ENTER}")
             heard(sock, "none of it was sent\n")
 
