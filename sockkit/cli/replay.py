@@ -173,7 +173,8 @@ def _serving(path: str, words: tuple[str, ...], values: dict[str, Any]) -> Any:
 def _refuse(values: dict[str, Any], why: str, *names: str) -> None:
     """Raise UsageError if an option is given that does nothing here."""
     for name in names:
-        if values[name] not in (None, False, ()):
+        value = values[name]
+        if value is not None and value is not False and value != ():
             raise UsageError(f"--{name.replace('_', '-')} {why}")
 
 

@@ -24,7 +24,10 @@ from sockkit.values import Value
 
 
 class Programme(Value):
-    """What is played: the conversations `found` in a recording. Without `shows` nothing that is received is written anywhere."""
+    """What is played: the conversations `found` in a recording.
+
+    Without `shows` nothing that is received is written anywhere.
+    """
 
     recording: Recording
     found: Index
