@@ -2,28 +2,46 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from sockkit.core.dump_lines import BYTES, dump
 
 AROUND = 2  # lines shown before and after the first that differs
 _STEP = 64 * 1024  # compared at once
 
 
+class Excerpt(NamedTuple):
+    """Part of an answer: its first byte has the offset `start`, which begins a line.
+
+    `complete` says that the answer ends with it.
+    """
+
+    data: bytes
+    start: int = 0
+    complete: bool = True
+
+
 def difference(expected: bytes, got: bytes) -> str | None:
-    """Lines that show the first difference; None if there is none.
+    """Lines that show the first difference; None if there is none."""
+    if expected == got:
+        return None
+    return show_difference(first_difference(expected, got), Excerpt(expected), Excerpt(got))
+
+
+def show_difference(at: int, expected: Excerpt, got: Excerpt) -> str:
+    """Lines that show that two answers differ first at the offset `at`.
 
     They are the offset, the lines of `expected` around it and those of `got`. `!` marks the line
     that differs.
     """
-    if expected == got:
-        return None
-    at = _first_difference(expected, got)
     return (
         f"first difference at byte {at} (offset {at:08x})\n"
         f"expected:\n{_around(expected, at)}got:\n{_around(got, at)}"
     )
 
 
-def _first_difference(one: bytes, other: bytes) -> int:
+def first_difference(one: bytes | bytearray, other: bytes | bytearray) -> int:
+    """Where they differ first; the size of the shorter one if they do not up to there."""
     size = min(len(one), len(other))
     step = 0
     while step < size and one[step : step + _STEP] == other[step : step + _STEP]:
@@ -31,14 +49,16 @@ def _first_difference(one: bytes, other: bytes) -> int:
     return next((at for at in range(step, size) if one[at] != other[at]), size)
 
 
-def _around(data: bytes, at: int) -> str:
+def _around(excerpt: Excerpt, offset: int) -> str:
+    data, start, complete = excerpt
+    at = offset - start
     line = at // BYTES * BYTES
     begin = max(line - AROUND * BYTES, 0)
     end = line + BYTES
-    shown = dump(b" ", begin, data[begin:line])
-    shown += dump(b"!", line, data[line:end])
-    shown += dump(b" ", end, data[end : end + AROUND * BYTES])
-    if len(data) <= end + AROUND * BYTES:
+    shown = dump(b" ", start + begin, data[begin:line])
+    shown += dump(b"!", start + line, data[line:end])
+    shown += dump(b" ", start + end, data[end : end + AROUND * BYTES])
+    if complete and len(data) <= end + AROUND * BYTES:
         mark = "!" if at == len(data) else " "
-        shown += f"{mark} {len(data):08x}  end\n".encode()
+        shown += f"{mark} {start + len(data):08x}  end\n".encode()
     return shown.decode("ascii")

@@ -28,13 +28,15 @@ class Line(NamedTuple):
 class Reader:
     """Makes records of the bytes of a recording. `name` is for errors.
 
-    `missing` says, after the end, what a recording that was not finished has not.
+    A reader may begin in the midst of one, after `lines` lines. `missing` says, after the end, what
+    a recording that was not finished has not.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, lines: int = 0) -> None:
         self._name = name
         self._held = b""  # a line that is not complete
-        self._number = 0  # of the last complete line
+        self._midst = lines > 0
+        self._number = lines  # of the last complete line
         self._last: Record | None = None
         self.missing = ""
 
@@ -72,7 +74,7 @@ class Reader:
             record = decode(line)
         except ValueError as error:
             raise self._damaged(str(error)) from error
-        if not self._last and type(record) is not Begun:
+        if not (self._last or self._midst or type(record) is Begun):
             raise self._damaged("it is not the beginning of a run")
         self._last = record
         return Line(record, line)
@@ -83,5 +85,5 @@ class Reader:
             self._line(line)
 
     def _damaged(self, why: str) -> SockkitError:
-        what = "is damaged" if self._last else "is not a recording of sockkit"
+        what = "is damaged" if self._last or self._midst else "is not a recording of sockkit"
         return SockkitError(f"{self._name} {what}: line {self._number}: {why}")

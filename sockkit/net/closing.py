@@ -80,14 +80,11 @@ class Closer:
         If part of what was put in `outbox` was dropped, the peer gets a reset instead of a regular
         end. Not when `alone`: then the peer has closed, or the program was told to end.
         """
-        end.when_readable(None)
-        outbox.stop()
-        undelivered = end.undelivered()
-        if outbox.dropped and not self._alone:
-            end.abort()
-        else:
-            end.close()
-        return undelivered
+        return _close(end, outbox, abort=bool(outbox.size + outbox.dropped) and not self._alone)
+
+    def reset(self, end: End, outbox: Outbox) -> int:
+        """The same with a reset."""
+        return _close(end, outbox, abort=True)
 
     def failed(self, end: End, error: SockkitError) -> None:
         """What waited for `end` could not be written: close it now."""
@@ -164,6 +161,17 @@ class Closer:
         del self._closing[closing]
         undelivered = self.close(closing.end, closing.outbox)
         closing.on_closed(undelivered, closing.failure)
+
+
+def _close(end: End, outbox: Outbox, *, abort: bool) -> int:
+    end.when_readable(None)
+    outbox.stop()
+    undelivered = end.undelivered()
+    if abort:
+        end.abort()
+    else:
+        end.close()
+    return undelivered
 
 
 class _LingeringClose:

@@ -318,6 +318,12 @@ class Connection:
             self._stop()
             self._closed(self._closer.close(self.end, self.outbox), None)
 
+    def reset(self) -> None:
+        """Close with a reset: what the peer does not have yet is lost."""
+        if self.stage in (Stage.OPEN, Stage.FINISHING):
+            self._stop()
+            self._closed(self._closer.reset(self.end, self.outbox), None)
+
     def _deliver(self) -> None:
         if self.error:
             self.close()

@@ -37,6 +37,10 @@ if TYPE_CHECKING:
     from sockkit.net.ends.stdio import StandardOutput
 
 MAX_GATHERED_BYTES = 64 * 1024  # of what is shown, before it is written within a turn
+# Once so much was freed, glibc keeps as much of what is freed later, mallopt(3) M_TRIM_THRESHOLD.
+# Otherwise it returns memory to the system, and takes it again, for each piece of text: that took
+# a third of a dump's time. Nothing of it is ever used, so it costs no memory by itself.
+KEPT_HEAP_BYTES = 8 * 1024 * 1024
 MAX_WAITING_BYTES = 256 * 1024  # for standard output, before nothing more is moved
 
 
@@ -209,6 +213,7 @@ class Screen:
         on_room: Callable[[], None],
         on_fail: Callable[[SockkitError], None],
     ) -> None:
+        bytearray(KEPT_HEAP_BYTES)
         self._loop, self.view = loop, view
         self._gathered: list[bytes] = []
         self._size = 0

@@ -241,8 +241,10 @@ def test_an_event_is_a_line_from_its_level_on(
 def test_who_types_is_told_who_comes_and_goes(
     level: int, event: Event, line: str, capsys: Capture
 ) -> None:
-    coming = isinstance(event, Connected | Tunnelled | Closed | TargetChosen | NewPeer)
-    shown = level <= NORMAL or coming or isinstance(event, CommandsOffered)
+    coming = isinstance(
+        event, Connected | Tunnelled | Closed | TargetChosen | NewPeer | CommandsOffered
+    )
+    shown = level <= NORMAL or coming
     assert said(event, renderer(NORMAL, True), capsys) == (f"{line}\n" if shown else "")
     assert bool(said(event, renderer(QUIET, True), capsys)) == (level == QUIET)
 

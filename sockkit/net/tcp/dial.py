@@ -55,7 +55,7 @@ class ConnectOptions(Value):
 
     With `proxy` the connection goes through it, which takes part of `timeout`. With `tls` the
     connection is encrypted; a handshake has a bound of its own. `resolve` takes the place of the
-    lookup, for who dials many ports of one host.
+    lookup, for who dials many ports of one host. `number` is the peer's, for who dials several.
     """
 
     timeout: float = 10.0
@@ -63,6 +63,7 @@ class ConnectOptions(Value):
     tls: TlsSetup | None = None
     proxy: Proxy | None = None
     resolve: Resolve | None = None
+    number: int = 0
 
 
 def dial(
@@ -300,7 +301,7 @@ class _Race(Pending):
         del self._attempts[sock]
         shown = f"the proxy {endpoint}" if self._options.proxy else str(endpoint)
         remote = to_address(endpoint.address)
-        end = SocketEnd(self._loop, sock, Peer(0, shown), self._emit, remote)
+        end = SocketEnd(self._loop, sock, Peer(self._options.number, shown), self._emit, remote)
         self._emit(Connected(end.peer, show_address(local)))
         if endpoint.family == socket.AF_UNIX:
             _tell_user(sock, end.peer, self._emit)

@@ -1,0 +1,189 @@
+"""replay: sends a recorded client's side again, or plays the server's side to who connects."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from sockkit.apps.prepare import invite, secure_dialling, secure_listening
+from sockkit.core.address import Address
+from sockkit.core.player import Player, PlayOptions
+from sockkit.core.printable import escape
+from sockkit.core.units import show_count
+from sockkit.errors import SockkitError, UsageError
+from sockkit.events import Notice
+from sockkit.net.context import Context
+from sockkit.net.options import SocketOptions
+from sockkit.net.replay.answers import Answers
+from sockkit.net.replay.playing import Differs, Playing, PlayingOptions
+from sockkit.net.replay.recording import Index, Recording, steps
+from sockkit.net.waiting import OnDone, Pending, wait_for
+from sockkit.values import Value
+
+if TYPE_CHECKING:
+    from sockkit.net.replay.server import Programme
+    from sockkit.net.tcp.dial import ConnectOptions
+    from sockkit.net.tcp.listen import ListenOptions
+    from sockkit.net.tls.options import ClientTls, ServerTls
+
+IDLE_SECONDS = 5.0  # for which a client awaits an answer in silence
+
+
+class Replay(Value):
+    """Without `listen` the client's side is played to `address`, with it the server's side."""
+
+    path: str
+    play: PlayOptions
+    sockets: SocketOptions
+    address: Address | None = None
+    connect: ConnectOptions | None = None
+    listen: ListenOptions | None = None
+    idle: float | None = None
+    once: bool = False
+    port_file: str | None = None
+    client_tls: ClientTls | None = None
+    server_tls: ServerTls | None = None
+
+
+def run(config: Replay, context: Context) -> None:
+    """Return when all is played. Raises SockkitError, also where an answer differs."""
+    name = escape(config.path)
+    recording = Recording(config.path, name)
+    try:
+        serve = config.listen is not None
+        (_serve if serve else _play)(config, context, recording, name)
+    finally:
+        recording.close()
+
+
+def _play(config: Replay, context: Context, recording: Recording, name: str) -> None:
+    from sockkit.net.replay.client import Dialler
+
+    assert config.address
+    assert config.connect
+    connect = secure_dialling(context, config.connect, config.address, config.client_tls)
+    dialler = Dialler(context, config.address, connect, config.sockets)
+    player, answers = Player(config.play), Answers(context)
+    idle = IDLE_SECONDS if config.idle is None else config.idle
+    options = PlayingOptions(None if config.play.verify else answers, idle)
+
+    def start(on_done: OnDone[None]) -> Pending:
+        context.stdio.output.when_gone(on_done)
+        made = Playing(context, steps(recording, player), player, dialler.open, options, on_done)
+        answers.on_room = made.wake
+        return made
+
+    try:
+        wait_for(context.loop, start)
+        answers.drain()
+    except Differs as error:
+        answers.show(error)
+        answers.drain()
+        raise
+    finally:
+        dialler.close()
+        answers.stop()
+    _check_met(player.met, config, name)
+    _tell(recording, context, name)
+
+
+def _serve(config: Replay, context: Context, recording: Recording, name: str) -> None:
+    from sockkit.net.replay.server import Programme
+
+    index = Index(config.play.peers)
+    wait_for(context.loop, partial(_Indexing, context, recording, index))
+    _check_met(len(index), config, name)
+    _tell(recording, context, name)
+    if index.left_out:
+        left_out = show_count(index.left_out, "recorded connection")
+        context.emit(Notice(f"{left_out} of another kind, or too many, are not played"))
+    shows = not config.play.verify
+    programme = Programme(recording, index, config.play, config.idle, config.once, shows)
+    (_serve_datagrams if index.datagrams else _serve_streams)(config, context, programme)
+
+
+def _serve_streams(config: Replay, context: Context, programme: Programme) -> None:
+    from sockkit.net.port_file import port_file
+    from sockkit.net.replay.server import ReplayServer
+    from sockkit.net.tcp.listen import announce, listen, raise_limit
+    from sockkit.net.timeouts import first_client
+
+    assert config.listen
+    raise_limit()
+    options = secure_listening(context, config.listen, None, config.server_tls)
+    listener = wait_for(context.loop, partial(listen, context, options, config.sockets))
+    try:
+        with (
+            port_file(context.loop, config.port_file, listener),
+            first_client(context.loop, options.timeout, listener),
+        ):
+            announce(listener, context)
+            invite(context, options, listener, "tcp-client")
+            ReplayServer(context, listener, programme).run()
+    finally:
+        listener.close()
+
+
+def _serve_datagrams(config: Replay, context: Context, programme: Programme) -> None:
+    from sockkit.net.port_file import port_file
+    from sockkit.net.replay.udp_server import DatagramReplayServer
+    from sockkit.net.tcp.listen import announce
+    from sockkit.net.timeouts import first_client
+    from sockkit.net.udp.open import UdpOptions, bind_datagrams
+
+    assert config.listen
+    if config.server_tls:
+        raise UsageError("the recording has datagrams, which --tls does not encrypt")
+    sockets = config.sockets.for_datagrams()
+    binding = partial(bind_datagrams, context, config.listen, sockets, UdpOptions())
+    sock = wait_for(context.loop, binding)
+    try:
+        with (
+            port_file(context.loop, config.port_file, sock),
+            first_client(context.loop, config.listen.timeout, sock),
+        ):
+            announce(sock, context)
+            DatagramReplayServer(context, sock, programme).run()
+    finally:
+        sock.close()
+
+
+class _Indexing(Pending):
+    """Reads a recording to its end, chunk by chunk."""
+
+    def __init__(
+        self, context: Context, recording: Recording, index: Index, on_done: OnDone[None]
+    ) -> None:
+        self._loop, self._index, self._on_done = context.loop, index, on_done
+        self._records = recording.read()
+        self._loop.call_soon(self._read)
+
+    def cancel(self) -> None:
+        self._on_done = lambda _: None
+        self._records = iter(())
+
+    def _read(self) -> None:
+        try:
+            for read in self._records:
+                if not read:
+                    self._loop.call_soon(self._read)
+                    return
+                self._index.add(read)
+        except SockkitError as error:
+            self._on_done(error)
+        else:
+            self._on_done(None)
+
+
+def _check_met(met: int, config: Replay, name: str) -> None:
+    """Raise an error if nothing of what was asked for is in the recording."""
+    if met:
+        return
+    if peers := config.play.peers:
+        raise UsageError(f"{name} has no peer {', '.join(map(str, sorted(peers)))}")
+    raise SockkitError(f"{name} has no connection to replay")
+
+
+def _tell(recording: Recording, context: Context, name: str) -> None:
+    if recording.missing:
+        context.emit(Notice(f"{name}: {recording.missing}"))

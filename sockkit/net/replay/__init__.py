@@ -1,0 +1,1 @@
+"""Replaying: recordings played again, from either side."""

@@ -1,0 +1,35 @@
+"""Standard output, for what is received and for what differs from the recording."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sockkit.net.context import Context
+from sockkit.net.outbox import Outbox
+from sockkit.net.replay.playing import Differs
+from sockkit.net.waiting import Done, OnDone, Pending, wait_for
+
+
+class Answers(Outbox):
+    """`on_room` is called when all that waited is written."""
+
+    def __init__(self, context: Context) -> None:
+        self._loop = context.loop
+        self.on_room: Callable[[], None] = lambda: None
+        super().__init__(context.stdio.output, on_empty=self._written)
+
+    def _written(self) -> None:
+        self.on_room()
+
+    def show(self, error: Differs) -> None:
+        self.put(error.dumps.encode())
+
+    def drain(self) -> None:
+        """Run the loop until all is written. Raises SockkitError if it cannot be."""
+        wait_for(self._loop, self._drain)
+
+    def _drain(self, on_done: OnDone[None]) -> Pending:
+        self.on_room = lambda: on_done(None)
+        if not self.size:
+            on_done(None)
+        return Done()
