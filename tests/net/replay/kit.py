@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from sockkit.core.json_lines import JsonLines
 from sockkit.core.player import Conversation, Player, PlayOptions, Step
-from sockkit.core.records import Record, Stream
+from sockkit.core.records import Begun, Exit, Record, Stream
 from sockkit.errors import SockkitError
 from sockkit.events import Event
 from sockkit.net.closing import Closer
+from sockkit.net.context import Context
 from sockkit.net.ends.memory import MemoryEnd, memory_pair
+from sockkit.net.ends.stdio import Output, Stdio
 from sockkit.net.loop import Loop
 from sockkit.net.outbox import Outbox
 from sockkit.net.replay.lines import Line, StreamLine
 from sockkit.net.replay.playing import Playing, PlayingOptions
+from sockkit.net.replay.recording import Index, Recording
+from sockkit.net.replay.server import Programme
 from sockkit.net.waiting import Done, OnDone, Pending
 from tests.net import kit
 from tests.net.site import read_all, turn
@@ -103,3 +113,55 @@ class Scene:
             self.playing.cancel()
         self.closer.close_all()
         self.output.stop()
+
+
+@contextmanager
+def shown(loop: Loop, events: list[Event]) -> Iterator[tuple[Context, int]]:
+    """A context whose standard output is a pipe, and the pipe's other end."""
+    out, into = os.pipe()
+    output = Output(loop, into)
+    nothing: Any = None
+    try:
+        yield kit.context(loop, Stdio(nothing, output, "utf-8"), events.append), out
+    finally:
+        output.when_writable(None)
+        loop.when_readable(output.descriptor, None)
+        kit.close_stdio(output, into)
+        os.close(into)
+        os.close(out)
+
+
+def recording(folder: Path, *records: Record) -> Recording:
+    path = folder / "it.rec"
+    path.write_bytes(b"".join(map(JsonLines().show, [Begun(NOW, "test"), *records, Exit(NOW, 0)])))
+    return Recording(str(path), "it.rec")
+
+
+def programme(recording: Recording, *, once: bool = True, verify: bool = False) -> Programme:
+    """The server's side of all of `recording`."""
+    play = PlayOptions(serving=True, lockstep=True, verify=verify)
+    found = Index(frozenset())
+    for read in recording.read():
+        if read:
+            found.add(read)
+    return Programme(recording, found, play, None, once, not verify)
+
+
+@contextmanager
+def beside(work: Callable[[], None]) -> Iterator[None]:
+    """Does `work` in a thread, as a client that blocks; what it raises fails the test."""
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    yield
+    thread.join(kit.WAIT)
+    assert not thread.is_alive()
+    if failures:
+        raise failures[0]
