@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOBS := 4# tests at once: on 2 cores, as most wait for a program
 
-.PHONY: help demo test unit torture test-all unit-others check suite completions picture bench clean
+.PHONY: help demo test unit torture test-all unit-others check suite completions events picture bench clean
 
 help:
 	@echo 'make demo         install sockkit in $(VENV) and watch it work'
@@ -14,6 +14,7 @@ help:
 	@echo 'make test-all     run the tests on each Python found'
 	@echo 'make bench        measure against nc, ncat and socat, where installed'
 	@echo 'make completions  write completions/ anew'
+	@echo 'make events       write docs/events.md anew'
 	@echo 'make picture      draw the pictures in docs/ anew'
 	@echo 'make clean        remove $(VENV), $(VENV)-* and caches'
 
@@ -40,6 +41,7 @@ check: $(VENV)/dev $(VENV)/installed
 	$(BIN)/mypy
 	$(BIN)/python scripts/check_structure.py
 	$(BIN)/python scripts/make_completions.py --check
+	$(BIN)/python scripts/make_events.py --check
 
 test: check suite
 
@@ -63,6 +65,9 @@ bench: $(VENV)/installed
 
 completions: $(VENV)/installed
 	$(BIN)/python scripts/make_completions.py
+
+events: $(VENV)/installed
+	$(BIN)/python scripts/make_events.py
 
 picture: $(VENV)/dev $(VENV)/installed
 	$(BIN)/python scripts/make_picture.py $(BIN)/sockkit

@@ -56,6 +56,12 @@ _TOUCH = {
         "test_server", "test_closing", "test_floods",
     ),
     "merging|frames|framed": ("test_frames",),
+    "views|tap|records|json_lines|recorder|dump|width|flows|headings|difference|text_view": (
+        "test_views", "test_show",
+    ),
+    "recording|selection|since|show|packets|capture|pcapng|followed": ("test_show",),
+    "timeouts|one_way|output_file": ("test_direction",),
+    "prompt|binary|file_feed|line_detector|typed_input": ("test_terminal_commands",),
     "access|listen": ("test_access",),
     "address|dial|endpoint|internet|unix|openers|waiting|port_owner": ("test_statuses",),
     "params|units|options|files?.py|main": ("test_statuses",),

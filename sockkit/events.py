@@ -181,6 +181,12 @@ class Hint(Value):
     text: str
 
 
+class CommandsOffered(Value):
+    """A person at the line editor can type commands from now on; `key` opens the prompt."""
+
+    key: str
+
+
 class TargetChosen(Value):
     """Datagrams will be sent to `address`. Whether anybody receives them is not known."""
 
@@ -259,6 +265,7 @@ Event = (
     | Closed
     | ProgramStarted
     | ProgramEnded
+    | CommandsOffered
     | TargetChosen
     | NewPeer
     | PeerForgotten

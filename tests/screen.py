@@ -230,8 +230,13 @@ class Screen:
 
 
 @contextlib.contextmanager
-def client(state: Path, *options: str, **more: object) -> Iterator[tuple[Screen, socket.socket]]:
-    """A connected tcp-client with its prompt, and the test's own end of the connection."""
+def client(
+    state: Path, *options: str, edited: bool = True, **more: object
+) -> Iterator[tuple[Screen, socket.socket]]:
+    """A connected tcp-client with its prompt, and the test's own end of the connection.
+
+    `edited` says whether the line is edited without `--no-edit`.
+    """
     with socket.create_server((HERE, 0)) as listener:
         listener.settimeout(WAIT)
         address = (HERE, str(listener.getsockname()[1]))
@@ -241,6 +246,8 @@ def client(state: Path, *options: str, **more: object) -> Iterator[tuple[Screen,
             sock.settimeout(WAIT)
             with sock:
                 screen.shows("* connected to ")
+                if edited and "--no-edit" not in options:
+                    screen.shows("* Ctrl-] for commands")
                 yield screen, sock
 
 

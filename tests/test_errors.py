@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import errno
+import gc
 import signal
+import weakref
 
 import pytest
 
@@ -14,6 +16,7 @@ from sockkit.errors import (
     TextError,
     UsageError,
     reason,
+    without_traceback,
 )
 
 STATUS = {
@@ -139,3 +142,33 @@ def test_of_several_losses_the_first_counts_and_all_are_told() -> None:
 
 def test_the_status_of_a_program_is_its_own() -> None:
     assert errors.ProgramFailed(77).status == 77
+
+
+def test_an_error_without_a_traceback_keeps_its_causes_and_no_frame() -> None:
+    def receive(buffer: set[int]) -> None:
+        try:
+            raise ConnectionResetError(errno.ECONNRESET, "x") from KeyError()
+        except OSError as error:
+            raise errors.ReceiveError("y") from error
+
+    def fail(buffer: set[int]) -> SockkitError:
+        try:
+            try:
+                raise TimeoutError
+            except TimeoutError:
+                receive(buffer)
+        except SockkitError as error:
+            return without_traceback(error)
+        raise AssertionError
+
+    buffer = {1}
+    freed, error = weakref.ref(buffer), fail(buffer)
+    gc.disable()
+    try:
+        del buffer
+        assert freed() is None
+    finally:
+        gc.enable()
+    chain = [error, error.__cause__, error.__cause__ and error.__cause__.__cause__]
+    assert [type(link) for link in chain] == [errors.ReceiveError, ConnectionResetError, KeyError]
+    assert {link.__traceback__ for link in chain if link} == {None}

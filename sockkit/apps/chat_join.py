@@ -20,8 +20,9 @@ from sockkit.errors import (
     SendError,
     SockkitError,
     TimedOut,
+    UsageError,
 )
-from sockkit.events import Notice
+from sockkit.events import Notice, Peer
 from sockkit.net.context import Context
 from sockkit.net.ends.end import End
 from sockkit.net.ends.stdio import Stdio
@@ -84,7 +85,7 @@ class _Join:
 
     def __init__(self, config: ChatJoin, context: Context) -> None:
         self._config, self._context = config, context
-        self._view = chat_view(context.palette, timestamps=config.timestamps)
+        self._view = chat_view(context, timestamps=config.timestamps)
         self._on_done: OnDone[None] = lambda _: None
         self._dialling: Pending = Done()
         self._timer: Timer | None = None
@@ -92,6 +93,7 @@ class _Join:
         self._failures = 0  # in a row
         self._lost = False  # whether lines that were sent may be lost
         self._typed = b""  # while not connected
+        self._offered = False  # the commands of the Ctrl-] prompt
         context.stdio.assist(self._view)
 
     def start(self, on_done: OnDone[None]) -> Pending:
@@ -111,6 +113,20 @@ class _Join:
         if self._session and not error.so_far:
             self._session.record_progress(error)
 
+    def peers(self) -> list[tuple[Peer, str]]:
+        return self._session.peers() if self._session else []
+
+    def say(self, data: bytes) -> None:
+        if not self._session:
+            raise UsageError("not connected")
+        self._session.say(data)
+
+    def _offer_commands(self) -> None:
+        from sockkit.apps.prompt import member_commands, offer_commands
+
+        self._offered = True
+        offer_commands(self._context, member_commands(self._context, self))
+
     def _dial(self) -> None:
         config = self._config
         self._dialling = dial(
@@ -122,6 +138,8 @@ class _Join:
             self._ended(outcome)
             return
         self._failures = 0
+        if self._context.stdio.offer and not self._offered:
+            self._offer_commands()
         self._context.stdio.input.when_readable(None)
         options = _session_options(self._config, self._context.stdio, self._view)
         options = options._replace(greet=self._typed)
@@ -209,4 +227,5 @@ def _session_options(config: ChatJoin, stdio: Stdio, view: ChatView) -> SessionO
         outbound=text.outbound(stdio.encoding, "standard input"),
         inbound=text.inbound(stdio.encoding, edits),
         opening=lines.encode(config.encoding, "backslashreplace"),
+        ends_output=not config.reconnect,
     )

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from sockkit.apps.operator import open_console
 from sockkit.apps.prepare import invite, secure_listening, with_access
-from sockkit.apps.shown import chat_view, time_stamp
+from sockkit.apps.shown import chat_view, stamps
 from sockkit.core.chat.admission import check_password
 from sockkit.core.chat.console import ChatCommands, ChatDelivery, ChatRoom
 from sockkit.core.chat.room import Room, RoomOptions
+from sockkit.core.console import Command
 from sockkit.errors import UsageError
 from sockkit.net.chat.server import ChatOptions, ChatServer
 from sockkit.net.context import Context
@@ -54,7 +55,7 @@ def run(config: ChatServe, context: Context) -> None:
         check_password(config.room.password, config.encoding)
     raise_limit()
     room = Room(config.room, config.encoding)
-    view = chat_view(context.palette, timestamps=config.timestamps)
+    view = chat_view(context, timestamps=config.timestamps)
     # Without a terminal lines are not edited for display: that takes half the time.
     displayed = stdio.output.terminal or config.timestamps or context.palette.on
     edit: Callable[[str], str] = view.feed if displayed else str
@@ -124,14 +125,13 @@ def _run_udp(config: ChatServe, context: Context) -> None:
             bounded_silence(loop, config.idle, sock),
         ):
             announce(sock, context)
-            palette = context.palette
+            palette, stamp = context.palette, stamps(context, wanted=config.timestamps)
 
             def shown(line: str) -> bytes:
                 name, colon, text = line.partition(":")
                 if colon and not line.startswith("* "):
                     line = palette.paint(f"{name}:", palette.color(name)) + text
-                stamp = time_stamp() if config.timestamps else ""
-                return f"{stamp}{line}\n".encode(stdio.encoding, "backslashreplace")
+                return f"{stamp()}{line}\n".encode(stdio.encoding, "backslashreplace")
 
             options = config.room
             room = UdpRoom(options.quit_word, options.max_members, options.flood)
@@ -146,4 +146,6 @@ def _open_console(
 ) -> Callable[[bytes], None]:
     """The console of the room's operator; call it with what is typed."""
     encoding, emit = context.stdio.encoding, context.emit
-    return open_console(ChatCommands(room, server, config.room.quit_word, encoding, emit), context)
+    table = ChatCommands(room, server, config.room.quit_word, encoding, emit)
+    who = Command("list", "", "who is here", table.who, at_once=True)
+    return open_console(table, context, [who])

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sockkit.apps.one_way import check_one_way
-from sockkit.apps.shown import gbk_hint
+from sockkit.apps.shown import ReceivedHints, beginnings
 from sockkit.core.ending import EndOptions, HalfClose, Until
 from sockkit.core.printable import Printable
 from sockkit.core.text import Edit, TextOptions, Transcoder
+from sockkit.events import Peer
 from sockkit.net.context import Context
 from sockkit.net.ends.stdio import Stdio
 from sockkit.values import Value
 
 if TYPE_CHECKING:
     from sockkit.core.frames import FrameRule
-    from sockkit.net.tcp.session import SessionOptions
+    from sockkit.net.tcp.session import Session, SessionOptions
 
 TYPIST_LINGER_SECONDS = 1.0  # of the peer's silence after Ctrl-D at a terminal
 
@@ -27,7 +29,8 @@ class ConversationOptions(Value):
     ends and the peer is silent for a while. When `half_close` is None, it is NOW, and AUTO where
     a half-close may cost the answer. Times are in seconds. With `recv_only` there is no input, and
     the peer has to end. With `send_only` only the input has to, and what is received is dropped.
-    What has a label is a frame by the rule `frame`, or a line without one.
+    What has a label is a frame by the rule `frame`, or a line without one. With `timestamps` it
+    begins with the time.
     """
 
     text: TextOptions
@@ -40,6 +43,7 @@ class ConversationOptions(Value):
     recv_only: bool = False
     send_only: bool = False
     frame: FrameRule | None = None
+    timestamps: bool = False
 
     def check(self, stdio: Stdio) -> None:
         """Raise TextError if `greet` or `reply` cannot be encoded, UsageError if it is not written
@@ -54,9 +58,9 @@ class ConversationOptions(Value):
         check_one_way(self, {**ends, "linger": self.linger}, {**ends, **unshown})
 
     def session_options(
-        self, context: Context, label: bytes = b"", *, fragile: bool = False
+        self, context: Context, labelled: Peer | None = None, *, fragile: bool = False
     ) -> SessionOptions:
-        """The options of a session with one peer. Lines that it sends are shown with `label`."""
+        """The options of a session with one peer. Its lines have a label if it is `labelled`."""
         from sockkit.net.tcp.session import SessionOptions  # a server of many has no session
 
         stdio = context.stdio
@@ -66,14 +70,26 @@ class ConversationOptions(Value):
         return SessionOptions(
             ending=ending,
             outbound=self.text.outbound(stdio.encoding, "standard input"),
-            inbound=self.inbound(stdio, gbk_hint(context.emit)),
+            inbound=self.inbound(stdio, ReceivedHints(context)),
             greet=os.fsencode(self.greet),
             reply=None if self.reply is None else os.fsencode(self.reply),
-            label=label,
+            label=self._beginning(context, labelled),
             frame=self.frame,
             may_half_close=not (self.recv_only or self.send_only),
             ends_output=True,
         )
+
+    def _beginning(self, context: Context, peer: Peer | None) -> Callable[[], bytes] | None:
+        begin = beginnings(context, labelled=bool(peer), timestamps=self.timestamps)
+        return partial(begin, peer or Peer(0, "")) if begin else None
+
+    def offer_commands(self, context: Context, session: Session) -> None:
+        """Offer the commands of the Ctrl-] prompt, if there is a line editor."""
+        if context.stdio.offer:
+            from sockkit.apps.prompt import client_commands, listener_commands, offer_commands
+
+            make = client_commands if self.reply is None else listener_commands
+            offer_commands(context, make(context, session))
 
     def when_to_half_close(self, fragile: bool) -> HalfClose:
         """`fragile` says that a half-close may cost the answer.
@@ -93,14 +109,12 @@ class ConversationOptions(Value):
         linger = TYPIST_LINGER_SECONDS if self.linger is None else self.linger
         return EndOptions(Until.PEER, linger, self.idle)
 
-    def inbound(self, stdio: Stdio, tell_gbk: Callable[[], None]) -> Transcoder | None:
-        """A transform of what one peer sends. `tell_gbk` is called if that looks like GBK."""
+    def inbound(self, stdio: Stdio, hints: ReceivedHints) -> Transcoder | None:
+        """A transform of what one peer sends."""
         if self.send_only:
             return None
         edits: tuple[Edit, ...] = (Printable(),) if stdio.output.terminal else ()
         transcoder = self.text.inbound(stdio.encoding, edits)
-        if transcoder and transcoder.source == "utf-8":
-            from sockkit.core.gbk import GbkDetector
-
-            transcoder.hear(GbkDetector(tell_gbk).feed)
+        if transcoder:
+            hints.listen(transcoder)
         return transcoder

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 
-from sockkit.apps.shown import gbk_hint, label, time_stamp
-from sockkit.core.gbk import GbkDetector
+from sockkit.apps.shown import ReceivedHints, label, stamps
 from sockkit.core.printable import Printable
 from sockkit.core.text import TextOptions
 from sockkit.events import Peer
@@ -51,8 +50,8 @@ class Messages:
         self._packed = 0  # lines
         self._on_terminal = stdio.output.terminal
         self._labelled = options.label or (many and self._on_terminal)
-        self._timestamps = options.timestamps
-        self._tell_gbk = gbk_hint(context.emit)
+        self._stamp = stamps(context, wanted=options.timestamps)
+        self._hints = ReceivedHints(context)
 
     def pack(self, line: bytes) -> bytes:
         """The datagram of a line in the user's encoding, signed. Raises TextError."""
@@ -75,15 +74,14 @@ class Messages:
         edits = (Printable(),) if self._on_terminal else ()
         transform = self._text.inbound(self._encoding, edits)
         if transform:
-            if transform.source == "utf-8":
-                transform.hear(GbkDetector(self._tell_gbk).feed)
+            self._hints.listen(transform)
             datagram = transform.feed(datagram) + transform.flush()
         return datagram.removesuffix(b"\n")
 
     def show(self, peer: Peer, datagram: bytes) -> bytes:
         """The lines of a datagram, each with a time and a label as asked. Raises TextError."""
         data = self.decode(datagram)
-        begin = time_stamp().encode() if self._timestamps else b""
+        begin = self._stamp().encode()
         palette = self._context.palette
         if self._labelled or palette.on:
             text = data.decode(self._encoding, "surrogateescape")

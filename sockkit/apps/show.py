@@ -6,7 +6,7 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,12 +16,13 @@ from sockkit.core.records import Begun, Exit, Listening, Stream
 from sockkit.core.selection import Selection
 from sockkit.core.since import Since
 from sockkit.core.text import TextOptions
-from sockkit.errors import OutputError, OutputGone, SockkitError, UsageError, reason
+from sockkit.errors import OutputGone, SockkitError, UsageError, reason
 from sockkit.events import Notice
 from sockkit.net.context import Context
 from sockkit.net.ends.end import Sink, Source
 from sockkit.net.ends.followed import Followed
-from sockkit.net.ends.stdio import Input, Output
+from sockkit.net.ends.output_file import OutputFile
+from sockkit.net.ends.stdio import Input
 from sockkit.net.pump import Pump
 from sockkit.net.waiting import OnDone, Pending, wait_for
 from sockkit.values import Value
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from sockkit.net.views import View
 
 STANDARD = "-"  # in place of a path: standard input, or output
-_FLAGS = os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC
+_OPEN = os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Show(Value):
@@ -214,7 +215,7 @@ class _Lines:
 
         palette = self._context.palette
         return Headings(
-            paint=lambda text, color: palette.paint(text, palette.color(color)),
+            paint=palette.paint,
             stamp=_stamp if self._config.timestamps else None,
             label=labels(self._context) if labelled else None,
         )
@@ -237,7 +238,7 @@ def _source(config: Show, context: Context, shown: _Shown) -> Iterator[Source]:
             raise UsageError("standard input cannot be followed", "give the FILE of a recording")
         yield context.stdio.input
         return
-    with _opened(config.path, os.O_RDONLY) as file:
+    with _opened(config.path) as file:
         if not config.follow:
             source = Input(context.loop, file)
             source.name = config.path
@@ -258,36 +259,31 @@ def _sink(config: Show, context: Context) -> Iterator[Sink]:
         yield output
         return
     assert config.pcap is not None
-    with _opened(config.pcap, os.O_WRONLY | os.O_CREAT) as file:
-        _check_other(config, file)
-        sink = Output(context.loop, file)
-        sink.name = config.pcap
-        yield sink
+    _check_other(config, config.pcap)
+    file = OutputFile(context.loop, config.pcap, option="--pcap", mode=0o600)
+    with closing(file):
+        yield file
+
+
+def _check_other(config: Show, path: str) -> None:
+    """Raise UsageError if the file of --pcap is the recording, which would be overwritten."""
+    with suppress(OSError):  # there is no such file
+        read = os.fstat(0) if config.path == STANDARD else os.stat(config.path)
+        if os.path.samestat(os.stat(path), read):
+            raise UsageError(f"{path} is the recording itself", "give --pcap another file")
 
 
 @contextmanager
-def _opened(path: str, mode: int) -> Iterator[int]:
-    """The file at `path`; a new one is for our user only. Raises UsageError or OutputError."""
+def _opened(path: str) -> Iterator[int]:
+    """The file at `path`. Raises UsageError."""
     try:
-        file = os.open(path, mode | _FLAGS, 0o600)
+        file = os.open(path, _OPEN)
     except OSError as error:
-        if mode & os.O_WRONLY:
-            raise OutputError(f"could not write {path}: {reason(error)}") from error
         raise UsageError(f"could not read {path}: {reason(error)}") from error
     try:
         yield file
     finally:
         os.close(file)
-
-
-def _check_other(config: Show, file: int) -> None:
-    """Truncate the file of --pcap, unless that is the recording."""
-    there = os.fstat(file)
-    read = os.fstat(0) if config.path == STANDARD else os.stat(config.path)
-    if os.path.samestat(there, read):
-        raise UsageError(f"{config.pcap} is the recording itself", "give --pcap another file")
-    if stat.S_ISREG(there.st_mode):
-        os.ftruncate(file, 0)
 
 
 def _raise(error: OutputGone) -> None:

@@ -1,28 +1,55 @@
-"""How received text is shown: labels, times, colours, and a hint about its encoding."""
+"""How received text is shown: labels, times, colours, and hints about what it is."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sockkit.core.printable import escape
-from sockkit.events import Emit, Notice, Peer
-from sockkit.net.context import Context, Palette
+from sockkit.events import Notice, Peer
+from sockkit.net.context import Context
 
 if TYPE_CHECKING:
     from sockkit.core.chat.view import ChatView
+    from sockkit.core.text import Transcoder
 
 
-def gbk_hint(emit: Emit) -> Callable[[], None]:
-    """A function that emits, the first time it is called, that text looks like GBK."""
-    told: list[Notice] = []
+GBK = "looks like GBK: try -E gbk"
+BINARY = "not all of this is text: Ctrl-] view hex shows the bytes"
 
-    def tell() -> None:
-        if not told:
-            told.append(Notice("looks like GBK: try -E gbk"))
-            emit(told[0])
 
-    return tell
+class ReceivedHints:
+    """Says, once each, what to try where received bytes are not the text that was expected."""
+
+    def __init__(self, context: Context) -> None:
+        self._emit = context.emit
+        self._told: set[str] = set()
+        views = context.views
+        self._views = views if context.stdio.offer and views and views.switch else None
+
+    def listen(self, transcoder: Transcoder) -> None:
+        """Look at all that `transcoder` is fed."""
+        source = transcoder.source
+        if source == "utf-8":
+            from sockkit.core.gbk import GbkDetector
+
+            transcoder.hear(GbkDetector(partial(self._tell, GBK)).feed)
+        if self._views:
+            from sockkit.core.binary import binary_detector
+
+            if detector := binary_detector(source, self._tell_of_views):
+                transcoder.hear(detector.feed)
+
+    def _tell_of_views(self) -> None:
+        screen = self._views.screen if self._views else None
+        if screen and not screen.view:  # otherwise the bytes are shown already
+            self._tell(BINARY)
+
+    def _tell(self, hint: str) -> None:
+        if hint not in self._told:
+            self._told.add(hint)
+            self._emit(Notice(hint))
 
 
 def time_stamp() -> str:
@@ -30,6 +57,25 @@ def time_stamp() -> str:
     from datetime import datetime
 
     return datetime.now().strftime("%H:%M:%S ")
+
+
+def stamps(context: Context, *, wanted: bool) -> Callable[[], str]:
+    """A function that returns the time if it is shown: if `wanted`, or as a person has switched."""
+    switch = context.views.switch if context.views else None
+    if not switch and not wanted:
+        return lambda: ""
+    return lambda: time_stamp() if (switch.stamped if switch else wanted) else ""
+
+
+def beginnings(
+    context: Context, *, labelled: bool, timestamps: bool
+) -> Callable[[Peer], bytes] | None:
+    """A function that makes what begins a peer's lines; None if nothing ever does."""
+    switchable = bool(context.views and context.views.switch and context.stdio.output.terminal)
+    if not (labelled or timestamps or switchable):
+        return None
+    stamp, make = stamps(context, wanted=timestamps), labels(context)
+    return lambda peer: stamp().encode() + (make(peer) if labelled else b"")
 
 
 def microsecond_stamp(time: int) -> str:
@@ -52,12 +98,13 @@ def label(context: Context, peer: Peer, color: str) -> bytes:
     return f"{painted} ".encode(context.stdio.encoding, "backslashreplace")
 
 
-def chat_view(palette: Palette, *, timestamps: bool) -> ChatView:
-    """The view of a chat room's lines, in these colours."""
+def chat_view(context: Context, *, timestamps: bool) -> ChatView:
+    """The view of a chat room's lines."""
     from sockkit.core.chat.view import ChatView
 
+    palette = context.palette
     return ChatView(
         paint=lambda text, name: palette.paint(text, palette.color(name)),
         mark=palette.highlight,
-        stamp=time_stamp if timestamps else lambda: "",
+        stamp=stamps(context, wanted=timestamps),
     )

@@ -39,6 +39,7 @@ def run(config: TcpClient, context: Context) -> None:
     options = config.conversation.session_options(context, fragile=_is_fragile(config))
     end = _dial(config, context)
     session = Session(context, end, options, config.sockets)
+    config.conversation.offer_commands(context, session)
     with context.progress(session.moved):
         run_session(context, session)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sockkit.apps.conversation import ConversationOptions
 from sockkit.apps.prepare import invite, secure_listening
-from sockkit.apps.shown import gbk_hint, labels
+from sockkit.apps.shown import ReceivedHints, beginnings
 from sockkit.core.ending import Until
 from sockkit.core.text import TextOptions
 from sockkit.errors import UsageError
@@ -134,9 +134,10 @@ def _serve_one(config: TcpServer, context: Context, listener: Listener) -> None:
     from sockkit.net.tcp.session import Session, run_session
 
     end = wait_for(context.loop, partial(_accept_one, listener))
-    label = labels(context)(end.peer) if config.label else b""
-    options = config.conversation.session_options(context, label, fragile=bool(config.tls))
+    peer = end.peer if config.label else None
+    options = config.conversation.session_options(context, peer, fragile=bool(config.tls))
     session = Session(context, end, options, config.sockets)
+    config.conversation.offer_commands(context, session)
     with context.progress(session.moved):
         run_session(context, session)
 
@@ -145,9 +146,9 @@ def _serve_many(config: TcpServer, context: Context, listener: Listener) -> None
     from sockkit.net.tcp.client import ClientOptions
     from sockkit.net.tcp.server import Server, ServerOptions
 
-    stdio, emit = context.stdio, context.emit
+    stdio = context.stdio
     raise_limit()
-    conversation, tell_gbk = config.conversation, gbk_hint(emit)
+    conversation, hints = config.conversation, ReceivedHints(context)
     text = conversation.text
 
     def said(words: str) -> bytes:
@@ -158,7 +159,7 @@ def _serve_many(config: TcpServer, context: Context, listener: Listener) -> None
         ClientOptions(
             conversation.ending(stdio),
             outbound=text.for_one,
-            inbound=lambda: conversation.inbound(stdio, tell_gbk),
+            inbound=lambda: conversation.inbound(stdio, hints),
             slow_timeout=SLOW_SECONDS if config.slow_timeout is None else config.slow_timeout,
             frame=conversation.frame,
         ),
@@ -167,8 +168,9 @@ def _serve_many(config: TcpServer, context: Context, listener: Listener) -> None
         reply=said(conversation.reply or ""),
         sockets=config.sockets,
     )
-    if config.label or stdio.output.terminal:
-        options = options._replace(label=labels(context))
+    labelled = config.label or stdio.output.terminal
+    if begin := beginnings(context, labelled=labelled, timestamps=conversation.timestamps):
+        options = options._replace(label=begin)
     server = Server(context, listener, options)
     console = _open_console(server, context) if stdio.input.terminal else None
     with context.progress(server.moved):
@@ -176,10 +178,10 @@ def _serve_many(config: TcpServer, context: Context, listener: Listener) -> None
 
 
 def _open_console(server: Server, context: Context) -> Callable[[bytes], None]:
-    from sockkit.apps.operator import open_console
+    from sockkit.apps.operator import open_peer_console
     from sockkit.core.server_console import TcpCommands
 
-    return open_console(TcpCommands(server, context.stdio.encoding, context.emit), context)
+    return open_peer_console(TcpCommands(server, context.stdio.encoding, context.emit), context)
 
 
 def _accept_one(listener: Listener, on_done: OnDone[End]) -> Pending:

@@ -58,6 +58,11 @@ def run_exchange(config: UdpClient, context: Context, kind: type[M]) -> M:
         context.emit(TargetChosen(str(to), sock.address))
         messages = kind(config.datagrams, context, many=not sock.connected)
         client = DatagramClient(context, (sock, to), aims, messages, config.answers)
+        if context.stdio.offer:
+            from sockkit.apps.prompt import client_commands, member_commands, offer_commands
+
+            make = client_commands if kind is Messages else member_commands
+            offer_commands(context, make(context, client))
         with context.progress(client.moved):
             client.run()
         return messages

@@ -124,7 +124,7 @@ def _convert(make: Callable[[], Transform | None], datagram: bytes) -> bytes:
 
 
 def _open_console(server: DatagramServer, context: Context) -> Callable[[bytes], None]:
-    from sockkit.apps.operator import open_console
+    from sockkit.apps.operator import open_peer_console
     from sockkit.core.server_console import UdpCommands
 
-    return open_console(UdpCommands(server, context.stdio.encoding, context.emit), context)
+    return open_peer_console(UdpCommands(server, context.stdio.encoding, context.emit), context)

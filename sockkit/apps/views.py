@@ -13,12 +13,13 @@ from sockkit.net.views import Views
 from sockkit.values import Value
 
 if TYPE_CHECKING:
+    from sockkit.core.dump import DumpView
     from sockkit.core.frames import FrameRule
+    from sockkit.core.headings import Headings
     from sockkit.core.json_lines import JsonLines
     from sockkit.core.records import Record
-    from sockkit.net.output_file import OutputFile
+    from sockkit.net.ends.output_file import OutputFile
     from sockkit.net.recorder import Recorder
-    from sockkit.net.views import View
 
 
 class ViewOptions(Value):
@@ -96,7 +97,7 @@ def viewed(
 
 
 def _write_received(views: Views, path: str) -> OutputFile:
-    from sockkit.net.output_file import OutputFile, ReceivedBytes
+    from sockkit.net.ends.output_file import OutputFile, ReceivedBytes
 
     file = OutputFile(views.loop, path)
     views.show_on(file, ReceivedBytes())
@@ -111,31 +112,32 @@ class _Switch:
     ) -> None:
         assert views.screen
         self._screen, self._context, self._text = views.screen, context, text
-        self._many, self._timestamps = options.many, options.timestamps
-        self._dumps = False
+        self._many, self.stamped = options.many, options.timestamps
+        self._dump: DumpView | None = None
         if options.hex:
             self.show_as("hex")
 
     def show_as(self, view: str) -> None:
-        self._dumps = view == "hex"
-        self._screen.view = self._dump() if self._dumps else None
+        if view == "hex" and not self._dump:
+            from sockkit.core.dump import DumpView
+
+            self._dump = DumpView(self._text, self._context.stdio.encoding, self._headings())
+        self._screen.view = self._dump if view == "hex" else None
 
     def timestamps(self, on: bool) -> None:
-        self._timestamps = on
-        if self._dumps:
-            self.show_as("hex")
+        self.stamped = on
+        if self._dump:
+            self._dump.headings = self._headings()
 
-    def _dump(self) -> View:
+    def _headings(self) -> Headings:
         from sockkit.apps.shown import labels, microsecond_stamp
-        from sockkit.core.dump import DumpView
         from sockkit.core.headings import Headings
 
-        headings = Headings(
+        return Headings(
             paint=self._context.palette.paint,
-            stamp=microsecond_stamp if self._timestamps else None,
+            stamp=microsecond_stamp if self.stamped else None,
             label=labels(self._context) if self._many else None,
         )
-        return DumpView(self._text, self._context.stdio.encoding, headings)
 
 
 def _json_lines(text: TextOptions) -> JsonLines:

@@ -25,7 +25,7 @@ NAME = "sockkit"
 
 COMMANDS = {
     "tcp-client": ("sockkit.cli.tcp_client", "Connect: stdin to the peer and the peer to stdout."),
-    "tcp-server": ("sockkit.cli.tcp_server", "Serve many clients at once or one with --once."),
+    "tcp-server": ("sockkit.cli.tcp_server", "Serve many clients at once, or one (--once)."),
     "chat": ("sockkit.cli.chat", "A chat room and a client for it."),
     "echo": ("sockkit.cli.echo", "Answer what comes with itself or by rules for tests."),
     "probe": ("sockkit.cli.probe", "Check which ports accept, or wait until they do."),
@@ -154,6 +154,10 @@ class BundledCommand(click.Command):
             return super().parse_args(ctx, args)
         except click.UsageError as error:
             error.ctx = error.ctx or ctx  # errors of the parser have no context
+            option = error.option_name if isinstance(error, click.NoSuchOption) else ""
+            if option == "--frame" and str(self.name).startswith("udp"):
+                told = f"{self.name} has no --frame: a datagram is a frame already"
+                raise click.UsageError(told, error.ctx) from error
             if error.message.startswith("Got unexpected extra") and self._has_port():
                 hint = "a server's port is given with -p"
                 if given & {"--exec", "--shell"}:

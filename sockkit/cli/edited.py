@@ -1,7 +1,7 @@
 """Runs a command with line editing: the editor in the main thread, the command in its own.
 
-The command has pipes as standard input and output, with `terminal` set. Lines on a standard error
-that is the terminal are shown above the edited line, too.
+What is typed is the command's standard input, and its standard output is a pipe; both have
+`terminal` set. Lines on a standard error that is the terminal are shown above the edited line, too.
 """
 
 from __future__ import annotations
@@ -11,16 +11,21 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
 
 from sockkit.cli.status_lines import StatusLines
 from sockkit.cli.stopping import Stopping
-from sockkit.net.ends.stdio import Input, Output, Stdio
+from sockkit.net.ends.stdio import Output, Stdio
+from sockkit.net.ends.typed_input import TypedInput
 from sockkit.net.kernel import widen
 from sockkit.net.loop import Loop
-from sockkit.net.outbox import Outbox
-from sockkit.system import FIONREAD, ioctl_number, pipe
+from sockkit.system import pipe
 from sockkit.term.editor import Editor
 from sockkit.term.history import history_path
+
+if TYPE_CHECKING:
+    from sockkit.core.command_prompt import CommandPrompt
 
 MAX_SETTLE_SECONDS = 0.2  # to wait until a typed command has taken effect, before the next prompt
 SETTLE_CHECK_SECONDS = 0.001  # between two checks whether it has
@@ -37,7 +42,7 @@ def run_edited(
 
     `name` is the command whose history of typed lines is used. Raises what `work` raises.
     """
-    typed = TypedInput(loop, encoding, stopping)
+    typed = Typing(loop, encoding, stopping)
     arrivals, into = pipe()
     widen(into)
     output = Output(loop, into, edited=True)
@@ -51,35 +56,35 @@ def run_edited(
 
     def worker() -> None:
         try:
-            work(Stdio(typed.input, output, encoding, editor.assist), status)
+            stdio = Stdio(typed.input, output, encoding, editor.assist, editor.offer)
+            work(stdio, status)
         finally:
             status.close()
             os.close(into)
 
-    try:
-        editor.run(worker)
-    finally:
-        typed.close()
+    editor.run(worker)
 
 
-class TypedInput:
-    """The typed lines as standard input for the loop's thread, safe to enter in any thread.
+class Typing:
+    """Passes what is typed on to the loop's thread, safe to call in any thread.
 
     It is the editor's `Program`. Only `settle` blocks.
     """
 
     def __init__(self, loop: Loop, encoding: str, stopping: Stopping) -> None:
         self._loop, self._encoding, self._stopping = loop, encoding, stopping
-        out, self._into = pipe()
-        self.input = Input(loop, out, edited=True)
-        self._ended = False
-        self._waiting = Outbox(
-            Output(loop, self._into, edited=True), on_empty=self._empty, on_fail=lambda _: None
-        )
+        self.input = TypedInput(loop)
 
     def enter(self, line: str) -> None:
         data = f"{line}\n".encode(self._encoding, "surrogateescape")
-        self._loop.call_soon(lambda: self._waiting.put(data))
+        self._loop.call_soon(lambda: self.input.put(data))
+
+    def command(self, line: str, commands: CommandPrompt) -> None:
+        run = partial(commands.run, line)
+        if commands.at_once(line):
+            self._loop.call_soon(run)
+        else:
+            self._loop.call_soon(lambda: self.input.put_command(run))
 
     def settle(self) -> bool:
         """Wait until the program has read the lines entered. False after MAX_SETTLE_SECONDS."""
@@ -87,7 +92,7 @@ class TypedInput:
         waiting = True
 
         def check() -> None:
-            if not self._waiting.size and not ioctl_number(self.input.descriptor, FIONREAD):
+            if not self.input.waits:
                 read.set()
             elif waiting:
                 self._loop.later(SETTLE_CHECK_SECONDS, check)
@@ -97,25 +102,7 @@ class TypedInput:
         return waiting
 
     def end(self) -> None:
-        self._loop.call_soon(self._end)
+        self._loop.call_soon(self.input.end)
 
     def interrupt(self) -> None:
         self._stopping.stop(signal.SIGINT)
-
-    def close(self) -> None:
-        """Close the pipe, after the loop has run."""
-        os.close(self.input.descriptor)
-        self._hang_up()
-
-    def _end(self) -> None:
-        self._ended = True
-        self._empty()
-
-    def _empty(self) -> None:
-        if self._ended and not self._waiting.size:
-            self._hang_up()
-
-    def _hang_up(self) -> None:
-        if self._into >= 0:
-            os.close(self._into)
-            self._into = -1

@@ -1,19 +1,10 @@
-"""The option --progress."""
+"""What excludes --progress."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from click import Option
-
 from sockkit.errors import UsageError
-
-PROGRESS = Option(
-    ["--progress"], is_flag=True,
-    help="Show on stderr how much was sent and received, and how fast; for a file on stdin a bar "
-         "and the time left. A terminal shows one line, redrawn in place, anything else a line "
-         "every 5s.",
-)  # fmt: skip
 
 
 def check_progress(values: dict[str, Any], *, edits: bool) -> None:

@@ -20,6 +20,7 @@ from sockkit.core.units import (
 from sockkit.events import (
     Answer,
     Closed,
+    CommandsOffered,
     Connected,
     ConnectFailed,
     Connecting,
@@ -166,8 +167,12 @@ class Renderer(Value):
 
 
 def _concerns_a_typist(event: Event) -> bool:
-    """Whether it tells that a peer came or departed, or that a client's peer has ended its side."""
+    """Whether it tells that a peer came or departed, that a client's peer has ended its side, or
+    what may be typed.
+    """
     match event:
+        case CommandsOffered():
+            return True
         case Connected() | Tunnelled() | Closed() | TargetChosen() | NewPeer():
             return True
         case PeerEnded(peer, _):
@@ -255,6 +260,8 @@ def _progress(event: Event) -> str:
             return f"the peer {why}: sending side closed"
         case Hint(text):
             return text
+        case CommandsOffered(key):
+            return f"{key} for commands"
         case FrameTotal(_, direction, frames):
             return f"{direction} {show_count(frames, 'frame')}"
         case PeerEnded(_, received):

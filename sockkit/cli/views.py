@@ -9,21 +9,22 @@ from click import Option
 
 from sockkit.cli.commands import Bundle, fold
 from sockkit.cli.params import File, Parsed
-from sockkit.cli.progress import PROGRESS
 from sockkit.net.context import Context
 
 if TYPE_CHECKING:
     from sockkit.core.frames import FrameRule
 
-_TIMESTAMPS = Option(
-    ["--timestamps"], is_flag=True,
-    help="Begin each line with the time; with --hex each message, in microseconds.",
+HEX = Option(
+    ["-x", "--hex"], is_flag=True,
+    help="Show a hex dump, not the bytes: < received, > sent.",
 )  # fmt: skip
-_VIEWS = (
-    Option(["-x", "--hex"], is_flag=True,
-           help="Show a hex dump of both directions in place of the bytes: < received, > sent."),
-    Option(["--json"], is_flag=True,
-           help="Show what passes as JSON in place of the bytes, an event a line: docs/events.md."),
+JSON = Option(
+    ["--json"], is_flag=True,
+    help="Show JSON, not the bytes: an event a line, as docs/events.md describes them.",
+)  # fmt: skip
+TIMESTAMPS = Option(
+    ["--timestamps"], is_flag=True,
+    help="Begin each line with the time; with --hex each message.",
 )  # fmt: skip
 
 
@@ -46,9 +47,15 @@ _RECORD = (
     Option(["--append"], is_flag=True,
            help="Add to the recording in FILE, if it exists."),
 )  # fmt: skip
-VIEW = Bundle("View", (*_VIEWS, _TIMESTAMPS, _FRAME, *_RECORD))
-STREAM_VIEW = Bundle("View", (*VIEW.options, PROGRESS))
-DATAGRAM_VIEW = Bundle("View", (*_VIEWS, _TIMESTAMPS, *_RECORD, PROGRESS))
+_PROGRESS = Option(
+    ["--progress"], is_flag=True,
+    help="Show on stderr how much was sent and received, and how fast; for a file on stdin a bar "
+         "and the time left. A terminal shows one line, redrawn in place, anything else a line "
+         "every 5s.",
+)  # fmt: skip
+VIEW = Bundle("View", (HEX, JSON, TIMESTAMPS, _FRAME, *_RECORD))
+STREAM_VIEW = Bundle("View", (*VIEW.options, _PROGRESS))
+DATAGRAM_VIEW = Bundle("View", (HEX, JSON, TIMESTAMPS, *_RECORD, _PROGRESS))
 
 
 def viewed(

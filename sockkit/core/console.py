@@ -47,7 +47,8 @@ class Command(Value):
 
     `argument` names the argument, and is empty for a command without one. `action` is called with
     the argument; the text of a UsageError that it raises is shown. `complete` returns completions
-    of a word of the argument. A command without a summary is neither listed nor completed.
+    of a word of the argument. A command without a summary is neither listed nor completed. One that
+    is done `at_once` does not wait for the lines typed before it.
     """
 
     name: str
@@ -55,10 +56,31 @@ class Command(Value):
     summary: str
     action: Callable[[str], None]
     complete: Callable[[str], Completions] = lambda _: ()
+    at_once: bool = False
 
     @property
     def usage(self) -> str:
         return f"{self.name} {self.argument}".rstrip()
+
+    def run(self, argument: str) -> None:
+        """Raises UsageError."""
+        if bool(self.argument) != bool(argument):
+            raise UsageError(f"write {self.usage}")
+        self.action(argument)
+
+
+def show_help(commands: Iterable[Command], emit: Emit) -> None:
+    """Emit a line for each of `commands` that has a summary."""
+    listed = [command for command in commands if command.summary]
+    width = max(len(command.usage) for command in listed) + 2
+    for command in listed:
+        emit(Answer(f"{command.usage:<{width}} {command.summary}"))
+
+
+def complete_name(commands: Iterable[Command], word: str) -> list[tuple[str, str]]:
+    """The commands whose names begin with `word`."""
+    listed = [(command.name, command.summary) for command in commands if command.summary]
+    return [(name, summary) for name, summary in listed if name.startswith(word)]
 
 
 class CommandTable(Protocol):
@@ -112,8 +134,7 @@ class Console:
     def complete(self, text: str) -> list[tuple[str, str]]:
         before, _, word = text.rpartition(" ")
         if not before and word.startswith("/"):
-            listed = [(command.name, command.summary) for command in self._listed()]
-            return [(name, summary) for name, summary in listed if name.startswith(word)]
+            return complete_name(self._commands.values(), word)
         if not before and word.startswith("@") and "@N" in self._commands:
             numbers = self._commands["@N"].complete(word[1:])
             return [(f"@{number}", meaning) for number, meaning in numbers]
@@ -136,9 +157,7 @@ class Console:
         text = self._table.decode(line + end)
         if found := self._find(text):
             command, argument = found
-            if bool(command.argument) != bool(argument):
-                raise UsageError(f"write {command.usage}")
-            command.action(argument)
+            command.run(argument)
         else:
             self._table.say(text.removeprefix("/"))
 
@@ -160,11 +179,5 @@ class Console:
             return self._commands["@N"], numbered[1] if numbered else ""
         return None
 
-    def _listed(self) -> list[Command]:
-        return [command for command in self._commands.values() if command.summary]
-
     def _help(self, _: str) -> None:
-        listed = self._listed()
-        width = max(len(command.usage) for command in listed) + 2
-        for command in listed:
-            self._emit(Answer(f"{command.usage:<{width}} {command.summary}"))
+        show_help(self._commands.values(), self._emit)

@@ -32,7 +32,7 @@ class DumpView:
     """
 
     def __init__(self, text: TextOptions, output: str, headings: Headings) -> None:
-        self._headings = headings
+        self.headings = headings
         names: dict[Direction, str | None] = {"received": text.encoding, "sent": text.wire}
         encodings = {
             direction: TextEncoding(name, output) if name else None
@@ -48,7 +48,7 @@ class DumpView:
             self._flows.forget(record.stream)
         elif isinstance(record, Begun):
             self._flows.clear()
-        return self._headings.event(record)
+        return self.headings.event(record)
 
     def _message(self, message: Message) -> bytes:
         _, stream, direction, data, mark = message
@@ -58,11 +58,11 @@ class DumpView:
         if flow.text and stream.transport in DATAGRAMS:
             flow.text.reset()
         if flow.text and not flow.text.plain(data):
-            shown = flow.text.dump(self._headings.marks[direction], start, data)
+            shown = flow.text.dump(self.headings.marks[direction], start, data)
         else:
-            shown = dump(self._headings.marks[direction], start, data)
-        if self._headings.wanted or mark or not data:
+            shown = dump(self.headings.marks[direction], start, data)
+        if self.headings.wanted or mark or not data:
             size = f"{len(data)} byte{'' if len(data) == 1 else 's'}"
             words = f"{size}, {mark}" if mark else size
-            return self._headings.about(message, words) + shown
+            return self.headings.about(message, words) + shown
         return shown

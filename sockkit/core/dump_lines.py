@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import AnyStr, NamedTuple
 
 BYTES = 16  # a line
-BLOCK_LINES = 2048  # at once: few enough to stay in a processor's cache
+BLOCK_LINES = 4096  # at once: few enough to stay in a processor's cache
 MIN_BLOCK_BYTES = 384  # fewer are faster line by line
 
 _DIGITS = b"0123456789abcdef"

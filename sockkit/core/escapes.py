@@ -20,7 +20,7 @@ HINT = r"write \\ for a backslash, or one of \r \n \t \0 \a \b \e \f \v \xHH \uH
 
 _PIECE = re.compile(
     r"(?P<text>[^\\]+)"
-    r"|(?P<bytes>(?:\\x[0-9a-fA-F]{2}|\\0(?![0-9]|\Z))+)"
+    r"|(?P<bytes>(?:\\x[0-9a-fA-F]{2})++|(?:\\0(?![0-9]|\Z))++)"
     r"|\\(?:(?P<letter>[rntabefv\\])|u(?P<u>[0-9a-fA-F]{4})|U(?P<U>[0-9a-fA-F]{8}))"
     r"|(?P<other>\\)"
 )

@@ -209,7 +209,7 @@ class _DelimitedFramer(Framer):
         super().__init__()
         self._delimiter, self._open_end = rule.delimiter, rule.open_end
         # With so many bytes and no delimiter among them, the first MAX_FRAME_BYTES have none of it.
-        self._most = MAX_FRAME_BYTES + len(rule.delimiter) - 1
+        self._most = MAX_FRAME_BYTES + len(rule.delimiter)
         self._overlong = False  # whether pieces of the present frame have come out
 
     def feed(self, data: bytes, now: float = 0.0) -> list[Frame]:
@@ -231,6 +231,10 @@ class _DelimitedFramer(Framer):
         overlong = self._overlong or len(data) > MAX_FRAME_BYTES
         self._overlong = False
         return _pieces(data, MAX_FRAME_BYTES, "overlong" if overlong else "")
+
+    def flush(self) -> list[Frame]:
+        self._most = MAX_FRAME_BYTES + 1  # as no delimiter follows
+        return self._excess() + super().flush()
 
     def _excess(self) -> list[Frame]:
         """What is held of a frame that is already too long."""

@@ -40,6 +40,7 @@ HEAD = b'{"sockkit":%d,' % VERSION  # how every line begins
 MAX_DATA_BYTES = 1024 * 1024  # in one line: longer data takes several, so that a line is bounded
 MAX_LINE_BYTES = 6 * MAX_DATA_BYTES + 64 * 1024  # a byte is \u0000 at worst; the rest is names
 MAX_NAME_CHARACTERS = 8 * 1024  # of an address or an error
+MAX_CODEC_CHARACTERS = 64  # of the name of an encoding
 MAX_STREAMS = 1024  # whose constant part of a line is kept
 
 EVENTS: dict[str, type[Record]] = {
@@ -62,7 +63,6 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
 _TIME = pattern(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
 _STRICT = ("utf-8", "ascii", "iso8859-1")  # what decodes always encodes to the same bytes
-_SLOW = ("idna", "punycode")  # their time is the square of the length
 
 
 class _Codec(NamedTuple):
@@ -126,8 +126,6 @@ class JsonLines:
 
 def _codec(encoding: str | None) -> _Codec:
     name = encoding or "utf-8"
-    if lookup(name).name in _SLOW:
-        name = "utf-8"
     return _Codec(name, lookup(name).name in _STRICT, f',"encoding":{_quoted(name)}}}\n')
 
 
@@ -342,13 +340,11 @@ def _from_base64(value: Any) -> bytes:
 
 @lru_cache(16)
 def _known_codec(name: str) -> str:
-    """`name`, if it is an encoding that takes no more than the time it should."""
+    """`name`, if it is an encoding of text. Not punycode or idna, whose time grows too fast."""
     try:
-        if len(name) > 64 or lookup(check_codec(name)).name in _SLOW:
-            raise UsageError("it is not supported")
+        return check_codec(name[:MAX_CODEC_CHARACTERS])
     except UsageError as error:
-        raise ValueError(f"{name[:64]!r} is not a supported encoding") from error
-    return name
+        raise ValueError(f"{name[:MAX_CODEC_CHARACTERS]!r} is not an encoding") from error
 
 
 _TRANSPORT, _MARK = _one_of(*TRANSPORTS), _one_of(*MARKS)

@@ -187,13 +187,15 @@ class Merger:
 
 
 class Labeller:
-    """A transform that begins each line or frame of one peer with `label`. It holds nothing back.
+    """A transform that begins each line or frame of one peer with what `label` returns.
+
+    It holds nothing back.
 
     `clock` is asked for the time of what is fed, in seconds.
     """
 
     def __init__(
-        self, label: bytes, rule: FrameRule | None, transform: Transform | None,
+        self, label: Callable[[], bytes], rule: FrameRule | None, transform: Transform | None,
         clock: Callable[[], float] = lambda: 0.0,
     ) -> None:  # fmt: skip
         self._label, self._clock = label, clock
@@ -208,7 +210,7 @@ class Labeller:
         return self._write(parts) + self._merger.finish(0)
 
     def _write(self, parts: list[Part]) -> bytes:
-        out = self._merger.write(0, self._label, parts)
+        out = self._merger.write(0, self._label(), parts)
         if problem := self._splitter.problem:
             problem.before = out
             raise problem

@@ -87,7 +87,7 @@ def parse_proxy(url: str) -> Proxy:
     """The proxy that `url` describes. Raises UsageError."""
     scheme, slashes, rest = url.partition("://")
     if not slashes:
-        raise UsageError("the proxy has no scheme", _HINT)
+        raise UsageError("the proxy has no scheme", f"{_HINT}, as in socks5h://127.0.0.1:1080")
     if scheme.lower() not in SCHEMES:
         raise UsageError("unknown proxy scheme", f"it is one of {', '.join(SCHEMES)}")
     login, _, place = rest.rpartition("@")

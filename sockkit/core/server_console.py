@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from sockkit.core.command_prompt import hex_command, list_command
 from sockkit.core.console import Command, Completions
-from sockkit.core.hexadecimal import parse_hex
 from sockkit.core.peers import Recipient
 from sockkit.errors import UsageError
-from sockkit.events import Answer, Emit, Peer
+from sockkit.events import Emit, Peer
 
 
 class PeerServer(Protocol):
@@ -21,6 +21,13 @@ class PeerServer(Protocol):
 
     def say(self, number: int | None, data: bytes, *, raw: bool = False) -> None:
         """Send `data` to peer `number`, or to all if that is None; `raw` without a transform."""
+        ...
+
+    def send_file(self, number: int | None, path: str) -> None:
+        """Send the file at `path` to peer `number`, or to all if that is None, unchanged.
+
+        What is typed afterwards waits until it is sent. Raises UsageError.
+        """
         ...
 
     def quit(self) -> None: ...
@@ -43,6 +50,7 @@ class DatagramServer(PeerServer, Protocol):
 class PeerCommands:
     """The commands of both servers. `encoding` is that of the typed lines."""
 
+    commands: Sequence[Command]
     quit_summary = "end, and close what is connected (also Ctrl-D)"
     nobody = "nobody is connected"
 
@@ -55,7 +63,7 @@ class PeerCommands:
     ) -> tuple[Command, ...]:
         """The commands: `recipients` are more that choose who text goes to."""
         return (
-            Command("/list", "", "the peers that are connected", self._list),
+            list_command("/list", self._server.peers, self.nobody, self._emit),
             Command("/to", "N", "what is typed goes to peer N alone", self._to_one, self._numbers),
             Command(
                 "/all", "", "what is typed goes to all", lambda _: self._send_to(Recipient.ALL)
@@ -63,7 +71,7 @@ class PeerCommands:
             *recipients,
             Command("@N", "TEXT", "send TEXT to peer N, this once", self._once, self._numbers),
             *others,
-            Command("/hex", "48 65 0a", "send these bytes, and no line end", self._hex),
+            hex_command("/hex", self._send_raw),
         )
 
     @property
@@ -75,6 +83,10 @@ class PeerCommands:
 
     def say(self, text: str) -> None:
         self._server.say(self._recipient(), self._encoded(text))
+
+    def send_file(self, path: str) -> None:
+        """Send the file at `path` to whom text goes to. Raises UsageError."""
+        self._server.send_file(self._recipient(), path)
 
     def complete(self, word: str) -> Completions:
         return ()
@@ -115,16 +127,8 @@ class PeerCommands:
         number, _, text = argument.partition(" ")
         self._server.say(self._number(number.lstrip("0") or "0"), self._encoded(text))
 
-    def _hex(self, digits: str) -> None:
-        data = parse_hex(digits)
+    def _send_raw(self, data: bytes) -> None:
         self._server.say(self._recipient(), data, raw=True)
-
-    def _list(self, _: str) -> None:
-        peers = self._server.peers()
-        for peer, about in peers:
-            self._emit(Answer(f"[{peer.number}] {peer.address} {about}"))
-        if not peers:
-            self._emit(Answer(self.nobody))
 
 
 class TcpCommands(PeerCommands):

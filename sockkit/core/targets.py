@@ -98,8 +98,9 @@ def _no_port(words: Sequence[str], place: int) -> UsageError:
     host = word.removesuffix(":")
     if ":" in host and not host.startswith("["):
         return UsageError(f"{word!r} has no port", "write [IPV6]:PORTS, as in [::1]:80")
-    ports = ",".join(takewhile(_is_ports, words[place + 1 :])) or "PORTS"
-    return UsageError(f"{word!r} has no port", f"write {host}:{ports}")
+    ports = ",".join(takewhile(_is_ports, words[place + 1 :]))
+    command = ", or put -- before a COMMAND" if place and not ports else ""
+    return UsageError(f"{word!r} has no port", f"write {host}:{ports or 'PORTS'}{command}")
 
 
 def _is_ports(word: str) -> bool:

@@ -94,7 +94,7 @@ class Transcoder:
     ) -> None:
         self.source = codecs.lookup(source).name
         self._source, self._target, self._what = source, target, what
-        self._hear: Callable[[bytes], None] | None = None
+        self._listeners: list[Callable[[bytes], None]] = []
         self._decoder = codecs.getincrementaldecoder(source)(decode_errors)
         self._encoder = codecs.getincrementalencoder(target)(encode_errors)
         self._edits = edits
@@ -104,16 +104,16 @@ class Transcoder:
         self._marks = _MARKS.get(codecs.lookup(source).name, ())
 
     def hear(self, listener: Callable[[bytes], None]) -> None:
-        """Call `listener` with all bytes that are fed."""
-        self._hear = listener
+        """Call `listener`, too, with all bytes that are fed."""
+        self._listeners.append(listener)
 
     def begin_after(self, lines: int) -> None:
         """`lines` of the input came before what is fed."""
         self._lines = lines
 
     def feed(self, data: bytes) -> bytes:
-        if self._hear:
-            self._hear(data)
+        for listener in self._listeners:
+            listener(data)
         return self._decode(data, final=False)
 
     def flush(self) -> bytes:

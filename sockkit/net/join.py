@@ -89,9 +89,13 @@ class Joined(Owner):
         if limit is Limit.INPUT_SILENT:
             told = f"the peer has ended its side and {self._source} is silent: closing"
             self._emit(Notice(told, told))
-        unsent = self._sender.lane.held + self._connection.outbox.size
+        unsent = self._unsent()
         lost = f"{show_size(unsent)} of the input did not reach the peer"
         self._connection.finish(SendError(lost) if unsent else None)
+
+    def _unsent(self) -> int:
+        """Bytes of the input that are not written."""
+        return self._sender.lane.held + self._connection.outbox.size
 
 
 class JoinOptions(Value):

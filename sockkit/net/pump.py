@@ -76,6 +76,14 @@ class Pump:
         self._began = self._ended = self._loop.now
         self._wait(Wait.SOURCE)
 
+    def pause(self) -> None:
+        """Read no more for now. Only while it waits for the source, when nothing is held."""
+        assert self._waiting in (Wait.SOURCE, Wait.END)
+        self._wait(None)
+
+    def resume(self) -> None:
+        self._wait(Wait.SOURCE)
+
     def finish(self) -> None:
         """Read no more. `on_end` follows when what was read has been written."""
         self._finishing = True

@@ -103,15 +103,15 @@ def _creating(mode: int | None) -> Iterator[None]:
 
 
 def bind_error(error: OSError, address: UnixPath, protocol: str) -> BindError:
-    hint = ""
+    why, hint = reason(error), ""
     if error.errno == errno.EADDRINUSE and not address.path.startswith("@"):
         there = _socket_at(address.path)
         hint = "give another path"
         if not there:
-            hint = f"that is no socket: {hint}"
+            why = "that file exists and is not a socket"
         elif there.st_uid != os.geteuid():
             hint = f"that socket is another user's: {hint}"
-    return BindError(f"could not listen on {address}: {reason(error)}", hint)
+    return BindError(f"could not listen on {address}: {why}", hint)
 
 
 def _socket_at(path: str) -> os.stat_result | None:

@@ -37,6 +37,10 @@ if TYPE_CHECKING:
     from sockkit.net.ends.stdio import StandardOutput
 
 MAX_GATHERED_BYTES = 64 * 1024  # of what is shown, before it is written within a turn
+# Once so much was freed, glibc keeps as much of what is freed later, mallopt(3) M_TRIM_THRESHOLD.
+# Otherwise it returns memory to the system, and takes it again, for each piece of text: that took
+# a third of a dump's time. Nothing of it is ever used, so it costs no memory by itself.
+KEPT_HEAP_BYTES = 8 * 1024 * 1024
 MAX_WAITING_BYTES = 256 * 1024  # for standard output, before nothing more is moved
 
 
@@ -53,6 +57,11 @@ class View(Protocol):
 
 class Switch(Protocol):
     """Changes what is shown from now on. Call it in the loop's thread."""
+
+    @property
+    def stamped(self) -> bool:
+        """Whether the time is shown."""
+        ...
 
     def show_as(self, view: str) -> None:
         """`hex` or `text`."""
@@ -204,6 +213,7 @@ class Screen:
         on_room: Callable[[], None],
         on_fail: Callable[[SockkitError], None],
     ) -> None:
+        bytearray(KEPT_HEAP_BYTES)
         self._loop, self.view = loop, view
         self._gathered: list[bytes] = []
         self._size = 0
@@ -223,15 +233,15 @@ class Screen:
         if not data:
             return
         if not self._gathered:
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self.flush)
         self._gathered.append(data)
         self._size += len(data)
         if self._size >= MAX_GATHERED_BYTES:
-            self._flush()
+            self.flush()
 
     def finish(self, *, hurry: bool) -> None:
         """Write what is held: in a `hurry` only what is accepted at once."""
-        self._flush()
+        self.flush()
         if not hurry:
             wait_for(self._loop, self._drain)
 
@@ -244,7 +254,8 @@ class Screen:
             self._on_done()
         return Done()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Write what is held, as far as it is accepted."""
         gathered, self._gathered, self._size = self._gathered, [], 0
         self._outbox.put(b"".join(gathered))
 
@@ -268,6 +279,7 @@ class Payload:
         self._views.check_room()
         if not self._screen.view:
             self._screen.put(bytes(data))
+            self._screen.flush()  # what is said next comes after it
         return len(data)
 
     def end(self) -> None:

@@ -30,12 +30,18 @@ from sockkit.term.prompt import Pause, Prompt
 if TYPE_CHECKING:
     from prompt_toolkit.buffer import Buffer
 
+    from sockkit.core.command_prompt import CommandPrompt
+
 
 class Program(Protocol):
     """The program that the typed lines are for. Its methods are called in the main thread."""
 
     def enter(self, line: str) -> None:
         """`line` was typed or pasted. It has no line end."""
+        ...
+
+    def command(self, line: str, commands: CommandPrompt) -> None:
+        """The command `line` of `commands` was typed."""
         ...
 
     def settle(self) -> bool:
@@ -69,7 +75,7 @@ class Editor:
     ) -> None:
         self._terminal = stdin.fileno()
         self._modes = Modes(self._terminal)
-        self._prompt = Prompt(stdin, stdout, history, self._accept)
+        self._prompt = Prompt(stdin, stdout, history, self._accept, self._command)
         self._arrivals = Arrivals(arrivals, encoding, self._prompt)
         self._program = program
         self._redraw: Callable[[], object] = lambda: None  # safe from any thread
@@ -79,6 +85,10 @@ class Editor:
         self._prompt.assistant = assistant
         with contextlib.suppress(RuntimeError):  # asyncio has ended
             self._redraw()
+
+    def offer(self, commands: CommandPrompt) -> None:
+        """Let the user type `commands` at the prompt of Ctrl-]. Safe from any thread."""
+        self._prompt.commands = commands
 
     def run(self, work: Callable[[], None]) -> None:
         """Run `work` in a thread, and edit until it has closed the pipe. Raises what it raises.
@@ -167,6 +177,16 @@ class Editor:
             if settles and line.startswith("/"):  # a command may change the prompt
                 settles = self._program.settle()
         return False  # the buffer is emptied
+
+    def _command(self, line: str) -> None:
+        """Print a command that was typed, and run it."""
+        commands = self._prompt.commands
+        assert commands
+        self._prompt.print(f"{commands.prompt}{escape(line)}\n")
+        if commands.quits(line):
+            self._prompt.end_input()
+        else:
+            self._program.command(line, commands)
 
 
 def _begun() -> None:

@@ -1,6 +1,8 @@
 """The edited line with its prompt, and text printed above it.
 
 prompt_toolkit draws the line. Printing erases it first; it is drawn again after keys are handled.
+Ctrl-] puts the line aside for one command. In a paste that the terminal marks as one (bracketed
+paste) it is text, as every key is.
 """
 
 from __future__ import annotations
@@ -18,12 +20,15 @@ from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.layout.processors import TabsProcessor
 from prompt_toolkit.output import create_output
 
-from sockkit.core.console import Assistant
+from sockkit.core.console import Assistant, Completions
+from sockkit.term.aside import Aside
 from sockkit.term.history import history_of
 from sockkit.term.keyboard import keyboard
 
 if TYPE_CHECKING:
     from prompt_toolkit.buffer import Buffer
+
+    from sockkit.core.command_prompt import CommandPrompt
 
 MAX_UNFINISHED_CHARACTERS = 2000  # of a line whose end has not arrived; a longer one is ended
 
@@ -50,8 +55,8 @@ class Prompt:
     """The prompt at the terminal `stdin` and `stdout`, with the history in the file `history`.
 
     `on_accept` is called with the buffer when Enter is pressed, and returns whether to keep its
-    text. `unfinished` is the beginning of a line whose end has not arrived. It is shown above the
-    prompt.
+    text. `on_command` is called with each of the `commands` that is typed. `unfinished` is the
+    beginning of a line whose end has not arrived. It is shown above the prompt.
     """
 
     def __init__(
@@ -60,8 +65,11 @@ class Prompt:
         stdout: TextIO,
         history: str | None,
         on_accept: Callable[[Buffer], bool],
+        on_command: Callable[[str], None],
     ) -> None:
         self.assistant: Assistant = NoAssistant()
+        self.commands: CommandPrompt | None = None
+        self._on_command = on_command
         self.unfinished = ""
         self._draft = Document()
         self._output = create_output(stdout)
@@ -75,11 +83,12 @@ class Prompt:
             key_bindings=self._keys(),
             input_processors=[TabsProcessor(char1=" ", char2=" ")],
             erase_when_done=True,
-            is_password=Condition(lambda: self.assistant.secret),
+            is_password=Condition(lambda: self.assistant.secret and not self._aside.open),
             input=keyboard(stdin),
             output=self._output,
         )
         self._session.default_buffer.accept_handler = on_accept
+        self._aside = Aside(self._session.default_buffer)
         self._session.app.terminal_size_polling_interval = None  # SIGWINCH tells
         self._session.app.max_render_postpone_time = 0
 
@@ -101,6 +110,17 @@ class Prompt:
         return await self._session.prompt_async(
             default=self._draft, handle_sigint=False, set_exception_handler=False, pre_run=on_begin
         )
+
+    def complete(self, text: str) -> tuple[Completions, int]:
+        """Completions for `text`, and how many characters of its end they take the place of."""
+        if self._aside.open and self.commands:
+            return self.commands.complete(text), len(text) - text.find(" ") - 1
+        return self.assistant.complete(text), len(text) - text.rfind(" ") - 1
+
+    def end_input(self) -> None:
+        """Behave as for Ctrl-D."""
+        if self.editing:
+            self._session.app.exit(exception=EOFError())
 
     def pause(self, why: Pause) -> None:
         """Remove the line from the screen. The next `edit` continues it."""
@@ -146,12 +166,13 @@ class Prompt:
 
     def _message(self) -> ANSI:
         above = f"{self.unfinished}\n" if self.unfinished else ""
-        return ANSI(above + self.assistant.prompt)
+        prompts = self.commands if self._aside.open and self.commands else self.assistant
+        return ANSI(above + prompts.prompt)
 
     def _keys(self) -> KeyBindings:
         keys = KeyBindings()
 
-        @keys.add("tab", filter=Condition(lambda: not self.assisted))
+        @keys.add("tab", filter=Condition(lambda: not (self.assisted or self._aside.open)))
         def _(event: KeyPressEvent) -> None:
             event.current_buffer.insert_text("\t")  # there is nothing to complete
 
@@ -163,7 +184,29 @@ class Prompt:
         def _(event: KeyPressEvent) -> None:
             event.current_buffer.reset()
 
+        self._add_command_keys(keys)
         return keys
+
+    def _add_command_keys(self, keys: KeyBindings) -> None:
+        line = has_focus(DEFAULT_BUFFER)
+        aside = line & Condition(lambda: self._aside.open)
+
+        # Eager, because prompt_toolkit has longer sequences that begin with these keys.
+        @keys.add("c-]", filter=line, eager=True)
+        def _(event: KeyPressEvent) -> None:
+            if self.commands and not self._aside.open:
+                self._aside.begin()
+
+        @keys.add("c-c", filter=aside)
+        @keys.add("escape", filter=aside, eager=True)
+        @keys.add("c-d", filter=aside & ~Condition(self._typed))
+        def _(event: KeyPressEvent) -> None:
+            self._aside.end()
+
+        @keys.add("enter", filter=aside)
+        def _(event: KeyPressEvent) -> None:
+            if command := self._aside.accept():
+                self._on_command(command)
 
     def _typed(self) -> bool:
         return bool(self._session.default_buffer.text)
@@ -174,7 +217,6 @@ class _Completer(Completer):
         self._prompt = prompt
 
     def get_completions(self, document: Document, event: CompleteEvent) -> Iterable[Completion]:
-        text = document.text_before_cursor
-        typed = len(text) - text.rfind(" ") - 1
-        for word, meaning in self._prompt.assistant.complete(text):
+        completions, typed = self._prompt.complete(document.text_before_cursor)
+        for word, meaning in completions:
             yield Completion(word, -typed, display_meta=meaning)

@@ -92,3 +92,8 @@ def test_a_room_that_is_not_there() -> None:
     status, _, stderr = run("chat", "join", "--udp", "--reconnect", HERE, port)
     assert status == 2
     assert "over UDP has no --reconnect" in stderr
+
+
+def test_only_the_last_connection_ends_standard_output() -> None:
+    assert options_of().ends_output
+    assert not options_of(reconnect=True).ends_output

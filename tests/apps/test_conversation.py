@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 
 import pytest
 
 from sockkit.apps.conversation import ConversationOptions
+from sockkit.apps.shown import ReceivedHints
 from sockkit.core.ending import EndOptions, HalfClose, Until
 from sockkit.core.text import TextOptions
 from sockkit.errors import TextError, UsageError
-from sockkit.events import Emit, Event, Notice
+from sockkit.events import Emit, Event, Notice, Peer
 from sockkit.net.context import Context
 from sockkit.net.ends.stdio import Stdio
 from tests.net import kit
@@ -67,7 +69,7 @@ def test_half_close(given: HalfClose | None, fragile: bool, half_close: HalfClos
 def test_bytes_pass_without_a_transform() -> None:
     talk = ConversationOptions(BYTES).session_options(context(stdio()))
     assert (talk.outbound, talk.inbound) == (None, None)
-    assert (talk.greet, talk.reply, talk.label) == (b"", None, b"")
+    assert (talk.greet, talk.reply, talk.label) == (b"", None, None)
 
 
 def test_text_is_converted_both_ways() -> None:
@@ -90,7 +92,7 @@ def test_text_that_looks_like_gbk_is_told_of_once() -> None:
 
 @pytest.mark.parametrize("text", [BYTES, TextOptions("utf-8")])
 def test_a_terminal_is_shown_no_control_characters(text: TextOptions) -> None:
-    inbound = ConversationOptions(text).inbound(stdio(shown=True), silent)
+    inbound = ConversationOptions(text).inbound(stdio(shown=True), ReceivedHints(context(stdio())))
     assert inbound
     assert inbound.feed(b"\x1b[2J\xff ok\n") == b"\\x1b[2J\\xff ok\n"
 
@@ -98,9 +100,21 @@ def test_a_terminal_is_shown_no_control_characters(text: TextOptions) -> None:
 def test_what_is_said_is_in_the_users_encoding_and_arrives_as_it_was_given() -> None:
     """A command-line argument that is no text stands for its bytes, os.fsencode."""
     talk = ConversationOptions(BYTES, greet="a\udcff", reply="").session_options(
-        context(stdio()), b"[1 x] "
+        context(stdio()), Peer(1, "x")
     )
-    assert (talk.greet, talk.reply, talk.label) == (b"a\xff", b"", b"[1 x] ")
+    assert (talk.greet, talk.reply) == (b"a\xff", b"")
+    assert talk.label
+    assert talk.label() == b"[1 x] "
+
+
+def test_with_timestamps_a_line_begins_with_the_time() -> None:
+    options = ConversationOptions(BYTES, timestamps=True)
+    talk = options.session_options(context(stdio()), Peer(1, "x"))
+    assert talk.label
+    assert re.fullmatch(rb"\d\d:\d\d:\d\d \[1 x\] ", talk.label())
+    talk = options.session_options(context(stdio()))
+    assert talk.label
+    assert re.fullmatch(rb"\d\d:\d\d:\d\d ", talk.label())
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,9 @@ class Site:
 
     def start(self, loop: Loop, source: Input, output: Output, **fields: Any) -> None:
         source.terminal = output.terminal = self.terminal
-        context = kit.context(loop, Stdio(source, output, "utf-8"), self.events.append)
+        colors: Any = {} if self.terminal else None
+        stdio = Stdio(source, output, "utf-8")
+        context = kit.context(loop, stdio, self.events.append, colors=colors)
         run(Show(**{"path": str(self.path), "text": TextOptions(), **fields}), context)
 
     @property
@@ -103,6 +105,15 @@ def test_the_only_peer_of_a_client_is_not_named(site: Site) -> None:
     assert site.run(as_text=True) == "> hi\n"
     assert "68 69 0a" in site.run(hex=True)
     assert "10.0.0.2" not in site.out.read_text()
+
+
+def test_the_directions_have_their_colours(site: Site) -> None:
+    site.write(SERVER)
+    site.terminal = True
+    for view in ({}, {"hex": True}):
+        shown = site.run(**view)
+        assert "\x1b[36m<\x1b[39m" in shown
+        assert "\x1b[33m>\x1b[39m" in shown
 
 
 def test_times_are_local_and_have_a_date(site: Site) -> None:
@@ -164,6 +175,11 @@ def test_what_comes_before_damage_is_shown(site: Site) -> None:
     assert site.out.read_text() == "> hi\n"
 
 
+def test_a_directory(site: Site) -> None:
+    with pytest.raises(SockkitError, match=f"could not read {site.path.parent}: is a directory"):
+        site.run(path=str(site.path.parent))
+
+
 def test_a_foreign_file(site: Site) -> None:
     site.path.write_bytes(b"\x7fELF\n")
     with pytest.raises(SockkitError, match="is not a recording of sockkit: line 1") as caught:
@@ -189,6 +205,12 @@ def test_a_new_file_of_packets_is_for_our_user_only(site: Site) -> None:
     site.run(pcap=str(path))
     assert path.stat().st_mode & 0o777 == 0o600
     assert list(pcapng.read(path.read_bytes())) == []
+
+
+def test_packets_without_a_name(site: Site) -> None:
+    site.write([])
+    with pytest.raises(UsageError, match="--pcap has no name"):
+        site.run(pcap="")
 
 
 def test_a_recording_is_never_overwritten(site: Site) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -51,5 +52,6 @@ def test_whether_several_may_answer(
         AnswerOptions(),
         ConnectOptions(),
     )
-    udp_client.run(config, kit.context(loop))
+    stdio: Any = SimpleNamespace(offer=None)
+    udp_client.run(config, kit.context(loop, stdio))
     assert told == [many]

@@ -22,6 +22,7 @@ from sockkit.core import event_throttle
 from sockkit.events import (
     Answer,
     Closed,
+    CommandsOffered,
     Connected,
     ConnectFailed,
     Connecting,
@@ -83,6 +84,7 @@ LINES: list[tuple[int, Event, str]] = [
     (NORMAL, Listening("0.0.0.0:80", False), "* listening on 0.0.0.0:80"),
     (NORMAL, Notice("look"), "* look"),
     (QUIET, Answer("nobody is connected"), "* nobody is connected"),
+    (VERBOSE, CommandsOffered("Ctrl-]"), "* Ctrl-] for commands"),
     (
         VERBOSE,
         TargetChosen("10.0.0.1:80", "10.0.0.7:5"),
@@ -100,6 +102,7 @@ LINES: list[tuple[int, Event, str]] = [
         DatagramTotal("sent", 1200, 2400, 0.5),
         "* sent 2,400 bytes in 1,200 datagrams in 0.5 s, 4.8 kB/s",
     ),
+    (VERBOSE, CommandsOffered("Ctrl-]"), "* Ctrl-] for commands"),
     (VERBOSE, FrameTotal(SERVER, "sent", 1), "* sent 1 frame"),
     (VERBOSE, FrameTotal(CLIENT, "received", 1200), "* [2] 10.0.0.7:51234 received 1,200 frames"),
     (VERBOSE, Connecting("10.0.0.1:80"), "* connecting to 10.0.0.1:80"),
@@ -238,7 +241,9 @@ def test_an_event_is_a_line_from_its_level_on(
 def test_who_types_is_told_who_comes_and_goes(
     level: int, event: Event, line: str, capsys: Capture
 ) -> None:
-    coming = isinstance(event, Connected | Tunnelled | Closed | TargetChosen | NewPeer)
+    coming = isinstance(
+        event, Connected | Tunnelled | Closed | TargetChosen | NewPeer | CommandsOffered
+    )
     shown = level <= NORMAL or coming
     assert said(event, renderer(NORMAL, True), capsys) == (f"{line}\n" if shown else "")
     assert bool(said(event, renderer(QUIET, True), capsys)) == (level == QUIET)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -50,6 +52,13 @@ def received(data: bytes, stream: Stream = ONE, mark: str = "") -> Message:
 
 def sent(data: bytes, stream: Stream = ONE) -> Message:
     return Message(0, stream, SENT, data)
+
+
+def test_the_example_in_the_reference() -> None:
+    reference = Path(__file__).parents[2] / "docs" / "reference.md"
+    answer = "温度:25.6℃,湿度正常，设备1号一切正常\r\n".encode("gbk")
+    records = (sent(b"READ 1\r\n"), received(answer), Ended(0, ONE, "received"))
+    assert f"\n```\n{shown(view(encoding='gbk'), *records)}```\n" in reference.read_text("utf-8")
 
 
 def test_both_directions_each_with_its_offset() -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sockkit.core import frames
@@ -207,6 +207,25 @@ def test_what_has_no_delimiter_comes_in_pieces(spec: str, end: bytes, last: str)
     assert framer.flush() == [Frame(b"xxxxx", last)]  # type: ignore[arg-type]
 
 
+def test_a_direction_that_ends_within_a_delimiter_has_no_frame_over_the_bound() -> None:
+    data = b"x" * (MAX_FRAME_BYTES - 1)
+    assert framed("delim:0d0a0d0a", data + b"\r\n\r") == [
+        Frame(data + b"\r", "overlong"),
+        Frame(b"\n\r", "cut"),
+    ]
+
+
+@pytest.mark.parametrize("size", [MAX_FRAME_BYTES - 1, MAX_FRAME_BYTES, MAX_FRAME_BYTES + 1])
+@pytest.mark.parametrize("end", [b"", b"\r\n\r", b"\r\n\r\n"])
+def test_near_the_bound_the_cuts_do_not_matter_either(size: int, end: bytes) -> None:
+    data = b"x" * size + end
+    for spec in ("line", "delim:0d0a0d0a", "delim:0d0a"):
+        whole = framed(spec, data, b"more")
+        assert framed(spec, data[:-3], data[-3:-2], data[-2:-1], data[-1:], b"more") == whole
+        assert b"".join(frame.data for frame in whole) == data + b"more"
+        assert max(len(frame.data) for frame in whole) <= MAX_FRAME_BYTES
+
+
 def test_a_length_over_the_bound_is_counted_off() -> None:
     framer = parse_frame("len:4be").framer()
     head = MAX_FRAME_BYTES.to_bytes(4, "big")
@@ -225,6 +244,8 @@ def test_the_longest_frame_is_whole() -> None:
     data = size.to_bytes(4, "big") + b"x" * size
     assert framer.feed(data[:-1]) == []
     assert framer.feed(data[-1:]) == [Frame(data)]
+    longer = (size + 1).to_bytes(4, "big") + b"x" * (size + 1)
+    assert {frame.mark for frame in framed("len:4be", longer)} == {"overlong"}
 
 
 def test_after_a_marker_a_length_over_the_bound_is_a_false_one() -> None:
@@ -303,7 +324,7 @@ def cuts(data: bytes, places: list[int]) -> list[bytes]:
 
 
 @pytest.mark.usefixtures("_small")
-@settings(max_examples=1000)
+@settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from([*SPECS, "gap:1"]), BYTES, st.lists(st.integers(0, 120)))
 def test_any_bytes_however_they_come(spec: str, data: bytes, places: list[int]) -> None:
     """The frames joined are the bytes, the cuts do not matter, and what is held is bounded."""

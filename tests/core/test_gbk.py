@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sockkit.core import gbk as module
-from sockkit.core.gbk import MAX_EXAMINED_BYTES, MIN_EXAMINED_BYTES, GbkDetector, looks_like_gbk
+from sockkit.core.gbk import GbkDetector, looks_like_gbk
+from sockkit.core.line_detector import MAX_EXAMINED_BYTES, MIN_EXAMINED_BYTES
 
 CHINESE = "你好，世界！今天天气不错。\n"
 
@@ -63,7 +64,12 @@ def test_what_is_utf8_is_never_taken_for_it(text: str) -> None:
 
 def test_few_looks_are_taken_however_short_the_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[bytes] = []
-    monkeypatch.setattr(module, "looks_like_gbk", looks.append)
+
+    def look(line: bytes) -> bool:
+        looks.append(line)
+        return False
+
+    monkeypatch.setattr(module, "looks_like_gbk", look)
     detector = GbkDetector(lambda: None)
     detector.feed(b"\xff\n" * 100_000)
     assert len(looks) == MAX_EXAMINED_BYTES // MIN_EXAMINED_BYTES

@@ -154,11 +154,6 @@ def test_half_a_surrogate_pair_is_no_text() -> None:
     assert fields(message(b"+2AA-"), sent="utf-7")["base64"] == "KzJBQS0="
 
 
-@pytest.mark.parametrize("encoding", ["punycode", "utf-8"])
-def test_a_slow_encoding_is_not_used(encoding: str) -> None:
-    assert fields(message("é".encode()), sent=encoding)["encoding"] == "utf-8"
-
-
 def test_long_data_takes_several_lines() -> None:
     data = bytes(MAX_DATA_BYTES) + b"rest"
     lines = JsonLines().show(message(data, mark="overlong")).splitlines(keepends=True)
@@ -204,11 +199,11 @@ FORGED: list[tuple[dict[str, Any], str]] = [
     ({"text": 5}, "its text is not a string"),
     ({"text": "\udc80hello"}, "its text is not in utf-8"),
     ({"encoding": "ascii", "text": "é"}, "its text is not in ascii"),
-    ({"encoding": "klingon"}, "'klingon' is not a supported encoding"),
-    ({"encoding": "zlib_codec"}, "'zlib_codec' is not a supported encoding"),
-    ({"encoding": "punycode"}, "'punycode' is not a supported encoding"),
-    ({"encoding": "idna"}, "'idna' is not a supported encoding"),
-    ({"encoding": "u" * 100_000}, "is not a supported encoding"),
+    ({"encoding": "klingon"}, "'klingon' is not an encoding"),
+    ({"encoding": "zlib_codec"}, "'zlib_codec' is not an encoding"),
+    ({"encoding": "punycode"}, "'punycode' is not an encoding"),
+    ({"encoding": "idna"}, "'idna' is not an encoding"),
+    ({"encoding": "u" * 100_000}, "is not an encoding"),
     ({"encoding": None}, "its encoding is not a string"),
     ({"text": None, "base64": "aGVsbG8K"}, "its text is not a string"),
 ]

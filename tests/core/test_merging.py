@@ -63,14 +63,14 @@ CHUNKS = st.lists(st.tuples(st.sampled_from([1, 2, 3]), st.text("ab\n", max_size
 )
 def test_each_line_of_a_peer_is_labelled_in_every_split(data: bytes, expected: bytes) -> None:
     for pieces in splits(data):
-        labelled, merger = Labeller(A, None, None), Peers()
+        labelled, merger = Labeller(lambda: A, None, None), Peers()
         assert b"".join(map(labelled.feed, pieces)) + labelled.flush() == expected
         merged = b"".join(merger.feed(1, A, piece) for piece in pieces) + merger.end(1, A)
         assert merged == expected
 
 
 def test_labelled_holds_nothing_back() -> None:
-    labelled = Labeller(A, None, None)
+    labelled = Labeller(lambda: A, None, None)
     assert [labelled.feed(piece) for piece in (b"a", b"b\nc", b"\n")] == [
         b"[1] a",
         b"b\n[1] c",
@@ -303,7 +303,7 @@ def test_what_cannot_be_text_is_told_after_what_could() -> None:
     assert lines.release() == [Part(b"bad ")]
     assert lines.feed(b"further\n") == []
     labeller = Labeller(
-        A, None, TextOptions(encoding="ascii", errors=Errors.STRICT).inbound("utf-8")
+        lambda: A, None, TextOptions(encoding="ascii", errors=Errors.STRICT).inbound("utf-8")
     )
     with pytest.raises(TextError) as caught:
         labeller.feed(b"ok\nbad \xff\n")

@@ -72,6 +72,12 @@ def test_a_later_connection_between_the_same_addresses(between: Record) -> None:
     assert found[-1].sequence != found[3].sequence
 
 
+def test_a_later_run_does_not_go_on_with_a_connection() -> None:
+    message = Message(NOW, ONE, "sent", b"hi")
+    found = written([Opened(NOW, ONE), message, Begun(NOW, "tcp-server"), message])
+    assert flags(found) == ["S", "SA", "A", "PA"] * 2
+
+
 def test_a_comment_is_in_its_block() -> None:
     stream = Stream(0, "unix", "", "unix:/run/x", dialled=True)
     assert [packet.comment for packet in written([Opened(NOW, stream)])] == [

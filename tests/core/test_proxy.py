@@ -50,7 +50,8 @@ def test_a_url(url: str, proxy: Proxy) -> None:
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("127.0.0.1:1080", "has no scheme: give SCHEME://"),
+        ("10.0.0.1:1080", "has no scheme: give SCHEME://"),
+        ("10.0.0.1:1080", "HOST[:PORT], as in socks5h://127.0.0.1:1080"),
         ("", "has no scheme"),
         ("https://127.0.0.1", "unknown proxy scheme: it is one of socks5h, socks5,"),
         ("socks5://", "invalid host in the proxy URL"),

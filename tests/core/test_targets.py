@@ -65,6 +65,8 @@ def test_a_target_that_is_named_twice_is_one(words: list[str], targets: list[str
         (["::1:80"], "'::1:80' has no port: write [IPV6]:PORTS, as in [::1]:80"),
         (["[::1]"], "'[::1]' has no port: write [::1]:PORTS"),
         (["db:"], "'db:' has no port: write db:PORTS"),
+        (["db:1", "web"], "'web' has no port: write web:PORTS, or put -- before a COMMAND"),
+        (["db:1", "web", "80"], "'web' has no port: write web:80"),
         (["db:", "80"], "'db:' has no port: write db:80"),
         (["db:22,,80"], "a port is missing in '22,,80'"),
         (["db:80-"], "'80-' has no end: write 80-65535"),

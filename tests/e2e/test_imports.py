@@ -7,10 +7,13 @@ import socket
 import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
+from sockkit.core.json_lines import JsonLines
+from sockkit.core.records import Begun, Opened, Stream
 from tests.support import HERE, Program, patched
 
 # Tells what is loaded when main ends the process, or a signal does.
@@ -60,6 +63,10 @@ NEVER = {
     *("sockkit.core.progress", "sockkit.net.progress"),
     *of("net", "unix", "unix_users"),
     "sockkit.net.udp.unix",
+    *of("core", "capture", "dump", "frames", "json_lines", "packets", "pcapng", "records"),
+    *of("net", "views"),
+    *("sockkit.apps.views", "sockkit.net.ends.tapped_end", "sockkit.net.udp.tap"),
+    "sockkit.net.recorder",
 }
 LISTENING = of("net", "port_file") | of("net.tcp", "listen") | of("net.udp", "reply_filter")
 CONSOLE = of("core", "console", "server_console") | of("apps", "operator")
@@ -75,6 +82,8 @@ ROOM |= of("core.chat", "presence", "received", "room", "udp")
 ROOM |= of("net.chat", "fanout", "presence", "member", "server", "udp") | of("apps", "chat_serve")
 PROBE = of("net.probe", "attempt", "pool", "survey") | of("core", "probing", "targets")
 PROBE |= of("net", "lookups") | of("apps", "probe")
+SHOW = of("core", "recording", "selection", "since") | of("net.ends", "followed")
+SHOW |= of("apps", "show")
 CHAT = ROOM | of("core.chat", "protocol", "names", "view") | of("apps", "chat_history", "chat_join")
 
 
@@ -86,23 +95,23 @@ class Budget(NamedTuple):
 
 
 BUDGETS = {
-    "tcp-client": Budget(61, CONSOLE | LISTENING | MANY | DATAGRAMS | ECHO | CHAT),
+    "tcp-client": Budget(63, CONSOLE | LISTENING | MANY | DATAGRAMS | ECHO | CHAT),
     "probe": Budget(58, CONSOLE | LISTENING | MANY | STREAMS | DATAGRAMS | ECHO | CHAT),
-    "udp-client": Budget(60, CONSOLE | LISTENING | MANY | STREAMS | ECHO | CHAT),
-    "chat join": Budget(67, CONSOLE | LISTENING | MANY | DATAGRAMS | ECHO | ROOM),
-    "tcp-server": Budget(63, CONSOLE | ONE | STREAMS | DATAGRAMS | ECHO | CHAT),
+    "udp-client": Budget(62, CONSOLE | LISTENING | MANY | STREAMS | ECHO | CHAT),
+    "chat join": Budget(69, CONSOLE | LISTENING | MANY | DATAGRAMS | ECHO | ROOM),
+    "tcp-server": Budget(66, CONSOLE | ONE | STREAMS | DATAGRAMS | ECHO | CHAT),
     "tcp-server --once": Budget(
-        63, CONSOLE | of("net.tcp", "dial") | MANY | DATAGRAMS | ECHO | CHAT
+        66, CONSOLE | of("net.tcp", "dial") | MANY | DATAGRAMS | ECHO | CHAT
     ),
-    "udp-server": Budget(63, CONSOLE | ONE | STREAMS | ECHO | CHAT),
-    "echo": Budget(74, CONSOLE | ONE | MANY | CHAT),
-    "chat serve": Budget(86, ONE | MANY | STREAMS | DATAGRAMS | ECHO),
+    "udp-server": Budget(66, CONSOLE | ONE | STREAMS | ECHO | CHAT),
+    "echo": Budget(76, CONSOLE | ONE | MANY | CHAT),
+    "chat serve": Budget(89, ONE | MANY | STREAMS | DATAGRAMS | ECHO),
 }
 
 
 def test_what_is_left_out_is_there_to_be_left_out() -> None:
     """A module that was renamed would never be found among those that are loaded."""
-    named = {name for budget in BUDGETS.values() for name in budget.foreign} | PROBE
+    named = {name for budget in BUDGETS.values() for name in budget.foreign} | PROBE | SHOW
     named |= {name for name in NEVER if name.startswith("sockkit.")}
     assert {name for name in named if find_spec(name) is None} == set()
 
@@ -138,9 +147,36 @@ def test_a_command_loads_what_it_needs(command: str, nobody: str) -> None:
             program.process.terminate()
         more = loaded(program) - bare()
     assert f"sockkit.apps.{command.split(' --')[0].translate({32: '_', 45: '_'})}" in more
-    foreign = BUDGETS[command].foreign | (PROBE if command != "probe" else set())
+    foreign = BUDGETS[command].foreign | SHOW | (PROBE if command != "probe" else set())
     assert more & (NEVER | foreign) == set()
     assert len(more) <= BUDGETS[command].most, sorted(more)
+
+
+@pytest.mark.parametrize(
+    ("view", "needed"),
+    [
+        ("--text", of("core", "text_view", "headings")),
+        ("--hex", of("core", "dump", "headings")),
+        ("--json", set()),
+        ("--pcap", of("core", "capture", "packets", "pcapng")),
+    ],
+)
+def test_show_loads_the_view_that_it_shows(view: str, needed: set[str], tmp_path: Path) -> None:
+    path = tmp_path / "it.rec"
+    opened = Opened(1, Stream(0, "tcp", "127.0.0.1:1", "127.0.0.1:2", dialled=True))
+    path.write_bytes(b"".join(map(JsonLines().show, (Begun(1, "x"), opened))))
+    out = [str(tmp_path / "out")] if view == "--pcap" else []
+    with Program("show", view, *out, str(path), command=patched(TELL)) as program:
+        program.output()
+        more = loaded(program) - bare()
+    views = of("core", "capture", "dump", "headings", "packets", "pcapng", "text_view")
+    assert more & views == needed
+    assert ("ipaddress" in more) == (view == "--pcap")
+    own = SHOW | {"json"} | of("core", "json_lines", "records")
+    assert own <= more
+    others = CONSOLE | LISTENING | MANY | ONE | DATAGRAMS | ECHO | CHAT | PROBE
+    assert more & (others | NEVER) - own - needed - {"ipaddress"} == set()
+    assert len(more) <= 70, sorted(more)
 
 
 @pytest.mark.parametrize(

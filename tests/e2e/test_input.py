@@ -316,3 +316,17 @@ def test_without_an_editor(tmp_path: Path) -> None:
         terminal.type(b"\x04")
         sock.close()
         assert program.status() == 65
+
+
+def test_the_last_line_of_an_operator_needs_no_end() -> None:
+    with (
+        Terminal() as terminal,
+        conversation("tcp-server", HEX, "--no-edit", stdin=terminal.child) as (program, sock),
+    ):
+        sock.sendall(b"here\n")
+        assert program.process.stdout
+        assert program.process.stdout.readline().endswith(b"here\n")  # it is a client by now
+        terminal.type(b"48 5\x04\x04")
+        assert read_all(sock) == b"H\5"
+        sock.close()
+        assert program.status() == 0

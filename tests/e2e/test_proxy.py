@@ -341,7 +341,7 @@ def ends(serve: Callable[[socket.socket], None], scheme: str = "http") -> tuple[
         ("http", b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 50_000, "the proxy X sends a head without"),
         ("http", b"HTTP/1.1 200 OK\r\n", "the proxy X closed the connection: does it speak HTTP?"),
         ("http", b"", "the proxy X closed the connection"),
-        ("socks5h", noise(2000), "X is not a SOCKS5 proxy"),
+        ("socks5h", noise(2000), "X is not a SOCKS5 proxy: try another scheme, such as http://"),
         ("socks5h", b"\5", "the proxy X closed the connection: does it speak SOCKS5?"),
         ("socks5h", b"HTTP/1.1 400 Bad\r\n\r\n", "X is not a SOCKS5 proxy: it answers like"),
     ],
@@ -383,7 +383,8 @@ def test_it_accepts_and_says_no_more(part: bytes) -> None:
         over.set()
     told = f"the proxy {HERE} port {port} did not connect us to h.invalid port 1 within 0.2 s"
     assert (status, out) == (28, b"")
-    assert stderr == f"sockkit: {told}: give it longer with --connect-timeout\n"
+    doubt = "" if part else "does it speak HTTP? If so, "
+    assert stderr == f"sockkit: {told}: {doubt}give it longer with --connect-timeout\n"
 
 
 def test_a_byte_at_a_time() -> None:

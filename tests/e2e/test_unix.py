@@ -345,6 +345,7 @@ def test_a_stream_client_of_datagrams_is_told(file: Place) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.bind(file.path)
         status, _, told = run("tcp-client", file.ours)
+        assert run("probe", file.ours)[1].decode() == f"{file.ours} takes datagrams\n"
     assert status == 7
     assert told.endswith("it takes datagrams: try udp-client\n")
 

@@ -230,6 +230,17 @@ def skip_time(loop: Loop, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(loop._selector, "select", skip)
 
 
+@contextlib.contextmanager
+def no_collection() -> Iterator[None]:
+    """Within the block nothing is freed that a cycle of references keeps."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
 def flags(descriptor: int) -> int:
     return fcntl.fcntl(descriptor, fcntl.F_GETFL)
 

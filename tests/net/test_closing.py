@@ -134,6 +134,7 @@ def test_a_peer_that_resets_ends_it(
     reset(case.peer)
     assert case.closed() > 0
     assert isinstance(case.failure, SendError)
+    assert case.failure.__traceback__ is None
 
 
 def test_a_silent_peer_is_let_go_soon(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:

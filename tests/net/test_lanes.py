@@ -441,7 +441,7 @@ def test_what_a_transform_holds_back_comes_at_the_end(make: Make) -> None:
 def test_a_closed_copy_keeps_no_buffer_and_still_tells_what_it_held(make: Make) -> None:
     source, sink = make(("file", "pipe"))
     source.far.give(noise(200_000))  # more than a pipe holds
-    lane = Copy(source.end, sink.end)
+    lane = Copy(source.end, sink.end, buffer_size=200_000)
     assert lane.step() is Wait.SINK
     held = lane.held
     assert held

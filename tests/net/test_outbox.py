@@ -106,6 +106,7 @@ def test_a_failure_is_told_once_and_the_rest_is_dropped(
         told.box.put(b"more")  # the first may still go through
         run_for(loop, 0.01)
     assert [type(error) for error in told.failed] == [SendError]
+    assert told.failed[0].__traceback__ is None
     assert (told.box.size, told.empty) == (0, 0)
 
 

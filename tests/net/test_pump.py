@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import socket
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,11 +18,12 @@ from sockkit.core.text import Crlf
 from sockkit.errors import OutputGone, ReceiveError, SockkitError
 from sockkit.net import pump as module
 from sockkit.net.kernel import MAX_SPLICE_BYTES
-from sockkit.net.lanes import COPY_BUFFER_BYTES
+from sockkit.net.lanes import COPY_BUFFER_BYTES, Copy
 from sockkit.net.loop import Loop
 from sockkit.net.pump import Pump
 from tests.net import kit
 from tests.net.kit import Feeding, Gathering, Made, noise, run_for, run_until
+from tests.support import reset
 
 loop, stack = kit.loop, kit.stack
 
@@ -332,3 +335,23 @@ def test_a_source_that_is_to_rest_is_read_less_often(
     kit.give_tiny_pieces(loop, source.far, 50)
     run_until(loop, lambda: told.pump.bytes_written == 50)
     assert told.progress <= 10
+
+
+def test_the_error_that_it_tells_does_not_keep_its_buffer(make: Make, loop: Loop) -> None:
+    told, near, _ = make("tcp", "unix", Crlf(b"\r\n"))
+    assert isinstance(told.pump.lane, Copy)
+    buffer = weakref.ref(told.pump.lane._buffer)
+    with kit.no_collection():
+        told.pump.start()
+        reset_peer(near.far)
+        run_until(loop, lambda: bool(told.told))
+        told.pump.close()
+        assert buffer() is None
+    (error,) = told.told
+    assert isinstance(error, ReceiveError)
+    assert isinstance(error.__cause__, ConnectionResetError)
+
+
+def reset_peer(far: kit.Far) -> None:
+    reset(socket.socket(fileno=far.descriptor))
+    far.descriptor = -1

@@ -110,6 +110,7 @@ def test_an_error_closes_the_connection_with_it(site: Make) -> None:
     assert at.connection.receiving is Direction.FAILED
     assert isinstance(at.result.error, ReceiveError)
     assert "there:1" in str(at.result.error)
+    assert at.result.error.__traceback__ is None
 
 
 @pytest.mark.parametrize("nth", [1, 2, 3])

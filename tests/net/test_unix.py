@@ -67,14 +67,16 @@ def test_what_binding_made_is_removed_and_nothing_else(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "hint"), [(errno.EADDRINUSE, "that is no socket"), (errno.EACCES, "")]
+    ("code", "why"),
+    [
+        (errno.EADDRINUSE, "that file exists and is not a socket: give another path"),
+        (errno.EACCES, "permission denied"),
+    ],
 )
-def test_what_a_failed_bind_means(code: int, hint: str, tmp_path: Path) -> None:
+def test_what_a_failed_bind_means(code: int, why: str, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     error = unix.bind_error(OSError(code, os.strerror(code)), UnixPath(f"{tmp_path}/file"), "tcp")
-    assert str(error).startswith(f"could not listen on unix:{tmp_path}/file: ")
-    assert error.hint.startswith(hint)
-    assert bool(error.hint) is bool(hint)
+    assert str(error) == f"could not listen on unix:{tmp_path}/file: {why}"
 
 
 KINDS = [socket.SOCK_STREAM, socket.SOCK_DGRAM]

@@ -7,9 +7,9 @@ import os
 import pytest
 
 from sockkit.core.frames import parse_frame
-from sockkit.core.records import Closed, Ended, Exit, Message, Opened, Record, Stream
-from sockkit.errors import OutputError, OutputGone, SockkitError, Stopped
-from sockkit.events import Event, FrameTotal
+from sockkit.core.records import Exit, Message, Opened, Record, Stream
+from sockkit.errors import OutputError, OutputGone, Stopped
+from sockkit.events import Event
 from sockkit.net.ends.memory import memory_pair
 from sockkit.net.ends.stdio import Output
 from sockkit.net.loop import Loop
@@ -76,42 +76,6 @@ def test_a_tap_tells_what_passes_and_when(loop: Loop) -> None:
     times = [record.time for record in kept.records]
     assert times == sorted(times)
     assert times[0] > 1_600_000_000_000_000
-
-
-def test_a_tapped_end_shows_both_directions_their_ends_and_the_close(loop: Loop) -> None:
-    views, kept = Views(loop, no_events), Kept()
-    views.add(kept)
-    near, far = memory_pair(loop)
-    end = views.watch(near, "tcp", dialled=True)  # type: ignore[arg-type]
-    assert end.write(b"hello") == 5
-    far.write(b"hi")
-    far.half_close()
-    buffer = memoryview(bytearray(10))
-    assert end.read_into(buffer) == 2
-    assert [end.read_into(buffer), end.read_into(buffer)] == [0, 0]
-    end.half_close()
-    end.close()
-    assert [type(record) for record in kept.records] == [
-        Opened, Message, Message, Ended, Ended, Closed
-    ]  # fmt: skip
-    assert kept.records[-1][2] == ""
-
-
-def test_a_reset_is_told_once_with_who_has_reset(loop: Loop) -> None:
-    views, kept = Views(loop, no_events), Kept()
-    views.add(kept)
-    near, far = memory_pair(loop)
-    end = views.watch(near, "tcp", dialled=False)  # type: ignore[arg-type]
-    far.abort()
-    with pytest.raises(SockkitError):
-        end.read_into(memoryview(bytearray(10)))
-    end.close()
-    assert [record[2:] for record in kept.records[1:]] == [("received",)]
-
-    near, far = memory_pair(loop)
-    end = views.watch(near, "tcp", dialled=False)  # type: ignore[arg-type]
-    end.abort()
-    assert kept.records[-1][2] == "sent"
 
 
 def test_messages_are_the_frames_of_their_direction(loop: Loop) -> None:
@@ -305,11 +269,22 @@ def test_a_gate_calls_back_again_when_there_is_room(loop: Loop, stack: kit.Stack
     gate.when_ready(None)
 
 
-def test_how_many_frames_have_passed_is_told_at_the_close(loop: Loop) -> None:
-    events: list[Event] = []
-    views = Views(loop, events.append, parse_frame("line").framer)
-    near, _ = memory_pair(loop)
-    end = views.watch(near, "tcp", dialled=True)  # type: ignore[arg-type]
-    end.write(b"one\ntwo\nthree")
-    end.close()
-    assert events == [FrameTotal(near.peer, "sent", 3), FrameTotal(near.peer, "received", 0)]
+def test_a_file_that_is_read_slowly_stops_them_as_well(loop: Loop) -> None:
+    views = Views(loop, no_events)
+    out, into = os.pipe()
+    os.set_blocking(into, False)
+    file = Output(loop, into, edited=True)
+    screen = views.show_on(file, Raw())
+    screen.put(bytes(2 * MAX_WAITING_BYTES))
+    assert views.full
+    with pytest.raises(BlockingIOError):
+        views.check_room()
+    room: list[bool] = []
+    views.when_room(lambda: room.append(True))
+    while not room:
+        assert os.read(out, 65536)
+        kit.settle(loop)
+    assert not views.full
+    views.end(Stopped(15))
+    os.close(out)
+    os.close(into)

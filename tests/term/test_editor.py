@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from sockkit.core.command_prompt import CommandPrompt
 from sockkit.term.editor import Editor
 from sockkit.term.prompt import NoAssistant, Prompt
 
@@ -33,6 +34,9 @@ class Program:
 
     def enter(self, line: str) -> None:
         self.did.append(line)
+
+    def command(self, line: str, commands: object) -> None:
+        self.did.append(f"({line})")
 
     def settle(self) -> bool:
         self.did.append("(settle)")
@@ -94,3 +98,17 @@ def test_without_an_assistant_a_slash_is_text() -> None:
     program = Program()
     Accepting(Unplugged(), program)._accept(buffer("/to 1\nhi"))
     assert program.did == ["/to 1", "hi"]
+
+
+@pytest.mark.parametrize(
+    ("line", "did", "ended"), [("list \x1b", ["(list \x1b)"], False), ("quit", [], True)]
+)
+def test_a_command_is_shown_and_run(line: str, did: list[str], ended: bool) -> None:
+    """But for the one that is Ctrl-D."""
+    prompt, program = Unplugged(), Program()
+    ends: list[bool] = []
+    prompt.commands = CommandPrompt((), lambda _: None)
+    prompt.end_input = lambda: ends.append(True)  # type: ignore[method-assign]
+    Accepting(prompt, program)._command(line)
+    assert prompt.printed == [f"sockkit> {line}\n".replace("\x1b", "\\x1b")]
+    assert (program.did, bool(ends)) == (did, ended)

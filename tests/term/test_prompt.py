@@ -42,13 +42,27 @@ class Helper:
         return [("/list", "the peers")]
 
 
+class Secret(Helper):
+    secret = True
+
+
+class Commands:
+    """A CommandPrompt, of which the editor asks this much."""
+
+    prompt = "sockkit> "
+
+    def complete(self, text: str) -> Iterable[tuple[str, str]]:
+        return [("two words", "")] if " " in text else [("list", "")]
+
+
 class Typist:
     """A prompt, what was accepted there, and the keys."""
 
     def __init__(self, keys: PipeInput) -> None:
         self.accepted: list[str] = []
+        self.commands: list[str] = []
         self.keys = keys
-        self.prompt = Prompt(sys.stdin, sys.stdout, None, self._accept)
+        self.prompt = Prompt(sys.stdin, sys.stdout, None, self._accept, self.commands.append)
 
     def edit(self, *acts: Callable[[], object]) -> Pause | None:
         """Edit, and do one act after the other, each when the keys before it have been seen."""
@@ -99,8 +113,8 @@ def typist(screen: Screen, monkeypatch: pytest.MonkeyPatch) -> Iterator[Typist]:
 
 
 def test_a_completion_takes_the_place_of_the_last_word() -> None:
-    prompt: Any = SimpleNamespace(assistant=SimpleNamespace())
-    prompt.assistant.complete = lambda text: [("12", "10.0.0.7:80")] if text else []
+    prompt: Any = SimpleNamespace()
+    prompt.complete = lambda text: ([("12", "10.0.0.7:80")] if text else [], 1)
     completer = _Completer(prompt)
     (found,) = completer.get_completions(Document("/to 1"), CompleteEvent())
     assert (found.text, found.start_position) == ("12", -1)
@@ -185,3 +199,93 @@ def test_a_tab_completes_where_somebody_knows_how(
     assert typist.prompt.assisted is assisted
     typist.edit(typist.type("/l\t"), typist.type("\r"), typist.prompt.end)
     assert typist.accepted == [line]
+
+
+@pytest.fixture
+def commanding(typist: Typist) -> Typist:
+    commands: Any = Commands()
+    typist.prompt.commands = commands
+    return typist
+
+
+def test_a_command_is_typed_in_place_of_the_line(commanding: Typist) -> None:
+    prompts: list[str] = []
+
+    def look() -> None:
+        prompts.append(commanding.prompt._message().value)
+
+    keys = (look, commanding.type("\x1d"), look, commanding.type(" list "), commanding.type("\r"))
+    commanding.edit(
+        commanding.type("ha"), *keys, look, commanding.type("lf\r"), commanding.prompt.end
+    )
+    assert commanding.commands == ["list"]
+    assert commanding.accepted == ["half"]
+    assert prompts == ["> ", "sockkit> ", "> "]
+
+
+@pytest.mark.parametrize(
+    "leave", ["\x03", "x\x03", "\x04", "\r", "  \r"], ids=["c-c", "typed", "c-d", "enter", "spaces"]
+)
+def test_the_prompt_is_left_without_a_command(leave: str, commanding: Typist) -> None:
+    commanding.edit(commanding.type(f"ha\x1d{leave}lf\r"), commanding.prompt.end)
+    assert commanding.commands == []
+    assert commanding.accepted == ["half"]
+
+
+def test_escape_leaves_the_prompt(commanding: Typist) -> None:
+    app = commanding.prompt._session.app
+
+    def wait() -> None:
+        """As if no more of a sequence that begins with Escape came for a while."""
+        app.key_processor.feed_multiple(app.input.flush_keys())
+        app.key_processor.process_keys()
+
+    keys = (commanding.type("ha\x1dx\x1b"), wait, commanding.type("lf\r"))
+    commanding.edit(*keys, commanding.prompt.end)
+    assert commanding.commands == []
+    assert commanding.accepted == ["half"]
+
+
+@pytest.mark.parametrize("before", ["", "\x1d"], ids=["line", "command"])
+def test_in_a_paste_the_key_is_text(before: str, commanding: Typist) -> None:
+    paste = "\x1b[200~a\x1dlist\r\x1b[201~"
+    commanding.edit(commanding.type(before + paste), commanding.type("\r"), commanding.prompt.end)
+    got = commanding.commands if before else commanding.accepted
+    assert [line.rstrip("\n") for line in got] == ["a\x1dlist"]
+    assert len(commanding.commands + commanding.accepted) == 1
+
+
+def test_without_commands_the_key_does_nothing(typist: Typist) -> None:
+    typist.edit(typist.type("a\x1db\r"), typist.prompt.end)
+    assert typist.accepted == ["ab"]
+
+
+def test_a_paused_command_comes_again(commanding: Typist) -> None:
+    commanding.edit(commanding.type("half\x1dli"), lambda: commanding.prompt.pause(Pause.REDRAW))
+    commanding.edit(commanding.type("st\r!\r"), commanding.prompt.end)
+    assert (commanding.commands, commanding.accepted) == (["list"], ["half!"])
+
+
+@pytest.mark.parametrize(
+    ("keys", "command"), [("l\t", "list"), ("send-file a b\t", "send-file two words")]
+)
+def test_a_tab_completes_all_of_an_argument(keys: str, command: str, commanding: Typist) -> None:
+    commanding.edit(commanding.type(f"\x1d{keys}"), commanding.type("\r"), commanding.prompt.end)
+    assert commanding.commands == [command]
+
+
+def test_a_command_is_seen_where_a_password_is_typed(commanding: Typist) -> None:
+    commanding.prompt.assistant = Secret()
+    hidden: list[bool] = []
+
+    def look() -> None:
+        hidden.append(commanding.prompt._session.is_password())  # type: ignore[operator]
+
+    commanding.edit(look, commanding.type("\x1d"), look, commanding.prompt.end)
+    assert hidden == [True, False]
+
+
+def test_the_input_may_end_by_a_command(commanding: Typist) -> None:
+    with pytest.raises(EOFError):
+        commanding.edit(commanding.type("half"), commanding.prompt.end_input)
+    commanding.prompt.end_input()  # there is no line any more

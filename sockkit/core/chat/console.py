@@ -42,7 +42,7 @@ class ChatCommands:
     ) -> None:
         self._room, self._server, self._encoding, self._emit = room, server, encoding, emit
         commands = [
-            Command("/who", "", "who is here", self._who),
+            Command("/who", "", "who is here", self.who, at_once=True),
             Command("/kick", "NAME", "send NAME away", self._kick, self.complete),
         ]
         if quit_word:
@@ -63,7 +63,8 @@ class ChatCommands:
     def quit(self) -> None:
         self._server.quit()
 
-    def _who(self, _: str) -> None:
+    def who(self, _: str) -> None:
+        """Answer who is here."""
         names = self._room.names()
         self._emit(Answer(f"{len(names)} here: {', '.join(names)}"))
 

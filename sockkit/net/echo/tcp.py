@@ -140,6 +140,7 @@ class AnsweredEcho(Task, Owner):
 
     def closing(self) -> None:
         self._delayed.stop()
+        self._answers.stop()
         if self._silence:
             self._silence.cancel()
 
@@ -220,6 +221,10 @@ class Answers:
     def feed(self, data: bytes) -> None:
         """Answer `data`; no data means the end."""
         self._iterator = self._iterate(data)
+
+    def stop(self) -> None:
+        """Make no more, and keep nothing of what the client has sent."""
+        self._iterator = self._responder = None
 
     @property
     def due(self) -> float | None:

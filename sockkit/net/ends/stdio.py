@@ -25,6 +25,7 @@ from sockkit.system import FIONREAD, fcntl, ioctl_number
 from sockkit.values import Value
 
 if TYPE_CHECKING:
+    from sockkit.core.command_prompt import CommandPrompt
     from sockkit.core.console import Assistant
 
 _GONE = "whoever read standard output has left"
@@ -72,28 +73,66 @@ def _reopened(descriptor: int, mode: int) -> int:
     return own
 
 
-class Input:
+class StandardInput:
     """Standard input, as a Source.
 
-    `edited` means that `descriptor` is a non-blocking pipe of our own, which a line editor fills
-    from a terminal. With `never_waits` a read that finds nothing raises BlockingIOError. Otherwise
-    read only when it is readable.
+    With `never_waits` a read that finds nothing raises BlockingIOError. Otherwise read only when it
+    is readable.
     """
 
     name = "standard input"
+    kind: Kind
+    descriptor: int
+    terminal: bool
+    never_waits: bool
 
-    def __init__(self, loop: Loop, descriptor: int, *, edited: bool = False) -> None:
+    def read_into(self, buffer: memoryview, /) -> int:
+        raise NotImplementedError
+
+    def has_bytes(self) -> bool:
+        raise NotImplementedError
+
+    def extent(self) -> tuple[int, int]:
+        """The position in a regular file, and the file's size; zeros for anything else."""
+        return 0, 0
+
+    def when_readable(self, callback: Callback | None) -> None:
+        raise NotImplementedError
+
+    def deliver_to(self, receive: Callable[[bytes], None]) -> None:
+        """Call `receive` with whatever is read from now on, and with no bytes at the end."""
+        buffer = memoryview(bytearray(64 * 1024))
+
+        def read() -> None:
+            try:
+                size = self.read_into(buffer)
+            except BlockingIOError:
+                return
+            if not size:
+                self.when_readable(None)
+            receive(bytes(buffer[:size]))
+
+        self.when_readable(read)
+
+    def read_failed(self, error: OSError, /) -> SockkitError:
+        return SockkitError(f"could not read {self.name}: {reason(error)}")
+
+
+class Input(StandardInput):
+    """The standard input of this process, or another descriptor in its place."""
+
+    def __init__(self, loop: Loop, descriptor: int) -> None:
         self._loop = loop
         self._readable = open_for(descriptor, os.O_RDONLY)
         self.kind = _kind(descriptor) if self._readable else Kind.OTHER
-        self.terminal = edited or os.isatty(descriptor)
+        self.terminal = os.isatty(descriptor)
         if not self._readable:
             # It is always ready, so that a read raises the error.
             self.descriptor = os.open(os.devnull, os.O_RDONLY)
         else:
-            self.descriptor = descriptor if edited else _reopened(descriptor, os.O_RDONLY)
+            self.descriptor = _reopened(descriptor, os.O_RDONLY)
         self._socket = _inherited_socket(descriptor)
-        own = edited or self.descriptor != descriptor
+        own = self.descriptor != descriptor
         self.never_waits = own or self.kind is Kind.FILE or self._socket is not None
 
     def read_into(self, buffer: memoryview, /) -> int:
@@ -115,7 +154,6 @@ class Input:
         return self.kind is Kind.PIPE and bool(ioctl_number(self.descriptor, FIONREAD))
 
     def extent(self) -> tuple[int, int]:
-        """The position in a regular file, and the file's size; zeros for anything else."""
         if self.kind is not Kind.FILE:
             return 0, 0
         try:
@@ -126,26 +164,8 @@ class Input:
     def when_readable(self, callback: Callback | None) -> None:
         self._loop.when_readable(self.descriptor, callback)
 
-    def deliver_to(self, receive: Callable[[bytes], None]) -> None:
-        """Call `receive` with whatever is read from now on, and with no bytes at the end."""
-        buffer = memoryview(bytearray(64 * 1024))
 
-        def read() -> None:
-            try:
-                size = self.read_into(buffer)
-            except BlockingIOError:
-                return
-            if not size:
-                self.when_readable(None)
-            receive(bytes(buffer[:size]))
-
-        self.when_readable(read)
-
-    def read_failed(self, error: OSError, /) -> SockkitError:
-        return SockkitError(f"could not read {self.name}: {reason(error)}")
-
-
-class UnreadInput(Input):
+class UnreadInput(StandardInput):
     """In place of a standard input that is never read: nothing comes of it, and it never ends."""
 
     def __init__(self) -> None:
@@ -285,10 +305,12 @@ class Stdio(Value):
     """The standard streams of a command; `encoding` is the user's.
 
     `assist` gives the line editor, if there is one, what its prompt and completions come from. Call
-    it again when the prompt has changed.
+    it again when the prompt has changed. `offer` gives it the commands of the Ctrl-] prompt; None
+    without a line editor.
     """
 
-    input: Input
+    input: StandardInput
     output: StandardOutput
     encoding: str
     assist: Callable[[Assistant], None] = lambda _: None
+    offer: Callable[[CommandPrompt], None] | None = None

@@ -302,6 +302,7 @@ class TlsEnd:
         self._end.when_readable(None)
         # Others may refer to us, and a failure to all, until the garbage collector finds them.
         self._outbox.take_failure()
+        self._plain.clear()
         del self.tls, self._inbox, self._outbox
 
     def _check_open(self, failed: Callable[[OSError], SockkitError]) -> None:

@@ -66,8 +66,7 @@ class TlsOutbox:
 
     def flush(self) -> None:
         """Write what waits, as much of it as the end below accepts. Raises SendError."""
-        if failure := self.take_failure():
-            raise failure
+        self._raise_failure()
         while self._waiting or self._bio.pending:
             self._waiting = self._waiting or memoryview(self._bio.read())
             try:
@@ -112,6 +111,14 @@ class TlsOutbox:
     def take_failure(self) -> SockkitError | None:
         failure, self._failure = self._failure, None
         return failure
+
+    def _raise_failure(self) -> None:
+        failure = self.take_failure()
+        try:
+            if failure:
+                raise failure
+        finally:
+            del failure  # the error keeps this frame, which must not keep the error
 
     def _produced(self) -> int:
         """Encrypted bytes that there have been, written or not."""

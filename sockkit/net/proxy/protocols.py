@@ -41,6 +41,7 @@ _SOCKS4_WORDS: dict[int, str] = {
     socks4.ReplyCode.CONNECTION_FAILED: "it asks this machine who the user is (identd)",
     socks4.ReplyCode.AUTHENTICATION_FAILED: "this machine says that the user is another (identd)",
 }
+_FIRST_BYTES = {"SOCKS5": b"\5", "SOCKS4": b"\0", "HTTP": b"HTTP/"}
 # After the version, the reply and a reserved byte come the kind of an address, it, and a port.
 _ADDRESS_SIZES: dict[int, int] = {
     socks5.AddressType.IPV4: 4 + 2,
@@ -90,13 +91,15 @@ def _refuses_user(proxy: Proxy) -> ProxyError:
 
 def _not_one(proxy: Proxy, answer: bytes) -> ProxyError:
     """The error for a peer that speaks another protocol."""
-    hint, protocol = "", proxy.protocol
-    if protocol == "HTTP":
-        if answer.startswith((b"\0", b"\5")):
-            hint = "it answers like a SOCKS proxy: try socks5h://"
+    protocol = proxy.protocol
+    article, other = ("an", "socks5h") if protocol == "HTTP" else ("a", "http")
+    hint = f"try another scheme, such as {other}://"
+    if answer.startswith(_FIRST_BYTES[protocol]):  # it is the right one, spoken badly
+        hint = ""
+    elif protocol == "HTTP" and answer.startswith((b"\0", b"\5")):
+        hint = "it answers like a SOCKS proxy: try socks5h://"
     elif answer.startswith(b"H"):
         hint = "it answers like an HTTP server: try http://"
-    article = "an" if protocol == "HTTP" else "a"
     return ProxyError(f"{proxy.address} is not {article} {protocol} proxy", hint)
 
 

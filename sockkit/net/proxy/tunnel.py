@@ -122,7 +122,8 @@ class Tunnel(Pending):
         self._unsent, self._wanted = next(talk)
         self._got = bytearray()
         deadline, late = expiry
-        self._timer = loop.at(deadline, lambda: self._finish(late))
+        self._heard = False
+        self._timer = loop.at(deadline, lambda: self._expire(late))
         loop.call_soon(self._go_on)
 
     def cancel(self) -> None:
@@ -142,6 +143,11 @@ class Tunnel(Pending):
         if outcome:
             self._end.close()
         self._on_done(outcome)
+
+    def _expire(self, late: TimedOut) -> None:
+        if not self._heard:
+            late.hint = f"does it speak {self._proxy.protocol}? If so, {late.hint}"
+        self._finish(late)
 
     def _go_on(self) -> None:
         if self._ended:
@@ -178,6 +184,7 @@ class Tunnel(Pending):
                 told = f"the proxy {self._proxy.address} closed the connection"
                 raise ProxyError(told, f"does it speak {self._proxy.protocol}?")
             self._got += buffer[:size]
+            self._heard = True
 
     def _missing(self) -> int:
         """How many bytes to read at most."""

@@ -340,7 +340,7 @@ class _Race(Pending):
 
     def _kind(self, silent: bool) -> str:
         """What has happened, of several reasons the one that says most of the peer."""
-        kinds = [failure_kind(error) for _, error in self._failures]
+        kinds = [_kind(error) for _, error in self._failures]
         if silent:
             return NO_ANSWER
         return REFUSED if REFUSED in kinds else kinds[-1]
@@ -356,6 +356,11 @@ class _Race(Pending):
             "give it longer with --connect-timeout",
             kind=NO_ANSWER,
         ) from self._cause()
+
+
+def _kind(error: OSError) -> str:
+    # The system's words, "protocol wrong type for socket", say nothing to most people.
+    return "takes datagrams" if error.errno == errno.EPROTOTYPE else failure_kind(error)
 
 
 def _hint(source: Endpoint) -> str:

@@ -32,7 +32,9 @@ from sockkit.net.tcp.client import SlowTimer
 from sockkit.values import Value
 
 EXIT_SECONDS = 0.5  # for a program to exit by itself once both directions have ended
-DROP_BUFFER_BYTES = 64 * 1024  # for what is read and dropped once the program reads no more
+
+# For what is read and dropped once a program reads no more; all connections share it.
+_drop_buffer = memoryview(bytearray(64 * 1024))
 
 
 class Shared(Value):
@@ -307,8 +309,7 @@ class _ProgramJoin(Join):
     # What the program does not read.
 
     def _drop_received(self) -> None:
-        buffer = memoryview(bytearray(DROP_BUFFER_BYTES))
-        reader = Reader(self._loop, self._connection, self, buffer)
+        reader = Reader(self._loop, self._connection, self, _drop_buffer)
         reader.bytes_read = self._receiver.bytes_read
         self._connection.receiver = reader
         reader.start()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum, auto
+from typing import TYPE_CHECKING
 
 from sockkit.core.merging import Part
 from sockkit.core.text import Transform
@@ -24,6 +25,9 @@ from sockkit.net.tcp.listen import Listener
 from sockkit.net.tcp.merged_output import MergedOutput
 from sockkit.net.waiting import Done, OnDone, Pending, wait_for
 from sockkit.values import Value
+
+if TYPE_CHECKING:
+    from sockkit.net.file_feed import FileFeed
 
 MAX_RECEIVE_BYTES = 64 * 1024  # of one receive by default, and so about what waits for a client
 
@@ -69,6 +73,60 @@ class Totals:
         )
 
 
+class Backlog:
+    """The clients for which something waits, and a file that is sent to some while nothing does."""
+
+    def __init__(self) -> None:
+        self.busy: set[Client] = set()
+        self._file: FileFeed | None = None
+        self._recipients: list[Client] = []
+
+    @property
+    def sends_file(self) -> bool:
+        return self._file is not None
+
+    def change(self, client: Client, waits: bool) -> None:
+        """Something waits for `client`, or does no longer: it is sent, or the client departed."""
+        (self.busy.add if waits else self.busy.discard)(client)
+        if not self._file:
+            return
+        if any(recipient.connection.is_open for recipient in self._recipients):
+            self._file.resume()
+        else:
+            self.stop()
+
+    def send_file(
+        self, context: Context, path: str, clients: list[Client], on_end: Callable[[], None]
+    ) -> None:
+        """Send the file at `path` to `clients`. Raises UsageError."""
+        from sockkit.net.file_feed import PIECE_BYTES, FileFeed  # few runs need it
+
+        def ended() -> None:
+            self._file = None
+            on_end()
+
+        self._file = FileFeed(
+            context,
+            path,
+            PIECE_BYTES,
+            ready=lambda: self.busy.isdisjoint(clients),
+            send=self._send,
+            on_end=ended,
+        )
+        self._recipients = clients
+        self._file.resume()
+
+    def stop(self) -> None:
+        """Send no more of the file."""
+        if self._file:
+            self._file.stop()
+            self._file = None
+
+    def _send(self, piece: bytes) -> None:
+        for client in self._recipients:
+            client.send(piece, raw=True)
+
+
 class Server:
     """Owns its clients, but neither the listener nor the standard streams."""
 
@@ -79,7 +137,7 @@ class Server:
         self._listener, self._options = listener, options
         self._clients: dict[int, Client] = {}
         self._closing: set[Client] = set()  # departed, but not closed yet
-        self._busy: set[Client] = set()
+        self._backlog = Backlog()
         self._stage, self._totals = Stage.SERVING, Totals()
         self._input_ended = False
         self._on_typed: Callable[[bytes], None] | None = None
@@ -124,6 +182,7 @@ class Server:
     def _close(self) -> None:
         """Close all there is; what clients have not finished is still written."""
         self._stage = Stage.CLOSED
+        self._backlog.stop()
         self._listener.close()
         for client in list(self._clients.values()):
             client.connection.close()
@@ -149,12 +208,18 @@ class Server:
         clients = list(self._clients.values()) if number is None else [self._clients[number]]
         self._send(data, clients, raw=raw, whole=True)
 
+    def send_file(self, number: int | None, path: str) -> None:
+        clients = list(self._clients.values()) if number is None else [self._clients[number]]
+        self._backlog.send_file(self.context, path, clients, on_end=self._watch_input)
+        self._watch_input()
+
     def kick(self, number: int) -> None:
         self._clients[number].connection.close_lingering()
 
     def quit(self) -> None:
         """Read nothing more, and end `run` once everything that was read is delivered."""
         self._stage = Stage.QUITTING
+        self._backlog.stop()
         self._listener.close()
         self._watch_input()
         for client in list(self._clients.values()):
@@ -186,14 +251,11 @@ class Server:
             client.send(self._options.reply, whole=True)
 
     def busy(self, client: Client, waits: bool) -> None:
-        if waits:
-            self._busy.add(client)
-        else:
-            self._busy.discard(client)
+        self._backlog.change(client, waits)
         self._watch_input()
 
     def held_up(self) -> bool:
-        return bool(self._busy)
+        return bool(self._backlog.busy)
 
     def departed(self, client: Client) -> None:
         self._clients.pop(client.peer.number, None)
@@ -222,7 +284,8 @@ class Server:
     # Standard input.
 
     def _watch_input(self) -> None:
-        wanted = self._on_typed or (self._clients and not self._busy)
+        backlog = self._backlog
+        wanted = not backlog.sends_file if self._on_typed else self._clients and not backlog.busy
         wanted = wanted and not self._input_ended and self._stage is Stage.SERVING
         self.context.stdio.input.when_readable(self._read_input if wanted else None)
 

@@ -15,7 +15,7 @@ from sockkit.core.hints import Glance, Hints, Stream, is_http_request, is_tls_al
 from sockkit.core.text import Transcoder, Transform
 from sockkit.core.units import show_size
 from sockkit.errors import OutputGone, SockkitError, TextError
-from sockkit.events import Failure, Notice, PeerEnded, StreamTotal
+from sockkit.events import Failure, Notice, Peer, PeerEnded, StreamTotal
 from sockkit.net.closing import Closer
 from sockkit.net.coalesce import Coalescer
 from sockkit.net.connection import Connection, Direction, Result
@@ -30,6 +30,7 @@ from sockkit.values import Value
 if TYPE_CHECKING:
     from sockkit.core.frames import FrameRule
     from sockkit.core.transforms import Lenient
+    from sockkit.net.file_feed import FileFeed
 
 
 class SessionOptions(Value):
@@ -49,7 +50,7 @@ class SessionOptions(Value):
     opening: bytes = b""
     greet: bytes = b""
     reply: bytes | None = None
-    label: bytes = b""
+    label: Callable[[], bytes] | None = None
     frame: FrameRule | None = None
     may_half_close: bool = False
     ends_output: bool = False
@@ -107,6 +108,7 @@ class Session(Joined):
     def close(self) -> None:
         """Close what is open, and emit how much was moved. Call it once, at the end."""
         self._on_done = lambda _: None
+        self._input.close()
         self._connection.close()
         self._closer.close_all()  # if the lingering close had begun
         self._sender.close()
@@ -131,7 +133,21 @@ class Session(Joined):
         """Record in `error.so_far` how many bytes were moved."""
         self._totals.record(error, self._connection.end.undelivered())
 
+    # For the commands of the Ctrl-] prompt.
+
+    def peers(self) -> list[tuple[Peer, str]]:
+        return [(self._connection.end.peer, self._connection.totals)]
+
+    def say(self, data: bytes) -> None:
+        self._input.say(data)
+
+    def send_file(self, path: str) -> None:
+        self._input.send_file(path)
+
     # What the connection and its two directions report.
+
+    def _unsent(self) -> int:
+        return super()._unsent() + self._input.file_left
 
     def drained(self) -> None:
         self._input.drained()
@@ -238,6 +254,7 @@ class SessionInput:
         self._then: Callable[[], None] = self._start_pump  # once the outbox is empty
         self._replied = False
         self._lenient: Lenient | None = None
+        self._file: FileFeed | None = None
         self._outbound: Transform | None = options.outbound
         if options.outbound and context.stdio.input.terminal:
             from sockkit.core.transforms import Lenient
@@ -261,9 +278,43 @@ class SessionInput:
         """Whether a line that was typed could not be converted."""
         return bool(self._lenient and self._lenient.refused)
 
+    @property
+    def file_left(self) -> int:
+        """Bytes of a file that are not sent."""
+        return self._file.left if self._file else 0
+
     def start(self) -> None:
         self._put(self._options.opening)
         self._send_text(self._options.greet, self._start_pump)
+
+    def close(self) -> None:
+        if self._file:
+            self._file.stop()
+
+    def say(self, data: bytes) -> None:
+        """Send `data` unchanged. Call it between two reads of standard input."""
+        self._put(data)
+        if self._connection.outbox.size:
+            self.pump.pause()
+
+    def send_file(self, path: str) -> None:
+        """Send the file at `path`, and read standard input afterwards. Raises UsageError."""
+        from sockkit.net.file_feed import PIECE_BYTES, FileFeed  # few runs need it
+
+        self._file = FileFeed(
+            self._context,
+            path,
+            PIECE_BYTES,
+            ready=lambda: not self._connection.outbox.size,
+            send=self._put,
+            on_end=self._file_ended,
+        )
+        self.pump.pause()
+        self._file.resume()
+
+    def _file_ended(self) -> None:
+        self._file = None
+        self.pump.resume()
 
     def peer_sent(self) -> None:
         if self._options.reply is not None:
@@ -274,11 +325,16 @@ class SessionInput:
             self._reply(b"")  # it has said nothing to reply to
 
     def drained(self) -> None:
-        if not self._connection.error:
+        if self._connection.error:
+            return
+        if self._file:
+            self._file.resume()
+        else:
             self._then()
 
     def _start_pump(self) -> None:
         if self._options.reply is None:
+            self._then = self.pump.resume
             self.pump.start()
 
     def _reply(self, text: bytes) -> None:

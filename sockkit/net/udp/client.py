@@ -13,7 +13,7 @@ from sockkit.events import ConnectFailed, Failure, Peer, PeerUser, TargetChosen
 from sockkit.net.context import Context
 from sockkit.net.endpoint import Endpoint, show_address
 from sockkit.net.loop import Timer
-from sockkit.net.udp.datagrams import DatagramSocket, Received
+from sockkit.net.udp.datagrams import MAX_PAYLOAD_BYTES, DatagramSocket, Received
 from sockkit.net.udp.exchange import DatagramExchange, Messages
 
 BLOCKED_CHECK_SECONDS = 0.1  # between checks whether all that waits has been sent and written
@@ -84,6 +84,20 @@ class DatagramClient:
         sent = show_count(sender.total.count, "datagram")
         lost = receiver.output.lost()
         return f"sent {sent}, received {receiver.total.count:,}" + (lost and f", {lost}")
+
+    # For the commands of the Ctrl-] prompt.
+
+    def peers(self) -> list[tuple[Peer, str]]:
+        exchange = self._exchange
+        sent, got = exchange.sender.total.count, exchange.receiver.total.count
+        return [(self._peer, f"sent {show_count(sent, 'datagram')}, received {got:,}")]
+
+    def say(self, data: bytes) -> None:
+        self._exchange.sender.send(data, MAX_PAYLOAD_BYTES, self._targets)
+        self._exchange.review()
+
+    def send_file(self, path: str) -> None:
+        self._exchange.send_file(path, self._targets)
 
     # For the exchange.
 

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum, auto
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sockkit.errors import SockkitError
 from sockkit.events import DatagramTotal, Peer
 from sockkit.net.context import Context
-from sockkit.net.udp.datagrams import DatagramSocket, Received
+from sockkit.net.udp.datagrams import DatagramSocket, Received, segments
 from sockkit.net.udp.receiver import DatagramReceiver
 from sockkit.net.udp.sender import DatagramSender, InputReader
+
+if TYPE_CHECKING:
+    from sockkit.net.file_feed import FileFeed
 
 
 class Messages(Protocol):
@@ -81,6 +84,8 @@ class DatagramExchange:
     ) -> None:
         self._context, self._handler = context, handler
         self._state = State.OPEN
+        self._on_typed: Callable[[bytes], None] | None = None
+        self._file: FileFeed | None = None
         self.sender = DatagramSender(context, sock, messages, handler, self.review)
         self._reader = InputReader(
             context, messages, handler, self.sender, sock.buffer_size, self.review
@@ -97,7 +102,32 @@ class DatagramExchange:
     def start(self, on_typed: Callable[[bytes], None] | None = None) -> None:
         """Start sending and receiving. With `on_typed` standard input goes there instead."""
         self._context.stdio.output.when_gone(self._output_gone)
+        self._on_typed = on_typed
         self._reader.start(on_typed)
+        self.review()
+
+    def send_file(self, path: str, targets: list[Any]) -> None:
+        """Send the file at `path` to `targets`, cut as standard input is, which waits meanwhile.
+
+        Raises UsageError.
+        """
+        from sockkit.net.file_feed import FileFeed  # few runs need it
+
+        size, outbox = self._reader.size, self.sender.outbox
+        self._file = FileFeed(
+            self._context,
+            path,
+            segments(size) * size,
+            ready=lambda: not outbox.waits,
+            send=lambda piece: self.sender.send(piece, size, targets),
+            on_end=self._file_ended,
+        )
+        self._reader.hold()
+        self.review()
+
+    def _file_ended(self) -> None:
+        self._file = None
+        self._reader.release(self._on_typed)
         self.review()
 
     def _output_gone(self, error: SockkitError) -> None:
@@ -121,6 +151,8 @@ class DatagramExchange:
     def review(self) -> None:
         """Read and receive what may be now. Call it when the targets have changed."""
         if self._state is State.OPEN:
+            if self._file:
+                self._file.resume()
             self._reader.review()
             self.receiver.review()
         elif self.idle:
@@ -129,6 +161,8 @@ class DatagramExchange:
     def finish(self) -> None:
         """Read and receive no more. End the loop's run once all has been sent and written."""
         self._state = State.CLOSING
+        if self._file:
+            self._file.stop()
         self._reader.finish()
         self.receiver.finish()
         self.review()

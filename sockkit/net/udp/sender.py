@@ -154,6 +154,7 @@ class InputState(Enum):
 
     OPEN = auto()
     CONSOLE = auto()  # it goes to the operator's console
+    HELD = auto()  # it waits until a file is sent
     ENDED = auto()
 
 
@@ -161,7 +162,8 @@ class InputReader:
     """Reads standard input and sends it. `on_change` is called when it ends or has to wait.
 
     Input that is not lines is cut into datagrams of `buffer_size` bytes, which a peer with the same
-    buffer size receives whole. One that is not full waits HOLD_SECONDS for the rest.
+    buffer size receives whole. One that is not full waits HOLD_SECONDS for the rest. `size` is the
+    most bytes of a datagram.
     """
 
     def __init__(
@@ -178,8 +180,8 @@ class InputReader:
         self._on_change = on_change
         self._state = InputState.OPEN
         self._cuts = buffer_size is not None
-        self._size = min(buffer_size or MAX_PAYLOAD_BYTES, MAX_PAYLOAD_BYTES)
-        self._buffer = memoryview(bytearray(segments(self._size) * self._size))
+        self.size = min(buffer_size or MAX_PAYLOAD_BYTES, MAX_PAYLOAD_BYTES)
+        self._buffer = memoryview(bytearray(segments(self.size) * self.size))
         self._filled = 0
         self._lines = LineSplitter(MAX_LINE_BYTES)
         self._timer: Timer | None = None
@@ -188,14 +190,26 @@ class InputReader:
         """Send `hello`. With `on_typed` standard input goes there; no bytes mean its end."""
         if self._messages.hello is not None:
             self._sender.send(self._messages.hello, MAX_PAYLOAD_BYTES, self._handler.targets())
+        self.release(on_typed)
+
+    def hold(self) -> None:
+        """Read nothing until `release`."""
+        if self._state is not InputState.ENDED:
+            self._state = InputState.HELD
+            self._input.when_readable(None)
+
+    def release(self, on_typed: Callable[[bytes], None] | None) -> None:
+        """Read standard input, for `on_typed` if that is given."""
+        if self._state is InputState.ENDED:
+            return
+        self._state = InputState.CONSOLE if on_typed else InputState.OPEN
         if on_typed:
-            self._state = InputState.CONSOLE
             self._input.deliver_to(on_typed)
 
     def review(self) -> None:
         """Read, if there are targets and nothing waits to be sent."""
         if self._state is InputState.CONSOLE:
-            return
+            return  # it is read as it comes
         reads = self._state is InputState.OPEN and not self._sender.outbox.waits
         reads = reads and bool(self._handler.targets())
         self._input.when_readable(self._read if reads else None)
@@ -254,9 +268,9 @@ class InputReader:
         """Send full datagrams, and the rest after HOLD_SECONDS."""
         if self._timer:
             self._timer.cancel()
-        rest = len(data) % self._size if self._cuts and not ended else 0
+        rest = len(data) % self.size if self._cuts and not ended else 0
         if whole := data[: len(data) - rest]:
-            self._sender.send(whole, self._size, self._handler.targets())
+            self._sender.send(whole, self.size, self._handler.targets())
         self._buffer[:rest] = bytes(data[len(data) - rest :])
         self._filled = rest
         if rest:
@@ -264,4 +278,4 @@ class InputReader:
 
     def _send_rest(self) -> None:
         data, self._filled = self._buffer[: self._filled], 0
-        self._sender.send(data, self._size, self._handler.targets())
+        self._sender.send(data, self.size, self._handler.targets())

@@ -78,14 +78,20 @@ class DatagramServer:
         return self._table.last()
 
     def say(self, number: int | None, data: bytes, *, raw: bool = False) -> None:
-        targets = self._everybody() if number is None else [self._table.address(number)]
+        targets = self._addresses(number)
         if raw:
             self._exchange.sender.send(data, MAX_PAYLOAD_BYTES, targets)
         else:
             self._exchange.sender.send_lines(data.removesuffix(b"\n").split(b"\n"), targets)
 
+    def send_file(self, number: int | None, path: str) -> None:
+        self._exchange.send_file(path, self._addresses(number))
+
     def quit(self) -> None:
         self._exchange.finish()
+
+    def _addresses(self, number: int | None) -> list[Any]:
+        return self._everybody() if number is None else [self._table.address(number)]
 
     # For the exchange.
 

@@ -7,6 +7,7 @@ import errno
 import itertools
 import os
 import socket
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,7 @@ from tests.net import kit
 from tests.net.echo import site as echo_site
 from tests.net.echo.site import LATE, MIB, RULED, UPPER, Site, each
 from tests.net.kit import fail_nth, noise, of_kind, run_until
+from tests.support import reset
 
 loop, stack, site = kit.loop, kit.stack, echo_site.site
 
@@ -53,6 +55,23 @@ def test_a_reset_ends_that_client_alone(options: EchoOptions, site: Site) -> Non
     assert [step.detail for step in of_kind(site.events, SocketCall) if step.call == "reset"] != []
     assert site.asks(other, b"2\n", 2) == b"2\n"
     assert len(echo._connections) == 1
+
+
+def test_what_a_client_sent_before_it_reset_is_freed(site: Site) -> None:
+    made: list[weakref.ref[RuleResponder]] = []
+
+    def make() -> RuleResponder:
+        responder = RuleResponder([parse_rule("*=x", regex=False)], "utf-8")
+        made.append(weakref.ref(responder))
+        return responder
+
+    site.tcp(EchoOptions(make))
+    sock = site.client()
+    assert site.asks(sock, b"1\n" + b"y" * 60_000, 2) == b"x\n"  # the second line has no end
+    with kit.no_collection():
+        reset(sock)
+        run_until(site.loop, lambda: bool(site.closed))
+        assert made[0]() is None
 
 
 @each

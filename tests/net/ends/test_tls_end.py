@@ -581,6 +581,16 @@ def test_a_closed_end_keeps_nothing_of_openssl(ends: str, loop: Loop) -> None:
         gc.enable()
 
 
+@pytest.mark.parametrize("ends", ["close", "abort"])
+def test_a_closed_end_keeps_nothing_that_nobody_has_read(ends: str, loop: Loop) -> None:
+    pair = Pair(loop).shake_hands()
+    pair.say(pair.peer.sealed(b"x" * 10_000))
+    assert pair.end.has_bytes()
+    pair.end.abort() if ends == "abort" else pair.end.close()
+    assert pair.near.closed
+    assert not pair.end._plain
+
+
 # The handshake.
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ssl
+import weakref
 
 import pytest
 
+from sockkit.errors import SockkitError
 from sockkit.net.ends import tls_outbox as module
 from sockkit.net.ends.memory import memory_pair
 from sockkit.net.ends.tls_outbox import MAX_WRITE_BYTES, RECORD_BYTES, Sending, TlsOutbox
@@ -117,6 +119,21 @@ def test_a_failure_that_nobody_waited_for_is_kept_until_it_is_asked_for(site: Si
     assert failure
     assert "reset" in str(failure)
     assert site.outbox.take_failure() is None
+
+
+def test_a_failure_that_was_raised_is_kept_by_nobody(site: Site) -> None:
+    def flush() -> weakref.ref[SockkitError]:
+        try:
+            site.outbox.flush()
+        except SockkitError as error:
+            return weakref.ref(error)
+        raise AssertionError("it was not told")
+
+    site.write(bytes(CAPACITY))
+    site.there.abort()
+    turn(site.loop)
+    with kit.no_collection():
+        assert flush()() is None
 
 
 @pytest.mark.parametrize("waits", [False, True])

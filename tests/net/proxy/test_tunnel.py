@@ -58,7 +58,7 @@ class Site:
             wrap(self.near),
             proxy,
             conversation(proxy, TARGET),
-            (loop.now + 10, TimedOut("late")),
+            (loop.now + 10, TimedOut("late", "wait longer")),
             self.outcomes.append,
         )
         self.turn()
@@ -179,7 +179,8 @@ def test_a_proxy_that_says_nothing(url: str, site: Make) -> None:
     made.passes(9.9)
     assert made.outcomes == []
     made.passes(0.2)
-    assert made.failed() == "late"
+    protocol = parse_proxy(url).protocol
+    assert made.failed() == f"late: does it speak {protocol}? If so, wait longer"
 
 
 def test_a_proxy_that_drips(site: Make) -> None:
@@ -190,7 +191,7 @@ def test_a_proxy_that_drips(site: Make) -> None:
         if made.outcomes:
             break
         made.answers(b"x")
-    assert made.failed() == "late"
+    assert made.failed() == "late: wait longer"
 
 
 def test_a_head_without_an_end(site: Make) -> None:
@@ -423,7 +424,8 @@ def test_a_proxy_that_accepts_and_says_nothing(client: Client) -> None:
         with pytest.raises(TimedOut) as failed:
             client.dial(at(port), timeout=0.1)
     told = f"the proxy 127.0.0.1 port {port} did not connect us to db.example port 5432"
-    assert str(failed.value) == f"{told} within 0.1 s: give it longer with --connect-timeout"
+    hint = "does it speak SOCKS5? If so, give it longer with --connect-timeout"
+    assert str(failed.value) == f"{told} within 0.1 s: {hint}"
 
 
 def test_the_time_to_connect_counts(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

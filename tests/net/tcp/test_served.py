@@ -9,21 +9,24 @@ import contextlib
 import errno
 import os
 import socket
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from sockkit.core.ending import EndOptions
+from sockkit.core.text import TextOptions
 from sockkit.errors import ReceiveError, SockkitError
 from sockkit.events import Closed, Event, Peer, ProgramEnded, ProgramStarted
 from sockkit.net.closing import Closer
 from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.join import JoinOptions
+from sockkit.net.lanes import PIPE_BUFFER_BYTES, Copy
 from sockkit.net.loop import Loop
 from sockkit.net.programs import Programs
 from sockkit.net.tcp import served as module
-from sockkit.net.tcp.served import Outcome, Served, Shared, serve
+from sockkit.net.tcp.served import Outcome, Served, ServedByPipes, Shared, serve
 from tests.net import kit
 from tests.support import WAIT, reset
 
@@ -47,10 +50,11 @@ class Site:
         self.closer = Closer(loop)
         self.programs: Programs | None = None
         self.served: Served | None = None
+        self.options = JoinOptions(EndOptions(patient=True))
 
     def begin(self, *words: str) -> None:
         self.programs = Programs(self.context, words)
-        join = (lambda: JoinOptions(EndOptions(patient=True))) if self._pipes else None
+        join = (lambda: self.options) if self._pipes else None
         shared = Shared(self.context, self.programs, self.closer, join)
         self.served = serve(shared, self.end, lambda _, outcome: self.outcomes.append(outcome))
         self.served.start()
@@ -154,6 +158,24 @@ def test_pipes_that_cannot_be_made_are_an_error_of_that_connection(
     assert isinstance(outcome.error, SockkitError)
     assert "could not make pipes for a program: too many open files" in str(outcome.error)
     assert outcome.error.kind
+
+
+@by_pipes
+def test_nothing_keeps_the_buffers_of_a_connection_that_was_reset(site: Site) -> None:
+    text = TextOptions("gbk")
+    outbound, inbound = text.outbound("utf-8", "what the program writes"), text.inbound("utf-8")
+    site.options = site.options._replace(outbound=outbound, inbound=inbound)
+    site.shell("echo ready; sleep 60")
+    assert site.line() == "ready"
+    assert isinstance(site.served, ServedByPipes)
+    join = site.served._join
+    lanes = [pump.lane for pump in (join._sender, join._receiver)]
+    buffers = [weakref.ref(lane._buffer) for lane in lanes if isinstance(lane, Copy)]
+    assert [buffer().nbytes for buffer in buffers] == [PIPE_BUFFER_BYTES] * 2  # type: ignore[union-attr]
+    with kit.no_collection():
+        reset(site.peer)
+        assert site.outcome().error
+        assert [buffer() for buffer in buffers] == [None] * 2
 
 
 @by_pipes

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import select
 import socket
 import struct
 import threading
@@ -28,8 +29,10 @@ from sockkit.errors import (
     Stopped,
     TextError,
     TimedOut,
+    UsageError,
 )
 from sockkit.events import (
+    Answer,
     Event,
     HalfClosed,
     Hint,
@@ -39,10 +42,12 @@ from sockkit.events import (
     SocketCall,
     StreamTotal,
 )
-from sockkit.net import closing, connection
+from sockkit.net import closing, connection, file_feed
 from sockkit.net.connection import Result
+from sockkit.net.ends.memory import memory_pair
 from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.ends.stdio import Output, Stdio
+from sockkit.net.ends.typed_input import TypedInput
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.tcp.session import Session, SessionOptions, run_session
@@ -1010,7 +1015,7 @@ def test_a_large_reply_arrives_whole(begin: Begin) -> None:
 
 
 def test_lines_are_labelled(begin: Begin) -> None:
-    talk = begin(label=b"[1 there:1] ")
+    talk = begin(label=lambda: b"[1 there:1] ")
     talk.peer.sendall(b"one\ntw")
     assert talk.shown(30) == b"[1 there:1] one\n[1 there:1] tw"
     talk.peer.sendall(b"o")
@@ -1095,16 +1100,101 @@ def test_the_output_ends_when_the_peer_has_and_sending_goes_on(ends: bool, begin
     talk = begin(Until.STDIN, ends_output=ends)
     talk.peer.sendall(b"all of it")
     talk.peer.shutdown(socket.SHUT_WR)
+    assert talk.shown(9) == b"all of it"
     far = talk.output.far.descriptor
-    assert os.read(far, 100) == b"all of it"
-    os.set_blocking(far, ends)
     if ends:
         assert os.read(far, 1) == b""  # its reader goes on
     else:
         talk.told(PeerEnded)
-        with pytest.raises(BlockingIOError):
-            os.read(far, 1)
-    talk.input.far.give(b"later")
-    talk.input.far.close()
+        talk.settle()
+        assert not select.select([far], [], [], 0)[0]
+    talk.type(b"later")
+    talk.end_input()
     assert read_all(talk.peer) == b"later"
-    talk.ends()
+    assert talk.result() is None
+
+
+class Typing:
+    """A session at a line editor with a peer in memory, which has room for 4 bytes."""
+
+    def __init__(self, loop: Loop, stack: contextlib.ExitStack) -> None:
+        self._loop = loop
+        end, self._peer = memory_pair(loop, capacity=4)
+        self.typed = TypedInput(loop)
+        self.events: list[Event] = []
+        stdio = Stdio(self.typed, kit.sink("pipe", stack, Path()).end, "utf-8")
+        context = kit.context(loop, stdio, self.events.append)
+        talk = SessionOptions(EndOptions(Until.PEER))
+        self.session = Session(context, end, talk, SocketOptions())
+        self.outcomes: list[SockkitError | None] = []
+        self.session.start(self.outcomes.append)
+        stack.callback(self.session.close)
+
+    def say(self, data: bytes) -> None:
+        self.typed.put_command(lambda: self.session.say(data))
+
+    def send_file(self, path: Path) -> None:
+        self.typed.put_command(lambda: self.session.send_file(str(path)))
+
+    def heard(self, size: int) -> bytes:
+        """The next bytes that the peer reads, in small pieces."""
+        data, buffer = b"", memoryview(bytearray(3))
+        for _ in range(size):
+            kit.settle(self._loop)
+            with contextlib.suppress(BlockingIOError):
+                data += bytes(buffer[: self._peer.read_into(buffer)])
+        return data
+
+    def leave(self) -> None:
+        """The peer ends its side, and reads no more."""
+        self._peer.half_close()
+        kit.settle(self._loop)
+
+
+def test_bytes_and_files_keep_their_place_between_lines_however_slow_the_peer_is(
+    loop: Loop, stack: contextlib.ExitStack, tmp_path: Path
+) -> None:
+    path = tmp_path / "f"
+    path.write_bytes(b"all that is in the file")
+    typing = Typing(loop, stack)
+    typing.typed.put(b"line 1\n")
+    typing.say(b"0123456789")
+    typing.say(b"abcdefghi")
+    typing.typed.put(b"line 2\n")
+    typing.send_file(path)
+    typing.say(b"xyz")
+    typing.typed.put(b"line 3\n")
+    assert typing.heard(40) == (
+        b"line 1\n0123456789abcdefghiline 2\nall that is in the filexyzline 3\n"
+    )
+    assert typing.session.peers()[0][1] == "sent 66 bytes, received 0 bytes"
+    assert Answer(f"23 bytes of {path} sent") in typing.events
+
+
+def test_a_file_is_not_read_ahead_of_its_peer(
+    loop: Loop, stack: contextlib.ExitStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_feed, "PIECE_BYTES", 10)
+    path = tmp_path / "f"
+    path.write_bytes(bytes(100))
+    typing = Typing(loop, stack)
+    typing.send_file(path)
+    kit.settle(loop)
+    assert typing.session._unsent() == 96  # the peer has 4 of them
+    assert typing.session._input.file_left == 90
+    typing.leave()
+    (error,) = typing.outcomes
+    assert isinstance(error, SendError)
+    assert str(error).startswith("96 bytes of the input did not reach the peer")
+    typing.session.close()
+    assert Answer(f"10 of 100 bytes of {path} sent") in typing.events
+
+
+def test_a_file_that_is_none_changes_nothing(
+    loop: Loop, stack: contextlib.ExitStack, tmp_path: Path
+) -> None:
+    typing = Typing(loop, stack)
+    with pytest.raises(UsageError):
+        typing.session.send_file(str(tmp_path))
+    typing.typed.put(b"line\n")
+    assert typing.heard(5) == b"line\n"

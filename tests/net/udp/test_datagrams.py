@@ -258,3 +258,31 @@ def test_one_that_is_adopted_waits_on_another_loop(site: Site) -> None:
         other.run()
         server.close()
     assert kit.of_kind(events, SocketCall)
+
+
+def test_when_something_was_sent_or_received_last(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = kit.Clock(site.loop, monkeypatch)
+    denied = parse_rule("127.0.0.2")
+    assert isinstance(denied, Network)
+    server = site.server(access=AccessList(None, [denied]))
+    client, refused = site.client(server.port), site.plain()
+    refused.bind(("127.0.0.2", 0))
+
+    def passes() -> float:
+        """A second passes, and what has come is received."""
+        clock.passes(1.0)
+        kit.settle(site.loop)
+        for _ in server.incoming(pytest.fail):
+            pass
+        return site.loop.now
+
+    began = site.loop.now
+    refused.sendto(b"x", (HERE, server.port))
+    passes()
+    assert (server.used, server.active_at) == (False, began)
+    client.send(b"x", 1)
+    assert (client.used, client.active_at) == (False, site.loop.now)
+    assert passes() == server.active_at
+    assert server.used

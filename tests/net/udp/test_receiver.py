@@ -47,3 +47,14 @@ def test_an_output_that_takes_nothing_pauses_receiving(make: Make, loop: Loop) -
     made.say(b"more")
     run_for(loop, 0.05)
     assert made.receiver.total.count == before
+
+
+def test_what_is_dropped_is_counted_and_nothing_of_it_is_a_fault(make: Make) -> None:
+    made = make(drops=True)
+    for data in (b"a", b"bad"):
+        made.say(data)
+    run_until(made.loop, lambda: made.receiver.total.count == 2)
+    made.exchange.stop()
+    made.output.release()
+    assert made.output.far.take() == b""
+    assert not made.receiver.undecoded

@@ -27,16 +27,21 @@ class ReceivedBytes:
 
 
 class OutputFile:
-    """The file at `path`, as a sink. Raises UsageError for an empty path, and OutputError."""
+    """The file at `path`, as a sink. A new one has the mode `mode`, less the umask.
+
+    Raises UsageError for an empty path, and OutputError.
+    """
 
     kind = Kind.OTHER
 
-    def __init__(self, loop: Loop, path: str) -> None:
+    def __init__(
+        self, loop: Loop, path: str, *, option: str = "--output", mode: int = 0o666
+    ) -> None:
         if not path:
-            raise UsageError("--output has no name", "give it the path of a file")
+            raise UsageError(f"{option} has no name", "give it the path of a file")
         self._loop, self.name = loop, path
         try:
-            self.descriptor = os.open(path, _OPEN, 0o666)
+            self.descriptor = os.open(path, _OPEN, mode)
         except OSError as error:
             failed = self.write_failed(error)
             failed.hint = "start what reads it first" if _is_fifo(path) else ""
