@@ -14,7 +14,8 @@ from sockkit.events import Connected, Event
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.replay.client import Dialler
-from sockkit.net.replay.lines import DatagramLine, StreamLine
+from sockkit.net.replay.datagram_line import DatagramLine
+from sockkit.net.replay.lines import StreamLine
 from sockkit.net.tcp.dial import ConnectOptions
 from sockkit.net.waiting import wait_for
 from tests.net import kit

@@ -1,20 +1,18 @@
-"""Lines over a connection and over datagrams, as what plays over them sees them."""
+"""A line over a connection, as what plays over it sees it."""
 
 from __future__ import annotations
 
-from sockkit.core.address import HostPort
 from sockkit.core.player import Conversation
 from sockkit.core.records import Stream
-from sockkit.errors import ConnectError, SockkitError
+from sockkit.errors import SockkitError
 from sockkit.net.closing import Closer
 from sockkit.net.ends.memory import memory_pair
 from sockkit.net.loop import Loop
-from sockkit.net.replay.lines import MAX_WAITING_BYTES, DatagramLine, StreamLine
+from sockkit.net.replay.lines import MAX_WAITING_BYTES, StreamLine
 from tests.net import kit
 from tests.net.site import at_end, read_all, turn
-from tests.support import HERE, datagrams
 
-loop, stack = kit.loop, kit.stack
+loop = kit.loop
 STREAM = Stream(0, "tcp", "10.0.0.1:4000", "10.0.0.2:80", dialled=True)
 
 
@@ -95,42 +93,3 @@ def test_who_wants_nothing_is_resumed(loop: Loop) -> None:
     assert host.got == [b"answer"]
     line.reset()
     assert host.told == ["closed"]
-
-
-def test_datagrams_both_ways(loop: Loop, stack: kit.Stack) -> None:
-    from sockkit.net.options import SocketOptions
-    from sockkit.net.tcp.listen import ListenOptions
-
-    server = kit.bound(loop, ListenOptions(HostPort(HERE, 0)), SocketOptions())
-    stack.callback(server.close)
-    assert server.port
-    with datagrams(server.port) as peer:
-        host = Host(loop)
-        stream = STREAM._replace(transport="udp")
-        address = peer.getsockname()
-        line = DatagramLine(host, Conversation(stream, 0, None), server, address)
-        line.start()
-        for data in (b"one", b"", b"three"):
-            line.send(data)
-            assert peer.recv(100) == data
-            peer.send(data)
-        kit.run_until(loop, lambda: len(host.got) == 3)
-        assert host.got == [b"one", b"", b"three"]
-        line.finish()
-        line.stop()
-        line.send(b"late")
-        assert host.told == ["closed"]
-
-
-def test_a_refusal_closes_a_line_of_datagrams(loop: Loop, stack: kit.Stack) -> None:
-    with datagrams(9) as nobody:
-        nobody.connect((HERE, 1))
-    with datagrams(9) as other:
-        port = other.getsockname()[1]
-    sock, _ = next(kit.aimed(loop, HostPort(HERE, port)))
-    host = Host(loop)
-    line = DatagramLine(host, Conversation(STREAM, 0, None), sock)
-    line.start()
-    line.send(b"x")
-    kit.run_until(loop, lambda: bool(host.told))
-    assert isinstance(host.told[0], ConnectError)
