@@ -82,6 +82,8 @@ ROOM |= of("core.chat", "presence", "received", "room", "udp")
 ROOM |= of("net.chat", "fanout", "presence", "member", "server", "udp") | of("apps", "chat_serve")
 PROBE = of("net.probe", "attempt", "pool", "survey") | of("core", "probing", "targets")
 PROBE |= of("net", "lookups") | of("apps", "probe")
+REPLAY = of("core", "comparison", "difference", "player") | of("apps", "replay")
+REPLAY |= of("net.replay", "playing", "lines", "client", "server", "recording", "udp_server")
 SHOW = of("core", "recording", "selection", "since") | of("net.ends", "followed")
 SHOW |= of("apps", "show")
 CHAT = ROOM | of("core.chat", "protocol", "names", "view") | of("apps", "chat_history", "chat_join")
@@ -177,6 +179,26 @@ def test_show_loads_the_view_that_it_shows(view: str, needed: set[str], tmp_path
     others = CONSOLE | LISTENING | MANY | ONE | DATAGRAMS | ECHO | CHAT | PROBE
     assert more & (others | NEVER) - own - needed - {"ipaddress"} == set()
     assert len(more) <= 70, sorted(more)
+
+
+@pytest.mark.parametrize("serves", [False, True])
+def test_replay_loads_the_side_that_it_plays(serves: bool, nobody: str, tmp_path: Path) -> None:
+    path = tmp_path / "it.rec"
+    opened = Opened(1, Stream(0, "tcp", "127.0.0.1:1", "127.0.0.1:2", dialled=True))
+    path.write_bytes(b"".join(map(JsonLines().show, (Begun(1, "x"), opened))))
+    address = ["--serve", "-p", "0"] if serves else [HERE, nobody]
+    with Program("replay", str(path), *address, command=patched(TELL)) as program:
+        if serves:
+            program.said("listening on ")
+            program.process.terminate()
+        more = loaded(program) - bare()
+    others = CONSOLE | MANY | ECHO | CHAT | PROBE | DATAGRAMS
+    others |= of("net.udp", "client") if serves else LISTENING | of("net.replay", "server")
+    # click's type of a file asks for a translation.
+    own = {"json", "locale"} | of("core", "json_lines", "records")
+    assert of("apps", "replay") | of("net.replay", "playing", "lines", "recording") <= more
+    assert more & (others | NEVER) - own == set()
+    assert len(more) <= 75, sorted(more)
 
 
 @pytest.mark.parametrize(

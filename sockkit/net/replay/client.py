@@ -11,7 +11,7 @@ from sockkit.net.closing import Closer
 from sockkit.net.context import Context
 from sockkit.net.ends.end import End
 from sockkit.net.options import SocketOptions
-from sockkit.net.replay.lines import DatagramLine, Line, StreamLine
+from sockkit.net.replay.lines import Line, StreamLine
 from sockkit.net.replay.playing import Playing
 from sockkit.net.tcp.dial import ConnectOptions, dial
 from sockkit.net.waiting import OnDone, Pending
@@ -55,6 +55,7 @@ class Dialler:
     def _open_datagrams(
         self, playing: Playing, conversation: Conversation, on_done: OnDone[Line]
     ) -> Pending:
+        from sockkit.net.replay.datagram_line import DatagramLine
         from sockkit.net.udp.open import Route, UdpOptions, connect_datagrams, find_routes
 
         sockets = self._sockets.for_datagrams()

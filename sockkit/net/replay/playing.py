@@ -158,15 +158,19 @@ class Playing(Pending):
         """Whether it is too early for `step`. The loop calls `_advance` again when it is not."""
         if self._opening:
             return True
-        due = self._base + self._player.offset(step)
-        if not step.first and self.loop.now < due:
-            self._clock.at(due)
-            self._silence.moved()
+        if self._is_early(step):
+            self._clock.at(self._due(step))
             return True
         if awaited := self._player.awaited(step):
             self._check_short(awaited)
             return True
         return self._opening_waits(step) if step.do is Do.OPEN else self._line_waits(step)
+
+    def _due(self, step: Step) -> float:
+        return self._base + self._player.offset(step)
+
+    def _is_early(self, step: Step) -> bool:
+        return not step.first and self.loop.now < self._due(step)
 
     def _opening_waits(self, step: Step) -> bool:
         if self._lines.still_open >= MAX_LINES:
@@ -255,8 +259,9 @@ class Playing(Pending):
             self._emit(Notice(f"{told}: {subject}"))
             self._player.ended(conversation)
             self._clock.soon()
-        blocked = self._step or not self._player.wants_records
-        if blocked and not self._opening and self._silence.exceeded:
+        if self._opening or (self._step and self._is_early(self._step)):
+            self._silence.moved()  # it is not the peer that is waited for
+        elif (self._step or not self._player.wants_records) and self._silence.exceeded:
             self._end(TimedOut(f"{told}: {self._what_blocks()}"))
 
     def _what_blocks(self) -> str:
@@ -271,9 +276,11 @@ class Playing(Pending):
         """Finish the lines that are complete. All is over with the last of them."""
         if self._over:
             return
-        for line in self._lines.to_finish(self._player.complete):
-            line.finish()
-        self._check_difference()
+        for conversation in self._lines.to_finish(self._player.complete):
+            self._player.closed(conversation)
+            self._check_difference()
+            if line := self._lines.get(conversation):
+                line.finish()
         if self._lines.held_back:
             self._lines.held_back = False
             for line in self._lines.all():
@@ -337,13 +344,13 @@ class _Lines:
         if conversation not in self._closing:
             self._finishing[conversation] = now
 
-    def to_finish(self, complete: Callable[[Conversation], bool]) -> list[Line]:
+    def to_finish(self, complete: Callable[[Conversation], bool]) -> list[Conversation]:
         """Those that are complete now, once."""
         found = [each for each in self._finishing if complete(each)]
         for each in found:
             del self._finishing[each]
             self._closing.add(each)
-        return [self._open[each] for each in found]
+        return found
 
     def silent(self, since: float) -> list[Conversation]:
         """Those that are to be finished, and have received nothing since then."""
