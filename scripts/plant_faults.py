@@ -59,6 +59,7 @@ _TOUCH = {
     "views|tap|records|json_lines|recorder|dump|width|flows|headings|difference|text_view": (
         "test_views", "test_show",
     ),
+    "replay|player|comparison": ("test_replay",),
     "recording|selection|since|show|packets|capture|pcapng|followed": ("test_show",),
     "timeouts|one_way|output_file": ("test_direction",),
     "prompt|binary|file_feed|line_detector|typed_input": ("test_terminal_commands",),

@@ -168,6 +168,12 @@ class CommandError(SockkitError):
         self.status = ExitStatus.NOT_FOUND if missing else ExitStatus.NOT_RUN
 
 
+class Differs(SockkitError):  # noqa: N818
+    """What was received is not what was recorded; `dumps` shows it."""
+
+    dumps = ""
+
+
 class OutputGone(SockkitError):  # noqa: N818
     status = ExitStatus.OUTPUT_GONE
 

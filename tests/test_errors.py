@@ -24,6 +24,7 @@ STATUS = {
     UsageError: 2,
     errors.ResolveError: 6,
     errors.ConnectError: 7,
+    errors.Differs: 1,
     errors.OutputError: 23,
     errors.TimedOut: 28,
     errors.HandshakeError: 35,

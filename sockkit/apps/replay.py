@@ -10,12 +10,12 @@ from sockkit.core.address import Address
 from sockkit.core.player import Player, PlayOptions
 from sockkit.core.printable import escape
 from sockkit.core.units import show_count
-from sockkit.errors import SockkitError, UsageError
+from sockkit.errors import Differs, SockkitError, UsageError
 from sockkit.events import Notice
 from sockkit.net.context import Context
 from sockkit.net.options import SocketOptions
 from sockkit.net.replay.answers import Answers
-from sockkit.net.replay.playing import Differs, Playing, PlayingOptions
+from sockkit.net.replay.playing import Playing, PlayingOptions
 from sockkit.net.replay.recording import Index, Recording, steps
 from sockkit.net.waiting import OnDone, Pending, wait_for
 from sockkit.values import Value

@@ -360,6 +360,9 @@ LABEL = Option(
     help="Begin each line with its peer, as in [2 10.0.0.7:51234]; so it is on a terminal where "
          "there may be several.",
 )  # fmt: skip
+ONCE = Option(
+    ["--once"], is_flag=True, help="Serve one client, then end (what nc -l does)."
+)  # fmt: skip
 REPLY = Option(
     ["--reply"], metavar="TEXT",
     help="Answer whatever arrives with TEXT, once for each datagram or receive. With --once: "

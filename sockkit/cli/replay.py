@@ -13,6 +13,7 @@ from sockkit.cli.options import (
     CLIENT_TLS,
     ENCODINGS,
     IDLE,
+    ONCE,
     OUTPUT,
     SERVER_SOCKET,
     SERVER_TLS,
@@ -29,6 +30,8 @@ are sent as datagrams. What was half-closed or reset is so again.
 
 --serve plays the server's side to each that connects: the next recorded connection, round and
 round. An answer waits until as much has been received as in the recording.
+
+Something that is awaited has to come within 5s, or -i; with --serve there is no bound.
 """
 
 _EPILOG = """\b
@@ -70,19 +73,11 @@ _REPLAY = Bundle(
                help="Send without pauses, but wait each time until as much has been received as "
                     "in the recording by then."),
         Option(["--peer", "peers"], type=click.IntRange(0), metavar="N", multiple=True,
-               help="Only this recorded peer, as in --peer 2; for several, give it again."),
-        Option(["--once"], is_flag=True,
-               help="With --serve: serve one connection, and exit with its outcome."),
+               help="Only this peer, as in --peer 2; for several, give it again."),
+        ONCE,
     ),
 )  # fmt: skip
-_SILENCE = Bundle(
-    "Time",
-    (
-        Option(["-i", "--idle-timeout", "idle"], type=IDLE.type, metavar="DURATION",
-               help="Give up (status 28) when what is awaited does not come for this long. "
-                    "Default: 5s; with --serve no bound."),
-    ),
-)  # fmt: skip
+_SILENCE = Bundle("Time", (IDLE,))
 _LEFT_OUT = ("reuse_address", "no_delay")  # a server's, and always on
 _SOURCE = next(option for option in CLIENT_SOCKET.options if option.name == "source")
 _SOCKET = Bundle(

@@ -12,6 +12,7 @@ from sockkit.cli.options import (
     ACCESS,
     DIRECTION,
     LABEL,
+    ONCE,
     OUTPUT,
     PROGRAMS,
     REPLY,
@@ -45,7 +46,7 @@ Examples:
 _ANSWERS = Bundle(
     "Serving",
     (
-        Option(["--once"], is_flag=True, help="Serve one client, then end (what nc -l does)."),
+        ONCE,
         Option(["--greet"], default="", metavar="TEXT",
                help="Send TEXT to each client as it connects. No line end is added."),
         REPLY,

@@ -13,11 +13,10 @@ from sockkit.apps.replay import Replay, run
 from sockkit.core.address import HostPort
 from sockkit.core.player import PlayOptions
 from sockkit.core.records import Closed, Message, Opened, Record
-from sockkit.errors import SockkitError, UsageError
+from sockkit.errors import Differs, SockkitError, UsageError
 from sockkit.events import Event, Listening, Notice
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
-from sockkit.net.replay.playing import Differs
 from sockkit.net.tcp.dial import ConnectOptions
 from sockkit.net.tcp.listen import ListenOptions
 from sockkit.net.tls.options import ServerTls

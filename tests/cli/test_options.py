@@ -77,10 +77,12 @@ OF_TYPE = {
     "url": "socks5h://127.0.0.1",
     "regex": "a+",
     "time": "1h",
+    "speed": "2",
     "mode": "600",
     "spec": "line",
     "text": "hi",
 }
+SERVERS = [name for name in MODULES if name.endswith(("server", "serve")) or name == "echo"]
 # What `start` itself does, for every command.
 OF_START = {
     *("append", "color", "frame", "hex", "json", "no_edit", "output", "progress", "quiet"),
@@ -103,10 +105,23 @@ def started(name: str, words: list[str], monkeypatch: pytest.MonkeyPatch) -> tup
     """The configuration and the values that the command starts with."""
     calls: list[Any] = []
     monkeypatch.setattr("sockkit.cli.start.start", lambda *call: calls.append(call))
-    server = any(parameter.name == "port" for parameter in command(name).params)
-    where = ["-p", "0"] if server else ["x.rec"] if name == "show" else ["127.0.0.1", "9"]
-    assert status([*name.split(), *where, *words]) == 0, words
+    assert status([*name.split(), *_where(name, words), *words]) == 0, words
     return calls[0][2:]  # type: ignore[no-any-return]
+
+
+def _where(name: str, words: list[str]) -> list[str]:
+    """The words that the command needs beside its options."""
+    files = ["x.rec"] if name in ("show", "replay") else []
+    if name == "show":
+        return files
+    serves = "--serve" in words if name == "replay" else name in SERVERS
+    return [*files, *(["-p", "0"] if serves else ["127.0.0.1", "9"])]
+
+
+# What only views of a replay are shown in.
+OF_VIEWS = {"encoding", "send_encoding", "errors"}
+# The options of replay that are about its server.
+SERVING = {"port", "bind", "once", "port_file", "unix_mode", "backlog", "tls_client_ca"}
 
 
 @each_command
@@ -123,11 +138,14 @@ def test_each_option_changes_what_is_run(
         before = []  # what it needs
         if (option.name or "").startswith("tls_"):
             before = ["--tls", *(["--tls-cert", file] if option.name == "tls_key" else [])]
+        if name == "replay" and option.name in SERVING:
+            before.append("--serve")
         config, values = started(name, before, monkeypatch)
         if option.name == "tls_key_password_file":
             before += ["--tls-cert", key]
         given = [started(name, [*before, *way], monkeypatch) for way in ways(option, file)]
-        if option.name in OF_START and option.name not in config._fields:
+        of_start = OF_START | (OF_VIEWS if name == "replay" else set())
+        if option.name in of_start and option.name not in config._fields:
             assert any(other[option.name] != values[option.name] for _, other in given), option.opts
         else:
             assert any(other != config for other, _ in given), option.opts
@@ -155,9 +173,6 @@ def test_shared_options_are_the_same_everywhere() -> None:
                 for word in option.opts:
                     if (name, word) != ("echo", "--reply"):  # there it is a rule
                         assert told.setdefault(word, option.help) == option.help, word
-
-
-SERVERS = [name for name in MODULES if name.endswith(("server", "serve")) or name == "echo"]
 
 
 @pytest.mark.parametrize("name", SERVERS)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from sockkit.errors import Differs
 from sockkit.net.context import Context
 from sockkit.net.outbox import Outbox
-from sockkit.net.replay.playing import Differs
 from sockkit.net.waiting import Done, OnDone, Pending, wait_for
 
 

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from sockkit.core.player import Conversation, Do, Player, Step
 from sockkit.core.units import show_seconds
-from sockkit.errors import SockkitError, TimedOut
+from sockkit.errors import Differs, SockkitError, TimedOut
 from sockkit.events import Notice
 from sockkit.net.context import Context
 from sockkit.net.loop import Callback, Loop, Timer
@@ -29,12 +29,6 @@ MIN_CHECK_SECONDS = 0.01
 
 # Opens the line of a conversation.
 OpenLine: TypeAlias = Callable[["Playing", Conversation, OnDone[Line]], Pending]
-
-
-class Differs(SockkitError):  # noqa: N818 - the name of what happened
-    """What was received is not what was recorded; `dumps` show it."""
-
-    dumps = ""
 
 
 class PlayingOptions(Value):

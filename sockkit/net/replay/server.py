@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from sockkit.core.player import Conversation, Player, PlayOptions, Step
-from sockkit.errors import SockkitError
+from sockkit.errors import Differs, SockkitError
 from sockkit.events import Closed
 from sockkit.net.closing import Closer
 from sockkit.net.context import Context
@@ -16,7 +16,7 @@ from sockkit.net.ends.end import End
 from sockkit.net.replay.answers import Answers
 from sockkit.net.replay.client import READ_BYTES
 from sockkit.net.replay.lines import Line, StreamLine
-from sockkit.net.replay.playing import Differs, Playing, PlayingOptions
+from sockkit.net.replay.playing import Playing, PlayingOptions
 from sockkit.net.replay.recording import Index, Recording, conversation_steps
 from sockkit.net.tcp.listen import Listener
 from sockkit.net.waiting import Done, OnDone, Pending, Start, wait_for

@@ -5,10 +5,10 @@ from __future__ import annotations
 import fcntl
 import os
 
+from sockkit.errors import Differs
 from sockkit.events import Event
 from sockkit.net.loop import Loop
 from sockkit.net.replay.answers import Answers
-from sockkit.net.replay.playing import Differs
 from tests.net import kit
 from tests.net.replay.kit import beside, shown
 

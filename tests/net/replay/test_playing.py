@@ -7,11 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from sockkit.core.records import Begun, Closed, Ended, Message, Opened
-from sockkit.errors import ConnectError, ReceiveError, TimedOut
+from sockkit.errors import ConnectError, Differs, ReceiveError, TimedOut
 from sockkit.events import Notice
 from sockkit.net.loop import Loop
 from sockkit.net.replay import playing as module
-from sockkit.net.replay.playing import Differs
 from tests.net import kit
 from tests.net.replay.kit import CLIENT, NOW, Scene
 from tests.net.site import at_end, read_all

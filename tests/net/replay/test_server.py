@@ -9,11 +9,10 @@ import pytest
 
 from sockkit.core.address import HostPort
 from sockkit.core.records import Closed, Ended, Message, Opened, Record
-from sockkit.errors import SockkitError
+from sockkit.errors import Differs, SockkitError
 from sockkit.events import Closed as ClosedEvent
 from sockkit.events import Event
 from sockkit.net.loop import Loop
-from sockkit.net.replay.playing import Differs
 from sockkit.net.replay.server import ReplayServer
 from sockkit.net.tcp.listen import ListenOptions
 from tests.net import kit

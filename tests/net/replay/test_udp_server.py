@@ -9,11 +9,10 @@ import pytest
 
 from sockkit.core.address import HostPort
 from sockkit.core.records import Message, Opened, Record
-from sockkit.errors import SockkitError
+from sockkit.errors import Differs, SockkitError
 from sockkit.events import Event, Failure
 from sockkit.net.loop import Loop
 from sockkit.net.replay import udp_server as module
-from sockkit.net.replay.playing import Differs
 from sockkit.net.replay.udp_server import DatagramReplayServer
 from sockkit.net.tcp.listen import ListenOptions
 from tests.net import kit
