@@ -1,4 +1,4 @@
-"""Draws docs/terminal.svg and docs/chat.svg from programs on real pseudo-terminals.
+"""Draws the pictures in docs/ from programs on real pseudo-terminals.
 
 Run it after a change of what the terminal shows: `make picture`.
 """
@@ -20,7 +20,7 @@ from pathlib import Path
 import pyte
 
 COLUMNS, ROWS = 62, 14
-CELL, LINE, MARGIN = 8.4, 18, 12
+CELL, LINE, MARGIN, GAP = 8.4, 18, 12, 16
 MAX_WAIT_SECONDS = 20.0  # for a text to appear
 COLORS = {
     "default": "#d4d4d4",
@@ -37,14 +37,14 @@ DOCS = Path(__file__).resolve().parent.parent / "docs"
 class Window:
     """A program on a terminal of its own."""
 
-    def __init__(self, title: str, *command: str) -> None:
-        self.title = title
-        self.screen = pyte.Screen(COLUMNS, ROWS)
+    def __init__(self, title: str, *command: str, columns: int = COLUMNS) -> None:
+        self.title, self.columns = title, columns
+        self.screen = pyte.Screen(columns, ROWS)
         self._stream = pyte.ByteStream(self.screen)
         self._process, self._terminal = pty.fork()
         if self._process == 0:
             os.execvp(command[0], command)
-        size = struct.pack("HHHH", ROWS, COLUMNS, 0, 0)
+        size = struct.pack("HHHH", ROWS, columns, 0, 0)
         fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, size)
 
     def shows(self, text: str) -> str:
@@ -70,20 +70,24 @@ class Window:
             os.write(self._terminal, b"\r")
 
     def close(self) -> None:
-        os.write(self._terminal, b"\x03")
+        os.write(self._terminal, b"\x03\x03")  # the first clears a line that is being typed
         os.waitpid(self._process, 0)
         os.close(self._terminal)
+
+    @property
+    def width(self) -> float:
+        return self.columns * CELL + 2 * MARGIN
 
     def svg(self, left: float) -> str:
         while select.select([self._terminal], [], [], 0.3)[0]:
             self._stream.feed(os.read(self._terminal, 65536))
-        width, height = COLUMNS * CELL + 2 * MARGIN, (ROWS + 1) * LINE + 2 * MARGIN
+        width, height = self.width, (ROWS + 1) * LINE + 2 * MARGIN
         out = [
             f'<rect x="{left}" y="0" width="{width}" height="{height}" rx="6" fill="#1e1e1e"/>',
             f'<text x="{left + MARGIN}" y="{LINE}" fill="#909090">{escape(self.title)}</text>',
         ]
         for y in range(ROWS):
-            for x in range(COLUMNS):
+            for x in range(self.columns):
                 cell = self.screen.buffer[y][x]
                 if cell.data.strip():
                     place = f'x="{left + MARGIN + x * CELL:.1f}" y="{(y + 2) * LINE + 6}"'
@@ -154,13 +158,34 @@ def chat_room(sockkit: str) -> None:
         window.close()
 
 
-def draw(name: str, left: Window, right: Window) -> None:
-    width = COLUMNS * CELL + 2 * MARGIN
-    total, height = 2 * width + 16, (ROWS + 1) * LINE + 2 * MARGIN
+def dump(sockkit: str) -> None:
+    device = Window("", sockkit, "tcp-server", "-p", "0", "-E", "gbk")
+    address = device.address()
+    options = ("-E", "gbk", "-x", "--timestamps")
+    title = f"$ sockkit tcp-client {' '.join((*options, *address))}"
+    client = Window(title, sockkit, "tcp-client", *options, *address, columns=80)
+    client.shows("Ctrl-] for commands")
+    client.type("读取 温度", enter=True)
+    device.shows("温度")
+    device.type("温度 21.5℃, 湿度 40%, 一切正常")
+    client.shows("34 30 25")
+    client.type("谢谢", enter=False)
+    draw("hex", client)
+    for window in (client, device):
+        window.close()
+
+
+def draw(name: str, *windows: Window) -> None:
+    places, total = [], 0.0
+    for window in windows:
+        places.append(total)
+        total += window.width + GAP
+    total, height = total - GAP, (ROWS + 1) * LINE + 2 * MARGIN
+    drawn = [window.svg(place) for window, place in zip(windows, places, strict=True)]
     (DOCS / f"{name}.svg").write_text(
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {total:.0f} {height}" '
         'font-family="monospace" font-size="14" xml:space="preserve">\n'
-        f"{left.svg(0)}\n{right.svg(width + 16)}\n</svg>\n",
+        + "\n".join([*drawn, "</svg>\n"]),
         encoding="utf-8",
     )
 
@@ -170,6 +195,7 @@ def main(sockkit: str) -> None:
         os.environ.update(XDG_STATE_HOME=state, TERM="xterm-256color", PYTHONUTF8="1")
         server_and_client(sockkit)
         chat_room(sockkit)
+        dump(sockkit)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ MAX_OUTPUT_BYTES = 64 * 1024  # that wait for standard output, before nothing mo
 DELIVERY_CHECK_SECONDS = 0.01  # between checks whether a line may be reset
 CHECKS_PER_SILENCE = 8
 MIN_CHECK_SECONDS = 0.01
+MAX_PAUSE_SECONDS = 3600.0  # in one wait: a forged time may be too far away for the system
 
 # Opens the line of a conversation.
 OpenLine: TypeAlias = Callable[["Playing", Conversation, OnDone[Line]], Pending]
@@ -360,7 +361,7 @@ class _Lines:
 
 
 class _Clock:
-    """Calls `callback` when it is due: in the next turn, or at the earliest time asked for."""
+    """Calls `callback` in the next turn, or at the earliest time asked for; perhaps too early."""
 
     def __init__(self, loop: Loop, callback: Callback) -> None:
         self._loop, self._callback = loop, callback
@@ -373,6 +374,7 @@ class _Clock:
             self._loop.call_soon(self._call)
 
     def at(self, when: float) -> None:
+        when = min(when, self._loop.now + MAX_PAUSE_SECONDS)
         if not self._timer or self._timer.when > when:
             self.stop()
             self._timer = self._loop.at(when, self._expire)

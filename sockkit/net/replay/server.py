@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 
 from sockkit.core.player import Conversation, Player, PlayOptions, Step
 from sockkit.errors import Differs, SockkitError
-from sockkit.events import Closed
+from sockkit.events import Closed, Peer
 from sockkit.net.closing import Closer
+from sockkit.net.connection import Connection
 from sockkit.net.context import Context
 from sockkit.net.ends.end import End
 from sockkit.net.replay.answers import Answers
@@ -135,11 +136,15 @@ class ReplayServer:
         self._listener.released()
         if not lines:
             end.close()
-        why = str(outcome) if outcome else ""
-        for connection in (line.connection for line in lines):
-            moved = connection.bytes_sent, connection.bytes_received
-            self._context.emit(
-                Closed(end.peer, *moved, why, why and type(outcome).__name__, bool(outcome))
-            )
+        for line in lines:
+            self._context.emit(_closed(end.peer, line.connection, outcome))
         if self._house.programme.once:
             self._on_done(outcome)
+
+
+def _closed(peer: Peer, connection: Connection, error: SockkitError | None) -> Closed:
+    sent, received, seconds = connection.bytes_sent, connection.bytes_received, connection.seconds
+    if not error:
+        return Closed(peer, sent, received, seconds=seconds)
+    kind = error.kind or "it was not played to its end"
+    return Closed(peer, sent, received, str(error), kind, seconds=seconds)

@@ -41,6 +41,17 @@ def test_each_step_has_its_time(scene: Scene) -> None:
     assert scene.told == ""
 
 
+def test_a_time_that_is_forged(scene: Scene) -> None:
+    """The system cannot wait for so long, and need not."""
+    late = Message(250_000_000_000_000_000, CLIENT, "sent", b"late")
+    scene.play(OPENED, late, speed=1e-6, idle=None)
+    furthest = max(timer.when for timer in scene.loop._timers)
+    assert furthest <= scene.loop.now + module.MAX_PAUSE_SECONDS
+    scene.passes(kit.SKIPPED / 2)
+    assert scene.sent() == b""
+    assert not scene.outcomes
+
+
 def test_no_drift_after_a_late_step(scene: Scene) -> None:
     scene.play(OPENED, *ASKS, CLOSED)
     scene.passes(1.9)
