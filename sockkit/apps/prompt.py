@@ -82,7 +82,7 @@ def view_commands(switch: Switch) -> list[Command]:
         choice_command("view", "show the bytes in hex, or text", ("hex", "text"), switch.show_as),
         choice_command(
             "timestamps",
-            "show the time of each message in hex, or not",
+            "begin each line or message with the time, or not",
             ("on", "off"),
             lambda choice: switch.timestamps(choice == "on"),
         ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from os.path import realpath
 from typing import TYPE_CHECKING
 
 from sockkit.core.text import TextOptions
@@ -13,7 +14,6 @@ from sockkit.net.views import Views
 from sockkit.values import Value
 
 if TYPE_CHECKING:
-    from sockkit.core.dump import DumpView
     from sockkit.core.frames import FrameRule
     from sockkit.core.headings import Headings
     from sockkit.core.json_lines import JsonLines
@@ -53,6 +53,13 @@ class ViewOptions(Value):
             raise UsageError("--json has the times already", "leave out --timestamps")
         if self.append and self.record is None:
             raise UsageError("--append needs --record", "give --record FILE")
+        for name, path in (("--record", self.record), ("--output", self.output)):
+            if path == "-":
+                raise UsageError(
+                    f"{name} is for a file", "leave it out, or write ./- for that name"
+                )
+        if self.record and self.output and realpath(self.record) == realpath(self.output):
+            raise UsageError("--record and --output are the same file", "give one another")
         if self.send_only and self.output is not None:
             raise UsageError("--send-only and --output exclude each other", "leave out one")
 
@@ -81,7 +88,8 @@ def viewed(
         stdio = context.stdio
         view = _json_lines(text) if options.json else None
         output = views.take_output(stdio.output, view)
-        views.switch = _Switch(views, context, options, text)
+        if options.hex or options.switchable:
+            views.switch = _Switch(views, context, options, text)
         context = context._replace(stdio=stdio._replace(output=output))
     views.begin(command)
     try:
@@ -110,24 +118,22 @@ class _Switch:
     def __init__(
         self, views: Views, context: Context, options: ViewOptions, text: TextOptions
     ) -> None:
+        from sockkit.core.dump import DumpView
+
         assert views.screen
-        self._screen, self._context, self._text = views.screen, context, text
-        self._many, self.stamped = options.many, options.timestamps
-        self._dump: DumpView | None = None
+        self._screen, self._context, self._many = views.screen, context, options.many
+        self.stamped = options.timestamps
+        self._dump = DumpView(text, context.stdio.encoding, self._headings())
+        self._screen.unshown = self._dump.count
         if options.hex:
             self.show_as("hex")
 
     def show_as(self, view: str) -> None:
-        if view == "hex" and not self._dump:
-            from sockkit.core.dump import DumpView
-
-            self._dump = DumpView(self._text, self._context.stdio.encoding, self._headings())
         self._screen.view = self._dump if view == "hex" else None
 
     def timestamps(self, on: bool) -> None:
         self.stamped = on
-        if self._dump:
-            self._dump.headings = self._headings()
+        self._dump.headings = self._headings()
 
     def _headings(self) -> Headings:
         from sockkit.apps.shown import labels, microsecond_stamp

@@ -50,6 +50,13 @@ class DumpView:
             self._flows.clear()
         return self.headings.event(record)
 
+    def count(self, record: Record) -> None:
+        """Count the bytes of `record`, which is not shown."""
+        if isinstance(record, Message):
+            self._flows.of(record.stream, record.direction).offset += len(record.data)
+        else:
+            self.show(record)
+
     def _message(self, message: Message) -> bytes:
         _, stream, direction, data, mark = message
         flow = self._flows.of(stream, direction)

@@ -201,7 +201,8 @@ class Screen:
     """Standard output where a view has it, or may get it, or a file that has one.
 
     It is written once in each turn of the loop, and when MAX_GATHERED_BYTES are to be written.
-    Without a `view` the payload is shown, as ever; with one it goes nowhere.
+    Without a `view` the payload is shown, as ever; with one it goes nowhere. `unshown` gets the
+    records that no view shows.
     """
 
     def __init__(
@@ -215,6 +216,7 @@ class Screen:
     ) -> None:
         bytearray(KEPT_HEAP_BYTES)
         self._loop, self.view = loop, view
+        self.unshown: Callable[[Record], None] = lambda _: None
         self._gathered: list[bytes] = []
         self._size = 0
         self._on_room = on_room
@@ -228,6 +230,8 @@ class Screen:
     def show(self, record: Record, /) -> None:
         if self.view:
             self.put(self.view.show(record))
+        else:
+            self.unshown(record)
 
     def put(self, data: bytes) -> None:
         if not data:

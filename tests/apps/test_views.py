@@ -114,12 +114,17 @@ def test_a_person_switches_between_dump_and_payload_and_offsets_go_on(shown: Sho
         switch.show_as("text")
         output.write(b"three\n")
         assert switch.stamped
+        tap.passed("sent", b"not shown")
+        switch.show_as("hex")
+        switch.timestamps(False)
+        tap.passed("sent", b"ghi")
     lines = shown._path.read_text().splitlines()
     assert lines[0] == "one"
     assert lines[1].startswith("> 00000000  61 62 63")
     assert lines[2].endswith(" 3 bytes")
     assert lines[3].startswith("> 00000003  64 65 66")
-    assert lines[4:] == ["three"]
+    assert lines[4] == "three"
+    assert lines[5].startswith("> 0000000f  67 68 69")
 
 
 @pytest.mark.parametrize(
@@ -128,6 +133,9 @@ def test_a_person_switches_between_dump_and_payload_and_offsets_go_on(shown: Sho
         (ViewOptions(hex=True, json=True), "--hex and --json exclude each other"),
         (ViewOptions(json=True, timestamps=True), "--json has the times already"),
         (ViewOptions(append=True), "--append needs --record"),
+        (ViewOptions(record="a", output="./a"), "--record and --output are the same file"),
+        (ViewOptions(record="-"), "--record is for a file"),
+        (ViewOptions(output="-"), "--output is for a file"),
     ],
 )
 def test_what_excludes_each_other(shown: Shown, options: ViewOptions, told: str) -> None:

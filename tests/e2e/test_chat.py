@@ -633,7 +633,7 @@ def test_q_leaves_a_room_by_udp_too(tmp_path: Path) -> None:
                 assert snow.status() == 0
                 assert "secret" not in alex.text
         server.type(b"/who\n")
-        server.said("0 here")
+        server.said("nobody is here")
         server.type(b"bye\n")
         assert server.status() == 0
 
@@ -658,7 +658,7 @@ def test_by_udp() -> None:
             assert other.status() == 0
         one.sendto(b"alex:q", to)
         server.type(b"/who\n")
-        server.said("0 here")
+        server.said("nobody is here")
         server.type(b"/quit\n")
         assert server.status() == 0
 

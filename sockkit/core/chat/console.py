@@ -66,7 +66,7 @@ class ChatCommands:
     def who(self, _: str) -> None:
         """Answer who is here."""
         names = self._room.names()
-        self._emit(Answer(f"{len(names)} here: {', '.join(names)}"))
+        self._emit(Answer(f"{len(names)} here: {', '.join(names)}" if names else "nobody is here"))
 
     def _kick(self, name: str) -> None:
         self._server.handle(self._room.kick(name))
