@@ -31,6 +31,9 @@ MESSAGE = 64  # bytes of each message that becomes a JSON line
 NOWHERE = Path("/dev/null")
 BURST = 20_000  # datagrams that fit into the socket's buffer: a warm-up loses none
 LEAST_RATE = 100_000  # JSON lines a second
+PACE_SECONDS = 5  # of datagrams at that rate
+MOST_LOST = 0.05  # of them
+UDP_SEGMENT = 103  # linux/udp.h: Python has no name for it
 MOST_MEMORY = 40 << 20  # resident bytes of a view
 
 Timed = tuple[float, float]  # by the clock, and in processor time
@@ -187,36 +190,44 @@ def _stream_rows(folder: Path, messages: int, runs: int) -> list[Row]:
 def _datagram_rows(folder: Path, messages: int, runs: int) -> list[Row]:
     """From the start of the sender until all that has arrived is shown and counted."""
     source, few = data(folder, messages * MESSAGE), data(folder, BURST * MESSAGE)
-    lost: list[float | None] = []
+    paced = data(folder, min(messages, LEAST_RATE * PACE_SECONDS) * MESSAGE)
+    lost: dict[str, list[float | None]] = {"in bulk": [], "paced": []}
 
     def run(warm_up: bool) -> Timed:
         if warm_up:
-            return _datagrams(few, folder / "view", compare=True)
-        timed = _datagrams(source, folder / "counted", compare=False)
+            return _datagrams(few, folder / "view", _in_bulk, compare=True)
+        timed = _datagrams(source, folder / "counted", _in_bulk, compare=False)
         shown = int((folder / "counted").read_text())
-        lost.append(max(1 - shown / messages, 1e-9))
+        lost["in bulk"].append(max(1 - shown / messages, 1e-9))
+        _datagrams(paced, folder / "counted", _at_a_pace, compare=False)
+        shown_paced = int((folder / "counted").read_text())
+        lost["paced"].append(max(1 - shown_paced * MESSAGE / paced.stat().st_size, 1e-9))
         return _each(timed, shown)
 
     what = f"`udp-server --json`, {messages:,} datagrams of {MESSAGE} bytes sent in bulk: shown"
     row = Row("json", what, rate, [], slowest=1 / LEAST_RATE)
-    losses = Row("json", "lost on the way", "{:.1%}".format, [], samples={"sockkit": lost})
-    return [*_both(row, {"sockkit": run}, runs), losses]
+    losses = Row("json", "lost on the way", "{:.1%}".format, [])
+    losses.samples = {"sockkit": lost["in bulk"]}
+    what = f"lost on the way, sent at {LEAST_RATE:,} a second"
+    few_lost = Row("json", what, "{:.1%}".format, [], ceiling=MOST_LOST)
+    few_lost.samples = {"sockkit": lost["paced"]}
+    return [*_both(row, {"sockkit": run}, runs), losses, few_lost]
 
 
-def _datagrams(source: Path, target: Path, compare: bool) -> Timed:
+def _datagrams(
+    source: Path, target: Path, send: Callable[[Path, int], None], *, compare: bool
+) -> Timed:
     """Seconds to send the file as datagrams and show them: counted, or compared with the file.
 
     The processor time is the server's alone.
     """
-    port, program = free_port(), str(find("sockkit"))
-    server = [program, "udp-server", "-q", "--json", "-p", str(port)]
-    send = [program, "udp-client", "-q", "--linger", "0", "--buffer-size", str(MESSAGE)]
+    port = free_port()
+    server = [str(find("sockkit")), "udp-server", "-q", "--json", "-p", str(port)]
     counter = [] if compare else [["grep", "-cF", '"event":"message"']]
     with Pipeline([server, *counter], target=target, may_fail=True) as receiver:
         receiver.wait_until(lambda: _waiting(port) is not None)
         start = time.perf_counter()
-        with Pipeline([[*send, HERE, str(port)]], source) as sender:
-            finish(sender)
+        send(source, port)
         receiver.wait_until(lambda: _waiting(port) == 0)
         processor = _used(receiver.processes[0].pid)
         receiver.processes[0].terminate()  # it writes all that it has taken first
@@ -225,6 +236,24 @@ def _datagrams(source: Path, target: Path, compare: bool) -> Timed:
     if compare and _messages(target) != source.read_bytes():
         raise RunError("--json does not show the datagrams that were sent")
     return took, processor
+
+
+def _in_bulk(source: Path, port: int) -> None:
+    send = [str(find("sockkit")), "udp-client", "-q", "--linger", "0"]
+    with Pipeline([[*send, "--buffer-size", str(MESSAGE), HERE, str(port)]], source) as sender:
+        finish(sender)
+
+
+def _at_a_pace(source: Path, port: int) -> None:
+    """A thousand times a second, as many as are due: the kernel cuts them."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock, source.open("rb") as file:
+        sock.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, MESSAGE)
+        sock.connect((HERE, port))
+        begin, piece = time.perf_counter(), LEAST_RATE // 1000 * MESSAGE
+        while block := file.read(piece):
+            sock.send(block)
+            due = begin + file.tell() / MESSAGE / LEAST_RATE
+            time.sleep(max(0, due - time.perf_counter()))
 
 
 def _used(pid: int) -> float:
