@@ -25,8 +25,9 @@ from benchmarks.startup import LEAST_RUNS, startup_row
 from benchmarks.table import Row, markdown, size_name
 from benchmarks.tls import tls_rows
 from benchmarks.transfer import file_row, memory_row, pipe_row, text_row
+from benchmarks.views import hex_rows, json_rows
 
-ROWS = ["file", "pipe", "text", "memory", "startup", "tls", "programs"]
+ROWS = ["file", "pipe", "text", "memory", "startup", "tls", "programs", "hex", "json"]
 ROWS += ["echo", "held", "udp", "datagrams", "chat"]
 
 
@@ -69,6 +70,8 @@ def measure(options: argparse.Namespace, folder: Path) -> list[Row]:
         "startup": lambda: [startup_row(folder, runs)],
         "tls": lambda: tls_rows(folder, min(options.size, 1 << 30), runs),
         "programs": lambda: [program_row(folder, min(options.size, 1 << 30), runs)],
+        "hex": lambda: hex_rows(folder, min(options.size, 256 << 20), runs),
+        "json": lambda: json_rows(folder, min(options.size // 64, 1_000_000), runs),
     }
     if served.compiled(folder):
         bench |= {

@@ -18,6 +18,8 @@ VERSIONS = {
     "socat": ("-V", r"version (\d[\d.]+)"),
     "openssl": ("version", r"OpenSSL (\S+)"),
     "iconv": ("--version", r"\((.*)\)"),
+    "xxd": ("--version", r"xxd (\S+)"),
+    "hexdump": ("-V", r"util-linux (\d[\d.]+)"),
     "pwncat": ("--version", r"(\d[\d.]+\S*)"),
 }
 
