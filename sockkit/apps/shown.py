@@ -64,6 +64,7 @@ def stamps(context: Context, *, wanted: bool) -> Callable[[], str]:
     switch = context.views.switch if context.views else None
     if not switch and not wanted:
         return lambda: ""
+    time_stamp()  # loads what it needs: later a server may be out of descriptors
     return lambda: time_stamp() if (switch.stamped if switch else wanted) else ""
 
 

@@ -43,7 +43,7 @@ class ViewOptions(Value):
     def wanted(self) -> bool:
         """Whether anything looks at the bytes."""
         shown = self.hex or self.json or self.switchable
-        return bool(shown or self.frame or self.record or self.output is not None)
+        return bool(shown or self.frame or self.record is not None or self.output is not None)
 
     def check(self) -> None:
         """Raise UsageError for options that exclude each other."""

@@ -65,8 +65,8 @@ def viewed(
 
     `switchable` says that a person can choose the view while it runs.
     """
-    named = ("hex", "json", "frame", "record", "append")
-    chosen = any(values.get(option) for option in named) or values.get("output") is not None
+    chosen = any(values.get(flag) for flag in ("hex", "json", "append"))
+    chosen |= any(values.get(name) is not None for name in ("frame", "record", "output"))
     if not (chosen or switchable):
         return nullcontext(context)
     from sockkit.apps import views

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -22,7 +23,8 @@ class Flows(Generic[T]):
 
     def __init__(self, make: Callable[[Direction], T]) -> None:
         self._make = make
-        self._streams: dict[Stream, dict[Direction, T]] = {}
+        # An ordinary dict looks for its first key longer and longer, as first ones are deleted.
+        self._streams: OrderedDict[Stream, dict[Direction, T]] = OrderedDict()
 
     def of(self, stream: Stream, direction: Direction) -> T:
         try:

@@ -61,6 +61,7 @@ _NAMES = {kind: name for name, kind in EVENTS.items()}
 _UNSAFE = pattern(f"[{re_escape(''.join(map(chr, UNSAFE)))}]")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
+_TOO_LATE = (datetime(9000, 1, 1, tzinfo=UTC) - _EPOCH) // _SECOND  # no time zone can show more
 _TIME = pattern(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
 _STRICT = ("utf-8", "ascii", "iso8859-1")  # what decodes always encodes to the same bytes
 
@@ -318,8 +319,8 @@ def _time(value: Any) -> int:
     if type(value) is not str or not _TIME.fullmatch(value):
         raise ValueError("like 2026-01-31T13:59:59.000000Z")
     second = _second_of(value[:19])
-    if second < 0:
-        raise ValueError("after 1970")
+    if not 0 <= second < _TOO_LATE:
+        raise ValueError("between 1970 and 9000")
     return second * 1_000_000 + int(value[20:26])
 
 

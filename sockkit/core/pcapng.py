@@ -5,6 +5,7 @@ https://www.ietf.org/archive/id/draft-ietf-opsawg-pcapng-02.html is the format.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable
 from struct import pack
 
@@ -24,7 +25,7 @@ class Pcapng:
     """Makes the blocks of a file: `begin` first, then `show` for each record."""
 
     def __init__(self) -> None:
-        self._flows: dict[Stream, Flow] = {}
+        self._flows: OrderedDict[Stream, Flow] = OrderedDict()
         self._made = 0
 
     def begin(self) -> bytes:

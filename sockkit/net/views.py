@@ -8,7 +8,7 @@ neither readable nor writable, so that little of it waits.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -146,26 +146,39 @@ class Views:
         Raises the SockkitError of a viewer, if there is no other. After a signal, or when the
         reader has left, nothing is waited for.
         """
-        self.show(Exit(microseconds(), error.status if error else 0, str(error) if error else ""))
-        for screen in self._screens:
-            if not (screen is self.screen and isinstance(error, OutputGone)):
-                screen.finish(hurry=isinstance(error, Stopped | OutputGone))
-        for viewer in self._viewers:
-            try:
-                viewer.close()
-            except SockkitError as failure:
-                self._fail(failure)
+        kept = [viewer for viewer in self._viewers if viewer not in self._screens]
+        try:
+            self._show_end(self._screens, error)
+            for screen in self._screens:
+                if not (screen is self.screen and isinstance(error, OutputGone)):
+                    screen.finish(hurry=isinstance(error, Stopped | OutputGone))
+        except SockkitError as failure:
+            error = error or failure
+            raise
+        finally:
+            self._show_end(kept, error or self._error)
+            for viewer in self._viewers:
+                try:
+                    viewer.close()
+                except SockkitError as failure:
+                    self._fail(failure)
         if self._error and not error:
             raise self._error
 
+    def _show_end(self, viewers: Sequence[Viewer], error: SockkitError | None) -> None:
+        told = str(error) if error else ""
+        self._show_to(viewers, Exit(microseconds(), error.status if error else 0, told))
+
     def show(self, record: Record) -> None:
-        if self._error:
-            return
-        try:
-            for viewer in self._viewers:
+        self._show_to(self._viewers, record)
+
+    def _show_to(self, viewers: Sequence[Viewer], record: Record) -> None:
+        """Show it to each, whether or not another of them has failed."""
+        for viewer in viewers:
+            try:
                 viewer.show(record)
-        except SockkitError as error:
-            self._fail(error)
+            except SockkitError as error:
+                self._fail(error)
 
     @property
     def full(self) -> bool:

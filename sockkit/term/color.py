@@ -23,8 +23,12 @@ class Palette:
         self._fixed = fixed or {}
         self._codes: dict[str, str] = {}
         self.on = on
-        if on:
+        if on:  # loads all that a name's colour needs: later a server may be out of descriptors
+            from zlib import crc32
+
             from colorama import Fore, Style, just_fix_windows_console
+
+            self._crc32 = crc32
 
             just_fix_windows_console()
             self._codes = {color: getattr(Fore, color.upper()) for color in COLORS}
@@ -35,14 +39,14 @@ class Palette:
         for name in names:
             if name in self._fixed:
                 return self._fixed[name]
+        if not self.on:
+            return COLORS[0]
         first = names[0]
         # Consecutive numbers have different colours.
         if first.isdecimal():
             place = int(first) - 1
         else:
-            from zlib import crc32
-
-            place = crc32(first.encode(errors="surrogateescape"))
+            place = self._crc32(first.encode(errors="surrogateescape"))
         return COLORS[place % len(COLORS)]
 
     def of_peer(self, peer: Peer) -> str:

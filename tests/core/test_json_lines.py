@@ -42,7 +42,7 @@ RECORDS: list[Record] = [
     Exit(NOON, 56, "the connection was reset"),
 ]
 
-times = st.integers(0, 253_402_300_799_999_999)  # the end of the year 9999
+times = st.integers(0, 221_845_391_999_999_999)  # before the year 9000
 names = st.text(max_size=40).map(json_lines._printable)
 directions: st.SearchStrategy[Direction] = st.sampled_from(["sent", "received"])
 streams = st.builds(
@@ -179,7 +179,7 @@ FORGED: list[tuple[dict[str, Any], str]] = [
     ({"time": 5}, "its time is not like 2026-01-31T13:59:59.000000Z"),
     ({"time": "2026-01-31T11:59:59Z"}, "its time is not like"),
     ({"time": "2026-02-30T11:59:59.000000Z"}, "its time is not a time"),
-    ({"time": "1969-12-31T23:59:59.000000Z"}, "its time is not after 1970"),
+    ({"time": "1969-12-31T23:59:59.000000Z"}, "its time is not between 1970 and 9000"),
     ({"time": "２０２６-01-31T11:59:59.000000Z"}, "its time is not like"),
     ({"event": "massage"}, "its event is not one of 'begun', 'listening'"),
     ({"event": ["message"]}, "its event is not one of"),

@@ -288,3 +288,29 @@ def test_a_file_that_is_read_slowly_stops_them_as_well(loop: Loop) -> None:
     views.end(Stopped(15))
     os.close(out)
     os.close(into)
+
+
+def test_what_is_kept_is_whole_although_the_reader_has_left(loop: Loop, stack: kit.Stack) -> None:
+    pipe, kept = Pipe(loop, stack, Raw()), Kept()
+    pipe.views.add(kept)
+    pipe.views.tap(STREAM).passed("sent", bytes(500_000))
+    nobody = os.open(os.devnull, os.O_RDONLY)
+    stack.callback(os.close, nobody)
+    loop.later(0.01, lambda: os.dup2(nobody, pipe.out))
+    with pytest.raises(OutputGone):
+        pipe.views.end()
+    assert kept.closed
+    last = kept.records[-1]
+    assert isinstance(last, Exit)
+    assert last.status == 141
+
+
+def test_a_viewer_that_fails_keeps_nothing_from_the_others(loop: Loop) -> None:
+    views, failing, kept = Views(loop, no_events), Kept(fails=Message), Kept()
+    views.add(failing)
+    views.add(kept)
+    tap = views.tap(STREAM)
+    tap.passed("sent", b"a")
+    tap.passed("sent", b"b")
+    views.end(OutputError("could not write FILE"))
+    assert [type(record) for record in kept.records] == [Opened, Message, Message, Exit]

@@ -26,7 +26,7 @@ def test_whether_to_colour(terminal: bool, environ: dict[str, str], colored: boo
 
 
 def test_a_name_keeps_its_colour_and_numbers_take_turns() -> None:
-    one, other = Palette(True), Palette(False)
+    one, other = Palette(True), Palette(True)
     assert one.color("小雪") == other.color("小雪") in COLORS
     assert [one.color(str(number)) for number in range(1, len(COLORS) + 1)] == list(COLORS)
     assert one.color(str(len(COLORS) + 1)) == COLORS[0]

@@ -160,8 +160,10 @@ def beside(work: Callable[[], None]) -> Iterator[None]:
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    yield
-    thread.join(kit.WAIT)
+    try:
+        yield
+    finally:
+        thread.join(kit.WAIT)
     assert not thread.is_alive()
     if failures:
         raise failures[0]
