@@ -159,5 +159,5 @@ class _Recording:
         self._recorder, self._lines = recorder, lines
         self.close = recorder.close
 
-    def show(self, record: Record, /) -> None:
-        self._recorder.put(self._lines.show(record))
+    def show(self, *records: Record) -> None:
+        self._recorder.put(b"".join(map(self._lines.show, records)))

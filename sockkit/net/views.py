@@ -73,7 +73,7 @@ class Switch(Protocol):
 class Viewer(Protocol):
     """Keeps or shows records. Its methods raise SockkitError, which ends the run."""
 
-    def show(self, record: Record, /) -> None: ...
+    def show(self, *records: Record) -> None: ...
 
     def close(self) -> None:
         """Write what is held, and close what was opened."""
@@ -169,14 +169,14 @@ class Views:
         told = str(error) if error else ""
         self._show_to(viewers, Exit(microseconds(), error.status if error else 0, told))
 
-    def show(self, record: Record) -> None:
-        self._show_to(self._viewers, record)
+    def show(self, *records: Record) -> None:
+        self._show_to(self._viewers, *records)
 
-    def _show_to(self, viewers: Sequence[Viewer], record: Record) -> None:
-        """Show it to each, whether or not another of them has failed."""
+    def _show_to(self, viewers: Sequence[Viewer], *records: Record) -> None:
+        """Show them to each, whether or not another of them has failed."""
         for viewer in viewers:
             try:
-                viewer.show(record)
+                viewer.show(*records)
             except SockkitError as error:
                 self._fail(error)
 
@@ -240,10 +240,11 @@ class Screen:
     def full(self) -> bool:
         return self._outbox.size > MAX_WAITING_BYTES
 
-    def show(self, record: Record, /) -> None:
+    def show(self, *records: Record) -> None:
         if self.view:
-            self.put(self.view.show(record))
-        else:
+            self.put(b"".join(map(self.view.show, records)))
+            return
+        for record in records:
             self.unshown(record)
 
     def put(self, data: bytes) -> None:
@@ -331,6 +332,11 @@ class Tap:
         else:
             self._views.show(Message(microseconds(), self._stream, direction, data))
 
+    def passed_apart(self, direction: Direction, pieces: list[bytes]) -> None:
+        """Each of `pieces` was sent or received; each is a message."""
+        when, stream = microseconds(), self._stream
+        self._views.show(*[Message(when, stream, direction, data) for data in pieces])
+
     def ended(self, direction: Direction) -> None:
         """Nothing more passes in this direction."""
         self._flush(direction)
@@ -343,10 +349,11 @@ class Tap:
         self._views.show(Closed(microseconds(), self._stream, reset))
 
     def _show(self, direction: Direction, frames: list[Frame]) -> None:
+        if not frames:
+            return
         self.frames[direction] += len(frames)
-        when, stream, show = microseconds(), self._stream, self._views.show
-        for data, mark in frames:
-            show(Message(when, stream, direction, data, mark))
+        when, stream = microseconds(), self._stream
+        self._views.show(*[Message(when, stream, direction, *frame) for frame in frames])
 
     def _flush(self, direction: Direction) -> None:
         if timer := self._timers.pop(direction, None):

@@ -33,10 +33,11 @@ class Kept:
         self.closed = False
         self._fails = fails
 
-    def show(self, record: Record, /) -> None:
-        if self._fails and isinstance(record, self._fails):
-            raise OutputError("could not write FILE: no space left on device")
-        self.records.append(record)
+    def show(self, *records: Record) -> None:
+        for record in records:
+            if self._fails and isinstance(record, self._fails):
+                raise OutputError("could not write FILE: no space left on device")
+            self.records.append(record)
 
     def close(self) -> None:
         self.closed = True

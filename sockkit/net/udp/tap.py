@@ -49,15 +49,14 @@ class DatagramTap:
 
     def received(self, got: Received) -> None:
         tap = self._only(self._remote) if self._remote else self._numbered(got.address)
-        for datagram in got.datagrams():
-            tap.passed("received", datagram)
+        tap.passed_apart("received", got.datagrams())
 
     def sent(self, data: bytes | memoryview, size: int, address: Any) -> None:
         """`data` was sent in datagrams of `size` bytes."""
         to = self._remote or address
         tap = self._only(to) if self._dialled else self._numbered(to)
-        for start in range(0, max(len(data), 1), max(size, 1)):
-            tap.passed("sent", bytes(data[start : start + size]))
+        starts = range(0, max(len(data), 1), max(size, 1))
+        tap.passed_apart("sent", [bytes(data[start : start + size]) for start in starts])
 
     def _only(self, address: Any) -> Tap:
         """The tap of what a client sends to, or of peers that have no address."""

@@ -21,8 +21,8 @@ class Kept:
     def __init__(self) -> None:
         self.records: list[Record] = []
 
-    def show(self, record: Record, /) -> None:
-        self.records.append(record)
+    def show(self, *records: Record) -> None:
+        self.records += records
 
     def close(self) -> None:
         pass
