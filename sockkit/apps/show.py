@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from sockkit.net.views import View
 
 STANDARD = "-"  # in place of a path: standard input, or output
-_OPEN = os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC
+_OPEN = os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK
 
 
 class Show(Value):
@@ -210,23 +210,16 @@ class _Lines:
         return TextView(text, stdio.encoding, headings, terminal=stdio.output.terminal)
 
     def _headings(self, *, labelled: bool) -> Headings:
-        from sockkit.apps.shown import labels
+        from sockkit.apps.shown import labels, microsecond_stamp
         from sockkit.core.headings import Headings
 
         palette = self._context.palette
+        stamp = partial(microsecond_stamp, dated=True)  # unlike a live view: it may be old
         return Headings(
             paint=palette.paint,
-            stamp=_stamp if self._config.timestamps else None,
+            stamp=stamp if self._config.timestamps else None,
             label=labels(self._context) if labelled else None,
         )
-
-
-def _stamp(microseconds: int) -> str:
-    """A local time. Unlike that of a live view it has a date, as a recording may be old."""
-    from datetime import datetime
-
-    second, rest = divmod(microseconds, 1_000_000)
-    return f"{datetime.fromtimestamp(second):%Y-%m-%d %H:%M:%S}.{rest:06d}"
 
 
 @contextmanager

@@ -79,12 +79,13 @@ def beginnings(
     return lambda peer: stamp().encode() + (make(peer) if labelled else b"")
 
 
-def microsecond_stamp(time: int) -> str:
-    """The time of a record, as it begins a heading."""
+def microsecond_stamp(time: int, *, dated: bool = False) -> str:
+    """The local time of a record, which is in microseconds; with the date if `dated`."""
     from datetime import datetime
 
-    seconds, micros = divmod(time, 1_000_000)
-    return f"{datetime.fromtimestamp(seconds):%H:%M:%S}.{micros:06d}"
+    second, rest = divmod(time, 1_000_000)
+    wanted = "%Y-%m-%d %H:%M:%S" if dated else "%H:%M:%S"
+    return f"{datetime.fromtimestamp(second):{wanted}}.{rest:06d}"
 
 
 def labels(context: Context) -> Callable[[Peer], bytes]:

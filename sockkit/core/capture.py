@@ -139,8 +139,7 @@ Flow = TcpFlow | UdpFlow
 
 
 def make_flow(stream: Stream, place: int) -> Flow:
-    datagrams = stream.transport in ("udp", "unix-datagram")
-    return UdpFlow(stream, place) if datagrams else TcpFlow(stream, place)
+    return UdpFlow(stream, place) if stream.datagrams else TcpFlow(stream, place)
 
 
 def ends(stream: Stream, place: int) -> Ends:

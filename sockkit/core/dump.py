@@ -10,7 +10,7 @@ from __future__ import annotations
 from sockkit.core.dump_lines import dump
 from sockkit.core.dump_text import TextColumn, TextEncoding
 from sockkit.core.flows import Flows
-from sockkit.core.headings import DATAGRAMS, Headings
+from sockkit.core.headings import Headings
 from sockkit.core.records import Begun, Closed, Direction, Message, Record
 from sockkit.core.text import TextOptions
 
@@ -62,7 +62,7 @@ class DumpView:
         flow = self._flows.of(stream, direction)
         start = flow.offset
         flow.offset += len(data)
-        if flow.text and stream.transport in DATAGRAMS:
+        if flow.text and stream.datagrams:
             flow.text.reset()
         if flow.text and not flow.text.plain(data):
             shown = flow.text.dump(self.headings.marks[direction], start, data)

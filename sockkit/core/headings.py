@@ -12,7 +12,6 @@ from sockkit.events import Peer
 MAX_LABELS = 1024  # that are kept; making one takes 10 µs
 
 COLORS: dict[Direction, str] = {"received": "cyan", "sent": "yellow"}
-DATAGRAMS = ("udp", "unix-datagram")  # the transports without connections
 
 
 class Headings:
@@ -55,7 +54,7 @@ class Headings:
         With several peers each connection that is made has one.
         """
         match record:
-            case Opened(time, stream) if self._labelled and stream.transport not in DATAGRAMS:
+            case Opened(time, stream) if self._labelled and not stream.datagrams:
                 direction: Direction = "sent" if stream.dialled else "received"
                 return self.begin(time, stream, direction, more) + b"connected\n"
             case Ended(time, stream, direction):

@@ -47,10 +47,6 @@ class PlayOptions(Value):
     verify: bool = False
 
 
-def is_datagram(stream: Stream) -> bool:
-    return stream.transport in ("udp", "unix-datagram")
-
-
 class Conversation:
     """One connection, or the datagrams of one peer, as it was recorded and as it is now.
 
@@ -61,7 +57,7 @@ class Conversation:
 
     def __init__(self, stream: Stream, opened: int, comparison: Comparison | None) -> None:
         self.stream, self.opened = stream, opened
-        self.datagrams = is_datagram(stream)
+        self.datagrams = stream.datagrams
         self.comparison = comparison
         self.recorded = self.received = 0
         self.recorded_end = self.ended = self.reset = False
@@ -146,7 +142,7 @@ class Player:
     def _new(self, stream: Stream, time: int) -> Conversation:
         comparison: Comparison | None = None
         if self.options.verify:
-            comparison = DatagramComparison() if is_datagram(stream) else ByteComparison()
+            comparison = DatagramComparison() if stream.datagrams else ByteComparison()
         made = self._open[stream.number] = Conversation(stream, time, comparison)
         self.met += 1
         if self._fresh:

@@ -1,6 +1,6 @@
 """Records: what passes on connections, one for each thing that happened, in order.
 
-Taps make them (net/taps.py), views show them, and a recording is a file of them. Times are whole
+Taps make them (net/views.py), views show them, and a recording is a file of them. Times are whole
 microseconds since 1970 in UTC. The bytes are those of the protocol: after TLS, before a transform.
 """
 
@@ -24,6 +24,11 @@ class Stream(NamedTuple):
     local: str
     remote: str
     dialled: bool
+
+    @property
+    def datagrams(self) -> bool:
+        """Whether it has datagrams, and no connection."""
+        return self.transport in ("udp", "unix-datagram")
 
 
 class Begun(NamedTuple):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from sockkit.core.flows import Flows
-from sockkit.core.headings import DATAGRAMS, Headings
+from sockkit.core.headings import Headings
 from sockkit.core.printable import Printable
 from sockkit.core.records import Begun, Closed, Direction, Ended, Exit, Message, Record, Stream
 from sockkit.core.text import TextOptions, Transcoder
@@ -74,7 +74,7 @@ class TextView:
         time, stream, direction, data, mark = message
         source = _Source(stream, direction)
         note = self.flush() + self._headings.about(message, mark, _EVENT) if mark else b""
-        if stream.transport in DATAGRAMS:
+        if stream.datagrams:
             return note + self._datagram(time, source, data)
         transcoder = self._flows.of(stream, direction)
         shown = transcoder.feed(data) if transcoder else data
@@ -88,7 +88,7 @@ class TextView:
 
     def _rest(self, time: int, source: _Source) -> bytes:
         """What was held back of a direction that has ended."""
-        transcoder = None if source.stream.transport in DATAGRAMS else self._flows.of(*source)
+        transcoder = None if source.stream.datagrams else self._flows.of(*source)
         held = transcoder.flush() if transcoder else b""
         return self._lines(time, source, held) if held else b""
 

@@ -24,7 +24,7 @@ WRITE_SECONDS = 1.0  # after which a line that waits is written
 MAX_WAITING_BYTES = 256 * 1024  # that wait; more are written at once
 _FIRST_LINE_BYTES = 64 * 1024  # which hold the first line of a recording: it is short
 _BLOCK = 64 * 1024  # read at once to find where the last line begins
-_OPEN = os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_OPEN = os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 
 
 class Recorder:

@@ -397,4 +397,5 @@ class Gate:
             self._callback()
 
     def _has_room(self) -> None:
-        self.when_ready(self._callback)
+        if self._callback:  # else the end may be closed, and its descriptor another's
+            self._watch(self._ready)

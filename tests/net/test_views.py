@@ -10,6 +10,7 @@ from sockkit.core.frames import parse_frame
 from sockkit.core.records import Exit, Message, Opened, Record, Stream
 from sockkit.errors import OutputError, OutputGone, Stopped
 from sockkit.events import Event
+from sockkit.net.ends.end import Callback
 from sockkit.net.ends.memory import memory_pair
 from sockkit.net.ends.stdio import Output
 from sockkit.net.loop import Loop
@@ -268,6 +269,30 @@ def test_a_gate_calls_back_again_when_there_is_room(loop: Loop, stack: kit.Stack
     kit.settle(loop)
     assert called
     gate.when_ready(None)
+
+
+def test_a_gate_leaves_an_end_alone_that_was_closed_meanwhile(loop: Loop, stack: kit.Stack) -> None:
+    pipe = Pipe(loop, stack, Raw())
+    tap = pipe.views.tap(STREAM)
+    while not pipe.views.full:
+        tap.passed("sent", bytes(65536))
+        kit.settle(loop)
+    near, far = memory_pair(loop)
+    watched: list[object] = []
+
+    def watch(callback: Callback | None) -> None:
+        watched.append(callback)
+        near.when_readable(callback)
+
+    gate = Gate(pipe.views, watch)
+    gate.when_ready(lambda: None)
+    far.write(b"a")
+    kit.settle(loop)
+    gate.when_ready(None)
+    watched.clear()
+    while pipe.read():
+        kit.settle(loop)
+    assert not watched
 
 
 def test_a_file_that_is_read_slowly_stops_them_as_well(loop: Loop) -> None:

@@ -14,7 +14,7 @@ from sockkit.errors import OutputError, SockkitError, UsageError, reason
 from sockkit.net.ends.end import Callback, Kind
 from sockkit.net.loop import Loop
 
-_OPEN = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_OPEN = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NONBLOCK | os.O_NOCTTY
 
 
 class ReceivedBytes:

@@ -168,9 +168,8 @@ class Input(StandardInput):
 class UnreadInput(StandardInput):
     """In place of a standard input that is never read: nothing comes of it, and it never ends."""
 
-    def __init__(self) -> None:
-        self.descriptor, self.kind = -1, Kind.OTHER
-        self.terminal, self.never_waits = False, True
+    kind, descriptor = Kind.OTHER, -1
+    terminal, never_waits = False, True
 
     def read_into(self, buffer: memoryview, /) -> int:
         raise BlockingIOError

@@ -11,7 +11,7 @@ from array import array
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from sockkit.core.player import Player, Step, is_datagram
+from sockkit.core.player import Player, Step
 from sockkit.core.recording import Reader
 from sockkit.core.records import Begun, Closed, Exit, Listening, Opened, Record
 from sockkit.errors import SockkitError, UsageError, reason
@@ -46,7 +46,7 @@ class Recording:
         self._name = name
         self.missing = ""
         try:
-            self._file = os.open(path, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+            self._file = os.open(path, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK)
         except OSError as error:
             raise UsageError(f"could not read {name}: {reason(error)}") from error
         there = os.fstat(self._file)
@@ -144,7 +144,7 @@ class Index:
             return
         if isinstance(record, Opened) or number not in self._known:
             self._add(number)
-            self._begin(read.place, datagrams=is_datagram(record.stream))
+            self._begin(read.place, datagrams=record.stream.datagrams)
         if isinstance(record, Closed):
             self._known.discard(number)
 
