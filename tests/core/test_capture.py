@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, ip_address
 
 import pytest
 from hypothesis import given
@@ -185,6 +185,7 @@ def first(local: str, remote: str, *, place: int = 0, dialled: bool = True) -> t
 )  # fmt: skip
 def test_addresses(local: str, remote: str, source: str, target: str, comment: str) -> None:
     found, told = first(local, remote)
+    source = source.replace("::ffff:a00:1", str(ip_address("::ffff:a00:1")))  # 3.13 has dots
     assert (found.source, found.target, told) == (source, target, comment)
 
 
