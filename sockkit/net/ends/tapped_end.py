@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 # Read at a time where frames are made of it: each can be one byte, and take 10 µs to show.
-FRAMED_READ_BYTES = 2048
+FRAMED_READ_BYTES = 4096  # fewer would count as tiny pieces, coalesce.py
 
 
 class TappedEnd:
