@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from os.path import realpath
 from typing import TYPE_CHECKING
 
 from sockkit.core.text import TextOptions
@@ -58,10 +58,18 @@ class ViewOptions(Value):
                 raise UsageError(
                     f"{name} is for a file", "leave it out, or write ./- for that name"
                 )
-        if self.record and self.output and realpath(self.record) == realpath(self.output):
+        if self.record and self.output and _is_one_file(self.record, self.output):
             raise UsageError("--record and --output are the same file", "give one another")
         if self.send_only and self.output is not None:
             raise UsageError("--send-only and --output exclude each other", "leave out one")
+
+
+def _is_one_file(first: str, second: str) -> bool:
+    """Whether both paths are of one file, which need not exist yet."""
+    try:
+        return os.path.samefile(first, second)
+    except OSError:
+        return os.path.realpath(first) == os.path.realpath(second)
 
 
 @contextmanager
@@ -83,16 +91,13 @@ def viewed(
 
         recorder = Recorder(context.loop, options.record, append=options.append)
         views.add(_Recording(recorder, _json_lines(text)))
-    file = _write_received(views, options.output) if options.output is not None else None
-    if options.hex or options.json or options.switchable:
-        stdio = context.stdio
-        view = _json_lines(text) if options.json else None
-        output = views.take_output(stdio.output, view)
-        if options.hex or options.switchable:
-            views.switch = _Switch(views, context, options, text)
-        context = context._replace(stdio=stdio._replace(output=output))
-    views.begin(command)
+    file: OutputFile | None = None
     try:
+        if options.hex or options.json or options.switchable:
+            context = _taking_output(context, views, options, text)
+        views.begin(command)
+        if options.output is not None:
+            file = _write_received(views, options.output)
         yield context
     except SockkitError as error:
         views.end(error)
@@ -102,6 +107,17 @@ def viewed(
     finally:
         if file:
             file.close()
+
+
+def _taking_output(
+    context: Context, views: Views, options: ViewOptions, text: TextOptions
+) -> Context:
+    """The context of a run whose standard output a view has, or may get."""
+    stdio = context.stdio
+    output = views.take_output(stdio.output, _json_lines(text) if options.json else None)
+    if options.hex or options.switchable:
+        views.switch = _Switch(views, context, options, text)
+    return context._replace(stdio=stdio._replace(output=output))
 
 
 def _write_received(views: Views, path: str) -> OutputFile:

@@ -57,6 +57,10 @@ class PeerTable:
         self._addresses[peer.number] = address
         return Sighting(peer, True, forgotten)
 
+    def find(self, address: Hashable) -> Peer | None:
+        """The peer of `address`, if it is remembered. Nothing has come from it."""
+        return self._peers.get(address)
+
     def peers(self) -> list[Peer]:
         """The remembered peers, in the order of their numbers."""
         return sorted(self._peers.values())

@@ -194,6 +194,10 @@ class Views:
         """Call `callback` once, when there is room."""
         self._waiting[callback] = None
 
+    def forget(self, callback: Callback) -> None:
+        """Do not call `callback`, if it waits for room."""
+        self._waiting.pop(callback, None)
+
     def _has_room(self) -> None:
         waiting, self._waiting = self._waiting, {}
         for callback in waiting:
@@ -387,6 +391,8 @@ class Gate:
 
     def when_ready(self, callback: Callback | None) -> None:
         self._callback = callback
+        if not callback:
+            self._views.forget(self._has_room)
         self._watch(self._ready if callback else None)
 
     def _ready(self) -> None:

@@ -155,3 +155,24 @@ def test_a_disk_that_is_full_ends_the_run(loop: Loop, shown: Shown) -> None:
             shown.play(run)
     finally:
         os.close(into)
+
+
+def test_two_names_of_one_file_are_one_file(shown: Shown, tmp_path: Path) -> None:
+    first, second = tmp_path / "a.rec", tmp_path / "b"
+    shown.run(ViewOptions(record=str(first)))
+    second.hardlink_to(first)
+    before = first.read_bytes()
+    with pytest.raises(UsageError, match="the same file"):
+        shown.run(ViewOptions(record=str(first), append=True, output=str(second)))
+    assert first.read_bytes() == before
+
+
+def test_a_recording_says_that_the_other_file_could_not_be_opened(
+    shown: Shown, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.rec"
+    with pytest.raises(OutputError):
+        shown.run(ViewOptions(record=str(path), output=str(tmp_path / "none" / "b")))
+    records = [decode(line) for line in path.read_bytes().splitlines()]
+    assert [type(record) for record in records] == [Begun, Exit]
+    assert records[-1][1] == 23

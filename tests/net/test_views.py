@@ -340,3 +340,18 @@ def test_a_viewer_that_fails_keeps_nothing_from_the_others(loop: Loop) -> None:
     tap.passed("sent", b"b")
     views.end(OutputError("could not write FILE"))
     assert [type(record) for record in kept.records] == [Opened, Message, Message, Exit]
+
+
+def test_an_end_that_is_closed_waits_for_no_room(loop: Loop, stack: kit.Stack) -> None:
+    pipe = Pipe(loop, stack, Raw())
+    while not pipe.views.full:
+        pipe.views.tap(STREAM).passed("sent", bytes(65536))
+        kit.settle(loop)
+    for _ in range(10):
+        near, far = memory_pair(loop)
+        gate = Gate(pipe.views, near.when_readable)
+        gate.when_ready(lambda: None)
+        far.write(b"x")
+        kit.settle(loop)
+        gate.when_ready(None)
+    assert not pipe.views._waiting

@@ -54,7 +54,12 @@ class DatagramTap:
     def sent(self, data: bytes | memoryview, size: int, address: Any) -> None:
         """`data` was sent in datagrams of `size` bytes."""
         to = self._remote or address
-        tap = self._only(to) if self._dialled else self._numbered(to)
+        # Sending does not keep a peer from being forgotten: the commands count what has come.
+        peer = self._peers.find(to)
+        if self._dialled:
+            tap = self._only(to)
+        else:
+            tap = self._taps[peer.number] if peer else self._numbered(to)
         starts = range(0, max(len(data), 1), max(size, 1))
         tap.passed_apart("sent", [bytes(data[start : start + size]) for start in starts])
 

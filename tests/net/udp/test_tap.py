@@ -158,3 +158,16 @@ def test_nothing_is_sent_or_received_while_what_was_seen_waits_for_its_reader(
     assert empty
     assert not outbox.waits
     sock.when_readable(None)
+
+
+def test_who_is_sent_to_is_forgotten_as_the_commands_forget(loop: Loop, kept: Kept) -> None:
+    """They count what has come, not what was sent."""
+    views = Views(loop, no_events)
+    views.add(kept)
+    tap = DatagramTap(views, "udp", "127.0.0.1:1", None, dialled=False)
+    for port in range(MAX_PEERS):
+        tap.sent(b"x", 1, (HERE, 1024 + port))
+    tap.sent(b"again", 5, (HERE, 1024))
+    tap.sent(b"x", 1, (HERE, 1024 + MAX_PEERS))
+    closed = [record.stream.number for record in kept.records if isinstance(record, Closed)]
+    assert closed == [1]
