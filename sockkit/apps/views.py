@@ -38,6 +38,7 @@ class ViewOptions(Value):
     send_only: bool = False
     switchable: bool = False
     many: bool = False
+    idle: float | None = None
 
     @property
     def wanted(self) -> bool:
@@ -84,7 +85,8 @@ def viewed(
     if not options.wanted:
         yield context
         return
-    views = Views(context.loop, context.emit, options.frame.framer if options.frame else None)
+    make_framer = options.frame.framer if options.frame else None
+    views = Views(context.loop, context.emit, make_framer, options.idle)
     context = context._replace(views=views)
     if options.record is not None:
         from sockkit.net.recorder import Recorder

@@ -24,7 +24,8 @@ from sockkit.core.records import (
     Record,
     Stream,
 )
-from sockkit.errors import OutputGone, SockkitError, Stopped
+from sockkit.core.units import show_seconds, show_size
+from sockkit.errors import OutputGone, SockkitError, Stopped, TimedOut
 from sockkit.events import Emit
 from sockkit.net.ends.end import Callback, Kind, PeerEnd, Sink
 from sockkit.net.ends.watch import Watch
@@ -83,13 +84,18 @@ class Viewer(Protocol):
 class Views:
     """What looks at the bytes of a run. A framer groups those of one direction into messages.
 
+    Standard output may take nothing for `idle` seconds at the end, as the command's option says.
     `begin` and `end` show the run itself. An error of a viewer is raised by the loop's run.
     """
 
     def __init__(
-        self, loop: Loop, emit: Emit, make_framer: Callable[[], Framer] | None = None
+        self,
+        loop: Loop,
+        emit: Emit,
+        make_framer: Callable[[], Framer] | None = None,
+        idle: float | None = None,
     ) -> None:
-        self.loop, self.emit, self._make_framer = loop, emit, make_framer
+        self.loop, self.emit, self._make_framer, self._idle = loop, emit, make_framer, idle
         self._viewers: list[Viewer] = []
         self._waiting: dict[Callback, None] = {}  # for room, in order
         self.screen: Screen | None = None  # the viewer that has standard output
@@ -143,15 +149,19 @@ class Views:
     def end(self, error: SockkitError | None = None) -> None:
         """The run has ended, with `error` if it failed. Writes all that is held.
 
-        Raises the SockkitError of a viewer, if there is no other. After a signal, or when the
-        reader has left, nothing is waited for.
+        Raises the SockkitError of a viewer, if there is no other. After a signal or a timeout, or
+        when the reader has left, nothing is waited for; `error` then says how much is lost.
         """
+        hurry = isinstance(error, Stopped | OutputGone | TimedOut)
         kept = [viewer for viewer in self._viewers if viewer not in self._screens]
         try:
             self._show_end(self._screens, error)
             for screen in self._screens:
                 if not (screen is self.screen and isinstance(error, OutputGone)):
-                    screen.finish(hurry=isinstance(error, Stopped | OutputGone))
+                    screen.finish(0.0 if hurry else self._idle)
+                if error and screen.unwritten:
+                    lost = f"{show_size(screen.unwritten)} of what was shown not written"
+                    error.so_far += f", {lost}" if error.so_far else lost
         except SockkitError as failure:
             error = error or failure
             raise
@@ -261,11 +271,34 @@ class Screen:
         if self._size >= MAX_GATHERED_BYTES:
             self.flush()
 
-    def finish(self, *, hurry: bool) -> None:
-        """Write what is held: in a `hurry` only what is accepted at once."""
+    @property
+    def unwritten(self) -> int:
+        """Bytes that wait for standard output."""
+        return self._outbox.size
+
+    def finish(self, patience: float | None) -> None:
+        """Write what is held. Raises TimedOut if nothing is accepted for `patience` seconds.
+
+        With None it waits without a bound; with 0 only what is accepted at once is written.
+        """
         self.flush()
-        if not hurry:
+        if patience == 0 or not self.unwritten:
+            return
+        check = self._loop.later(patience, partial(self._check, patience, 0)) if patience else None
+        try:
             wait_for(self._loop, self._drain)
+        finally:
+            if check:
+                check.cancel()
+
+    def _check(self, patience: float, before: int) -> None:
+        """Raise TimedOut if nothing was written since `before` bytes were."""
+        written = self._outbox.bytes_written
+        if written == before and self.unwritten:
+            told = f"{show_size(self.unwritten)} of what was shown not written"
+            raise TimedOut(f"nobody has read standard output for {show_seconds(patience)}: {told}")
+        if self.unwritten:
+            self._loop.later(patience, partial(self._check, patience, written))
 
     def close(self) -> None:
         self._outbox.stop()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 
 import pytest
 
 from sockkit.core.frames import parse_frame
 from sockkit.core.records import Exit, Message, Opened, Record, Stream
-from sockkit.errors import OutputError, OutputGone, Stopped
+from sockkit.errors import OutputError, OutputGone, Stopped, TimedOut
 from sockkit.events import Event
 from sockkit.net.ends.end import Callback
 from sockkit.net.ends.memory import memory_pair
@@ -355,3 +356,22 @@ def test_an_end_that_is_closed_waits_for_no_room(loop: Loop, stack: kit.Stack) -
         kit.settle(loop)
         gate.when_ready(None)
     assert not pipe.views._waiting
+
+
+def test_a_reader_that_reads_nothing_for_too_long_is_a_timeout(
+    loop: Loop, stack: kit.Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipe = Pipe(loop, stack, Raw())
+    pipe.views._idle = 60.0
+    kit.skip_time(loop, monkeypatch)
+    pipe.views.tap(STREAM).passed("sent", bytes(500_000))
+    with pytest.raises(TimedOut, match=r"nobody has read standard output for 60 s: [0-9,]+ bytes"):
+        pipe.views.end()
+
+
+def test_what_a_stop_leaves_unwritten_is_told(loop: Loop, stack: kit.Stack) -> None:
+    pipe = Pipe(loop, stack, Raw())
+    pipe.views.tap(STREAM).passed("sent", bytes(500_000))
+    error = TimedOut("nothing was sent or received for 1 s")
+    pipe.views.end(error)
+    assert re.search(r"\([0-9,]+ bytes of what was shown not written\)", str(error))
