@@ -148,6 +148,12 @@ class Closed(Value):
     seconds: float | None = None
 
 
+class Unreachable(Value):
+    """A relay could not reach its target, and has closed the client that was to be relayed."""
+
+    text: str
+
+
 class ProgramStarted(Value):
     """A program runs for a peer. `streams` says what its standard input and output are."""
 
@@ -263,6 +269,7 @@ Event = (
     | StreamTotal
     | FrameTotal
     | Closed
+    | Unreachable
     | ProgramStarted
     | ProgramEnded
     | CommandsOffered

@@ -29,6 +29,7 @@ COMMANDS = {
     "chat": ("sockkit.cli.chat", "A chat room and a client for it."),
     "echo": ("sockkit.cli.echo", "Answer what comes with itself or by rules for tests."),
     "probe": ("sockkit.cli.probe", "Check which ports accept, or wait until they do."),
+    "relay": ("sockkit.cli.relay", "Forward connections; show or change what passes."),
     "replay": ("sockkit.cli.replay", "Play a recording again: the client's side or the server's."),
     "show": ("sockkit.cli.show", "Show a recording as text, hex, JSON or packets."),
     "udp-client": ("sockkit.cli.udp_client", "Send stdin as datagrams and show the answers."),

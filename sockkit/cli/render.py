@@ -48,6 +48,7 @@ from sockkit.events import (
     Transferred,
     Tunnelled,
     Unanswered,
+    Unreachable,
 )
 from sockkit.term.color import Palette, wanted
 from sockkit.values import Value
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
 QUIET, NORMAL, VERBOSE, STEPS = -1, 0, 1, 2
 # Of one kind of events that peers cause; five seconds' worth may come at once.
 EVENTS_PER_SECOND = 1.0
+ONE_AT_ONCE = 0.2  # of what is said once, and then counted
 VERBOSE_EVENTS_PER_SECOND = 20.0  # of events that only -v shows
 
 _COUNTED: dict[type, str] = {
@@ -74,6 +76,7 @@ _COUNTED: dict[type, str] = {
     PeerForgotten: "forgotten, to make room",
     ProgramStarted: "programs started",
     ProgramEnded: "programs ended",
+    Unreachable: "clients closed, as the target could not be reached",
 }
 Passes = Callable[[str, float], bool]  # whether to show one more of a kind, at that rate
 
@@ -149,10 +152,12 @@ class Renderer(Value):
             return
         kind = _kind(event)
         rate = EVENTS_PER_SECOND if level <= NORMAL else VERBOSE_EVENTS_PER_SECOND
+        rate = ONE_AT_ONCE if isinstance(event, Unreachable) else rate
         if kind and not passes(kind, rate):
             return
         label = self._label(event)
-        if isinstance(event, Failure) or (isinstance(event, Closed) and event.problem):
+        failed = isinstance(event, Failure | Unreachable)
+        if failed or (isinstance(event, Closed) and event.problem):
             say(_failure(self.palette, words, label))
         else:
             say(f"* {label}{escape(words)}")
@@ -207,8 +212,8 @@ def _line(event: Event) -> tuple[int, str]:
             return NORMAL, text
         case Answer(text):
             return QUIET, text
-        case Failure(text):
-            return QUIET, text
+        case Failure() | Unreachable():
+            return QUIET, event.text
         case Closed(_, sent, received, problem):
             totals = _totals(sent, received, event.seconds)
             if problem:

@@ -14,27 +14,30 @@ _ENCRYPTED = b"ENCRYPTED"  # in the first or second line of such a key: RFC 7468
 MAX_FILE_BYTES = 1024 * 1024  # of a key, or of its passphrase: OpenSSL takes far less of both
 
 
-def client_tls(values: dict[str, Any]) -> ClientTls | None:
-    """What the options of a client say; None without --tls. Raises UsageError."""
-    if not _wanted(values):
+def client_tls(values: dict[str, Any], prefix: str = "") -> ClientTls | None:
+    """What the options of a client say; None without --tls. Raises UsageError.
+
+    With the prefix `to_` they are --to-tls and its like.
+    """
+    if not _wanted(values, prefix):
         return None
     from sockkit.net.tls.options import ClientTls, Version
 
     checks = [
-        option
-        for option in ("--tls-ca", "--tls-fingerprint", "--tls-insecure")
-        if values[_field(option)]
+        _option(f"{prefix}tls_{check}")
+        for check in ("ca", "fingerprint", "insecure")
+        if values[f"{prefix}tls_{check}"]
     ]
     if len(checks) > 1:
         raise UsageError(f"{checks[0]} and {checks[1]} exclude each other", "leave out one")
     return ClientTls(
-        _identity(values),
-        values["tls_ca"],
-        values["tls_name"],
-        values["tls_alpn"],
-        Version(values["tls_min"] or Version.V1_2),
-        values["tls_fingerprint"],
-        values["tls_insecure"],
+        None if prefix else _identity(values),
+        values[f"{prefix}tls_ca"],
+        values[f"{prefix}tls_name"],
+        () if prefix else values["tls_alpn"],
+        Version((not prefix and values["tls_min"]) or Version.V1_2),
+        values[f"{prefix}tls_fingerprint"],
+        values[f"{prefix}tls_insecure"],
     )
 
 
@@ -54,14 +57,19 @@ def _field(option: str) -> str:
     return option.removeprefix("--").replace("-", "_")
 
 
-def _wanted(values: dict[str, Any]) -> bool:
-    if values["encrypted"]:
+def _option(field: str) -> str:
+    return "--" + field.replace("_", "-")
+
+
+def _wanted(values: dict[str, Any], prefix: str = "") -> bool:
+    tls = _option(f"{prefix}tls")
+    if values[f"{prefix}encrypted"]:
         if values.get("udp"):
-            raise UsageError("--tls and --udp exclude each other", "leave out one")
+            raise UsageError(f"{tls} and --udp exclude each other", "leave out one")
         return True
     for name, value in values.items():
-        if name.startswith("tls_") and value:
-            raise UsageError(f"--{name.replace('_', '-')} needs --tls", "add it")
+        if name.startswith(f"{prefix}tls_") and value:
+            raise UsageError(f"{_option(name)} needs {tls}", "add it")
     return False
 
 

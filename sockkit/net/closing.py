@@ -56,13 +56,16 @@ class Closer:
         *,
         ended: bool,
         half_closed: bool,
+        abort: bool = False,
     ) -> None:
         """Close `end` once the peer has acknowledged what was put in `outbox`, or a bound is met.
 
         Nothing may be put in `outbox` any more. `ended` is whether the peer has half-closed,
-        `half_closed` whether we have. `on_closed` is called once, perhaps before this returns.
+        `half_closed` whether we have. With `abort` it is not half-closed, and then closed with a
+        reset. `on_closed` is called once, perhaps before this returns.
         """
         closing = _LingeringClose(end, outbox, self._loop.now, on_closed)
+        closing.abort = abort
         closing.ended, closing.half_closed = ended, half_closed
         self._closing[closing] = None
         if ended:
@@ -159,7 +162,8 @@ class Closer:
 
     def _close(self, closing: _LingeringClose) -> None:
         del self._closing[closing]
-        undelivered = self.close(closing.end, closing.outbox)
+        close = self.reset if closing.abort else self.close
+        undelivered = close(closing.end, closing.outbox)
         closing.on_closed(undelivered, closing.failure)
 
 
@@ -177,14 +181,16 @@ def _close(end: End, outbox: Outbox, *, abort: bool) -> int:
 class _LingeringClose:
     """The close of one connection.
 
-    `ended` is whether the peer has half-closed, `half_closed` whether we have. `last_received` is
-    the time of the last receive, `read` the bytes received since the last check, and `paused`
-    whether they are as many as allowed. `failure` is the error that ended the close early.
+    `abort` is whether it ends with a reset. `ended` is whether the peer has half-closed,
+    `half_closed` whether we have. `last_received` is the time of the last receive, `read` the
+    bytes received since the last check, and `paused` whether they are as many as allowed. `failure`
+    is the error that ended the close early.
     """
 
     __slots__ = (
         "_began",
         "_progress",
+        "abort",
         "end",
         "ended",
         "failure",
@@ -200,7 +206,7 @@ class _LingeringClose:
         self.end, self.outbox, self.on_closed = end, outbox, on_closed
         self._progress = Progress(end, now)
         self._began = self.last_received = now
-        self.half_closed = self.ended = self.paused = False
+        self.half_closed = self.ended = self.paused = self.abort = False
         self.failure: SockkitError | None = None
         self.read = 0
 
@@ -218,10 +224,10 @@ class _LingeringClose:
             return bool(self.failure) or stalled or too_long
         quiet_since = max(acknowledged_at, self.last_received)
         quiet_enough = min(quiet_since + QUIET_SECONDS, acknowledged_at + MAX_CHATTER_SECONDS)
-        return self.ended or hasty or now >= quiet_enough
+        return self.ended or self.abort or hasty or now >= quiet_enough
 
     def half_close(self) -> None:
         """Half-close, once, when everything in the outbox has been written."""
-        if not (self.half_closed or self.outbox.size or self.outbox.dropped):
+        if not (self.half_closed or self.abort or self.outbox.size or self.outbox.dropped):
             self.half_closed = True
             self.end.half_close()

@@ -324,13 +324,18 @@ class Connection:
             self._stop()
             self._closed(self._closer.reset(self.end, self.outbox), None)
 
+    def reset_lingering(self) -> None:
+        """Close with a reset once the peer has what was sent."""
+        if self.stage in (Stage.OPEN, Stage.FINISHING):
+            self._linger(abort=True)
+
     def _deliver(self) -> None:
         if self.error:
             self.close()
         else:
             self._linger()
 
-    def _linger(self) -> None:
+    def _linger(self, *, abort: bool = False) -> None:
         self._stop()
         self._closer.close_lingering(
             self.end,
@@ -338,6 +343,7 @@ class Connection:
             self._closed,
             ended=self.receiving is Direction.ENDED,
             half_closed=self.sending is Direction.ENDED,
+            abort=abort,
         )
 
     def _stop(self) -> None:

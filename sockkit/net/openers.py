@@ -20,7 +20,7 @@ from sockkit.net.waiting import OnDone, Pending
 from sockkit.values import Value
 
 if TYPE_CHECKING:
-    from sockkit.net.ends.end import End
+    from sockkit.net.ends.end import PeerEnd
     from sockkit.net.tcp.dial import ConnectOptions
     from sockkit.net.tcp.listen import ListenOptions
     from sockkit.net.unix_users import Credentials
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 Bind = Callable[[socket.socket, Endpoint, SocketOptions], "Callable[[], None] | None"]
-Dial = Callable[[Context, Any, "ConnectOptions", SocketOptions, "OnDone[End]"], Pending]
+Dial = Callable[[Context, Any, "ConnectOptions", SocketOptions, "OnDone[PeerEnd]"], Pending]
 
 
 class Admission(Protocol):

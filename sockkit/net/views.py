@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from sockkit.core.address import Address
 from sockkit.core.records import (
     Begun,
     Closed,
@@ -121,11 +122,13 @@ class Views:
         self._screens.append(screen)
         return screen
 
-    def watch(self, end: PeerEnd, transport: str, *, dialled: bool) -> PeerEnd:
-        """The same end with a tap."""
+    def watch(
+        self, end: PeerEnd, transport: str, *, dialled: bool, local: Address | None = None
+    ) -> PeerEnd:
+        """The same end with a tap. `local` takes the place of its own local address."""
         from sockkit.net.ends.tapped_end import TappedEnd
 
-        local, remote = end.local(), end.remote
+        local, remote = local or end.local(), end.remote
         stream = Stream(
             end.peer.number,
             transport,

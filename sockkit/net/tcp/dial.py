@@ -27,7 +27,7 @@ from sockkit.errors import (
 from sockkit.events import Connected, ConnectFailed, Connecting, Emit, Peer, PeerUser, SocketCall
 from sockkit.net.context import Context
 from sockkit.net.endpoint import Endpoint, show_address, to_address
-from sockkit.net.ends.end import End, PeerEnd, failure_kind, os_error
+from sockkit.net.ends.end import PeerEnd, failure_kind, os_error
 from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.loop import Timer
 from sockkit.net.openers import opener, resolve
@@ -56,6 +56,7 @@ class ConnectOptions(Value):
     With `proxy` the connection goes through it, which takes part of `timeout`. With `tls` the
     connection is encrypted; a handshake has a bound of its own. `resolve` takes the place of the
     lookup, for who dials many ports of one host. `number` is the peer's, for who dials several.
+    `on_behalf_of` is whom the records of a view say to be at our side, if it is not we.
     """
 
     timeout: float = 10.0
@@ -64,6 +65,7 @@ class ConnectOptions(Value):
     proxy: Proxy | None = None
     resolve: Resolve | None = None
     number: int = 0
+    on_behalf_of: Address | None = None
 
 
 def dial(
@@ -71,7 +73,7 @@ def dial(
     address: Address,
     options: ConnectOptions,
     sockets: SocketOptions,
-    on_done: OnDone[End],
+    on_done: OnDone[PeerEnd],
 ) -> Pending:
     """Connect to `address`, and call `on_done` with the connection, which it then owns.
 
@@ -104,7 +106,8 @@ def _dial(
 
         end = yield partial(secure, context, end, options.tls)
     if context.views:
-        end = context.views.watch(end, opener(address).stream, dialled=True)
+        stream, local = opener(address).stream, options.on_behalf_of
+        end = context.views.watch(end, stream, dialled=True, local=local)
     return end
 
 

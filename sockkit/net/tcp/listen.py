@@ -14,7 +14,7 @@ from sockkit.errors import BindError, reason
 from sockkit.events import Connected, Emit, Listening, Notice, Peer, PeerUser, SocketCall
 from sockkit.net.context import Context
 from sockkit.net.endpoint import DEFAULT_BACKLOG, Endpoint, SocketAddress, show_address, to_address
-from sockkit.net.ends.end import PeerEnd
+from sockkit.net.ends.end import PeerEnd, os_error
 from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.loop import Loop
 from sockkit.net.openers import opener, resolve
@@ -121,6 +121,7 @@ class Listener:
         self._numbers = count(1)
         self._handshakes: Handshakes | None = None
         self._connections = 0  # that are open: handed over, and not released
+        self._most: int | None = None
         self.used = False
         self._on_accepted: Callable[[PeerEnd], None] | None = None
         self._warn_after = context.loop.now
@@ -131,12 +132,13 @@ class Listener:
         self.port: int | None = name[1] if isinstance(name, tuple) else None
         self.address = show_address(name)
 
-    def accept(self, on_accepted: Callable[[PeerEnd], None]) -> None:
+    def accept(self, on_accepted: Callable[[PeerEnd], None], most: int | None = None) -> None:
         """Hand each connection that is accepted to `on_accepted`, which then owns it.
 
         With TLS that is once its handshake is done. `released` is to be called once for each.
+        While `most` of them are open, newcomers wait in the backlog.
         """
-        self._on_accepted = on_accepted
+        self._on_accepted, self._most = on_accepted, most
         if tls := self._options.tls:
             from sockkit.net.tls.handshake import Handshakes
 
@@ -199,6 +201,8 @@ class Listener:
         for _ in range(MAX_ACCEPTS_PER_TURN):
             if not self._on_accepted:
                 return None
+            if self._most is not None and self._connections >= self._most:
+                return self._pause(os_error(errno.EMFILE))
             try:
                 sock, address = self._socket.accept()
             except BlockingIOError:

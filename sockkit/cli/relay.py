@@ -1,0 +1,108 @@
+"""`sockkit relay`: its options and its help."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+from click import Option
+
+from sockkit.cli.commands import Bundle, BundledCommand, fold
+from sockkit.cli.options import (
+    ACCESS,
+    CLIENT_SOCKET,
+    IDLE_TIME,
+    ONCE,
+    OUTPUT,
+    PROXY,
+    SERVER_SOCKET,
+    SERVER_TLS,
+    TEXT,
+    access_options,
+    proxy_option,
+)
+from sockkit.cli.params import FINGERPRINT, SERVER_NAME, File, client_address, server_address
+from sockkit.cli.views import VIEW
+
+_HELP = """Forward each client to HOST PORT, and show, record, convert or disturb what passes.
+"""
+
+_EPILOG = """\b
+Examples:
+  sockkit relay -p 8080 192.168.1.20 80
+  sockkit relay -p 8080 -x 192.168.1.20 80
+  sockkit relay -p 8080 --to-tls www.example.org 443
+  sockkit relay -p 7788 -E gbk 192.168.1.30 7788
+"""
+
+
+_RELAY = Bundle("Relay", (ONCE,))
+_TO_TLS = Bundle(
+    "TLS to the target",
+    (
+        Option(["--to-tls", "to_encrypted"], is_flag=True,
+               help="Encrypt towards the target, and check its certificate and its name."),
+        Option(["--to-tls-ca"], type=File(exists=True), metavar="FILE",
+               help="Trust the certificates in FILE (PEM) instead of the system's."),
+        Option(["--to-tls-fingerprint"], type=FINGERPRINT, metavar="SHA256",
+               help="Trust the certificate that has this SHA-256 and no other, whoever signed it."),
+        Option(["--to-tls-name"], type=SERVER_NAME, metavar="NAME",
+               help="The server name to ask for and to check, if it is not HOST."),
+        Option(["--to-tls-insecure"], is_flag=True,
+               help="Check nothing: whoever is in between can read and change everything."),
+    ),
+)  # fmt: skip
+_SOCKET = Bundle(
+    "Socket",
+    (
+        *(option for option in SERVER_SOCKET.options if option.name not in ("timeout", "no_delay")),
+        *(option for option in CLIENT_SOCKET.options if option.name in ("source", "timeout")),
+    ),
+)
+
+
+def _run(address: tuple[str, ...], **values: Any) -> None:
+    from sockkit.apps.relay import Relay, run
+    from sockkit.cli.start import start
+    from sockkit.cli.tls import client_tls, server_tls
+    from sockkit.core.text import TextOptions
+    from sockkit.net.options import SocketOptions
+    from sockkit.net.tcp.dial import ConnectOptions
+    from sockkit.net.tcp.listen import ListenOptions
+
+    target = client_address(address, ask=False)
+    here = server_address(values["bind"], values["port"], values["family"])
+    config = fold(
+        Relay,
+        values,
+        address=target,
+        access=access_options(values),
+        listen=fold(ListenOptions, values, address=here, timeout=None),
+        connect=fold(ConnectOptions, values, proxy=proxy_option(values, target)),
+        text=fold(TextOptions, values),
+        tls=server_tls(values),
+        to_tls=client_tls(values, "to_"),
+        sockets=fold(SocketOptions, values, no_delay=True),
+    )
+    start("relay", run, config, values)
+
+
+command = BundledCommand(
+    "relay",
+    arguments=[click.Argument(["address"], nargs=-1, metavar="HOST PORT")],
+    bundles=[
+        _SOCKET,
+        _RELAY,
+        TEXT,
+        VIEW,
+        IDLE_TIME,
+        SERVER_TLS,
+        _TO_TLS,
+        PROXY,
+        ACCESS,
+        OUTPUT,
+    ],
+    callback=_run,
+    text=_HELP,
+    epilog=_EPILOG,
+)

@@ -1,0 +1,88 @@
+"""Relays each client that a listener accepts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from sockkit.events import Unreachable
+from sockkit.net.ends.end import PeerEnd
+from sockkit.net.relay.pair import Outcome, Pair, PairOptions
+from sockkit.net.tcp.listen import Listener
+from sockkit.net.waiting import Done, OnDone, Pending, wait_for
+
+# Left to the pipes of lanes, lookups and further attempts to connect: of all descriptors a share,
+# and never fewer than these.
+SPARE_SHARE = 8
+MIN_SPARE = 16
+
+
+class RelayServer:
+    """Owns neither `listener` nor what `options` have."""
+
+    def __init__(self, listener: Listener, options: PairOptions) -> None:
+        self._listener, self._options = listener, options
+        self._context = options.context
+        self._pairs: set[Pair] = set()
+
+    def run(self) -> None:
+        """Relay until a signal raises Stopped."""
+        self._run(lambda _, outcome: self._report(outcome))
+
+    def run_one(self) -> None:
+        """Relay one client. Raises the SockkitError that has ended it early."""
+        outcome = self._run(None)
+        self._report(outcome)
+        if outcome.error:
+            raise outcome.error
+
+    def _run(self, on_closed: Callable[[Pair, Outcome], None] | None) -> Outcome:
+        """Relay all clients if there is `on_closed`, and otherwise return the first outcome."""
+
+        def start(done: OnDone[Outcome]) -> Pending:
+            def closed(pair: Pair, outcome: Outcome) -> None:
+                self._pairs.discard(pair)
+                self._listener.released()
+                if on_closed:
+                    on_closed(pair, outcome)
+                else:
+                    done(outcome)
+
+            def accepted(end: PeerEnd) -> None:
+                if not on_closed:
+                    self._listener.close()
+                self._options.closer.make_space()
+                pair = Pair(self._options, end, closed)
+                self._pairs.add(pair)
+                pair.start()
+
+            self._listener.accept(accepted, _most_pairs())
+            return Done()
+
+        try:
+            return wait_for(self._context.loop, start)
+        finally:
+            self._listener.close()
+            for pair in self._pairs:
+                pair.close()
+            self._options.closer.close_all()
+
+    def _report(self, outcome: Outcome) -> None:
+        if outcome.closed:
+            self._context.emit(outcome.closed)
+        elif outcome.error:
+            self._context.emit(Unreachable(f"{outcome.error}: its client is closed"))
+
+
+def _most_pairs() -> int | None:
+    """How many pairs there are descriptors for; None if that is not known."""
+    try:
+        import resource
+
+        limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        used = len(os.listdir("/dev/fd"))
+    except (ImportError, OSError):
+        return None
+    if limit == resource.RLIM_INFINITY:
+        return None
+    return max((limit - used - max(limit // SPARE_SHARE, MIN_SPARE)) // 2, 1)
