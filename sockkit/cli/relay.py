@@ -77,7 +77,7 @@ def _run(address: tuple[str, ...], **values: Any) -> None:
         values,
         address=target,
         access=access_options(values),
-        listen=fold(ListenOptions, values, address=here, timeout=None),
+        listen=fold(ListenOptions, {**values, "timeout": None}, address=here),
         connect=fold(ConnectOptions, values, proxy=proxy_option(values, target)),
         text=fold(TextOptions, values),
         tls=server_tls(values),
