@@ -64,7 +64,7 @@ NEVER = {
     *of("net", "unix", "unix_users"),
     "sockkit.net.udp.unix",
     *of("core", "capture", "dump", "frames", "json_lines", "packets", "pcapng", "records"),
-    *of("net", "views"),
+    *of("net", "screen", "taps", "views"),
     *("sockkit.apps.views", "sockkit.net.ends.tapped_end", "sockkit.net.udp.tap"),
     "sockkit.net.recorder",
 }
