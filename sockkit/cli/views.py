@@ -29,7 +29,7 @@ TIMESTAMPS = Option(
 
 
 def _frame(text: str) -> FrameRule:
-    from sockkit.core.frames import parse_frame  # few runs need it
+    from sockkit.core.frame_spec import parse_frame  # few runs need it
 
     return parse_frame(text)
 

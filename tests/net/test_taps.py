@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sockkit.core.frames import parse_frame
+from sockkit.core.frame_spec import parse_frame
 from sockkit.net.ends.end import Callback
 from sockkit.net.ends.memory import memory_pair
 from sockkit.net.loop import Loop
