@@ -101,9 +101,8 @@ def _run(path: str, address: tuple[str, ...], **values: Any) -> None:
     from sockkit.apps.replay import run
     from sockkit.cli.start import start
 
-    values |= {"typist": False}
     make = _serving if values["serve"] else _playing
-    start("replay", run, make(path, address, values), values)
+    start("replay", run, make(path, address, values), {**values, "typist": False})
 
 
 def _play_options(values: dict[str, Any]) -> Any:

@@ -78,9 +78,8 @@ def _run(**values: Any) -> None:
     from sockkit.core.text import TextOptions
 
     config = fold(Show, values, text=fold(TextOptions, values))
-    # These are no views of this run, which has nothing that passes.
-    values |= {"typist": False, "hex": False, "json": False}
-    start("show", run, config, values)
+    # Nothing passes through this run, so it has no views of its own.
+    start("show", run, config, {**values, "typist": False, "hex": False, "json": False})
 
 
 command = BundledCommand(
