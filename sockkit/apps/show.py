@@ -16,7 +16,7 @@ from sockkit.core.records import Begun, Exit, Listening, Stream
 from sockkit.core.selection import Selection
 from sockkit.core.since import Since
 from sockkit.core.text import TextOptions
-from sockkit.errors import OutputGone, SockkitError, UsageError, reason
+from sockkit.errors import SockkitError, UsageError, raise_error, reason
 from sockkit.events import Notice
 from sockkit.net.context import Context
 from sockkit.net.ends.end import Sink, Source
@@ -248,7 +248,7 @@ def _sink(config: Show, context: Context) -> Iterator[Sink]:
     if config.pcap in (None, STANDARD):
         if config.pcap and output.terminal:
             raise UsageError("packets are not for a terminal", "give --pcap a file")
-        output.when_gone(_raise)
+        output.when_gone(raise_error)
         yield output
         return
     assert config.pcap is not None
@@ -277,7 +277,3 @@ def _opened(path: str) -> Iterator[int]:
         yield file
     finally:
         os.close(file)
-
-
-def _raise(error: OutputGone) -> None:
-    raise error

@@ -13,7 +13,6 @@ from sockkit.net.ends.end import Callback, Kind, Sink
 from sockkit.net.ends.watch import Watch
 from sockkit.net.loop import Loop
 from sockkit.net.outbox import Outbox
-from sockkit.net.waiting import Done, OnDone, Pending, wait_for
 
 if TYPE_CHECKING:
     from sockkit.net.ends.stdio import StandardOutput
@@ -46,12 +45,11 @@ class Screen:
     ) -> None:
         bytearray(KEPT_HEAP_BYTES)
         self._loop, self.view = loop, view
+        self.close_sink: Callable[[], None] = lambda: None
         self.unshown: Callable[[Record], None] = lambda _: None
         self._gathered: list[bytes] = []
         self._size = 0
-        self._on_room = on_room
-        self._on_done: Callable[[], None] = lambda: None
-        self._outbox = Outbox(sink, on_empty=self._written, on_fail=on_fail)
+        self._outbox = Outbox(sink, on_empty=on_room, on_fail=on_fail)
 
     @property
     def full(self) -> bool:
@@ -89,7 +87,7 @@ class Screen:
             return
         check = self._loop.later(patience, partial(self._check, patience, 0)) if patience else None
         try:
-            wait_for(self._loop, self._drain)
+            self._outbox.run_until_empty(self._loop)
         finally:
             if check:
                 check.cancel()
@@ -105,21 +103,12 @@ class Screen:
 
     def close(self) -> None:
         self._outbox.stop()
-
-    def _drain(self, on_done: OnDone[None]) -> Pending:
-        self._on_done = lambda: on_done(None)
-        if not self._outbox.size:
-            self._on_done()
-        return Done()
+        self.close_sink()
 
     def flush(self) -> None:
         """Write what is held, as far as it is accepted."""
         gathered, self._gathered, self._size = self._gathered, [], 0
         self._outbox.put(b"".join(gathered))
-
-    def _written(self) -> None:
-        self._on_room()
-        self._on_done()
 
 
 class Payload:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from sockkit.core.records import Begun, Exit, Listening, Record, Stream
 from sockkit.core.units import show_size
-from sockkit.errors import OutputGone, SockkitError, Stopped, TimedOut
+from sockkit.errors import OutputGone, SockkitError, Stopped, TimedOut, raise_error
 from sockkit.events import Emit
 from sockkit.net.ends.end import Callback, PeerEnd, Sink
 from sockkit.net.loop import Loop
@@ -89,9 +89,12 @@ class Views:
         self.screen = self.show_on(output, view)
         return Payload(self, self.screen, output)
 
-    def show_on(self, sink: Sink, view: View | None) -> Screen:
-        """Show `view` on `sink`, which may be slow. Does not own it."""
+    def show_on(
+        self, sink: Sink, view: View | None, close: Callable[[], None] = lambda: None
+    ) -> Screen:
+        """Show `view` on `sink`, which may be slow. At the end `close` is called."""
         screen = Screen(self.loop, sink, view, on_room=self._has_room, on_fail=self._fail)
+        screen.close_sink = close
         self._viewers.append(screen)
         self._screens.append(screen)
         return screen
@@ -141,14 +144,18 @@ class Views:
             error = error or failure
             raise
         finally:
+            self._close(self._screens)
             self._show_end(kept, error or self._error)
-            for viewer in self._viewers:
-                try:
-                    viewer.close()
-                except SockkitError as failure:
-                    self._fail(failure)
+            self._close(kept)
         if self._error and not error:
             raise self._error
+
+    def _close(self, viewers: Sequence[Viewer]) -> None:
+        for viewer in viewers:
+            try:
+                viewer.close()
+            except SockkitError as error:
+                self._fail(error)
 
     def _show_end(self, viewers: Sequence[Viewer], error: SockkitError | None) -> None:
         told = str(error) if error else ""
@@ -192,8 +199,4 @@ class Views:
         """Have the loop raise `error`: a tap is called in the midst of somebody's work."""
         if not self._error:
             self._error = error
-            self.loop.call_soon(partial(_raise, error))
-
-
-def _raise(error: SockkitError) -> None:
-    raise error
+            self.loop.call_soon(partial(raise_error, error))

@@ -53,10 +53,6 @@ def shown(loop: Loop, stack: kit.Stack, tmp_path: Path) -> Shown:
     return Shown(loop, stack, tmp_path / "stdout")
 
 
-def test_without_a_view_the_payload_is_written(shown: Shown) -> None:
-    assert shown.run(ViewOptions()) == b"payload\n"
-
-
 def test_a_dump_takes_the_place_of_the_payload(shown: Shown) -> None:
     dump = shown.run(ViewOptions(hex=True), TextOptions(encoding="gbk"))
     assert flows(dump) == {("", ">"): "你好".encode("gbk"), ("", "<"): b"\x00\xff"}

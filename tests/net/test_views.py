@@ -128,6 +128,34 @@ def test_a_viewer_that_fails_keeps_nothing_from_the_others(loop: Loop) -> None:
     assert [type(record) for record in kept.records] == [Opened, Message, Message, Exit]
 
 
+def test_a_reader_that_leaves_after_a_viewer_has_failed_is_not_waited_for(
+    loop: Loop, stack: kit.Stack
+) -> None:
+    pipe = Pipe(loop, stack, Raw())
+    pipe.views.add(Kept(fails=Message))
+    pipe.views.tap(STREAM).passed("sent", bytes(500_000))
+    with pytest.raises(OutputError) as raised:
+        loop.run()
+    nobody = os.open(os.devnull, os.O_RDONLY)
+    stack.callback(os.close, nobody)
+    loop.later(0.01, lambda: os.dup2(nobody, pipe.out))
+    pipe.views.end(raised.value)
+
+
+def test_a_file_that_cannot_be_closed_is_how_the_run_ended(loop: Loop, stack: kit.Stack) -> None:
+    pipe, kept = Pipe(loop, stack, Raw()), Kept()
+
+    def fail() -> None:
+        raise OutputError("could not write FILE")
+
+    pipe.views.show_on(pipe.output, Raw(), fail)
+    pipe.views.add(kept)
+    with pytest.raises(OutputError, match="FILE"):
+        pipe.views.end()
+    assert kept.closed
+    assert kept.records[-1][1:] == (23, "could not write FILE")
+
+
 def test_what_a_stop_leaves_unwritten_is_told(loop: Loop, stack: kit.Stack) -> None:
     pipe = Pipe(loop, stack, Raw())
     pipe.views.tap(STREAM).passed("sent", bytes(500_000))
