@@ -10,15 +10,14 @@ from click import Option
 from sockkit.cli.commands import Bundle, BundledCommand, fold
 from sockkit.cli.options import (
     CLIENT_SOCKET,
-    CLIENT_TLS,
     ENCODINGS,
     IDLE,
     ONCE,
     OUTPUT,
     SERVER_SOCKET,
-    SERVER_TLS,
 )
 from sockkit.cli.params import File, Parsed, client_address, server_address
+from sockkit.cli.tls import CLIENT_TLS, SERVER_TLS, client_tls, server_tls
 from sockkit.cli.views import VIEW
 from sockkit.errors import UsageError
 
@@ -124,7 +123,6 @@ def _play_options(values: dict[str, Any]) -> Any:
 
 def _playing(path: str, words: tuple[str, ...], values: dict[str, Any]) -> Any:
     from sockkit.apps.replay import Replay
-    from sockkit.cli.tls import client_tls
     from sockkit.net.options import SocketOptions
     from sockkit.net.tcp.dial import ConnectOptions
 
@@ -144,7 +142,6 @@ def _playing(path: str, words: tuple[str, ...], values: dict[str, Any]) -> Any:
 
 def _serving(path: str, words: tuple[str, ...], values: dict[str, Any]) -> Any:
     from sockkit.apps.replay import Replay
-    from sockkit.cli.tls import server_tls
     from sockkit.net.options import SocketOptions
     from sockkit.net.tcp.listen import ListenOptions
 
