@@ -111,7 +111,7 @@ class Screen:
         self._outbox.put(b"".join(gathered))
 
 
-class Payload:
+class PayloadOutput:
     """What the commands know as standard output, where `screen` has the real one, `output`."""
 
     kind, descriptor = Kind.OTHER, -1

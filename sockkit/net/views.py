@@ -17,7 +17,7 @@ from sockkit.errors import OutputGone, SockkitError, Stopped, TimedOut, raise_er
 from sockkit.events import Emit
 from sockkit.net.ends.end import Callback, PeerEnd, Sink
 from sockkit.net.loop import Loop
-from sockkit.net.screen import Payload, Screen
+from sockkit.net.screen import PayloadOutput, Screen
 from sockkit.net.taps import Tap, microseconds
 
 if TYPE_CHECKING:
@@ -81,13 +81,13 @@ class Views:
     def add(self, viewer: Viewer) -> None:
         self._viewers.append(viewer)
 
-    def take_output(self, output: StandardOutput, view: View | None) -> Payload:
+    def take_output(self, output: StandardOutput, view: View | None) -> PayloadOutput:
         """Show `view` on standard output. Returns what takes the place of `output` for all others.
 
         Without a view the payload is shown as before, and the screen's view can be set later.
         """
         self.screen = self.show_on(output, view)
-        return Payload(self, self.screen, output)
+        return PayloadOutput(self, self.screen, output)
 
     def show_on(
         self, sink: Sink, view: View | None, close: Callable[[], None] = lambda: None
