@@ -86,7 +86,7 @@ def viewed(
     try:
         if options.hex or options.json or options.switchable:
             context = _taking_output(context, views, options, text)
-        views.begin(command)
+        views.begin(command, text.encoding or "", text.send_encoding or "")
         if options.output is not None:
             _write_received(views, options.output)
         yield context

@@ -118,8 +118,8 @@ class Views:
         make = self._make_framer if framed else None
         return Tap(self, stream, {"sent": make(), "received": make()} if make else None)
 
-    def begin(self, command: str) -> None:
-        self.show(Begun(microseconds(), command))
+    def begin(self, command: str, encoding: str = "", send_encoding: str = "") -> None:
+        self.show(Begun(microseconds(), command, encoding, send_encoding))
 
     def listening(self, transport: str, address: str) -> None:
         self.show(Listening(microseconds(), transport, address))

@@ -72,6 +72,18 @@ def test_json_tells_how_the_run_began_and_ended(shown: Shown) -> None:
     assert b'"status":0' in lines[-1]
 
 
+def test_the_encodings_of_a_run_are_kept(shown: Shown) -> None:
+    for text, kept in (
+        (TextOptions(), ("", "")),
+        (TextOptions("gbk"), ("gbk", "")),
+        (TextOptions("gbk", "big5"), ("gbk", "big5")),
+        (TextOptions(send_encoding="big5"), ("", "big5")),
+    ):
+        begun = decode(shown.run(ViewOptions(json=True), text).splitlines()[-6])
+        assert isinstance(begun, Begun)
+        assert (begun.encoding, begun.send_encoding) == kept
+
+
 def test_a_recording_is_made_beside_the_payload(shown: Shown, tmp_path: Path) -> None:
     path = tmp_path / "a.rec"
     assert shown.run(ViewOptions(record=str(path))) == b"payload\n"
