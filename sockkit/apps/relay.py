@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sockkit.apps.prepare import invite, secure_dialling, secure_listening
 from sockkit.core.address import Address
+from sockkit.core.faults import FaultOptions
 from sockkit.core.text import TextOptions
 from sockkit.events import Notice
 from sockkit.net.closing import Closer
@@ -40,6 +41,7 @@ class Relay(Value):
     once: bool = False
     port_file: str | None = None
     access: AccessOptions | None = None
+    faults: FaultOptions = FaultOptions()
     tls: ServerTls | None = None
     to_tls: ClientTls | None = None
 

@@ -16,13 +16,25 @@ from sockkit.cli.options import (
     OUTPUT,
     PROXY,
     SERVER_SOCKET,
-    SERVER_TLS,
     TEXT,
     access_options,
     proxy_option,
 )
-from sockkit.cli.params import FINGERPRINT, SERVER_NAME, File, client_address, server_address
+from sockkit.cli.params import (
+    DURATION,
+    FINGERPRINT,
+    SERVER_NAME,
+    SIZE,
+    EnumChoice,
+    File,
+    Parsed,
+    client_address,
+    server_address,
+)
+from sockkit.cli.tls import SERVER_TLS
 from sockkit.cli.views import VIEW
+from sockkit.core.faults import Disturbed
+from sockkit.core.units import parse_share
 
 _HELP = """Forward each client to HOST PORT, and show, record, convert or disturb what passes.
 """
@@ -37,6 +49,42 @@ Examples:
 
 
 _RELAY = Bundle("Relay", (ONCE,))
+_SHARE = Parsed("percent", parse_share)
+
+
+def _share(name: str, text: str) -> Option:
+    return Option([f"--{name}"], type=_SHARE, metavar="PERCENT", default="0%", help=text)
+
+
+_FAULTS = Bundle(
+    "Faults",
+    (
+        Option(["--delay"], type=DURATION, metavar="DURATION", default="0",
+               help="Pass everything on this much later."),
+        Option(["--jitter"], type=DURATION, metavar="DURATION", default="0",
+               help="Vary the delay by up to this much, either way."),
+        Option(["--rate"], type=SIZE, metavar="SIZE",
+               help="Pass on at most so many bytes a second, as in 64k."),
+        Option(["--chunk"], type=SIZE, metavar="SIZE",
+               help="Pass on at most so many bytes at once."),
+        Option(["--stall-at"], type=SIZE, metavar="SIZE",
+               help="Pass on nothing more after so many bytes."),
+        Option(["--reset-at"], type=SIZE, metavar="SIZE",
+               help="Reset both connections after so many bytes."),
+        Option(["--close-at"], type=SIZE, metavar="SIZE",
+               help="Close both connections after so many bytes."),
+        _share("refuse", "Accept, then reset, this share of connections."),
+        _share("drop", "Over UDP: drop this share of datagrams."),
+        _share("duplicate", "Over UDP: pass on this share of datagrams twice."),
+        _share("reorder", "Over UDP: pass on this share of datagrams after the next one."),
+        _share("corrupt", "Over UDP: change a bit in this share of datagrams."),
+        Option(["--faults", "disturbed"], type=EnumChoice(Disturbed), default="both",
+               show_default=True,
+               help="Which direction is disturbed: sent is from the client to the target."),
+        Option(["--seed"], type=int, metavar="N",
+               help="Make the same random choices as another run with this seed."),
+    ),
+)  # fmt: skip
 _TO_TLS = Bundle(
     "TLS to the target",
     (
@@ -65,6 +113,7 @@ def _run(address: tuple[str, ...], **values: Any) -> None:
     from sockkit.apps.relay import Relay, run
     from sockkit.cli.start import start
     from sockkit.cli.tls import client_tls, server_tls
+    from sockkit.core.faults import FaultOptions
     from sockkit.core.text import TextOptions
     from sockkit.net.options import SocketOptions
     from sockkit.net.tcp.dial import ConnectOptions
@@ -80,6 +129,7 @@ def _run(address: tuple[str, ...], **values: Any) -> None:
         listen=fold(ListenOptions, {**values, "timeout": None}, address=here),
         connect=fold(ConnectOptions, values, proxy=proxy_option(values, target)),
         text=fold(TextOptions, values),
+        faults=fold(FaultOptions, values),
         tls=server_tls(values),
         to_tls=client_tls(values, "to_"),
         sockets=fold(SocketOptions, values, no_delay=True),
@@ -96,6 +146,7 @@ command = BundledCommand(
         TEXT,
         VIEW,
         IDLE_TIME,
+        _FAULTS,
         SERVER_TLS,
         _TO_TLS,
         PROXY,

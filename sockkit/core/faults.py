@@ -1,0 +1,40 @@
+"""Faults that a relay injects, to see how programs take a bad network."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from sockkit.values import Value
+
+
+class Disturbed(StrEnum):
+    """The directions that are disturbed. SENT is from the client to the target."""
+
+    SENT = "sent"
+    RECEIVED = "received"
+    BOTH = "both"
+
+
+class FaultOptions(Value):
+    """What happens to the bytes of a connection, or to datagrams, in each direction by itself.
+
+    `delay` and `jitter` are in seconds, `rate` in bytes a second. `chunk` is the most bytes passed
+    on at once. After so many bytes a direction stalls (`stall_at`), or the connection is reset or
+    closed (`reset_at`, `close_at`). The rest are shares, 0 to 1: of connections that are accepted
+    and then reset, and of datagrams. A `seed` makes a run repeatable.
+    """
+
+    delay: float = 0.0
+    jitter: float = 0.0
+    rate: int | None = None
+    chunk: int | None = None
+    stall_at: int | None = None
+    reset_at: int | None = None
+    close_at: int | None = None
+    refuse: float = 0.0
+    drop: float = 0.0
+    duplicate: float = 0.0
+    reorder: float = 0.0
+    corrupt: float = 0.0
+    disturbed: Disturbed = Disturbed.BOTH
+    seed: int | None = None
