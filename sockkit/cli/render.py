@@ -195,7 +195,7 @@ def _kind(event: Event) -> str:
         case Failure() | Notice():
             return event.kind
         case FaultInjected(_, direction, fault):
-            return " ".join(filter(None, (direction, fault, "on purpose")))
+            return f"{direction}: {fault} on purpose" if direction else f"{fault} on purpose"
         case Unanswered(_, why):
             return f"not answered: {why}"
         case SocketCall(call, _):
