@@ -70,7 +70,6 @@ class DisturbedEnd:
         if not self._released:
             callback = self._watch.callback
             self._stop()
-            self._released = True
             if callback:
                 self.end.when_readable(callback)
 
@@ -179,7 +178,8 @@ class DisturbedEnd:
         self._reset = self._loop.later(self._faults.delay, tell)
 
     def _stop(self) -> None:
-        """Wait for nothing, and drop what is held."""
+        """Wait for nothing, drop what is held, and from now on leave reading to the end below."""
+        self._released = True
         self._watch.callback = None
         self._faults.drop()
         self._wait()
