@@ -39,9 +39,12 @@ def relay(*options: str, target: int) -> Iterator[Program]:
 @contextlib.contextmanager
 def echoed(*options: str) -> Iterator[tuple[Program, socket.socket]]:
     """A relay with a target that echoes, and a client of it."""
-    with peer(echo) as target, relay(*options, target=target) as program:
-        with connect(program.port) as sock:
-            yield program, sock
+    with (
+        peer(echo) as target,
+        relay(*options, target=target) as program,
+        connect(program.port) as sock,
+    ):
+        yield program, sock
 
 
 def echo(sock: socket.socket) -> None:
