@@ -9,6 +9,7 @@ from sockkit.apps.prepare import invite, secure_dialling, secure_listening
 from sockkit.core.address import Address
 from sockkit.core.faults import FaultOptions
 from sockkit.core.text import TextOptions
+from sockkit.errors import UsageError
 from sockkit.events import Notice
 from sockkit.net.closing import Closer
 from sockkit.net.context import Context
@@ -48,6 +49,11 @@ class Relay(Value):
 
 def run(config: Relay, context: Context) -> None:
     """Relay until a signal, or with `once` one client. Raises SockkitError."""
+    if config.once and config.listen.max_connections:
+        raise UsageError(
+            "--once and --max-connections exclude each other",
+            "one client is relayed, and nobody else gets in",
+        )
     raise_limit()
     options = secure_listening(context, config.listen, config.access, config.tls)
     pairs = _pair_options(config, context)

@@ -36,13 +36,21 @@ from sockkit.cli.views import VIEW
 from sockkit.core.faults import Disturbed
 from sockkit.core.units import parse_share
 
-_HELP = """Forward each client to HOST PORT, and show, record, convert or disturb what passes.
+_HELP = """Forward each connection to HOST PORT, and show, record, convert or disturb what passes.
+
+Each client gets a connection of its own to the target. Half-closes and resets are passed on as
+they are, and nothing is lost or reordered. If the target cannot be reached, that client is closed
+and the relay goes on.
+
+Views show both directions on the target's side: "sent" is from the client to the target. With -E
+the target has that encoding and the clients have UTF-8. --tls encrypts towards the clients,
+--to-tls towards the target. Whoever reaches the port reaches the target: restrict it with --allow.
 """
 
 _EPILOG = """\b
 Examples:
-  sockkit relay -p 8080 192.168.1.20 80
   sockkit relay -p 8080 -x 192.168.1.20 80
+  sockkit relay -p 8080 --record session.rec 192.168.1.20 80
   sockkit relay -p 8080 --to-tls www.example.org 443
   sockkit relay -p 7788 -E gbk 192.168.1.30 7788
 """
@@ -60,7 +68,7 @@ _FAULTS = Bundle(
     "Faults",
     (
         Option(["--delay"], type=DURATION, metavar="DURATION", default="0",
-               help="Pass everything on this much later."),
+               help="Send everything this much later."),
         Option(["--jitter"], type=DURATION, metavar="DURATION", default="0",
                help="Vary the delay by up to this much, either way."),
         Option(["--rate"], type=SIZE, metavar="SIZE",
@@ -74,7 +82,7 @@ _FAULTS = Bundle(
         Option(["--close-at"], type=SIZE, metavar="SIZE",
                help="Close both connections after so many bytes."),
         _share("refuse", "Accept, then reset, this share of connections."),
-        _share("drop", "Over UDP: drop this share of datagrams."),
+        _share("drop", "Drop this share of datagrams, as in 5%."),
         _share("duplicate", "Over UDP: pass on this share of datagrams twice."),
         _share("reorder", "Over UDP: pass on this share of datagrams after the next one."),
         _share("corrupt", "Over UDP: change a bit in this share of datagrams."),

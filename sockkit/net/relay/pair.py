@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from sockkit.core.ending import EndOptions, HalfClose
+from sockkit.core.ending import EndOptions, HalfClose, Limit, idle_error
 from sockkit.core.text import Transform
-from sockkit.errors import SendError, SockkitError, TimedOut
+from sockkit.errors import ReceiveError, SendError, SockkitError, TimedOut
 from sockkit.events import Closed, PeerEnded, StreamTotal
 from sockkit.net.closing import Closer
 from sockkit.net.connection import Connection, Direction, Result, closed_with_reason
@@ -43,12 +43,14 @@ class PairOptions(Value):
 
 class Outcome(Value):
     """How a pair has ended. `unreachable` is set if the target was not reached, and `closed` if it
-    was; `error` is what has ended it early, or the failure of its close.
+    was; `error` is what has ended it early, or the failure of its close. `totals` says how much was
+    moved by then.
     """
 
     error: SockkitError | None = None
     closed: Closed | None = None
     unreachable: bool = False
+    totals: str = ""
 
 
 class Pair:
@@ -97,11 +99,11 @@ class Pair:
             self._on_closed(self, Outcome(target, unreachable=True))
             return
         options = self._options
-        idle = EndOptions(idle=options.idle, patient=True)
         # An encrypted peer may drop its answer when it is told the end: see HalfClose.
         auto = HalfClose.AUTO if target.kind is Kind.ENCRYPTED else HalfClose.NOW
-        ending = EndOptions(half_close=auto, patient=True)
-        client = _Side(options, self._end, idle, partial(self._closed, 0))
+        plain = EndOptions(idle=options.idle, patient=True)
+        ending = plain._replace(half_close=auto)
+        client = _Side(options, self._end, plain, partial(self._closed, 0))
         server = _Side(options, target, ending, partial(self._closed, 1))
         self._sides, self._open = [client, server], 2
         client.join(server, options.to_target())
@@ -115,11 +117,12 @@ class Pair:
         side, other = self._sides[place], self._sides[1 - place]
         failed = result.error or (result.failure if result.undelivered else None)
         if not self._outcome.error and (failed or side is self._sides[0]):
-            self._outcome = Outcome(failed, closed_with_reason(side.connection, result))
-        if failed:
-            other.other_failed(failed)
+            closed = closed_with_reason(side.connection, result)
+            self._outcome = Outcome(failed, closed, totals=side.connection.totals)
         if not self._open:
             self._on_closed(self, self._outcome)
+        elif failed:
+            other.other_failed(failed)
 
 
 class _Side(Joined):
@@ -162,11 +165,38 @@ class _Side(Joined):
     def other_failed(self, error: SockkitError) -> None:
         """The other side is gone: end this one in the same way."""
         if isinstance(error, TimedOut):
-            self._connection.close()
+            self._close_silent()
         else:
             self._connection.reset_lingering()
 
+    def held_up(self, limit: Limit) -> bool:
+        """The other peer is not silent while it acknowledges what this one has sent."""
+        if limit is Limit.IDLE:
+            return self._other.waits_until(Limit.IDLE) > self._loop.now
+        return super().held_up(limit)
+
+    def waits_until(self, limit: Limit) -> float:
+        ending = self._connection.ending
+        assert ending
+        return next(when for when, due in ending.bounds() if due is limit)
+
+    def over(self, limit: Limit | None) -> None:
+        if limit is Limit.IDLE:
+            self._connection.error = idle_error(self._idle)
+            self._close_silent()
+        else:
+            super().over(limit)
+
+    def _close_silent(self) -> None:
+        """A peer that has not taken everything must not see a clean end."""
+        if self._sender.lane.held:
+            self._connection.reset()
+        else:
+            self._connection.close()
+
     def peer_ended(self) -> None:
+        if self._connection.error:
+            return  # it has reset, and a write has met that: this is no half-close
         self._emit(PeerEnded(self._connection.end.peer, self._connection.bytes_received))
         self._other._input_end.reached()
 
@@ -187,8 +217,11 @@ class _Side(Joined):
     def _failed(self, error: SockkitError) -> None:
         if isinstance(error, SendError):
             self._other._sending_failed(error)
-        else:
+        elif isinstance(error, ReceiveError):
             self._connection.receiving_failed(error)
+        else:  # what this peer has sent cannot be converted
+            self._connection.error = error
+            self._connection.reset()
 
     def _sending_failed(self, error: SendError) -> None:
         """What this peer has sent is still passed on, if the other takes it in time."""
