@@ -208,8 +208,8 @@ DIRECTION = Bundle(
 IDLE = Option(
     ["-i", "--idle-timeout", "idle"], type=DURATION, metavar="DURATION",
     help="Give up (status 28) when nothing moves either way for this long. A server of many, "
-         "or a relay, closes that connection and goes on; over UDP it gives up when nobody sends or "
-         "is sent anything.",
+         "or a relay, closes that connection and goes on; over UDP it gives up when nobody sends "
+         "or is sent anything.",
 )  # fmt: skip
 LINGER = Option(
     ["--linger"], type=DURATION, metavar="DURATION",

@@ -7,6 +7,7 @@ linger: a half-closed connection lives until the other side ends, or nothing mov
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 from sockkit.core.ending import EndOptions, HalfClose, Limit, idle_error
@@ -83,7 +84,11 @@ class Pair:
             side.connection.close()
 
     def _left(self, error: SockkitError) -> None:
-        """The client has reset before it was relayed."""
+        """The client has reset before it was relayed. What it had sent is still passed on."""
+        with suppress(SockkitError):  # the reset itself
+            if self._end.has_bytes():
+                self._end.when_reset(None)
+                return
         self._give_up()
         self._on_closed(self, Outcome(error, Closed(self.peer, 0, 0, error.kind, lost=False)))
 
