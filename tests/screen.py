@@ -260,9 +260,10 @@ class Person(NamedTuple):
 
 
 @functools.cache
-def gbk_locale(factory: pytest.TempPathFactory) -> Path:
-    """The folder of a locale with GBK, which takes a second to make: once in a run."""
-    folder = factory.mktemp("locale")
+def gbk_locale(base: Path) -> Path:
+    """The folder below `base` of a locale with GBK. It takes a second to make: once in a run."""
+    folder = base / "locale"
+    folder.mkdir()
     subprocess.run(
         [need("localedef"), "-i", "zh_CN", "-f", "GBK", folder / "zh_CN.GBK"],
         check=True, timeout=WAIT, capture_output=True,
@@ -270,15 +271,15 @@ def gbk_locale(factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def person(encoding: str, factory: pytest.TempPathFactory) -> Person:
+def person(encoding: str, base: Path) -> Person:
     """A person with UTF-8 or with GBK."""
     if encoding == "utf-8":
         return Person(encoding, {})
-    folder = str(gbk_locale(factory))
+    folder = str(gbk_locale(base))
     return Person(encoding, {"LOCPATH": folder, "LC_ALL": "zh_CN.GBK", "PYTHONUTF8": "0"})
 
 
 @pytest.fixture(scope="module", params=["utf-8", "gbk"])
 def somebody(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Person:
     """Who works in UTF-8, and who works in GBK."""
-    return person(request.param, tmp_path_factory)
+    return person(request.param, tmp_path_factory.getbasetemp())
