@@ -153,6 +153,10 @@ class _Switch:
         self.stamped = on
         self._dump.headings = self._headings()
 
+    def labels(self, on: bool) -> None:
+        self._many = on
+        self._dump.headings = self._headings()
+
     def _headings(self) -> Headings:
         from sockkit.apps.shown import labels, microsecond_stamp
         from sockkit.core.headings import Headings

@@ -87,6 +87,8 @@ _SOCKET = Bundle(
         _SOURCE,
     ),
 )
+# A view shows bytes that are no text as they are, whatever --errors says.
+_TEXT = Bundle("Text", tuple(each for each in ENCODINGS.options if each.name != "errors"))
 _SHARED_TLS = {option.name for option in CLIENT_TLS.options}
 _TLS = Bundle(
     "TLS",
@@ -102,8 +104,17 @@ def _run(path: str, address: tuple[str, ...], **values: Any) -> None:
     from sockkit.cli.start import start
 
     values |= {"typist": False}
+    _check_view(values)
     make = _serving if values["serve"] else _playing
     start("replay", run, make(path, address, values), values)
+
+
+def _check_view(values: dict[str, Any]) -> None:
+    """Raise UsageError for options of a view that is not asked for."""
+    if not values["hex"]:
+        _refuse(values, "needs --hex", "timestamps")
+        if not values["json"] and values["record"] is None:
+            _refuse(values, "needs --hex, --json or --record", "encoding", "send_encoding")
 
 
 def _play_options(values: dict[str, Any]) -> Any:
@@ -179,7 +190,7 @@ command = BundledCommand(
         click.Argument(["path"], type=File(), metavar="FILE"),
         click.Argument(["address"], nargs=-1, metavar="[HOST PORT]"),
     ],
-    bundles=[_REPLAY, _SILENCE, _SOCKET, VIEW, ENCODINGS, _TLS, OUTPUT],
+    bundles=[_REPLAY, _SILENCE, _SOCKET, VIEW, _TEXT, _TLS, OUTPUT],
     callback=_run,
     text=_HELP,
     epilog=_EPILOG,

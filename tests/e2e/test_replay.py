@@ -13,7 +13,18 @@ from pathlib import Path
 import pytest
 
 from sockkit.core.json_lines import JsonLines
-from sockkit.core.records import Begun, Closed, Ended, Exit, Message, Opened, Record, Stream
+from sockkit.core.recording import Reader
+from sockkit.core.records import (
+    Begun,
+    Closed,
+    Direction,
+    Ended,
+    Exit,
+    Message,
+    Opened,
+    Record,
+    Stream,
+)
 from tests.support import (
     HERE,
     WAIT,
@@ -34,6 +45,7 @@ SECOND = 1_000_000
 CLIENT = Stream(0, "tcp", "10.0.0.1:40000", "10.0.0.2:7007", dialled=True)
 UDP = CLIENT._replace(transport="udp")
 PACES = [["--speed", "max"], ["--speed", "2"], [], ["--lockstep"]]
+BOTH: tuple[Direction, Direction] = ("received", "sent")
 SAME = (0, b"", "")
 
 paces = pytest.mark.parametrize("pace", PACES, ids="_".join)
@@ -42,6 +54,12 @@ paces = pytest.mark.parametrize("pace", PACES, ids="_".join)
 def write(path: Path, *records: Record) -> str:
     path.write_bytes(b"".join(map(JsonLines().show, [Begun(NOW, "test"), *records, Exit(NOW, 0)])))
     return str(path)
+
+
+def kept(path: Path) -> list[Record]:
+    """The records in a file."""
+    reader = Reader(str(path), 0)
+    return [line.record for line in [*reader.feed(path.read_bytes()), *reader.flush()]]
 
 
 def replay(*arguments: str | Path | int, **more: object) -> tuple[int, bytes, str]:
@@ -348,8 +366,31 @@ def test_a_peer_of_a_server_s_recording(path: Path) -> None:
             assert replay("--verify", *more, recording, HERE, echo.port) == SAME
             got.append(replay(*more, recording, HERE, echo.port)[1])
         status, _, told = replay("--peer", "3", recording, HERE, echo.port)
-        assert (status, told) == (2, f"sockkit: {recording} has no peer 3\n")
+        lacks = "has no peer 3: give one that it has: 1, 2"
+        assert (status, told) == (2, f"sockkit: {recording} {lacks}\n")
     assert [sorted(got[0]), got[1]] == [sorted(b"peer 1peer 2"), b"peer 2"]
+
+
+def test_peers_are_numbered_and_labelled_where_there_are_several(path: Path) -> None:
+    for transport in ("tcp", "udp"):
+        streams = [Stream(n, transport, "10.0.0.1:7", f"10.0.0.2:{n}", False) for n in (3, 5)]
+        records: list[Record] = []
+        for stream in streams:
+            records += [Message(NOW, stream, way, b"%d" % stream.number) for way in BOTH]
+        recording = write(path, *records, *(Closed(NOW, stream) for stream in streams))
+        again = path.with_suffix(f".{transport}")
+        with Program("echo", "-p", "0") as echo:
+            to = ("--speed", "max", recording, HERE, echo.port)
+            labelled = replay("-x", *to)[1].decode().splitlines()
+            for number in (3, 5):
+                line = f"[{number} {HERE}:{echo.port}] 1 byte"
+                assert {f"> {line}", f"< {line}"} <= set(labelled)
+            for plain in (replay("-x", "--peer", 3, *to)[1], replay("-x", "--peer", 5, *to)[1]):
+                assert b"[" not in plain
+                assert plain.count(b"00000000  3") == 2
+            assert replay("--record", again, *to)[0] == 0
+        numbers = {record.stream.number for record in kept(again) if isinstance(record, Message)}
+        assert numbers == {3, 5}
 
 
 def test_a_server_that_is_played_checks_its_clients(path: Path) -> None:
