@@ -53,6 +53,7 @@ unit: $(VENV)/dev $(VENV)/installed
 
 torture: $(VENV)/dev $(VENV)/installed
 	$(BIN)/python -m pytest -m torture --durations=0 --durations-min=5
+	HYPOTHESIS_PROFILE=full $(BIN)/python -m pytest -n 2 --dist worksteal tests/core
 
 test-all: check
 	$(BIN)/python scripts/each_python.py suite

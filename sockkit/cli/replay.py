@@ -31,7 +31,8 @@ are sent as datagrams. What was half-closed or reset is so again.
 --serve plays the server's side to each that connects: the next recorded connection, round and
 round. An answer waits until as much has been received as in the recording.
 
-Something that is awaited has to come within 5s, or -i; with --serve there is no bound.
+Something that is awaited has to come within 5s, or -i. With --serve there is no bound unless -i is
+given: a client that sends less than was recorded, and does not end its side, gets no answer.
 """
 
 _EPILOG = """\b
