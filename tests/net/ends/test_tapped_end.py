@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sockkit.core.frames import parse_frame
+from sockkit.core.frame_spec import parse_frame
 from sockkit.core.records import Closed, Ended, Message, Opened, Record
 from sockkit.errors import SockkitError
 from sockkit.events import Event, FrameTotal
