@@ -326,13 +326,13 @@ class Payload:
 
     def __init__(self, views: Views, screen: Screen, output: StandardOutput) -> None:
         self._views, self._screen, self._output = views, screen, output
-        self._watch = Watch(views.loop, lambda: not screen.full)
+        self._watch = Watch(views.loop, lambda: bool(screen.view) or not screen.full)
         self.terminal, self.name = output.terminal, output.name
         self.when_gone, self.write_failed = output.when_gone, output.write_failed
 
     def write(self, data: bytes | memoryview, /) -> int:
-        self._views.check_room()
-        if not self._screen.view:
+        if not self._screen.view:  # otherwise it goes nowhere: there is nothing to wait for
+            self._views.check_room()
             self._screen.put(bytes(data))
             self._screen.flush()  # what is said next comes after it
         return len(data)
@@ -413,13 +413,19 @@ class Tap:
 class Gate:
     """Calls back when an end is ready, as `watch` does, but not while the views are full.
 
-    `watch` is the `when_readable` or `when_writable` of an end.
+    `watch` is the `when_readable` or `when_writable` of an end. `on_held` is called when it would
+    be ready, but has to wait.
     """
 
-    __slots__ = ("_callback", "_views", "_watch")
+    __slots__ = ("_callback", "_on_held", "_views", "_watch")
 
-    def __init__(self, views: Views, watch: Callable[[Callback | None], None]) -> None:
-        self._views, self._watch = views, watch
+    def __init__(
+        self,
+        views: Views,
+        watch: Callable[[Callback | None], None],
+        on_held: Callback = lambda: None,
+    ) -> None:
+        self._views, self._watch, self._on_held = views, watch, on_held
         self._callback: Callback | None = None
 
     def when_ready(self, callback: Callback | None) -> None:
@@ -432,7 +438,13 @@ class Gate:
         if self._views.full:
             self._watch(None)
             self._views.when_room(self._has_room)
-        elif self._callback:
+            self._on_held()
+        else:
+            self.call()
+
+    def call(self) -> None:
+        """Call back, even while the views are full."""
+        if self._callback:
             self._callback()
 
     def _has_room(self) -> None:
