@@ -212,4 +212,18 @@ def test_a_reset_is_told_once_while_nobody_reads_the_view(loop: Loop) -> None:
     kit.settle(loop)
     assert len(told) > 1  # as PeerEnd has it
     end.close()
-    assert not stuck.views._waiting
+
+
+def test_an_end_that_is_closed_is_not_watched_again_when_there_is_room(loop: Loop) -> None:
+    stuck = Stuck(loop)
+    near, far = memory_pair(loop)
+    end = stuck.views.watch(near, "tcp", dialled=False)
+    told: list[SockkitError] = []
+    end.when_reset(told.append)
+    far.abort()
+    kit.settle(loop)
+    end.close()
+    told.clear()
+    stuck.read()
+    kit.settle(loop)
+    assert not told
