@@ -197,6 +197,11 @@ class Stopped(SockkitError):  # noqa: N818
         super().__init__(self.status.name.lower().replace("_", " "))
 
 
+def raise_error(error: SockkitError) -> None:
+    """Raise it, from where a callback takes an error."""
+    raise error
+
+
 def raise_lost(*losses: tuple[int, str, type[SockkitError]], what: str = "") -> None:
     """Raise an error if any of `losses` has happened, which are (count, text, error class).
 

@@ -10,15 +10,14 @@ from click import Option
 from sockkit.cli.commands import Bundle, BundledCommand, fold
 from sockkit.cli.options import (
     CLIENT_SOCKET,
-    CLIENT_TLS,
     ENCODINGS,
     IDLE,
     ONCE,
     OUTPUT,
     SERVER_SOCKET,
-    SERVER_TLS,
 )
 from sockkit.cli.params import File, Parsed, client_address, server_address
+from sockkit.cli.tls import CLIENT_TLS, SERVER_TLS, client_tls, server_tls
 from sockkit.cli.views import VIEW
 from sockkit.errors import UsageError
 
@@ -101,9 +100,8 @@ def _run(path: str, address: tuple[str, ...], **values: Any) -> None:
     from sockkit.apps.replay import run
     from sockkit.cli.start import start
 
-    values |= {"typist": False}
     make = _serving if values["serve"] else _playing
-    start("replay", run, make(path, address, values), values)
+    start("replay", run, make(path, address, values), {**values, "typist": False})
 
 
 def _play_options(values: dict[str, Any]) -> Any:
@@ -125,7 +123,6 @@ def _play_options(values: dict[str, Any]) -> Any:
 
 def _playing(path: str, words: tuple[str, ...], values: dict[str, Any]) -> Any:
     from sockkit.apps.replay import Replay
-    from sockkit.cli.tls import client_tls
     from sockkit.net.options import SocketOptions
     from sockkit.net.tcp.dial import ConnectOptions
 
@@ -145,7 +142,6 @@ def _playing(path: str, words: tuple[str, ...], values: dict[str, Any]) -> Any:
 
 def _serving(path: str, words: tuple[str, ...], values: dict[str, Any]) -> Any:
     from sockkit.apps.replay import Replay
-    from sockkit.cli.tls import server_tls
     from sockkit.net.options import SocketOptions
     from sockkit.net.tcp.listen import ListenOptions
 

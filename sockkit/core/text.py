@@ -266,6 +266,14 @@ class TextOptions(Value):
         """The encoding to send in, None for bytes."""
         return self.send_encoding or self.encoding
 
+    def of_run(self, encoding: str, send_encoding: str) -> TextOptions:
+        """With the encodings of a recorded run where these options name none."""
+        if self.encoding:
+            return self
+        return self._replace(
+            encoding=encoding or None, send_encoding=self.send_encoding or send_encoding or None
+        )
+
     @property
     def notation(self) -> str:
         """The option that says how what is sent is written; empty for text."""

@@ -314,6 +314,19 @@ def test_options_make_strict_out_and_escapes_in() -> None:
         out.feed("€".encode())
 
 
+def test_the_encodings_of_a_recorded_run_count_where_none_is_named() -> None:
+    def of_run(*run: str, **named: str) -> tuple[str | None, str | None]:
+        options = TextOptions(**named).of_run(*run)  # type: ignore[arg-type]
+        return options.encoding, options.wire
+
+    assert of_run("gbk", "") == ("gbk", "gbk")
+    assert of_run("gbk", "big5") == ("gbk", "big5")
+    assert of_run("", "big5") == (None, "big5")
+    assert of_run("", "") == (None, None)
+    assert of_run("gbk", "big5", encoding="latin-1") == ("latin-1", "latin-1")
+    assert of_run("gbk", "", send_encoding="big5") == ("gbk", "big5")
+
+
 def test_send_encoding_alone_leaves_the_other_direction_bytes() -> None:
     options = TextOptions(send_encoding="gbk")
     assert options.wire == "gbk"

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
-from sockkit.core.frames import parse_frame
+from sockkit.core.frame_spec import parse_frame
 from sockkit.core.records import Ended, Message, Record
 from sockkit.errors import SendError, SockkitError
 from sockkit.net import closing as module
@@ -19,7 +19,8 @@ from sockkit.net.ends.memory import memory_pair
 from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.loop import Loop
 from sockkit.net.outbox import Outbox
-from sockkit.net.views import MAX_WAITING_BYTES, Views
+from sockkit.net.screen import MAX_WAITING_BYTES
+from sockkit.net.views import Views
 from tests.net import kit
 from tests.net.kit import noise, run_for, run_until
 from tests.support import reset

@@ -14,7 +14,8 @@ from sockkit.net.connection import Result
 from sockkit.net.ends.memory import MemoryEnd, memory_pair
 from sockkit.net.join import Join, JoinOptions
 from sockkit.net.loop import Loop
-from sockkit.net.views import MAX_WAITING_BYTES, Views
+from sockkit.net.screen import MAX_WAITING_BYTES
+from sockkit.net.views import Views
 from tests.net import kit
 from tests.net.site import at_end, read_all, turn
 

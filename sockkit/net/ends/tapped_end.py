@@ -11,10 +11,11 @@ from sockkit.core.records import Direction
 from sockkit.errors import SockkitError
 from sockkit.events import FrameTotal
 from sockkit.net.ends.end import Callback, Kind, PeerEnd
-from sockkit.net.views import Gate
+from sockkit.net.taps import Gate
 
 if TYPE_CHECKING:
-    from sockkit.net.views import Tap, Views
+    from sockkit.net.taps import Tap
+    from sockkit.net.views import Views
 
 
 # Read at a time where frames are made of it: each can be one byte, and take 10 µs to show.

@@ -9,7 +9,8 @@ from sockkit.core.peers import PeerTable
 from sockkit.core.records import Stream
 from sockkit.net.endpoint import show_address
 from sockkit.net.ends.end import Callback
-from sockkit.net.views import Gate, Tap, Views
+from sockkit.net.taps import Gate, Tap
+from sockkit.net.views import Views
 
 if TYPE_CHECKING:
     from sockkit.net.udp.datagrams import Received

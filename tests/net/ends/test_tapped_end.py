@@ -6,14 +6,15 @@ import socket
 
 import pytest
 
-from sockkit.core.frames import parse_frame
+from sockkit.core.frame_spec import parse_frame
 from sockkit.core.records import Closed, Ended, Message, Opened, Record
 from sockkit.errors import SendError, SockkitError
 from sockkit.events import Event, FrameTotal
 from sockkit.net.ends.end import Kind, PeerEnd
 from sockkit.net.ends.memory import memory_pair
 from sockkit.net.loop import Loop
-from sockkit.net.views import MAX_WAITING_BYTES, Views
+from sockkit.net.screen import MAX_WAITING_BYTES
+from sockkit.net.views import Views
 from tests.net import kit
 from tests.support import reset
 

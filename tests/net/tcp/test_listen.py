@@ -21,9 +21,10 @@ from sockkit.net.ends.memory import memory_pair
 from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
+from sockkit.net.screen import MAX_WAITING_BYTES
 from sockkit.net.tcp import listen as module
 from sockkit.net.tcp.listen import Listener, ListenOptions, announce, listen, raise_limit
-from sockkit.net.views import MAX_WAITING_BYTES, Views
+from sockkit.net.views import Views
 from sockkit.net.waiting import wait_for
 from tests.net import kit
 from tests.net.kit import HERE, fail_nth, run_for, run_until
