@@ -224,6 +224,7 @@ def test_an_end_that_is_closed_is_not_watched_again_when_there_is_room(loop: Loo
     far.abort()
     kit.settle(loop)
     end.close()
+    assert not stuck.views._waiting
     told.clear()
     stuck.read()
     kit.settle(loop)
