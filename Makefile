@@ -63,6 +63,7 @@ unit: $(VENV)/dev $(VENV)/installed $(VENV)/collected
 
 torture: $(VENV)/dev $(VENV)/installed
 	$(PYTEST) -m torture --durations=0 --durations-min=5
+	HYPOTHESIS_PROFILE=full $(PYTEST) -n 2 --dist worksteal tests/core
 
 test-all: check
 	$(BIN)/python scripts/each_python.py suite

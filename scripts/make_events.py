@@ -27,7 +27,7 @@ _NOON = 1_769_860_800_000_000
 
 # A run of `tcp-server -p 7007 -E gbk --json`, which the examples are about.
 SAMPLE: list[Record] = [
-    Begun(_NOON, "tcp-server"),
+    Begun(_NOON, "tcp-server", "gbk"),
     Listening(_NOON + 1_234, "tcp", "127.0.0.1:7007"),
     Opened(_NOON + 2_000_000, _ONE),
     Message(_NOON + 2_000_310, _ONE, "received", "你好\n".encode("gbk")),
@@ -63,6 +63,8 @@ _DATA = {
 }
 _FIELDS = {
     "command": ("string", "which"),
+    "encoding": ("string", "as in `-E`"),
+    "send_encoding": ("string", "as in `--send-encoding`"),
     "transport": _STREAM["transport"],
     "address": ("string", "where, as `127.0.0.1:7007`"),
     "direction": ("string", "`sent` by us, or `received`"),
@@ -85,7 +87,8 @@ bytes are those of the protocol: after TLS, before a conversion by `-E`. A messa
 datagram, or what one system call has moved. One of more than 1 MiB comes in several lines.
 
 A program that reads these lines should ignore fields that it does not know. A field that says
-nothing is left out: `mark`, `reset` and `error` where there is none. Every line has these fields:
+nothing is left out: `mark`, `reset`, `error` and the encodings of a run where there is none. Every
+line has these fields:
 """
 
 # Each with what it shows of SAMPLE.

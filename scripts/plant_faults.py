@@ -56,7 +56,7 @@ _TOUCH = {
         "test_server", "test_closing", "test_floods",
     ),
     "merging|frames|framed": ("test_frames",),
-    "views|tap|records|json_lines|recorder|dump|width|flows|headings|difference|text_view": (
+    "views|screen|tap|records|json_lines|recorder|dump|width|flows|headings|difference|text_view": (
         "test_views", "test_show",
     ),
     "replay|player|comparison": ("test_replay",),

@@ -25,6 +25,7 @@ Every message is one line, and is shown after "sockkit: ".
 
 from __future__ import annotations
 
+import errno
 import os
 from enum import IntEnum
 from typing import TypeVar
@@ -196,6 +197,11 @@ class Stopped(SockkitError):  # noqa: N818
         super().__init__(self.status.name.lower().replace("_", " "))
 
 
+def raise_error(error: SockkitError) -> None:
+    """Raise it, from where a callback takes an error."""
+    raise error
+
+
 def raise_lost(*losses: tuple[int, str, type[SockkitError]], what: str = "") -> None:
     """Raise an error if any of `losses` has happened, which are (count, text, error class).
 
@@ -224,3 +230,12 @@ def reason(error: OSError) -> str:
     """The system's text for `error`, as part of a sentence: without its number or a capital."""
     text = error.strerror or (os.strerror(error.errno) if error.errno else str(error))
     return text[:1].lower() + text[1:]
+
+
+def too_many_files(error: BaseException | None) -> SockkitError | None:
+    """What to tell of `error` where the limit of open files was met, which any import may do."""
+    met = isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)
+    # Of an extension module only the text says why it could not be loaded.
+    if met or (isinstance(error, ImportError) and os.strerror(errno.EMFILE) in str(error)):
+        return SockkitError("too many open files", "raise the limit with ulimit -n")
+    return None

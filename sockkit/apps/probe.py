@@ -11,7 +11,7 @@ from sockkit.apps.prepare import secure_probing
 from sockkit.core.printable import escape
 from sockkit.core.probing import OPEN, Result, Rules, Tally
 from sockkit.core.targets import Targets, show_target
-from sockkit.errors import NO_ANSWER, OutputGone, UsageError
+from sockkit.errors import NO_ANSWER, UsageError, raise_error
 from sockkit.events import Notice
 from sockkit.net.context import Context
 from sockkit.net.lookups import Lookups
@@ -137,7 +137,7 @@ class _Report:
         if config.command:
             self._show = self._notice
         elif not config.quiet:
-            context.stdio.output.when_gone(_raise)
+            context.stdio.output.when_gone(raise_error)
             self._show = self._line
             if context.stdio.output.terminal:
                 self._show = partial(self._row, config.targets.width, len(config.targets))
@@ -174,7 +174,3 @@ class _Report:
     def _put(self, line: str) -> None:
         encoding = self._context.stdio.encoding
         self._outbox.put(f"{line}\n".encode(encoding, "backslashreplace"))
-
-
-def _raise(error: OutputGone) -> None:
-    raise error

@@ -5,34 +5,28 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING
 
+from sockkit.apps.record_views import JsonView, LineView, PacketView, RecordView
 from sockkit.core.printable import escape
-from sockkit.core.recording import Line, Reader
-from sockkit.core.records import Begun, Exit, Listening, Stream
+from sockkit.core.recording import EMPTY, Line, Reader
 from sockkit.core.selection import Selection
 from sockkit.core.since import Since
 from sockkit.core.text import TextOptions
-from sockkit.errors import OutputGone, SockkitError, UsageError, reason
+from sockkit.errors import SockkitError, UsageError, raise_error, reason
 from sockkit.events import Notice
 from sockkit.net.context import Context
 from sockkit.net.ends.end import Sink, Source
-from sockkit.net.ends.followed import Followed
+from sockkit.net.ends.followed import OPEN, Followed
 from sockkit.net.ends.output_file import OutputFile
 from sockkit.net.ends.stdio import Input
 from sockkit.net.pump import Pump
 from sockkit.net.waiting import OnDone, Pending, wait_for
 from sockkit.values import Value
 
-if TYPE_CHECKING:
-    from sockkit.core.headings import Headings
-    from sockkit.net.views import View
-
 STANDARD = "-"  # in place of a path: standard input, or output
-_OPEN = os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK
 
 
 class Show(Value):
@@ -59,8 +53,9 @@ def run(config: Show, context: Context) -> None:
     """Return when all is shown. Raises SockkitError for what is no recording, or is damaged."""
     _check(config)
     name = "standard input" if config.path == STANDARD else escape(config.path)
-    shown = _Shown(Reader(name), config, *_view(config, context))
-    with _source(config, context, shown) as source, _sink(config, context) as sink:
+    reader = Reader(name)
+    shown = _Shown(reader, config, _view(config, context))
+    with _source(config, context, reader) as source, _sink(config, context) as sink:
         wait_for(context.loop, partial(_Showing, context, source, sink, shown))
     for told in shown.notices(name):
         context.emit(Notice(told))
@@ -89,16 +84,14 @@ class _Shown:
     What comes before a damaged line is still shown; `fault` is then what to raise.
     """
 
-    def __init__(
-        self, reader: Reader, config: Show, show: Callable[[Line], bytes], begin: bytes
-    ) -> None:
-        self._reader, self._show, self._begin = reader, show, begin
+    def __init__(self, reader: Reader, config: Show, view: RecordView) -> None:
+        self._reader, self._view = reader, view
+        self._begin = view.begin()
         now = time.time_ns() // 1000
         self._selection = Selection(
             config.peers, sent=config.sent, received=config.received, since=config.since, now=now
         )
         self.fault: SockkitError | None = None
-        self.forget_cut = reader.forget_cut
 
     def feed(self, data: bytes) -> bytes:
         return b"" if self.fault else self._all(self._reader.feed(data))
@@ -110,17 +103,26 @@ class _Shown:
         """What is missing in the recording `name`."""
         if self._reader.missing:
             yield f"{name}: {self._reader.missing}"
+        if self._reader.missing == EMPTY:
+            return
         if missing := self._selection.missing():
             yield f"{name}: there is no peer {', '.join(map(str, missing))}"
+        elif self._selection.in_vain:
+            yield f"{name}: nothing matches"
 
     def _all(self, lines: Iterable[Line]) -> bytes:
         begin, self._begin = self._begin, b""
         parts = [begin]
         try:
-            parts.extend(self._show(line) for line in lines if self._selection.wants(line.record))
+            parts.extend(map(self._line, lines))
         except SockkitError as error:
             self.fault = error
         return b"".join(parts)
+
+    def _line(self, line: Line) -> bytes:
+        if self._selection.wants(line.record):
+            return self._view.show(line)
+        return self._view.pass_over(line.record)
 
 
 class _Showing(Pending):
@@ -152,78 +154,16 @@ class _Showing(Pending):
             self._on_done(self._shown.fault)
 
 
-def _view(config: Show, context: Context) -> tuple[Callable[[Line], bytes], bytes]:
-    """What shows a line, and what comes first."""
+def _view(config: Show, context: Context) -> RecordView:
     if config.pcap is not None:
-        from sockkit.core.pcapng import Pcapng
-
-        packets = Pcapng()
-        return lambda line: packets.show(line.record), packets.begin()
+        return PacketView()
     if config.json:
-        return _json(config.text), b""
-    return _Lines(config, context).show, b""
-
-
-def _json(text: TextOptions) -> Callable[[Line], bytes]:
-    """Shows a line as it is, unless an encoding is asked for, or a terminal would obey it."""
-    from sockkit.core.json_lines import JsonLines
-
-    lines = JsonLines(sent=text.wire, received=text.encoding)
-
-    def show(line: Line) -> bytes:
-        if not text.wire:
-            told = str(line.line, "utf-8")
-            if escape(told) == told:
-                return line.line + b"\n"
-        return lines.show(line.record)
-
-    return show
-
-
-class _Lines:
-    """Shows records as text or as a dump.
-
-    A client has one peer, number 0, which is not named. The first stream tells.
-    """
-
-    def __init__(self, config: Show, context: Context) -> None:
-        self._config, self._context = config, context
-        self._view: View | None = None
-
-    def show(self, line: Line) -> bytes:
-        record = line.record
-        if not self._view:
-            if isinstance(record, Begun | Listening | Exit):
-                return b""
-            self._view = self._make(record.stream)
-        return self._view.show(record)
-
-    def _make(self, first: Stream) -> View:
-        text, stdio = self._config.text, self._context.stdio
-        headings = self._headings(labelled=first.number > 0)
-        if self._config.hex:
-            from sockkit.core.dump import DumpView
-
-            return DumpView(text, stdio.encoding, headings)
-        from sockkit.core.text_view import TextView
-
-        return TextView(text, stdio.encoding, headings, terminal=stdio.output.terminal)
-
-    def _headings(self, *, labelled: bool) -> Headings:
-        from sockkit.apps.shown import labels, microsecond_stamp
-        from sockkit.core.headings import Headings
-
-        palette = self._context.palette
-        stamp = partial(microsecond_stamp, dated=True)  # unlike a live view: it may be old
-        return Headings(
-            paint=palette.paint,
-            stamp=stamp if self._config.timestamps else None,
-            label=labels(self._context) if labelled else None,
-        )
+        return JsonView(config.text)
+    return LineView(context, config.text, dump=config.hex, timestamps=config.timestamps)
 
 
 @contextmanager
-def _source(config: Show, context: Context, shown: _Shown) -> Iterator[Source]:
+def _source(config: Show, context: Context, reader: Reader) -> Iterator[Source]:
     if config.path == STANDARD:
         if context.stdio.input.terminal:
             raise UsageError("standard input is a terminal", "give the FILE of a recording")
@@ -237,7 +177,10 @@ def _source(config: Show, context: Context, shown: _Shown) -> Iterator[Source]:
             source.name = config.path
             yield source
         elif stat.S_ISREG(os.fstat(file).st_mode):
-            yield Followed(context.loop, file, config.path, shown.forget_cut)
+            told = Notice(f"{escape(config.path)} was rewritten: it is shown from its beginning")
+            own, again = os.dup(file), partial(context.emit, told)
+            with closing(Followed(context.loop, own, config.path, reader, again)) as followed:
+                yield followed
         else:
             raise UsageError(f"{config.path} cannot be followed", "only a file can")
 
@@ -248,7 +191,7 @@ def _sink(config: Show, context: Context) -> Iterator[Sink]:
     if config.pcap in (None, STANDARD):
         if config.pcap and output.terminal:
             raise UsageError("packets are not for a terminal", "give --pcap a file")
-        output.when_gone(_raise)
+        output.when_gone(raise_error)
         yield output
         return
     assert config.pcap is not None
@@ -270,14 +213,10 @@ def _check_other(config: Show, path: str) -> None:
 def _opened(path: str) -> Iterator[int]:
     """The file at `path`. Raises UsageError."""
     try:
-        file = os.open(path, _OPEN)
+        file = os.open(path, OPEN)
     except OSError as error:
         raise UsageError(f"could not read {path}: {reason(error)}") from error
     try:
         yield file
     finally:
         os.close(file)
-
-
-def _raise(error: OutputGone) -> None:
-    raise error

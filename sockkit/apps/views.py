@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from sockkit.core.headings import Headings
     from sockkit.core.json_lines import JsonLines
     from sockkit.core.records import Record
-    from sockkit.net.ends.output_file import OutputFile
     from sockkit.net.recorder import Recorder
 
 
@@ -39,12 +38,6 @@ class ViewOptions(Value):
     switchable: bool = False
     many: bool = False
     idle: float | None = None
-
-    @property
-    def wanted(self) -> bool:
-        """Whether anything looks at the bytes."""
-        shown = self.hex or self.json or self.switchable
-        return bool(shown or self.frame or self.record is not None or self.output is not None)
 
     def check(self) -> None:
         """Raise UsageError for options that exclude each other."""
@@ -77,38 +70,32 @@ def _is_one_file(first: str, second: str) -> bool:
 def viewed(
     context: Context, options: ViewOptions, command: str, text: TextOptions
 ) -> Iterator[Context]:
-    """The context of a run that `options` look at; the same without any.
+    """The context of a run that `options` look at.
 
     Raises SockkitError, also at the end, if a view could not be written.
     """
     options.check()
-    if not options.wanted:
-        yield context
-        return
     make_framer = options.frame.framer if options.frame else None
     views = Views(context.loop, context.emit, make_framer, options.idle)
     context = context._replace(views=views)
+    context.loop.when_hung_up(-1, None)  # gets ready now, while there is a descriptor for that
     if options.record is not None:
         from sockkit.net.recorder import Recorder
 
         recorder = Recorder(context.loop, options.record, append=options.append)
         views.add(_Recording(recorder, _json_lines(text)))
-    file: OutputFile | None = None
     try:
         if options.hex or options.json or options.switchable:
             context = _taking_output(context, views, options, text)
-        views.begin(command)
+        views.begin(command, text.encoding or "", text.send_encoding or "")
         if options.output is not None:
-            file = _write_received(views, options.output)
+            _write_received(views, options.output)
         yield context
     except SockkitError as error:
         views.end(error)
         raise
     else:
         views.end()
-    finally:
-        if file:
-            file.close()
 
 
 def _taking_output(
@@ -122,12 +109,11 @@ def _taking_output(
     return context._replace(stdio=stdio._replace(output=output))
 
 
-def _write_received(views: Views, path: str) -> OutputFile:
+def _write_received(views: Views, path: str) -> None:
     from sockkit.net.ends.output_file import OutputFile, ReceivedBytes
 
     file = OutputFile(views.loop, path)
-    views.show_on(file, ReceivedBytes())
-    return file
+    views.show_on(file, ReceivedBytes(), file.close)
 
 
 class _Switch:
@@ -151,6 +137,10 @@ class _Switch:
 
     def timestamps(self, on: bool) -> None:
         self.stamped = on
+        self._dump.headings = self._headings()
+
+    def labels(self, on: bool) -> None:
+        self._many = on
         self._dump.headings = self._headings()
 
     def _headings(self) -> Headings:

@@ -11,7 +11,6 @@ from sockkit.cli.commands import Bundle, BundledCommand, fold
 from sockkit.cli.options import (
     CHAT,
     CLIENT_SOCKET,
-    CLIENT_TLS,
     ERRORS,
     IDLE_TIME,
     NICKNAME,
@@ -23,6 +22,7 @@ from sockkit.cli.options import (
     proxy_option,
 )
 from sockkit.cli.params import client_address
+from sockkit.cli.tls import CLIENT_TLS, client_tls
 from sockkit.cli.views import VIEW
 
 _HELP = """Join the chat room at HOST PORT. What you type is said to all.
@@ -53,7 +53,6 @@ def _run(address: tuple[str, ...], **values: Any) -> None:
     from sockkit.apps.chat_join import ChatJoin, run
     from sockkit.cli.password import room_password
     from sockkit.cli.start import start
-    from sockkit.cli.tls import client_tls
     from sockkit.net.options import SocketOptions
     from sockkit.net.tcp.dial import ConnectOptions
 

@@ -15,12 +15,12 @@ from sockkit.cli.options import (
     OUTPUT,
     PASSWORD,
     SERVER_SOCKET,
-    SERVER_TLS,
     TERMINAL,
     UDP,
     access_options,
 )
 from sockkit.cli.params import LINE_ENCODING, File, server_address
+from sockkit.cli.tls import SERVER_TLS, server_tls
 from sockkit.cli.views import VIEW
 
 _HELP = """Open a chat room: whoever connects is in it, with nc as well as with chat join.
@@ -60,7 +60,6 @@ def _run(**values: Any) -> None:
     from sockkit.apps.chat_serve import ChatServe, run
     from sockkit.cli.password import room_password
     from sockkit.cli.start import start
-    from sockkit.cli.tls import server_tls
     from sockkit.core.chat.room import RoomOptions
     from sockkit.net.options import SocketOptions
     from sockkit.net.tcp.listen import ListenOptions

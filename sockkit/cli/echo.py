@@ -14,12 +14,12 @@ from sockkit.cli.options import (
     IDLE_TIME,
     OUTPUT,
     SERVER_SOCKET,
-    SERVER_TLS,
     UDP,
     access_options,
     encoding,
 )
 from sockkit.cli.params import DURATION, LINE_ENCODING, File, Parsed, server_address
+from sockkit.cli.tls import SERVER_TLS, server_tls
 from sockkit.cli.views import VIEW
 from sockkit.core.responder import Rule, parse_rule
 from sockkit.core.units import parse_share
@@ -97,7 +97,6 @@ def _rule(option: str, text: str, *, regex: bool, reader: RuleReader | None) -> 
 def _run(**values: Any) -> None:
     from sockkit.apps.echo import Echo, run
     from sockkit.cli.start import start
-    from sockkit.cli.tls import server_tls
     from sockkit.net.options import SocketOptions
     from sockkit.net.tcp.listen import ListenOptions
 

@@ -11,8 +11,9 @@ import click
 from click import Option
 
 from sockkit.cli.commands import Bundle, BundledCommand, fold
-from sockkit.cli.options import CLIENT_TLS, OUTPUT, PROBE_SOCKET, UDP
+from sockkit.cli.options import OUTPUT, PROBE_SOCKET, UDP
 from sockkit.cli.params import DURATION, Parsed
+from sockkit.cli.tls import CLIENT_TLS, client_tls
 
 _HELP = """Check which targets accept connections, or wait until they do.
 
@@ -79,7 +80,6 @@ class _Probe(BundledCommand):
 def _run(targets: tuple[str, ...], **values: Any) -> None:
     from sockkit.apps.probe import Probe, run
     from sockkit.cli.start import start
-    from sockkit.cli.tls import client_tls
     from sockkit.core.probing import Rules
     from sockkit.core.targets import parse_targets
     from sockkit.net.endpoint import service_port

@@ -15,8 +15,9 @@ from sockkit.cli.views import HEX, JSON, TIMESTAMPS
 _HELP = """Show a recording, which --record FILE of another command has made.
 
 Without FILE, or with -, it is read from stdin. A server's peers have numbers, and a client's only
-peer is 0. If the last line is cut, or the recording has no end because the command was killed or
-still runs, everything up to there is shown, and a notice says so.
+peer is 0. Text is in the encoding of the recorded run, unless -E names another. If the last line is
+cut, or the recording has no end because the command was killed or still runs, everything up to
+there is shown, and a notice says so.
 """
 
 _EPILOG = """\b
@@ -78,9 +79,8 @@ def _run(**values: Any) -> None:
     from sockkit.core.text import TextOptions
 
     config = fold(Show, values, text=fold(TextOptions, values))
-    # These are no views of this run, which has nothing that passes.
-    values |= {"typist": False, "hex": False, "json": False}
-    start("show", run, config, values)
+    # Nothing passes through this run, so it has no views of its own.
+    start("show", run, config, {**values, "typist": False, "hex": False, "json": False})
 
 
 command = BundledCommand(

@@ -6,7 +6,8 @@ import gc
 import os
 import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any, TypeVar
 
 from sockkit.cli.render import QUIET, Counts, Renderer, complain
@@ -14,7 +15,7 @@ from sockkit.cli.status_lines import StatusLines
 from sockkit.cli.stopping import Stopping
 from sockkit.cli.views import viewed
 from sockkit.core.units import show_size
-from sockkit.errors import OutputGone, SockkitError, Stopped, UsageError, reason
+from sockkit.errors import OutputGone, SockkitError, Stopped, UsageError, reason, too_many_files
 from sockkit.net.context import Context
 from sockkit.net.ends.stdio import Input, Output, Stdio, UnreadInput, open_for
 from sockkit.net.loop import Loop
@@ -76,12 +77,7 @@ def _run(
         from sockkit.cli.progress import check_progress
 
         check_progress(values, edits=edits)
-    try:
-        output = Output(loop, 1)
-        source = UnreadInput() if values.get("recv_only") else Input(loop, 0) if edits else None
-        stdio = Stdio(source or _input(loop), output, _encoding())
-    except OSError as error:
-        raise _not_begun(error) from error
+    output, stdio = _stdio(loop, values, edits=edits)
     colors = dict(values.get("color", ()))
     renderer = Renderer(
         QUIET if values["quiet"] else values["verbose"],
@@ -97,10 +93,15 @@ def _run(
             context = Context(loop, stdio, emit, palette, os.environ)
             if values.get("progress"):
                 context = _showing(context, status)
-            with viewed(name, context, values, switchable=edits) as context:
-                run(config, _dropping(context) if values.get("send_only") else context)
+            drops = _dropping if values.get("send_only") else nullcontext
+            with (
+                viewed(name, context, values, switchable=edits) as context,
+                drops(context) as context,
+            ):
+                run(config, context)
         except OSError as error:  # net should have translated it
-            raise AssertionError(f"not told from a fault: {error}") from error
+            fault = AssertionError(f"not told from a fault: {error}")
+            raise too_many_files(error) or fault from error
         finally:
             counts.finish()
 
@@ -112,16 +113,34 @@ def _run(
         _run_plain(stdio, output, loop, work)
 
 
+def _stdio(loop: Loop, values: dict[str, Any], *, edits: bool) -> tuple[Output, Stdio]:
+    """The standard output of the process, and the standard streams with it."""
+    try:
+        output = Output(loop, 1)
+        source = UnreadInput() if values.get("recv_only") else Input(loop, 0) if edits else None
+        return output, Stdio(source or _input(loop), output, _encoding())
+    except OSError as error:
+        raise _not_begun(error) from error
+
+
 def _edits(values: dict[str, Any]) -> bool:
     """Whether to edit lines: the command supports it, and the terminal is capable."""
     able = not (values.get("no_edit", True) or values.get("recv_only")) and termios is not None
     return able and os.environ.get("TERM") != "dumb" and os.isatty(0) and os.isatty(1)
 
 
-def _dropping(context: Context) -> Context:
+@contextmanager
+def _dropping(context: Context) -> Iterator[Context]:
     """The context of a run that drops what it receives."""
-    nowhere = Output(context.loop, os.open(os.devnull, os.O_WRONLY))
-    return context._replace(stdio=context.stdio._replace(output=nowhere))
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+    except OSError as error:
+        raise _not_begun(error) from error
+    try:
+        output = Output(context.loop, nowhere)
+        yield context._replace(stdio=context.stdio._replace(output=output))
+    finally:
+        os.close(nowhere)
 
 
 def _showing(context: Context, status: StatusLines) -> Context:

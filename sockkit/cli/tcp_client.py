@@ -11,7 +11,6 @@ from sockkit.cli.input import INPUT, text_options
 from sockkit.cli.options import (
     CLIENT_SOCKET,
     CLIENT_TIME,
-    CLIENT_TLS,
     DIRECTION,
     OUTPUT,
     PROGRAMS,
@@ -22,6 +21,7 @@ from sockkit.cli.options import (
     proxy_option,
 )
 from sockkit.cli.params import client_address
+from sockkit.cli.tls import CLIENT_TLS, client_tls
 from sockkit.cli.views import STREAM_VIEW
 
 _HELP = """Connect to HOST PORT: stdin goes to the peer, what the peer sends to stdout.
@@ -45,7 +45,6 @@ def _run(address: tuple[str, ...], **values: Any) -> None:
     from sockkit.apps.conversation import ConversationOptions
     from sockkit.apps.tcp_client import TcpClient, run
     from sockkit.cli.start import start
-    from sockkit.cli.tls import client_tls
     from sockkit.net.options import SocketOptions
     from sockkit.net.tcp.dial import ConnectOptions
 

@@ -18,13 +18,13 @@ from sockkit.cli.options import (
     REPLY,
     SERVER_SOCKET,
     SERVER_TIME,
-    SERVER_TLS,
     TERMINAL,
     TEXT,
     access_options,
     program,
 )
 from sockkit.cli.params import server_address
+from sockkit.cli.tls import SERVER_TLS, server_tls
 from sockkit.cli.views import STREAM_VIEW
 
 _HELP = """Serve many clients at once until stopped (Ctrl-C): stdin goes to all of them, what they
@@ -59,7 +59,6 @@ def _run(**values: Any) -> None:
     from sockkit.apps.conversation import ConversationOptions
     from sockkit.apps.tcp_server import TcpServer, run
     from sockkit.cli.start import start
-    from sockkit.cli.tls import server_tls
     from sockkit.net.options import SocketOptions
     from sockkit.net.tcp.listen import ListenOptions
 

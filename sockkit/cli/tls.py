@@ -1,10 +1,15 @@
-"""The TLS options as values, and the passphrase of an encrypted key."""
+"""The options of TLS, their values, and the passphrase of an encrypted key."""
 
 from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING, Any
 
+import click
+from click import Option
+
+from sockkit.cli.commands import Bundle
+from sockkit.cli.params import FINGERPRINT, PROTOCOLS, SERVER_NAME, File
 from sockkit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -12,6 +17,52 @@ if TYPE_CHECKING:
 
 _ENCRYPTED = b"ENCRYPTED"  # in the first or second line of such a key: RFC 7468, RFC 1421
 MAX_FILE_BYTES = 1024 * 1024  # of a key, or of its passphrase: OpenSSL takes far less of both
+
+_TLS = Option(
+    ["--tls", "encrypted"], is_flag=True,
+    help="Encrypt. A client checks the server's certificate and its name. A server without "
+         "--tls-cert makes a certificate for this run, and shows what clients have to type.",
+)  # fmt: skip
+_TLS_FILES = (
+    Option(["--tls-cert"], type=File(exists=True), metavar="FILE",
+           help="Our certificate in PEM, followed by its intermediates."),
+    Option(["--tls-key"], type=File(exists=True), metavar="FILE",
+           help="The key of --tls-cert, if that file does not hold it."),
+    Option(["--tls-key-password-file"], type=File(exists=True), metavar="FILE",
+           help="Read the passphrase of an encrypted key from FILE, and ask nobody for it."),
+)  # fmt: skip
+_TLS_PROTOCOL = (
+    Option(["--tls-alpn"], type=PROTOCOLS, metavar="NAMES", default=(),
+           help="Protocols to agree on, best first, as in h2,http/1.1 (ALPN)."),
+    Option(["--tls-min"], type=click.Choice(["1.0", "1.1", "1.2", "1.3"]),
+           help="The oldest TLS to accept. Default: 1.2; old devices need 1.0 or 1.1."),
+)  # fmt: skip
+CLIENT_TLS = Bundle(
+    "TLS",
+    (
+        _TLS,
+        Option(["--tls-ca"], type=File(exists=True), metavar="FILE",
+               help="Trust the certificates in FILE (PEM) instead of the system's."),
+        Option(["--tls-fingerprint"], type=FINGERPRINT, metavar="SHA256",
+               help="Trust the certificate that has this SHA-256 and no other, whoever signed it."),
+        Option(["--tls-name"], type=SERVER_NAME, metavar="NAME",
+               help="The server name to ask for and to check, if it is not HOST."),
+        *_TLS_FILES,
+        *_TLS_PROTOCOL,
+        Option(["--tls-insecure"], is_flag=True,
+               help="Check nothing: whoever is in between can read and change everything."),
+    ),
+)  # fmt: skip
+SERVER_TLS = Bundle(
+    "TLS",
+    (
+        _TLS,
+        *_TLS_FILES,
+        Option(["--tls-client-ca"], type=File(exists=True), metavar="FILE",
+               help="Admit only clients that show a certificate signed by one in FILE (PEM)."),
+        *_TLS_PROTOCOL,
+    ),
+)  # fmt: skip
 
 
 def client_tls(values: dict[str, Any]) -> ClientTls | None:

@@ -29,7 +29,7 @@ TIMESTAMPS = Option(
 
 
 def _frame(text: str) -> FrameRule:
-    from sockkit.core.frames import parse_frame  # few runs need it
+    from sockkit.core.frame_spec import parse_frame  # few runs need it
 
     return parse_frame(text)
 
@@ -61,7 +61,7 @@ DATAGRAM_VIEW = Bundle("View", (HEX, JSON, TIMESTAMPS, *_RECORD, _PROGRESS))
 def viewed(
     name: str, context: Context, values: dict[str, Any], *, switchable: bool
 ) -> AbstractContextManager[Context]:
-    """The context of the command `name`, looked at as the options say.
+    """The context of the command `name`, looked at as the options say; the same without any.
 
     `switchable` says that a person can choose the view while it runs.
     """

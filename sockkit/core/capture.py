@@ -40,7 +40,7 @@ class Packet(NamedTuple):
     comment: str = ""
 
 
-class Ends(NamedTuple):
+class Endpoints(NamedTuple):
     """The endpoints that stand for a stream's addresses, and what of them is made up."""
 
     local: Endpoint
@@ -48,11 +48,11 @@ class Ends(NamedTuple):
     comment: str
 
 
-class TcpFlow:
-    """A connection. `place` is how many streams came before it."""
+class TcpPackets:
+    """The packets of a connection. `place` is how many streams came before it."""
 
     def __init__(self, stream: Stream, place: int) -> None:
-        local, remote, self._comment = ends(stream, place)
+        local, remote, self._comment = endpoints(stream, place)
         self._senders = {"sent": Sender(local, remote), "received": Sender(remote, local)}
         self._next = {"sent": place * SPACING, "received": place * SPACING + SPACING // 2}
         self._acknowledged = dict(self._next)  # of what each direction has sent
@@ -109,11 +109,11 @@ class TcpFlow:
         return Packet(packet, comment)
 
 
-class UdpFlow:
-    """The datagrams to and from one peer."""
+class UdpPackets:
+    """The packets of datagrams to and from one peer."""
 
     def __init__(self, stream: Stream, place: int) -> None:
-        local, remote, self._comment = ends(stream, place)
+        local, remote, self._comment = endpoints(stream, place)
         self._senders = {"sent": Sender(local, remote), "received": Sender(remote, local)}
 
     def open(self) -> Iterator[Packet]:
@@ -135,14 +135,14 @@ class UdpFlow:
         return iter(())
 
 
-Flow = TcpFlow | UdpFlow
+StreamPackets = TcpPackets | UdpPackets
 
 
-def make_flow(stream: Stream, place: int) -> Flow:
-    return UdpFlow(stream, place) if stream.datagrams else TcpFlow(stream, place)
+def packets_of(stream: Stream, place: int) -> StreamPackets:
+    return UdpPackets(stream, place) if stream.datagrams else TcpPackets(stream, place)
 
 
-def ends(stream: Stream, place: int) -> Ends:
+def endpoints(stream: Stream, place: int) -> Endpoints:
     """Endpoints for the addresses of `stream`; those that are no internet addresses are made up."""
     local, remote = _parse(stream.local), _parse(stream.remote)
     six = any(address and address.version == 6 for address, _ in (local, remote))
@@ -153,7 +153,7 @@ def ends(stream: Stream, place: int) -> Ends:
         for name, parsed, end in ((stream.local, local, ours), (stream.remote, remote, theirs))
         if parsed != (ip_address(end.address), end.port)
     ]
-    return Ends(ours, theirs, "; ".join(told))
+    return Endpoints(ours, theirs, "; ".join(told))
 
 
 Address = IPv4Address | IPv6Address

@@ -38,17 +38,17 @@ class Headings:
             lambda stream: label(Peer(stream.number, stream.remote)) if label else b""
         )
 
-    def begin(self, time: int, stream: Stream, direction: Direction, more: bytes = b"") -> bytes:
-        """The mark of a direction with `more` behind it, the time and the peer."""
+    def begin(self, time: int, stream: Stream, direction: Direction, kind: bytes = b"") -> bytes:
+        """The mark of a direction, directly followed by `kind`, then the time and the peer."""
         stamp = f"{self._stamp(time)} ".encode() if self._stamp else b""
-        return b"%b%b %b%b" % (self.marks[direction], more, stamp, self._label(stream))
+        return b"%b%b %b%b" % (self.marks[direction], kind, stamp, self._label(stream))
 
-    def about(self, message: Message, words: str, more: bytes = b"") -> bytes:
+    def about(self, message: Message, words: str, kind: bytes = b"") -> bytes:
         """A line that says `words` about a message."""
-        begin = self.begin(message.time, message.stream, message.direction, more)
+        begin = self.begin(message.time, message.stream, message.direction, kind)
         return begin + escape(words).encode("ascii", "backslashreplace") + b"\n"
 
-    def event(self, record: Record, more: bytes = b"") -> bytes:
+    def event(self, record: Record, kind: bytes = b"") -> bytes:
         """A line for a connection that is made, that ends in one direction, or is reset.
 
         With several peers each connection that is made has one.
@@ -56,9 +56,9 @@ class Headings:
         match record:
             case Opened(time, stream) if self._labelled and not stream.datagrams:
                 direction: Direction = "sent" if stream.dialled else "received"
-                return self.begin(time, stream, direction, more) + b"connected\n"
+                return self.begin(time, stream, direction, kind) + b"connected\n"
             case Ended(time, stream, direction):
-                return self.begin(time, stream, direction, more) + b"end\n"
+                return self.begin(time, stream, direction, kind) + b"end\n"
             case Closed(time, stream, ("sent" | "received") as reset):
-                return self.begin(time, stream, reset, more) + b"reset\n"
+                return self.begin(time, stream, reset, kind) + b"reset\n"
         return b""

@@ -315,6 +315,13 @@ def _name(value: Any) -> str:
     return value
 
 
+def _encoding(value: Any) -> str:
+    try:
+        return _known_codec(_name(value))
+    except ValueError as error:
+        raise ValueError("one that is known") from error
+
+
 def _time(value: Any) -> int:
     if type(value) is not str or not _TIME.fullmatch(value):
         raise ValueError("like 2026-01-31T13:59:59.000000Z")
@@ -353,6 +360,8 @@ _DIRECTION = _one_of("sent", "received")
 _CHECKS: dict[str, Callable[[Any], Any]] = {
     "time": _time,
     "command": _name,
+    "encoding": _encoding,
+    "send_encoding": _encoding,
     "transport": _TRANSPORT,
     "address": _name,
     "direction": _DIRECTION,

@@ -187,11 +187,10 @@ class Merger:
 
 
 class Labeller:
-    """A transform that begins each line or frame of one peer with what `label` returns.
+    """A transform that begins each line of one peer, or each frame by `rule`, with `label()`.
 
-    It holds nothing back.
-
-    `clock` is asked for the time of what is fed, in seconds.
+    `transform` makes text of the bytes first. Nothing is held back: an unfinished line comes out as
+    far as it has come. `clock` returns the time in seconds, for frames that a silence ends.
     """
 
     def __init__(

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from struct import pack
 
-from sockkit.core.capture import Flow, Packet, make_flow
+from sockkit.core.capture import Packet, StreamPackets, packets_of
 from sockkit.core.records import Begun, Closed, Ended, Message, Opened, Record, Stream
 
 MAX_STREAMS = 65_536  # that are open at once: a forged recording may open any number
@@ -25,7 +25,7 @@ class Pcapng:
     """Makes the blocks of a file: `begin` first, then `show` for each record."""
 
     def __init__(self) -> None:
-        self._flows: OrderedDict[Stream, Flow] = OrderedDict()
+        self._streams: OrderedDict[Stream, StreamPackets] = OrderedDict()
         self._made = 0
 
     def begin(self) -> bytes:
@@ -38,28 +38,28 @@ class Pcapng:
         """The packets that stand for `record`; none for one that no packet shows."""
         match record:
             case Begun():
-                self._flows.clear()  # an earlier run was not closed
+                self._streams.clear()  # an earlier run was not closed
             case Opened(time, stream):
                 return _blocks(time, self._make(stream).open())
             case Message(time, stream, direction, data):
-                return _blocks(time, self._flow(stream).message(direction, data))
+                return _blocks(time, self._packets(stream).message(direction, data))
             case Ended(time, stream, direction):
-                return _blocks(time, self._flow(stream).end(direction))
+                return _blocks(time, self._packets(stream).end(direction))
             case Closed(time, stream, reset):
-                blocks = _blocks(time, self._flow(stream).close(reset))
-                del self._flows[stream]
+                blocks = _blocks(time, self._packets(stream).close(reset))
+                del self._streams[stream]
                 return blocks
         return b""
 
-    def _flow(self, stream: Stream) -> Flow:
-        return self._flows.get(stream) or self._make(stream)
+    def _packets(self, stream: Stream) -> StreamPackets:
+        return self._streams.get(stream) or self._make(stream)
 
-    def _make(self, stream: Stream) -> Flow:
-        if len(self._flows) >= MAX_STREAMS:
-            del self._flows[next(iter(self._flows))]
-        flow = self._flows[stream] = make_flow(stream, self._made)
+    def _make(self, stream: Stream) -> StreamPackets:
+        if len(self._streams) >= MAX_STREAMS:
+            del self._streams[next(iter(self._streams))]
+        packets = self._streams[stream] = packets_of(stream, self._made)
         self._made += 1
-        return flow
+        return packets
 
 
 def _blocks(time: int, packets: Iterable[Packet]) -> bytes:

@@ -34,7 +34,7 @@ class Reader:
 
     def __init__(self, name: str, lines: int = 0) -> None:
         self._name = name
-        self._held = b""  # a line that is not complete
+        self.held = bytearray()  # a line that is not complete
         self._midst = lines > 0
         self._number = lines  # of the last complete line
         self._last: Record | None = None
@@ -42,15 +42,18 @@ class Reader:
 
     def feed(self, data: bytes) -> Iterator[Line]:
         """Raises SockkitError, after the records that come before, for a line that is none."""
-        *lines, self._held = (self._held + data).split(b"\n")
-        for line in lines:
-            yield self._line(line)
-        if len(self._held) > MAX_LINE_BYTES:
-            self._line(self._held)
+        self.held += data
+        if b"\n" in data:
+            *lines, rest = bytes(self.held).split(b"\n")
+            self.held = bytearray(rest)
+            for line in lines:
+                yield self._line(line)
+        if len(self.held) > MAX_LINE_BYTES:
+            self._line(bytes(self.held))
 
     def flush(self) -> Iterator[Line]:
         """The recording ends here: a last line without a line end counts if it is complete."""
-        held, self._held = self._held, b""
+        held, self.held = bytes(self.held), bytearray()
         if held:
             try:
                 decode(held)
@@ -65,8 +68,13 @@ class Reader:
 
     def forget_cut(self) -> int:
         """Forget the line that is not complete, which will come again. Returns its size."""
-        size, self._held = len(self._held), b""
+        size, self.held = len(self.held), bytearray()
         return size
+
+    def begin_again(self) -> None:
+        """Another recording follows, in place of the one that was read."""
+        self.held = bytearray()
+        self._midst, self._number, self._last = False, 0, None
 
     def _line(self, line: bytes) -> Line:
         self._number += 1

@@ -32,10 +32,16 @@ class Stream(NamedTuple):
 
 
 class Begun(NamedTuple):
-    """A run of a command has begun. Every record up to the next of these is of that run."""
+    """A run of a command has begun. Every record up to the next of these is of that run.
+
+    `encoding` is that of `-E`, and `send_encoding` the one that is sent in if it differs. Without
+    them, bytes were not converted.
+    """
 
     time: int
     command: str
+    encoding: str = ""
+    send_encoding: str = ""
 
 
 class Listening(NamedTuple):

@@ -20,6 +20,8 @@ class Selection:
         self._since, self._now = since, now
         self._begin: int | None = None if since else 0
         self._met: set[int] = set()
+        self._all = not (peers or sent or received or since)
+        self._matched = False
 
     def wants(self, record: Record) -> bool:
         if self._begin is None and self._since:
@@ -32,7 +34,21 @@ class Selection:
             return False
         if self._peers:
             self._met.add(number)
-        return late and not (isinstance(record, Message | Ended) and self._hidden[record.direction])
+        if isinstance(record, Message | Ended):
+            late = late and not self._hidden[record.direction]
+            self._matched |= late
+        elif not any(self._hidden.values()):
+            self._matched |= late
+        return late
+
+    @property
+    def in_vain(self) -> bool:
+        """Whether there was nothing of what was asked for.
+
+        What happened to the run itself does not count. If one direction was asked for, neither does
+        that a connection was made.
+        """
+        return not (self._all or self._matched)
 
     def missing(self) -> list[int]:
         """The peers that were asked for, and of which there is no record."""

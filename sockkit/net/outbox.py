@@ -6,12 +6,10 @@ from collections import deque
 from collections.abc import Callable
 
 from sockkit.core.units import show_count, show_size
-from sockkit.errors import SockkitError, without_traceback
+from sockkit.errors import SockkitError, raise_error, without_traceback
 from sockkit.net.ends.end import Sink
-
-
-def _raise(error: SockkitError) -> None:
-    raise error
+from sockkit.net.loop import Loop
+from sockkit.net.waiting import Done, OnDone, Pending, wait_for
 
 
 class Outbox:
@@ -28,11 +26,12 @@ class Outbox:
         sink: Sink,
         *,
         on_empty: Callable[[], None],
-        on_fail: Callable[[SockkitError], None] = _raise,
+        on_fail: Callable[[SockkitError], None] = raise_error,
         on_progress: Callable[[], None] = lambda: None,
     ) -> None:
         self._sink = sink
         self._on_empty, self._on_fail, self._on_progress = on_empty, on_fail, on_progress
+        self._on_drained: Callable[[], None] = lambda: None
         self._waiting: deque[memoryview] = deque()
         self._stopped = False
         self.size = 0
@@ -63,12 +62,26 @@ class Outbox:
         self._waiting.clear()
         self.size = 0
 
+    def run_until_empty(self, loop: Loop) -> None:
+        """Run `loop` until nothing waits: all is written, or writing has failed."""
+        wait_for(loop, self._drain)
+
+    def _drain(self, on_done: OnDone[None]) -> Pending:
+        self._on_drained = lambda: on_done(None)
+        if not self.size:
+            on_done(None)
+        return Done()
+
     def _ready(self) -> None:
         self._write()
         self._on_progress()
-        if not self.size and not self._stopped:
+        if self.size:
+            return
+        if not self._stopped:
             self._sink.when_writable(None)
             self._on_empty()
+        if not self.size:
+            self._on_drained()
 
     def _write(self) -> None:
         try:
@@ -132,7 +145,7 @@ class LineOutbox(Outbox):
         max_bytes: int,
         *,
         on_empty: Callable[[], None],
-        on_fail: Callable[[SockkitError], None] = _raise,
+        on_fail: Callable[[SockkitError], None] = raise_error,
     ) -> None:
         super().__init__(sink, on_empty=self._report_unshown, on_fail=on_fail)
         self._max_bytes, self._on_all_written = max_bytes, on_empty

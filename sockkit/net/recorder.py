@@ -59,7 +59,10 @@ class Recorder:
         """Write what waits, and close the file. Raises OutputError where that fails."""
         told = self._error
         self._write()
-        os.close(self._file)
+        try:
+            os.close(self._file)
+        except OSError as error:  # as of a quota, where writes are only checked then
+            self._error = self._error or self._failed(reason(error))
         if self._error and not told:
             raise self._error
 

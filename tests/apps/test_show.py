@@ -150,8 +150,105 @@ def test_what_is_selected(site: Site) -> None:
     assert "hello" not in site.run(sent=True)
     assert "hello" in site.run(received=True)
     assert site.run(json=True, since=parse_since("2027-01-01")) == ""
+    site.events.clear()
     site.run(peers=(1, 7, 5))
     assert site.notices == [f"{site.path}: there is no peer 5, 7"]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"since": parse_since("2027-01-01")},
+        {"sent": True},
+        {"peers": (2,), "received": True},
+    ],
+)
+def test_a_selection_of_nothing_is_told(site: Site, fields: dict[str, Any]) -> None:
+    received = Message(NOW, ONE, "received", b"hello\n")
+    site.write(run_of("tcp-server", Opened(NOW, ONE), received, Opened(NOW, TWO)))
+    for view in ({}, {"hex": True}, {"json": True}):
+        site.events.clear()
+        assert "hello" not in site.run(**view, **fields)
+        assert site.notices == [f"{site.path}: nothing matches"]
+
+
+def test_an_empty_recording_is_only_said_to_be_empty(site: Site) -> None:
+    site.write([])
+    site.run(sent=True, peers=(3,))
+    assert site.notices == [f"{site.path}: {EMPTY}"]
+
+
+def test_text_is_in_the_encoding_of_its_run(site: Site) -> None:
+    data = "你好\n".encode("gbk")
+    said = Message(NOW, CLIENT, "received", data), Message(NOW, CLIENT, "sent", data)
+    site.write([Begun(NOW, "tcp-client", "gbk"), *said])
+    assert site.run() == "< 你好\n> 你好\n"
+    assert site.run(hex=True).count("你好") == 2
+    assert (
+        site.run(text=TextOptions("latin-1")).splitlines()[0] == f"< {data.decode('latin-1')[:4]}"
+    )
+    assert site.run(text=TextOptions(send_encoding="big5")).startswith("< 你好\n> 斕疑")
+    site.write([Begun(NOW, "tcp-client"), *said])
+    assert site.run().encode(errors="surrogateescape").startswith(b"< " + data)
+
+
+def test_each_run_has_its_own_encoding_even_if_its_beginning_is_not_shown(site: Site) -> None:
+    def said(encoding: str) -> Message:
+        return Message(NOW + 5, CLIENT, "received", "你好".encode(encoding))
+
+    first, second = Begun(NOW, "tcp-client", "gbk"), Begun(NOW, "tcp-client", "big5")
+    site.write([first, said("gbk"), second, said("big5")])
+    shown = site.run()
+    assert shown.splitlines()[::2] == ["< 你好", "< 你好"]
+    assert site.run(since=lambda *_: NOW + 1).splitlines() == ["< 你好", "< 你好"]
+
+
+@pytest.mark.parametrize("view", [{}, {"hex": True}])
+def test_a_line_says_where_another_run_begins(site: Site, view: dict[str, Any]) -> None:
+    unfinished = Message(NOW, CLIENT, "received", b"bye")
+    site.write([Begun(NOW, "tcp-client"), unfinished, *SERVER])
+    lines = site.run(**view).splitlines()
+    assert lines[1] == "* 2026-01-31 19:59:59.000001 tcp-server started"
+    assert "bye" in lines[0]
+    assert "[1 10.0.0.2:4000]" in lines[2]  # a server's peers are named, a client's is not
+    assert "10.0.0.2" not in lines[0]
+    assert site.run(json=True).encode() == site.path.read_bytes()
+
+
+def test_a_followed_recording_that_is_rewritten_is_shown_from_its_beginning(site: Site) -> None:
+    """As another file of its name, and within the same file, with as many bytes."""
+    later = [record._replace(time=record.time + 1) for record in TALK]
+
+    def replace() -> None:
+        other = site.path.with_name("other")
+        other.write_bytes(site.path.read_bytes())
+        os.replace(other, site.path)
+
+    def done() -> None:
+        raise SockkitError("all is there")
+
+    steps = [replace, lambda: site.write(later), done]
+
+    def look() -> None:
+        if site.out.read_text().count("> hi") == 4 - len(steps):
+            steps.pop(0)()
+        loop.later(0.02, look)
+
+    site.write(TALK)
+    with site.out.open("wb") as out, Loop() as loop, open(os.devnull, "rb") as nothing:
+        loop.later(kit.WAIT, kit.too_late)
+        look()
+        source, output = Input(loop, nothing.fileno()), Output(loop, out.fileno())
+        with pytest.raises(SockkitError, match="all is there"):
+            site.start(loop, source, output, follow=True)
+    assert site.out.read_text().splitlines() == [
+        "> hi",
+        "* 2026-01-31 19:59:59.000001 tcp-client started",
+        "> hi",
+        "* 2026-01-31 19:59:59.000002 tcp-client started",
+        "> hi",
+    ]
+    assert site.notices == [f"{site.path} was rewritten: it is shown from its beginning"] * 2
 
 
 @pytest.mark.parametrize(

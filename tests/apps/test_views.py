@@ -53,10 +53,6 @@ def shown(loop: Loop, stack: kit.Stack, tmp_path: Path) -> Shown:
     return Shown(loop, stack, tmp_path / "stdout")
 
 
-def test_without_a_view_the_payload_is_written(shown: Shown) -> None:
-    assert shown.run(ViewOptions()) == b"payload\n"
-
-
 def test_a_dump_takes_the_place_of_the_payload(shown: Shown) -> None:
     dump = shown.run(ViewOptions(hex=True), TextOptions(encoding="gbk"))
     assert flows(dump) == {("", ">"): "你好".encode("gbk"), ("", "<"): b"\x00\xff"}
@@ -74,6 +70,18 @@ def test_json_tells_how_the_run_began_and_ended(shown: Shown) -> None:
     kinds = [type(decode(line)) for line in lines]
     assert kinds == [Begun, Opened, Message, Message, Closed, Exit]
     assert b'"status":0' in lines[-1]
+
+
+def test_the_encodings_of_a_run_are_kept(shown: Shown) -> None:
+    for text, kept in (
+        (TextOptions(), ("", "")),
+        (TextOptions("gbk"), ("gbk", "")),
+        (TextOptions("gbk", "big5"), ("gbk", "big5")),
+        (TextOptions(send_encoding="big5"), ("", "big5")),
+    ):
+        begun = decode(shown.run(ViewOptions(json=True), text).splitlines()[-6])
+        assert isinstance(begun, Begun)
+        assert (begun.encoding, begun.send_encoding) == kept
 
 
 def test_a_recording_is_made_beside_the_payload(shown: Shown, tmp_path: Path) -> None:

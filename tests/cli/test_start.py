@@ -17,8 +17,9 @@ from sockkit.cli.stopping import STOPS
 from sockkit.errors import OutputGone, ReceiveError, SockkitError, Stopped, UsageError
 from sockkit.events import Connecting, Failure, Notice, SocketCall
 from sockkit.net.context import Context
-from sockkit.net.ends.stdio import Stdio
+from sockkit.net.ends.stdio import Output, Stdio
 from sockkit.net.loop import Loop
+from tests.net import kit
 
 SIGNALS = (*STOPS, signal.SIGALRM, signal.SIGTTOU, signal.SIGCHLD)
 
@@ -214,6 +215,32 @@ def test_without_a_descriptor_it_says_so(monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(SockkitError, match="could not begin: too many open files") as caught:
         started(lambda *_: None)
     assert caught.value.status == 1
+
+
+def test_without_a_descriptor_for_what_is_dropped_it_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kit.fail_nth(
+        monkeypatch, os, "open", 1, OSError(errno.EMFILE, "Too many open files"),
+        only=lambda path, flags: (path, flags) == (os.devnull, os.O_WRONLY),
+    )  # fmt: skip
+    values = {"quiet": False, "verbose": 0, "send_only": True}
+    with pytest.raises(SockkitError, match="could not begin: too many open files"):
+        start("test", lambda *_: None, None, values)
+
+
+def test_what_is_dropped_goes_to_a_file_that_is_closed_again() -> None:
+    got: list[int] = []
+
+    def run(_: object, context: Context) -> None:
+        output = context.stdio.output
+        assert isinstance(output, Output)
+        assert os.fstat(output.descriptor).st_rdev == os.stat(os.devnull).st_rdev
+        got.append(output.descriptor)
+
+    start("test", run, None, {"quiet": False, "verbose": 0, "send_only": True})
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(got[0])
 
 
 def test_an_error_is_not_said_within_a_line_that_has_arrived(

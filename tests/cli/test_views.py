@@ -36,7 +36,7 @@ def test_nothing_looks_where_nothing_was_asked_for(loop: kit.Loop) -> None:
 
 
 def test_each_option_has_something_look(loop: kit.Loop, tmp_path: Any) -> None:
-    from sockkit.core.frames import parse_frame
+    from sockkit.core.frame_spec import parse_frame
 
     context = kit.context(loop)
     assert seen(context, record=str(tmp_path / "a.rec"))

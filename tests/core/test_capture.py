@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sockkit.core import capture
-from sockkit.core.capture import MAX_UNACKNOWLEDGED, Packet, TcpFlow, UdpFlow, make_flow
+from sockkit.core.capture import MAX_UNACKNOWLEDGED, Packet, TcpPackets, UdpPackets, packets_of
 from sockkit.core.packets import MAX_DATAGRAM
 from sockkit.core.records import Direction, Stream
 from tests.pcapng import Segment, parse
+from tests.support import fewer
 
 TCP = Stream(0, "tcp", "10.0.0.1:4000", "10.0.0.2:80", dialled=True)
 UDP = TCP._replace(transport="udp")
@@ -31,43 +32,43 @@ def shown(packets: Iterable[Packet]) -> list[tuple[str, str, bytes]]:
 
 
 def test_who_dialled_begins() -> None:
-    assert shown(TcpFlow(TCP, 0).open()) == [
+    assert shown(TcpPackets(TCP, 0).open()) == [
         ("we", "S", b""),
         ("they", "SA", b""),
         ("we", "A", b""),
     ]
-    accepted = TcpFlow(TCP._replace(dialled=False), 0)
+    accepted = TcpPackets(TCP._replace(dialled=False), 0)
     assert shown(accepted.open()) == [("they", "S", b""), ("we", "SA", b""), ("they", "A", b"")]
 
 
 def test_a_conversation() -> None:
-    flow = TcpFlow(TCP, 0)
-    list(flow.open())
-    assert shown(flow.message("sent", b"hi")) == [("we", "PA", b"hi")]
-    assert shown(flow.message("received", b"ho")) == [("they", "PA", b"ho")]
-    assert shown(flow.message("received", b"")) == []
-    assert shown(flow.end("received")) == [("they", "FA", b""), ("we", "A", b"")]
-    assert shown(flow.end("received")) == []
-    assert shown(flow.close("")) == [("we", "FA", b""), ("they", "A", b"")]
+    made = TcpPackets(TCP, 0)
+    list(made.open())
+    assert shown(made.message("sent", b"hi")) == [("we", "PA", b"hi")]
+    assert shown(made.message("received", b"ho")) == [("they", "PA", b"ho")]
+    assert shown(made.message("received", b"")) == []
+    assert shown(made.end("received")) == [("they", "FA", b""), ("we", "A", b"")]
+    assert shown(made.end("received")) == []
+    assert shown(made.close("")) == [("we", "FA", b""), ("they", "A", b"")]
 
 
 def test_both_have_ended_before_the_close() -> None:
-    flow = TcpFlow(TCP, 0)
-    packets = [*flow.open(), *flow.end("sent"), *flow.end("received"), *flow.close("")]
+    made = TcpPackets(TCP, 0)
+    packets = [*made.open(), *made.end("sent"), *made.end("received"), *made.close("")]
     assert [flags for _, flags, _ in shown(packets)].count("FA") == 2
 
 
 @pytest.mark.parametrize("reset", ["sent", "received"])
 def test_a_reset(reset: Direction) -> None:
-    flow = TcpFlow(TCP, 0)
-    list(flow.open())
+    made = TcpPackets(TCP, 0)
+    list(made.open())
     who = {"sent": "we", "received": "they"}[reset]
-    assert shown(flow.close(reset)) == [(who, "RA", b"")]
+    assert shown(made.close(reset)) == [(who, "RA", b"")]
 
 
 def test_a_handshake_that_is_not_recorded() -> None:
-    for flow in (TcpFlow(TCP, 0), TcpFlow(TCP, 0), TcpFlow(TCP, 0)):
-        packets = list(flow.message("sent", b"hi"))
+    for made in (TcpPackets(TCP, 0), TcpPackets(TCP, 0), TcpPackets(TCP, 0)):
+        packets = list(made.message("sent", b"hi"))
         assert [flags for _, flags, _ in shown(packets)] == ["S", "SA", "A", "PA"]
         assert [packet.comment for packet in packets] == [
             "the handshake is made up",
@@ -75,13 +76,14 @@ def test_a_handshake_that_is_not_recorded() -> None:
             "",
             "",
         ]
-    assert [flags for _, flags, _ in shown(TcpFlow(TCP, 0).end("sent"))][3:] == ["FA", "A"]
-    assert [flags for _, flags, _ in shown(TcpFlow(TCP, 0).close("sent"))][3:] == ["RA"]
+    assert [flags for _, flags, _ in shown(TcpPackets(TCP, 0).end("sent"))][3:] == ["FA", "A"]
+    assert [flags for _, flags, _ in shown(TcpPackets(TCP, 0).close("sent"))][3:] == ["RA"]
 
 
 directions = st.sampled_from(["sent", "received"])
 
 
+@fewer(20)
 @given(
     st.lists(st.tuples(directions, st.sampled_from([0, 1, 999, 65_496])), max_size=8),
     st.integers(0, 10_000),
@@ -89,11 +91,11 @@ directions = st.sampled_from(["sent", "received"])
 def test_numbers_go_on_and_nothing_is_acknowledged_before_it_is_sent(
     messages: list[tuple[Direction, int]], place: int
 ) -> None:
-    flow = TcpFlow(TCP, place)
-    packets = [*flow.open()]
+    made = TcpPackets(TCP, place)
+    packets = [*made.open()]
     for direction, size in messages:
-        packets += flow.message(direction, b"." * size)
-    packets += [*flow.end("received"), *flow.end("sent"), *flow.close("")]
+        packets += made.message(direction, b"." * size)
+    packets += [*made.end("received"), *made.end("sent"), *made.close("")]
     next_of: dict[str, int] = {}
     sent = {OURS: 0, THEIRS: 0}
     for segment in (parse(packet.data) for packet in packets):
@@ -108,10 +110,10 @@ def test_numbers_go_on_and_nothing_is_acknowledged_before_it_is_sent(
 
 
 def test_what_is_not_answered_is_acknowledged() -> None:
-    flow = TcpFlow(TCP, 0)
-    packets = [*flow.open()]
+    made = TcpPackets(TCP, 0)
+    packets = [*made.open()]
     for _ in range(5):
-        packets += flow.message("sent", bytes(MAX_UNACKNOWLEDGED))
+        packets += made.message("sent", bytes(MAX_UNACKNOWLEDGED))
     waiting, most, last = 0, 0, None
     for segment in (parse(packet.data) for packet in packets):
         waiting = waiting + len(segment.data) if segment.source == OURS else 0
@@ -121,27 +123,27 @@ def test_what_is_not_answered_is_acknowledged() -> None:
 
 
 def test_two_connections_of_one_address_have_other_numbers() -> None:
-    first, second = (parse(next(TcpFlow(TCP, place).open()).data) for place in (0, 1))
+    first, second = (parse(next(TcpPackets(TCP, place).open()).data) for place in (0, 1))
     assert first.source == second.source
     assert first.sequence != second.sequence
 
 
 def test_datagrams() -> None:
-    flow = UdpFlow(UDP, 0)
-    assert [*flow.open(), *flow.end("sent"), *flow.close("")] == []
-    assert shown(flow.message("received", b"")) == [("they", "", b"")]
-    assert shown(flow.message("sent", bytes(MAX_DATAGRAM))) == [("we", "", bytes(MAX_DATAGRAM))]
+    made = UdpPackets(UDP, 0)
+    assert [*made.open(), *made.end("sent"), *made.close("")] == []
+    assert shown(made.message("received", b"")) == [("they", "", b"")]
+    assert shown(made.message("sent", bytes(MAX_DATAGRAM))) == [("we", "", bytes(MAX_DATAGRAM))]
 
 
 def test_a_datagram_that_udp_cannot_carry() -> None:
     stream = UDP._replace(transport="unix-datagram")
-    packets = list(UdpFlow(stream, 0).message("sent", bytes(MAX_DATAGRAM) + b"rest"))
+    packets = list(UdpPackets(stream, 0).message("sent", bytes(MAX_DATAGRAM) + b"rest"))
     assert [data for _, _, data in shown(packets)] == [bytes(MAX_DATAGRAM), b"rest"]
     assert packets[0].comment == "one datagram of 65511 bytes in several"
 
 
 def first(local: str, remote: str, *, place: int = 0, dialled: bool = True) -> tuple[Segment, str]:
-    packet = next(UdpFlow(Stream(1, "udp", local, remote, dialled), place).message("sent", b""))
+    packet = next(UdpPackets(Stream(1, "udp", local, remote, dialled), place).message("sent", b""))
     return parse(packet.data), packet.comment
 
 
@@ -197,8 +199,8 @@ def test_made_up_endpoints_differ() -> None:
 
 
 def test_a_comment_comes_once() -> None:
-    flow = make_flow(Stream(1, "unix", "", "unix:/x", dialled=True), 0)
-    packets = [*flow.open(), *flow.message("sent", b"hi"), *flow.close("")]
+    made = packets_of(Stream(1, "unix", "", "unix:/x", dialled=True), 0)
+    packets = [*made.open(), *made.message("sent", b"hi"), *made.close("")]
     assert [bool(packet.comment) for packet in packets] == [True] + [False] * 5
 
 
@@ -208,6 +210,6 @@ def test_any_address_is_shown_somehow(local: str, remote: str, dialled: bool, pl
 
 
 def test_each_transport() -> None:
-    kinds = {"tcp": TcpFlow, "unix": TcpFlow, "udp": UdpFlow, "unix-datagram": UdpFlow}
+    kinds = {"tcp": TcpPackets, "unix": TcpPackets, "udp": UdpPackets, "unix-datagram": UdpPackets}
     for transport, kind in kinds.items():
-        assert type(make_flow(TCP._replace(transport=transport), 0)) is kind
+        assert type(packets_of(TCP._replace(transport=transport), 0)) is kind

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sockkit.core.frame_spec import parse_frame
 from sockkit.core.framed_responder import MAX_FED_BYTES, FramedResponder
-from sockkit.core.frames import PIECE_SECONDS, parse_frame
+from sockkit.core.frames import PIECE_SECONDS
 from sockkit.core.responder import (
     MAX_MESSAGE_BYTES,
     EchoResponder,

@@ -40,6 +40,7 @@ RECORDS: list[Record] = [
     Closed(NOON, STREAM, "received"),
     Exit(NOON, 0),
     Exit(NOON, 56, "the connection was reset"),
+    Begun(NOON, "tcp-client", "gbk", "utf-8"),
 ]
 
 times = st.integers(0, 221_845_391_999_999_999)  # before the year 9000
@@ -53,9 +54,10 @@ messages = st.builds(
     Message, times, streams, directions, st.binary(max_size=200) | st.text().map(str.encode),
     st.sampled_from(json_lines.MARKS),
 )  # fmt: skip
+encodings = st.sampled_from(["", "gbk", "utf-8", "shift_jis"])
 records = st.one_of(
     messages,
-    st.builds(Begun, times, names),
+    st.builds(Begun, times, names, encodings, encodings),
     st.builds(Listening, times, st.sampled_from(json_lines.TRANSPORTS), names),
     st.builds(Opened, times, streams),
     st.builds(Ended, times, streams, directions),
@@ -216,6 +218,20 @@ def test_a_field_that_is_wrong(changed: dict[str, Any], why: str) -> None:
         decode(json.dumps(LINE | changed).encode())
     assert why in str(caught.value)
     assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize("name", ["encoding", "send_encoding"])
+@pytest.mark.parametrize("value", ["klingon", "zlib_codec", "idna", "utf\x1b8", "u" * 9999, 5])
+def test_a_run_with_an_encoding_that_is_none(name: str, value: Any) -> None:
+    begun = fields(RECORDS[0])
+    with pytest.raises(ValueError, match=f"^its {name} is not one that is known$"):
+        decode(json.dumps(begun | {name: value}).encode())
+
+
+def test_a_run_before_there_were_encodings() -> None:
+    line = b'{"sockkit":1,"time":"2026-01-31T11:59:59.000001Z","event":"begun","command":"echo"}'
+    assert decode(line) == Begun(NOON, "echo", "", "")
+    assert JsonLines().show(Begun(NOON, "echo")) == line + b"\n"
 
 
 @pytest.mark.parametrize("coded", ["aGVsbG8", "aGVsbG8K\n", "aGVs=bG8K", "*", 5])

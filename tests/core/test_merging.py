@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockkit.core.frames import MAX_FRAME_BYTES, parse_frame
+from sockkit.core.frame_spec import parse_frame
+from sockkit.core.frames import MAX_FRAME_BYTES
 from sockkit.core.merging import (
     MAX_HELD_LINE_BYTES,
     Frames,

@@ -98,6 +98,6 @@ def test_the_streams_that_are_open_are_bounded(monkeypatch: pytest.MonkeyPatch) 
     made = Pcapng()
     for number in range(5):
         made.show(Opened(NOW, ONE._replace(number=number)))
-    assert len(made._flows) == 2
+    assert len(made._streams) == 2
     more = made.begin() + made.show(Message(NOW, ONE._replace(number=0), "sent", b"hi"))
     assert flags(list(read(more))) == ["S", "SA", "A", "PA"]

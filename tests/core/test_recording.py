@@ -113,6 +113,17 @@ def test_runs_one_after_another() -> None:
     assert read(DATA + LINES[0] + LINES[1]) == (WHOLE + WHOLE[:2], NO_END)
 
 
+def test_another_recording_in_place_of_one() -> None:
+    reader = Reader("it.rec")
+    assert len(list(reader.feed(DATA + LINES[0][:30]))) == len(WHOLE)
+    assert bytes(reader.held) == LINES[0][:30]
+    reader.begin_again()
+    assert [line.record for line in reader.feed(DATA)] == WHOLE
+    reader.begin_again()
+    with pytest.raises(SockkitError, match="is not a recording of sockkit: line 1: it is not JSON"):
+        list(reader.feed(b"what?\n"))
+
+
 def test_a_cut_line_that_comes_again() -> None:
     reader = Reader("it.rec")
     assert len(list(reader.feed(LINES[0] + LINES[1][:30]))) == 1

@@ -33,7 +33,7 @@ ALL: list[Record] = [*RUN, *of(ONE, 3), *of(TWO, 4), Exit(5, 0)]
 
 def selection(*peers: int, **more: Any) -> Selection:
     given: dict[str, Any] = {"sent": False, "received": False, "since": None, "now": 100}
-    return Selection(peers, **given | more)
+    return Selection(**{"peers": peers, **given, **more})
 
 
 def chosen(made: Selection) -> list[Record]:
@@ -58,6 +58,21 @@ def test_directions() -> None:
         found = chosen(selection(**{way: True}))
         assert [record for record in ALL if getattr(record, "direction", way) == way] == found
         assert not any(getattr(record, "direction", way) == other for record in found)
+
+
+def test_what_matches() -> None:
+    for made in (selection(), selection(1), selection(sent=True), selection(sent=True, peers=(1,))):
+        chosen(made)
+        assert not made.in_vain
+    for more in ({"since": lambda *_: 5}, {"since": lambda *_: 4, "peers": (1,)}):
+        made = selection(**more)
+        chosen(made)
+        assert made.in_vain
+    for way, vain in (("sent", True), ("received", False)):
+        made = selection(**{way: True})
+        for record in (*RUN, Opened(3, ONE), Ended(4, ONE, "received"), Exit(5, 0)):
+            made.wants(record)
+        assert made.in_vain is vain
 
 
 def test_since() -> None:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable
 from encodings import __path__ as codec_modules
 from itertools import accumulate
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -313,6 +314,19 @@ def test_options_make_strict_out_and_escapes_in() -> None:
         out.feed("€".encode())
 
 
+def test_the_encodings_of_a_recorded_run_count_where_none_is_named() -> None:
+    def of_run(*run: str, **named: str) -> tuple[str | None, str | None]:
+        options = TextOptions(**named).of_run(*run)  # type: ignore[arg-type]
+        return options.encoding, options.wire
+
+    assert of_run("gbk", "") == ("gbk", "gbk")
+    assert of_run("gbk", "big5") == ("gbk", "big5")
+    assert of_run("", "big5") == (None, "big5")
+    assert of_run("", "") == (None, None)
+    assert of_run("gbk", "big5", encoding="latin-1") == ("latin-1", "latin-1")
+    assert of_run("gbk", "", send_encoding="big5") == ("gbk", "big5")
+
+
 def test_send_encoding_alone_leaves_the_other_direction_bytes() -> None:
     options = TextOptions(send_encoding="gbk")
     assert options.wire == "gbk"
@@ -354,3 +368,24 @@ def test_an_encoding_whose_lines_are_not_lines_of_bytes_is_refused(encoding: str
 )
 def test_an_encoding_with_lines_of_bytes(encoding: str) -> None:
     assert check_line_codec(encoding) == encoding
+
+
+@pytest.mark.parametrize("more", [{}, {"escape_input": True}], ids=["", "--escape-input"])
+def test_a_fault_is_placed_in_the_input_of_all_for_whoever_came_late(more: dict[str, Any]) -> None:
+    options = TextOptions("gbk", **more)
+    shared = options.for_all("utf-8", "standard input")
+    early = options.for_one(shared)
+    assert shared
+    assert early
+    early.feed(shared.feed(b"one\ntwo\nthr"))
+    late = options.for_one(shared)
+    assert late
+    late.feed(b"a reply\n")
+    late.flush()
+    cut = shared.feed("ee\n你\U0001f600".encode()[:-1])
+    for one in (early, late):
+        one.feed(cut)
+    rest = shared.feed("\U0001f600\n".encode()[-2:])
+    for one in (early, late):
+        with pytest.raises(TextError, match="at line 4, character 2 of standard input"):
+            one.feed(rest)

@@ -63,8 +63,9 @@ NEVER = {
     *("sockkit.core.progress", "sockkit.net.progress"),
     *of("net", "unix", "unix_users"),
     "sockkit.net.udp.unix",
-    *of("core", "capture", "dump", "frames", "json_lines", "packets", "pcapng", "records"),
-    *of("net", "views"),
+    *of("core", "capture", "dump", "frame_spec", "frames", "json_lines", "packets", "pcapng"),
+    "sockkit.core.records",
+    *of("net", "screen", "taps", "views"),
     *("sockkit.apps.views", "sockkit.net.ends.tapped_end", "sockkit.net.udp.tap"),
     "sockkit.net.recorder",
 }

@@ -29,6 +29,7 @@ from tests.support import HERE, SOCKKIT, WAIT, Program, eventually, gone, need, 
 
 NOW = 1_769_860_799_000_001
 SECOND = 1_000_000
+TSHARK_WAIT = 3 * WAIT  # it reads hundreds of files to start, which takes long on a busy machine
 CHECKS = [word for name in ("ip", "tcp", "udp") for word in ("-o", f"{name}.check_checksum:TRUE")]
 
 
@@ -45,8 +46,9 @@ def tshark(path: Path, *arguments: str) -> str:
     """What tshark says of a file."""
     told = subprocess.run(
         [need("tshark"), "-n", "-r", path, *CHECKS, *arguments],
-        capture_output=True, text=True, timeout=WAIT, check=True,
+        capture_output=True, text=True, timeout=TSHARK_WAIT,
     )  # fmt: skip
+    assert told.returncode == 0, told.stderr
     return told.stdout
 
 
@@ -58,12 +60,21 @@ def wrong(path: Path, *more: str) -> str:
     return tshark(path, "-Y", " or ".join([bad, unsure, flags, *more]))
 
 
-def followed(path: Path, protocol: str, number: int) -> tuple[bytes, bytes]:
-    """What each side has sent, the one that began first, as tshark puts it together."""
-    lines = tshark(path, "-q", "-z", f"follow,{protocol},raw,{number}").splitlines()
-    first = [line for line in lines if line and set(line) <= set("0123456789abcdef")]
-    other = [line[1:] for line in lines if line.startswith("\t")]
-    return bytes.fromhex("".join(first)), bytes.fromhex("".join(other))
+def followed(path: Path, protocol: str, count: int = 1) -> list[tuple[bytes, bytes]]:
+    """What each side of each stream has sent, the one that began first, as tshark puts it together.
+
+    One run of it is for all streams: it takes half a second to start.
+    """
+    streams = [("-z", f"follow,{protocol},raw,{number}") for number in range(count)]
+    told = tshark(path, "-q", *(word for stream in streams for word in stream))
+    found: dict[int, tuple[bytes, bytes]] = {}
+    for part in told.split("Filter: ")[1:]:
+        about, *lines = part.splitlines()
+        first = [line for line in lines if line and set(line) <= set("0123456789abcdef")]
+        other = [line[1:] for line in lines if line.startswith("\t")]
+        sides = bytes.fromhex("".join(first)), bytes.fromhex("".join(other))
+        found[int(about.removeprefix(f"{protocol}.stream eq "))] = sides
+    return [found[number] for number in range(count)]
 
 
 STREAMS = [
@@ -93,8 +104,8 @@ def test_tshark_follows_a_stream(protocol: str, stream: Stream, tmp_path: Path) 
     path = tmp_path / "out.pcapng"
     assert shown(write(tmp_path / "it.rec", records), "--pcap", path) == (0, b"", "")
     assert wrong(path, "_ws.malformed") == ""
-    sides = followed(path, protocol, 0)
-    assert sides == ((passed["sent"], passed["received"])[:: 1 if stream.dialled else -1])
+    sides = (passed["sent"], passed["received"])[:: 1 if stream.dialled else -1]
+    assert followed(path, protocol) == [sides]
 
 
 def test_streams_of_several_runs_do_not_mix(tmp_path: Path) -> None:
@@ -112,20 +123,20 @@ def test_streams_of_several_runs_do_not_mix(tmp_path: Path) -> None:
     assert status == 0
     assert "it has no end" in told
     assert wrong(path) == ""
-    sides = [followed(path, "tcp", number) for number in range(4)]
-    assert sides == [
+    assert followed(path, "tcp", 4) == [
         (b"one10.0.0.2:7007", b"one"), (b"one10.0.0.3:7007", b""),
         (b"two10.0.0.2:7007", b"two"), (b"two10.0.0.3:7007", b""),
     ]  # fmt: skip
-    fields = ["-T", "fields", "-e", "frame.time_epoch"]
-    assert tshark(path, "-Y", "tcp.flags.reset == 1", *fields) == "1769860800.000001000\n"
-    assert tshark(path, "-Y", "frame.comment") == ""
+    fields = ["-T", "fields", "-e", "frame.time_epoch", "-e", "frame.comment"]
+    special = tshark(path, "-Y", "tcp.flags.reset == 1 or frame.comment", *fields)
+    assert special == "1769860800.000001000\t\n"
 
 
 def test_a_comment_says_what_is_made_up(tmp_path: Path) -> None:
     stream = STREAMS[2][1]
     path = tmp_path / "out.pcapng"
-    shown(write(tmp_path / "it.rec", [Begun(NOW, "x"), Opened(NOW, stream)]), "--pcap", path)
+    recording = write(tmp_path / "it.rec", [Begun(NOW, "x"), Opened(NOW, stream), Exit(NOW, 0)])
+    assert shown(recording, "--pcap", path) == (0, b"", "")
     comments = tshark(path, "-T", "fields", "-e", "frame.comment").strip()
     assert "unix:/run/it.sock is shown as 127.0.0.1 port 1" in comments
 
@@ -137,17 +148,21 @@ def server(*options: str) -> Iterator[tuple[Program, str]]:
 
 
 def test_what_a_server_records(tmp_path: Path) -> None:
-    """Two clients, one of which resets its connection; all of it is in the packets."""
+    """Two clients, one of which resets its connection; all of it is in the packets.
+
+    It does not look at the recording meanwhile, which is up to a second behind.
+    """
     path, packets = tmp_path / "it.rec", tmp_path / "out.pcapng"
-    with server("--record", str(path)) as (program, port):
+    with server("--record", str(path), "-v") as (program, port):
+        assert program.process.stdout
         with socket.create_connection((HERE, int(port))) as one:
             one.sendall("你好\n".encode())
-            eventually(lambda: "你好" in path.read_text())
+            assert program.process.stdout.readline() == "你好\n".encode()
             one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-        eventually(lambda: "reset" in path.read_text())
+        program.said("connection reset by peer")
         with socket.create_connection((HERE, int(port))) as two:
             two.sendall(b"\xff\0\x1b")
-            eventually(lambda: "base64" in path.read_text())
+        program.said("the peer has ended its side after 3 bytes")
         program.process.send_signal(signal.SIGINT)
         assert program.status() == 130
     status, out, told = shown(path)
@@ -156,9 +171,32 @@ def test_what_a_server_records(tmp_path: Path) -> None:
     assert b"[1 127.0.0.1:" in out
     shown(path, "--pcap", packets)
     assert wrong(packets) == ""
-    assert followed(packets, "tcp", 0)[0] == "你好\n".encode()
-    assert followed(packets, "tcp", 1)[0] == b"\xff\0\x1b"
+    sides = followed(packets, "tcp", 2)
+    assert [first for first, _ in sides] == ["你好\n".encode(), b"\xff\0\x1b"]
     assert tshark(packets, "-Y", "tcp.stream == 0 and tcp.flags.reset == 1")
+
+
+def test_a_recording_is_shown_in_the_encoding_of_its_run(tmp_path: Path) -> None:
+    """To a pipe in the user's encoding, with what no terminal should get; to a terminal without."""
+    path = tmp_path / "it.rec"
+    options = ["--once", "-E", "gbk", "--record", str(path)]
+    for more in ([], ["--append"]):
+        with server(*options, *more) as (program, port):
+            with socket.create_connection((HERE, int(port))) as client:
+                client.sendall("再见\n\x1b[2J\n".encode("gbk"))
+            program.end_input()
+            assert program.output() == "再见\n\x1b[2J\n".encode()
+            assert program.status() == 0
+    status, out, told = shown(path)
+    assert (status, told) == (0, "")
+    assert [line.split(b" ", 3)[-1] for line in out.splitlines() if b"] \xe5" in line] == [
+        "再见".encode()
+    ] * 2
+    assert out.count(b" \x1b[2J\n") == 2
+    assert len([line for line in out.splitlines() if line.endswith(b" tcp-server started")]) == 1
+    status, out, told = shown("--received", "--peer", "7", "--peer", "1", path)
+    assert told == f"* {path}: there is no peer 7\n"
+    assert shown("--since", "2999-01-01", path) == (0, b"", f"* {path}: nothing matches\n")
 
 
 def test_a_kill_loses_the_last_second_at_the_most(tmp_path: Path) -> None:

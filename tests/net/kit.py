@@ -552,3 +552,16 @@ def fail_nth(
         return real(*arguments, **named)
 
     patch.setattr(owner, name, failing)
+
+
+def fail_close(patch: pytest.MonkeyPatch, descriptor: int, number: int) -> None:
+    """Have closing `descriptor` raise the error `number`. As on Linux it is closed anyway."""
+    real = os.close
+
+    def close(closed: int) -> None:
+        real(closed)
+        if closed == descriptor:
+            patch.setattr(os, "close", real)
+            raise OSError(number, os.strerror(number))
+
+    patch.setattr(os, "close", close)

@@ -110,6 +110,26 @@ def test_a_failure_is_told_once_and_the_rest_is_dropped(
     assert (told.box.size, told.empty) == (0, 0)
 
 
+def test_the_loop_runs_until_nothing_waits(made: Made, loop: Loop) -> None:
+    told = Told(loop, made)
+    told.box.put(bytes(500_000))
+    gathering = Gathering(made.far)
+    told.box.run_until_empty(loop)
+    assert (told.box.size, told.empty) == (0, 1)
+    told.box.run_until_empty(loop)
+    made.release()
+    assert gathering.result() == bytes(500_000)
+
+
+def test_the_loop_runs_no_longer_once_writing_has_failed(made: Made, loop: Loop) -> None:
+    told = Told(loop, made)
+    told.box.put(bytes(10_000_000))
+    loop.call_soon(made.far.close)
+    told.box.run_until_empty(loop)
+    assert [type(error) for error in told.failed] == [SendError]
+    assert told.empty == 0
+
+
 def test_stop_drops_what_waits(made: Made, loop: Loop) -> None:
     told = Told(loop, made)
     told.box.put(bytes(500_000))

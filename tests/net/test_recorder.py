@@ -17,7 +17,7 @@ from sockkit.net import recorder
 from sockkit.net.loop import Loop
 from sockkit.net.recorder import MAX_WAITING_BYTES, Recorder
 from tests.net import kit
-from tests.net.kit import fail_nth, run_until, skip_time
+from tests.net.kit import fail_close, fail_nth, run_until, skip_time
 
 loop = kit.loop
 
@@ -218,6 +218,15 @@ def test_a_disk_that_is_full_at_the_end(
     made.put(FIRST)
     fail_nth(monkeypatch, os, "write", 1, OSError(errno.ENOSPC, "No space left on device"))
     with pytest.raises(OutputError, match="no space left"):
+        made.close()
+
+
+def test_a_disk_that_is_full_when_the_file_is_closed(
+    loop: Loop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Recorder(loop, str(tmp_path / "new"))
+    fail_close(monkeypatch, made._file, errno.EDQUOT)
+    with pytest.raises(OutputError, match=r"could not record into .*: disk quota exceeded"):
         made.close()
 
 

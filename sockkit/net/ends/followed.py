@@ -1,42 +1,88 @@
-"""A file that is read as it grows, as tail(1) does."""
+"""A file of lines that is read as it grows, as tail -F does.
+
+What is added is read once. At the end of the file, a few bytes are compared with what was read: the
+file may have been truncated, rewritten, or replaced by another of its name, and its last line may
+have been, if it had no line end. A look takes no longer where the file or that line is long.
+"""
 
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable
+from typing import Protocol
 
 from sockkit.errors import SockkitError, reason
 from sockkit.net.ends.end import Callback, Kind
 from sockkit.net.loop import Loop, Timer
 
 POLL_SECONDS = 0.1  # after the end of the file, until it is looked at again
+SAMPLE_BYTES = 128  # that are compared: they hold the time of a recording's first line, or its last
+OPEN = os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK
+
+
+class Lines(Protocol):
+    """What the bytes are fed to."""
+
+    @property
+    def held(self) -> bytes | bytearray:
+        """The last line, of which no line end was read."""
+        ...
+
+    def forget_cut(self) -> int:
+        """Forget that line."""
+        ...
+
+    def begin_again(self) -> None:
+        """Forget everything: another file follows."""
+        ...
 
 
 class Followed:
-    """The open file `descriptor`, as a Source that never ends.
+    """The file `path`, open as `descriptor`, as a Source that never ends. Owns the descriptor.
 
-    At the end of the file `on_end` says how many of its last bytes are to be read again: whoever
-    writes it may still replace them.
+    When the file is rewritten or replaced, it calls `on_rewritten` and reads from the beginning. A
+    file that is removed, or renamed, is followed until there is another of its name.
     """
 
     kind = Kind.OTHER
 
-    def __init__(self, loop: Loop, descriptor: int, name: str, on_end: Callable[[], int]) -> None:
-        self._loop, self.descriptor, self.name, self._on_end = loop, descriptor, name, on_end
+    def __init__(
+        self,
+        loop: Loop,
+        descriptor: int,
+        path: str,
+        lines: Lines,
+        on_rewritten: Callable[[], None],
+    ) -> None:
+        self._loop, self.descriptor, self.name = loop, descriptor, path
+        self._lines, self._on_rewritten = lines, on_rewritten
+        self._position = 0
+        self._first = b""  # the beginning of what was read
+        self._at_end = False
         self._callback: Callback | None = None
         self._timer: Timer | None = None
 
+    def close(self) -> None:
+        self.when_readable(None)
+        os.close(self.descriptor)
+
     def read_into(self, buffer: memoryview, /) -> int:
         try:
-            size = os.readv(self.descriptor, [buffer])
-            if size:
-                return size
-            os.lseek(self.descriptor, -self._on_end(), os.SEEK_CUR)
+            if self._at_end:
+                self._look_again()
+            size = os.preadv(self.descriptor, [buffer], self._position)
         except OSError as error:
             raise self.read_failed(error) from error
-        self._loop.when_readable(self.descriptor, None)
-        self._timer = self._loop.later(POLL_SECONDS, self._look)
-        raise BlockingIOError
+        self._at_end = not size
+        if self._at_end:
+            self._loop.when_readable(self.descriptor, None)
+            self._timer = self._loop.later(POLL_SECONDS, self._wake)
+            raise BlockingIOError
+        if len(self._first) < SAMPLE_BYTES:
+            self._first += bytes(buffer[: min(size, SAMPLE_BYTES - len(self._first))])
+        self._position += size
+        return size
 
     def has_bytes(self) -> bool:
         return False
@@ -52,6 +98,47 @@ class Followed:
     def read_failed(self, error: OSError, /) -> SockkitError:
         return SockkitError(f"could not read {self.name}: {reason(error)}")
 
-    def _look(self) -> None:
+    def _wake(self) -> None:
         self._timer = None
         self._loop.when_readable(self.descriptor, self._callback)
+
+    def _look_again(self) -> None:
+        """Settle where to go on reading, and in which file."""
+        other = self._other_of_this_name()
+        if other is not None:
+            self._loop.when_readable(self.descriptor, None)
+            os.close(self.descriptor)
+            self.descriptor = other
+            self._loop.when_readable(self.descriptor, self._callback)
+        line = self._position - len(self._lines.held)
+        if other is not None or self._size() < line or not self._is_at(0, self._first[:line]):
+            self._position, self._first = 0, b""
+            self._lines.begin_again()
+            self._on_rewritten()
+        elif not self._has_line(line):
+            self._position = line
+            self._lines.forget_cut()
+            self._first = self._first[:line]
+
+    def _other_of_this_name(self) -> int | None:
+        """The file that has taken this one's place, open; None if there is none."""
+        try:
+            there = os.stat(self.name)
+            is_this = os.path.samestat(there, os.fstat(self.descriptor))
+            return None if is_this or not stat.S_ISREG(there.st_mode) else os.open(self.name, OPEN)
+        except FileNotFoundError:
+            return None
+
+    def _size(self) -> int:
+        return os.fstat(self.descriptor).st_size
+
+    def _has_line(self, place: int) -> bool:
+        """Whether the line that is held is still at `place`."""
+        held = self._lines.held
+        end = bytes(held[-SAMPLE_BYTES:])
+        return self._is_at(place, bytes(held[:SAMPLE_BYTES])) and self._is_at(
+            self._position - len(end), end
+        )
+
+    def _is_at(self, place: int, data: bytes) -> bool:
+        return os.pread(self.descriptor, len(data), place) == data

@@ -62,7 +62,11 @@ class OutputFile:
         return OutputError(f"could not write {self.name}: {reason(error)}")
 
     def close(self) -> None:
-        os.close(self.descriptor)
+        """Raises OutputError: some file systems only then say that they are full."""
+        try:
+            os.close(self.descriptor)
+        except OSError as error:
+            raise self.write_failed(error) from error
 
 
 def _is_fifo(path: str) -> bool:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from sockkit.errors import Differs
 from sockkit.net.context import Context
 from sockkit.net.outbox import Outbox
-from sockkit.net.waiting import Done, OnDone, Pending, wait_for
 
 
 class Answers(Outbox):
@@ -26,10 +25,5 @@ class Answers(Outbox):
 
     def drain(self) -> None:
         """Run the loop until all is written. Raises SockkitError if it cannot be."""
-        wait_for(self._loop, self._drain)
-
-    def _drain(self, on_done: OnDone[None]) -> Pending:
-        self.on_room = lambda: on_done(None)
-        if not self.size:
-            on_done(None)
-        return Done()
+        self.on_room = lambda: None
+        self.run_until_empty(self._loop)

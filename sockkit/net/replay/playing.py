@@ -243,7 +243,11 @@ class Playing(Pending):
         raise self._lines.failures.get(awaited) or SockkitError(told)
 
     def _check_silence(self, seconds: float) -> None:
-        """Nothing has moved for `seconds`, except on lines that have not to be finished."""
+        """Give up on what is still awaited: nothing was received for `seconds`.
+
+        Without --verify and --lockstep, a conversation whose answer stops short is ended with a
+        notice. Where the peer is not to blame, such as for a recorded pause, the wait goes on.
+        """
         told = f"nothing was received for {show_seconds(seconds)}"
         strict = self._player.options.verify or self._player.options.lockstep
         for conversation in self._lines.silent(self.loop.now - seconds):

@@ -79,7 +79,7 @@ class Backlog:
     def __init__(self) -> None:
         self.busy: set[Client] = set()
         self._file: FileFeed | None = None
-        self._recipients: list[Client] = []
+        self._recipients: dict[Client, None] = {}  # of the file, as far as they are open; in order
 
     @property
     def sends_file(self) -> bool:
@@ -88,9 +88,11 @@ class Backlog:
     def change(self, client: Client, waits: bool) -> None:
         """Something waits for `client`, or does no longer: it is sent, or the client departed."""
         (self.busy.add if waits else self.busy.discard)(client)
+        if not client.connection.is_open:
+            self._recipients.pop(client, None)
         if not self._file:
             return
-        if any(recipient.connection.is_open for recipient in self._recipients):
+        if self._recipients:
             self._file.resume()
         else:
             self.stop()
@@ -101,6 +103,8 @@ class Backlog:
         """Send the file at `path` to `clients`. Raises UsageError."""
         from sockkit.net.file_feed import PIECE_BYTES, FileFeed  # few runs need it
 
+        recipients = dict.fromkeys(clients)
+
         def ended() -> None:
             self._file = None
             on_end()
@@ -109,11 +113,11 @@ class Backlog:
             context,
             path,
             PIECE_BYTES,
-            ready=lambda: self.busy.isdisjoint(clients),
+            ready=lambda: recipients.keys().isdisjoint(self.busy),  # in steps of the fewer
             send=self._send,
             on_end=ended,
         )
-        self._recipients = clients
+        self._recipients = recipients
         self._file.resume()
 
     def stop(self) -> None:
@@ -123,7 +127,7 @@ class Backlog:
             self._file = None
 
     def _send(self, piece: bytes) -> None:
-        for client in self._recipients:
+        for client in list(self._recipients):
             client.send(piece, raw=True)
 
 

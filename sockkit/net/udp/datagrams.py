@@ -82,11 +82,12 @@ def segments(size: int) -> int:
 class DatagramSocket:
     """Owns a UDP socket. `remote` is the only peer of a connected socket.
 
-    A client has `dialled`. Where `sockets` have a `buffer_size`, what a datagram has beyond it is
-    cut off. `dropped` counts
-    the datagrams that came when the system had no space for them, socket(7) SO_RXQ_OVFL. Datagrams
-    that `admission` refuses are never `incoming`. `active_at` is when the last of the others came,
-    or one was sent; `used` says if one came.
+    `dialled` says that it is a client's. A datagram is cut to the `buffer_size` of `sockets`, if
+    they have one. Datagrams that `admission` refuses are never `incoming`.
+
+    `dropped` counts the datagrams that the system had no space for, socket(7) SO_RXQ_OVFL.
+    `active_at` is when a datagram was last received and admitted, or sent; `used` says whether one
+    was ever received.
     """
 
     max_receive_bytes = MAX_RECEIVE_BYTES  # if `sockets` have no `buffer_size`

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from pathlib import Path
 
@@ -71,6 +72,16 @@ def test_a_full_device_is_an_error_that_names_it(loop: Loop) -> None:
     with pytest.raises(OutputError, match="could not write /dev/full: no space left on device"):
         file.write(b"x")
     file.close()
+
+
+def test_a_file_that_is_full_when_it_is_closed(
+    loop: Loop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    file = OutputFile(loop, str(path))
+    kit.fail_close(monkeypatch, file.descriptor, errno.EDQUOT)
+    with pytest.raises(OutputError, match=f"could not write {path}: disk quota exceeded"):
+        file.close()
 
 
 def test_a_fifo_that_is_full_is_waited_for(loop: Loop, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from sockkit.core.frames import parse_frame
+from sockkit.core.frame_spec import parse_frame
 from sockkit.core.merging import splitter
 from sockkit.errors import OutputGone, SockkitError
 from sockkit.events import Peer
