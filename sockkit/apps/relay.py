@@ -94,7 +94,7 @@ def _run_programs(config: Relay, context: Context) -> None:
 
 
 def _check_exit(targets: ProgramTargets, context: Context) -> None:
-    wait_for(context.loop, targets.when_gone)
+    wait_for(context.loop, targets.when_exited)
     if targets.code:
         raise ProgramFailed(exit_status(targets.code))
 

@@ -148,9 +148,7 @@ def _run(address: tuple[str, ...], **values: Any) -> None:
         address=target,
         access=access_options(values),
         listen=fold(ListenOptions, {**values, "timeout": None}, address=here),
-        connect=fold(
-            ConnectOptions, values, proxy=proxy_option(values, target) if target else None
-        ),
+        connect=fold(ConnectOptions, values, proxy=proxy),
         text=fold(TextOptions, values),
         faults=fold(FaultOptions, values),
         tls=server_tls(values),

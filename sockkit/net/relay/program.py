@@ -113,7 +113,8 @@ class ProgramTargets:
     def __init__(self, context: Context, programs: Programs, most: int) -> None:
         self._context, self._programs, self._most = context, programs, most
         self._waiting: list[_Start] = []
-        self._when_gone: Callback = lambda: None
+        self._running = 0  # that have not exited
+        self._when_exited: Callback = lambda: None
         self.code = 0
 
     def dial(self, client: PeerEnd, on_done: OnDone[PeerEnd]) -> Pending:
@@ -123,10 +124,10 @@ class ProgramTargets:
         self._context.loop.call_soon(self._start_next)
         return start
 
-    def when_gone(self, on_done: OnDone[None]) -> Pending:
-        """Call `on_done` once no program is left, nor anything that one has started."""
-        self._when_gone = lambda: None if len(self._programs) else on_done(None)
-        self._when_gone()
+    def when_exited(self, on_done: OnDone[None]) -> Pending:
+        """Call `on_done` once all programs have exited."""
+        self._when_exited = lambda: None if self._running else on_done(None)
+        self._when_exited()
         return Done()
 
     def close(self) -> None:
@@ -135,7 +136,6 @@ class ProgramTargets:
         self._programs.close()
 
     def _start_next(self) -> None:
-        self._when_gone()
         while self._waiting and len(self._programs) < self._most:
             start = self._waiting.pop(0)
             if start.cancelled:
@@ -162,6 +162,7 @@ class ProgramTargets:
             except SockkitError:
                 target.close()
                 raise
+        self._running += 1
         target.belongs_to(program)
         program.when_gone(self._start_next)
         self._context.emit(ProgramStarted(client.peer, programs.name, program.number, "pipes"))
@@ -169,9 +170,10 @@ class ProgramTargets:
 
     def _exited(self, target: ProgramTarget, client: Peer, program: Program) -> None:
         assert program.code is not None
-        self.code = program.code
+        self.code, self._running = program.code, self._running - 1
         self._context.emit(ProgramEnded(client, self._programs.name, program.code))
         target.exited()
+        self._when_exited()
 
     def _watched(self, target: ProgramTarget, client: PeerEnd) -> PeerEnd:
         views = self._context.views
