@@ -115,10 +115,11 @@ def test_a_reset_ends_its_whole_group() -> None:
 
 
 def test_one_that_closes_its_input_still_sends_and_a_reset_is_noticed() -> None:
-    with relaying("--shell", "exec <&-; echo $$; sleep 60") as (_, port):
+    with relaying("--shell", "exec <&-; echo $$; sleep 6; echo more; sleep 60") as (_, port):
         with connect(port) as sock:
             leader = number(sock)
             sock.sendall(noise(SIZE))  # nobody reads it, and it is dropped
+            assert line(sock) == b"more"  # past the time for a side that is reset
             assert runs(leader)
             reset(sock)
         ends(leader)

@@ -40,7 +40,7 @@ class ProgramTarget(ProgramEnd):
         self._has_exited = self._output_ended = False
         over = lambda: self._has_exited and not self._closed  # noqa: E731
         self._readable, self._exit = Watch(loop, over), Watch(loop, over)
-        self.when_readable = self._when_readable
+        self.when_readable, self.write = self._when_readable, self._write
 
     def belongs_to(self, program: Program) -> None:
         self._program = program
@@ -74,7 +74,7 @@ class ProgramTarget(ProgramEnd):
         self._output_ended |= not size
         return size
 
-    def write(self, data: bytes | memoryview, /) -> int:
+    def _write(self, data: bytes | memoryview, /) -> int:
         try:
             return self.sink.write(data)
         except SockkitError as error:
