@@ -203,7 +203,7 @@ def test_the_most_programs_are_bounded() -> None:
 
 def test_a_client_waits_for_the_group_that_one_before_left() -> None:
     """Stubborn programs of clients that come and go would pile up otherwise."""
-    shell = "trap '' TERM; echo $$; sleep 60 & wait; sleep 60"
+    shell = "exec 2> /dev/null; trap '' TERM; echo $$; exec sleep 60"
     with relaying("--max-connections", "1", "--shell", shell) as (program, port):
         with connect(port) as sock:
             first = number(sock)
@@ -213,6 +213,8 @@ def test_a_client_waits_for_the_group_that_one_before_left() -> None:
             second = number(sock)
             assert not runs(first)
             assert runs(second)
+            program.process.terminate()
+            assert program.status() == 128 + signal.SIGTERM
 
 
 def test_a_converted_and_recorded_one_is_shown_and_replayed(tmp_path: Path) -> None:
