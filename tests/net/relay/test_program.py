@@ -14,6 +14,7 @@ import pytest
 from sockkit.core.records import Opened, Record
 from sockkit.errors import SockkitError
 from sockkit.events import Event, Peer, ProgramEnded, ProgramStarted
+from sockkit.net import closing
 from sockkit.net.closing import Closer
 from sockkit.net.ends.end import PeerEnd, PeerExited
 from sockkit.net.ends.socket_end import SocketEnd
@@ -187,6 +188,15 @@ def test_what_it_does_not_read_is_dropped_and_is_no_reset(site: Site) -> None:
     assert end.write(bytes(1000)) == 1000
     assert end.failure() is None
     assert end.undelivered() == 0
+
+
+def test_an_exit_with_input_that_was_not_read_is_no_failure(site: Site) -> None:
+    site.runs("sleep 0.1; exit 2")
+    end = site.target()
+    assert end.write(b"nobody reads it") == 15
+    assert site.exit().code == 2
+    assert end.failure() is None
+    assert read(end, site.loop) == b""
 
 
 def test_nothing_is_written_once_it_is_closed(site: Site) -> None:
@@ -368,6 +378,19 @@ def test_a_client_that_resets_ends_it(site: Site) -> None:
     reset(far)
     assert site.exit().code == -15
     assert "reset" in str(site.outcome().error)
+
+
+def test_a_reset_does_not_wait_for_a_program_that_does_not_read(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(closing, "MAX_STALL_SECONDS", 1000.0)
+    site.runs("exec sleep 60")
+    far = site.pair()
+    far.sendall(b"nobody reads it")
+    kit.run_until(site.loop, lambda: bool(kit.of_kind(site.events, ProgramStarted)))
+    kit.settle(site.loop)
+    reset(far)
+    assert site.exit().code == -15
 
 
 def test_a_client_that_ends_gets_the_rest(site: Site) -> None:
