@@ -52,7 +52,7 @@ EVENTS: dict[str, type[Record]] = {
     "closed": Closed,
     "exit": Exit,
 }
-TRANSPORTS = ("tcp", "udp", "unix", "unix-datagram")
+TRANSPORTS = ("tcp", "udp", "unix", "unix-datagram", "program")
 MARKS = ("", "overlong", "stray", "cut")
 
 _SCAN = JSONDecoder().scan_once  # type: ignore[attr-defined]  # loads takes twice as long

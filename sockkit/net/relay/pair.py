@@ -17,11 +17,13 @@ from sockkit.events import Closed, PeerEnded, StreamTotal
 from sockkit.net.closing import Closer
 from sockkit.net.connection import Connection, Direction, Result, closed_with_reason
 from sockkit.net.context import Context
-from sockkit.net.ends.end import Kind, PeerEnd
+from sockkit.net.ends.end import Kind, PeerEnd, PeerExited
 from sockkit.net.join import Joined
 from sockkit.net.pump import Pump
 from sockkit.net.waiting import Done, OnDone, Pending
 from sockkit.values import Value
+
+Dial = Callable[[PeerEnd, OnDone[PeerEnd]], Pending]  # connects to the target for a client
 
 RESET_SECONDS = 5.0  # for one side to take what the other sent before its reset
 
@@ -35,7 +37,7 @@ class PairOptions(Value):
 
     context: Context
     closer: Closer
-    dial: Callable[[PeerEnd, OnDone[PeerEnd]], Pending]
+    dial: Dial
     to_target: Callable[[], Transform | None] = lambda: None
     to_client: Callable[[], Transform | None] = lambda: None
     idle: float | None = None
@@ -143,7 +145,7 @@ class _Side(Joined):
         context = options.context
         super().__init__(context.emit, context.loop, end, options.closer, ending, "the other side")
         self._end, self._loop, self._buffer_size = end, context.loop, options.buffer_size
-        self._on_closed = on_closed
+        self._on_closed, self._has_exited = on_closed, False
 
     @property
     def connection(self) -> Connection:
@@ -204,6 +206,8 @@ class _Side(Joined):
             return  # it has reset, and a write has met that: this is no half-close
         self._emit(PeerEnded(self._connection.end.peer, self._connection.bytes_received))
         self._other._input_end.reached()
+        if self._has_exited:
+            self._exited()
 
     def closing(self) -> None:
         self._end.when_reset(None)
@@ -236,10 +240,19 @@ class _Side(Joined):
     def _was_reset(self, error: SockkitError) -> None:
         """Whoever reads the connection meets the error itself, after what was sent before it."""
         self._end.when_reset(None)
-        if self._connection.receiving is not Direction.OPEN:
+        if isinstance(error, PeerExited):
+            self._exited()
+        elif self._connection.receiving is not Direction.OPEN:
             self._connection.receiving_failed(error)
         elif self._receiver.blocked:
             self._loop.later(RESET_SECONDS, lambda: self._give_up(error))
+
+    def _exited(self) -> None:
+        """It is a program that has exited: close both once the other has what it wrote."""
+        self._has_exited = True
+        if self._connection.receiving is not Direction.OPEN:
+            self._other._connection.close_lingering()
+            self._connection.close()
 
     def _give_up(self, error: SockkitError) -> None:
         if self._connection.is_open:
