@@ -11,7 +11,7 @@ from sockkit.core.faults import FaultOptions
 from sockkit.core.programs import exit_status
 from sockkit.core.text import TextOptions
 from sockkit.errors import ProgramFailed, UsageError
-from sockkit.events import Notice
+from sockkit.events import Hint, Notice
 from sockkit.net.closing import Closer
 from sockkit.net.context import Context
 from sockkit.net.ends.end import PeerEnd
@@ -26,9 +26,11 @@ from sockkit.values import Value
 
 if TYPE_CHECKING:
     from sockkit.net.access import AccessOptions
+    from sockkit.net.relay.faults import Faults
     from sockkit.net.relay.program import ProgramTargets
     from sockkit.net.tls.options import ClientTls, ServerTls
 
+MAX_SEED = 1_000_000_000  # of a seed that is chosen: easy to type
 CLIENTS_ENCODING = "utf-8"  # where the target has another
 
 
@@ -126,7 +128,26 @@ def _pair_options(config: Relay, context: Context, dial_for: Dial) -> PairOption
         partial(config.text.inbound, CLIENTS_ENCODING),
         config.idle,
         config.sockets.buffer_size,
+        _faults(config, context),
     )
+
+
+def _faults(config: Relay, context: Context) -> Faults | None:
+    options = config.faults
+    if not options.of_streams:
+        return None
+    from random import SystemRandom  # few runs need it
+
+    from sockkit.net.openers import opener
+    from sockkit.net.relay.faults import Faults
+
+    seed = options.seed
+    if seed is None:
+        seed = SystemRandom().randrange(MAX_SEED)
+        context.emit(Hint(f"to repeat this run's random choices: --seed {seed}"))
+    address = config.address
+    target = (opener(address).stream, address.word) if address else ("program", config.program[0])
+    return Faults(context, options, seed, *target)
 
 
 def _warn_of_strangers(context: Context, bound: Bound, config: Relay) -> None:

@@ -38,3 +38,10 @@ class FaultOptions(Value):
     corrupt: float = 0.0
     disturbed: Disturbed = Disturbed.BOTH
     seed: int | None = None
+
+    @property
+    def of_streams(self) -> bool:
+        """Whether anything is done to connections."""
+        seconds = self.delay or self.jitter
+        stops = (self.stall_at, self.reset_at, self.close_at)
+        return bool(seconds or self.rate or self.chunk or self.refuse) or any(stops)

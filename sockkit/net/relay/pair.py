@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from typing import TYPE_CHECKING
 
 from sockkit.core.ending import EndOptions, HalfClose, Limit, idle_error
 from sockkit.core.text import Transform
@@ -23,6 +24,10 @@ from sockkit.net.pump import Pump
 from sockkit.net.waiting import Done, OnDone, Pending
 from sockkit.values import Value
 
+if TYPE_CHECKING:
+    from sockkit.core.stream_faults import Fault
+    from sockkit.net.relay.faults import Faults
+
 Dial = Callable[[PeerEnd, OnDone[PeerEnd]], Pending]  # connects to the target for a client
 
 RESET_SECONDS = 5.0  # for one side to take what the other sent before its reset
@@ -32,7 +37,8 @@ class PairOptions(Value):
     """What the pairs of a run share.
 
     `dial` connects to the target for a client. `to_target` and `to_client` make a connection's
-    transforms. `idle` is in seconds, None for no bound; `buffer_size` is as in lanes.py.
+    transforms. `idle` is in seconds, None for no bound; `buffer_size` is as in lanes.py. `faults`
+    are what to disturb the pairs with.
     """
 
     context: Context
@@ -42,6 +48,7 @@ class PairOptions(Value):
     to_client: Callable[[], Transform | None] = lambda: None
     idle: float | None = None
     buffer_size: int | None = None
+    faults: Faults | None = None
 
 
 class Outcome(Value):
@@ -74,6 +81,11 @@ class Pair:
 
     def start(self) -> None:
         """Dial the target. The client is not read before that is done."""
+        faults = self._options.faults
+        if faults and faults.refuses(self._end):
+            self._end.abort()
+            self._on_closed(self, Outcome(closed=Closed(self.peer, 0, 0)))
+            return
         self._end.when_reset(self._left)
         self._dialling = self._options.dial(self._end, self._dialled)
 
@@ -110,6 +122,8 @@ class Pair:
         auto = HalfClose.AUTO if target.kind is Kind.ENCRYPTED else HalfClose.NOW
         plain = EndOptions(idle=options.idle, patient=True)
         ending = plain._replace(half_close=auto)
+        if options.faults:
+            self._end, target = options.faults.disturb(self._end, target, self._stopped)
         client = _Side(options, self._end, plain, partial(self._closed, 0))
         server = _Side(options, target, ending, partial(self._closed, 1))
         self._sides, self._open = [client, server], 2
@@ -117,6 +131,11 @@ class Pair:
         server.join(client, options.to_client())
         for side in self._sides:
             side.start()
+
+    def _stopped(self, fault: Fault) -> None:
+        """A direction has stopped on purpose, and perhaps the connection with it."""
+        for side in self._sides:
+            side.stopped(fault)
 
     def _closed(self, place: int, result: Result) -> None:
         """One side is closed. If it has failed, the other ends in the same way."""
@@ -143,9 +162,10 @@ class _Side(Joined):
         on_closed: Callable[[Result], None],
     ) -> None:
         context = options.context
-        super().__init__(context.emit, context.loop, end, options.closer, ending, "the other side")
+        super().__init__(context, end, options.closer, ending, "the other side")
         self._end, self._loop, self._buffer_size = end, context.loop, options.buffer_size
         self._on_closed, self._has_exited = on_closed, False
+        self._faults = options.faults
 
     @property
     def connection(self) -> Connection:
@@ -168,6 +188,13 @@ class _Side(Joined):
     def start(self) -> None:
         self._connection.start(self._receiver, self._sender)
         self._end.when_reset(self._was_reset)
+
+    def stopped(self, fault: Fault) -> None:
+        """Reset or close it, once its peer has what was sent until now."""
+        if fault == "reset":
+            self._connection.reset_lingering()
+        elif fault == "closed":
+            self._connection.close_lingering()
 
     def other_failed(self, error: SockkitError) -> None:
         """The other side is gone: end this one in the same way."""
@@ -211,6 +238,8 @@ class _Side(Joined):
 
     def closing(self) -> None:
         self._end.when_reset(None)
+        if self._faults:
+            self._faults.release(self._end)
         pump = self._receiver
         pump.close()
         totals = ("received", pump.bytes_read, pump.lane.name, pump.seconds)
