@@ -58,7 +58,7 @@ _STREAM = {
     "peer": ("number", "the peer's number. A server counts from 1; a client's only peer is 0"),
     "transport": ("string", " ".join(f"`{name}`" for name in TRANSPORTS)),
     "local": ("string", "our own address, as `127.0.0.1:7007`, `[::1]:7007` or `unix:/path`"),
-    "remote": ("string", "the peer's address"),
+    "remote": ("string", "the peer's address; of a program its name"),
     "dialled": ("boolean", "whether we have connected to the peer, and not the peer to us"),
 }
 _DATA = {

@@ -84,6 +84,7 @@ _TOUCH = {
     "cli/commands|cli/chat.py|cli/options": ("test_completions", "test_imports"),
     "tls|prepare|secret": ("test_tls",),
     "proxy": ("test_proxy",),
+    "relay": ("test_relay",),
     "probe|probing|targets|lookups|replies|replace|patterns": ("test_probe",),
     "unix|udp/|listen|openers": ("test_unix",),
     "progress|status_lines|apps/(tcp|udp)": ("test_progress",),

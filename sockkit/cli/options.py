@@ -83,7 +83,7 @@ def _connect_timeout(default: str | None) -> Option:
         help="Give up (status 28) connecting after this long, as in 5, 500ms or 2m. This includes "
              "looking up the name. A server gives up when no client has come by then; without the "
              "option it waits for ever. udp-client --expect gives up waiting for the answers, and "
-             "probe gives up on a target.",
+             "probe and relay give up on a target.",
     )  # fmt: skip
 
 
@@ -207,9 +207,9 @@ DIRECTION = Bundle(
 
 IDLE = Option(
     ["-i", "--idle-timeout", "idle"], type=DURATION, metavar="DURATION",
-    help="Give up (status 28) when nothing moves either way for this long. A server of many "
-         "closes that connection and goes on; over UDP it gives up when nobody sends or is sent "
-         "anything.",
+    help="Give up (status 28) when nothing moves either way for this long. A server of many, "
+         "or a relay, closes that connection and goes on; over UDP it gives up when nobody sends "
+         "or is sent anything.",
 )  # fmt: skip
 LINGER = Option(
     ["--linger"], type=DURATION, metavar="DURATION",

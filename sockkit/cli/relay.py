@@ -18,6 +18,7 @@ from sockkit.cli.options import (
     SERVER_SOCKET,
     TEXT,
     access_options,
+    program,
     proxy_option,
 )
 from sockkit.cli.params import (
@@ -40,15 +41,25 @@ from sockkit.errors import UsageError
 if TYPE_CHECKING:
     from sockkit.core.faults import FaultOptions
 
-_HELP = """Forward each client to HOST PORT, and show, record, convert or disturb what passes.
+_HELP = """Forward each connection to HOST PORT, and show, record, convert or disturb what passes.
+
+Each client gets a connection of its own to the target, or with --exec a program. Half-closes and
+resets are passed on as
+they are, and nothing is lost or reordered. If the target cannot be reached, that client is closed
+and the relay goes on.
+
+Views show both directions on the target's side: "sent" is from the client to the target. With -E
+the target has that encoding and the clients have UTF-8. --tls encrypts towards the clients,
+--to-tls towards the target. Whoever reaches the port reaches the target: restrict it with --allow.
 """
 
 _EPILOG = """\b
 Examples:
-  sockkit relay -p 8080 192.168.1.20 80
   sockkit relay -p 8080 -x 192.168.1.20 80
+  sockkit relay -p 8080 --record session.rec 192.168.1.20 80
   sockkit relay -p 8080 --to-tls www.example.org 443
   sockkit relay -p 7788 -E gbk 192.168.1.30 7788
+  sockkit relay -p 2222 -x --exec 'bash -i'
 """
 
 
@@ -95,6 +106,18 @@ _FAULTS = Bundle(
 )  # fmt: skip
 _OF_STREAMS = ("chunk", "stall_at", "reset_at", "close_at", "refuse")
 _OF_DATAGRAMS = ("drop", "duplicate", "reorder", "corrupt")
+_PROGRAMS = Bundle(
+    "Programs",
+    (
+        Option(["--exec", "execute"], metavar="CMD",
+               help="In place of HOST PORT: run CMD for each client, which has the client as its "
+                    "stdin and stdout. CMD is split into words as a shell would, and run without "
+                    "a shell. The client is closed when CMD exits, and a client that resets ends "
+                    "CMD."),
+        Option(["--shell"], metavar="CMD",
+               help="The same, and /bin/sh runs CMD: pipes, variables and several commands work."),
+    ),
+)  # fmt: skip
 _TO_TLS = Bundle(
     "TLS to the target",
     (
@@ -142,7 +165,12 @@ def _run(address: tuple[str, ...], **values: Any) -> None:
     from sockkit.net.tcp.dial import ConnectOptions
     from sockkit.net.tcp.listen import ListenOptions
 
-    target = client_address(address, ask=False)
+    words = program(values)
+    if words and (address or values["through"]):
+        what = "HOST PORT" if address else "--proxy"
+        raise UsageError(f"{what} cannot be combined with --exec or --shell", "leave it out")
+    target = None if words else client_address(address, ask=False)
+    proxy = proxy_option(values, target) if target else None
     here = server_address(values["bind"], values["port"], values["family"])
     config = fold(
         Relay,
@@ -150,12 +178,13 @@ def _run(address: tuple[str, ...], **values: Any) -> None:
         address=target,
         access=access_options(values),
         listen=fold(ListenOptions, {**values, "timeout": None}, address=here),
-        connect=fold(ConnectOptions, values, proxy=proxy_option(values, target)),
+        connect=fold(ConnectOptions, values, proxy=proxy),
         text=fold(TextOptions, values),
         faults=fault_options(values),
         tls=server_tls(values),
         to_tls=client_tls(values, "to_"),
         sockets=fold(SocketOptions, values, no_delay=True),
+        program=words,
     )
     start("relay", run, config, values)
 
@@ -169,6 +198,7 @@ command = BundledCommand(
         TEXT,
         VIEW,
         IDLE_TIME,
+        _PROGRAMS,
         _FAULTS,
         SERVER_TLS,
         _TO_TLS,

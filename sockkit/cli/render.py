@@ -9,7 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from sockkit.cli.status_lines import write_stderr
-from sockkit.core.printable import escape
+from sockkit.core.printable import escape, escape_address
 from sockkit.core.units import (
     show_amount,
     show_average,
@@ -168,7 +168,7 @@ class Renderer(Value):
         peer = getattr(event, "peer", None)
         if not isinstance(peer, Peer) or not peer.number:
             return ""
-        label = escape(f"[{peer.number}] {peer.address}")
+        label = f"[{peer.number}] {escape_address(peer.address)}"
         return f"{self.palette.paint(label, self.palette.of_peer(peer))} "
 
 

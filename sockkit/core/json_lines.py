@@ -54,7 +54,7 @@ EVENTS: dict[str, type[Record]] = {
     "fault": Fault,
     "exit": Exit,
 }
-TRANSPORTS = ("tcp", "udp", "unix", "unix-datagram")
+TRANSPORTS = ("tcp", "udp", "unix", "unix-datagram", "program")
 FAULTS = (
     *("refused", "shaped", "stalled", "reset", "closed"),
     *("dropped", "duplicated", "reordered", "corrupted"),

@@ -15,8 +15,8 @@ class Stream(NamedTuple):
     """One connection, or the datagrams to and from one peer.
 
     `number` is the peer's: a server counts from 1, a client's only peer is 0. `transport` is tcp,
-    udp, unix or unix-datagram. `local` and `remote` are addresses as a user writes them. `dialled`
-    says that we connected.
+    udp, unix, unix-datagram or program. `local` and `remote` are addresses as a user writes them; a
+    program's is its name. `dialled` says that we connected, or started it.
     """
 
     number: int

@@ -87,13 +87,19 @@ class Tap:
 class Gate:
     """Calls back when an end is ready, as `watch` does, but not while the views are full.
 
-    `watch` is the `when_readable` or `when_writable` of an end.
+    `watch` is the `when_readable` or `when_writable` of an end. `on_held` is called when it would
+    be ready, but has to wait.
     """
 
-    __slots__ = ("_callback", "_views", "_watch")
+    __slots__ = ("_callback", "_on_held", "_views", "_watch")
 
-    def __init__(self, views: Views, watch: Callable[[Callback | None], None]) -> None:
-        self._views, self._watch = views, watch
+    def __init__(
+        self,
+        views: Views,
+        watch: Callable[[Callback | None], None],
+        on_held: Callback = lambda: None,
+    ) -> None:
+        self._views, self._watch, self._on_held = views, watch, on_held
         self._callback: Callback | None = None
 
     def when_ready(self, callback: Callback | None) -> None:
@@ -106,7 +112,13 @@ class Gate:
         if self._views.full:
             self._watch(None)
             self._views.when_room(self._has_room)
-        elif self._callback:
+            self._on_held()
+        else:
+            self.call()
+
+    def call(self) -> None:
+        """Call back, even while the views are full."""
+        if self._callback:
             self._callback()
 
     def _has_room(self) -> None:

@@ -46,6 +46,10 @@ class Switch(Protocol):
 
     def timestamps(self, on: bool) -> None: ...
 
+    def labels(self, on: bool) -> None:
+        """Whether to show whose each message is."""
+        ...
+
 
 class Viewer(Protocol):
     """Keeps or shows records. Its methods raise SockkitError, which ends the run."""

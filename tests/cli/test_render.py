@@ -291,6 +291,11 @@ def test_nothing_drives_the_terminal(evil: str, shown: str, capsys: Capture) -> 
     assert shown in said(Closed(Peer(1, evil), 0, 0, evil), renderer(QUIET, False), capsys)
 
 
+def test_the_path_of_a_unix_peer_does_not_look_like_a_label(capsys: Capture) -> None:
+    event = Closed(Peer(1, "unix:/a [2] unix:/b\n"), 0, 0, "reset")
+    assert "[1] unix:/a [2\\x5d unix:/b\\x0a reset" in said(event, renderer(QUIET, False), capsys)
+
+
 class Full(io.StringIO):
     def write(self, text: str) -> int:
         raise OSError(28, "No space left on device")

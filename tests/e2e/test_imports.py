@@ -87,6 +87,7 @@ REPLAY = of("core", "comparison", "difference", "player") | of("apps", "replay")
 REPLAY |= of("net.replay", "playing", "lines", "client", "server", "recording", "udp_server")
 SHOW = of("core", "recording", "selection", "since") | of("net.ends", "followed")
 SHOW |= of("apps", "show")
+RELAY = of("net.relay", "pair", "server") | of("apps", "relay")
 CHAT = ROOM | of("core.chat", "protocol", "names", "view") | of("apps", "chat_history", "chat_join")
 
 
@@ -108,13 +109,17 @@ BUDGETS = {
     ),
     "udp-server": Budget(66, CONSOLE | ONE | STREAMS | ECHO | CHAT),
     "echo": Budget(76, CONSOLE | ONE | MANY | CHAT),
+    "relay": Budget(
+        66,
+        CONSOLE | MANY | of("net.tcp", "session") | of("core", "answers") | DATAGRAMS | ECHO | CHAT,
+    ),
     "chat serve": Budget(89, ONE | MANY | STREAMS | DATAGRAMS | ECHO),
 }
 
 
 def test_what_is_left_out_is_there_to_be_left_out() -> None:
     """A module that was renamed would never be found among those that are loaded."""
-    named = {name for budget in BUDGETS.values() for name in budget.foreign} | PROBE | SHOW
+    named = {name for budget in BUDGETS.values() for name in budget.foreign} | PROBE | SHOW | RELAY
     named |= {name for name in NEVER if name.startswith("sockkit.")}
     assert {name for name in named if find_spec(name) is None} == set()
 
@@ -143,14 +148,15 @@ def test_a_command_loads_what_it_needs(command: str, nobody: str) -> None:
     client = command.endswith(("client", "join", "probe"))
     # Before it knows a short option, click imports what finds those that were meant.
     address = [HERE, nobody] if client else ["--port", "0"]
-    linger = ["--linger", "0"] if command == "udp-client" else []
-    with Program(*command.split(), *address, *linger, command=patched(TELL)) as program:
+    more_words = {"udp-client": ["--linger", "0"], "relay": [HERE, nobody]}.get(command, [])
+    with Program(*command.split(), *address, *more_words, command=patched(TELL)) as program:
         if not client:
             program.said("listening on ")
             program.process.terminate()
         more = loaded(program) - bare()
     assert f"sockkit.apps.{command.split(' --')[0].translate({32: '_', 45: '_'})}" in more
     foreign = BUDGETS[command].foreign | SHOW | (PROBE if command != "probe" else set())
+    foreign |= RELAY if command != "relay" else set()
     assert more & (NEVER | foreign) == set()
     assert len(more) <= BUDGETS[command].most, sorted(more)
 

@@ -7,17 +7,18 @@ linger: a half-closed connection lives until the other side ends, or nothing mov
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sockkit.core.ending import EndOptions, HalfClose
+from sockkit.core.ending import EndOptions, HalfClose, Limit, idle_error
 from sockkit.core.text import Transform
-from sockkit.errors import SendError, SockkitError, TimedOut
+from sockkit.errors import ReceiveError, SendError, SockkitError, TimedOut
 from sockkit.events import Closed, PeerEnded, StreamTotal
 from sockkit.net.closing import Closer
 from sockkit.net.connection import Connection, Direction, Result, closed_with_reason
 from sockkit.net.context import Context
-from sockkit.net.ends.end import Kind, PeerEnd
+from sockkit.net.ends.end import Kind, PeerEnd, PeerExited
 from sockkit.net.join import Joined
 from sockkit.net.pump import Pump
 from sockkit.net.waiting import Done, OnDone, Pending
@@ -26,6 +27,8 @@ from sockkit.values import Value
 if TYPE_CHECKING:
     from sockkit.core.stream_faults import Fault
     from sockkit.net.relay.faults import Faults
+
+Dial = Callable[[PeerEnd, OnDone[PeerEnd]], Pending]  # connects to the target for a client
 
 RESET_SECONDS = 5.0  # for one side to take what the other sent before its reset
 
@@ -40,7 +43,7 @@ class PairOptions(Value):
 
     context: Context
     closer: Closer
-    dial: Callable[[PeerEnd, OnDone[PeerEnd]], Pending]
+    dial: Dial
     to_target: Callable[[], Transform | None] = lambda: None
     to_client: Callable[[], Transform | None] = lambda: None
     idle: float | None = None
@@ -50,12 +53,14 @@ class PairOptions(Value):
 
 class Outcome(Value):
     """How a pair has ended. `unreachable` is set if the target was not reached, and `closed` if it
-    was; `error` is what has ended it early, or the failure of its close.
+    was; `error` is what has ended it early, or the failure of its close. `totals` says how much was
+    moved by then.
     """
 
     error: SockkitError | None = None
     closed: Closed | None = None
     unreachable: bool = False
+    totals: str = ""
 
 
 class Pair:
@@ -93,7 +98,11 @@ class Pair:
             side.connection.close()
 
     def _left(self, error: SockkitError) -> None:
-        """The client has reset before it was relayed."""
+        """The client has reset before it was relayed. What it had sent is still passed on."""
+        with suppress(SockkitError):  # the reset itself
+            if self._end.has_bytes():
+                self._end.when_reset(None)
+                return
         self._give_up()
         self._on_closed(self, Outcome(error, Closed(self.peer, 0, 0, error.kind, lost=False)))
 
@@ -109,13 +118,13 @@ class Pair:
             self._on_closed(self, Outcome(target, unreachable=True))
             return
         options = self._options
-        idle = EndOptions(idle=options.idle, patient=True)
         # An encrypted peer may drop its answer when it is told the end: see HalfClose.
         auto = HalfClose.AUTO if target.kind is Kind.ENCRYPTED else HalfClose.NOW
-        ending = EndOptions(half_close=auto, patient=True)
+        plain = EndOptions(idle=options.idle, patient=True)
+        ending = plain._replace(half_close=auto)
         if options.faults:
             self._end, target = options.faults.disturb(self._end, target, self._stopped)
-        client = _Side(options, self._end, idle, partial(self._closed, 0))
+        client = _Side(options, self._end, plain, partial(self._closed, 0))
         server = _Side(options, target, ending, partial(self._closed, 1))
         self._sides, self._open = [client, server], 2
         client.join(server, options.to_target())
@@ -134,11 +143,12 @@ class Pair:
         side, other = self._sides[place], self._sides[1 - place]
         failed = result.error or (result.failure if result.undelivered else None)
         if not self._outcome.error and (failed or side is self._sides[0]):
-            self._outcome = Outcome(failed, closed_with_reason(side.connection, result))
-        if failed:
-            other.other_failed(failed)
+            closed = closed_with_reason(side.connection, result)
+            self._outcome = Outcome(failed, closed, totals=side.connection.totals)
         if not self._open:
             self._on_closed(self, self._outcome)
+        elif failed:
+            other.other_failed(failed)
 
 
 class _Side(Joined):
@@ -152,10 +162,10 @@ class _Side(Joined):
         on_closed: Callable[[Result], None],
     ) -> None:
         context = options.context
-        super().__init__(context.emit, context.loop, end, options.closer, ending, "the other side")
+        super().__init__(context, end, options.closer, ending, "the other side")
         self._end, self._loop, self._buffer_size = end, context.loop, options.buffer_size
+        self._on_closed, self._has_exited = on_closed, False
         self._faults = options.faults
-        self._on_closed = on_closed
 
     @property
     def connection(self) -> Connection:
@@ -189,13 +199,42 @@ class _Side(Joined):
     def other_failed(self, error: SockkitError) -> None:
         """The other side is gone: end this one in the same way."""
         if isinstance(error, TimedOut):
-            self._connection.close()
+            self._close_silent()
         else:
             self._connection.reset_lingering()
 
+    def held_up(self, limit: Limit) -> bool:
+        """The other peer is not silent while it acknowledges what this one has sent."""
+        if limit is Limit.IDLE:
+            return self._other.waits_until(Limit.IDLE) > self._loop.now
+        return super().held_up(limit)
+
+    def waits_until(self, limit: Limit) -> float:
+        ending = self._connection.ending
+        assert ending
+        return next(when for when, due in ending.bounds() if due is limit)
+
+    def over(self, limit: Limit | None) -> None:
+        if limit is Limit.IDLE:
+            self._connection.error = idle_error(self._idle)
+            self._close_silent()
+        else:
+            super().over(limit)
+
+    def _close_silent(self) -> None:
+        """A peer that has not taken everything must not see a clean end."""
+        if self._sender.lane.held:
+            self._connection.reset()
+        else:
+            self._connection.close()
+
     def peer_ended(self) -> None:
+        if self._connection.error:
+            return  # it has reset, and a write has met that: this is no half-close
         self._emit(PeerEnded(self._connection.end.peer, self._connection.bytes_received))
         self._other._input_end.reached()
+        if self._has_exited:
+            self._exited()
 
     def closing(self) -> None:
         self._end.when_reset(None)
@@ -216,8 +255,11 @@ class _Side(Joined):
     def _failed(self, error: SockkitError) -> None:
         if isinstance(error, SendError):
             self._other._sending_failed(error)
-        else:
+        elif isinstance(error, ReceiveError):
             self._connection.receiving_failed(error)
+        else:  # what this peer has sent cannot be converted
+            self._connection.error = error
+            self._connection.reset()
 
     def _sending_failed(self, error: SendError) -> None:
         """What this peer has sent is still passed on, if the other takes it in time."""
@@ -227,10 +269,19 @@ class _Side(Joined):
     def _was_reset(self, error: SockkitError) -> None:
         """Whoever reads the connection meets the error itself, after what was sent before it."""
         self._end.when_reset(None)
-        if self._connection.receiving is not Direction.OPEN:
+        if isinstance(error, PeerExited):
+            self._exited()
+        elif self._connection.receiving is not Direction.OPEN:
             self._connection.receiving_failed(error)
         elif self._receiver.blocked:
             self._loop.later(RESET_SECONDS, lambda: self._give_up(error))
+
+    def _exited(self) -> None:
+        """It is a program that has exited: close both once the other has what it wrote."""
+        self._has_exited = True
+        if self._connection.receiving is not Direction.OPEN:
+            self._other._connection.close_lingering()
+            self._connection.close()
 
     def _give_up(self, error: SockkitError) -> None:
         if self._connection.is_open:

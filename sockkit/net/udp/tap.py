@@ -21,7 +21,8 @@ Watch = Callable[[Callback | None], None]
 class DatagramTap:
     """Makes records of the datagrams of one socket.
 
-    Peers are numbered as the commands number them; the one that a client sends to is 0.
+    Peers are numbered as the commands number them. The one that a client sends to has `number`,
+    which whoever has many such sockets sets before anything passes.
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class DatagramTap:
         self._transport, self._local = transport, local
         self._peers = PeerTable()
         self._taps: dict[int, Tap] = {}
+        self.number = 0
         self._gate: Gate | None = None
 
     @property
@@ -66,9 +68,9 @@ class DatagramTap:
 
     def _only(self, address: Any) -> Tap:
         """The tap of what a client sends to, or of peers that have no address."""
-        if 0 not in self._taps:
-            self._taps[0] = self._open(0, show_address(address))
-        return self._taps[0]
+        if self.number not in self._taps:
+            self._taps[self.number] = self._open(self.number, show_address(address))
+        return self._taps[self.number]
 
     def _numbered(self, address: Any) -> Tap:
         if not address:
