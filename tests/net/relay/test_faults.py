@@ -245,6 +245,26 @@ def test_one_that_is_not_refused_is_not_disturbed(relay: Make) -> None:
     assert it.faults() == []
 
 
+def test_a_client_without_an_address_is_named_in_records_as_its_connection_is(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    near, _ = memory_pair(loop)
+    there, _ = memory_pair(loop)
+    there.local = lambda: HostPort("127.0.0.1", 5)  # type: ignore[method-assign]
+    there.remote = HostPort("127.0.0.1", 80)
+    kept = Kept()
+    views = Views(loop, lambda _: None)
+    views.add(kept)
+    context = kit.context(loop)._replace(views=views)
+    for transport, target, local in [("tcp", there, "127.0.0.1:5"), ("unix", near, "unix")]:
+        asked = FaultOptions(delay=1.0, disturbed=Disturbed.SENT)
+        faults = Faults(context, asked, 1, transport, "unix:/run/x")
+        faults.disturb(near, target, lambda _: None)  # type: ignore[arg-type]
+        assert isinstance(kept.records[-1], FaultRecord)
+        remote = "127.0.0.1:80" if target is there else "unix:/run/x"
+        assert kept.records[-1].stream == Stream(1, transport, local, remote, dialled=True)
+
+
 def test_ends_are_wrapped_only_where_they_are_disturbed(loop: Loop) -> None:
     near, _ = memory_pair(loop)
     there, _ = memory_pair(loop)
