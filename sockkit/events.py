@@ -154,6 +154,14 @@ class Unreachable(Value):
     text: str
 
 
+class FaultInjected(Value):
+    """A relay has disturbed what passes, as it was asked to; `what` says how, as in `dropped`."""
+
+    peer: Peer
+    direction: str
+    what: str
+
+
 class ProgramStarted(Value):
     """A program runs for a peer. `streams` says what its standard input and output are."""
 
@@ -270,6 +278,7 @@ Event = (
     | FrameTotal
     | Closed
     | Unreachable
+    | FaultInjected
     | ProgramStarted
     | ProgramEnded
     | CommandsOffered

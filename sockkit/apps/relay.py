@@ -39,6 +39,7 @@ class Relay(Value):
     text: TextOptions = TextOptions()
     idle: float | None = None
     once: bool = False
+    udp: bool = False
     port_file: str | None = None
     access: AccessOptions | None = None
     faults: FaultOptions = FaultOptions()
@@ -49,6 +50,11 @@ class Relay(Value):
 def run(config: Relay, context: Context) -> None:
     """Relay until a signal, or with `once` one client. Raises SockkitError."""
     raise_limit()
+    if config.udp:
+        from sockkit.apps.relay_udp import run as run_udp
+
+        run_udp(config, context, partial(_warn_of_strangers, context, config))
+        return
     options = secure_listening(context, config.listen, config.access, config.tls)
     pairs = _pair_options(config, context)
     # A view shows what passes between us and the target.
@@ -58,7 +64,7 @@ def run(config: Relay, context: Context) -> None:
         with port_file(context.loop, config.port_file, listener):
             announce(listener, context)
             invite(context, options, listener, "tcp-client")
-            _warn_of_strangers(context, listener, config)
+            _warn_of_strangers(context, config, listener)
             server = RelayServer(listener, pairs)
             (server.run_one if config.once else server.run)()
     finally:
@@ -84,7 +90,7 @@ def _pair_options(config: Relay, context: Context) -> PairOptions:
     )
 
 
-def _warn_of_strangers(context: Context, bound: Bound, config: Relay) -> None:
+def _warn_of_strangers(context: Context, config: Relay, bound: Bound) -> None:
     """Say it if everybody who reaches us reaches the target."""
     rules = config.access
     admits = bool(rules and (rules.allow or rules.allow_file))

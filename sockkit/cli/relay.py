@@ -17,6 +17,7 @@ from sockkit.cli.options import (
     PROXY,
     SERVER_SOCKET,
     TEXT,
+    UDP,
     access_options,
     proxy_option,
 )
@@ -45,10 +46,11 @@ Examples:
   sockkit relay -p 8080 -x 192.168.1.20 80
   sockkit relay -p 8080 --to-tls www.example.org 443
   sockkit relay -p 7788 -E gbk 192.168.1.30 7788
+  sockkit relay --udp -p 5353 --drop 10% 192.168.1.1 53
 """
 
 
-_RELAY = Bundle("Relay", (ONCE,))
+_RELAY = Bundle("Relay", (UDP, ONCE))
 _SHARE = Parsed("percent", parse_share)
 
 

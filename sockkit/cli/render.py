@@ -28,6 +28,7 @@ from sockkit.events import (
     Emit,
     Event,
     Failure,
+    FaultInjected,
     FrameTotal,
     HalfClosed,
     Hint,
@@ -193,6 +194,8 @@ def _kind(event: Event) -> str:
             return event.kind or event.problem or "closed"
         case Failure() | Notice():
             return event.kind
+        case FaultInjected(_, direction, what):
+            return f"{direction}: {what} on purpose"
         case Unanswered(_, why):
             return f"not answered: {why}"
         case SocketCall(call, _):
@@ -210,9 +213,9 @@ def _line(event: Event) -> tuple[int, str]:
             return NORMAL, f"listening on {address}{only}"
         case Notice(text):
             return NORMAL, text
-        case Answer(text):
-            return QUIET, text
-        case Failure() | Unreachable():
+        case FaultInjected(_, direction, what):
+            return NORMAL, f"{direction}: {what} on purpose"
+        case Answer() | Failure() | Unreachable():
             return QUIET, event.text
         case Closed(_, sent, received, problem):
             totals = _totals(sent, received, event.seconds)

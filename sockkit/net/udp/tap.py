@@ -25,10 +25,20 @@ class DatagramTap:
     """
 
     def __init__(
-        self, views: Views, transport: str, local: str, remote: Any, *, dialled: bool
+        self,
+        views: Views,
+        transport: str,
+        local: str,
+        remote: Any,
+        *,
+        dialled: bool,
+        number: int = 0,
     ) -> None:
-        """`remote` is the address of a connected socket's only peer, else None."""
+        """`remote` is the address of a connected socket's only peer, else None; `number` is that
+        peer's.
+        """
         self._views, self._remote, self._dialled = views, remote, dialled
+        self._number = number
         self._transport, self._local = transport, local
         self._peers = PeerTable()
         self._taps: dict[int, Tap] = {}
@@ -64,11 +74,17 @@ class DatagramTap:
         starts = range(0, max(len(data), 1), max(size, 1))
         tap.passed_apart("sent", [bytes(data[start : start + size]) for start in starts])
 
+    def closed(self) -> None:
+        """No more datagrams will pass."""
+        for tap in self._taps.values():
+            tap.closed()
+
     def _only(self, address: Any) -> Tap:
         """The tap of what a client sends to, or of peers that have no address."""
-        if 0 not in self._taps:
-            self._taps[0] = self._open(0, show_address(address))
-        return self._taps[0]
+        number = self._number
+        if number not in self._taps:
+            self._taps[number] = self._open(number, show_address(address))
+        return self._taps[number]
 
     def _numbered(self, address: Any) -> Tap:
         if not address:
