@@ -84,15 +84,15 @@ class Way:
             self._convert(datagram)
 
     def stop(self) -> None:
-        """Drop what waits. What has been held up on purpose and is lost, is told."""
+        """Drop what waits, and tell how much that was."""
         if self._release:
             self._release.cancel()
-        waiting = len(self._queue)
+        waiting = len(self._queue) + (len(self._faults.flush()[0]) if self._faults else 0)
         self._queue.stop()
         self._options.delayed.size -= self._waiting
         self._waiting = 0
         if waiting:
-            self._lost(waiting, "its peer has made place or been silent for too long")
+            self._lost(waiting, "they still waited when the peer was given up")
 
     def _convert(self, datagram: bytes) -> None:
         convert = self._options.convert

@@ -75,6 +75,9 @@ class RelayedPeer:
     def close(self) -> None:
         self.sent.stop()
         self.received.stop()
+        if self._outbox.count:
+            told = "lost datagrams: the target had not taken them when their peer was given up"
+            self._service.failed(SendError(told, kind=told))
         self._outbox.stop()
         self._close()
 
@@ -111,6 +114,7 @@ class DatagramRelay:
         )
         self._pause = partial(sock.when_readable, None)
         self._peers: dict[Any, RelayedPeer] = {}  # the longest silent first
+        self._ours: set[str] = set()  # the addresses of their sockets
         self._count = 0
         self._timer: Timer | None = None
 
@@ -153,7 +157,7 @@ class DatagramRelay:
         if not self._service.answerable(got):
             return None
         shown = show_address(got.address)
-        if self._target.is_at(shown) or any(shown == own.sock.address for own in self._all()):
+        if self._target.is_at(shown) or shown in self._ours:
             self._emit(Unanswered(shown, "it seems to come from the target, or from this relay"))
             return None
         while len(self._peers) >= self._options.most:
@@ -170,12 +174,10 @@ class DatagramRelay:
         self._wait()
         return each
 
-    def _all(self) -> list[RelayedPeer]:
-        return list(self._peers.values())
-
     # From the target to the peers.
 
     def _listen(self, each: RelayedPeer) -> None:
+        self._ours.add(each.sock.address)
         each.sock.when_readable(partial(self._answered, each))
 
     def _answered(self, each: RelayedPeer) -> None:
@@ -189,11 +191,13 @@ class DatagramRelay:
 
     def _failed(self, each: RelayedPeer, error: SockkitError) -> None:
         """A failure ends nothing. While none has answered, another address may be tried."""
-        self._service.failed(error)
+        refused = isinstance(error, ConnectError)
+        self._emit(Failure(str(error), "the target refuses datagrams" if refused else error.kind))
         gone = self._peers.get(each.address) is not each
-        if gone or each.answered or not each.tries or not isinstance(error, ConnectError):
+        if gone or each.answered or not each.tries or not refused:
             return
         self._target.refused(each.sock)
+        self._ours.discard(each.sock.address)
         try:
             each.use(self._target.open(each.peer))
         except SockkitError as failure:
@@ -216,7 +220,7 @@ class DatagramRelay:
 
     def _review(self) -> None:
         self._timer = None
-        for each in self._all():
+        for each in list(self._peers.values()):
             if each.active_at + self._options.idle > self._loop.now:
                 break
             self._drop(each)
@@ -224,6 +228,7 @@ class DatagramRelay:
 
     def _drop(self, each: RelayedPeer) -> None:
         del self._peers[each.address]
+        self._ours.discard(each.sock.address)
         each.close()
         seconds = self._loop.now - each.began_at
         sizes = each.sent.size, each.received.size
