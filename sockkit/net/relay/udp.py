@@ -190,12 +190,19 @@ class DatagramRelay:
             each.received.pass_on(got)
 
     def _failed(self, each: RelayedPeer, error: SockkitError) -> None:
-        """A failure ends nothing. While none has answered, another address may be tried."""
+        """A failure ends nothing. Before the first answer another address may be tried."""
         refused = isinstance(error, ConnectError)
         self._emit(Failure(str(error), "the target refuses datagrams" if refused else error.kind))
         gone = self._peers.get(each.address) is not each
-        if gone or each.answered or not each.tries or not refused:
+        if gone or not refused:
             return
+        if each.sock.transport != "udp":  # a unix socket stays connected to what is gone
+            self._drop(each)
+        elif each.tries and not each.answered:
+            self._try_next(each)
+
+    def _try_next(self, each: RelayedPeer) -> None:
+        """Send what is kept to the target's next address."""
         self._target.refused(each.sock)
         self._ours.discard(each.sock.address)
         try:
