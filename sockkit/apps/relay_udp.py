@@ -89,9 +89,6 @@ def _check(config: Relay, context: Context) -> None:
     faults, source = config.faults, config.connect.source
     asked = {
         "--once": config.once,
-        "--tls": config.tls,
-        "--to-tls": config.to_tls,
-        "--proxy": config.connect.proxy,
         "--frame": context.views and context.views.frames,
         "--chunk": faults.chunk,
         "--stall-at": faults.stall_at is not None,
@@ -101,7 +98,7 @@ def _check(config: Relay, context: Context) -> None:
     }
     for option, given in asked.items():
         if given:
-            raise UsageError(f"{option} is for connections, and --udp has none", "leave out one")
+            raise UsageError(f"{option} and --udp exclude each other", "leave out one")
     fixed = source and (source.port is None or source.port)
     if fixed and config.listen.max_connections != 1:
         raise UsageError(
