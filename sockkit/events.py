@@ -155,11 +155,17 @@ class Unreachable(Value):
 
 
 class FaultInjected(Value):
-    """A relay has disturbed what passes, as it was asked to; `what` says how, as in `dropped`."""
+    """A relay has disturbed what passes, as it was asked to. `fault` says how, as in `stalled`.
+
+    `direction` is empty for a fault of the whole connection. `passed` is how many bytes had passed,
+    0 if they do not matter, and `detail` is what is done to all of a direction.
+    """
 
     peer: Peer
     direction: str
-    what: str
+    fault: str
+    passed: int = 0
+    detail: str = ""
 
 
 class ProgramStarted(Value):

@@ -9,7 +9,7 @@ from sockkit.apps.prepare import invite, secure_dialling, secure_listening
 from sockkit.core.address import Address
 from sockkit.core.faults import FaultOptions
 from sockkit.core.text import TextOptions
-from sockkit.events import Notice
+from sockkit.events import Hint, Notice
 from sockkit.net.closing import Closer
 from sockkit.net.context import Context
 from sockkit.net.ends.end import PeerEnd
@@ -24,8 +24,10 @@ from sockkit.values import Value
 
 if TYPE_CHECKING:
     from sockkit.net.access import AccessOptions
+    from sockkit.net.relay.faults import Faults
     from sockkit.net.tls.options import ClientTls, ServerTls
 
+MAX_SEED = 1_000_000_000  # of a seed that is chosen: easy to type
 CLIENTS_ENCODING = "utf-8"  # where the target has another
 
 
@@ -87,7 +89,30 @@ def _pair_options(config: Relay, context: Context) -> PairOptions:
         partial(config.text.inbound, CLIENTS_ENCODING),
         config.idle,
         config.sockets.buffer_size,
+        _faults(config, context),
     )
+
+
+def _faults(config: Relay, context: Context) -> Faults | None:
+    options = config.faults
+    if not options.of_streams:
+        return None
+    from sockkit.net.openers import opener
+    from sockkit.net.relay.faults import Faults
+
+    seed = chosen_seed(options, context)
+    return Faults(context, options, seed, opener(config.address).stream, config.address.word)
+
+
+def chosen_seed(options: FaultOptions, context: Context) -> int:
+    """The seed that is given, or one that is told."""
+    if options.seed is not None:
+        return options.seed
+    from random import SystemRandom  # few runs need it
+
+    seed = SystemRandom().randrange(MAX_SEED)
+    context.emit(Hint(f"to repeat this run's random choices: --seed {seed}"))
+    return seed
 
 
 def _warn_of_strangers(context: Context, config: Relay, bound: Bound) -> None:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sockkit.apps.prepare import with_access
+from sockkit.apps.relay import CLIENTS_ENCODING, chosen_seed
 from sockkit.core.text import Errors
 from sockkit.core.transforms import convert
 from sockkit.errors import UsageError
@@ -23,13 +24,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sockkit.apps.relay import Relay
+    from sockkit.core.records import Direction
     from sockkit.core.text import Transform
     from sockkit.net.tcp.listen import Bound
 
 IDLE_SECONDS = 60.0  # of silence, after which a peer is given up, unless --idle-timeout says it
 MAX_PEERS = 1000  # each has a descriptor; one more makes the longest silent leave
 SPARE_DESCRIPTORS = 16  # left to lookups and files; where there are few, fewer peers fit
-CLIENTS_ENCODING = "utf-8"  # where the target has another
 
 
 def run(config: Relay, context: Context, warn: Callable[[Bound], None]) -> None:
@@ -59,11 +60,13 @@ def _options(config: Relay, context: Context) -> RelayOptions:
     text = config.text._replace(errors=config.text.errors or Errors.STRICT)
     to_target = partial(text.outbound, CLIENTS_ENCODING, "what the client sent")
     to_client = partial(text.inbound, CLIENTS_ENCODING)
-    delayed = Delayed()
+    delayed, faults = Delayed(), config.faults
+    if faults.of_datagrams:
+        faults = faults._replace(seed=chosen_seed(faults, context))
 
-    def way(direction: str, make: Callable[[], Transform | None]) -> WayOptions:
+    def way(direction: Direction, make: Callable[[], Transform | None]) -> WayOptions:
         converts = partial(convert, make) if make() else None
-        return WayOptions(context.loop, context.emit, direction, converts, config.faults, delayed)
+        return WayOptions(context.loop, context.emit, direction, converts, faults, delayed)
 
     idle = IDLE_SECONDS if config.idle is None else config.idle
     most = min(config.listen.max_connections or MAX_PEERS, _most_sockets())
@@ -86,15 +89,10 @@ def _most_sockets() -> int:
 
 def _check(config: Relay, context: Context) -> None:
     """Raise UsageError for options that datagrams do not have."""
-    faults, source = config.faults, config.connect.source
+    source = config.connect.source
     asked = {
         "--once": config.once,
         "--frame": context.views and context.views.frames,
-        "--chunk": faults.chunk,
-        "--stall-at": faults.stall_at is not None,
-        "--reset-at": faults.reset_at is not None,
-        "--close-at": faults.close_at is not None,
-        "--refuse": faults.refuse,
     }
     for option, given in asked.items():
         if given:

@@ -194,8 +194,8 @@ def _kind(event: Event) -> str:
             return event.kind or event.problem or "closed"
         case Failure() | Notice():
             return event.kind
-        case FaultInjected(_, direction, what):
-            return f"{direction}: {what} on purpose"
+        case FaultInjected(_, direction, fault):
+            return f"{direction}: {fault} on purpose" if direction else f"{fault} on purpose"
         case Unanswered(_, why):
             return f"not answered: {why}"
         case SocketCall(call, _):
@@ -213,16 +213,14 @@ def _line(event: Event) -> tuple[int, str]:
             return NORMAL, f"listening on {address}{only}"
         case Notice(text):
             return NORMAL, text
-        case FaultInjected(_, direction, what):
-            return NORMAL, f"{direction}: {what} on purpose"
-        case Answer() | Failure() | Unreachable():
+        case Answer(text):
+            return QUIET, text
+        case Failure() | Unreachable():
             return QUIET, event.text
-        case Closed(_, sent, received, problem):
-            totals = _totals(sent, received, event.seconds)
-            if problem:
-                shown = totals if event.lost or sent or received else ""
-                return (QUIET if event.lost else NORMAL), f"{problem}{shown}"
-            return VERBOSE, f"closed{totals}"
+        case FaultInjected():
+            return (VERBOSE if event.detail else NORMAL), _fault(event)
+        case Closed():
+            return _closed(event)
         case Secured():
             return VERBOSE, _secured(event)
         case Transferred():
@@ -231,6 +229,22 @@ def _line(event: Event) -> tuple[int, str]:
             return STEPS, f"{call}: {detail}"
         case _:
             return VERBOSE, _progress(event)
+
+
+def _closed(event: Closed) -> tuple[int, str]:
+    _, sent, received, problem, *_ = event
+    totals = _totals(sent, received, event.seconds)
+    if problem:
+        shown = totals if event.lost or sent or received else ""
+        return (QUIET if event.lost else NORMAL), f"{problem}{shown}"
+    return VERBOSE, f"closed{totals}"
+
+
+def _fault(event: FaultInjected) -> str:
+    """`sent: stalled on purpose after 1,000 bytes`."""
+    of = f"{event.direction}: " if event.direction else ""
+    after = f" after {show_size(event.passed)}" if event.passed else ""
+    return of + (event.detail or f"{event.fault} on purpose{after}")
 
 
 def _totals(sent: int | None, received: int | None, seconds: float | None) -> str:

@@ -24,8 +24,8 @@ class Fault(StrEnum):
 
 
 def generator(seed: int | None, number: int, direction: str) -> Random:
-    """The random choices for one direction of peer `number`; without a `seed` any."""
-    return Random() if seed is None else Random(f"{seed} {number} {direction}")
+    """The random choices for one direction of peer `number`."""
+    return Random(f"{seed} {number} {direction}")
 
 
 class DatagramFaults:

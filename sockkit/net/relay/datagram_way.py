@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sockkit.core.faults import Disturbed, FaultOptions
 from sockkit.errors import SockkitError
-from sockkit.events import Emit, Failure, FaultInjected, Peer
+from sockkit.events import Emit, Failure, Peer
 from sockkit.net.echo.delay import DelayQueue
 from sockkit.net.loop import Loop, Timer
 from sockkit.net.udp.datagrams import Received
@@ -16,7 +16,8 @@ from sockkit.values import Value
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sockkit.core.datagram_faults import DatagramFaults, Fault
+    from sockkit.core.datagram_faults import DatagramFaults, Fault, Pacer
+    from sockkit.core.records import Direction
 
 HELD_SECONDS = 0.1  # for which a reordered datagram waits for the next one
 MAX_DELAYED_BYTES = 8 * 1024 * 1024  # of one direction of a peer, that wait for their time
@@ -24,6 +25,7 @@ MAX_ALL_DELAYED_BYTES = 64 * 1024 * 1024  # of all peers
 DATAGRAM_COST = 256  # bytes of memory that a datagram takes besides its own
 
 Convert = Callable[[bytes], bytes]  # raises TextError
+Tell = Callable[[str, str], None]  # a fault, and in words what is done to all datagrams
 Put = Callable[[bytes | memoryview, int], None]  # datagrams, and the size of each
 
 
@@ -38,7 +40,7 @@ class WayOptions(Value):
 
     loop: Loop
     emit: Emit
-    direction: str  # sent or received
+    direction: Direction
     convert: Convert | None
     faults: FaultOptions
     delayed: Delayed
@@ -46,35 +48,41 @@ class WayOptions(Value):
     @property
     def disturbs(self) -> bool:
         """Whether the datagrams of this direction are disturbed."""
-        faults = self.faults
-        asked = faults.drop or faults.duplicate or faults.reorder or faults.corrupt or self.paces
-        return bool(asked) and faults.disturbed in (Disturbed.BOTH, self.direction)
-
-    @property
-    def paces(self) -> bool:
-        return bool(self.faults.delay or self.faults.jitter or self.faults.rate)
+        chosen = self.faults.disturbed in (Disturbed.BOTH, self.direction)
+        return chosen and self.faults.of_datagrams
 
 
 class Way:
     """Passes the datagrams of `peer` on to `put`, several at once if nothing is done to them.
 
-    `size` is how many bytes it has passed on.
+    Each fault is told by `tell`. `size` is how many bytes were passed on.
     """
 
-    def __init__(self, options: WayOptions, peer: Peer, put: Put) -> None:
-        self._options, self._peer, self._put = options, peer, put
+    def __init__(self, options: WayOptions, peer: Peer, put: Put, tell: Tell) -> None:
+        self._options, self._peer, self._put, self._tell = options, peer, put, tell
         self._queue = DelayQueue[bytes](options.loop, 0.0, self._due)
         self._waiting = 0  # bytes, with the cost of each datagram
         self._release: Timer | None = None
         self._faults: DatagramFaults | None = None
+        self._pacer: Pacer | None = None
         if options.disturbs:
-            from sockkit.core.datagram_faults import DatagramFaults, Pacer, generator
-
-            seed, direction = options.faults.seed, options.direction
-            self._faults = DatagramFaults(options.faults, generator(seed, peer.number, direction))
-            own = generator(seed, peer.number, f"{direction} jitter")
-            self._pacer = Pacer(options.faults, own) if options.paces else None
+            self._faults = self._disturbing()
         self.size = 0
+
+    def _disturbing(self) -> DatagramFaults:
+        from sockkit.core.datagram_faults import DatagramFaults, Pacer, generator
+        from sockkit.core.stream_faults import Fault, shape
+
+        options, number, direction = (
+            self._options.faults,
+            self._peer.number,
+            self._options.direction,
+        )
+        if options.late:
+            jitter = generator(options.seed, number, f"{direction} jitter")
+            self._pacer = Pacer(options, jitter)
+            self._tell(Fault.SHAPED, shape(options))
+        return DatagramFaults(options, generator(options.seed, number, direction))
 
     def pass_on(self, got: Received) -> None:
         if not (self._options.convert or self._faults):
@@ -118,7 +126,7 @@ class Way:
         self, faults: DatagramFaults, passed: Iterable[bytes], injected: Iterable[Fault]
     ) -> None:
         for what in injected:
-            self._options.emit(FaultInjected(self._peer, self._options.direction, what))
+            self._tell(what, "")
         for datagram in passed:
             self._delay(datagram)
         if self._release:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 from sockkit.core.ending import EndOptions, HalfClose
 from sockkit.core.text import Transform
@@ -22,6 +23,10 @@ from sockkit.net.pump import Pump
 from sockkit.net.waiting import Done, OnDone, Pending
 from sockkit.values import Value
 
+if TYPE_CHECKING:
+    from sockkit.core.stream_faults import Fault
+    from sockkit.net.relay.faults import Faults
+
 RESET_SECONDS = 5.0  # for one side to take what the other sent before its reset
 
 
@@ -29,7 +34,8 @@ class PairOptions(Value):
     """What the pairs of a run share.
 
     `dial` connects to the target for a client. `to_target` and `to_client` make a connection's
-    transforms. `idle` is in seconds, None for no bound; `buffer_size` is as in lanes.py.
+    transforms. `idle` is in seconds, None for no bound; `buffer_size` is as in lanes.py. `faults`
+    are what to disturb the pairs with.
     """
 
     context: Context
@@ -39,6 +45,7 @@ class PairOptions(Value):
     to_client: Callable[[], Transform | None] = lambda: None
     idle: float | None = None
     buffer_size: int | None = None
+    faults: Faults | None = None
 
 
 class Outcome(Value):
@@ -69,6 +76,11 @@ class Pair:
 
     def start(self) -> None:
         """Dial the target. The client is not read before that is done."""
+        faults = self._options.faults
+        if faults and faults.refuses(self._end):
+            self._end.abort()
+            self._on_closed(self, Outcome(closed=Closed(self.peer, 0, 0)))
+            return
         self._end.when_reset(self._left)
         self._dialling = self._options.dial(self._end, self._dialled)
 
@@ -101,6 +113,8 @@ class Pair:
         # An encrypted peer may drop its answer when it is told the end: see HalfClose.
         auto = HalfClose.AUTO if target.kind is Kind.ENCRYPTED else HalfClose.NOW
         ending = EndOptions(half_close=auto, patient=True)
+        if options.faults:
+            self._end, target = options.faults.disturb(self._end, target, self._stopped)
         client = _Side(options, self._end, idle, partial(self._closed, 0))
         server = _Side(options, target, ending, partial(self._closed, 1))
         self._sides, self._open = [client, server], 2
@@ -108,6 +122,11 @@ class Pair:
         server.join(client, options.to_client())
         for side in self._sides:
             side.start()
+
+    def _stopped(self, fault: Fault) -> None:
+        """A direction has stopped on purpose, and perhaps the connection with it."""
+        for side in self._sides:
+            side.stopped(fault)
 
     def _closed(self, place: int, result: Result) -> None:
         """One side is closed. If it has failed, the other ends in the same way."""
@@ -135,6 +154,7 @@ class _Side(Joined):
         context = options.context
         super().__init__(context.emit, context.loop, end, options.closer, ending, "the other side")
         self._end, self._loop, self._buffer_size = end, context.loop, options.buffer_size
+        self._faults = options.faults
         self._on_closed = on_closed
 
     @property
@@ -159,6 +179,13 @@ class _Side(Joined):
         self._connection.start(self._receiver, self._sender)
         self._end.when_reset(self._was_reset)
 
+    def stopped(self, fault: Fault) -> None:
+        """Reset or close it, once its peer has what was sent until now."""
+        if fault == "reset":
+            self._connection.reset_lingering()
+        elif fault == "closed":
+            self._connection.close_lingering()
+
     def other_failed(self, error: SockkitError) -> None:
         """The other side is gone: end this one in the same way."""
         if isinstance(error, TimedOut):
@@ -172,6 +199,8 @@ class _Side(Joined):
 
     def closing(self) -> None:
         self._end.when_reset(None)
+        if self._faults:
+            self._faults.release(self._end)
         pump = self._receiver
         pump.close()
         totals = ("received", pump.bytes_read, pump.lane.name, pump.seconds)

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from sockkit.errors import ConnectError, SendError, SockkitError
-from sockkit.events import Closed, Failure, NewPeer, Peer, PeerForgotten, Unanswered
+from sockkit.events import Closed, Failure, FaultInjected, NewPeer, Peer, PeerForgotten, Unanswered
 from sockkit.net.context import Context
 from sockkit.net.endpoint import show_address
 from sockkit.net.loop import Timer
@@ -60,8 +60,9 @@ class RelayedPeer:
             sock, on_empty=lambda: None, on_fail=lambda error: soon(partial(on_fail, self, error))
         )
         self._service = service
-        self.sent = Way(options.sent, peer, self._send)
-        self.received = Way(options.received, peer, partial(self._put, service.outbox, address))
+        back = partial(self._put, service.outbox, address)
+        self.sent = Way(options.sent, peer, self._send, partial(self._tell, options.sent))
+        self.received = Way(options.received, peer, back, partial(self._tell, options.received))
 
     def use(self, sock: DatagramSocket) -> None:
         """Close the socket, and try `sock` instead with what is kept."""
@@ -85,6 +86,11 @@ class RelayedPeer:
         if self.sock.tap:
             self.sock.tap.closed()
         self.sock.close()
+
+    def _tell(self, way: WayOptions, fault: str, detail: str) -> None:
+        way.emit(FaultInjected(self.peer, way.direction, fault, 0, detail))
+        if self.sock.tap:
+            self.sock.tap.disturbed(fault, way.direction, detail)
 
     def _send(self, data: bytes | memoryview, size: int) -> None:
         if self.tries and not self.answered:
@@ -167,9 +173,9 @@ class DatagramRelay:
         peer = Peer(self._count + 1, shown)
         sock = self._target.open(peer)
         self._count += 1
+        self._emit(NewPeer(peer))
         each = RelayedPeer(got.address, peer, sock, self._options, self._service, self._failed)
         self._peers[got.address] = each
-        self._emit(NewPeer(peer))
         self._listen(each)
         self._wait()
         return each

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from sockkit.core.peers import PeerTable
-from sockkit.core.records import Stream
+from sockkit.core.records import Direction, Stream
 from sockkit.net.endpoint import show_address
 from sockkit.net.ends.end import Callback
 from sockkit.net.taps import Gate, Tap
@@ -73,6 +73,10 @@ class DatagramTap:
             tap = self._taps[peer.number] if peer else self._numbered(to)
         starts = range(0, max(len(data), 1), max(size, 1))
         tap.passed_apart("sent", [bytes(data[start : start + size]) for start in starts])
+
+    def disturbed(self, fault: str, direction: Direction, detail: str) -> None:
+        """What passes to or from the only peer was disturbed on purpose."""
+        self._only(self._remote).disturbed(fault, direction, detail)
 
     def closed(self) -> None:
         """No more datagrams will pass."""

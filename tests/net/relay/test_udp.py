@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sockkit.core.records import Closed as ClosedRecord
-from sockkit.core.records import Message, Opened
+from sockkit.core.records import Fault, Message, Opened
 from sockkit.core.transforms import convert
 from sockkit.errors import TextError
 from sockkit.events import Closed, Failure, FaultInjected, NewPeer, PeerForgotten, Unanswered
@@ -341,8 +341,8 @@ def test_while_views_are_full_nothing_more_is_received(
     assert peer.heard() == [b"d"]
 
 
-def test_faults_are_told_with_their_peer(relaying: Relaying) -> None:
-    relaying.start(duplicate=1.0, disturbed="sent")
+def test_faults_are_told_with_their_peer_and_recorded(relaying: Relaying) -> None:
+    relaying.start(duplicate=1.0, disturbed="sent", viewed=True)
     peer, target = relaying.peer(), relaying.target
     peer.sock.send(b"a")
     assert target.heard(2) == [b"a", b"a"]
@@ -350,4 +350,19 @@ def test_faults_are_told_with_their_peer(relaying: Relaying) -> None:
     assert peer.heard() == [b"b"]
     assert peer.nothing
     (told,) = of_kind(relaying.events, FaultInjected)
-    assert (told.peer.number, told.direction, told.what) == (1, "sent", "duplicated")
+    assert (told.peer.number, told.direction, told.fault) == (1, "sent", "duplicated")
+    (fault,) = [each for each in relaying.kept.records if isinstance(each, Fault)]
+    assert (fault.stream.number, fault.direction, fault.fault) == (1, "sent", "duplicated")
+
+
+def test_what_is_done_to_all_datagrams_is_told_once(relaying: Relaying) -> None:
+    relaying.start(delay=0.001)
+    peer, target = relaying.peer(), relaying.target
+    for _ in range(3):
+        peer.sock.send(b"a")
+        target.heard()
+    told = of_kind(relaying.events, FaultInjected)
+    assert [(each.direction, each.fault, each.detail) for each in told] == [
+        ("sent", "shaped", "delay 0.001 s"),
+        ("received", "shaped", "delay 0.001 s"),
+    ]
