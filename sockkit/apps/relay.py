@@ -55,7 +55,7 @@ def run(config: Relay, context: Context) -> None:
     if config.udp:
         from sockkit.apps.relay_udp import run as run_udp
 
-        run_udp(config, context, partial(_warn_of_strangers, context, config))
+        run_udp(config, context, lambda sock: _warn_of_strangers(context, sock, config))
         return
     options = secure_listening(context, config.listen, config.access, config.tls)
     pairs = _pair_options(config, context)
@@ -66,7 +66,7 @@ def run(config: Relay, context: Context) -> None:
         with port_file(context.loop, config.port_file, listener):
             announce(listener, context)
             invite(context, options, listener, "tcp-client")
-            _warn_of_strangers(context, config, listener)
+            _warn_of_strangers(context, listener, config)
             server = RelayServer(listener, pairs)
             (server.run_one if config.once else server.run)()
     finally:
@@ -115,7 +115,7 @@ def chosen_seed(options: FaultOptions, context: Context) -> int:
     return seed
 
 
-def _warn_of_strangers(context: Context, config: Relay, bound: Bound) -> None:
+def _warn_of_strangers(context: Context, bound: Bound, config: Relay) -> None:
     """Say it if everybody who reaches us reaches the target."""
     rules = config.access
     admits = bool(rules and (rules.allow or rules.allow_file))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sockkit.core.faults import Disturbed, FaultOptions
@@ -73,16 +74,12 @@ class Way:
         from sockkit.core.datagram_faults import DatagramFaults, Pacer, generator
         from sockkit.core.stream_faults import Fault, shape
 
-        options, number, direction = (
-            self._options.faults,
-            self._peer.number,
-            self._options.direction,
-        )
+        _, _, direction, _, options, _ = self._options
+        choices = partial(generator, options.seed, self._peer.number)
         if options.late:
-            jitter = generator(options.seed, number, f"{direction} jitter")
-            self._pacer = Pacer(options, jitter)
+            self._pacer = Pacer(options, choices(f"{direction} jitter"))
             self._tell(Fault.SHAPED, shape(options))
-        return DatagramFaults(options, generator(options.seed, number, direction))
+        return DatagramFaults(options, choices(direction))
 
     def pass_on(self, got: Received) -> None:
         if not (self._options.convert or self._faults):
