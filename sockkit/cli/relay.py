@@ -66,8 +66,7 @@ _FAULTS = Bundle(
     "Faults",
     (
         Option(["--delay"], type=DURATION, metavar="DURATION", default="0",
-               help="Pass on everything this much later, as in 200ms: bytes, the end of a "
-                    "direction, a reset."),
+               help="Send everything this much later."),
         Option(["--jitter"], type=DURATION, metavar="DURATION", default="0",
                help="Make the delay up to this much shorter or longer, at random. A stream stays "
                     "in order."),
@@ -83,7 +82,7 @@ _FAULTS = Bundle(
         Option(["--close-at"], type=SIZE, metavar="SIZE",
                help="Close both connections once this many bytes have been delivered."),
         _share("refuse", "Accept this share of connections and reset them at once, as in 10%."),
-        _share("drop", "With --udp: drop this share of datagrams, as in 5%."),
+        _share("drop", "Drop this share of datagrams, as in 5%."),
         _share("duplicate", "With --udp: pass on this share of datagrams twice."),
         _share("reorder", "With --udp: pass on this share of datagrams after the next one."),
         _share("corrupt", "With --udp: change a bit in this share of datagrams."),

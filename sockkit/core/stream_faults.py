@@ -74,6 +74,38 @@ class Held:
     size = 0
 
 
+class _Timing:
+    """When the pieces of a direction are due: none before the one before it."""
+
+    def __init__(self, options: FaultOptions, seed: str) -> None:
+        self.delay, self._jitter, self.rate = options.delay, options.jitter, options.rate or 0
+        self._seed = seed
+        self._free_at = 0.0  # when the last piece has passed
+
+    @property
+    def late(self) -> float:
+        """The most seconds that bytes are held for."""
+        return self.delay + self._jitter
+
+    def due(self, came: float, size: int, offset: int) -> float:
+        """When `size` bytes may pass that came then. `offset` is theirs in the stream."""
+        passing = size / self.rate if self.rate else 0.0
+        self._free_at = max(came + self._late_at(offset), self._free_at) + passing
+        return self._free_at
+
+    def passed(self, now: float) -> None:
+        """The last piece has passed, perhaps later than it was due."""
+        self._free_at = max(self._free_at, now - BURST_SECONDS)
+
+    def _late_at(self, offset: int) -> float:
+        if not self._jitter:
+            return self.delay
+        from random import Random  # few runs need it
+
+        chosen = Random(f"{self._seed} {offset}").uniform(-self._jitter, self._jitter)
+        return max(self.delay + chosen, 0.0)
+
+
 class StreamFaults:
     """Takes bytes with the time they came, and says what may be passed on when.
 
@@ -84,51 +116,54 @@ class StreamFaults:
     """
 
     def __init__(self, options: FaultOptions, seed: str, all_held: Held) -> None:
-        self.delay, self._jitter, self._rate = options.delay, options.jitter, options.rate or 0
-        self._seed, self._all = seed, all_held
-        self._stop_at: int | None = None
-        self._stop: Fault | None = None
-        if stop := first_stop(options):
-            self._stop_at, self._stop = stop
-        most = options.chunk or MAX_HELD_BYTES
-        self._most = min(most, max(int(self._rate * RATE_PIECE_SECONDS), 1)) if self._rate else most
+        self._timing, self._all = _Timing(options, seed), all_held
+        self._stop = first_stop(options)
+        self._most = most = options.chunk or MAX_HELD_BYTES
+        if rate := options.rate:
+            self._most = min(most, max(int(rate * RATE_PIECE_SECONDS), 1))
         self._pieces: deque[tuple[float, bytes]] = deque()  # with the times when they came
         self._offset = 0  # in the first of them
         self._cut = 0  # how much of it is due
-        self._free_at = 0.0  # when the last byte has passed
-        self._fed = self.held = self.passed = 0
-        self.ended = False  # the end has come
+        self.held = self.passed = 0
         self.due: float | None = None
         self.stop: Fault | None = None
 
     @property
+    def delay(self) -> float:
+        return self._timing.delay
+
+    @property
     def room(self) -> int:
         """How many bytes to read and feed now; none beyond a stop, and none for a little space."""
-        if self.ended or self.stop:
+        if self.stop or self._ended:
             return 0
         limit = self._limit()
         room = limit - self.held
         if room < min(limit // 2, WORTH_READING_BYTES):
             return 0
-        return room if self._stop_at is None else min(room, self._stop_at - self._fed)
+        waiting = self.held - len(self._pieces) * PIECE_BYTES
+        return min(room, self._before_stop() - waiting)
 
     def _limit(self) -> int:
-        late = self.delay + self._jitter
-        if self._all.size >= MAX_HELD_BYTES_OF_ALL or not (late or self._rate):
+        late, rate = self._timing.late, self._timing.rate
+        if self._all.size >= MAX_HELD_BYTES_OF_ALL or not (late or rate):
             return MIN_HELD_BYTES
-        wanted = 2 * self._rate * (late + READ_AHEAD_SECONDS) if self._rate else MAX_HELD_BYTES
+        wanted = 2 * rate * (late + READ_AHEAD_SECONDS) if rate else MAX_HELD_BYTES
         return max(min(int(wanted), MAX_HELD_BYTES), MIN_HELD_BYTES)
 
     @property
+    def _ended(self) -> bool:
+        """Whether the end has come."""
+        return bool(self._pieces) and not self._pieces[-1][1]
+
+    @property
     def at_end(self) -> bool:
-        """Whether what is due is the end."""
-        return self.ended and len(self._pieces) == 1
+        """Whether nothing is held but the end."""
+        return self._ended and len(self._pieces) == 1
 
     def feed(self, data: bytes, now: float) -> None:
         """`data` has come; nothing is the end, which is as late as a byte."""
         self._pieces.append((now, data))
-        self._fed += len(data)
-        self.ended = not data
         self._hold(len(data) + PIECE_BYTES)
         self._plan()
 
@@ -152,7 +187,7 @@ class StreamFaults:
             self._offset = 0
             self._hold(-PIECE_BYTES)
         if not self._cut:
-            self._free_at = max(self._free_at, now - BURST_SECONDS)
+            self._timing.passed(now)
             self._plan()
         return taken
 
@@ -166,32 +201,22 @@ class StreamFaults:
     def fail(self, now: float) -> None:
         """Drop what is held, and have the end due at once, even if the direction has stalled."""
         self.drop()
-        self._stop_at = self.stop = None
-        self.feed(b"", now - self.delay)
+        self._stop = self.stop = None
+        self.feed(b"", now - self._timing.late)
 
     def _plan(self) -> None:
         """Cut the next piece, and say when it is due."""
         if self._cut:
             return
         self.due = None
-        if self.passed == self._stop_at:
-            self.stop = self._stop
+        if self._stop and not self._before_stop():
+            self.stop = self._stop[1]
             self.drop()
         elif self._pieces:
             came, data = self._pieces[0]
             self._cut = min(len(data) - self._offset, self._most, self._before_stop())
-            passing = self._cut / self._rate if self._rate else 0.0
-            # Never before the piece before it: a stream stays in order.
-            self.due = self._free_at = max(came + self._late(), self._free_at) + passing
+            self.due = self._timing.due(came, self._cut, self.passed)
 
     def _before_stop(self) -> int:
-        return MAX_HELD_BYTES if self._stop_at is None else self._stop_at - self.passed
-
-    def _late(self) -> float:
-        """How late the piece at this offset is."""
-        if not self._jitter:
-            return self.delay
-        from random import Random  # few runs need it
-
-        chosen = Random(f"{self._seed} {self.passed}").uniform(-self._jitter, self._jitter)
-        return max(self.delay + chosen, 0.0)
+        """How many more bytes may pass; more than are ever held if there is no stop."""
+        return self._stop[0] - self.passed if self._stop else MAX_HELD_BYTES

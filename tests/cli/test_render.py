@@ -29,6 +29,7 @@ from sockkit.events import (
     DatagramTotal,
     Event,
     Failure,
+    FaultInjected,
     FrameTotal,
     HalfClosed,
     Hint,
@@ -74,6 +75,21 @@ LINES: list[tuple[int, Event, str]] = [
         NORMAL,
         Closed(CLIENT, 1, 2, "reset", lost=False),
         "sockkit: [2] 10.0.0.7:51234 reset (sent 1 byte, received 2 bytes)",
+    ),
+    (
+        NORMAL,
+        FaultInjected(CLIENT, "sent", "stalled", 1000),
+        "* [2] 10.0.0.7:51234 sent: stalled on purpose after 1,000 bytes",
+    ),
+    (
+        NORMAL,
+        FaultInjected(CLIENT, "", "refused"),
+        "* [2] 10.0.0.7:51234 refused on purpose",
+    ),
+    (
+        VERBOSE,
+        FaultInjected(CLIENT, "received", "shaped", detail="delay 0.2 s"),
+        "* [2] 10.0.0.7:51234 received: delay 0.2 s",
     ),
     (
         VERBOSE,
