@@ -9,7 +9,7 @@ from sockkit.core.text import Transform
 from sockkit.errors import SockkitError, without_traceback
 from sockkit.net.coalesce import PAUSE_SECONDS
 from sockkit.net.ends.end import Sink, Source
-from sockkit.net.kernel import Unfit, Wait
+from sockkit.net.kernel import LITTLE_BYTES, Unfit, Wait
 from sockkit.net.lanes import Copy, First, Lane, choose
 from sockkit.net.loop import Loop
 
@@ -27,6 +27,23 @@ class Pump:
 
     The first bytes pass `glance` instead of `transform`, which it applies as well.
     """
+
+    __slots__ = (
+        "_before",
+        "_began",
+        "_buffer_size",
+        "_ended",
+        "_finishing",
+        "_loop",
+        "_on_end",
+        "_on_fail",
+        "_on_progress",
+        "_should_pause",
+        "_sink",
+        "_source",
+        "_waiting",
+        "lane",
+    )
 
     def __init__(
         self,
@@ -50,7 +67,7 @@ class Pump:
         self._finishing = False
         self._should_pause = should_pause
         self._began = self._ended = loop.now
-        self.lane: Lane = choose(source, sink, transform, buffer_size)
+        self.lane: Lane = choose(source, sink, transform, buffer_size, loop.pools)
         if glance:
             self.lane = First(source, sink, glance, buffer_size, self.lane)
 
@@ -106,7 +123,7 @@ class Pump:
             wait = self._steps()
         except Unfit as unfit:
             lane = unfit.lane or Copy(
-                self._source, self._sink, None, self._buffer_size, unfit.held, unfit.fault
+                self._source, self._sink, None, self._buffer_size, unfit, self._loop.pools
             )
             self._before = (self.bytes_read, self.bytes_written)
             self.lane.close()
@@ -131,11 +148,14 @@ class Pump:
             self._wait(wait)
 
     def _steps(self) -> Wait:
-        """Step, at most `lane.steps` times, while bytes move and the same end is waited for."""
+        """Step, at most `lane.steps` times, while much is moved and the same end is waited for.
+
+        After a little there is mostly no more, and asking would be a call for nothing.
+        """
         for _ in range(self.lane.steps):
             before = self.lane.bytes_written
             wait = self.lane.step()
-            if wait is not self._waiting or self.lane.bytes_written == before:
+            if wait is not self._waiting or self.lane.bytes_written - before < LITTLE_BYTES:
                 break
         return wait
 

@@ -155,9 +155,15 @@ def test_what_is_encrypted_takes_several_steps_unless_its_source_may_block(kind:
     assert (lane.steps > 1) == (kind in (Kind.FILE, Kind.ENCRYPTED))
 
 
-def test_without_a_descriptor_for_a_pipe_it_is_a_copy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_descriptor_for_a_pipe_it_is_a_copy(
+    monkeypatch: pytest.MonkeyPatch, make: Make, loop: Loop
+) -> None:
+    source, sink = make(("tcp", "file"))
+    moving = Moving(loop, source, sink)
     fail_nth(monkeypatch, os, "pipe", 1, OSError(errno.EMFILE, ""))
-    assert chosen(Kind.SOCKET, Kind.FILE) == "copy"
+    data = noise(SIZE)
+    assert moving.run(data) == data
+    assert moving.pump.lane.name == "copy"
 
 
 @pytest.mark.parametrize("size", [None, 70_001])

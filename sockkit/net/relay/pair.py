@@ -7,7 +7,6 @@ linger: a half-closed connection lives until the other side ends, or nothing mov
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 from sockkit.core.ending import EndOptions, HalfClose
 from sockkit.core.text import Transform
@@ -22,7 +21,13 @@ from sockkit.net.pump import Pump
 from sockkit.net.waiting import Done, OnDone, Pending
 from sockkit.values import Value
 
+_NOT_DIALLING = Done()
 RESET_SECONDS = 5.0  # for one side to take what the other sent before its reset
+
+
+# An encrypted peer may drop its answer when it is told the end: see HalfClose.
+_ENDING = EndOptions(half_close=HalfClose.NOW, patient=True)
+_ENCRYPTED_ENDING = EndOptions(half_close=HalfClose.AUTO, patient=True)
 
 
 class PairOptions(Value):
@@ -51,26 +56,43 @@ class Outcome(Value):
     unreachable: bool = False
 
 
+_OPEN = Outcome()
+
+
 class Pair:
     """Owns the client's end, and the target's once it is dialled.
 
-    `on_closed` is called once, after both are closed; not after `close`.
+    `on_closed` is called once, after both are closed; not after `close`. There may be thousands:
+    what is needed for a while only is dropped then.
     """
+
+    __slots__ = (
+        "_dialling",
+        "_end",
+        "_on_closed",
+        "_open",
+        "_options",
+        "_outcome",
+        "_sides",
+        "peer",
+    )
 
     def __init__(
         self, options: PairOptions, end: PeerEnd, on_closed: Callable[[Pair, Outcome], None]
     ) -> None:
         self._options, self._end, self._on_closed = options, end, on_closed
-        self._dialling: Pending = Done()
+        self._dialling: Pending = _NOT_DIALLING
         self._sides: list[_Side] = []
         self._open = 0  # sides
-        self._outcome = Outcome()
+        self._outcome = _OPEN
         self.peer = end.peer
 
     def start(self) -> None:
         """Dial the target. The client is not read before that is done."""
         self._end.when_reset(self._left)
-        self._dialling = self._options.dial(self._end, self._dialled)
+        dialling = self._options.dial(self._end, self._dialled)
+        if not self._sides:
+            self._dialling = dialling
 
     def close(self) -> None:
         """Close all at once, and report nothing."""
@@ -92,27 +114,25 @@ class Pair:
 
     def _dialled(self, target: PeerEnd | SockkitError) -> None:
         self._end.when_reset(None)
+        self._dialling = _NOT_DIALLING
         if isinstance(target, SockkitError):
             self._end.close()
             self._on_closed(self, Outcome(target, unreachable=True))
             return
         options = self._options
-        idle = EndOptions(idle=options.idle, patient=True)
-        # An encrypted peer may drop its answer when it is told the end: see HalfClose.
-        auto = HalfClose.AUTO if target.kind is Kind.ENCRYPTED else HalfClose.NOW
-        ending = EndOptions(half_close=auto, patient=True)
-        client = _Side(options, self._end, idle, partial(self._closed, 0))
-        server = _Side(options, target, ending, partial(self._closed, 1))
+        ending = _ENCRYPTED_ENDING if target.kind is Kind.ENCRYPTED else _ENDING
+        client = _Side(options, self._end, EndOptions(idle=options.idle, patient=True), self)
+        server = _Side(options, target, ending, self)
         self._sides, self._open = [client, server], 2
         client.join(server, options.to_target())
         server.join(client, options.to_client())
         for side in self._sides:
             side.start()
 
-    def _closed(self, place: int, result: Result) -> None:
+    def closed(self, side: _Side, result: Result) -> None:
         """One side is closed. If it has failed, the other ends in the same way."""
         self._open -= 1
-        side, other = self._sides[place], self._sides[1 - place]
+        other = self._sides[side is self._sides[0]]
         failed = result.error or (result.failure if result.undelivered else None)
         if not self._outcome.error and (failed or side is self._sides[0]):
             self._outcome = Outcome(failed, closed_with_reason(side.connection, result))
@@ -125,17 +145,14 @@ class Pair:
 class _Side(Joined):
     """One of the two connections. What it receives, the other sends."""
 
-    def __init__(
-        self,
-        options: PairOptions,
-        end: PeerEnd,
-        ending: EndOptions,
-        on_closed: Callable[[Result], None],
-    ) -> None:
+    __slots__ = ("_buffer_size", "_end", "_loop", "_other", "_pair")
+    _other: _Side
+
+    def __init__(self, options: PairOptions, end: PeerEnd, ending: EndOptions, pair: Pair) -> None:
         context = options.context
         super().__init__(context.emit, context.loop, end, options.closer, ending, "the other side")
         self._end, self._loop, self._buffer_size = end, context.loop, options.buffer_size
-        self._on_closed = on_closed
+        self._pair = pair
 
     @property
     def connection(self) -> Connection:
@@ -178,7 +195,7 @@ class _Side(Joined):
         self._emit(StreamTotal(self._connection.end.peer, *totals))
 
     def closed(self, result: Result) -> None:
-        self._on_closed(result)
+        self._pair.closed(self, result)
 
     def _moved(self) -> None:
         self._connection.received()
