@@ -182,14 +182,24 @@ class Light(Copy):
         self._buffer_size, self._pools = buffer_size, pools
 
     def step(self) -> Wait:
-        if self._full >= FULL_RECEIVES and not self._pending:
+        if self._pending or self._finishing or self._ended:
+            return super().step()
+        if self._full >= FULL_RECEIVES:
             ends = (self._source, self._sink, self._buffer_size, self._pools)
             raise Unfit(lane=PipedSplice(*ends, partial(Light, *ends)))
-        return super().step()
-
-    def _received(self, size: int) -> None:
-        self._full = self._full + 1 if size == len(self._buffer) else 0
-        super()._received(size)
+        buffer = self._buffer
+        try:
+            size = self._source.read_into(buffer)
+        except BlockingIOError:
+            return Wait.SOURCE
+        if not size:
+            self._ended = True
+            return Wait.END
+        self.bytes_read += size
+        self._full = self._full + 1 if size == len(buffer) else 0
+        self._pending = buffer[:size]
+        self._write()
+        return Wait.SINK if self._pending else Wait.SOURCE
 
 
 class First(Copy):

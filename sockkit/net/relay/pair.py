@@ -142,10 +142,14 @@ class Pair:
             self._on_closed(self, self._outcome)
 
 
+def _nothing() -> None:
+    pass
+
+
 class _Side(Joined):
     """One of the two connections. What it receives, the other sends."""
 
-    __slots__ = ("_buffer_size", "_end", "_loop", "_other", "_pair")
+    __slots__ = ("_buffer_size", "_end", "_loop", "_other", "_pair", "_timed")
     _other: _Side
 
     def __init__(self, options: PairOptions, end: PeerEnd, ending: EndOptions, pair: Pair) -> None:
@@ -153,6 +157,8 @@ class _Side(Joined):
         super().__init__(context.emit, context.loop, end, options.closer, ending, "the other side")
         self._end, self._loop, self._buffer_size = end, context.loop, options.buffer_size
         self._pair = pair
+        # Without a bound on silence nobody asks when something has passed.
+        self._timed = options.idle is not None or ending.half_close is HalfClose.AUTO
 
     @property
     def connection(self) -> Connection:
@@ -167,7 +173,7 @@ class _Side(Joined):
             other._end,
             transform,
             self._buffer_size,
-            on_progress=self._moved,
+            on_progress=self._moved if self._timed or other._timed else _nothing,
             on_end=self._connection.receiver_ended,
             on_fail=self._failed,
         )
