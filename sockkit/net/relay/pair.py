@@ -10,18 +10,24 @@ from collections.abc import Callable
 
 from sockkit.core.ending import EndOptions, HalfClose
 from sockkit.core.text import Transform
-from sockkit.errors import SendError, SockkitError, TimedOut
-from sockkit.events import Closed, PeerEnded, StreamTotal
+from sockkit.errors import SendError, SockkitError, TimedOut, reason
+from sockkit.events import Closed, Notice, PeerEnded, StreamTotal
 from sockkit.net.closing import Closer
 from sockkit.net.connection import Connection, Direction, Result, closed_with_reason
 from sockkit.net.context import Context
 from sockkit.net.ends.end import Kind, PeerEnd
 from sockkit.net.join import Joined
+from sockkit.net.loop import Timer
 from sockkit.net.pump import Pump
+from sockkit.net.tcp.dial import lacks_resources
 from sockkit.net.waiting import Done, OnDone, Pending
 from sockkit.values import Value
 
 _NOT_DIALLING = Done()
+# Where the system has no socket for the target's connection, it may have one soon. So the client
+# waits, but not for ever.
+DIAL_PAUSE_SECONDS = 0.5
+MAX_DIAL_PAUSES = 20
 RESET_SECONDS = 5.0  # for one side to take what the other sent before its reset
 
 
@@ -73,6 +79,7 @@ class Pair:
         "_open",
         "_options",
         "_outcome",
+        "_pauses",
         "_sides",
         "peer",
     )
@@ -81,7 +88,8 @@ class Pair:
         self, options: PairOptions, end: PeerEnd, on_closed: Callable[[Pair, Outcome], None]
     ) -> None:
         self._options, self._end, self._on_closed = options, end, on_closed
-        self._dialling: Pending = _NOT_DIALLING
+        self._pauses = 0
+        self._dialling: Pending | Timer = _NOT_DIALLING
         self._sides: list[_Side] = []
         self._open = 0  # sides
         self._outcome = _OPEN
@@ -90,8 +98,12 @@ class Pair:
     def start(self) -> None:
         """Dial the target. The client is not read before that is done."""
         self._end.when_reset(self._left)
+        self._dial()
+
+    def _dial(self) -> None:
+        self._dialling = _NOT_DIALLING
         dialling = self._options.dial(self._end, self._dialled)
-        if not self._sides:
+        if not (self._sides or isinstance(self._dialling, Timer)):
             self._dialling = dialling
 
     def close(self) -> None:
@@ -113,6 +125,8 @@ class Pair:
         self._end.close()
 
     def _dialled(self, target: PeerEnd | SockkitError) -> None:
+        if isinstance(target, SockkitError) and self._waits(target):
+            return
         self._end.when_reset(None)
         self._dialling = _NOT_DIALLING
         if isinstance(target, SockkitError):
@@ -129,16 +143,29 @@ class Pair:
         for side in self._sides:
             side.start()
 
+    def _waits(self, error: SockkitError) -> bool:
+        """Dial again later if it was not the target that could not be reached."""
+        if self._pauses >= MAX_DIAL_PAUSES or not lacks_resources(error):
+            return False
+        self._pauses += 1
+        context = self._options.context
+        why = reason(error.__cause__) if isinstance(error.__cause__, OSError) else str(error)
+        told = f"no socket for a connection to the target ({why})"
+        context.emit(Notice(f"{told}: its client waits", f"{told}: a client waits"))
+        self._dialling = context.loop.later(DIAL_PAUSE_SECONDS, self._dial)
+        return True
+
     def closed(self, side: _Side, result: Result) -> None:
         """One side is closed. If it has failed, the other ends in the same way."""
         self._open -= 1
+        last = not self._open  # the other may be closed within this call
         other = self._sides[side is self._sides[0]]
         failed = result.error or (result.failure if result.undelivered else None)
         if not self._outcome.error and (failed or side is self._sides[0]):
             self._outcome = Outcome(failed, closed_with_reason(side.connection, result))
         if failed:
             other.other_failed(failed)
-        if not self._open:
+        if last:
             self._on_closed(self, self._outcome)
 
 
