@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 from sockkit.core.text import Transform
 from sockkit.errors import TextError, without_traceback
 from sockkit.net.ends.end import Kind, Sink, Source
-from sockkit.net.kernel import PipedSplice, Sendfile, Splice, Unfit, Wait
+from sockkit.net.kernel import LITTLE_BYTES, PipedSplice, Sendfile, Splice, Unfit, Wait
 from sockkit.net.pools import Pools
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ PIPE_BUFFER_BYTES = 64 * 1024  # a pipe holds no more, pipe(7)
 ENCRYPTED_BUFFER_BYTES = 112 * 1024
 ENCRYPTED_STEPS = 8  # by then a turn of the loop costs little beside them
 LIGHT_BUFFER_BYTES = 64 * 1024
-FULL_RECEIVES = 4  # of so many bytes, in a row: then the kernel moves the rest
+MAX_LARGE_RECEIVES = 4  # of LITTLE_BYTES or more, in a row: then the kernel moves the rest
 FIRST_BYTES = 8 * 1024  # read at a time while they are looked at: a request line, at the most
 
 _NOTHING = memoryview(b"")
@@ -172,19 +172,19 @@ class Light(Copy):
     A message of 64 bytes takes two system calls in this way, and four with splice(2).
     """
 
-    __slots__ = ("_buffer_size", "_full", "_pools")
+    __slots__ = ("_buffer_size", "_large", "_pools")
 
     def __init__(self, source: Source, sink: Sink, buffer_size: int | None, pools: Pools) -> None:
         size = min(buffer_size or LIGHT_BUFFER_BYTES, LIGHT_BUFFER_BYTES)
         super().__init__(source, sink, None, size, None, pools)
         self.name = PipedSplice.name  # nearly all the bytes go by it, where there are many
-        self._full = 0  # receives that filled the buffer, in a row
+        self._large = 0  # receives in a row
         self._buffer_size, self._pools = buffer_size, pools
 
     def step(self) -> Wait:
         if self._pending or self._finishing or self._ended:
             return super().step()
-        if self._full >= FULL_RECEIVES:
+        if self._large >= MAX_LARGE_RECEIVES:
             ends = (self._source, self._sink, self._buffer_size, self._pools)
             raise Unfit(lane=PipedSplice(*ends, partial(Light, *ends)))
         buffer = self._buffer
@@ -196,7 +196,7 @@ class Light(Copy):
             self._ended = True
             return Wait.END
         self.bytes_read += size
-        self._full = self._full + 1 if size == len(buffer) else 0
+        self._large = self._large + 1 if size >= LITTLE_BYTES else 0
         self._pending = buffer[:size]
         self._write()
         return Wait.SINK if self._pending else Wait.SOURCE
