@@ -134,6 +134,7 @@ def test_few_descriptors_take_no_byte_of_a_flow_that_needs_a_pipe(
         assert program.descriptors() < 64
 
 
+@pytest.mark.timeout(180)
 def test_thousands_at_once_hold_no_pipe_and_little_memory(
     many_descriptors: None, stack: contextlib.ExitStack, target: Target
 ) -> None:

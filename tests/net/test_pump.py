@@ -353,3 +353,21 @@ def test_after_an_error_it_keeps_no_buffer(make: Make, loop: Loop) -> None:
 def reset_peer(far: kit.Far) -> None:
     reset(socket.socket(fileno=far.descriptor))
     far.descriptor = -1
+
+
+def test_after_a_little_it_does_not_ask_for_more(
+    make: Make, loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, near, _ = make("tcp", "file")
+    splice, calls = os.splice, 0
+
+    def counted(*arguments: Any, **more: Any) -> int:
+        nonlocal calls
+        calls += 1
+        return splice(*arguments, **more)
+
+    monkeypatch.setattr(os, "splice", counted)
+    told.pump.start()
+    near.far.give(b"hello")
+    run_until(loop, lambda: told.pump.bytes_written == 5)
+    assert calls == 2  # into the pipe, and out of it
