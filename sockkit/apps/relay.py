@@ -44,6 +44,7 @@ class Relay(Value):
     text: TextOptions = TextOptions()
     idle: float | None = None
     once: bool = False
+    udp: bool = False
     port_file: str | None = None
     access: AccessOptions | None = None
     faults: FaultOptions = FaultOptions()
@@ -67,11 +68,15 @@ def run(config: Relay, context: Context) -> None:
 
 def _run(config: Relay, context: Context, dial_for: Dial) -> None:
     raise_limit()
+    if config.udp:
+        from sockkit.apps.relay_udp import run as run_udp
+
+        run_udp(config, context, lambda sock: _warn_of_strangers(context, sock, config))
+        return
     options = secure_listening(context, config.listen, config.access, config.tls)
     pairs = _pair_options(config, context, dial_for)
-    # A view shows what passes between us and the target.
-    unseen = context._replace(views=None)
-    listener = wait_for(context.loop, partial(listen, unseen, options, config.sockets))
+    options = options._replace(tapped=False)  # a view shows what passes on the target's side
+    listener = wait_for(context.loop, partial(listen, context, options, config.sockets))
     try:
         with port_file(context.loop, config.port_file, listener):
             announce(listener, context)
@@ -136,18 +141,23 @@ def _faults(config: Relay, context: Context) -> Faults | None:
     options = config.faults
     if not options.of_streams:
         return None
-    from random import SystemRandom  # few runs need it
-
     from sockkit.net.openers import opener
     from sockkit.net.relay.faults import Faults
 
-    seed = options.seed
-    if seed is None:
-        seed = SystemRandom().randrange(MAX_SEED)
-        context.emit(Hint(f"to repeat this run's random choices: --seed {seed}"))
-    address = config.address
+    seed, address = chosen_seed(options, context), config.address
     target = (opener(address).stream, address.word) if address else ("program", config.program[0])
     return Faults(context, options, seed, *target)
+
+
+def chosen_seed(options: FaultOptions, context: Context) -> int:
+    """The seed that is given, or one that is told."""
+    if options.seed is not None:
+        return options.seed
+    from random import SystemRandom  # few runs need it
+
+    seed = SystemRandom().randrange(MAX_SEED)
+    context.emit(Hint(f"to repeat this run's random choices: --seed {seed}"))
+    return seed
 
 
 def _warn_of_strangers(context: Context, bound: Bound, config: Relay) -> None:

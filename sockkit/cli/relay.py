@@ -17,6 +17,7 @@ from sockkit.cli.options import (
     PROXY,
     SERVER_SOCKET,
     TEXT,
+    UDP,
     access_options,
     program,
     proxy_option,
@@ -60,10 +61,11 @@ Examples:
   sockkit relay -p 8080 --to-tls www.example.org 443
   sockkit relay -p 7788 -E gbk 192.168.1.30 7788
   sockkit relay -p 2222 -x --exec 'bash -i'
+  sockkit relay --udp -p 5353 --drop 10% 192.168.1.1 53
 """
 
 
-_RELAY = Bundle("Relay", (ONCE,))
+_RELAY = Bundle("Relay", (UDP, ONCE))
 _SHARE = Parsed("percent", parse_share)
 
 
@@ -166,9 +168,12 @@ def _run(address: tuple[str, ...], **values: Any) -> None:
     from sockkit.net.tcp.listen import ListenOptions
 
     words = program(values)
-    if words and (address or values["through"]):
-        what = "HOST PORT" if address else "--proxy"
-        raise UsageError(f"{what} cannot be combined with --exec or --shell", "leave it out")
+    without = [("HOST PORT", address), ("--proxy", values["through"]), ("--udp", values["udp"])]
+    for what, given in without if words else []:
+        if given:
+            raise UsageError(f"{what} cannot be combined with --exec or --shell", "leave it out")
+    if values["udp"] and values["through"]:
+        raise UsageError("--proxy and --udp exclude each other", "leave out one")
     target = None if words else client_address(address, ask=False)
     proxy = proxy_option(values, target) if target else None
     here = server_address(values["bind"], values["port"], values["family"])

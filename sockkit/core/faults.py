@@ -45,3 +45,14 @@ class FaultOptions(Value):
         seconds = self.delay or self.jitter
         stops = (self.stall_at, self.reset_at, self.close_at)
         return bool(seconds or self.rate or self.chunk or self.refuse) or any(stops)
+
+    @property
+    def of_datagrams(self) -> bool:
+        """Whether anything is done to datagrams."""
+        shares = (self.drop, self.duplicate, self.reorder, self.corrupt)
+        return self.late or any(shares)
+
+    @property
+    def late(self) -> bool:
+        """Whether what passes is late."""
+        return bool(self.delay or self.jitter or self.rate)

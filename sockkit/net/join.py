@@ -23,6 +23,8 @@ from sockkit.values import Value
 class InputEnd:
     """Passes the end of what we send on to the peer: at once, later, or never."""
 
+    __slots__ = ("_at_once", "_connection", "_emit")
+
     def __init__(self, emit: Emit, connection: Connection, when: HalfClose) -> None:
         self._emit, self._connection = emit, connection
         self._at_once = when is HalfClose.NOW
@@ -49,6 +51,17 @@ class Joined(Owner):
 
     It decides what a silence is due to, and what follows from one that is too long.
     """
+
+    __slots__ = (
+        "_connection",
+        "_emit",
+        "_idle",
+        "_input_end",
+        "_receiver",
+        "_sender",
+        "_source",
+        "_views",
+    )
 
     _sender: Pump  # to the peer
     _receiver: Pump

@@ -83,6 +83,11 @@ class Views:
         self._screens: list[Screen] = []  # that one, and those of files
         self._error: SockkitError | None = None  # of a viewer
 
+    @property
+    def frames(self) -> bool:
+        """Whether a framer groups bytes into messages."""
+        return self._make_framer is not None
+
     def add(self, viewer: Viewer) -> None:
         self._viewers.append(viewer)
 

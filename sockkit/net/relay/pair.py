@@ -8,19 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
+from functools import cache
 from typing import TYPE_CHECKING
 
 from sockkit.core.ending import EndOptions, HalfClose, Limit, idle_error
 from sockkit.core.text import Transform
-from sockkit.errors import ReceiveError, SendError, SockkitError, TimedOut
-from sockkit.events import Closed, PeerEnded, StreamTotal
+from sockkit.errors import ReceiveError, SendError, SockkitError, TimedOut, reason
+from sockkit.events import Closed, Notice, PeerEnded, StreamTotal
 from sockkit.net.closing import Closer
 from sockkit.net.connection import Connection, Direction, Result, closed_with_reason
 from sockkit.net.context import Context
 from sockkit.net.ends.end import Kind, PeerEnd, PeerExited
 from sockkit.net.join import Joined
+from sockkit.net.loop import Timer
 from sockkit.net.pump import Pump
+from sockkit.net.tcp.dial import lacks_resources
 from sockkit.net.waiting import Done, OnDone, Pending
 from sockkit.values import Value
 
@@ -30,6 +32,11 @@ if TYPE_CHECKING:
 
 Dial = Callable[[PeerEnd, OnDone[PeerEnd]], Pending]  # connects to the target for a client
 
+_NOT_DIALLING = Done()
+# Where the system has no socket for the target's connection, it may have one soon. So the client
+# waits, but not for ever.
+DIAL_PAUSE_SECONDS = 0.5
+MAX_DIAL_PAUSES = 20
 RESET_SECONDS = 5.0  # for one side to take what the other sent before its reset
 
 
@@ -63,20 +70,37 @@ class Outcome(Value):
     totals: str = ""
 
 
+_OPEN = Outcome()
+
+
 class Pair:
     """Owns the client's end, and the target's once it is dialled.
 
-    `on_closed` is called once, after both are closed; not after `close`.
+    `on_closed` is called once, after both are closed; not after `close`. There may be thousands:
+    what is needed for a while only is dropped then.
     """
+
+    __slots__ = (
+        "_dialling",
+        "_end",
+        "_on_closed",
+        "_open",
+        "_options",
+        "_outcome",
+        "_pauses",
+        "_sides",
+        "peer",
+    )
 
     def __init__(
         self, options: PairOptions, end: PeerEnd, on_closed: Callable[[Pair, Outcome], None]
     ) -> None:
         self._options, self._end, self._on_closed = options, end, on_closed
-        self._dialling: Pending = Done()
+        self._pauses = 0
+        self._dialling: Pending | Timer = _NOT_DIALLING
         self._sides: list[_Side] = []
         self._open = 0  # sides
-        self._outcome = Outcome()
+        self._outcome = _OPEN
         self.peer = end.peer
 
     def start(self) -> None:
@@ -87,7 +111,13 @@ class Pair:
             self._on_closed(self, Outcome(closed=Closed(self.peer, 0, 0)))
             return
         self._end.when_reset(self._left)
-        self._dialling = self._options.dial(self._end, self._dialled)
+        self._dial()
+
+    def _dial(self) -> None:
+        self._dialling = _NOT_DIALLING
+        dialling = self._options.dial(self._end, self._dialled)
+        if not (self._sides or isinstance(self._dialling, Timer)):
+            self._dialling = dialling
 
     def close(self) -> None:
         """Close all at once, and report nothing."""
@@ -112,7 +142,10 @@ class Pair:
         self._end.close()
 
     def _dialled(self, target: PeerEnd | SockkitError) -> None:
+        if isinstance(target, SockkitError) and self._waits(target):
+            return
         self._end.when_reset(None)
+        self._dialling = _NOT_DIALLING
         if isinstance(target, SockkitError):
             self._end.close()
             self._on_closed(self, Outcome(target, unreachable=True))
@@ -120,12 +153,10 @@ class Pair:
         options = self._options
         # An encrypted peer may drop its answer when it is told the end: see HalfClose.
         auto = HalfClose.AUTO if target.kind is Kind.ENCRYPTED else HalfClose.NOW
-        plain = EndOptions(idle=options.idle, patient=True)
-        ending = plain._replace(half_close=auto)
         if options.faults:
             self._end, target = options.faults.disturb(self._end, target, self._stopped)
-        client = _Side(options, self._end, plain, partial(self._closed, 0))
-        server = _Side(options, target, ending, partial(self._closed, 1))
+        client = _Side(options, self._end, _ending(options.idle, HalfClose.NOW), self)
+        server = _Side(options, target, _ending(options.idle, auto), self)
         self._sides, self._open = [client, server], 2
         client.join(server, options.to_target())
         server.join(client, options.to_client())
@@ -137,10 +168,22 @@ class Pair:
         for side in self._sides:
             side.stopped(fault)
 
-    def _closed(self, place: int, result: Result) -> None:
+    def _waits(self, error: SockkitError) -> bool:
+        """Dial again later if it was not the target that could not be reached."""
+        if self._pauses >= MAX_DIAL_PAUSES or not lacks_resources(error):
+            return False
+        self._pauses += 1
+        context = self._options.context
+        why = reason(error.__cause__) if isinstance(error.__cause__, OSError) else str(error)
+        told = f"no socket for a connection to the target ({why})"
+        context.emit(Notice(f"{told}: its client waits", f"{told}: a client waits"))
+        self._dialling = context.loop.later(DIAL_PAUSE_SECONDS, self._dial)
+        return True
+
+    def closed(self, side: _Side, result: Result) -> None:
         """One side is closed. If it has failed, the other ends in the same way."""
         self._open -= 1
-        side, other = self._sides[place], self._sides[1 - place]
+        other = self._sides[side is self._sides[0]]
         failed = result.error or (result.failure if result.undelivered else None)
         if not self._outcome.error and (failed or side is self._sides[0]):
             closed = closed_with_reason(side.connection, result)
@@ -151,21 +194,38 @@ class Pair:
             other.other_failed(failed)
 
 
+@cache
+def _ending(idle: float | None, half_close: HalfClose) -> EndOptions:
+    return EndOptions(idle=idle, half_close=half_close, patient=True)
+
+
+def _nothing() -> None:
+    pass
+
+
 class _Side(Joined):
     """One of the two connections. What it receives, the other sends."""
 
-    def __init__(
-        self,
-        options: PairOptions,
-        end: PeerEnd,
-        ending: EndOptions,
-        on_closed: Callable[[Result], None],
-    ) -> None:
+    __slots__ = (
+        "_buffer_size",
+        "_end",
+        "_faults",
+        "_has_exited",
+        "_loop",
+        "_other",
+        "_pair",
+        "_timed",
+    )
+    _other: _Side
+
+    def __init__(self, options: PairOptions, end: PeerEnd, ending: EndOptions, pair: Pair) -> None:
         context = options.context
         super().__init__(context, end, options.closer, ending, "the other side")
         self._end, self._loop, self._buffer_size = end, context.loop, options.buffer_size
-        self._on_closed, self._has_exited = on_closed, False
+        self._pair, self._has_exited = pair, False
         self._faults = options.faults
+        # Without a bound on silence nobody asks when something has passed.
+        self._timed = options.idle is not None or ending.half_close is HalfClose.AUTO
 
     @property
     def connection(self) -> Connection:
@@ -180,7 +240,7 @@ class _Side(Joined):
             other._end,
             transform,
             self._buffer_size,
-            on_progress=self._moved,
+            on_progress=self._moved if self._timed or other._timed else _nothing,
             on_end=self._connection.receiver_ended,
             on_fail=self._failed,
         )
@@ -246,7 +306,7 @@ class _Side(Joined):
         self._emit(StreamTotal(self._connection.end.peer, *totals))
 
     def closed(self, result: Result) -> None:
-        self._on_closed(result)
+        self._pair.closed(self, result)
 
     def _moved(self) -> None:
         self._connection.received()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from sockkit.core.peers import PeerTable
-from sockkit.core.records import Stream
+from sockkit.core.records import Direction, Stream
 from sockkit.net.endpoint import show_address
 from sockkit.net.ends.end import Callback
 from sockkit.net.taps import Gate, Tap
@@ -26,14 +26,23 @@ class DatagramTap:
     """
 
     def __init__(
-        self, views: Views, transport: str, local: str, remote: Any, *, dialled: bool
+        self,
+        views: Views,
+        transport: str,
+        local: str,
+        remote: Any,
+        *,
+        dialled: bool,
+        number: int = 0,
     ) -> None:
-        """`remote` is the address of a connected socket's only peer, else None."""
+        """`remote` is the address of a connected socket's only peer, else None; `number` is that
+        peer's.
+        """
         self._views, self._remote, self._dialled = views, remote, dialled
         self._transport, self._local = transport, local
         self._peers = PeerTable()
         self._taps: dict[int, Tap] = {}
-        self.number = 0
+        self.number = number
         self._gate: Gate | None = None
 
     @property
@@ -65,6 +74,15 @@ class DatagramTap:
             tap = self._taps[peer.number] if peer else self._numbered(to)
         starts = range(0, max(len(data), 1), max(size, 1))
         tap.passed_apart("sent", [bytes(data[start : start + size]) for start in starts])
+
+    def disturbed(self, fault: str, direction: Direction, detail: str) -> None:
+        """What passes to or from the only peer was disturbed on purpose."""
+        self._only(self._remote).disturbed(fault, direction, detail)
+
+    def closed(self) -> None:
+        """No more datagrams will pass."""
+        for tap in self._taps.values():
+            tap.closed()
 
     def _only(self, address: Any) -> Tap:
         """The tap of what a client sends to, or of peers that have no address."""

@@ -376,6 +376,39 @@ def test_a_connection_that_is_closed_ends_the_pause(
     run_until(loop, lambda: len(server.streams) == 2)
 
 
+def test_while_as_many_are_open_as_may_be_newcomers_wait(server: Server, loop: Loop) -> None:
+    listener = server.listen()
+    listener.accept(server.welcome, most=2)
+    for _ in range(4):
+        server.client((HERE, listener.port))
+    run_until(loop, lambda: bool(kit.of_kind(server.events, Notice)))
+    run_for(loop, 0.02)
+    assert len(server.streams) == 2
+    listener.released()
+    run_until(loop, lambda: len(server.streams) == 3)
+    run_for(loop, 0.02)
+    assert len(server.streams) == 3
+    (notice,) = kit.of_kind(server.events, Notice)
+    assert "too many open files" in notice.text
+
+
+def test_however_many_come_and_go_it_waits_for_one_time(
+    server: Server, loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each pause that a connection's end has cut short is over."""
+    monkeypatch.setattr(module, "ACCEPT_PAUSE_SECONDS", 1000.0)
+    listener = server.listen()
+    listener.accept(server.welcome, most=1)
+    timers = []
+    for count in range(1, 9):
+        server.client((HERE, listener.port))
+        run_until(loop, lambda count=count: len(server.streams) == count)  # type: ignore[misc]
+        run_for(loop, 0.01)
+        timers.append(sum(bool(timer.callback) for timer in loop._timers))
+        listener.released()
+    assert max(timers) <= timers[0] + 1
+
+
 def denying(*rules: str) -> AccessList:
     parsed = [parse_rule(rule) for rule in rules]
     return AccessList(None, [rule for rule in parsed if isinstance(rule, Network)])
