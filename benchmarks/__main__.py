@@ -21,6 +21,7 @@ from pathlib import Path
 from benchmarks import machine, served
 from benchmarks.process import find
 from benchmarks.programs import program_row
+from benchmarks.relayed import relay_rows
 from benchmarks.startup import LEAST_RUNS, startup_row
 from benchmarks.table import Row, markdown, size_name
 from benchmarks.tls import tls_rows
@@ -28,7 +29,7 @@ from benchmarks.transfer import file_row, memory_row, pipe_row, text_row
 from benchmarks.views import hex_rows, json_rows
 
 ROWS = ["file", "pipe", "text", "memory", "startup", "tls", "programs", "hex", "json"]
-ROWS += ["echo", "held", "udp", "datagrams", "chat"]
+ROWS += ["echo", "held", "relay", "udp", "datagrams", "chat"]
 
 
 def size(text: str) -> int:
@@ -80,6 +81,7 @@ def measure(options: argparse.Namespace, folder: Path) -> list[Row]:
                 served.echo_row(folder, runs, 8, 1 << 20),
             ],
             "held": lambda: served.held_rows(folder, runs),
+            "relay": lambda: relay_rows(folder, options.size, runs),
             "udp": lambda: [served.udp_row(folder, runs, size) for size in (64, 1400)],
             "datagrams": lambda: served.datagram_rows(folder, runs, 1400 * 1_000_000),
             "chat": lambda: [

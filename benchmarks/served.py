@@ -117,10 +117,10 @@ def held_rows(folder: Path, runs: int, many: int = 10_000) -> list[Row]:
             del warm_up
             port = free_port()
             with serving(echo_commands(folder, port)["sockkit"], port) as process:
-                before = _resident(process.pid)
+                before = resident(process.pid)
                 found = 1 / load(folder, "tcp", port, connections, 64, SECONDS * 2)[0]
                 if connections == many:
-                    memory.append((_peak(process.pid) - before) / many)
+                    memory.append((peak(process.pid) - before) / many)
                 return found
 
         return run
@@ -264,11 +264,11 @@ def _there(folder: Path, name: str) -> bool:
     return name == LIMIT_NAME or find(name) is not None
 
 
-def _resident(process: int) -> int:
+def resident(process: int) -> int:
     found = re.search(r"VmRSS:\s*(\d+)", Path(f"/proc/{process}/status").read_text())
     return int(found[1]) * 1024 if found else 0
 
 
-def _peak(process: int) -> int:
+def peak(process: int) -> int:
     found = re.search(r"VmHWM:\s*(\d+)", Path(f"/proc/{process}/status").read_text())
     return int(found[1]) * 1024 if found else 0

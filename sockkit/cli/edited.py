@@ -18,8 +18,8 @@ from sockkit.cli.status_lines import StatusLines
 from sockkit.cli.stopping import Stopping
 from sockkit.net.ends.stdio import Output, Stdio
 from sockkit.net.ends.typed_input import TypedInput
-from sockkit.net.kernel import widen
 from sockkit.net.loop import Loop
+from sockkit.net.pools import widen
 from sockkit.system import pipe
 from sockkit.term.editor import Editor
 from sockkit.term.history import history_path

@@ -256,9 +256,9 @@ _RULES = (
 )  # fmt: skip
 _MAX_CONNECTIONS = Option(
     ["--max-connections"], type=click.IntRange(1), metavar="N",
-    help="Most clients, or members of a chat room, at a time; on udp-server most programs, and the "
-         "longest silent peer makes place. One more is closed at once; a room first says that it "
-         "is full.",
+    help="Most clients, or members of a chat room, at a time. One more is closed at once; a room "
+         "first says that it is full. On udp-server most programs, with relay --udp most peers: "
+         "there the longest silent peer makes place.",
 )  # fmt: skip
 ACCESS = Bundle("Access", (*_RULES, _MAX_CONNECTIONS))
 UDP_ACCESS = Bundle("Access", _RULES)

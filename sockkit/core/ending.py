@@ -88,6 +88,17 @@ class Ending:
     `answered` says whether the peer has sent something after our last byte.
     """
 
+    __slots__ = (
+        "_answered_at",
+        "_delivered_at",
+        "_options",
+        "_received_at",
+        "_sent_at",
+        "half_closed",
+        "input_ended",
+        "peer_ended",
+    )
+
     def __init__(self, options: EndOptions, now: float) -> None:
         self._options = options
         self._sent_at = self._received_at = self._delivered_at = now

@@ -88,6 +88,8 @@ class Result(Value):
 class Owner:
     """What a connection reports to. An owner has a method for each report that it cares about."""
 
+    __slots__ = ()
+
     def peer_ended(self) -> None:
         """The peer has half-closed, and all that it sent has been passed on."""
 
@@ -117,13 +119,13 @@ class Connection:
     __slots__ = (
         "_closer",
         "_loop",
+        "_outbox",
         "_owner",
         "_progress",
         "_timer",
         "end",
         "ending",
         "error",
-        "outbox",
         "receiver",
         "receiving",
         "sender",
@@ -139,9 +141,7 @@ class Connection:
         self._progress = Progress(end, loop.now)
         self.end = end
         self.ending = Ending(options, loop.now) if options else None
-        self.outbox = Outbox(
-            end, on_progress=self.sent, on_empty=self._drained, on_fail=self.sending_failed
-        )
+        self._outbox: Outbox | None = None
         self.receiver: Mover | None = None
         self.sender: Mover | None = None
         self.sending = self.receiving = Direction.OPEN
@@ -157,8 +157,18 @@ class Connection:
         self.review()
 
     @property
+    def outbox(self) -> Outbox:
+        """Made when it is first asked for: the two sides of a relay put nothing in it."""
+        if not self._outbox:
+            self._outbox = Outbox(
+                self.end, on_progress=self.sent, on_empty=self._drained, on_fail=self.sending_failed
+            )
+        return self._outbox
+
+    @property
     def bytes_sent(self) -> int:
-        return self.outbox.bytes_written + (self.sender.bytes_written if self.sender else 0)
+        put = self._outbox.bytes_written if self._outbox else 0
+        return put + (self.sender.bytes_written if self.sender else 0)
 
     @property
     def bytes_received(self) -> int:

@@ -16,6 +16,8 @@ class Progress:
     acknowledged of those that waited.
     """
 
+    __slots__ = ("_acknowledged", "_end", "_waited", "acknowledged_at", "began")
+
     def __init__(self, end: End, now: float) -> None:
         self._end = end
         self._acknowledged = self._waited = 0

@@ -16,13 +16,14 @@ from sockkit.net.closing import Closer
 from sockkit.net.connection import Connection, Owner
 from sockkit.net.context import Context
 from sockkit.net.ends.end import End, Sink, Source
-from sockkit.net.loop import Loop
 from sockkit.net.pump import Pump
 from sockkit.values import Value
 
 
 class InputEnd:
     """Passes the end of what we send on to the peer: at once, later, or never."""
+
+    __slots__ = ("_at_once", "_connection", "_emit")
 
     def __init__(self, emit: Emit, connection: Connection, when: HalfClose) -> None:
         self._emit, self._connection = emit, connection
@@ -51,24 +52,37 @@ class Joined(Owner):
     It decides what a silence is due to, and what follows from one that is too long.
     """
 
+    __slots__ = (
+        "_connection",
+        "_emit",
+        "_idle",
+        "_input_end",
+        "_receiver",
+        "_sender",
+        "_source",
+        "_views",
+    )
+
     _sender: Pump  # to the peer
     _receiver: Pump
 
     def __init__(
         self,
-        emit: Emit,
-        loop: Loop,
+        context: Context,
         end: End,
         closer: Closer,
         options: EndOptions,
         source: str = "standard input",
     ) -> None:
         """Owns `end`. `source` is the name of what has the input."""
-        self._emit, self._idle, self._source = emit, options.idle or 0, source
-        self._connection = Connection(loop, end, self, closer, options)
-        self._input_end = InputEnd(emit, self._connection, options.half_close)
+        self._views, self._emit = context.views, context.emit
+        self._idle, self._source = options.idle or 0, source
+        self._connection = Connection(context.loop, end, self, closer, options)
+        self._input_end = InputEnd(context.emit, self._connection, options.half_close)
 
     def held_up(self, limit: Limit) -> bool:
+        if limit is not Limit.IDLE and self._views and self._views.full:
+            return True
         match limit:
             case Limit.IDLE:
                 return False
@@ -127,7 +141,7 @@ class Join(Joined):
         options: JoinOptions,
     ) -> None:
         source, sink = other
-        super().__init__(context.emit, context.loop, end, closer, options.ending, source.name)
+        super().__init__(context, end, closer, options.ending, source.name)
         self._opening = options.opening
         self._sender = Pump(
             context.loop,

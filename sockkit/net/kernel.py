@@ -12,19 +12,24 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from sockkit.errors import SockkitError
 from sockkit.net.ends.end import Kind, Sink, Source
-from sockkit.system import fcntl, pipe
+from sockkit.net.pools import WIDE_PIPE_BYTES, Pipe, Pools, widen
 
 if TYPE_CHECKING:
     from sockkit.net.lanes import Lane
 
-MAX_SPLICE_BYTES = 1024 * 1024  # per call; the largest pipe of an ordinary user, pipe(7)
+MAX_SPLICE_BYTES = WIDE_PIPE_BYTES  # per call
 MAX_SENDFILE_BYTES = 8 * 1024 * 1024  # per call; a socket accepts what it has space for
 MAX_STEPS = 64  # calls in a row, before others on the loop are served
+# Of so few bytes a copy costs less than two calls of splice(2), and it costs no more of up to
+# twice as many. So many fills in a row show that no more come.
+LITTLE_BYTES = 16 * 1024
+MAX_LITTLE_FILLS = 16
 
 _UNFIT = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM}
 
@@ -53,6 +58,16 @@ class Unfit(Exception):  # noqa: N818 - a decision, not an error
 class _Kernel:
     """What these lanes have in common."""
 
+    __slots__ = (
+        "_ended",
+        "_moved",
+        "_sink",
+        "_size",
+        "_source",
+        "bytes_read",
+        "bytes_written",
+        "held",
+    )
     steps = MAX_STEPS
     default_size = MAX_SPLICE_BYTES
 
@@ -82,6 +97,7 @@ class _Kernel:
 class Sendfile(_Kernel):
     """From a regular file to a socket, sendfile(2). The position of the file advances."""
 
+    __slots__ = ()
     name = "sendfile"
     default_size = MAX_SENDFILE_BYTES
 
@@ -110,6 +126,7 @@ class Splice(_Kernel):
     the sink was ready, splice(2) is unfit.
     """
 
+    __slots__ = ("_wait",)
     name = "splice"
 
     def __init__(self, source: Source, sink: Sink, buffer_size: int | None) -> None:
@@ -154,21 +171,37 @@ class Splice(_Kernel):
 
 
 class PipedSplice(_Kernel):
-    """Between two ends that are no pipes: splice(2) into a pipe of our own, and out of it."""
+    """Between two ends that are no pipes: splice(2) into a pipe, and out of it.
 
+    The pipe is one of `pools`, and held only while bytes wait in it. While there is none the lane
+    is unfit, and with `light` also once little comes at a time: then that lane goes on.
+    """
+
+    __slots__ = ("_light", "_little", "_pipe", "_pools")
     name = "splice through a pipe"
 
-    def __init__(self, source: Source, sink: Sink, buffer_size: int | None) -> None:
+    def __init__(
+        self,
+        source: Source,
+        sink: Sink,
+        buffer_size: int | None,
+        pools: Pools,
+        light: Callable[[], Lane] | None = None,
+    ) -> None:
         super().__init__(source, sink, buffer_size)
-        self._pipe_out, self._pipe_in = pipe()
-        widen(self._pipe_in)
+        self._pools, self._light = pools, light
+        self._pipe: Pipe | None = None
+        self._little = 0  # fills in a row
 
     def step(self) -> Wait:
-        if not self._ended and self.held < MAX_SPLICE_BYTES:
-            self._fill()
+        if self._ended and not self._pipe:
+            return Wait.END
+        pipe = self._pipe or self._take()
+        if not self._ended and self.held < pipe.size:
+            self._fill(pipe)
         while self.held:
             try:
-                size = _splice(self._pipe_out, self._sink.descriptor, self.held)
+                size = _splice(pipe.out, self._sink.descriptor, self.held)
             except BlockingIOError:
                 return Wait.SINK
             except OSError as error:
@@ -177,11 +210,20 @@ class PipedSplice(_Kernel):
                 raise self._sink.write_failed(error) from error
             self.held -= size
             self.bytes_written += size
+        self.close()
         return Wait.END if self._ended else Wait.SOURCE
 
-    def _fill(self) -> None:
+    def _take(self) -> Pipe:
+        if self._light and self._little >= MAX_LITTLE_FILLS:
+            raise self._unfit()
+        self._pipe = self._pools.take_pipe()
+        if not self._pipe:
+            raise self._unfit()
+        return self._pipe
+
+    def _fill(self, pipe: Pipe) -> None:
         try:
-            size = _splice(self._source.descriptor, self._pipe_in, self._size)
+            size = _splice(self._source.descriptor, pipe.into, self._size)
         except BlockingIOError:
             # The pipe was empty and the source was ready: this should have moved bytes.
             if not (self.held or self._moved) and self._source.has_bytes():
@@ -197,24 +239,17 @@ class PipedSplice(_Kernel):
         self.bytes_read += size
         self.held += size
         self._ended = not size
+        self._little = self._little + 1 if size < LITTLE_BYTES else 0
 
     def _unfit(self, fault: SockkitError | None = None) -> Unfit:
-        return Unfit(os.read(self._pipe_out, self.held) if self.held else b"", fault)
+        if self._pipe and self.held:
+            return Unfit(os.read(self._pipe.out, self.held), fault)
+        return Unfit(b"", fault, self._light() if self._light and not fault else None)
 
     def close(self) -> None:
-        os.close(self._pipe_out)
-        os.close(self._pipe_in)
-
-
-def widen(descriptor: int) -> None:
-    """Enlarge a pipe to MAX_SPLICE_BYTES if the system allows it, pipe(7)."""
-    if not hasattr(fcntl, "F_SETPIPE_SZ"):
-        return
-    try:
-        if fcntl.fcntl(descriptor, fcntl.F_GETPIPE_SZ) < MAX_SPLICE_BYTES:
-            fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, MAX_SPLICE_BYTES)
-    except OSError:
-        pass  # the user's limit is reached: a smaller pipe works too
+        if self._pipe:
+            (self._pools.drop if self.held else self._pools.give_back)(self._pipe)
+            self._pipe = None
 
 
 def _splice(source: int, sink: int, size: int) -> int:

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from sockkit.core.text import Transform
-from sockkit.errors import SockkitError, TextError, without_traceback
+from sockkit.errors import TextError, without_traceback
 from sockkit.net.ends.end import Kind, Sink, Source
-from sockkit.net.kernel import PipedSplice, Sendfile, Splice, Unfit, Wait
+from sockkit.net.kernel import LITTLE_BYTES, PipedSplice, Sendfile, Splice, Unfit, Wait
+from sockkit.net.pools import Pools
 
 if TYPE_CHECKING:
     from sockkit.core.hints import Glance
@@ -26,7 +28,11 @@ PIPE_BUFFER_BYTES = 64 * 1024  # a pipe holds no more, pipe(7)
 # of 16 KiB then completes fits as well.
 ENCRYPTED_BUFFER_BYTES = 112 * 1024
 ENCRYPTED_STEPS = 8  # by then a turn of the loop costs little beside them
+LIGHT_BUFFER_BYTES = 64 * 1024
+MAX_LARGE_RECEIVES = 4  # of LITTLE_BYTES or more, in a row: then the kernel moves the rest
 FIRST_BYTES = 8 * 1024  # read at a time while they are looked at: a request line, at the most
+
+_NOTHING = memoryview(b"")
 
 
 class Lane(Protocol):
@@ -56,11 +62,26 @@ class Lane(Protocol):
 class Copy:
     """Copies through a buffer, and through `transform` if there is one.
 
-    `held` is written before anything is read; `fault` is raised at the end, as if read.
+    The buffer is one of `pools`: what the sink does not accept at once is kept apart. `after` is
+    how another lane has ended: what it held is written before anything is read, and its fault is
+    raised at the end, as if read.
     """
 
-    name = "copy"
-    steps = 1  # a standard input that could not be reopened blocks when it is read but not ready
+    __slots__ = (
+        "_buffer",
+        "_ended",
+        "_fault",
+        "_finishing",
+        "_left",
+        "_pending",
+        "_sink",
+        "_source",
+        "_transform",
+        "bytes_read",
+        "bytes_written",
+        "name",
+        "steps",
+    )
 
     def __init__(
         self,
@@ -68,16 +89,19 @@ class Copy:
         sink: Sink,
         transform: Transform | None = None,
         buffer_size: int | None = None,
-        held: bytes = b"",
-        fault: SockkitError | None = None,
+        after: Unfit | None = None,
+        pools: Pools | None = None,
     ) -> None:
         self._source, self._sink, self._transform = source, sink, transform
-        self._buffer = memoryview(bytearray(buffer_size or _buffer_bytes(source, sink)))
-        self._pending = memoryview(held)
+        pools = pools or Pools()
+        self._buffer = pools.buffer(buffer_size or _buffer_bytes(source, sink))
+        self._pending = memoryview(after.held) if after and after.held else _NOTHING
         self._ended = self._finishing = False
-        self._fault = fault
+        self._fault = after.fault if after else None
         self._left: int | None = None  # held when it was closed
         self.bytes_read = self.bytes_written = 0
+        self.name = "copy"
+        self.steps = 1  # a standard input that was not reopened blocks when it is not ready
 
     @property
     def held(self) -> int:
@@ -93,12 +117,7 @@ class Copy:
                         return Wait.SOURCE
                     self._received(0)
             if self._pending:
-                try:
-                    written = self._sink.write(self._pending)
-                except BlockingIOError:
-                    return Wait.SINK
-                self.bytes_written += written
-                self._pending = self._pending[written:]
+                self._write()
                 if self._pending:
                     return Wait.SINK
             if not self._fault and not self._ended:
@@ -106,6 +125,19 @@ class Copy:
         if self._fault:
             raise self._fault
         return Wait.END
+
+    def _write(self) -> None:
+        try:
+            written = self._sink.write(self._pending)
+        except BlockingIOError:
+            written = 0
+        self.bytes_written += written
+        if written == len(self._pending):
+            self._pending = _NOTHING
+            return
+        self._pending = self._pending[written:]
+        if self._pending.obj is self._buffer.obj:  # which other lanes are about to overwrite
+            self._pending = memoryview(bytes(self._pending))
 
     def _received(self, size: int) -> None:
         """Transform the `size` bytes that were read; 0 means the end of the source."""
@@ -129,9 +161,45 @@ class Copy:
         self._finishing = True
 
     def close(self) -> None:
-        """Release the buffer at once: a connection that is over may live on for a while."""
+        """Release what it holds at once: a connection that is over may live on for a while."""
         self._left = self.held
-        self._buffer = self._pending = memoryview(b"")
+        self._buffer = self._pending = _NOTHING
+
+
+class Light(Copy):
+    """Copies between two sockets while little comes at a time, and else leaves it to the kernel.
+
+    A message of 64 bytes takes two system calls in this way, and four with splice(2).
+    """
+
+    __slots__ = ("_buffer_size", "_large", "_pools")
+
+    def __init__(self, source: Source, sink: Sink, buffer_size: int | None, pools: Pools) -> None:
+        size = min(buffer_size or LIGHT_BUFFER_BYTES, LIGHT_BUFFER_BYTES)
+        super().__init__(source, sink, None, size, None, pools)
+        self.name = PipedSplice.name  # nearly all the bytes go by it, where there are many
+        self._large = 0  # receives in a row
+        self._buffer_size, self._pools = buffer_size, pools
+
+    def step(self) -> Wait:
+        if self._pending or self._finishing or self._ended:
+            return super().step()
+        if self._large >= MAX_LARGE_RECEIVES:
+            ends = (self._source, self._sink, self._buffer_size, self._pools)
+            raise Unfit(lane=PipedSplice(*ends, partial(Light, *ends)))
+        buffer = self._buffer
+        try:
+            size = self._source.read_into(buffer)
+        except BlockingIOError:
+            return Wait.SOURCE
+        if not size:
+            self._ended = True
+            return Wait.END
+        self.bytes_read += size
+        self._large = self._large + 1 if size >= LITTLE_BYTES else 0
+        self._pending = buffer[:size]
+        self._write()
+        return Wait.SINK if self._pending else Wait.SOURCE
 
 
 class First(Copy):
@@ -167,12 +235,20 @@ def _buffer_bytes(source: Source, sink: Sink) -> int:
 
 
 def choose(
-    source: Source, sink: Sink, transform: Transform | None, buffer_size: int | None
+    source: Source,
+    sink: Sink,
+    transform: Transform | None,
+    buffer_size: int | None,
+    pools: Pools | None = None,
 ) -> Lane:
-    """The fastest lane these ends allow. `buffer_size` is the most bytes one receive reads."""
+    """The fastest lane these ends allow. `buffer_size` is the most bytes one receive reads.
+
+    `pools` are those of the loop.
+    """
+    pools = pools or Pools()
     kinds = {source.kind, sink.kind}
     if Kind.ENCRYPTED in kinds:
-        lane = Copy(source, sink, transform, buffer_size)
+        lane = Copy(source, sink, transform, buffer_size, pools=pools)
         if source.kind in (Kind.ENCRYPTED, Kind.FILE):  # they never block
             lane.steps = ENCRYPTED_STEPS
         return lane
@@ -183,8 +259,7 @@ def choose(
         if hasattr(os, "splice"):
             if Kind.PIPE in kinds:
                 return Splice(source, sink, buffer_size)
-            try:
-                return PipedSplice(source, sink, buffer_size)
-            except OSError:
-                pass  # no descriptor left for a pipe
-    return Copy(source, sink, transform, buffer_size)
+            if source.kind is sink.kind is Kind.SOCKET:
+                return Light(source, sink, buffer_size, pools)
+            return PipedSplice(source, sink, buffer_size, pools)
+    return Copy(source, sink, transform, buffer_size, pools=pools)

@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from sockkit.errors import SockkitError, reason
+from sockkit.net.pools import Pools
 from sockkit.system import pipe
 
 if TYPE_CHECKING:
@@ -54,7 +55,10 @@ class Timer:
 
 
 class Loop:
-    """`now` is when the present turn began, in seconds of the monotonic clock."""
+    """`now` is when the present turn began, in seconds of the monotonic clock.
+
+    `pools` is what its lanes share.
+    """
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
@@ -68,6 +72,7 @@ class Loop:
         self._hang_ups: HangUps | None = None
         self._wake_out, self._wake_in = pipe()
         self._selector.register(self._wake_out, selectors.EVENT_READ)
+        self.pools = Pools()
         self.now = time.monotonic()
 
     @property
@@ -86,6 +91,7 @@ class Loop:
     ) -> None:
         if self._hang_ups:
             self._hang_ups.close()
+        self.pools.close()
         self._selector.close()
         # A late thread or signal handler must not write to whatever gets this number next.
         wake_in, self._wake_in = self._wake_in, -1

@@ -12,6 +12,10 @@ from sockkit.net.loop import Loop
 from sockkit.net.waiting import Done, OnDone, Pending, wait_for
 
 
+def _nothing() -> None:
+    pass
+
+
 class Outbox:
     """Writes at once what the sink accepts and keeps the rest, in order. Does not own the sink.
 
@@ -27,11 +31,11 @@ class Outbox:
         *,
         on_empty: Callable[[], None],
         on_fail: Callable[[SockkitError], None] = raise_error,
-        on_progress: Callable[[], None] = lambda: None,
+        on_progress: Callable[[], None] = _nothing,
     ) -> None:
         self._sink = sink
         self._on_empty, self._on_fail, self._on_progress = on_empty, on_fail, on_progress
-        self._on_drained: Callable[[], None] = lambda: None
+        self._on_drained: Callable[[], None] = _nothing
         self._waiting: deque[memoryview] = deque()
         self._stopped = False
         self.size = 0

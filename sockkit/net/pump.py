@@ -9,7 +9,7 @@ from sockkit.core.text import Transform
 from sockkit.errors import SockkitError, without_traceback
 from sockkit.net.coalesce import PAUSE_SECONDS
 from sockkit.net.ends.end import Sink, Source
-from sockkit.net.kernel import Unfit, Wait
+from sockkit.net.kernel import LITTLE_BYTES, Unfit, Wait
 from sockkit.net.lanes import Copy, First, Lane, choose
 from sockkit.net.loop import Loop
 
@@ -28,6 +28,23 @@ class Pump:
     The first bytes pass `glance` instead of `transform`, which it applies as well.
     """
 
+    __slots__ = (
+        "_before",
+        "_began",
+        "_buffer_size",
+        "_ended",
+        "_finishing",
+        "_loop",
+        "_on_end",
+        "_on_fail",
+        "_on_progress",
+        "_should_pause",
+        "_sink",
+        "_source",
+        "_waiting",
+        "lane",
+    )
+
     def __init__(
         self,
         loop: Loop,
@@ -39,7 +56,7 @@ class Pump:
         on_progress: Callable[[], None],
         on_end: Callable[[], None],
         on_fail: Callable[[SockkitError], None],
-        should_pause: Callable[[int], bool] = lambda _: False,
+        should_pause: Callable[[int], bool] | None = None,
         glance: Glance | None = None,
     ) -> None:
         self._loop, self._source, self._sink = loop, source, sink
@@ -50,7 +67,7 @@ class Pump:
         self._finishing = False
         self._should_pause = should_pause
         self._began = self._ended = loop.now
-        self.lane: Lane = choose(source, sink, transform, buffer_size)
+        self.lane: Lane = choose(source, sink, transform, buffer_size, loop.pools)
         if glance:
             self.lane = First(source, sink, glance, buffer_size, self.lane)
 
@@ -101,41 +118,49 @@ class Pump:
     def _step(self) -> None:
         if self._waiting is Wait.END:
             return
-        read, written = self.bytes_read, self.bytes_written
+        lane = self.lane
+        read, written = lane.bytes_read, lane.bytes_written
         try:
-            wait = self._steps()
+            wait = lane.step() if lane.steps == 1 else self._steps()
         except Unfit as unfit:
-            lane = unfit.lane or Copy(
-                self._source, self._sink, None, self._buffer_size, unfit.held, unfit.fault
-            )
-            self._before = (self.bytes_read, self.bytes_written)
-            self.lane.close()
-            self.lane = lane
-            if self._finishing:
-                self.lane.finish()
+            self._change(unfit)
             self._step()
             return
         except SockkitError as error:
             self.stop()
             self._on_fail(without_traceback(error))
             return
-        if (self.bytes_read, self.bytes_written) != (read, written):
+        if lane.bytes_read != read or lane.bytes_written != written:
             self._on_progress()
         if wait is Wait.END:
             self._wait(wait)
             self._on_end()
-        elif self._should_pause(self.bytes_read - read):
+        elif self._should_pause and self._should_pause(lane.bytes_read - read):
             self._wait(None)
             self._loop.later(PAUSE_SECONDS, lambda: self._wait(self._waiting or wait))
-        else:
+        elif wait is not self._waiting:
             self._wait(wait)
 
+    def _change(self, unfit: Unfit) -> None:
+        """Go on with another lane."""
+        lane = unfit.lane or Copy(
+            self._source, self._sink, None, self._buffer_size, unfit, self._loop.pools
+        )
+        self._before = (self.bytes_read, self.bytes_written)
+        self.lane.close()
+        self.lane = lane
+        if self._finishing:
+            self.lane.finish()
+
     def _steps(self) -> Wait:
-        """Step, at most `lane.steps` times, while bytes move and the same end is waited for."""
+        """Step, at most `lane.steps` times, while much is moved and the same end is waited for.
+
+        After a little there is mostly no more, and asking would be a call for nothing.
+        """
         for _ in range(self.lane.steps):
             before = self.lane.bytes_written
             wait = self.lane.step()
-            if wait is not self._waiting or self.lane.bytes_written == before:
+            if wait is not self._waiting or self.lane.bytes_written - before < LITTLE_BYTES:
                 break
         return wait
 

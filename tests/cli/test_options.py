@@ -122,8 +122,8 @@ def _where(name: str, words: list[str]) -> list[str]:
     return [*files, *(["-p", "0"] if serves else []), *there]
 
 
-# What only views of a replay are shown in.
-OF_VIEWS = {"encoding", "send_encoding", "errors"}
+# What only views of a replay show.
+OF_VIEWS = {"encoding", "send_encoding", "timestamps"}
 # The options of replay that are about its server.
 SERVING = {"port", "bind", "once", "port_file", "unix_mode", "backlog", "tls_client_ca"}
 
@@ -146,6 +146,8 @@ def test_each_option_changes_what_is_run(
             before = ["--to-tls"]
         if name == "replay" and option.name in SERVING:
             before.append("--serve")
+        if name == "replay" and option.name in OF_VIEWS:
+            before.append("--hex")
         config, values = started(name, before, monkeypatch)
         if option.name == "tls_key_password_file":
             before += ["--tls-cert", key]

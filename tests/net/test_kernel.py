@@ -35,6 +35,14 @@ STREAMS: dict[str, list[Any]] = {
 }
 
 
+class _Counted(Pump):
+    steps = 0
+
+    def _step(self) -> None:
+        self.steps += 1
+        super()._step()
+
+
 class Moving:
     """A pump from a stream to a sink of the kind `name`, counting its wake-ups."""
 
@@ -46,9 +54,8 @@ class Moving:
         self.peer = stack.enter_context(socket.socket(fileno=made.far.descriptor))
         made.far.descriptor = -1
         self.ended = False
-        self.steps = 0
         self.error: SockkitError | None = None
-        self.pump = Pump(
+        self.pump = _Counted(
             loop,
             made.end,
             self._sink.end,
@@ -59,15 +66,12 @@ class Moving:
             on_fail=self._end,
         )
         stack.callback(self.pump.close)
-        step = self.pump._step
-
-        def counted() -> None:
-            self.steps += 1
-            step()
-
-        self.pump._step = counted  # type: ignore[method-assign]
         self._gathering = Gathering(self._sink.far)
         self.pump.start()
+
+    @property
+    def steps(self) -> int:
+        return self.pump.steps
 
     def _end(self, error: SockkitError | None = None) -> None:
         self.error, self.ended = error, True

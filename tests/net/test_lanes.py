@@ -25,8 +25,8 @@ from sockkit.errors import (
 )
 from sockkit.net import lanes
 from sockkit.net.ends.end import Kind
-from sockkit.net.kernel import PipedSplice, Wait
-from sockkit.net.lanes import FIRST_BYTES, Copy, choose
+from sockkit.net.kernel import MAX_LITTLE_FILLS, PipedSplice, Wait
+from sockkit.net.lanes import FIRST_BYTES, LIGHT_BUFFER_BYTES, Copy, Light, choose
 from sockkit.net.loop import Loop
 from sockkit.net.pump import Pump
 from tests.net import kit
@@ -155,9 +155,15 @@ def test_what_is_encrypted_takes_several_steps_unless_its_source_may_block(kind:
     assert (lane.steps > 1) == (kind in (Kind.FILE, Kind.ENCRYPTED))
 
 
-def test_without_a_descriptor_for_a_pipe_it_is_a_copy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_descriptor_for_a_pipe_it_is_a_copy(
+    monkeypatch: pytest.MonkeyPatch, make: Make, loop: Loop
+) -> None:
+    source, sink = make(("tcp", "file"))
+    moving = Moving(loop, source, sink)
     fail_nth(monkeypatch, os, "pipe", 1, OSError(errno.EMFILE, ""))
-    assert chosen(Kind.SOCKET, Kind.FILE) == "copy"
+    data = noise(SIZE)
+    assert moving.run(data) == data
+    assert moving.pump.lane.name == "copy"
 
 
 @pytest.mark.parametrize("size", [None, 70_001])
@@ -449,3 +455,153 @@ def test_a_closed_copy_keeps_no_buffer_and_still_tells_what_it_held(make: Make) 
     lane.close()
     assert lane.held == held
     assert len(lane._buffer) == len(lane._pending) == 0
+
+
+class Relayed:
+    """A pump from one socket to another, which moves what a test sends."""
+
+    def __init__(self, loop: Loop, stack: contextlib.ExitStack, make: Make) -> None:
+        self._loop, (source, sink) = loop, make(("tcp", "tcp"))
+        self.near, self.far = (
+            stack.enter_context(socket.socket(fileno=made.far.descriptor))
+            for made in (source, sink)
+        )
+        source.far.descriptor = sink.far.descriptor = -1
+        self.far.settimeout(kit.WAIT)
+        self.pump = Pump(
+            loop,
+            source.end,
+            sink.end,
+            None,
+            None,
+            on_progress=lambda: None,
+            on_end=lambda: None,
+            on_fail=lambda _: None,
+        )
+        stack.callback(self.pump.close)
+        self.pump.start()
+
+    def pass_on(self, data: bytes) -> None:
+        """Send `data`, and take it at the other end when all of it has been moved."""
+        moved = self.pump.bytes_written + len(data)
+        self.near.sendall(data)
+        kit.run_until(self._loop, lambda: self.pump.bytes_written == moved)
+        got = b""
+        while len(got) < len(data):
+            got += self.far.recv(len(data))
+        assert got == data
+
+
+def test_the_kernel_moves_much_and_a_copy_moves_little(
+    loop: Loop, stack: contextlib.ExitStack, make: Make
+) -> None:
+    relayed = Relayed(loop, stack, make)
+    lane = type(relayed.pump.lane)
+    relayed.pass_on(b"x" * 64)
+    assert (lane, type(relayed.pump.lane)) == (Light, Light)
+    for _ in range(8):
+        relayed.pass_on(noise(LIGHT_BUFFER_BYTES))
+    assert type(relayed.pump.lane) is PipedSplice
+    for _ in range(MAX_LITTLE_FILLS + 1):
+        relayed.pass_on(b"y" * 64)
+    assert type(relayed.pump.lane) is Light
+    assert relayed.pump.bytes_read == relayed.pump.bytes_written
+
+
+def test_a_small_message_takes_two_system_calls(
+    loop: Loop, stack: contextlib.ExitStack, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    relayed = Relayed(loop, stack, make)
+    monkeypatch.setattr(os, "splice", pytest.fail)
+    steps = 0
+    step = relayed.pump.lane.step
+
+    def counted() -> Wait:
+        nonlocal steps
+        steps += 1
+        return step()
+
+    monkeypatch.setattr(Light, "step", lambda _: counted())
+    relayed.pass_on(b"x" * 64)
+    assert steps == 1
+
+
+def test_a_pipe_is_held_only_while_bytes_wait_in_it(
+    loop: Loop, stack: contextlib.ExitStack, make: Make
+) -> None:
+    relayed = Relayed(loop, stack, make)
+    lane = relayed.pump.lane = PipedSplice(
+        relayed.pump._source, relayed.pump._sink, None, loop.pools
+    )
+    relayed.pass_on(noise(LIGHT_BUFFER_BYTES))
+    assert lane._pipe is None
+    feeding = Feeding(kit.Far(os.dup(relayed.near.fileno())), bytes(64_000_000))
+    kit.run_until(loop, lambda: relayed.pump.blocked)
+    assert lane._pipe
+    relayed.pump.close()
+    assert lane._pipe is None
+    assert lane.held
+    taken = loop.pools.take_pipe()
+    assert taken
+    with pytest.raises(BlockingIOError):  # what was held is in no pipe that another lane gets
+        os.read(taken.out, 1)
+    loop.pools.give_back(taken)
+    relayed.far.close()
+    relayed.near.shutdown(socket.SHUT_RDWR)
+    feeding.join()
+
+
+class Says:
+    """A source that says one piece, and then nothing more for now."""
+
+    kind, descriptor, name = Kind.OTHER, -1, "says"
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def read_into(self, buffer: memoryview) -> int:
+        data, self._data = self._data, b""
+        if not data:
+            raise BlockingIOError
+        buffer[: len(data)] = data
+        return len(data)
+
+
+class Takes:
+    """A sink that takes `room` bytes."""
+
+    kind, descriptor, name = Kind.OTHER, -1, "takes"
+
+    def __init__(self, room: int) -> None:
+        self.room, self.taken = room, b""
+
+    def write(self, data: memoryview) -> int:
+        if not self.room:
+            raise BlockingIOError
+        part = bytes(data[: self.room])
+        self.room -= len(part)
+        self.taken += part
+        return len(part)
+
+
+@pytest.mark.parametrize("room", [0, 4])
+@pytest.mark.parametrize("kind", [Copy, Light])
+def test_copies_share_a_buffer_and_keep_what_was_not_taken(
+    kind: type[Copy], room: int, loop: Loop
+) -> None:
+    """One is held up with its bytes while another moves as many through the same buffer."""
+
+    def lane(source: Says, sink: Takes) -> Copy:
+        ends: Any = (source, sink)
+        return Light(*ends, None, loop.pools) if kind is Light else Copy(*ends, pools=loop.pools)
+
+    held_up, free = Takes(room), Takes(100)
+    first, second = lane(Says(b"first one"), held_up), lane(Says(b"other bytes"), free)
+    assert first._buffer is second._buffer
+    assert first.step() is Wait.SINK
+    assert second.step() is Wait.SOURCE
+    held_up.room = 100
+    assert first.held == 9 - room
+    assert first.step() is Wait.SOURCE
+    assert (held_up.taken, free.taken) == (b"first one", b"other bytes")
+    assert (first.held, first.bytes_written) == (0, 9)

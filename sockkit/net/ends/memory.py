@@ -75,7 +75,7 @@ class MemoryEnd:
         self._write_watch.wake()
 
     def when_reset(self, callback: Callable[[SockkitError], None] | None) -> None:
-        """Call `callback` in each turn of the loop once the peer has reset; None to stop."""
+        """As PeerEnd has it. What the peer sent before can still be read."""
         error = self.read_failed(os_error(errno.ECONNRESET))
         self._reset_watch.callback = (lambda: callback(error)) if callback else None
         self._reset_watch.wake()

@@ -23,6 +23,7 @@ class SocketEnd:
         "_emit",
         "_half_closed",
         "_loop",
+        "_on_reset",
         "_socket",
         "_was_lent",
         "descriptor",
@@ -42,6 +43,7 @@ class SocketEnd:
         sock.setblocking(False)
         self._loop, self._socket, self._emit = loop, sock, emit
         self._half_closed = self._was_lent = False
+        self._on_reset: Callable[[SockkitError], None] | None = None
         self.peer, self.remote = peer, remote
         self.descriptor = sock.fileno()
 
@@ -115,14 +117,14 @@ class SocketEnd:
 
         For who does not read now. What the peer sent before, and the error, can still be read.
         """
+        self._on_reset = callback
+        self._loop.when_hung_up(self.descriptor, self._hung_up if callback else None)
 
-        def hung_up(reset: bool) -> None:
-            if reset and callback:
-                callback(self._reset_error())
-            else:  # both sides have ended, and it is told by reading
-                self._loop.when_hung_up(self.descriptor, None)
-
-        self._loop.when_hung_up(self.descriptor, hung_up if callback else None)
+    def _hung_up(self, reset: bool) -> None:
+        if reset and self._on_reset:
+            self._on_reset(self._reset_error())
+        else:  # both sides have ended, and it is told by reading
+            self._loop.when_hung_up(self.descriptor, None)
 
     def _reset_error(self) -> SockkitError:
         # Asking for the error itself, SO_ERROR, would keep it from whoever reads the socket.

@@ -8,12 +8,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sockkit.core.address import Address
-from sockkit.errors import SockkitError
 from sockkit.net.context import Context
 from sockkit.net.ends.end import End
 from sockkit.net.lookups import Lookups
 from sockkit.net.options import SocketOptions
-from sockkit.net.tcp.dial import NO_RESOURCES, ConnectOptions, dial
+from sockkit.net.tcp.dial import ConnectOptions, dial
 from sockkit.net.waiting import OnDone, Pending, Start, Steps
 from sockkit.values import Value
 
@@ -53,12 +52,6 @@ def attempt(
 
         return ask_by_datagram(context, options, address, on_done)
     return Steps(_by_stream(context, options, address), on_done)
-
-
-def lacks_resources(error: SockkitError) -> bool:
-    """Whether the system had no socket for us, so that nothing is known of the peer."""
-    cause = error.__cause__
-    return isinstance(cause, OSError) and cause.errno in NO_RESOURCES
 
 
 def _by_stream(

@@ -9,7 +9,7 @@ from functools import partial
 from sockkit.core.address import Address
 from sockkit.errors import BindError, SockkitError, UsageError, without_traceback
 from sockkit.net.loop import Loop
-from sockkit.net.probe.attempt import lacks_resources
+from sockkit.net.tcp.dial import lacks_resources
 from sockkit.net.waiting import OnDone, Pending
 
 MAX_AT_ONCE = 256  # attempts: more would make a scan of a network hardly faster, and less polite

@@ -8,21 +8,35 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
+from functools import cache
+from typing import TYPE_CHECKING
 
 from sockkit.core.ending import EndOptions, HalfClose, Limit, idle_error
 from sockkit.core.text import Transform
-from sockkit.errors import ReceiveError, SendError, SockkitError, TimedOut
-from sockkit.events import Closed, PeerEnded, StreamTotal
+from sockkit.errors import ReceiveError, SendError, SockkitError, TimedOut, reason
+from sockkit.events import Closed, Notice, PeerEnded, StreamTotal
 from sockkit.net.closing import Closer
 from sockkit.net.connection import Connection, Direction, Result, closed_with_reason
 from sockkit.net.context import Context
-from sockkit.net.ends.end import Kind, PeerEnd
+from sockkit.net.ends.end import Kind, PeerEnd, PeerExited
 from sockkit.net.join import Joined
+from sockkit.net.loop import Timer
 from sockkit.net.pump import Pump
+from sockkit.net.tcp.dial import lacks_resources
 from sockkit.net.waiting import Done, OnDone, Pending
 from sockkit.values import Value
 
+if TYPE_CHECKING:
+    from sockkit.core.stream_faults import Fault
+    from sockkit.net.relay.faults import Faults
+
+Dial = Callable[[PeerEnd, OnDone[PeerEnd]], Pending]  # connects to the target for a client
+
+_NOT_DIALLING = Done()
+# Where the system has no socket for the target's connection, it may have one soon. So the client
+# waits, but not for ever.
+DIAL_PAUSE_SECONDS = 0.5
+MAX_DIAL_PAUSES = 20
 RESET_SECONDS = 5.0  # for one side to take what the other sent before its reset
 
 
@@ -30,16 +44,18 @@ class PairOptions(Value):
     """What the pairs of a run share.
 
     `dial` connects to the target for a client. `to_target` and `to_client` make a connection's
-    transforms. `idle` is in seconds, None for no bound; `buffer_size` is as in lanes.py.
+    transforms. `idle` is in seconds, None for no bound; `buffer_size` is as in lanes.py. `faults`
+    are what to disturb the pairs with.
     """
 
     context: Context
     closer: Closer
-    dial: Callable[[PeerEnd, OnDone[PeerEnd]], Pending]
+    dial: Dial
     to_target: Callable[[], Transform | None] = lambda: None
     to_client: Callable[[], Transform | None] = lambda: None
     idle: float | None = None
     buffer_size: int | None = None
+    faults: Faults | None = None
 
 
 class Outcome(Value):
@@ -54,26 +70,54 @@ class Outcome(Value):
     totals: str = ""
 
 
+_OPEN = Outcome()
+
+
 class Pair:
     """Owns the client's end, and the target's once it is dialled.
 
-    `on_closed` is called once, after both are closed; not after `close`.
+    `on_closed` is called once, after both are closed; not after `close`. There may be thousands:
+    what is needed for a while only is dropped then.
     """
+
+    __slots__ = (
+        "_dialling",
+        "_end",
+        "_on_closed",
+        "_open",
+        "_options",
+        "_outcome",
+        "_pauses",
+        "_sides",
+        "peer",
+    )
 
     def __init__(
         self, options: PairOptions, end: PeerEnd, on_closed: Callable[[Pair, Outcome], None]
     ) -> None:
         self._options, self._end, self._on_closed = options, end, on_closed
-        self._dialling: Pending = Done()
+        self._pauses = 0
+        self._dialling: Pending | Timer = _NOT_DIALLING
         self._sides: list[_Side] = []
         self._open = 0  # sides
-        self._outcome = Outcome()
+        self._outcome = _OPEN
         self.peer = end.peer
 
     def start(self) -> None:
         """Dial the target. The client is not read before that is done."""
+        faults = self._options.faults
+        if faults and faults.refuses(self._end):
+            self._end.abort()
+            self._on_closed(self, Outcome(closed=Closed(self.peer, 0, 0)))
+            return
         self._end.when_reset(self._left)
-        self._dialling = self._options.dial(self._end, self._dialled)
+        self._dial()
+
+    def _dial(self) -> None:
+        self._dialling = _NOT_DIALLING
+        dialling = self._options.dial(self._end, self._dialled)
+        if not (self._sides or isinstance(self._dialling, Timer)):
+            self._dialling = dialling
 
     def close(self) -> None:
         """Close all at once, and report nothing."""
@@ -98,7 +142,10 @@ class Pair:
         self._end.close()
 
     def _dialled(self, target: PeerEnd | SockkitError) -> None:
+        if isinstance(target, SockkitError) and self._waits(target):
+            return
         self._end.when_reset(None)
+        self._dialling = _NOT_DIALLING
         if isinstance(target, SockkitError):
             self._end.close()
             self._on_closed(self, Outcome(target, unreachable=True))
@@ -106,20 +153,37 @@ class Pair:
         options = self._options
         # An encrypted peer may drop its answer when it is told the end: see HalfClose.
         auto = HalfClose.AUTO if target.kind is Kind.ENCRYPTED else HalfClose.NOW
-        plain = EndOptions(idle=options.idle, patient=True)
-        ending = plain._replace(half_close=auto)
-        client = _Side(options, self._end, plain, partial(self._closed, 0))
-        server = _Side(options, target, ending, partial(self._closed, 1))
+        if options.faults:
+            self._end, target = options.faults.disturb(self._end, target, self._stopped)
+        client = _Side(options, self._end, _ending(options.idle, HalfClose.NOW), self)
+        server = _Side(options, target, _ending(options.idle, auto), self)
         self._sides, self._open = [client, server], 2
         client.join(server, options.to_target())
         server.join(client, options.to_client())
         for side in self._sides:
             side.start()
 
-    def _closed(self, place: int, result: Result) -> None:
+    def _stopped(self, fault: Fault) -> None:
+        """A direction has stopped on purpose, and perhaps the connection with it."""
+        for side in self._sides:
+            side.stopped(fault)
+
+    def _waits(self, error: SockkitError) -> bool:
+        """Dial again later if it was not the target that could not be reached."""
+        if self._pauses >= MAX_DIAL_PAUSES or not lacks_resources(error):
+            return False
+        self._pauses += 1
+        context = self._options.context
+        why = reason(error.__cause__) if isinstance(error.__cause__, OSError) else str(error)
+        told = f"no socket for a connection to the target ({why})"
+        context.emit(Notice(f"{told}: its client waits", f"{told}: a client waits"))
+        self._dialling = context.loop.later(DIAL_PAUSE_SECONDS, self._dial)
+        return True
+
+    def closed(self, side: _Side, result: Result) -> None:
         """One side is closed. If it has failed, the other ends in the same way."""
         self._open -= 1
-        side, other = self._sides[place], self._sides[1 - place]
+        other = self._sides[side is self._sides[0]]
         failed = result.error or (result.failure if result.undelivered else None)
         if not self._outcome.error and (failed or side is self._sides[0]):
             closed = closed_with_reason(side.connection, result)
@@ -130,20 +194,38 @@ class Pair:
             other.other_failed(failed)
 
 
+@cache
+def _ending(idle: float | None, half_close: HalfClose) -> EndOptions:
+    return EndOptions(idle=idle, half_close=half_close, patient=True)
+
+
+def _nothing() -> None:
+    pass
+
+
 class _Side(Joined):
     """One of the two connections. What it receives, the other sends."""
 
-    def __init__(
-        self,
-        options: PairOptions,
-        end: PeerEnd,
-        ending: EndOptions,
-        on_closed: Callable[[Result], None],
-    ) -> None:
+    __slots__ = (
+        "_buffer_size",
+        "_end",
+        "_faults",
+        "_has_exited",
+        "_loop",
+        "_other",
+        "_pair",
+        "_timed",
+    )
+    _other: _Side
+
+    def __init__(self, options: PairOptions, end: PeerEnd, ending: EndOptions, pair: Pair) -> None:
         context = options.context
-        super().__init__(context.emit, context.loop, end, options.closer, ending, "the other side")
+        super().__init__(context, end, options.closer, ending, "the other side")
         self._end, self._loop, self._buffer_size = end, context.loop, options.buffer_size
-        self._on_closed = on_closed
+        self._pair, self._has_exited = pair, False
+        self._faults = options.faults
+        # Without a bound on silence nobody asks when something has passed.
+        self._timed = options.idle is not None or ending.half_close is HalfClose.AUTO
 
     @property
     def connection(self) -> Connection:
@@ -158,7 +240,7 @@ class _Side(Joined):
             other._end,
             transform,
             self._buffer_size,
-            on_progress=self._moved,
+            on_progress=self._moved if self._timed or other._timed else _nothing,
             on_end=self._connection.receiver_ended,
             on_fail=self._failed,
         )
@@ -166,6 +248,13 @@ class _Side(Joined):
     def start(self) -> None:
         self._connection.start(self._receiver, self._sender)
         self._end.when_reset(self._was_reset)
+
+    def stopped(self, fault: Fault) -> None:
+        """Reset or close it, once its peer has what was sent until now."""
+        if fault == "reset":
+            self._connection.reset_lingering()
+        elif fault == "closed":
+            self._connection.close_lingering()
 
     def other_failed(self, error: SockkitError) -> None:
         """The other side is gone: end this one in the same way."""
@@ -204,16 +293,20 @@ class _Side(Joined):
             return  # it has reset, and a write has met that: this is no half-close
         self._emit(PeerEnded(self._connection.end.peer, self._connection.bytes_received))
         self._other._input_end.reached()
+        if self._has_exited:
+            self._exited()
 
     def closing(self) -> None:
         self._end.when_reset(None)
+        if self._faults:
+            self._faults.release(self._end)
         pump = self._receiver
         pump.close()
         totals = ("received", pump.bytes_read, pump.lane.name, pump.seconds)
         self._emit(StreamTotal(self._connection.end.peer, *totals))
 
     def closed(self, result: Result) -> None:
-        self._on_closed(result)
+        self._pair.closed(self, result)
 
     def _moved(self) -> None:
         self._connection.received()
@@ -236,10 +329,19 @@ class _Side(Joined):
     def _was_reset(self, error: SockkitError) -> None:
         """Whoever reads the connection meets the error itself, after what was sent before it."""
         self._end.when_reset(None)
-        if self._connection.receiving is not Direction.OPEN:
+        if isinstance(error, PeerExited):
+            self._exited()
+        elif self._connection.receiving is not Direction.OPEN:
             self._connection.receiving_failed(error)
         elif self._receiver.blocked:
             self._loop.later(RESET_SECONDS, lambda: self._give_up(error))
+
+    def _exited(self) -> None:
+        """It is a program that has exited: close both once the other has what it wrote."""
+        self._has_exited = True
+        if self._connection.receiving is not Direction.OPEN:
+            self._other._connection.close_lingering()
+            self._connection.close()
 
     def _give_up(self, error: SockkitError) -> None:
         if self._connection.is_open:

@@ -361,6 +361,12 @@ class _Race(Pending):
         ) from self._cause()
 
 
+def lacks_resources(error: SockkitError) -> bool:
+    """Whether the system had no socket for us, so that nothing is known of the peer."""
+    cause = error.__cause__
+    return isinstance(cause, OSError) and cause.errno in NO_RESOURCES
+
+
 def _kind(error: OSError) -> str:
     # The system's words, "protocol wrong type for socket", say nothing to most people.
     return "takes datagrams" if error.errno == errno.EPROTOTYPE else failure_kind(error)

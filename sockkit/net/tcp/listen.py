@@ -16,7 +16,7 @@ from sockkit.net.context import Context
 from sockkit.net.endpoint import DEFAULT_BACKLOG, Endpoint, SocketAddress, show_address, to_address
 from sockkit.net.ends.end import PeerEnd, os_error
 from sockkit.net.ends.socket_end import SocketEnd
-from sockkit.net.loop import Loop
+from sockkit.net.loop import Loop, Timer
 from sockkit.net.openers import opener, resolve
 from sockkit.net.options import SocketOptions
 from sockkit.net.waiting import OnDone, Pending, Start, Steps
@@ -53,7 +53,8 @@ class ListenOptions(Value):
     Who may come in is decided by `access`, on a unix socket by `allow_users`, and over TCP by how
     many connections are open, at most `max_connections`. `allow_users` is "own", "any" or None for
     the default. With `tls` connections are encrypted. `timeout` is for how long the first client
-    is waited for, in seconds; see net/timeouts.py.
+    is waited for, in seconds; see net/timeouts.py. Views see what passes on connections that are
+    `tapped`; a relay's see it on the other side.
     """
 
     address: Address
@@ -63,6 +64,7 @@ class ListenOptions(Value):
     tls: TlsSetup | None = None
     allow_users: str | None = None
     timeout: float | None = None
+    tapped: bool = True
 
 
 class Bound(Protocol):
@@ -124,19 +126,22 @@ class Listener:
         self._most: int | None = None
         self.used = False
         self._on_accepted: Callable[[PeerEnd], None] | None = None
-        self._warn_after = context.loop.now
+        self._pause = _Pause(self._resume)
         self._unbind: Callable[[], None] | None = None  # called after the socket is closed
-        self.transport = kind.stream
         self._socket = self._open(options, endpoint, sockets)
         name = self._socket.getsockname()
         self.port: int | None = name[1] if isinstance(name, tuple) else None
         self.address = show_address(name)
 
+    @property
+    def transport(self) -> str:
+        return opener(self._options.address).stream
+
     def accept(self, on_accepted: Callable[[PeerEnd], None], most: int | None = None) -> None:
         """Hand each connection that is accepted to `on_accepted`, which then owns it.
 
         With TLS that is once its handshake is done. `released` is to be called once for each.
-        While `most` of them are open, newcomers wait in the backlog.
+        While `most` are open, with handshakes under way, newcomers wait in the backlog.
         """
         self._on_accepted, self._most = on_accepted, most
         if tls := self._options.tls:
@@ -153,6 +158,7 @@ class Listener:
 
     def _resume(self) -> None:
         """Accept again at once after a pause."""
+        self._pause.end()
         if self._on_accepted:
             self._context.loop.when_readable(self._socket.fileno(), self._ready)
 
@@ -166,6 +172,7 @@ class Listener:
         if self._socket.fileno() < 0:
             return
         self._on_accepted = None
+        self._pause.end()
         self._context.loop.when_readable(self._socket.fileno(), None)
         self._socket.close()
         if self._handshakes:
@@ -199,10 +206,10 @@ class Listener:
 
     def _ready(self) -> None:
         for _ in range(MAX_ACCEPTS_PER_TURN):
-            if not self._on_accepted:
+            if not self._on_accepted or self._views_are_full():
                 return None
-            if self._most is not None and self._connections >= self._most:
-                return self._pause(os_error(errno.EMFILE))
+            if self._most is not None and self._open_now() >= self._most:
+                return self._wait(os_error(errno.EMFILE))
             try:
                 sock, address = self._socket.accept()
             except BlockingIOError:
@@ -210,9 +217,26 @@ class Listener:
             except OSError as error:
                 if error.errno in _FAILED_EARLY:
                     continue
-                return self._pause(error)
+                return self._wait(error)
             self._accepted(sock, address)
         return None
+
+    def _views_are_full(self) -> bool:
+        """Newcomers wait in the backlog while nobody reads a view: each would be shown in it."""
+        views = self._context.views
+        if not (views and views.full):
+            return False
+        self._context.loop.when_readable(self._socket.fileno(), None)
+        views.when_room(self._resume)
+        return True
+
+    def _open_now(self) -> int:
+        return self._connections + (self._handshakes.connections if self._handshakes else 0)
+
+    def _wait(self, error: OSError) -> None:
+        """Accept nothing for a while: the system has no resources for it."""
+        self._context.loop.when_readable(self._socket.fileno(), None)
+        self._pause.begin(self._context, error)
 
     def _accepted(self, sock: socket.socket, address: SocketAddress) -> None:
         shown = show_address(address)
@@ -258,15 +282,32 @@ class Listener:
 
     def _watched(self, end: PeerEnd) -> PeerEnd:
         views = self._context.views
-        return views.watch(end, self.transport, dialled=False) if views else end
+        if not (views and self._options.tapped):
+            return end
+        return views.watch(end, self.transport, dialled=False)
 
-    def _pause(self, error: OSError) -> None:
-        self._context.loop.when_readable(self._socket.fileno(), None)
-        self._context.loop.later(ACCEPT_PAUSE_SECONDS, self._resume)
-        if self._context.loop.now >= self._warn_after:
-            self._warn_after = self._context.loop.now + WARNING_INTERVAL_SECONDS
+
+class _Pause:
+    """A pause in accepting. `on_end` is called after it, unless `end` is called before."""
+
+    def __init__(self, on_end: Callable[[], None]) -> None:
+        self._on_end = on_end
+        self._timer: Timer | None = None
+        self._warn_after = 0.0
+
+    def begin(self, context: Context, error: OSError) -> None:
+        """Say why, if that was not said lately."""
+        loop = context.loop
+        self._timer = loop.later(ACCEPT_PAUSE_SECONDS, self._on_end)
+        if loop.now >= self._warn_after:
+            self._warn_after = loop.now + WARNING_INTERVAL_SECONDS
             told = f"could not accept a connection ({reason(error)}): newcomers wait"
-            self._context.emit(Notice(told))
+            context.emit(Notice(told))
+
+    def end(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
 
 
 def _credentials(sock: socket.socket) -> Credentials | None:

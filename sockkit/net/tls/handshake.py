@@ -187,6 +187,11 @@ class Handshakes:
         self._scheduler = Scheduler(loop, STEP_SECONDS)
         self._under_way: dict[End, Handshake] = {}  # the one silent for longest first
 
+    @property
+    def connections(self) -> int:
+        """How many they keep open, with those that have failed and are being closed."""
+        return len(self._under_way) + len(self._closer)
+
     def begin(self, end: End) -> None:
         if len(self._under_way) >= MAX_HANDSHAKES:
             oldest = next(iter(self._under_way))

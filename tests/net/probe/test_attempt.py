@@ -29,8 +29,8 @@ from sockkit.errors import (
 from sockkit.net.lookups import Lookups
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
-from sockkit.net.probe.attempt import AttemptOptions, attempt, lacks_resources
-from sockkit.net.tcp.dial import ConnectOptions
+from sockkit.net.probe.attempt import AttemptOptions, attempt
+from sockkit.net.tcp.dial import ConnectOptions, lacks_resources
 from sockkit.net.tls.contexts import clients
 from sockkit.net.tls.options import ClientTls
 from sockkit.net.waiting import wait_for
