@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 JOBS := 4# tests at once: on 2 cores, as most wait for a program
+# pytest keeps its assertions compiled, whatever this shell says: without them each of its processes
+# needs ten seconds before the first test.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
 
 .PHONY: help demo test unit torture test-all unit-others check suite completions events picture bench clean
 
@@ -45,14 +48,22 @@ check: $(VENV)/dev $(VENV)/installed
 
 test: check suite
 
-suite: $(VENV)/dev $(VENV)/installed
-	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+# What has changed is compiled once, by two processes, before all of them need it. What a file says
+# against being collected, the run that follows says again.
+$(VENV)/collected: $(VENV)/dev $(shell find tests -name 'test_*.py')
+	@printf '%s\n' $(filter tests/%,$?) \
+	  | xargs -r -P 2 -n 80 env $(PYTEST) -p no:cacheprovider --collect-only -qq >/dev/null 2>&1 || true
+	@touch $@
 
-unit: $(VENV)/dev $(VENV)/installed
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not process and not torture'
+suite: $(VENV)/dev $(VENV)/installed $(VENV)/collected
+	$(PYTEST) -n $(JOBS) --dist worksteal
+
+unit: $(VENV)/dev $(VENV)/installed $(VENV)/collected
+	$(PYTEST) -n 2 --dist worksteal -m 'not process and not torture'
 
 torture: $(VENV)/dev $(VENV)/installed
-	$(BIN)/python -m pytest -m torture --durations=0 --durations-min=5
+	$(PYTEST) -m torture --durations=0 --durations-min=5
+	HYPOTHESIS_PROFILE=full $(PYTEST) -n 2 --dist worksteal tests/core
 
 test-all: check
 	$(BIN)/python scripts/each_python.py suite

@@ -6,12 +6,13 @@ import inspect
 import sys
 from pathlib import Path
 
-from sockkit.core.json_lines import EVENTS, MARKS, TRANSPORTS, JsonLines
+from sockkit.core.json_lines import EVENTS, FAULTS, MARKS, TRANSPORTS, JsonLines
 from sockkit.core.records import (
     Begun,
     Closed,
     Ended,
     Exit,
+    Fault,
     Listening,
     Message,
     Opened,
@@ -25,6 +26,14 @@ _ONE = Stream(1, "tcp", "127.0.0.1:7007", "127.0.0.1:51234", dialled=False)
 _TWO = _ONE._replace(number=2, remote="127.0.0.1:51236")
 _NOON = 1_769_860_800_000_000
 
+# Of a relay, as no other command disturbs what passes.
+FAULT = Fault(
+    _NOON,
+    Stream(1, "tcp", "127.0.0.1:51234", "127.0.0.1:80", dialled=True),
+    "stalled",
+    "sent",
+    4096,
+)
 # A run of `tcp-server -p 7007 -E gbk --json`, which the examples are about.
 SAMPLE: list[Record] = [
     Begun(_NOON, "tcp-server", "gbk"),
@@ -49,7 +58,7 @@ _STREAM = {
     "peer": ("number", "the peer's number. A server counts from 1; a client's only peer is 0"),
     "transport": ("string", " ".join(f"`{name}`" for name in TRANSPORTS)),
     "local": ("string", "our own address, as `127.0.0.1:7007`, `[::1]:7007` or `unix:/path`"),
-    "remote": ("string", "the peer's address"),
+    "remote": ("string", "the peer's address; of a program its name"),
     "dialled": ("boolean", "whether we have connected to the peer, and not the peer to us"),
 }
 _DATA = {
@@ -70,6 +79,9 @@ _FIELDS = {
     "direction": ("string", "`sent` by us, or `received`"),
     "mark": ("string", " ".join(f"`{mark}`" for mark in MARKS if mark)),
     "reset": ("string", "who has reset it: `sent` is we, `received` the peer"),
+    "fault": ("string", " ".join(f"`{fault}`" for fault in FAULTS)),
+    "passed": ("number", "how many bytes had passed in that direction, where it matters"),
+    "detail": ("string", "beside `shaped`: how, as in `delay 0.2 s, rate 65,536 bytes a second`"),
     "status": ("number", "the exit status"),
     "error": ("string", "the error that stderr shows"),
 }
@@ -79,7 +91,7 @@ _INTRODUCTION = """\
 
 `--json` shows what passes as lines of JSON on stdout, an event a line, each written within 100 ms.
 `--record FILE` keeps the same lines, and `sockkit show --json FILE` shows them again. `tcp-client`,
-`tcp-server`, `udp-client`, `udp-server`, `echo`, `chat serve` and `chat join` have both.
+`tcp-server`, `udp-client`, `udp-server`, `echo`, `relay`, `chat serve` and `chat join` have both.
 
 A line is UTF-8 whatever the locale is. Letters of every script are readable in it, and what a
 terminal might obey is escaped as in `\\u001b`: a line is always one line, and safe to show. The
@@ -149,7 +161,8 @@ def fields_of(kind: type[Record]) -> dict[str, tuple[str, str]]:
 
 def _section(name: str, kind: type[Record]) -> str:
     lines = JsonLines("gbk", "gbk")
-    examples = [lines.show(record).decode() for record in SAMPLE if type(record) is kind]
+    records = [*SAMPLE, FAULT]
+    examples = [lines.show(record).decode() for record in records if type(record) is kind]
     shown = "".join(examples[:2] if kind is Message else examples[:1])
     about = inspect.cleandoc(kind.__doc__ or "")
     return f"## {name}\n\n{about}\n\n{_table(fields_of(kind))}\n```json\n{shown}```\n"

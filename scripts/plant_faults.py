@@ -56,6 +56,7 @@ _TOUCH = {
         "test_server", "test_closing", "test_floods",
     ),
     "merging|frames|framed": ("test_frames",),
+    "stream_faults|disturbed_end|relay": ("test_relay_faults",),
     "views|screen|tap|records|json_lines|recorder|dump|width|flows|headings|difference|text_view": (
         "test_views", "test_show",
     ),
@@ -83,6 +84,7 @@ _TOUCH = {
     "cli/commands|cli/chat.py|cli/options": ("test_completions", "test_imports"),
     "tls|prepare|secret": ("test_tls",),
     "proxy": ("test_proxy",),
+    "relay": ("test_relay",),
     "probe|probing|targets|lookups|replies|replace|patterns": ("test_probe",),
     "unix|udp/|listen|openers": ("test_unix",),
     "progress|status_lines|apps/(tcp|udp)": ("test_progress",),

@@ -25,6 +25,7 @@ Every message is one line, and is shown after "sockkit: ".
 
 from __future__ import annotations
 
+import errno
 import os
 from enum import IntEnum
 from typing import TypeVar
@@ -229,3 +230,12 @@ def reason(error: OSError) -> str:
     """The system's text for `error`, as part of a sentence: without its number or a capital."""
     text = error.strerror or (os.strerror(error.errno) if error.errno else str(error))
     return text[:1].lower() + text[1:]
+
+
+def too_many_files(error: BaseException | None) -> SockkitError | None:
+    """What to tell of `error` where the limit of open files was met, which any import may do."""
+    met = isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)
+    # Of an extension module only the text says why it could not be loaded.
+    if met or (isinstance(error, ImportError) and os.strerror(errno.EMFILE) in str(error)):
+        return SockkitError("too many open files", "raise the limit with ulimit -n")
+    return None

@@ -154,6 +154,20 @@ class Unreachable(Value):
     text: str
 
 
+class FaultInjected(Value):
+    """A relay has disturbed what passes, as it was asked to. `fault` says how, as in `stalled`.
+
+    `direction` is empty for a fault of the whole connection. `passed` is how many bytes had passed,
+    0 if they do not matter, and `detail` is what is done to all of a direction.
+    """
+
+    peer: Peer
+    direction: str
+    fault: str
+    passed: int = 0
+    detail: str = ""
+
+
 class ProgramStarted(Value):
     """A program runs for a peer. `streams` says what its standard input and output are."""
 
@@ -270,6 +284,7 @@ Event = (
     | FrameTotal
     | Closed
     | Unreachable
+    | FaultInjected
     | ProgramStarted
     | ProgramEnded
     | CommandsOffered

@@ -78,7 +78,9 @@ set_input()
 set_limits()
 
 # A run is repeated exactly by the next. HYPOTHESIS_PROFILE=search looks further, and elsewhere.
+# With `full` those tests that have few examples, as each takes long, have as many as all others.
 settings.register_profile("gate", deadline=None, derandomize=True)
+settings.register_profile("full", deadline=None)
 settings.register_profile("search", deadline=None, max_examples=5000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "gate"))
 

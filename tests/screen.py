@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import contextlib
 import fcntl
+import functools
 import os
 import re
 import signal
@@ -258,19 +259,27 @@ class Person(NamedTuple):
     env: dict[str, str]
 
 
-def person(encoding: str, folder: Path) -> Person:
-    """A person with UTF-8 or with GBK, whose locale is made in `folder`."""
-    if encoding == "utf-8":
-        return Person(encoding, {})
-    made = folder / "zh_CN.GBK"
+@functools.cache
+def gbk_locale(base: Path) -> Path:
+    """The folder below `base` of a locale with GBK. It takes a second to make: once in a run."""
+    folder = base / "locale"
+    folder.mkdir()
     subprocess.run(
-        [need("localedef"), "-i", "zh_CN", "-f", "GBK", made],
+        [need("localedef"), "-i", "zh_CN", "-f", "GBK", folder / "zh_CN.GBK"],
         check=True, timeout=WAIT, capture_output=True,
     )  # fmt: skip
-    return Person(encoding, {"LOCPATH": str(folder), "LC_ALL": "zh_CN.GBK", "PYTHONUTF8": "0"})
+    return folder
+
+
+def person(encoding: str, base: Path) -> Person:
+    """A person with UTF-8 or with GBK."""
+    if encoding == "utf-8":
+        return Person(encoding, {})
+    folder = str(gbk_locale(base))
+    return Person(encoding, {"LOCPATH": folder, "LC_ALL": "zh_CN.GBK", "PYTHONUTF8": "0"})
 
 
 @pytest.fixture(scope="module", params=["utf-8", "gbk"])
 def somebody(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Person:
     """Who works in UTF-8, and who works in GBK."""
-    return person(request.param, tmp_path_factory.mktemp("locale"))
+    return person(request.param, tmp_path_factory.getbasetemp())

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import IO, Any, AnyStr
 
 import pytest
+from hypothesis import settings
 
 SOCKKIT = str(Path(sys.executable).with_name("sockkit"))
 WAIT = 20.0  # seconds: a bound, not a measure
@@ -222,6 +223,12 @@ def peer(
 def connect(port: int, host: str = HERE) -> socket.socket:
     """A plain client, with a bound on every wait."""
     return socket.create_connection((host, port), timeout=WAIT)
+
+
+def fewer(examples: int) -> settings:
+    """For a Hypothesis test whose examples take long: the full number under `make torture` only."""
+    gate = os.environ.get("HYPOTHESIS_PROFILE", "gate") == "gate"
+    return settings(max_examples=examples) if gate else settings()
 
 
 def read_all(sock: socket.socket) -> bytes:

@@ -16,6 +16,7 @@ from sockkit.errors import (
     TextError,
     UsageError,
     reason,
+    too_many_files,
     without_traceback,
 )
 
@@ -173,3 +174,24 @@ def test_an_error_without_a_traceback_keeps_its_causes_and_no_frame() -> None:
     chain = [error, error.__cause__, error.__cause__ and error.__cause__.__cause__]
     assert [type(link) for link in chain] == [errors.ReceiveError, ConnectionResetError, KeyError]
     assert {link.__traceback__ for link in chain if link} == {None}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.EMFILE, "Too many open files"),
+        OSError(errno.ENFILE, "Too many open files in system"),
+        ImportError("_x.so: cannot open shared object file: Too many open files"),
+    ],
+    ids=["EMFILE", "ENFILE", "import"],
+)
+def test_a_limit_of_open_files_is_told(error: Exception) -> None:
+    told = too_many_files(error)
+    assert told
+    assert str(told) == "too many open files: raise the limit with ulimit -n"
+    assert told.status == 1
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "I/O error"), ImportError("no x"), None])
+def test_other_faults_are_not(error: Exception | None) -> None:
+    assert too_many_files(error) is None

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 from sockkit.apps.prepare import invite, secure_dialling, secure_listening
 from sockkit.core.address import Address
 from sockkit.core.faults import FaultOptions
+from sockkit.core.programs import exit_status
 from sockkit.core.text import TextOptions
-from sockkit.events import Notice
+from sockkit.errors import ProgramFailed, UsageError
+from sockkit.events import Hint, Notice
 from sockkit.net.closing import Closer
 from sockkit.net.context import Context
 from sockkit.net.ends.end import PeerEnd
 from sockkit.net.options import SocketOptions
 from sockkit.net.port_file import port_file
-from sockkit.net.relay.pair import PairOptions
+from sockkit.net.relay.pair import Dial, PairOptions
 from sockkit.net.relay.server import RelayServer
 from sockkit.net.tcp.dial import ConnectOptions, dial
 from sockkit.net.tcp.listen import Bound, ListenOptions, announce, is_local, listen, raise_limit
@@ -24,33 +26,55 @@ from sockkit.values import Value
 
 if TYPE_CHECKING:
     from sockkit.net.access import AccessOptions
+    from sockkit.net.relay.faults import Faults
+    from sockkit.net.relay.program import ProgramTargets
     from sockkit.net.tls.options import ClientTls, ServerTls
 
+MAX_SEED = 1_000_000_000  # of a seed that is chosen: easy to type
 CLIENTS_ENCODING = "utf-8"  # where the target has another
 
 
 class Relay(Value):
-    """`tls` is towards the clients, `to_tls` towards the target."""
+    """`tls` is towards the clients, `to_tls` towards the target: `address`, or else `program`."""
 
-    address: Address
+    address: Address | None
     listen: ListenOptions
     connect: ConnectOptions
     sockets: SocketOptions
     text: TextOptions = TextOptions()
     idle: float | None = None
     once: bool = False
+    udp: bool = False
     port_file: str | None = None
     access: AccessOptions | None = None
     faults: FaultOptions = FaultOptions()
     tls: ServerTls | None = None
     to_tls: ClientTls | None = None
+    program: tuple[str, ...] = ()
 
 
 def run(config: Relay, context: Context) -> None:
     """Relay until a signal, or with `once` one client. Raises SockkitError."""
+    if config.once and config.listen.max_connections:
+        raise UsageError(
+            "--once and --max-connections exclude each other",
+            "one client is relayed, and nobody else gets in",
+        )
+    if config.program:
+        _run_programs(config, context)
+    else:
+        _run(config, context, _dialler(config, context))
+
+
+def _run(config: Relay, context: Context, dial_for: Dial) -> None:
     raise_limit()
+    if config.udp:
+        from sockkit.apps.relay_udp import run as run_udp
+
+        run_udp(config, context, lambda sock: _warn_of_strangers(context, sock, config))
+        return
     options = secure_listening(context, config.listen, config.access, config.tls)
-    pairs = _pair_options(config, context)
+    pairs = _pair_options(config, context, dial_for)
     # A view shows what passes between us and the target.
     unseen = context._replace(views=None)
     listener = wait_for(context.loop, partial(listen, unseen, options, config.sockets))
@@ -65,14 +89,43 @@ def run(config: Relay, context: Context) -> None:
         listener.close()
 
 
-def _pair_options(config: Relay, context: Context) -> PairOptions:
-    connect = secure_dialling(context, config.connect, config.address, config.to_tls)
+def _run_programs(config: Relay, context: Context) -> None:
+    """Relay each client to a program. Raises ProgramFailed if only that of `once` has failed."""
+    from sockkit.apps.programs import MAX_PROGRAMS, find_program
+    from sockkit.net.relay.program import ProgramTargets
+
+    excluded = {"source": config.connect.source, "to_tls": config.to_tls}
+    programs = find_program(context, config.program, **excluded)
+    most = config.listen.max_connections or MAX_PROGRAMS
+    targets = ProgramTargets(context, programs, most)
+    limited = config._replace(listen=config.listen._replace(max_connections=most))
+    try:
+        _run(limited, context, targets.dial)
+        _check_exit(targets, context)
+    finally:
+        targets.close()
+
+
+def _check_exit(targets: ProgramTargets, context: Context) -> None:
+    wait_for(context.loop, targets.when_exited)
+    if targets.code:
+        raise ProgramFailed(exit_status(targets.code))
+
+
+def _dialler(config: Relay, context: Context) -> Dial:
+    address = config.address
+    assert address
+    connect = secure_dialling(context, config.connect, address, config.to_tls)
     sockets = config.sockets._replace(reuse_address=False, reuse_port=False)
 
     def dial_for(client: PeerEnd, on_done: OnDone[PeerEnd]) -> Pending:
         own = connect._replace(number=client.peer.number, on_behalf_of=client.remote)
-        return dial(context, config.address, own, sockets, on_done)
+        return dial(context, address, own, sockets, on_done)
 
+    return dial_for
+
+
+def _pair_options(config: Relay, context: Context, dial_for: Dial) -> PairOptions:
     return PairOptions(
         context,
         Closer(context.loop, alone=config.once, polite=True),
@@ -81,11 +134,40 @@ def _pair_options(config: Relay, context: Context) -> PairOptions:
         partial(config.text.inbound, CLIENTS_ENCODING),
         config.idle,
         config.sockets.buffer_size,
+        _faults(config, context),
     )
 
 
+def _faults(config: Relay, context: Context) -> Faults | None:
+    options = config.faults
+    if not options.of_streams:
+        return None
+    from sockkit.net.openers import opener
+    from sockkit.net.relay.faults import Faults
+
+    seed, address = chosen_seed(options, context), config.address
+    target = (opener(address).stream, address.word) if address else ("program", config.program[0])
+    return Faults(context, options, seed, *target)
+
+
+def chosen_seed(options: FaultOptions, context: Context) -> int:
+    """The seed that is given, or one that is told."""
+    if options.seed is not None:
+        return options.seed
+    from random import SystemRandom  # few runs need it
+
+    seed = SystemRandom().randrange(MAX_SEED)
+    context.emit(Hint(f"to repeat this run's random choices: --seed {seed}"))
+    return seed
+
+
 def _warn_of_strangers(context: Context, bound: Bound, config: Relay) -> None:
-    """Say it if everybody who reaches us reaches the target."""
+    """Say it if everybody who reaches us reaches the target, or can run the program."""
+    if config.program:
+        from sockkit.apps.programs import warn_of_strangers
+
+        warn_of_strangers(context, bound, config.access, config.tls)
+        return
     rules = config.access
     admits = bool(rules and (rules.allow or rules.allow_file))
     admits |= bool(config.tls and config.tls.client_ca)

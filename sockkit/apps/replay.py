@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from sockkit.net.context import Context
 from sockkit.net.options import SocketOptions
 from sockkit.net.replay.answers import Answers
 from sockkit.net.replay.playing import Playing, PlayingOptions
-from sockkit.net.replay.recording import Index, Recording, steps
+from sockkit.net.replay.recording import Index, Numbers, Read, Recording, steps
 from sockkit.net.waiting import OnDone, Pending, wait_for
 from sockkit.values import Value
 
@@ -51,6 +52,11 @@ def run(config: Replay, context: Context) -> None:
     recording = Recording(config.path, name)
     try:
         serve = config.listen is not None
+        switch = context.views.switch if context.views and not serve else None
+        if switch or config.play.peers:
+            several = _has_several(config.play.peers, context, recording, name)
+            if switch:
+                switch.labels(several)
         (_serve if serve else _play)(config, context, recording, name)
     finally:
         recording.close()
@@ -83,7 +89,7 @@ def _play(config: Replay, context: Context, recording: Recording, name: str) -> 
     finally:
         dialler.close()
         answers.stop()
-    _check_met(player.met, config, name)
+    _check_met(player.met, name)
     _tell(recording, context, name)
 
 
@@ -91,8 +97,8 @@ def _serve(config: Replay, context: Context, recording: Recording, name: str) ->
     from sockkit.net.replay.server import Programme
 
     index = Index(config.play.peers)
-    wait_for(context.loop, partial(_Indexing, context, recording, index))
-    _check_met(len(index), config, name)
+    wait_for(context.loop, partial(_Reading, context, recording, index.add))
+    _check_met(len(index), name)
     _tell(recording, context, name)
     if index.left_out:
         left_out = show_count(index.left_out, "recorded connection")
@@ -148,13 +154,17 @@ def _serve_datagrams(config: Replay, context: Context, programme: Programme) -> 
         sock.close()
 
 
-class _Indexing(Pending):
-    """Reads a recording to its end, chunk by chunk."""
+class _Reading(Pending):
+    """Reads a recording to its end, chunk by chunk, and calls `add` with each record."""
 
     def __init__(
-        self, context: Context, recording: Recording, index: Index, on_done: OnDone[None]
+        self,
+        context: Context,
+        recording: Recording,
+        add: Callable[[Read], None],
+        on_done: OnDone[None],
     ) -> None:
-        self._loop, self._index, self._on_done = context.loop, index, on_done
+        self._loop, self._add, self._on_done = context.loop, add, on_done
         self._records = recording.read()
         self._loop.call_soon(self._read)
 
@@ -168,20 +178,31 @@ class _Indexing(Pending):
                 if not read:
                     self._loop.call_soon(self._read)
                     return
-                self._index.add(read)
+                self._add(read)
         except SockkitError as error:
             self._on_done(error)
         else:
             self._on_done(None)
 
 
-def _check_met(met: int, config: Replay, name: str) -> None:
-    """Raise an error if nothing of what was asked for is in the recording."""
-    if met:
-        return
-    if peers := config.play.peers:
-        raise UsageError(f"{name} has no peer {', '.join(map(str, sorted(peers)))}")
-    raise SockkitError(f"{name} has no connection to replay")
+def _has_several(peers: frozenset[int], context: Context, recording: Recording, name: str) -> bool:
+    """Whether several peers are played. Raises UsageError if the recording lacks one of `peers`."""
+    numbers = Numbers(peers)
+    try:
+        wait_for(context.loop, partial(_Reading, context, recording, numbers.add))
+    except SockkitError:  # what comes before the damage is played
+        if numbers.lacking:
+            raise
+    if numbers and numbers.lacking:
+        lacking = ", ".join(map(str, sorted(numbers.lacking)))
+        raise UsageError(f"{name} has no peer {lacking}", f"give one that it has: {numbers}")
+    return len(peers or numbers) > 1
+
+
+def _check_met(met: int, name: str) -> None:
+    """Raise an error if nothing was there to play."""
+    if not met:
+        raise SockkitError(f"{name} has no connection to replay")
 
 
 def _tell(recording: Recording, context: Context, name: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sockkit.core.printable import escape
+from sockkit.core.printable import escape_address
 from sockkit.events import Notice, Peer
 from sockkit.net.context import Context
 
@@ -95,7 +95,7 @@ def labels(context: Context) -> Callable[[Peer], bytes]:
 
 def label(context: Context, peer: Peer, color: str) -> bytes:
     """The label of `peer`, in bytes for standard output."""
-    shown = escape(f"[{peer.number} {peer.address}]")
+    shown = f"[{peer.number} {escape_address(peer.address)}]"
     painted = context.palette.paint(shown, color)
     return f"{painted} ".encode(context.stdio.encoding, "backslashreplace")
 

@@ -155,15 +155,16 @@ def _serve_many(config: TcpServer, context: Context, listener: Listener) -> None
         transform, data = text.for_all(stdio.encoding, ""), os.fsencode(words)
         return transform.feed(data) + transform.flush() if transform else data
 
+    shared = text.for_all(stdio.encoding, "standard input")
     options = ServerOptions(
         ClientOptions(
             conversation.ending(stdio),
-            outbound=text.for_one,
+            outbound=partial(text.for_one, shared),
             inbound=lambda: conversation.inbound(stdio, hints),
             slow_timeout=SLOW_SECONDS if config.slow_timeout is None else config.slow_timeout,
             frame=conversation.frame,
         ),
-        shared=text.for_all(stdio.encoding, "standard input"),
+        shared=shared,
         greet=said(conversation.greet),
         reply=said(conversation.reply or ""),
         sockets=config.sockets,

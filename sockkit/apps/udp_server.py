@@ -11,7 +11,6 @@ from sockkit.apps.datagrams import DatagramOptions, Messages
 from sockkit.apps.one_way import check_one_way
 from sockkit.apps.prepare import with_access
 from sockkit.core.peers import Recipient
-from sockkit.core.text import Transform
 from sockkit.errors import UsageError
 from sockkit.net.context import Context
 from sockkit.net.options import SocketOptions
@@ -90,6 +89,7 @@ def _messages(config: UdpServer, context: Context) -> Callable[[DatagramSocket],
 def _programs(config: UdpServer, context: Context) -> Callable[[DatagramSocket], None]:
     """What gives each peer a program."""
     from sockkit.apps.programs import MAX_PROGRAMS, find_program, warn_of_strangers
+    from sockkit.core.transforms import convert
     from sockkit.net.udp.program_server import Conversion, DatagramProgramServer
 
     programs = find_program(
@@ -106,8 +106,8 @@ def _programs(config: UdpServer, context: Context) -> Callable[[DatagramSocket],
     )
     text, user = config.datagrams.text, context.stdio.encoding
     conversion = Conversion(
-        partial(_convert, lambda: text.inbound(user)),
-        partial(_convert, lambda: text.outbound(user, "what the program writes")),
+        partial(convert, lambda: text.inbound(user)),
+        partial(convert, lambda: text.outbound(user, "what the program writes")),
     )
 
     def serve(sock: DatagramSocket) -> None:
@@ -116,11 +116,6 @@ def _programs(config: UdpServer, context: Context) -> Callable[[DatagramSocket],
         DatagramProgramServer(context, sock, programs, most, conversion).run()
 
     return serve
-
-
-def _convert(make: Callable[[], Transform | None], datagram: bytes) -> bytes:
-    transform = make()
-    return transform.feed(datagram) + transform.flush() if transform else datagram
 
 
 def _open_console(server: DatagramServer, context: Context) -> Callable[[bytes], None]:

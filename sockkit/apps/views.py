@@ -78,6 +78,7 @@ def viewed(
     make_framer = options.frame.framer if options.frame else None
     views = Views(context.loop, context.emit, make_framer, options.idle)
     context = context._replace(views=views)
+    context.loop.when_hung_up(-1, None)  # gets ready now, while there is a descriptor for that
     if options.record is not None:
         from sockkit.net.recorder import Recorder
 
@@ -136,6 +137,10 @@ class _Switch:
 
     def timestamps(self, on: bool) -> None:
         self.stamped = on
+        self._dump.headings = self._headings()
+
+    def labels(self, on: bool) -> None:
+        self._many = on
         self._dump.headings = self._headings()
 
     def _headings(self) -> Headings:

@@ -26,6 +26,7 @@ from sockkit.errors import (
     Stopped,
     UsageError,
     reason,
+    too_many_files,
 )
 
 COMPLETE = "_SOCKKIT_COMPLETE"
@@ -62,6 +63,9 @@ def status(arguments: list[str]) -> int:
         os.write(2, b"sockkit: there is not enough memory\n")  # this needs no memory
         return ExitStatus.FAILED
     except Exception as error:
+        if told := too_many_files(error):
+            complain(str(told))
+            return told.status
         place = error.__traceback__
         while place and place.tb_next:
             place = place.tb_next
@@ -90,6 +94,8 @@ def _invoke(arguments: list[str]) -> int:
     except OSError as error:  # standard output cannot be written, with help or the version
         if error.errno == errno.ENOMEM:
             raise MemoryError from error
+        if too_many_files(error):
+            raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         if error.errno == errno.EPIPE:
             raise OutputGone("") from error

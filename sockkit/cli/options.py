@@ -83,7 +83,7 @@ def _connect_timeout(default: str | None) -> Option:
         help="Give up (status 28) connecting after this long, as in 5, 500ms or 2m. This includes "
              "looking up the name. A server gives up when no client has come by then; without the "
              "option it waits for ever. udp-client --expect gives up waiting for the answers, and "
-             "probe gives up on a target.",
+             "probe and relay give up on a target.",
     )  # fmt: skip
 
 
@@ -207,9 +207,9 @@ DIRECTION = Bundle(
 
 IDLE = Option(
     ["-i", "--idle-timeout", "idle"], type=DURATION, metavar="DURATION",
-    help="Give up (status 28) when nothing moves either way for this long. A server of many "
-         "closes that connection and goes on; over UDP it gives up when nobody sends or is sent "
-         "anything.",
+    help="Give up (status 28) when nothing moves either way for this long. A server of many, "
+         "or a relay, closes that connection and goes on; over UDP it gives up when nobody sends "
+         "or is sent anything.",
 )  # fmt: skip
 LINGER = Option(
     ["--linger"], type=DURATION, metavar="DURATION",
@@ -256,9 +256,9 @@ _RULES = (
 )  # fmt: skip
 _MAX_CONNECTIONS = Option(
     ["--max-connections"], type=click.IntRange(1), metavar="N",
-    help="Most clients, or members of a chat room, at a time; on udp-server most programs, and the "
-         "longest silent peer makes place. One more is closed at once; a room first says that it "
-         "is full.",
+    help="Most clients, or members of a chat room, at a time. One more is closed at once; a room "
+         "first says that it is full. On udp-server most programs, with relay --udp most peers: "
+         "there the longest silent peer makes place.",
 )  # fmt: skip
 ACCESS = Bundle("Access", (*_RULES, _MAX_CONNECTIONS))
 UDP_ACCESS = Bundle("Access", _RULES)

@@ -9,7 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from sockkit.cli.status_lines import write_stderr
-from sockkit.core.printable import escape
+from sockkit.core.printable import escape, escape_address
 from sockkit.core.units import (
     show_amount,
     show_average,
@@ -28,6 +28,7 @@ from sockkit.events import (
     Emit,
     Event,
     Failure,
+    FaultInjected,
     FrameTotal,
     HalfClosed,
     Hint,
@@ -167,7 +168,7 @@ class Renderer(Value):
         peer = getattr(event, "peer", None)
         if not isinstance(peer, Peer) or not peer.number:
             return ""
-        label = escape(f"[{peer.number}] {peer.address}")
+        label = f"[{peer.number}] {escape_address(peer.address)}"
         return f"{self.palette.paint(label, self.palette.of_peer(peer))} "
 
 
@@ -193,6 +194,8 @@ def _kind(event: Event) -> str:
             return event.kind or event.problem or "closed"
         case Failure() | Notice():
             return event.kind
+        case FaultInjected(_, direction, fault):
+            return f"{direction}: {fault} on purpose" if direction else f"{fault} on purpose"
         case Unanswered(_, why):
             return f"not answered: {why}"
         case SocketCall(call, _):
@@ -214,12 +217,10 @@ def _line(event: Event) -> tuple[int, str]:
             return QUIET, text
         case Failure() | Unreachable():
             return QUIET, event.text
-        case Closed(_, sent, received, problem):
-            totals = _totals(sent, received, event.seconds)
-            if problem:
-                shown = totals if event.lost or sent or received else ""
-                return (QUIET if event.lost else NORMAL), f"{problem}{shown}"
-            return VERBOSE, f"closed{totals}"
+        case FaultInjected():
+            return (VERBOSE if event.detail else NORMAL), _fault(event)
+        case Closed():
+            return _closed(event)
         case Secured():
             return VERBOSE, _secured(event)
         case Transferred():
@@ -228,6 +229,22 @@ def _line(event: Event) -> tuple[int, str]:
             return STEPS, f"{call}: {detail}"
         case _:
             return VERBOSE, _progress(event)
+
+
+def _closed(event: Closed) -> tuple[int, str]:
+    _, sent, received, problem, *_ = event
+    totals = _totals(sent, received, event.seconds)
+    if problem:
+        shown = totals if event.lost or sent or received else ""
+        return (QUIET if event.lost else NORMAL), f"{problem}{shown}"
+    return VERBOSE, f"closed{totals}"
+
+
+def _fault(event: FaultInjected) -> str:
+    """`sent: stalled on purpose after 1,000 bytes`."""
+    of = f"{event.direction}: " if event.direction else ""
+    after = f" after {show_size(event.passed)}" if event.passed else ""
+    return of + (event.detail or f"{event.fault} on purpose{after}")
 
 
 def _totals(sent: int | None, received: int | None, seconds: float | None) -> str:

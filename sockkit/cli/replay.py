@@ -30,7 +30,8 @@ are sent as datagrams. What was half-closed or reset is so again.
 --serve plays the server's side to each that connects: the next recorded connection, round and
 round. An answer waits until as much has been received as in the recording.
 
-Something that is awaited has to come within 5s, or -i; with --serve there is no bound.
+Something that is awaited has to come within 5s, or -i. With --serve there is no bound unless -i is
+given: a client that sends less than was recorded, and does not end its side, gets no answer.
 """
 
 _EPILOG = """\b
@@ -86,6 +87,8 @@ _SOCKET = Bundle(
         _SOURCE,
     ),
 )
+# A view shows bytes that are no text as they are, whatever --errors says.
+_TEXT = Bundle("Text", tuple(each for each in ENCODINGS.options if each.name != "errors"))
 _SHARED_TLS = {option.name for option in CLIENT_TLS.options}
 _TLS = Bundle(
     "TLS",
@@ -100,8 +103,17 @@ def _run(path: str, address: tuple[str, ...], **values: Any) -> None:
     from sockkit.apps.replay import run
     from sockkit.cli.start import start
 
+    _check_view(values)
     make = _serving if values["serve"] else _playing
     start("replay", run, make(path, address, values), {**values, "typist": False})
+
+
+def _check_view(values: dict[str, Any]) -> None:
+    """Raise UsageError for options of a view that is not asked for."""
+    if not values["hex"]:
+        _refuse(values, "needs --hex", "timestamps")
+        if not values["json"] and values["record"] is None:
+            _refuse(values, "needs --hex, --json or --record", "encoding", "send_encoding")
 
 
 def _play_options(values: dict[str, Any]) -> Any:
@@ -175,7 +187,7 @@ command = BundledCommand(
         click.Argument(["path"], type=File(), metavar="FILE"),
         click.Argument(["address"], nargs=-1, metavar="[HOST PORT]"),
     ],
-    bundles=[_REPLAY, _SILENCE, _SOCKET, VIEW, ENCODINGS, _TLS, OUTPUT],
+    bundles=[_REPLAY, _SILENCE, _SOCKET, VIEW, _TEXT, _TLS, OUTPUT],
     callback=_run,
     text=_HELP,
     epilog=_EPILOG,

@@ -15,7 +15,7 @@ from sockkit.cli.status_lines import StatusLines
 from sockkit.cli.stopping import Stopping
 from sockkit.cli.views import viewed
 from sockkit.core.units import show_size
-from sockkit.errors import OutputGone, SockkitError, Stopped, UsageError, reason
+from sockkit.errors import OutputGone, SockkitError, Stopped, UsageError, reason, too_many_files
 from sockkit.net.context import Context
 from sockkit.net.ends.stdio import Input, Output, Stdio, UnreadInput, open_for
 from sockkit.net.loop import Loop
@@ -100,7 +100,8 @@ def _run(
             ):
                 run(config, context)
         except OSError as error:  # net should have translated it
-            raise AssertionError(f"not told from a fault: {error}") from error
+            fault = AssertionError(f"not told from a fault: {error}")
+            raise too_many_files(error) or fault from error
         finally:
             counts.finish()
 

@@ -109,20 +109,20 @@ class EscapedText(Transcoder):
     def _encode_piece(self, piece: Piece) -> bytes:
         source, meaning, fault = piece
         if fault:
-            where = (self._lines + 1, self._column + 1, self._what)
+            where = (self._at[0] + 1, self._at[1] + 1, self._what)
             self._count(source)
             raise NotationError(fault, where, HINT, self._end_text())
         if source == meaning or self._keeps:
             self._in_text = True
             return super()._encode(source, False)
-        after = (self._lines, self._column + len(source))
+        after = (self._at[0], self._at[1] + len(source))
         try:
             if isinstance(meaning, bytes):
                 return self._end_text() + meaning
             self._in_text = True
             return super()._encode(meaning, False)
         finally:
-            self._lines, self._column = after
+            self._at = after
 
     def _end_text(self) -> bytes:
         """What ends the text that was encoded, so that other bytes can follow."""

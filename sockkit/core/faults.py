@@ -38,3 +38,21 @@ class FaultOptions(Value):
     corrupt: float = 0.0
     disturbed: Disturbed = Disturbed.BOTH
     seed: int | None = None
+
+    @property
+    def of_streams(self) -> bool:
+        """Whether anything is done to connections."""
+        seconds = self.delay or self.jitter
+        stops = (self.stall_at, self.reset_at, self.close_at)
+        return bool(seconds or self.rate or self.chunk or self.refuse) or any(stops)
+
+    @property
+    def of_datagrams(self) -> bool:
+        """Whether anything is done to datagrams."""
+        shares = (self.drop, self.duplicate, self.reorder, self.corrupt)
+        return self.late or any(shares)
+
+    @property
+    def late(self) -> bool:
+        """Whether what passes is late."""
+        return bool(self.delay or self.jitter or self.rate)

@@ -6,7 +6,16 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from sockkit.core.printable import escape
-from sockkit.core.records import Closed, Direction, Ended, Message, Opened, Record, Stream
+from sockkit.core.records import (
+    Closed,
+    Direction,
+    Ended,
+    Fault,
+    Message,
+    Opened,
+    Record,
+    Stream,
+)
 from sockkit.events import Peer
 
 MAX_LABELS = 1024  # that are kept; making one takes 10 µs
@@ -49,7 +58,7 @@ class Headings:
         return begin + escape(words).encode("ascii", "backslashreplace") + b"\n"
 
     def event(self, record: Record, kind: bytes = b"") -> bytes:
-        """A line for a connection that is made, that ends in one direction, or is reset.
+        """A line for a connection that is made, ends in one direction, is reset or disturbed.
 
         With several peers each connection that is made has one.
         """
@@ -61,4 +70,7 @@ class Headings:
                 return self.begin(time, stream, direction, kind) + b"end\n"
             case Closed(time, stream, ("sent" | "received") as reset):
                 return self.begin(time, stream, reset, kind) + b"reset\n"
+            case Fault(time, stream, fault, of, _, detail):
+                words = escape(detail or f"{fault} on purpose")
+                return self.begin(time, stream, of or "sent", kind) + f"{words}\n".encode()
         return b""

@@ -1,7 +1,9 @@
 """Bytes written as hexadecimal digits: `48 65 6c`, `48656c`, `0x48,0x65`, `\\x48\\x65`, `1 2 3`.
 
 White space and commas separate words, and `\\x` begins one. A word is an even number of digits, two
-for a byte, or one digit alone. It may begin with `0x` or `\\x`. All letters may be capitals.
+for a byte. It may begin with `0x` or `\\x`, and then have one digit. All letters may be capitals.
+Without these prefixes one digit is a byte where all such words of its line are one digit. Beside
+longer ones it is half of a byte that was not finished.
 """
 
 from __future__ import annotations
@@ -18,9 +20,15 @@ MAX_HELD_BYTES = 4
 _SEPARATORS = b" \n\t\r,\v\f"
 _UNIFORM = bytes.maketrans(_SEPARATORS + b"X", b" " * len(_SEPARATORS) + b"x")
 _SINGLE = re.compile(rb"(?<![0-9a-fA-F])([0-9a-fA-F])(?![0-9a-fA-F])")
-_WORDS = re.compile(  # as many as are right
-    rb"(?:[\s,]++|(?:\\[xX]|(?<![^\s,])0[xX])?(?:(?:[0-9a-fA-F]{2})++|[0-9a-fA-F])(?=[\s,\\]|\Z))*+"
+_EVEN, _ONE = rb"(?:[0-9a-fA-F]{2})++", rb"[0-9a-fA-F]"
+# Words of a line that are right, where those without a prefix have so many digits.
+_WORDS = rb"(?:[^\S\n]++|,++|(?:(?:\\[xX]|(?<![^\s,])0[xX])(?:%b|%b)|%%b)(?=[\s,\\]|\Z))*+" % (
+    _EVEN,
+    _ONE,
 )
+_PAIRS, _SINGLES = re.compile(_WORDS % _EVEN), re.compile(_WORDS % _ONE)
+_LINES = re.compile(rb"(?:(?:%b|%b)\n)*+" % (_PAIRS.pattern, _SINGLES.pattern))
+_FIRST = re.compile(rb"(?:[\s,]++|[\\0][xX][0-9a-fA-F]++)*+([0-9a-fA-F]{1,2})")  # without a prefix
 _WORD = re.compile(rb"(\\[xX]|0[xX])?([0-9a-fA-F]*)")
 
 
@@ -47,42 +55,44 @@ class HexInput:
         self._what = what
         self._line, self._column = line, 1  # of the first byte that is held
         self._held = b""
-        self._within = False  # whether a word goes on, two or more of whose digits are converted
+        self._begun = b""  # a word like those of the line so far
+        self._within = b""  # a word like the one that goes on, some of whose digits are converted
 
     def feed(self, data: bytes) -> bytes:
         data = self._held + data
         word = max(data.rfind(b"\\"), *(data.rfind(sign) + 1 for sign in _SEPARATORS))
-        within = self._within and not word and not data.startswith(b"\\")
+        within = b"" if word or data.startswith(b"\\") else self._within
         if len(data) - word <= MAX_HELD_BYTES:
             return self._convert(data[:word], data[word:], within)
         found = _WORD.match(data, word)
         digits = len(found[2]) if found and found.end() == len(data) else 0
         end = len(data) - digits % 2
-        return self._convert(data[:end], data[end:], within=True)
+        return self._convert(data[:end], data[end:], within or _like(found and found[1]))
 
     def flush(self) -> bytes:
         try:
-            return self._convert(self._held, b"", within=False)
+            return self._convert(self._held, b"", within=b"")
         finally:
-            self._line, self._column = 1, 1  # what is fed next is another input
+            self._line, self._column, self._begun = 1, 1, b""  # what is fed next is another input
 
-    def _convert(self, data: bytes, held: bytes, within: bool) -> bytes:
-        """The bytes of `data`; keep `held`, which goes on in the same word if `within`."""
-        before = b"00" if self._within else b""  # an even number of digits, to be in the same word
-        self._within = within
+    def _convert(self, data: bytes, held: bytes, within: bytes) -> bytes:
+        """The bytes of `data`; keep `held`, which goes on in a word like `within`, if any."""
+        before = self._begun + self._within  # to be in the same line and word
+        known = len(_bytes(before))
         try:
             out = _bytes(before + data)
         except ValueError:
             out, place, problem = _fault(before + data)
             self._count(data[: place - len(before)])
             where = (self._line, self._column, self._what)
-            error = NotationError(problem, where, HINT, out[len(before) // 2 :])
+            error = NotationError(problem, where, HINT, out[known:])
             self._count(data[place - len(before) :] + held)
-            self._held, self._within = b"", False
+            self._held, self._begun, self._within = b"", b"", b""
             raise error from None
-        self._held = held
+        self._held, self._within = held, within
+        self._begun = _specimen(before + data)
         self._count(data)
-        return out[len(before) // 2 :]
+        return out[known:]
 
     def _count(self, data: bytes) -> None:
         if lines := data.count(b"\n"):
@@ -94,13 +104,35 @@ class HexInput:
 
 def _bytes(data: bytes) -> bytes:
     """The bytes of whole words. Raises ValueError."""
-    words = data.translate(_UNIFORM)
-    if b"x" in words:
-        words = _without_prefixes(words)
+    words = _digits(data)
     try:
         return bytes.fromhex(words.decode("ascii"))  # which skips white space between bytes
     except ValueError:
-        return bytes.fromhex(_SINGLE.sub(rb"0\1", words).decode("ascii"))
+        return b"".join(map(_line_bytes, data.split(b"\n")))
+
+
+def _line_bytes(line: bytes) -> bytes:
+    """The bytes of a line, some or all of whose words are one digit. Raises ValueError."""
+    if not (_PAIRS.fullmatch(line) or _SINGLES.fullmatch(line)):
+        raise ValueError
+    return bytes.fromhex(_SINGLE.sub(rb"0\1", _digits(line)).decode("ascii"))
+
+
+def _digits(data: bytes) -> bytes:
+    """The words of `data` without their prefixes. Raises ValueError."""
+    words = data.translate(_UNIFORM)
+    return _without_prefixes(words) if b"x" in words else words
+
+
+def _specimen(data: bytes) -> bytes:
+    """A word like those of the last line of `data`, and a space; empty if there is none."""
+    first = _FIRST.match(data, data.rfind(b"\n") + 1)
+    return b"0" * len(first[1]) + b" " if first else b""
+
+
+def _like(prefix: bytes | None) -> bytes:
+    """A whole byte of a word with `prefix`, if any, which goes on."""
+    return b"0x00" if prefix else b"00"
 
 
 def _without_prefixes(words: bytes) -> bytes:
@@ -113,16 +145,29 @@ def _without_prefixes(words: bytes) -> bytes:
 
 def _fault(data: bytes) -> tuple[bytes, int, str]:
     """The bytes before the fault in `data`, its place, and what it is."""
-    right = _WORDS.match(data)
-    begin = right.end() if right else 0
+    lines = _LINES.match(data)
+    line = lines.end() if lines else 0
+    pairs, singles = _end(_PAIRS, data, line), _end(_SINGLES, data, line)
+    begin = max(pairs, singles)
     word = _WORD.match(data, begin)
     assert word
     place, digits = word.end(), word[2]
+    if singles > pairs and len(digits) > 1 and not word[1]:
+        return _bytes(data[:begin]), place - len(digits) + 1, _left_over(digits[1:])
     before = _bytes(data[:begin]) + bytes.fromhex(digits[: len(digits) // 2 * 2].decode())
     if place < len(data) and (place == begin or data[place] not in _SEPARATORS + b"\\"):
         sign = data[place]
         shown = repr(chr(sign)) if 0x20 < sign < 0x7F else f"the byte 0x{sign:02x}"
         return before, place, f"{shown} is not a hexadecimal digit"
     if digits:
-        return before, place - 1, f"the digit {digits[-1:].decode()!r} is left over"
+        return before, place - 1, _left_over(digits[-1:])
     return before, begin, "digits are missing here"
+
+
+def _end(words: re.Pattern[bytes], data: bytes, begin: int) -> int:
+    found = words.match(data, begin)
+    return found.end() if found else begin
+
+
+def _left_over(digits: bytes) -> str:
+    return f"the digit {digits[:1].decode()!r} is left over"

@@ -26,6 +26,7 @@ from sockkit.core.records import (
     Closed,
     Ended,
     Exit,
+    Fault,
     Listening,
     Message,
     Opened,
@@ -50,9 +51,14 @@ EVENTS: dict[str, type[Record]] = {
     "message": Message,
     "ended": Ended,
     "closed": Closed,
+    "fault": Fault,
     "exit": Exit,
 }
-TRANSPORTS = ("tcp", "udp", "unix", "unix-datagram")
+TRANSPORTS = ("tcp", "udp", "unix", "unix-datagram", "program")
+FAULTS = (
+    *("refused", "shaped", "stalled", "reset", "closed"),
+    *("dropped", "duplicated", "reordered", "corrupted"),
+)
 MARKS = ("", "overlong", "stray", "cut")
 
 _SCAN = JSONDecoder().scan_once  # type: ignore[attr-defined]  # loads takes twice as long
@@ -366,6 +372,9 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "address": _name,
     "direction": _DIRECTION,
     "reset": _one_of("", "sent", "received"),
+    "fault": _one_of(*FAULTS),
+    "passed": _count,
+    "detail": _name,
     "status": _status,
     "error": _name,
 }

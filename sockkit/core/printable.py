@@ -28,6 +28,14 @@ def escape(line: str) -> str:
     return line.translate(_ESCAPES)
 
 
+def escape_address(address: str) -> str:
+    """The address of a peer within a label: no part of it can look like the end of the label.
+
+    A unix peer chooses its path. In an IPv6 address a colon follows the bracket.
+    """
+    return escape("]:".join(part.replace("]", "\\x5d") for part in address.split("]:")))
+
+
 class Printable:
     """Escapes running text. It keeps LF and tab, and turns CRLF into LF."""
 

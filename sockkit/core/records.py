@@ -15,8 +15,8 @@ class Stream(NamedTuple):
     """One connection, or the datagrams to and from one peer.
 
     `number` is the peer's: a server counts from 1, a client's only peer is 0. `transport` is tcp,
-    udp, unix or unix-datagram. `local` and `remote` are addresses as a user writes them. `dialled`
-    says that we connected.
+    udp, unix, unix-datagram or program. `local` and `remote` are addresses as a user writes them; a
+    program's is its name. `dialled` says that we connected, or started it.
     """
 
     number: int
@@ -88,6 +88,21 @@ class Closed(NamedTuple):
     reset: Direction | Literal[""] = ""
 
 
+class Fault(NamedTuple):
+    """A relay has disturbed a connection or datagrams, as it was asked to.
+
+    `direction` is empty if both are disturbed. `passed` counts the bytes that had passed before.
+    `detail` says what is done to all that passes from now on.
+    """
+
+    time: int
+    stream: Stream
+    fault: str
+    direction: Direction | Literal[""] = ""
+    passed: int = 0
+    detail: str = ""
+
+
 class Exit(NamedTuple):
     """The run has ended with this exit status; `error` is what stderr says, empty for success."""
 
@@ -96,4 +111,4 @@ class Exit(NamedTuple):
     error: str = ""
 
 
-Record = Begun | Listening | Opened | Message | Ended | Closed | Exit
+Record = Begun | Listening | Opened | Message | Ended | Closed | Fault | Exit

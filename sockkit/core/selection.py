@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sockkit.core.records import Begun, Ended, Exit, Listening, Message, Record
+from sockkit.core.records import Begun, Ended, Exit, Fault, Listening, Message, Record
 from sockkit.core.since import Since
 
 
@@ -34,8 +34,8 @@ class Selection:
             return False
         if self._peers:
             self._met.add(number)
-        if isinstance(record, Message | Ended):
-            late = late and not self._hidden[record.direction]
+        if isinstance(record, Message | Ended | Fault):
+            late = late and not self._hidden.get(record.direction)
             self._matched |= late
         elif not any(self._hidden.values()):
             self._matched |= late

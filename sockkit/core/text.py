@@ -98,7 +98,9 @@ class Transcoder:
         self._decoder = codecs.getincrementaldecoder(source)(decode_errors)
         self._encoder = codecs.getincrementalencoder(target)(encode_errors)
         self._edits = edits
-        self._fed = self._lines = self._column = 0
+        self._fed = 0
+        self._at = (0, 0)  # the lines, and the characters after them, that were encoded
+        self.fed_at = (0, 0)  # the same before what was fed last
         self._began = False  # whether any text was encoded
         self.cut = b""
         self._marks = _MARKS.get(codecs.lookup(source).name, ())
@@ -109,11 +111,20 @@ class Transcoder:
 
     def begin_after(self, lines: int) -> None:
         """`lines` of the input came before what is fed."""
-        self._lines = lines
+        self._at = (lines, 0)
+
+    def follow(self, other: Transcoder) -> None:
+        """Count places as `other` does: what is fed is what it made of what it was fed last."""
+
+        def move(_: bytes) -> None:
+            self._at = other.fed_at
+
+        self.hear(move)
 
     def feed(self, data: bytes) -> bytes:
         for listener in self._listeners:
             listener(data)
+        self.fed_at = self._at
         return self._decode(data, final=False)
 
     def flush(self) -> bytes:
@@ -121,7 +132,7 @@ class Transcoder:
         try:
             return self._decode(b"", final=True)
         finally:
-            self._fed = self._lines = self._column = 0  # what is fed next is another input
+            self._fed, self._at = 0, (0, 0)  # what is fed next is another input
 
     def _decode(self, data: bytes, *, final: bool) -> bytes:
         self._settle_order(data)
@@ -191,7 +202,8 @@ class Transcoder:
             self._encoder.setstate(state)
             before = self._encoder.encode(passed, True)
             self._count(passed)
-            place = f"line {self._lines + 1}, character {self._column + 1}"
+            lines, column = self._at
+            place = f"line {lines + 1}, character {column + 1}"
             self._count(text[len(passed) :])
             raise TextError(
                 f"{character!r} (U+{ord(character):04X}) at {place} of {self._what} "
@@ -203,11 +215,11 @@ class Transcoder:
         return data
 
     def _count(self, text: str) -> None:
-        if lines := text.count("\n"):
-            self._lines += lines
-            self._column = len(text) - text.rindex("\n") - 1
+        lines, column = self._at
+        if more := text.count("\n"):
+            self._at = (lines + more, len(text) - text.rindex("\n") - 1)
         else:
-            self._column += len(text)
+            self._at = (lines, column + len(text))
 
 
 def check_codec(name: str) -> str:
@@ -310,10 +322,14 @@ class TextOptions(Value):
             return self.outbound(user, what)
         return self._replace(send_encoding="utf-8")._transcoder(user, what, keep=True)
 
-    def for_one(self) -> Transform | None:
+    def for_one(self, shared: Transform | None = None) -> Transform | None:
+        """An error has the place where `shared`, the one for all, has met the character."""
         if self.wire is None or self.hex_input:
             return None
-        return self._replace(crlf=False).outbound("utf-8", "standard input")
+        transcoder = self._replace(crlf=False)._transcoder("utf-8", "standard input")
+        if isinstance(shared, Transcoder):
+            transcoder.follow(shared)
+        return transcoder
 
     def check(self, user: str, option: str, text: bytes) -> None:
         """Raise UsageError if the value of `option` is not written right, TextError if it cannot

@@ -12,6 +12,12 @@ if TYPE_CHECKING:
     from sockkit.core.text import Transform
 
 
+def convert(make: Callable[[], Transform | None], datagram: bytes) -> bytes:
+    """`datagram` converted by itself, by a transform that `make` makes. Raises TextError."""
+    transform = make()
+    return transform.feed(datagram) + transform.flush() if transform else datagram
+
+
 class Lenient:
     """Applies `transform` line by line, for a person who types. A line that cannot be converted
     is dropped and reported to `on_refused`. `refused` counts these lines.

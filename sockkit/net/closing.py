@@ -8,6 +8,7 @@ the peer still sends, until it has acknowledged everything.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from sockkit.core.units import show_seconds
 from sockkit.errors import SendError, SockkitError, without_traceback
@@ -23,6 +24,9 @@ QUIET_SECONDS = 0.3  # of silence after which a peer that has acknowledged every
 TICK_SECONDS = 0.05  # between checks of what is acknowledged
 TICK_ALONE_SECONDS = 0.01  # the same, when the program ends with this connection
 MAX_READ_BYTES_PER_TICK = 4 * 1024 * 1024  # from all connections together
+# Read of what has arrived, once all that was sent is acknowledged and only we are left to close.
+# Linux keeps at most 6 MiB for a receiver that does not ask for more, tcp(7), tcp_rmem.
+MAX_ARRIVED_BYTES = 8 * 1024 * 1024
 MAX_CLOSING_CONNECTIONS = 128  # when one more is accepted, the oldest is closed at once
 
 # Called with the number of bytes that are not acknowledged, and with the error, if any.
@@ -34,8 +38,9 @@ class Closer:
 
     The time, work and descriptors that one peer can cost are bounded. A connection that is
     `alone` shares them with nobody: it may last for as long as its peer acknowledges more. It is
-    closed as soon as everything is acknowledged, unless it is `polite`: then the peer has some time
-    to end its side as well, as it has on a server of many.
+    closed as soon as everything is acknowledged, and what has arrived by then is read: somebody
+    may look at it. Unless it is `polite`: then the peer has some time to end its side as well, as
+    it has on a server of many.
     """
 
     def __init__(self, loop: Loop, *, alone: bool = False, polite: bool = False) -> None:
@@ -152,13 +157,29 @@ class Closer:
 
     def _review(self, closing: _LingeringClose) -> None:
         if closing.settled(self._loop.now, alone=self._alone, hasty=self._hasty):
-            self._close(closing)
+            if not (self._hasty and self._drain(closing)):
+                self._close(closing)
             return
         try:
             closing.half_close()
         except SockkitError as error:
             closing.failure = without_traceback(error)
             self._close(closing)
+
+    def _drain(self, closing: _LingeringClose) -> bool:
+        """Read what has arrived. Returns whether some of it waits for a view that is full."""
+        try:
+            while not closing.ended and closing.arrived < MAX_ARRIVED_BYTES:
+                size = closing.end.read_into(self._buffer)
+                closing.arrived += size
+                closing.ended, closing.last_received = not size, self._loop.now
+        except BlockingIOError:
+            held = self._loop.now < closing.last_received + MAX_STALL_SECONDS
+            with suppress(SockkitError):
+                return held and closing.end.has_bytes()
+        except SockkitError:
+            pass  # the peer has all that was sent to it
+        return False
 
     def _close(self, closing: _LingeringClose) -> None:
         del self._closing[closing]
@@ -183,14 +204,15 @@ class _LingeringClose:
 
     `abort` is whether it ends with a reset. `ended` is whether the peer has half-closed,
     `half_closed` whether we have. `last_received` is the time of the last receive, `read` the
-    bytes received since the last check, and `paused` whether they are as many as allowed. `failure`
-    is the error that ended the close early.
+    bytes received since the last check, and `paused` whether they are as many as allowed. `arrived`
+    are those read once all was acknowledged. `failure` is the error that ended the close early.
     """
 
     __slots__ = (
         "_began",
         "_progress",
         "abort",
+        "arrived",
         "end",
         "ended",
         "failure",
@@ -208,7 +230,7 @@ class _LingeringClose:
         self._began = self.last_received = now
         self.half_closed = self.ended = self.paused = self.abort = False
         self.failure: SockkitError | None = None
-        self.read = 0
+        self.read = self.arrived = 0
 
     def settled(self, now: float, *, alone: bool, hasty: bool) -> bool:
         """Whether the peer has acknowledged everything, or has used up its time."""

@@ -16,7 +16,6 @@ from sockkit.net.closing import Closer
 from sockkit.net.connection import Connection, Owner
 from sockkit.net.context import Context
 from sockkit.net.ends.end import End, Sink, Source
-from sockkit.net.loop import Loop
 from sockkit.net.pump import Pump
 from sockkit.values import Value
 
@@ -61,6 +60,7 @@ class Joined(Owner):
         "_receiver",
         "_sender",
         "_source",
+        "_views",
     )
 
     _sender: Pump  # to the peer
@@ -68,19 +68,21 @@ class Joined(Owner):
 
     def __init__(
         self,
-        emit: Emit,
-        loop: Loop,
+        context: Context,
         end: End,
         closer: Closer,
         options: EndOptions,
         source: str = "standard input",
     ) -> None:
         """Owns `end`. `source` is the name of what has the input."""
-        self._emit, self._idle, self._source = emit, options.idle or 0, source
-        self._connection = Connection(loop, end, self, closer, options)
-        self._input_end = InputEnd(emit, self._connection, options.half_close)
+        self._views, self._emit = context.views, context.emit
+        self._idle, self._source = options.idle or 0, source
+        self._connection = Connection(context.loop, end, self, closer, options)
+        self._input_end = InputEnd(context.emit, self._connection, options.half_close)
 
     def held_up(self, limit: Limit) -> bool:
+        if limit is not Limit.IDLE and self._views and self._views.full:
+            return True
         match limit:
             case Limit.IDLE:
                 return False
@@ -139,7 +141,7 @@ class Join(Joined):
         options: JoinOptions,
     ) -> None:
         source, sink = other
-        super().__init__(context.emit, context.loop, end, closer, options.ending, source.name)
+        super().__init__(context, end, closer, options.ending, source.name)
         self._opening = options.opening
         self._sender = Pump(
             context.loop,

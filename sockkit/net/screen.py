@@ -118,13 +118,13 @@ class PayloadOutput:
 
     def __init__(self, views: Views, screen: Screen, output: StandardOutput) -> None:
         self._views, self._screen, self._output = views, screen, output
-        self._watch = Watch(views.loop, lambda: not screen.full)
+        self._watch = Watch(views.loop, lambda: bool(screen.view) or not screen.full)
         self.terminal, self.name = output.terminal, output.name
         self.when_gone, self.write_failed = output.when_gone, output.write_failed
 
     def write(self, data: bytes | memoryview, /) -> int:
-        self._views.check_room()
-        if not self._screen.view:
+        if not self._screen.view:  # otherwise it goes nowhere: there is nothing to wait for
+            self._views.check_room()
             self._screen.put(bytes(data))
             self._screen.flush()  # what is said next comes after it
         return len(data)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from sockkit.core.records import Closed, Direction, Ended, Message, Opened, Stream
+from sockkit.core.records import Closed, Direction, Ended, Fault, Message, Opened, Stream
 from sockkit.net.ends.end import Callback
 from sockkit.net.loop import Timer
 
@@ -53,6 +53,10 @@ class Tap:
         self._flush(direction)
         self._views.show(Ended(microseconds(), self._stream, direction))
 
+    def disturbed(self, fault: str, direction: Direction, detail: str = "") -> None:
+        """What passes in this direction was disturbed on purpose."""
+        self._views.show(Fault(microseconds(), self._stream, fault, direction, 0, detail))
+
     def closed(self, reset: Direction | Literal[""] = "") -> None:
         """The connection is closed. `reset` says who has reset it, if anybody did."""
         self._flush("received")
@@ -87,13 +91,19 @@ class Tap:
 class Gate:
     """Calls back when an end is ready, as `watch` does, but not while the views are full.
 
-    `watch` is the `when_readable` or `when_writable` of an end.
+    `watch` is the `when_readable` or `when_writable` of an end. `on_held` is called when it would
+    be ready, but has to wait.
     """
 
-    __slots__ = ("_callback", "_views", "_watch")
+    __slots__ = ("_callback", "_on_held", "_views", "_watch")
 
-    def __init__(self, views: Views, watch: Callable[[Callback | None], None]) -> None:
-        self._views, self._watch = views, watch
+    def __init__(
+        self,
+        views: Views,
+        watch: Callable[[Callback | None], None],
+        on_held: Callback = lambda: None,
+    ) -> None:
+        self._views, self._watch, self._on_held = views, watch, on_held
         self._callback: Callback | None = None
 
     def when_ready(self, callback: Callback | None) -> None:
@@ -106,7 +116,13 @@ class Gate:
         if self._views.full:
             self._watch(None)
             self._views.when_room(self._has_room)
-        elif self._callback:
+            self._on_held()
+        else:
+            self.call()
+
+    def call(self) -> None:
+        """Call back, even while the views are full."""
+        if self._callback:
             self._callback()
 
     def _has_room(self) -> None:

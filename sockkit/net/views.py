@@ -46,6 +46,10 @@ class Switch(Protocol):
 
     def timestamps(self, on: bool) -> None: ...
 
+    def labels(self, on: bool) -> None:
+        """Whether to show whose each message is."""
+        ...
+
 
 class Viewer(Protocol):
     """Keeps or shows records. Its methods raise SockkitError, which ends the run."""
@@ -78,6 +82,11 @@ class Views:
         self.switch: Switch | None = None  # for a person at a terminal
         self._screens: list[Screen] = []  # that one, and those of files
         self._error: SockkitError | None = None  # of a viewer
+
+    @property
+    def frames(self) -> bool:
+        """Whether a framer groups bytes into messages."""
+        return self._make_framer is not None
 
     def add(self, viewer: Viewer) -> None:
         self._viewers.append(viewer)

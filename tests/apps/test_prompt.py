@@ -52,6 +52,9 @@ class Switch:
     def show_as(self, view: str) -> None:
         self.did.append(view)
 
+    def labels(self, on: bool) -> None:
+        raise AssertionError("no command of a person")
+
     def timestamps(self, on: bool) -> None:
         self.did.append(on)
 

@@ -79,11 +79,43 @@ def test_the_answers_are_compared(loop: Loop, tmp_path: Path) -> None:
 def test_there_must_be_something_to_replay(loop: Loop, tmp_path: Path) -> None:
     with pytest.raises(SockkitError, match="has no connection to replay"):
         replay(loop, tmp_path)
-    with pytest.raises(UsageError, match="has no peer 3, 4"):
-        replay(loop, tmp_path, *SESSION, play=PlayOptions(peers=frozenset({3, 4})))
     serve = {"listen": ListenOptions(HostPort(HERE, 0)), "address": None}
     with pytest.raises(SockkitError, match="has no connection to replay"):
         replay(loop, tmp_path, play=PlayOptions(serving=True), **serve)
+
+
+@pytest.mark.parametrize("serving", [False, True])
+def test_each_peer_that_is_chosen_must_be_there(serving: bool, loop: Loop, tmp_path: Path) -> None:
+    """Nothing is sent before that is known."""
+    other = [record._replace(stream=CLIENT._replace(number=2)) for record in SESSION]  # type: ignore[union-attr]
+    listen = ListenOptions(HostPort(HERE, 0)) if serving else None
+    play = PlayOptions(serving=serving, peers=frozenset({4, 0, 3}))
+    with pytest.raises(UsageError, match="has no peer 3, 4: give one that it has: 0, 2"):
+        replay(loop, tmp_path, *SESSION, *other, play=play, listen=listen)
+    with pytest.raises(SockkitError, match="has no connection to replay"):
+        replay(loop, tmp_path, play=play, listen=listen)
+
+
+def test_a_peer_that_comes_before_the_damage_is_played(loop: Loop, tmp_path: Path) -> None:
+    path = tmp_path / "it.rec"
+    recording(tmp_path, *SESSION).close()
+    path.write_bytes(path.read_bytes() + b"what?\n")
+    config = Replay(str(path), PlayOptions(), SocketOptions(), None, ConnectOptions())
+    with socket.create_server((HERE, 0)) as server:
+        server.setblocking(False)
+        config = config._replace(address=HostPort(*server.getsockname()))
+        for number in (3, 0):
+            play = PlayOptions(peers=frozenset({number}))
+            with (
+                shown(loop, []) as (context, _),
+                pytest.raises(SockkitError, match="is damaged: line 7"),
+            ):
+                run(config._replace(play=play), context)
+            if number == 3:
+                with pytest.raises(BlockingIOError):
+                    server.accept()
+        with server.accept()[0] as sock:
+            assert read_exactly(sock, 3) == b"ask"
 
 
 def test_what_cannot_be_served_is_told(loop: Loop, tmp_path: Path) -> None:

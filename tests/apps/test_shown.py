@@ -42,6 +42,13 @@ def test_a_label_is_safe_in_its_peers_colour_and_the_users_encoding() -> None:
     assert label(Peer(2, "unix:\x1b你")) == rb"[31m[2 unix:\x1b\u4f60][39m ".replace(rb"[3", b"[3")
 
 
+def test_the_path_of_a_unix_peer_does_not_look_like_a_label() -> None:
+    nothing: Any = None
+    label = labels(kit.context(nothing, Stdio(nothing, nothing, "utf-8")))
+    path = "unix:/a] [2 unix:/b] hello\n[3 unix:/c"
+    assert label(Peer(1, path)) == rb"[1 unix:/a\x5d [2 unix:/b\x5d hello\x0a[3 unix:/c] "
+
+
 def test_a_time_is_that_of_a_clock() -> None:
     assert re.fullmatch(r"\d\d:\d\d:\d\d ", time_stamp())
 

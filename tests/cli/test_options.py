@@ -37,7 +37,7 @@ def context(name: str) -> click.Context:
 
 def sections(name: str) -> dict[str, str]:
     """The help's text under each title."""
-    parts = re.split(r"^(\w+):\n", command(name).get_help(context(name)), flags=re.MULTILINE)
+    parts = re.split(r"^(\w[\w ]*):\n", command(name).get_help(context(name)), flags=re.MULTILINE)
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
@@ -73,6 +73,7 @@ OF_TYPE = {
     "name": "gbk",
     "names": "h2",
     "sha256": "ab" * 32,
+    "integer": "7",
     "percent": "7%",
     "url": "socks5h://127.0.0.1",
     "regex": "a+",
@@ -82,7 +83,9 @@ OF_TYPE = {
     "spec": "line",
     "text": "hi",
 }
-SERVERS = [name for name in MODULES if name.endswith(("server", "serve")) or name == "echo"]
+SERVERS = [
+    name for name in MODULES if name.endswith(("server", "serve")) or name in ("echo", "relay")
+]
 # What `start` itself does, for every command.
 OF_START = {
     *("append", "color", "frame", "hex", "json", "no_edit", "output", "progress", "quiet"),
@@ -115,11 +118,12 @@ def _where(name: str, words: list[str]) -> list[str]:
     if name == "show":
         return files
     serves = "--serve" in words if name == "replay" else name in SERVERS
-    return [*files, *(["-p", "0"] if serves else ["127.0.0.1", "9"])]
+    there = ["127.0.0.1", "9"] if name == "relay" or not serves else []
+    return [*files, *(["-p", "0"] if serves else []), *there]
 
 
-# What only views of a replay are shown in.
-OF_VIEWS = {"encoding", "send_encoding", "errors"}
+# What only views of a replay show.
+OF_VIEWS = {"encoding", "send_encoding", "timestamps"}
 # The options of replay that are about its server.
 SERVING = {"port", "bind", "once", "port_file", "unix_mode", "backlog", "tls_client_ca"}
 
@@ -138,8 +142,12 @@ def test_each_option_changes_what_is_run(
         before = []  # what it needs
         if (option.name or "").startswith("tls_"):
             before = ["--tls", *(["--tls-cert", file] if option.name == "tls_key" else [])]
+        if (option.name or "").startswith("to_tls_"):
+            before = ["--to-tls"]
         if name == "replay" and option.name in SERVING:
             before.append("--serve")
+        if name == "replay" and option.name in OF_VIEWS:
+            before.append("--hex")
         config, values = started(name, before, monkeypatch)
         if option.name == "tls_key_password_file":
             before += ["--tls-cert", key]

@@ -29,6 +29,7 @@ from sockkit.events import (
     DatagramTotal,
     Event,
     Failure,
+    FaultInjected,
     FrameTotal,
     HalfClosed,
     Hint,
@@ -74,6 +75,21 @@ LINES: list[tuple[int, Event, str]] = [
         NORMAL,
         Closed(CLIENT, 1, 2, "reset", lost=False),
         "sockkit: [2] 10.0.0.7:51234 reset (sent 1 byte, received 2 bytes)",
+    ),
+    (
+        NORMAL,
+        FaultInjected(CLIENT, "sent", "stalled", 1000),
+        "* [2] 10.0.0.7:51234 sent: stalled on purpose after 1,000 bytes",
+    ),
+    (
+        NORMAL,
+        FaultInjected(CLIENT, "", "refused"),
+        "* [2] 10.0.0.7:51234 refused on purpose",
+    ),
+    (
+        VERBOSE,
+        FaultInjected(CLIENT, "received", "shaped", detail="delay 0.2 s"),
+        "* [2] 10.0.0.7:51234 received: delay 0.2 s",
     ),
     (
         VERBOSE,
@@ -273,6 +289,11 @@ def test_nothing_drives_the_terminal(evil: str, shown: str, capsys: Capture) -> 
     secured = Secured(SERVER, "", "", evil, evil, evil, evil, "")
     assert said(secured, renderer(VERBOSE, False), capsys).count(shown) == 4
     assert shown in said(Closed(Peer(1, evil), 0, 0, evil), renderer(QUIET, False), capsys)
+
+
+def test_the_path_of_a_unix_peer_does_not_look_like_a_label(capsys: Capture) -> None:
+    event = Closed(Peer(1, "unix:/a [2] unix:/b\n"), 0, 0, "reset")
+    assert "[1] unix:/a [2\\x5d unix:/b\\x0a reset" in said(event, renderer(QUIET, False), capsys)
 
 
 class Full(io.StringIO):

@@ -89,6 +89,33 @@ def test_what_only_a_client_has(options: str) -> None:
     assert status(["replay", "it.rec", *SERVE, *options.split()]) == 2
 
 
+@pytest.mark.parametrize("options", ["-E gbk", "--send-encoding gbk", "--timestamps"])
+@pytest.mark.parametrize("side", [TO, SERVE])
+def test_what_only_a_view_has(
+    options: str,
+    side: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert status(["replay", "it.rec", *side, *options.split()]) == 2
+    assert "needs --hex" in capsys.readouterr().err
+    started(*side, "--hex", *options.split(), monkeypatch=monkeypatch)
+
+
+@pytest.mark.parametrize("view", ["--json", "--record f"])
+def test_an_encoding_is_for_any_view(
+    view: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    started(*TO, *view.split(), "-E", "gbk", monkeypatch=monkeypatch)
+    assert status(["replay", "it.rec", *TO, *view.split(), "--timestamps"]) == 2
+    assert "--timestamps needs --hex" in capsys.readouterr().err
+
+
+def test_no_view_of_it_has_text_that_cannot_be_decoded(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status(["replay", "it.rec", *TO, "--hex", "--errors", "strict"]) == 2
+    assert "No such option '--errors'" in capsys.readouterr().err
+
+
 def test_what_excludes_each_other() -> None:
     assert status(["replay", "it.rec", *TO, "--lockstep", "--speed", "2"]) == 2
     assert status(["replay", "it.rec", "--serve"]) == 2

@@ -14,6 +14,7 @@ from sockkit.core.capture import MAX_UNACKNOWLEDGED, Packet, TcpPackets, UdpPack
 from sockkit.core.packets import MAX_DATAGRAM
 from sockkit.core.records import Direction, Stream
 from tests.pcapng import Segment, parse
+from tests.support import fewer
 
 TCP = Stream(0, "tcp", "10.0.0.1:4000", "10.0.0.2:80", dialled=True)
 UDP = TCP._replace(transport="udp")
@@ -82,6 +83,7 @@ def test_a_handshake_that_is_not_recorded() -> None:
 directions = st.sampled_from(["sent", "received"])
 
 
+@fewer(20)
 @given(
     st.lists(st.tuples(directions, st.sampled_from([0, 1, 999, 65_496])), max_size=8),
     st.integers(0, 10_000),

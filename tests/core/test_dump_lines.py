@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 
 from sockkit.core.dump_lines import BLOCK_LINES, MIN_BLOCK_BYTES, dump
 from tests.dumps import Line, lines
+from tests.support import fewer
 
 SIZES = st.one_of(
     st.integers(0, 100),
     st.integers(MIN_BLOCK_BYTES - 20, MIN_BLOCK_BYTES + 40),
     st.integers(16 * BLOCK_LINES - 20, 16 * BLOCK_LINES + 20),
-    st.integers(100_000, 140_000),
+    st.integers(70_000, 75_000),
 )
 STARTS = st.one_of(
     st.integers(0, 40), st.integers(65_000, 66_000), st.integers(2**32 - 70_000, 2**32 + 20)
@@ -48,6 +49,7 @@ def test_an_offset_has_as_many_digits_as_it_needs(start: int) -> None:
     assert len(shown[0].split()[1]) == digits
 
 
+@fewer(25)
 @given(SIZES, STARTS, st.sampled_from(["<", "\x1b[36m<\x1b[39m"]), st.integers())
 def test_a_dump_is_read_back(size: int, start: int, mark: str, seed: int) -> None:
     data = random.Random(seed).randbytes(size)

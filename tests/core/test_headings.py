@@ -10,6 +10,7 @@ from sockkit.core.records import (
     Closed,
     Ended,
     Exit,
+    Fault,
     Listening,
     Message,
     Opened,
@@ -58,6 +59,9 @@ def test_only_the_mark_is_painted() -> None:
     ("record", "line"),
     [
         (Ended(1, STREAM, "received"), b"< end\n"),
+        (Fault(1, STREAM, "stalled", "received", 5), b"< stalled on purpose\n"),
+        (Fault(1, STREAM, "refused"), b"> refused on purpose\n"),
+        (Fault(1, STREAM, "shaped", "sent", detail="delay 1 s"), b"> delay 1 s\n"),
         (Ended(1, STREAM, "sent"), b"> end\n"),
         (Closed(1, STREAM, "received"), b"< reset\n"),
         (Closed(1, STREAM, "sent"), b"> reset\n"),

@@ -18,6 +18,7 @@ from sockkit.core.records import (
     Direction,
     Ended,
     Exit,
+    Fault,
     Listening,
     Message,
     Opened,
@@ -38,6 +39,9 @@ RECORDS: list[Record] = [
     Ended(NOON, STREAM, "sent"),
     Closed(NOON, OTHER),
     Closed(NOON, STREAM, "received"),
+    Fault(NOON, STREAM, "refused"),
+    Fault(NOON, STREAM, "stalled", "sent", 1000),
+    Fault(NOON, STREAM, "shaped", "received", detail="delay 0.2 s"),
     Exit(NOON, 0),
     Exit(NOON, 56, "the connection was reset"),
     Begun(NOON, "tcp-client", "gbk", "utf-8"),
@@ -62,6 +66,15 @@ records = st.one_of(
     st.builds(Opened, times, streams),
     st.builds(Ended, times, streams, directions),
     st.builds(Closed, times, streams, st.sampled_from(["", "sent", "received"])),
+    st.builds(
+        Fault,
+        times,
+        streams,
+        st.sampled_from(json_lines.FAULTS),
+        st.sampled_from(["", "sent", "received"]),
+        st.integers(0, 2**53 - 1),
+        names,
+    ),
     st.builds(Exit, times, st.integers(0, 255), names),
 )
 codecs = st.sampled_from(
@@ -218,6 +231,21 @@ def test_a_field_that_is_wrong(changed: dict[str, Any], why: str) -> None:
         decode(json.dumps(LINE | changed).encode())
     assert why in str(caught.value)
     assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"fault": "broken"}, "its fault is not one of 'refused', 'shaped'"),
+        ({"direction": "up"}, "its direction is not one of 'sent', 'received'"),
+        ({"passed": -1}, "its passed is not a count"),
+        ({"detail": "\x1b[2J"}, "its detail is not a printable string"),
+    ],
+)
+def test_a_fault_that_is_forged(changed: dict[str, Any], why: str) -> None:
+    told = fields(Fault(NOON, STREAM, "shaped", "sent", 1, "delay 0.2 s"))
+    with pytest.raises(ValueError, match=why):
+        decode(json.dumps(told | changed).encode())
 
 
 @pytest.mark.parametrize("name", ["encoding", "send_encoding"])

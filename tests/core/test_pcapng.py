@@ -13,6 +13,7 @@ from sockkit.core.records import (
     Closed,
     Ended,
     Exit,
+    Fault,
     Listening,
     Message,
     Opened,
@@ -50,6 +51,10 @@ def test_each_record_has_its_time() -> None:
     found = written(records)
     assert flags(found) == ["S", "SA", "A", "PA", "FA", "A", "RA"]
     assert [packet.time for packet in found] == [NOW] * 3 + [NOW + 1] + [NOW + 2] * 2 + [2**40]
+
+
+def test_a_fault_is_no_packet() -> None:
+    assert Pcapng().show(Fault(NOW, ONE, "stalled", "sent", 5)) == b""
 
 
 def test_streams_side_by_side() -> None:

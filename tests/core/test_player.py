@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sockkit.core.player import MAX_AHEAD_BYTES, Conversation, Do, Player, PlayOptions, Step
-from sockkit.core.records import Begun, Closed, Ended, Exit, Message, Opened, Record, Stream
+from sockkit.core.records import Begun, Closed, Ended, Exit, Fault, Message, Opened, Record, Stream
 
 CLIENT = Stream(0, "tcp", "10.0.0.1:4000", "10.0.0.2:80", dialled=True)
 SERVED = Stream(1, "tcp", "10.0.0.2:80", "10.0.0.1:4000", dialled=False)
@@ -75,6 +75,11 @@ def test_what_is_not_closed_ends_with_its_run() -> None:
 def test_a_stream_of_which_the_beginning_is_missing() -> None:
     made = steps(Player(PlayOptions()), [Message(NOW, CLIENT, "sent", b"x")])
     assert [step.do for step in made] == [Do.OPEN, Do.SEND, Do.CLOSE]
+
+
+def test_faults_are_not_played() -> None:
+    faults: list[Record] = [Fault(NOW, CLIENT, "refused"), Fault(NOW, CLIENT, "stalled", "sent")]
+    assert steps(Player(PlayOptions()), faults) == []
 
 
 def test_only_some_peers() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockkit.core.printable import Printable, escape
+from sockkit.core.printable import Printable, escape, escape_address
 from tests.support import splits
 
 DANGEROUS = [*range(0x20), *range(0x7F, 0xA0), *map(ord, "\u061c\u200e\u200f\u2028\u2029")]
@@ -68,3 +68,17 @@ def test_nothing_that_controls_or_turns_text_comes_out(pieces: list[str]) -> Non
 @given(st.text(st.characters(exclude_categories=["C", "Zl", "Zp"])))
 def test_visible_text_is_not_touched(text: str) -> None:
     assert escape(text) == shown([text]) == text
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("127.0.0.1:80", "127.0.0.1:80"),
+        ("[fe80::1%eth0]:80", "[fe80::1%eth0]:80"),
+        ("unix:/a] [2 unix:/b", "unix:/a\\x5d [2 unix:/b"),
+        ("unix:/a]", "unix:/a\\x5d"),
+        ("unix:/a]]:\n", "unix:/a\\x5d]:\\x0a"),
+    ],
+)
+def test_no_address_ends_the_label_that_it_stands_in(address: str, shown: str) -> None:
+    assert escape_address(address) == shown

@@ -8,6 +8,7 @@ from sockkit.core.records import (
     Direction,
     Ended,
     Exit,
+    Fault,
     Listening,
     Message,
     Opened,
@@ -43,6 +44,14 @@ def chosen(made: Selection) -> list[Record]:
 def test_everything() -> None:
     assert chosen(selection()) == ALL
     assert chosen(selection(1, 2, sent=True, received=True)) == ALL
+
+
+def test_faults_are_of_their_peer_and_their_direction() -> None:
+    faults = [Fault(3, ONE, "stalled", "sent"), Fault(3, ONE, "stalled", "received")]
+    refused = Fault(3, ONE, "refused")
+    made = selection(1, sent=True)
+    assert [made.wants(fault) for fault in [*faults, refused]] == [True, False, True]
+    assert not selection(2).wants(refused)
 
 
 def test_peers() -> None:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable
 from encodings import __path__ as codec_modules
 from itertools import accumulate
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -367,3 +368,24 @@ def test_an_encoding_whose_lines_are_not_lines_of_bytes_is_refused(encoding: str
 )
 def test_an_encoding_with_lines_of_bytes(encoding: str) -> None:
     assert check_line_codec(encoding) == encoding
+
+
+@pytest.mark.parametrize("more", [{}, {"escape_input": True}], ids=["", "--escape-input"])
+def test_a_fault_is_placed_in_the_input_of_all_for_whoever_came_late(more: dict[str, Any]) -> None:
+    options = TextOptions("gbk", **more)
+    shared = options.for_all("utf-8", "standard input")
+    early = options.for_one(shared)
+    assert shared
+    assert early
+    early.feed(shared.feed(b"one\ntwo\nthr"))
+    late = options.for_one(shared)
+    assert late
+    late.feed(b"a reply\n")
+    late.flush()
+    cut = shared.feed("ee\n你\U0001f600".encode()[:-1])
+    for one in (early, late):
+        one.feed(cut)
+    rest = shared.feed("\U0001f600\n".encode()[-2:])
+    for one in (early, late):
+        with pytest.raises(TextError, match="at line 4, character 2 of standard input"):
+            one.feed(rest)

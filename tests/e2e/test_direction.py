@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
+import signal
 import socket
 import subprocess
+import sys
+import termios
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from sockkit.core.json_lines import decode
+from sockkit.core.records import Message
 from tests.support import (
     CLIENT,
     HERE,
@@ -24,6 +30,7 @@ from tests.support import (
     connect,
     conversation,
     datagrams,
+    eventually,
     everyone,
     gone,
     noise,
@@ -143,6 +150,29 @@ def test_who_only_sends_does_not_wait_for_the_peers_end(kind: str) -> None:
         feeder.join(WAIT)
         assert program.output() == b""
         gone(program, 0)
+
+
+@both
+def test_a_view_shows_what_has_arrived_although_it_is_dropped(kind: str) -> None:
+    """Also what arrives after stdin has ended, but before all is acknowledged."""
+    data = noise(40_000)
+    options = ["--send-only", "--json", "--frame", "fixed:64"]
+    with conversation(kind, *options, stdin=PIPE) as (program, sock):
+        program.process.send_signal(signal.SIGSTOP)
+        program.end_input()
+        sock.sendall(data)
+        eventually(lambda: not waiting(sock))
+        program.process.send_signal(signal.SIGCONT)
+        records = [decode(line) for line in program.output().splitlines()]
+        found = [record for record in records if isinstance(record, Message)]
+        assert b"".join(message.data for message in found) == data
+        assert {message.direction for message in found} == {"received"}
+        gone(program, 0)
+
+
+def waiting(sock: socket.socket) -> int:
+    """Bytes that the other side's system has not acknowledged, tcp(7), SIOCOUTQ."""
+    return int.from_bytes(fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
 
 
 @both

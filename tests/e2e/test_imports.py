@@ -73,7 +73,7 @@ LISTENING = of("net", "port_file") | of("net.tcp", "listen") | of("net.udp", "re
 CONSOLE = of("core", "console", "server_console") | of("apps", "operator")
 MANY = of("net.tcp", "server", "client", "merged_output") | of("net.udp", "server")
 ONE = of("net.tcp", "dial", "session") | of("net.udp", "client") | of("core", "answers")
-STREAMS = of("net", "kernel", "lanes", "pump") | of("net.tcp", "session")
+STREAMS = of("net", "kernel", "lanes", "pools", "pump") | of("net.tcp", "session")
 DATAGRAMS = of("net.udp", "datagrams", "exchange", "open", "receiver", "sender")
 DATAGRAMS |= of("apps", "datagrams")
 ECHO = of("net.echo", "tcp", "plain", "udp", "delay") | of("net.udp", "service")
@@ -87,6 +87,7 @@ REPLAY = of("core", "comparison", "difference", "player") | of("apps", "replay")
 REPLAY |= of("net.replay", "playing", "lines", "client", "server", "recording", "udp_server")
 SHOW = of("core", "recording", "selection", "since") | of("net.ends", "followed")
 SHOW |= of("apps", "show")
+RELAY = of("net.relay", "pair", "server") | of("apps", "relay")
 CHAT = ROOM | of("core.chat", "protocol", "names", "view") | of("apps", "chat_history", "chat_join")
 
 
@@ -98,23 +99,27 @@ class Budget(NamedTuple):
 
 
 BUDGETS = {
-    "tcp-client": Budget(63, CONSOLE | LISTENING | MANY | DATAGRAMS | ECHO | CHAT),
+    "tcp-client": Budget(64, CONSOLE | LISTENING | MANY | DATAGRAMS | ECHO | CHAT),
     "probe": Budget(58, CONSOLE | LISTENING | MANY | STREAMS | DATAGRAMS | ECHO | CHAT),
     "udp-client": Budget(62, CONSOLE | LISTENING | MANY | STREAMS | ECHO | CHAT),
-    "chat join": Budget(69, CONSOLE | LISTENING | MANY | DATAGRAMS | ECHO | ROOM),
+    "chat join": Budget(70, CONSOLE | LISTENING | MANY | DATAGRAMS | ECHO | ROOM),
     "tcp-server": Budget(66, CONSOLE | ONE | STREAMS | DATAGRAMS | ECHO | CHAT),
     "tcp-server --once": Budget(
-        66, CONSOLE | of("net.tcp", "dial") | MANY | DATAGRAMS | ECHO | CHAT
+        67, CONSOLE | of("net.tcp", "dial") | MANY | DATAGRAMS | ECHO | CHAT
     ),
     "udp-server": Budget(66, CONSOLE | ONE | STREAMS | ECHO | CHAT),
-    "echo": Budget(76, CONSOLE | ONE | MANY | CHAT),
+    "echo": Budget(77, CONSOLE | ONE | MANY | CHAT),
+    "relay": Budget(
+        66,
+        CONSOLE | MANY | of("net.tcp", "session") | of("core", "answers") | DATAGRAMS | ECHO | CHAT,
+    ),
     "chat serve": Budget(89, ONE | MANY | STREAMS | DATAGRAMS | ECHO),
 }
 
 
 def test_what_is_left_out_is_there_to_be_left_out() -> None:
     """A module that was renamed would never be found among those that are loaded."""
-    named = {name for budget in BUDGETS.values() for name in budget.foreign} | PROBE | SHOW
+    named = {name for budget in BUDGETS.values() for name in budget.foreign} | PROBE | SHOW | RELAY
     named |= {name for name in NEVER if name.startswith("sockkit.")}
     assert {name for name in named if find_spec(name) is None} == set()
 
@@ -143,14 +148,15 @@ def test_a_command_loads_what_it_needs(command: str, nobody: str) -> None:
     client = command.endswith(("client", "join", "probe"))
     # Before it knows a short option, click imports what finds those that were meant.
     address = [HERE, nobody] if client else ["--port", "0"]
-    linger = ["--linger", "0"] if command == "udp-client" else []
-    with Program(*command.split(), *address, *linger, command=patched(TELL)) as program:
+    more_words = {"udp-client": ["--linger", "0"], "relay": [HERE, nobody]}.get(command, [])
+    with Program(*command.split(), *address, *more_words, command=patched(TELL)) as program:
         if not client:
             program.said("listening on ")
             program.process.terminate()
         more = loaded(program) - bare()
     assert f"sockkit.apps.{command.split(' --')[0].translate({32: '_', 45: '_'})}" in more
     foreign = BUDGETS[command].foreign | SHOW | (PROBE if command != "probe" else set())
+    foreign |= RELAY if command != "relay" else set()
     assert more & (NEVER | foreign) == set()
     assert len(more) <= BUDGETS[command].most, sorted(more)
 

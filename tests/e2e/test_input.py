@@ -36,7 +36,7 @@ def written(data: bytes) -> bytes:
             part.hex(),
             part.hex(" "),
             part.hex(",").upper(),
-            " ".join(f"{it:x}" for it in part),
+            " ".join(f"0x{it:x}" for it in part),
         ]
         ways += [", ".join(f"0x{it:02x}" for it in part), "".join(rf"\x{it:02x}" for it in part)]
         lines.append(dice.choice(ways))
@@ -298,8 +298,9 @@ def test_the_operator_types_bytes(tmp_path: Path) -> None:
         port = int(screen.text.split("listening on ")[1].split()[0].rpartition(":")[2])
         with connect(port) as sock:
             screen.shows("connected")
-            screen.type(f"@1 48 6{ENTER}/hex 4 5{ENTER}41 4g{ENTER}42{ENTER}")
+            screen.type(f"@1 48 06{ENTER}/hex 4 5{ENTER}/hex 01 03 0{ENTER}41 4g{ENTER}42{ENTER}")
             screen.shows("column 5 of standard input: 'g'")
+            screen.shows("column 7: the digit '0' is left over")
             assert read_exactly(sock, 5) == b"H\6\4\5B"
             screen.type("\x04")
             assert screen.status() == 65
@@ -310,7 +311,7 @@ def test_without_an_editor(tmp_path: Path) -> None:
         Terminal() as terminal,
         conversation("tcp-client", HEX, "--no-edit", stdin=terminal.child) as (program, sock),
     ):
-        terminal.type(b"48 6\nzz\n0x69\n")
+        terminal.type(b"48 06\nzz\n0x69\n")
         assert read_exactly(sock, 3) == b"H\6i"
         program.said("this line was not sent: line 2, column 1 of standard input")
         terminal.type(b"\x04")
@@ -326,7 +327,7 @@ def test_the_last_line_of_an_operator_needs_no_end() -> None:
         sock.sendall(b"here\n")
         assert program.process.stdout
         assert program.process.stdout.readline().endswith(b"here\n")  # it is a client by now
-        terminal.type(b"48 5\x04\x04")
+        terminal.type(b"48 0x5\x04\x04")
         assert read_all(sock) == b"H\5"
         sock.close()
         assert program.status() == 0

@@ -394,3 +394,22 @@ def test_it_closes_the_listener_first() -> None:
         closing = [line for line in program.stderr.splitlines() if "close: " in line]
         assert "listener" in closing[0]
         assert "connection" in closing[1]
+
+
+def test_what_cannot_be_encoded_is_placed_in_the_input_once_for_all_clients() -> None:
+    with (
+        Program("tcp-server", "-p", "0", "-E", "gbk", "--reply", "a\nb\n", stdin=PIPE) as server,
+        connect(server.port) as early,
+    ):
+        server.type(b"one\ntwo\n")
+        assert read_exactly(early, 8) == b"one\ntwo\n"
+        with connect(server.port) as late:
+            late.sendall(b"hello\n")
+            assert read_exactly(late, 4) == b"a\nb\n"
+            server.type("three\n你\U0001f600\n".encode())
+            assert read_exactly(late, 8) == "three\n你".encode("gbk")
+            told = server.said("was not sent")
+            assert "at line 4, character 2 of standard input is not in gbk" in told
+        server.process.terminate()
+        assert server.status() == 143
+        assert server.stderr.count("was not sent") == 1

@@ -27,6 +27,7 @@ from tests.support import (
     run,
 )
 
+DEVNULL = subprocess.DEVNULL
 CLOSED = {"0": "<&-", "1": ">&-", "2": "2>&-"}
 PR_CAPBSET_DROP, CAP_NET_BIND_SERVICE = 24, 10
 
@@ -243,3 +244,18 @@ def test_a_buffer_that_does_not_fit_the_memory(arguments: list[str]) -> None:
     assert (status, out) == (2, b"")
     assert stderr.startswith("sockkit: there is no memory for --buffer-size 1,992,294,400 bytes")
     assert stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("most", range(5, 15))
+def test_a_limit_of_open_files_is_told_in_one_line(most: int, tmp_path: Path) -> None:
+    """Whatever meets it, and most often an import does."""
+    line = ["tcp-client", "-x", "--record", str(tmp_path / "a.rec"), HERE, "9"]
+    limit = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # noqa: E731
+    done = subprocess.run(
+        [SOCKKIT, *line], capture_output=True, check=False, preexec_fn=limit, stdin=DEVNULL
+    )
+    told = done.stderr.decode()
+    assert told.startswith("sockkit: ")
+    assert told.count("\n") == 1
+    assert ("too many open files" in told) == (done.returncode == 1)
+    assert done.returncode in (1, 7)

@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 import subprocess
+import threading
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ import pytest
 from sockkit.core.json_lines import decode
 from sockkit.core.records import Closed, Ended, Exit, Listening, Message, Record
 from tests.dumps import flows
-from tests.support import HERE, WAIT, Program, run
+from tests.support import HERE, WAIT, Program, connect, eventually, reset, run
 
 VIEWS = ["hex", "json", "record"]
 EACH_VIEW = pytest.mark.parametrize("view", VIEWS)
@@ -364,6 +365,47 @@ def test_a_slow_reader_holds_both_sides_back() -> None:
         assert resident < 60_000
         assert echo.process.stdout
         assert echo.process.stdout.read(100).startswith(b"< ")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["tcp-server", "-x"],
+        ["tcp-server", "--json", "--exec", "cat"],
+        ["echo", "--tcp", "-x"],
+    ],
+    ids=" ".join,
+)
+def test_peers_that_reset_cost_nothing_while_nobody_reads_the_view(command: list[str]) -> None:
+    with Program(*command, "-p", "0") as server, contextlib.ExitStack() as stack:
+        resetting = [stack.enter_context(connect(server.port)) for _ in range(20)]
+        sender = stack.enter_context(connect(server.port))
+        eventually(lambda: server.descriptors() > 21)
+        sender.settimeout(1.0)
+        with contextlib.suppress(TimeoutError):
+            while True:  # until nothing more is read of it, so nothing more is shown
+                sender.sendall(b"0123456789abcde\n" * 4096)
+        held = server.descriptors()
+        for sock in resetting:
+            reset(sock)
+        eventually(lambda: server.descriptors() <= held - 20)
+        held, memory = server.descriptors(), server.resident()
+        for _ in range(300):
+            reset(connect(server.port))
+        assert server.descriptors() <= held
+        assert server.resident() < memory + 1_000_000
+        read = threading.Thread(target=drain, args=(server.process.stdout,))
+        read.start()
+        stack.enter_context(connect(server.port))
+        eventually(lambda: server.descriptors() > held)
+        server.process.terminate()
+        assert server.status() == 143
+        read.join(WAIT)
+
+
+def drain(stdout: Any) -> None:
+    while stdout.read(65536):
+        pass
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,7 @@ def loop() -> Iterator[Loop]:
     """
     _planned.clear()
     gc.collect()  # what an earlier test left to be collected is not this one's
+    gc.freeze()  # and what it left for good is not looked at again before each test that follows
     before = set(os.listdir("/proc/self/fd"))
     with pytest.MonkeyPatch.context() as patch, Loop() as loop:
         for name, seconds in BRIEF.items():

@@ -10,12 +10,17 @@ from collections.abc import Callable
 
 import pytest
 
+from sockkit.core.frame_spec import parse_frame
+from sockkit.core.records import Ended, Message, Record
 from sockkit.errors import SendError, SockkitError
 from sockkit.net import closing as module
 from sockkit.net.closing import Closer
+from sockkit.net.ends.memory import memory_pair
 from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.loop import Loop
 from sockkit.net.outbox import Outbox
+from sockkit.net.screen import MAX_WAITING_BYTES
+from sockkit.net.views import Views
 from tests.net import kit
 from tests.net.kit import noise, run_for, run_until
 from tests.support import reset
@@ -24,6 +29,13 @@ loop, stack = kit.loop, kit.stack
 
 LAST = noise(300_000)  # the system takes it, and a peer that does not read only part of it
 MUCH = noise(20_000_000)  # more than both take
+
+
+class Nothing:
+    """A view that shows nothing."""
+
+    def show(self, record: Record, /) -> bytes:
+        return b""
 
 
 class Case:
@@ -327,6 +339,82 @@ def test_alone_it_closes_as_soon_as_the_peer_has_it_all(
     alone.close()
     assert alone.closed() == 0
     assert alone.loop.now - began < 2 * module.TICK_ALONE_SECONDS
+
+
+class Kept:
+    """A viewer that counts the bytes received."""
+
+    def __init__(self) -> None:
+        self.received, self.ended = 0, False
+
+    def show(self, *records: Record) -> None:
+        for record in records:
+            if isinstance(record, Message):
+                self.received += len(record.data)
+            self.ended |= isinstance(record, Ended) and record.direction == "received"
+
+    def close(self) -> None:
+        pass
+
+
+def looked_at(case: Case) -> tuple[Views, Kept]:
+    views, kept = Views(case.loop, lambda _: None, parse_frame("fixed:64").framer), Kept()
+    views.add(kept)
+    case.end = views.watch(case.end, "tcp", dialled=True)  # type: ignore[assignment]
+    return views, kept
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_alone_what_has_arrived_by_then_is_shown(ends: bool, alone: Case) -> None:
+    _, kept = looked_at(alone)
+    alone.peer.sendall(bytes(60_032))
+    if ends:
+        alone.peer.shutdown(socket.SHUT_WR)
+    alone.close()
+    assert alone.closed() == 0
+    assert kept.received == 60_032
+    assert kept.ended is ends
+
+
+def test_alone_what_has_arrived_waits_for_a_slow_view_but_not_for_ever(
+    alone: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    views, kept = looked_at(alone)
+    sink, reader = memory_pair(alone.loop)
+    alone.peer.sendall(bytes(6400))
+    screen = views.show_on(sink, Nothing())
+    screen.put(bytes(2 * MAX_WAITING_BYTES))
+    alone.close()
+    run_for(alone.loop, 0.2)
+    assert not alone.undelivered
+    while reader.has_bytes():
+        reader.read_into(memoryview(bytearray(65536)))
+        kit.settle(alone.loop)
+    assert alone.closed() == 0
+    assert kept.received == 6400
+
+
+def test_alone_a_view_that_nobody_reads_is_not_waited_for(
+    alone: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    views, kept = looked_at(alone)
+    alone.peer.sendall(bytes(6400))
+    views.show_on(memory_pair(alone.loop)[0], Nothing()).put(bytes(2 * MAX_WAITING_BYTES))
+    kit.skip_time(alone.loop, monkeypatch)
+    alone.close()
+    assert alone.closed() == 0
+    assert kept.received == 0
+
+
+def test_alone_a_peer_that_sends_and_sends_is_not_read_for_ever(
+    alone: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_ARRIVED_BYTES", 1000)
+    _, kept = looked_at(alone)
+    alone.peer.sendall(bytes(60_032))
+    alone.close()
+    assert alone.closed() == 0
+    assert kept.received < 10_000
 
 
 def test_alone_and_polite_it_gives_the_peer_time_to_end(

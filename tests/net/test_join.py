@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sockkit.core.ending import EndOptions, HalfClose, Until
+from sockkit.core.records import Record
 from sockkit.core.text import TextOptions
 from sockkit.errors import SockkitError, TimedOut
 from sockkit.events import Event, HalfClosed, InputEnded, Notice, PeerEnded, StreamTotal
@@ -13,12 +14,21 @@ from sockkit.net.connection import Result
 from sockkit.net.ends.memory import MemoryEnd, memory_pair
 from sockkit.net.join import Join, JoinOptions
 from sockkit.net.loop import Loop
+from sockkit.net.screen import MAX_WAITING_BYTES
+from sockkit.net.views import Views
 from tests.net import kit
 from tests.net.site import at_end, read_all, turn
 
 loop = kit.loop
 
 BOTH = EndOptions()
+
+
+class Nothing:
+    """A view that shows nothing."""
+
+    def show(self, record: Record, /) -> bytes:
+        return b""
 
 
 class Pair(Join):
@@ -183,3 +193,27 @@ def test_the_half_close_may_wait_for_the_answer(loop: Loop, clock: kit.Clock) ->
     pair.passes(3)
     assert at_end(pair.peer)
     assert HalfClosed in pair.kinds()
+
+
+def test_a_silence_that_a_stuck_view_causes_ends_nothing(loop: Loop, clock: kit.Clock) -> None:
+    """Nothing is read of the peer meanwhile, so nobody knows whether it is silent."""
+    pair = Pair(loop, JoinOptions(EndOptions(linger=1.0, idle=9.0)), clock)
+    pair._views = views = Views(loop, pair.events.append)
+    sink, reader = memory_pair(loop)
+    views.show_on(sink, Nothing()).put(bytes(2 * MAX_WAITING_BYTES))
+    pair.half_close(pair.program)
+    pair.passes(5)
+    assert pair.result is None
+    while reader.has_bytes():
+        read_all(reader)
+        turn(loop)
+    pair.passes(0.5)
+    assert pair.result
+
+
+def test_idle_timeout_ends_it_although_a_view_is_stuck(loop: Loop, clock: kit.Clock) -> None:
+    pair = Pair(loop, JoinOptions(EndOptions(idle=3.0)), clock)
+    pair._views = views = Views(loop, pair.events.append)
+    views.show_on(memory_pair(loop)[0], Nothing()).put(bytes(2 * MAX_WAITING_BYTES))
+    pair.passes(5)
+    assert isinstance(pair.error, TimedOut)

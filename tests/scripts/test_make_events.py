@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.make_events import EXAMPLES, PATH, SAMPLE, fields_of, main, sample, text
+from scripts.make_events import EXAMPLES, FAULT, PATH, SAMPLE, fields_of, main, sample, text
 from sockkit.core.json_lines import EVENTS, decode
 from tests.support import WAIT, need
 
@@ -33,7 +33,7 @@ def test_a_change_is_noticed(
 
 
 def test_the_sample_has_every_event() -> None:
-    assert {type(record) for record in SAMPLE} == set(EVENTS.values())
+    assert {type(record) for record in [*SAMPLE, FAULT]} == set(EVENTS.values())
     assert [decode(line) for line in sample().splitlines()] == SAMPLE
 
 

@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class DelayQueue(Generic[T]):
-    """Calls `on_due` with each item, in order, `seconds` after it was put."""
+    """Calls `on_due` with each item, in order, `seconds` after it was put, or when it is due."""
 
     def __init__(self, loop: Loop, seconds: float, on_due: Callable[[T], None]) -> None:
         self._loop, self._seconds, self._on_due = loop, seconds, on_due
@@ -23,7 +23,11 @@ class DelayQueue(Generic[T]):
         return len(self._items)
 
     def put(self, item: T) -> None:
-        self._items.append((self._loop.now + self._seconds, item))
+        self.put_until(self._loop.now + self._seconds, item)
+
+    def put_until(self, when: float, item: T) -> None:
+        """Put an item that is due at `when`, no earlier than those before it."""
+        self._items.append((when, item))
         self._wait()
 
     def stop(self) -> None:

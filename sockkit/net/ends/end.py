@@ -133,8 +133,15 @@ class PeerEnd(End, Protocol):
     """An end whose peer may reset it while nobody reads."""
 
     def when_reset(self, callback: Callable[[SockkitError], None] | None) -> None:
-        """Call `callback` in each turn of the loop once the peer has reset; None to stop."""
+        """Call `callback` in each turn of the loop once the peer has reset; None to stop.
+
+        A program that has exited calls it with PeerExited.
+        """
         ...
+
+
+class PeerExited(SockkitError):  # noqa: N818 - no failure
+    """The peer is a program, and has exited. What it has written can still be read."""
 
 
 def os_error(code: int) -> OSError:

@@ -8,6 +8,7 @@ comes, bytes that were not read are lost, which is the worst that TCP may do.
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable
 
 from sockkit.core.address import Address
 from sockkit.errors import SockkitError
@@ -49,6 +50,7 @@ class MemoryEnd:
         self._in, self._out = incoming, outgoing
         self._read_watch = Watch(loop, self._readable)
         self._write_watch = Watch(loop, self._writable)
+        self._reset_watch = Watch(loop, lambda: self._reset and not self.closed)
         self._reset = self.closed = False
         self._fault = 0  # the error number of a reset, until a call has raised it
 
@@ -71,6 +73,12 @@ class MemoryEnd:
     def when_writable(self, callback: Callback | None) -> None:
         self._write_watch.callback = callback
         self._write_watch.wake()
+
+    def when_reset(self, callback: Callable[[SockkitError], None] | None) -> None:
+        """As PeerEnd has it. What the peer sent before can still be read."""
+        error = self.read_failed(os_error(errno.ECONNRESET))
+        self._reset_watch.callback = (lambda: callback(error)) if callback else None
+        self._reset_watch.wake()
 
     def read_into(self, buffer: memoryview, /) -> int:
         if not self.has_bytes() and not (self._in.ended or self._reset):
@@ -163,3 +171,4 @@ class MemoryEnd:
     def _wake(self) -> None:
         self._read_watch.wake()
         self._write_watch.wake()
+        self._reset_watch.wake()

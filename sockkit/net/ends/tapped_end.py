@@ -23,12 +23,20 @@ FRAMED_READ_BYTES = 4096  # fewer would count as tiny pieces, coalesce.py
 
 
 class TappedEnd:
-    """Owns `end`, and reports to `tap`. Lanes copy it. While the views are full it blocks."""
+    """Owns `end`, and reports to `tap`. Lanes copy it. While the views are full it blocks.
+
+    Even then a reset is told, once all that the peer sent before it is read: whoever reads or
+    writes then gets the error. Otherwise peers that reset could fill the memory and the
+    descriptors of a run whose view nobody reads.
+    """
 
     __slots__ = (
         "_ended",
+        "_on_reset",
         "_read_gate",
         "_reset",
+        "_reset_told",
+        "_reset_watched",
         "_tap",
         "_views",
         "_write_gate",
@@ -43,8 +51,10 @@ class TappedEnd:
         self.end, self._views, self._tap = end, views, tap
         self.peer, self.remote = end.peer, end.remote
         self.kind = Kind.ENCRYPTED if end.kind is Kind.ENCRYPTED else Kind.OTHER
-        self._read_gate = Gate(views, end.when_readable)
-        self._write_gate = Gate(views, end.when_writable)
+        self._read_gate = Gate(views, end.when_readable, self._watch_reset)
+        self._write_gate = Gate(views, end.when_writable, self._watch_reset)
+        self._on_reset: Callable[[SockkitError], None] | None = None
+        self._reset_watched = self._reset_told = False
         self._ended: set[Direction] = set()
         self._reset: Direction | Literal[""] = ""
 
@@ -64,8 +74,9 @@ class TappedEnd:
         self._write_gate.when_ready(callback)
 
     def read_into(self, buffer: memoryview, /) -> int:
-        self._views.check_room()
         try:
+            if self._views.full:
+                self._meet_reset(self.end.read_failed)
             size = self.end.read_into(buffer[:FRAMED_READ_BYTES] if self._tap.frames else buffer)
         except SockkitError as error:
             self._failed(error)
@@ -77,8 +88,9 @@ class TappedEnd:
         return size
 
     def write(self, data: bytes | memoryview, /) -> int:
-        self._views.check_room()
         try:
+            if self._views.full:
+                self._meet_reset(self.end.write_failed)
             size = self.end.write(data)
         except SockkitError as error:
             self._failed(error)
@@ -92,12 +104,14 @@ class TappedEnd:
         self._has_ended("sent")
 
     def close(self) -> None:
+        self.when_reset(None)
         self.end.close()
         if not self._reset:
             self._has_ended("sent")
         self._closed(self._reset)
 
     def abort(self) -> None:
+        self.when_reset(None)
         self.end.abort()
         self._closed(self._reset or "sent")
 
@@ -116,6 +130,52 @@ class TappedEnd:
         if isinstance(cause, OSError) and cause.errno in (errno.ECONNRESET, errno.EPIPE):
             self._reset = "received"
 
+    # The peer's reset. While the views are full nobody reads, and so nobody meets it.
+
+    def when_reset(self, callback: Callable[[SockkitError], None] | None) -> None:
+        self._on_reset = callback
+        if callback:
+            self._watch_reset()
+        else:
+            self._views.forget(self._watch_reset)
+            self._unwatch_reset()
+
+    def _watch_reset(self) -> None:
+        self._reset_watched = True
+        self.end.when_reset(self._was_reset)
+
+    def _unwatch_reset(self) -> None:
+        if self._reset_watched:
+            self._reset_watched = False
+            self.end.when_reset(None)
+
+    def _was_reset(self, error: SockkitError) -> None:
+        if self._views.full:
+            self._unwatch_reset()  # what is unread has to wait
+            if self._on_reset:
+                self._views.when_room(self._watch_reset)
+            self._reset_told = True
+            self._read_gate.call()
+            self._write_gate.call()
+        elif not self._on_reset:
+            self._unwatch_reset()  # whoever reads or writes meets it
+        if self._on_reset:
+            self._on_reset(error)
+
+    def _meet_reset(self, failed: Callable[[OSError], SockkitError]) -> None:
+        """Raise BlockingIOError, unless the peer has reset and all that it sent is read.
+
+        Then raise what that is for us, or return: nothing passes any more.
+        """
+        try:
+            if self._reset_told and not self.end.has_bytes():
+                return
+        except SockkitError as error:
+            if isinstance(cause := error.__cause__, OSError):
+                raise failed(cause) from cause
+            raise
+        raise BlockingIOError
+
     # What only the end itself knows.
 
     def has_bytes(self) -> bool:
@@ -126,9 +186,6 @@ class TappedEnd:
 
     def write_failed(self, error: OSError, /) -> SockkitError:
         return self.end.write_failed(error)
-
-    def when_reset(self, callback: Callable[[SockkitError], None] | None) -> None:
-        self.end.when_reset(callback)
 
     def queued(self) -> int:
         return self.end.queued()

@@ -7,21 +7,29 @@ linger: a half-closed connection lives until the other side ends, or nothing mov
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
-from sockkit.core.ending import EndOptions, HalfClose
+from sockkit.core.ending import EndOptions, HalfClose, Limit, idle_error
 from sockkit.core.text import Transform
-from sockkit.errors import SendError, SockkitError, TimedOut, reason
+from sockkit.errors import ReceiveError, SendError, SockkitError, TimedOut, reason
 from sockkit.events import Closed, Notice, PeerEnded, StreamTotal
 from sockkit.net.closing import Closer
 from sockkit.net.connection import Connection, Direction, Result, closed_with_reason
 from sockkit.net.context import Context
-from sockkit.net.ends.end import Kind, PeerEnd
+from sockkit.net.ends.end import Kind, PeerEnd, PeerExited
 from sockkit.net.join import Joined
 from sockkit.net.loop import Timer
 from sockkit.net.pump import Pump
 from sockkit.net.tcp.dial import lacks_resources
 from sockkit.net.waiting import Done, OnDone, Pending
 from sockkit.values import Value
+
+if TYPE_CHECKING:
+    from sockkit.core.stream_faults import Fault
+    from sockkit.net.relay.faults import Faults
+
+Dial = Callable[[PeerEnd, OnDone[PeerEnd]], Pending]  # connects to the target for a client
 
 _NOT_DIALLING = Done()
 # Where the system has no socket for the target's connection, it may have one soon. So the client
@@ -31,35 +39,34 @@ MAX_DIAL_PAUSES = 20
 RESET_SECONDS = 5.0  # for one side to take what the other sent before its reset
 
 
-# An encrypted peer may drop its answer when it is told the end: see HalfClose.
-_ENDING = EndOptions(half_close=HalfClose.NOW, patient=True)
-_ENCRYPTED_ENDING = EndOptions(half_close=HalfClose.AUTO, patient=True)
-
-
 class PairOptions(Value):
     """What the pairs of a run share.
 
     `dial` connects to the target for a client. `to_target` and `to_client` make a connection's
-    transforms. `idle` is in seconds, None for no bound; `buffer_size` is as in lanes.py.
+    transforms. `idle` is in seconds, None for no bound; `buffer_size` is as in lanes.py. `faults`
+    are what to disturb the pairs with.
     """
 
     context: Context
     closer: Closer
-    dial: Callable[[PeerEnd, OnDone[PeerEnd]], Pending]
+    dial: Dial
     to_target: Callable[[], Transform | None] = lambda: None
     to_client: Callable[[], Transform | None] = lambda: None
     idle: float | None = None
     buffer_size: int | None = None
+    faults: Faults | None = None
 
 
 class Outcome(Value):
     """How a pair has ended. `unreachable` is set if the target was not reached, and `closed` if it
-    was; `error` is what has ended it early, or the failure of its close.
+    was; `error` is what has ended it early, or the failure of its close. `totals` says how much was
+    moved by then.
     """
 
     error: SockkitError | None = None
     closed: Closed | None = None
     unreachable: bool = False
+    totals: str = ""
 
 
 _OPEN = Outcome()
@@ -97,6 +104,11 @@ class Pair:
 
     def start(self) -> None:
         """Dial the target. The client is not read before that is done."""
+        faults = self._options.faults
+        if faults and faults.refuses(self._end):
+            self._end.abort()
+            self._on_closed(self, Outcome(closed=Closed(self.peer, 0, 0)))
+            return
         self._end.when_reset(self._left)
         self._dial()
 
@@ -115,7 +127,11 @@ class Pair:
             side.connection.close()
 
     def _left(self, error: SockkitError) -> None:
-        """The client has reset before it was relayed."""
+        """The client has reset before it was relayed. What it had sent is still passed on."""
+        with suppress(SockkitError):  # the reset itself
+            if self._end.has_bytes():
+                self._end.when_reset(None)
+                return
         self._give_up()
         self._on_closed(self, Outcome(error, Closed(self.peer, 0, 0, error.kind, lost=False)))
 
@@ -134,8 +150,13 @@ class Pair:
             self._on_closed(self, Outcome(target, unreachable=True))
             return
         options = self._options
-        ending = _ENCRYPTED_ENDING if target.kind is Kind.ENCRYPTED else _ENDING
-        client = _Side(options, self._end, EndOptions(idle=options.idle, patient=True), self)
+        # An encrypted peer may drop its answer when it is told the end: see HalfClose.
+        auto = HalfClose.AUTO if target.kind is Kind.ENCRYPTED else HalfClose.NOW
+        plain = EndOptions(idle=options.idle, patient=True)
+        ending = plain._replace(half_close=auto)
+        if options.faults:
+            self._end, target = options.faults.disturb(self._end, target, self._stopped)
+        client = _Side(options, self._end, plain, self)
         server = _Side(options, target, ending, self)
         self._sides, self._open = [client, server], 2
         client.join(server, options.to_target())
@@ -155,18 +176,23 @@ class Pair:
         self._dialling = context.loop.later(DIAL_PAUSE_SECONDS, self._dial)
         return True
 
+    def _stopped(self, fault: Fault) -> None:
+        """A direction has stopped on purpose, and perhaps the connection with it."""
+        for side in self._sides:
+            side.stopped(fault)
+
     def closed(self, side: _Side, result: Result) -> None:
         """One side is closed. If it has failed, the other ends in the same way."""
         self._open -= 1
-        last = not self._open  # the other may be closed within this call
         other = self._sides[side is self._sides[0]]
         failed = result.error or (result.failure if result.undelivered else None)
         if not self._outcome.error and (failed or side is self._sides[0]):
-            self._outcome = Outcome(failed, closed_with_reason(side.connection, result))
-        if failed:
-            other.other_failed(failed)
-        if last:
+            closed = closed_with_reason(side.connection, result)
+            self._outcome = Outcome(failed, closed, totals=side.connection.totals)
+        if not self._open:
             self._on_closed(self, self._outcome)
+        elif failed:
+            other.other_failed(failed)
 
 
 def _nothing() -> None:
@@ -176,14 +202,23 @@ def _nothing() -> None:
 class _Side(Joined):
     """One of the two connections. What it receives, the other sends."""
 
-    __slots__ = ("_buffer_size", "_end", "_loop", "_other", "_pair", "_timed")
+    __slots__ = (
+        "_buffer_size",
+        "_end",
+        "_faults",
+        "_has_exited",
+        "_loop",
+        "_other",
+        "_pair",
+        "_timed",
+    )
     _other: _Side
 
     def __init__(self, options: PairOptions, end: PeerEnd, ending: EndOptions, pair: Pair) -> None:
         context = options.context
-        super().__init__(context.emit, context.loop, end, options.closer, ending, "the other side")
+        super().__init__(context, end, options.closer, ending, "the other side")
         self._end, self._loop, self._buffer_size = end, context.loop, options.buffer_size
-        self._pair = pair
+        self._pair, self._faults, self._has_exited = pair, options.faults, False
         # Without a bound on silence nobody asks when something has passed.
         self._timed = options.idle is not None or ending.half_close is HalfClose.AUTO
 
@@ -209,19 +244,57 @@ class _Side(Joined):
         self._connection.start(self._receiver, self._sender)
         self._end.when_reset(self._was_reset)
 
+    def stopped(self, fault: Fault) -> None:
+        """Reset or close it, once its peer has what was sent until now."""
+        if fault == "reset":
+            self._connection.reset_lingering()
+        elif fault == "closed":
+            self._connection.close_lingering()
+
     def other_failed(self, error: SockkitError) -> None:
         """The other side is gone: end this one in the same way."""
         if isinstance(error, TimedOut):
-            self._connection.close()
+            self._close_silent()
         else:
             self._connection.reset_lingering()
 
+    def held_up(self, limit: Limit) -> bool:
+        """The other peer is not silent while it acknowledges what this one has sent."""
+        if limit is Limit.IDLE:
+            return self._other.waits_until(Limit.IDLE) > self._loop.now
+        return super().held_up(limit)
+
+    def waits_until(self, limit: Limit) -> float:
+        ending = self._connection.ending
+        assert ending
+        return next(when for when, due in ending.bounds() if due is limit)
+
+    def over(self, limit: Limit | None) -> None:
+        if limit is Limit.IDLE:
+            self._connection.error = idle_error(self._idle)
+            self._close_silent()
+        else:
+            super().over(limit)
+
+    def _close_silent(self) -> None:
+        """A peer that has not taken everything must not see a clean end."""
+        if self._sender.lane.held:
+            self._connection.reset()
+        else:
+            self._connection.close()
+
     def peer_ended(self) -> None:
+        if self._connection.error:
+            return  # it has reset, and a write has met that: this is no half-close
         self._emit(PeerEnded(self._connection.end.peer, self._connection.bytes_received))
         self._other._input_end.reached()
+        if self._has_exited:
+            self._exited()
 
     def closing(self) -> None:
         self._end.when_reset(None)
+        if self._faults:
+            self._faults.release(self._end)
         pump = self._receiver
         pump.close()
         totals = ("received", pump.bytes_read, pump.lane.name, pump.seconds)
@@ -237,8 +310,11 @@ class _Side(Joined):
     def _failed(self, error: SockkitError) -> None:
         if isinstance(error, SendError):
             self._other._sending_failed(error)
-        else:
+        elif isinstance(error, ReceiveError):
             self._connection.receiving_failed(error)
+        else:  # what this peer has sent cannot be converted
+            self._connection.error = error
+            self._connection.reset()
 
     def _sending_failed(self, error: SendError) -> None:
         """What this peer has sent is still passed on, if the other takes it in time."""
@@ -248,10 +324,19 @@ class _Side(Joined):
     def _was_reset(self, error: SockkitError) -> None:
         """Whoever reads the connection meets the error itself, after what was sent before it."""
         self._end.when_reset(None)
-        if self._connection.receiving is not Direction.OPEN:
+        if isinstance(error, PeerExited):
+            self._exited()
+        elif self._connection.receiving is not Direction.OPEN:
             self._connection.receiving_failed(error)
         elif self._receiver.blocked:
             self._loop.later(RESET_SECONDS, lambda: self._give_up(error))
+
+    def _exited(self) -> None:
+        """It is a program that has exited: close both once the other has what it wrote."""
+        self._has_exited = True
+        if self._connection.receiving is not Direction.OPEN:
+            self._other._connection.close_lingering()
+            self._connection.close()
 
     def _give_up(self, error: SockkitError) -> None:
         if self._connection.is_open:

@@ -32,9 +32,10 @@ class RelayServer:
     def run_one(self) -> None:
         """Relay one client. Raises the SockkitError that has ended it early."""
         outcome = self._run(None)
-        self._report(outcome)
         if outcome.error:
+            outcome.error.so_far = outcome.totals
             raise outcome.error
+        self._report(outcome)
 
     def _run(self, on_closed: Callable[[Pair, Outcome], None] | None) -> Outcome:
         """Relay all clients if there is `on_closed`, and otherwise return the first outcome."""
@@ -70,7 +71,7 @@ class RelayServer:
     def _report(self, outcome: Outcome) -> None:
         if outcome.closed:
             self._context.emit(outcome.closed)
-        elif outcome.error:
+        else:
             self._context.emit(Unreachable(f"{outcome.error}: its client is closed"))
 
 

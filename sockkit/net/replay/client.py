@@ -72,6 +72,8 @@ class Dialler:
             except SockkitError as error:
                 on_done(error)
                 return
+            if sock.tap:
+                sock.tap.number = conversation.stream.number
             where = None if sock.connected else to.address
             on_done(DatagramLine(playing, conversation, sock, where))
 

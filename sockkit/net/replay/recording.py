@@ -17,6 +17,7 @@ from sockkit.core.records import Begun, Closed, Exit, Listening, Opened, Record
 from sockkit.errors import SockkitError, UsageError, reason
 
 CHUNK_BYTES = 64 * 1024
+MAX_SHOWN = 10  # numbers of peers in an error
 MAX_PLACES = 100_000  # connections of one recording that are served: each takes memory
 
 
@@ -81,6 +82,32 @@ class Recording:
             return os.pread(self._file, max(min(CHUNK_BYTES, self._size - at), 0), at)
         except OSError as error:
             raise SockkitError(f"could not read {self._name}: {reason(error)}") from error
+
+
+class Numbers:
+    """Which peers a recording has, and which of those that are `wanted` it lacks."""
+
+    def __init__(self, wanted: frozenset[int]) -> None:
+        self._found: set[int] = set()
+        self.lacking = set(wanted)
+
+    def __str__(self) -> str:
+        """All numbers, or as many as a line has room for."""
+        numbers = sorted(self._found)
+        rest = ["others"] if len(numbers) > MAX_SHOWN else []
+        return ", ".join([*map(str, numbers[:MAX_SHOWN]), *rest])
+
+    def __len__(self) -> int:
+        """How many there are, but not many more than can be shown."""
+        return len(self._found)
+
+    def add(self, read: Read) -> None:
+        record = read.record
+        if isinstance(record, Begun | Exit | Listening):
+            return
+        self.lacking.discard(record.stream.number)
+        if len(self._found) <= MAX_SHOWN:
+            self._found.add(record.stream.number)
 
 
 def steps(recording: Recording, player: Player) -> Iterator[Step | None]:

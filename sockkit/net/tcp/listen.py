@@ -204,7 +204,7 @@ class Listener:
 
     def _ready(self) -> None:
         for _ in range(MAX_ACCEPTS_PER_TURN):
-            if not self._on_accepted:
+            if not self._on_accepted or self._views_are_full():
                 return None
             if self._most is not None and self._open_now() >= self._most:
                 return self._wait(os_error(errno.EMFILE))
@@ -226,6 +226,15 @@ class Listener:
         """Accept nothing for a while: the system has no resources for it."""
         self._context.loop.when_readable(self._socket.fileno(), None)
         self._pause.begin(self._context, error)
+
+    def _views_are_full(self) -> bool:
+        """Newcomers wait in the backlog while nobody reads a view: each would be shown in it."""
+        views = self._context.views
+        if not (views and views.full):
+            return False
+        self._context.loop.when_readable(self._socket.fileno(), None)
+        views.when_room(self._resume)
+        return True
 
     def _accepted(self, sock: socket.socket, address: SocketAddress) -> None:
         shown = show_address(address)

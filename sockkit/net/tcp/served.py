@@ -114,7 +114,7 @@ class Served(Owner):
     def _run(self, standard_input: int, standard_output: int) -> Program:
         facts = connection_facts(self._end.remote, self._end.local())
         if self._end.kind is Kind.ENCRYPTED:
-            facts["TLS_SUBJECT"] = _subject(self._end)
+            facts["TLS_SUBJECT"] = client_subject(self._end)
         programs = self._shared.programs
         program = programs.start(standard_input, standard_output, facts, self._program_exited)
         streams = "pipes" if standard_input != standard_output else "the socket itself"
@@ -197,7 +197,7 @@ class ServedByPipes(Served):
 
     def _begin(self) -> None:
         with ExitStack() as theirs:
-            its_input, our_input, our_output, its_output = _pipes(theirs)
+            its_input, our_input, our_output, its_output = program_pipes(theirs)
             loop, name = self._shared.context.loop, self._shared.programs.name
             pipes = ProgramEnd(loop, our_input, our_output, Peer(self.peer.number, name))
             try:
@@ -321,7 +321,7 @@ class _ProgramJoin(Join):
         pass
 
 
-def _pipes(theirs: ExitStack) -> tuple[int, int, int, int]:
+def program_pipes(theirs: ExitStack) -> tuple[int, int, int, int]:
     """Two pipes, a program's standard input and output; its ends are closed with `theirs`."""
     made: list[int] = []
     try:
@@ -337,7 +337,8 @@ def _pipes(theirs: ExitStack) -> tuple[int, int, int, int]:
     return made[0], made[1], made[2], made[3]
 
 
-def _subject(end: End) -> str:
+def client_subject(end: End) -> str:
+    """The subject of the certificate that a client has shown; empty without one."""
     from sockkit.net.ends.tapped_end import TappedEnd
     from sockkit.net.ends.tls_end import TlsEnd
     from sockkit.net.tls.handshake import subject

@@ -81,7 +81,7 @@ class Session(Joined):
         self._on_done: OnDone[None] = lambda _: None
         self._closer = Closer(context.loop, alone=True)
         self._ends_output = options.ends_output
-        super().__init__(context.emit, context.loop, end, self._closer, options.ending)
+        super().__init__(context, end, self._closer, options.ending)
         self._input = SessionInput(
             context, self._connection, options, sockets.buffer_size, self._input_end.reached
         )

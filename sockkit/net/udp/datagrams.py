@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sockkit.errors import REFUSED, ConnectError, ReceiveError, SendError, SockkitError, reason
-from sockkit.events import Notice, SocketCall
+from sockkit.events import Notice, Peer, SocketCall
 from sockkit.net.context import Context
 from sockkit.net.endpoint import Endpoint, show_address
 from sockkit.net.loop import Callback
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sockkit.net.openers import Admission
     from sockkit.net.udp.tap import DatagramTap
     from sockkit.net.unix_users import Credentials
+    from sockkit.net.views import Views
 
 MAX_RECEIVE_BYTES = 65_536  # bytes of one receive: a datagram, or many of UDP_GRO
 MAX_PAYLOAD_BYTES = 65_507  # bytes of a datagram: what IPv4's length field allows, RFC 768
@@ -147,6 +148,24 @@ class DatagramSocket:
     def adopt(self, context: Context) -> None:
         """Use the loop and the events of a forked process."""
         self._context = context
+
+    @property
+    def remote(self) -> Endpoint | None:
+        return self._remote
+
+    def watch(self, views: Views, peer: Peer) -> None:
+        """Have `views` see what passes, as if `peer` sent and received it."""
+        from sockkit.net.udp.tap import DatagramTap
+
+        assert self._remote
+        remote, number = self._remote.address, peer.number
+        self.tap = DatagramTap(
+            views, self.transport, peer.address, remote, dialled=True, number=number
+        )
+
+    def share_buffer(self, other: DatagramSocket) -> None:
+        """Receive into the buffer of `other`: of many sockets, one is read at a time."""
+        self._buffer = other._buffer
 
     def when_readable(self, callback: Callback | None) -> None:
         """Call `callback` in each turn while there is something to receive; None to stop."""
@@ -311,6 +330,11 @@ class DatagramOutbox:
     def waits(self) -> bool:
         """Whether a datagram waits, even an empty one, or what was sent waits to be shown."""
         return bool(self._pending) or bool(self._socket.tap and self._socket.tap.full)
+
+    @property
+    def count(self) -> int:
+        """How many times something was put that waits."""
+        return len(self._pending)
 
     def use(self, sock: DatagramSocket) -> None:
         """Drop what waits, and send through `sock` from now on."""

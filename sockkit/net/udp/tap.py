@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from sockkit.core.peers import PeerTable
-from sockkit.core.records import Stream
+from sockkit.core.records import Direction, Stream
 from sockkit.net.endpoint import show_address
 from sockkit.net.ends.end import Callback
 from sockkit.net.taps import Gate, Tap
@@ -21,17 +21,28 @@ Watch = Callable[[Callback | None], None]
 class DatagramTap:
     """Makes records of the datagrams of one socket.
 
-    Peers are numbered as the commands number them; the one that a client sends to is 0.
+    Peers are numbered as the commands number them. The one that a client sends to has `number`,
+    which whoever has many such sockets sets before anything passes.
     """
 
     def __init__(
-        self, views: Views, transport: str, local: str, remote: Any, *, dialled: bool
+        self,
+        views: Views,
+        transport: str,
+        local: str,
+        remote: Any,
+        *,
+        dialled: bool,
+        number: int = 0,
     ) -> None:
-        """`remote` is the address of a connected socket's only peer, else None."""
+        """`remote` is the address of a connected socket's only peer, else None; `number` is that
+        peer's.
+        """
         self._views, self._remote, self._dialled = views, remote, dialled
         self._transport, self._local = transport, local
         self._peers = PeerTable()
         self._taps: dict[int, Tap] = {}
+        self.number = number
         self._gate: Gate | None = None
 
     @property
@@ -64,11 +75,20 @@ class DatagramTap:
         starts = range(0, max(len(data), 1), max(size, 1))
         tap.passed_apart("sent", [bytes(data[start : start + size]) for start in starts])
 
+    def disturbed(self, fault: str, direction: Direction, detail: str) -> None:
+        """What passes to or from the only peer was disturbed on purpose."""
+        self._only(self._remote).disturbed(fault, direction, detail)
+
+    def closed(self) -> None:
+        """No more datagrams will pass."""
+        for tap in self._taps.values():
+            tap.closed()
+
     def _only(self, address: Any) -> Tap:
         """The tap of what a client sends to, or of peers that have no address."""
-        if 0 not in self._taps:
-            self._taps[0] = self._open(0, show_address(address))
-        return self._taps[0]
+        if self.number not in self._taps:
+            self._taps[self.number] = self._open(self.number, show_address(address))
+        return self._taps[self.number]
 
     def _numbered(self, address: Any) -> Tap:
         if not address:

@@ -26,6 +26,7 @@ from sockkit.core.chat.received import (
 from sockkit.core.chat.room import Room, RoomOptions
 from sockkit.core.token_bucket import BURST_SECONDS
 from sockkit.errors import UsageError
+from tests.support import fewer
 
 FREE = RoomOptions(flood=0)
 
@@ -579,7 +580,7 @@ FLOODS = st.sampled_from([0, 0, 0, 3, 1000, 1e9])
 QUIT_WORDS = st.sampled_from(["q", "hi", "", "*"])
 
 
-@settings(deadline=None)
+@fewer(25)
 @given(PIECES, FLOODS, st.sampled_from(ENCODINGS), QUIT_WORDS, st.booleans(), st.booleans())
 def test_all_lines_at_once_are_the_same_as_one_by_one(
     pieces: list[tuple[list[bytes], int, bool]],

@@ -20,8 +20,11 @@ from typing import Any, Protocol
 
 import pytest
 
+from sockkit.core.faults import FaultOptions
 from sockkit.core.records import Stream
+from sockkit.core.stream_faults import Held, StreamFaults
 from sockkit.errors import ReceiveError
+from sockkit.net.ends.disturbed_end import DisturbedEnd
 from sockkit.net.ends.memory import MemoryEnd, memory_pair
 from sockkit.net.ends.program_end import ProgramEnd
 from sockkit.net.ends.tapped_end import TappedEnd
@@ -33,7 +36,7 @@ from tests.net import kit, tls
 from tests.net.kit import Cut, Made, Stack
 
 TLS = ["tls-client", "tls-server", "tls-over-memory"]
-ENDS = ["tcp", "unix", "memory", "program", "tapped", *TLS]
+ENDS = ["tcp", "unix", "memory", "program", "tapped", "disturbed", *TLS]
 SOURCES = [*ENDS, "pipe", "file", "socketpair", kit.PTY]  # from "pipe" on, standard input
 SINKS = [*SOURCES, "append"]  # and standard output
 VARIANTS = ["free", "clogged", "cut"]
@@ -371,6 +374,12 @@ def tapped(loop: Loop, end: Any) -> TappedEnd:
     return TappedEnd(end, views, views.tap(Stream(1, "tcp", "here:1", "there:2", True)))
 
 
+def disturbed(loop: Loop, end: Any) -> DisturbedEnd:
+    """The same end, whose bytes come a turn late and in pieces."""
+    options = FaultOptions(delay=1e-6, jitter=1e-6, chunk=5000)
+    return DisturbedEnd(loop, end, StreamFaults(options, "1 1 sent", Held()))
+
+
 def over_tls(below: Case, *, server: bool, cut: bool) -> Case:
     """A case whose end and far side speak TLS over those of `below`, after the handshake."""
     ours, theirs = tls.contexts(server=server)
@@ -407,9 +416,9 @@ def make(loop: Loop, stack: Stack, tmp_path: Path) -> Make:
         if name == "memory":
             end, other = memory_pair(loop, **({"capacity": LITTLE} if clogged else {}))
             return Case(loop, end, InMemory(other), end.close, cut=variant == "cut")
-        if name == "tapped":
+        if name in ("tapped", "disturbed"):
             below = make("tcp", variant)
-            end = tapped(loop, below.bare)
+            end = (tapped if name == "tapped" else disturbed)(loop, below.bare)
             return Case(loop, end, below.far, below.release, cut=variant == "cut")
         if name == "program":
             own, far = program(loop, stack, clogged=clogged)

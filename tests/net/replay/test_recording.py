@@ -14,7 +14,14 @@ from sockkit.core.player import Do, Player, PlayOptions
 from sockkit.core.records import Begun, Closed, Exit, Message, Opened, Record, Stream
 from sockkit.errors import SockkitError, UsageError
 from sockkit.net.replay import recording as module
-from sockkit.net.replay.recording import Index, Recording, conversation_steps, steps
+from sockkit.net.replay.recording import (
+    MAX_SHOWN,
+    Index,
+    Numbers,
+    Recording,
+    conversation_steps,
+    steps,
+)
 
 NOW = 5
 UDP = Stream(9, "udp", "10.0.0.1:1", "10.0.0.2:2", dialled=False)
@@ -145,3 +152,24 @@ def test_an_index_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def opened(number: int) -> Record:
     return Opened(NOW, stream(number))
+
+
+def test_the_numbers_of_the_peers(tmp_path: Path) -> None:
+    numbers = Numbers(frozenset({2, 3, 9}))
+    assert not numbers
+    with recorded(tmp_path, RECORDS) as it:
+        for read in filter(None, it.read()):
+            numbers.add(read)
+    assert len(numbers) == 3
+    assert str(numbers) == "1, 2, 9"
+    assert numbers.lacking == {3}
+
+
+def test_of_very_many_peers_some_are_named(tmp_path: Path) -> None:
+    numbers = Numbers(frozenset({99}))
+    with recorded(tmp_path, [Begun(NOW, "test"), *map(opened, range(100))]) as it:
+        for read in filter(None, it.read()):
+            numbers.add(read)
+    assert str(numbers) == "0, 1, 2, 3, 4, 5, 6, 7, 8, 9, others"
+    assert len(numbers) == MAX_SHOWN + 1
+    assert not numbers.lacking

@@ -7,19 +7,25 @@ import errno
 import os
 import resource
 import socket
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from sockkit.core.access import AccessList, Network, parse_rule
 from sockkit.core.address import HostPort, UnixPath
+from sockkit.core.records import Record
 from sockkit.errors import BindError, ResolveError
 from sockkit.events import Connected, Event, Listening, Notice, PeerUser, SocketCall
+from sockkit.net.ends.memory import memory_pair
 from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
+from sockkit.net.screen import MAX_WAITING_BYTES
 from sockkit.net.tcp import listen as module
-from sockkit.net.tcp.listen import Listener, ListenOptions, announce, raise_limit
+from sockkit.net.tcp.listen import Listener, ListenOptions, announce, listen, raise_limit
+from sockkit.net.views import Views
+from sockkit.net.waiting import wait_for
 from tests.net import kit
 from tests.net.kit import HERE, fail_nth, run_for, run_until
 from tests.support import few_descriptors, state_of
@@ -28,6 +34,13 @@ loop, stack = kit.loop, kit.stack
 
 SERVER = SocketOptions(reuse_address=True)
 LOCAL = HostPort(HERE, 0)
+
+
+class Nothing:
+    """A view that shows nothing."""
+
+    def show(self, record: Record, /) -> bytes:
+        return b""
 
 
 class Server:
@@ -555,3 +568,48 @@ def test_a_limit_that_cannot_be_raised_will_do(
 
     monkeypatch.setattr(resource, "setrlimit", refuse)
     raise_limit()
+
+
+def test_newcomers_wait_while_nobody_reads_a_view(
+    server: Server, loop: Loop, stack: contextlib.ExitStack
+) -> None:
+    """Otherwise each connection that is opened and reset would add to what is shown."""
+    views = Views(loop, server.events.append)
+    sink, reader = memory_pair(loop)
+    views.show_on(sink, Nothing()).put(bytes(2 * MAX_WAITING_BYTES))
+    context = server.context._replace(views=views)
+    listener = wait_for(loop, partial(listen, context, ListenOptions(LOCAL), SERVER))
+    stack.callback(listener.close)
+    listener.accept(server.welcome)
+    for _ in range(3):
+        server.client((HERE, listener.port))
+    run_for(loop, 0.1)
+    assert not server.streams
+    listener.released()  # as an older connection does when it is closed
+    run_for(loop, 0.1)
+    assert not server.streams
+    buffer = memoryview(bytearray(65536))
+    while reader.has_bytes():
+        reader.read_into(buffer)
+        kit.settle(loop)
+    run_until(loop, lambda: len(server.streams) == 3)
+
+
+def test_a_listener_that_closes_while_newcomers_wait_stays_closed(
+    server: Server, loop: Loop, stack: contextlib.ExitStack
+) -> None:
+    views = Views(loop, server.events.append)
+    sink, reader = memory_pair(loop)
+    views.show_on(sink, Nothing()).put(bytes(2 * MAX_WAITING_BYTES))
+    context = server.context._replace(views=views)
+    listener = wait_for(loop, partial(listen, context, ListenOptions(LOCAL), SERVER))
+    listener.accept(server.welcome)
+    server.client((HERE, listener.port))
+    run_for(loop, 0.1)
+    listener.close()
+    buffer = memoryview(bytearray(65536))
+    while reader.has_bytes():
+        reader.read_into(buffer)
+        kit.settle(loop)
+    run_for(loop, 0.1)
+    assert not server.streams

@@ -119,6 +119,20 @@ def test_a_client_has_one_peer_whose_number_is_0(
     assert kept.records[0].stream.dialled  # type: ignore[union-attr]
 
 
+def test_one_of_many_sockets_has_the_number_that_it_is_given(
+    context: Context, kept: Kept, stack: contextlib.ExitStack
+) -> None:
+    peer = stack.enter_context(socket.socket(type=socket.SOCK_DGRAM))
+    peer.bind((HERE, 0))
+    sock = bound(context, stack, peer)
+    assert sock.tap
+    sock.tap.number = 7
+    sock.send(b"a", 1)
+    sock.send(b"b", 1)
+    assert kept.messages == [(7, "sent", b"a"), (7, "sent", b"b")]
+    assert sum(isinstance(record, Opened) for record in kept.records) == 1
+
+
 def test_who_is_forgotten_is_closed(loop: Loop, kept: Kept) -> None:
     views = Views(loop, no_events)
     views.add(kept)

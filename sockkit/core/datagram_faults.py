@@ -1,0 +1,104 @@
+"""Faults of datagrams: which are dropped, repeated, changed or late.
+
+A `DatagramFaults` and a `Pacer` belong to one direction of one peer, and make the same choices for
+the same datagrams in every run with the same seed.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from random import Random
+
+from sockkit.core.faults import FaultOptions
+
+MAX_HELD = 64  # datagrams that one after them is to overtake; one more is not held
+
+
+class Fault(StrEnum):
+    """What has happened to a datagram."""
+
+    DROPPED = "dropped"
+    DUPLICATED = "duplicated"
+    REORDERED = "reordered"
+    CORRUPTED = "corrupted"
+
+
+def generator(seed: int | None, number: int, direction: str) -> Random:
+    """The random choices for one direction of peer `number`."""
+    return Random(f"{seed} {number} {direction}")
+
+
+class DatagramFaults:
+    """Drops, changes, repeats and reorders datagrams.
+
+    A reordered datagram is `held` until the next one that is not has passed. Call `flush` when none
+    has come for long: nothing is lost but what is told.
+    """
+
+    def __init__(self, options: FaultOptions, random: Random) -> None:
+        self._options, self._random = options, random
+        self._held: list[bytes] = []  # the last one goes first: each is passed after the next
+
+    @property
+    def held(self) -> bool:
+        return bool(self._held)
+
+    def feed(self, datagram: bytes) -> tuple[list[bytes], list[Fault]]:
+        """What to pass on now that `datagram` has come, and the faults that were injected."""
+        options, faults = self._options, []
+        if self._picks(options.drop):
+            return [], [Fault.DROPPED]
+        if datagram and self._picks(options.corrupt):
+            datagram = self._corrupt(datagram)
+            faults.append(Fault.CORRUPTED)
+        if self._picks(options.reorder) and len(self._held) < MAX_HELD:
+            self._held.append(datagram)
+            return [], faults
+        passed = [datagram]
+        if self._picks(options.duplicate):
+            passed.append(datagram)
+            faults.append(Fault.DUPLICATED)
+        faults += [Fault.REORDERED] * len(self._held)
+        return passed + self._release(), faults
+
+    def flush(self) -> tuple[list[bytes], list[Fault]]:
+        """What is held, although no other datagram has come. The last one is not reordered."""
+        faults = [Fault.REORDERED] * (len(self._held) - 1)
+        return self._release(), faults
+
+    def _release(self) -> list[bytes]:
+        held, self._held = self._held[::-1], []
+        return held
+
+    def _picks(self, share: float) -> bool:
+        return bool(share) and self._random.random() < share
+
+    def _corrupt(self, datagram: bytes) -> bytes:
+        """Change one bit."""
+        bit = self._random.randrange(8 * len(datagram))
+        changed = bytearray(datagram)
+        changed[bit // 8] ^= 1 << bit % 8
+        return bytes(changed)
+
+
+class Pacer:
+    """Says when datagrams arrive that pass a line with a rate and a delay. They stay in order.
+
+    `now` is in seconds of any one clock.
+    """
+
+    def __init__(self, options: FaultOptions, random: Random) -> None:
+        self._options, self._random = options, random
+        self._free_at = self._last = 0.0
+
+    def due(self, size: int, now: float) -> float:
+        """When a datagram of `size` bytes arrives that is sent now."""
+        options = self._options
+        if options.rate:
+            self._free_at = max(now, self._free_at) + size / options.rate
+            now = self._free_at
+        delay = options.delay
+        if options.jitter:
+            delay = max(delay + self._random.uniform(-options.jitter, options.jitter), 0.0)
+        self._last = max(now + delay, self._last)
+        return self._last

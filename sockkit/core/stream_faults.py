@@ -1,0 +1,222 @@
+"""Faults of a stream: when its bytes may be passed on, in which pieces, and where that stops.
+
+A `StreamFaults` belongs to one direction of one connection. Bytes are never lost, repeated or
+reordered: they are late, cut, or not passed on at all. What a run chooses at random follows from
+its seed, the connection, the direction and the offset of a byte in its stream, and from nothing
+else: how the network cuts the bytes, and what other connections do, makes no difference.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import StrEnum
+from operator import itemgetter
+from typing import TYPE_CHECKING
+
+from sockkit.core.units import show_seconds, show_size
+
+if TYPE_CHECKING:
+    from sockkit.core.faults import FaultOptions
+
+# With a rate, bytes pass in pieces of so many seconds: short transfers take as long as they should.
+RATE_PIECE_SECONDS = 0.01
+# Of a rate, what may pass at once after a sink was full or the loop was late. More would be a burst
+# that the rate does not allow, and less would make it slower than it is.
+BURST_SECONDS = 0.05
+READ_AHEAD_SECONDS = 0.1  # of a rate, held besides those of the delay: it never waits for a read
+MIN_HELD_BYTES = 16 * 1024  # in a direction, whatever the delay and the rate
+MAX_HELD_BYTES = 32 * 1024 * 1024  # in a direction: a delay of 200 ms passes 160 MB/s at most
+MAX_HELD_BYTES_OF_ALL = 64 * 1024 * 1024  # beyond them each direction has MIN_HELD_BYTES
+WORTH_READING_BYTES = 64 * 1024  # of space; less waits for more, or for half of the space
+PIECE_BYTES = 256  # of memory that a piece costs besides its bytes: a peer may send single bytes
+
+
+class Fault(StrEnum):
+    """What is done to a connection, or to one direction of it."""
+
+    REFUSED = "refused"
+    SHAPED = "shaped"
+    STALLED = "stalled"
+    RESET = "reset"
+    CLOSED = "closed"
+
+
+def refuses(options: FaultOptions, seed: int, number: int) -> bool:
+    """Whether connection `number` is refused."""
+    from random import Random  # few runs need it
+
+    return bool(options.refuse) and Random(f"{seed} {number}").random() < options.refuse
+
+
+def shape(options: FaultOptions) -> str:
+    """What is done to all bytes, in words; empty if nothing."""
+    told = [f"delay {show_seconds(options.delay)}"] if options.delay else []
+    told += [f"jitter {show_seconds(options.jitter)}"] if options.jitter else []
+    told += [f"rate {show_size(options.rate)} a second"] if options.rate else []
+    told += [f"chunks of {show_size(options.chunk)}"] if options.chunk else []
+    return ", ".join(told)
+
+
+def first_stop(options: FaultOptions) -> tuple[int, Fault] | None:
+    """After how many bytes something happens, and what; None if nothing does."""
+    stops = [
+        (options.reset_at, Fault.RESET),
+        (options.close_at, Fault.CLOSED),
+        (options.stall_at, Fault.STALLED),
+    ]
+    asked = [(at, what) for at, what in stops if at is not None]
+    return min(asked, key=itemgetter(0), default=None)
+
+
+class Held:
+    """How many bytes of memory all directions of a run hold."""
+
+    size = 0
+
+
+class _Timing:
+    """When the pieces of a direction are due: none before the one before it."""
+
+    def __init__(self, options: FaultOptions, seed: str) -> None:
+        self.delay, self._jitter, self.rate = options.delay, options.jitter, options.rate or 0
+        self._seed = seed
+        self._free_at = 0.0  # when the last piece has passed
+
+    @property
+    def late(self) -> float:
+        """The most seconds that bytes are held for."""
+        return self.delay + self._jitter
+
+    def due(self, came: float, size: int, offset: int) -> float:
+        """When `size` bytes may pass that came then. `offset` is theirs in the stream."""
+        passing = size / self.rate if self.rate else 0.0
+        self._free_at = max(came + self._late_at(offset), self._free_at) + passing
+        return self._free_at
+
+    def passed(self, now: float) -> None:
+        """The last piece has passed, perhaps later than it was due."""
+        self._free_at = max(self._free_at, now - BURST_SECONDS)
+
+    def _late_at(self, offset: int) -> float:
+        if not self._jitter:
+            return self.delay
+        from random import Random  # few runs need it
+
+        chosen = Random(f"{self._seed} {offset}").uniform(-self._jitter, self._jitter)
+        return max(self.delay + chosen, 0.0)
+
+
+class StreamFaults:
+    """Takes bytes with the time they came, and says what may be passed on when.
+
+    `due` is when `take` has something, None while nothing is held. `held` counts bytes of memory,
+    `passed` bytes that were passed on. `stop` is set once so many were passed on that nothing more
+    is: the direction has stalled, or the connection is to be reset or closed. `all_held` counts for
+    all directions together. `seed` is this direction's own. Times are in seconds of any one clock.
+    """
+
+    def __init__(self, options: FaultOptions, seed: str, all_held: Held) -> None:
+        self._timing, self._all = _Timing(options, seed), all_held
+        self._stop = first_stop(options)
+        self._most = most = options.chunk or MAX_HELD_BYTES
+        if rate := options.rate:
+            self._most = min(most, max(int(rate * RATE_PIECE_SECONDS), 1))
+        self._pieces: deque[tuple[float, bytes]] = deque()  # with the times when they came
+        self._offset = 0  # in the first of them
+        self._cut = 0  # how much of it is due
+        self.held = self.passed = 0
+        self.due: float | None = None
+        self.stop: Fault | None = None
+
+    @property
+    def delay(self) -> float:
+        return self._timing.delay
+
+    @property
+    def room(self) -> int:
+        """How many bytes to read and feed now; none beyond a stop, and none for a little space."""
+        if self.stop or self._ended:
+            return 0
+        limit = self._limit()
+        room = limit - self.held
+        if room < min(limit // 2, WORTH_READING_BYTES):
+            return 0
+        waiting = self.held - len(self._pieces) * PIECE_BYTES
+        return min(room, self._before_stop() - waiting)
+
+    def _limit(self) -> int:
+        late, rate = self._timing.late, self._timing.rate
+        if self._all.size >= MAX_HELD_BYTES_OF_ALL or not (late or rate):
+            return MIN_HELD_BYTES
+        wanted = 2 * rate * (late + READ_AHEAD_SECONDS) if rate else MAX_HELD_BYTES
+        return max(min(int(wanted), MAX_HELD_BYTES), MIN_HELD_BYTES)
+
+    @property
+    def _ended(self) -> bool:
+        """Whether the end has come."""
+        return bool(self._pieces) and not self._pieces[-1][1]
+
+    @property
+    def at_end(self) -> bool:
+        """Whether nothing is held but the end."""
+        return self._ended and len(self._pieces) == 1
+
+    def feed(self, data: bytes, now: float) -> None:
+        """`data` has come; nothing is the end, which is as late as a byte."""
+        self._pieces.append((now, data))
+        self._hold(len(data) + PIECE_BYTES)
+        self._plan()
+
+    def _hold(self, size: int) -> None:
+        self.held += size
+        self._all.size += size
+
+    def take(self, most: int, now: float) -> bytes:
+        """The next piece, or as much of it as `most`; nothing at the end. Only if it is due."""
+        _, data = self._pieces[0]
+        if not data:
+            return b""
+        size = min(self._cut, most)
+        taken = data[self._offset : self._offset + size]
+        self._offset += size
+        self._cut -= size
+        self.passed += size
+        self._hold(-size)
+        if self._offset == len(data):
+            self._pieces.popleft()
+            self._offset = 0
+            self._hold(-PIECE_BYTES)
+        if not self._cut:
+            self._timing.passed(now)
+            self._plan()
+        return taken
+
+    def drop(self) -> None:
+        """Drop what is held. Nothing is due any more."""
+        self._pieces.clear()
+        self._hold(-self.held)
+        self._offset = self._cut = 0
+        self.due = None
+
+    def fail(self, now: float) -> None:
+        """Drop what is held, and have the end due at once, even if the direction has stalled."""
+        self.drop()
+        self._stop = self.stop = None
+        self.feed(b"", now - self._timing.late)
+
+    def _plan(self) -> None:
+        """Cut the next piece, and say when it is due."""
+        if self._cut:
+            return
+        self.due = None
+        if self._stop and not self._before_stop():
+            self.stop = self._stop[1]
+            self.drop()
+        elif self._pieces:
+            came, data = self._pieces[0]
+            self._cut = min(len(data) - self._offset, self._most, self._before_stop())
+            self.due = self._timing.due(came, self._cut, self.passed)
+
+    def _before_stop(self) -> int:
+        """How many more bytes may pass; more than are ever held if there is no stop."""
+        return self._stop[0] - self.passed if self._stop else MAX_HELD_BYTES

@@ -1,0 +1,231 @@
+"""An end whose reading half is disturbed: what its peer sends comes late, in pieces, or stops.
+
+It reads the end below ahead, for as long as there is room, and hands out what is due. Everything
+else is the end's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from sockkit.core.address import Address
+from sockkit.core.stream_faults import Fault, StreamFaults
+from sockkit.errors import SockkitError, without_traceback
+from sockkit.net.ends.end import Callback, Kind, PeerEnd
+from sockkit.net.ends.watch import Watch
+from sockkit.net.loop import Loop, Timer
+
+MAX_READ_BYTES = 64 * 1024  # at a time
+
+
+class DisturbedEnd:
+    """Owns `end`. Lanes copy it, and each read returns one piece.
+
+    `on_stop` is called once if the faults stop it, with the bytes that were passed on until then.
+    That is in the turn after the reader has come for more, so that it has passed on all of them.
+    """
+
+    __slots__ = (
+        "_error",
+        "_faults",
+        "_loop",
+        "_on_stop",
+        "_reading",
+        "_released",
+        "_reset",
+        "_timer",
+        "_told",
+        "_watch",
+        "end",
+        "peer",
+        "remote",
+    )
+    kind, descriptor = Kind.OTHER, -1
+
+    def __init__(
+        self,
+        loop: Loop,
+        end: PeerEnd,
+        faults: StreamFaults,
+        on_stop: Callable[[Fault, int], None] = lambda fault, passed: None,
+    ) -> None:
+        self._loop, self.end, self._faults, self._on_stop = loop, end, faults, on_stop
+        self._watch = Watch(loop, self._is_due)
+        self._timer: Timer | None = None  # until something is due
+        self._reset: Timer | None = None  # until a reset by the peer is told
+        self._error: SockkitError | None = None  # what comes after all that is held
+        self._reading = self._released = self._told = False
+        self.peer, self.remote = end.peer, end.remote
+
+    @property
+    def name(self) -> str:
+        return self.end.name
+
+    def local(self) -> Address | None:
+        return self.end.local()
+
+    def release(self) -> None:
+        """Disturb no more: drop what is held, and from now on read the end below itself."""
+        if not self._released:
+            callback = self._watch.callback
+            self._stop()
+            if callback:
+                self.end.when_readable(callback)
+
+    # What is read.
+
+    def when_readable(self, callback: Callback | None) -> None:
+        if self._released:
+            self.end.when_readable(callback)
+            return
+        self._watch.callback = callback
+        if callback:
+            self._read_ahead()
+        self._wait()
+
+    def read_into(self, buffer: memoryview, /) -> int:
+        if self._released:
+            return self.end.read_into(buffer)
+        if not self._is_due():
+            raise BlockingIOError
+        if stop := self._faults.stop:
+            self._told = True
+            self._loop.call_soon(partial(self._on_stop, stop, self._faults.passed))
+            raise BlockingIOError
+        data = self._faults.take(len(buffer), self._loop.now)
+        if not data and len(buffer):
+            self._raise_error()
+        buffer[: len(data)] = data
+        self._read_ahead()
+        self._wait()
+        return len(data)
+
+    def has_bytes(self) -> bool:
+        if self._released:
+            return self.end.has_bytes()
+        if not self._is_due() or self._faults.stop:
+            return False
+        if self._faults.at_end:
+            self._raise_error()
+        return not self._faults.at_end
+
+    def _is_due(self) -> bool:
+        """Whether a read has something: bytes, the end, an error, or a stop to be told."""
+        if self._faults.stop:
+            return not self._told
+        due = self._faults.due
+        return due is not None and due <= self._loop.now
+
+    def _raise_error(self) -> None:
+        """Raise what has ended the stream, the first time."""
+        error, self._error = self._error, None
+        if error:
+            raise error
+
+    def _wait(self) -> None:
+        """Have the reader called when something is due."""
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        due = self._faults.due
+        if self._watch.callback and due is not None and due > self._loop.now:
+            self._timer = self._loop.at(due, self._watch.wake)
+        self._watch.wake()
+
+    # The end below.
+
+    def _read_ahead(self) -> None:
+        """Read the end below while there is room."""
+        wanted = self._faults.room > 0
+        if wanted != self._reading:
+            self._reading = wanted
+            self.end.when_readable(self._arrived if wanted else None)
+
+    def _arrived(self) -> None:
+        buffer = memoryview(bytearray(min(self._faults.room, MAX_READ_BYTES)))
+        try:
+            size = self.end.read_into(buffer)
+        except BlockingIOError:
+            return
+        except SockkitError as error:
+            self._error, size = without_traceback(error), 0
+        before = self._faults.due
+        self._faults.feed(bytes(buffer[:size]), self._loop.now)
+        self._read_ahead()
+        if self._faults.due != before:
+            self._wait()
+
+    def when_reset(self, callback: Callable[[SockkitError], None] | None) -> None:
+        """As late as bytes are. A direction that has stalled fails then, as nobody reads it."""
+        if self._reset:
+            self._reset.cancel()
+            self._reset = None
+        if not callback or self._released:
+            self.end.when_reset(callback)
+        else:
+            self.end.when_reset(partial(self._was_reset, callback))
+
+    def _was_reset(self, callback: Callable[[SockkitError], None], error: SockkitError) -> None:
+        def tell() -> None:
+            if self._faults.stop:
+                self._error = error
+                self._faults.fail(self._loop.now)
+                self._wait()
+            callback(error)
+
+        self.end.when_reset(None)
+        self._reset = self._loop.later(self._faults.delay, tell)
+
+    def _stop(self) -> None:
+        """Wait for nothing, drop what is held, and from now on leave reading to the end below."""
+        self._released = True
+        self._watch.callback = None
+        self._faults.drop()
+        self._wait()
+        if self._reset:
+            self._reset.cancel()
+        if self._reading:
+            self._reading = False
+            self.end.when_readable(None)
+
+    def close(self) -> None:
+        unread = self._faults.held and not self._faults.at_end
+        self._stop()
+        (self.end.abort if unread else self.end.close)()
+
+    def abort(self) -> None:
+        self._stop()
+        self.end.abort()
+
+    # What only the end itself knows.
+
+    def when_writable(self, callback: Callback | None) -> None:
+        self.end.when_writable(callback)
+
+    def write(self, data: bytes | memoryview, /) -> int:
+        return self.end.write(data)
+
+    def half_close(self) -> None:
+        self.end.half_close()
+
+    def read_failed(self, error: OSError, /) -> SockkitError:
+        return self.end.read_failed(error)
+
+    def write_failed(self, error: OSError, /) -> SockkitError:
+        return self.end.write_failed(error)
+
+    def queued(self) -> int:
+        return self.end.queued()
+
+    def undelivered(self, queued: int | None = None) -> int:
+        return self.end.undelivered(queued)
+
+    def failure(self) -> SockkitError | None:
+        """An error that was read ahead, and nobody has met, is one too."""
+        failed = self.end.failure()
+        if not failed and self._error:
+            error, self._error = self._error, None
+            cause = error.__cause__
+            failed = self.end.write_failed(cause) if isinstance(cause, OSError) else error
+        return failed

@@ -1,0 +1,164 @@
+"""One direction of a peer of a relay: converts datagrams, disturbs them, and passes them on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from sockkit.core.faults import Disturbed, FaultOptions
+from sockkit.errors import SockkitError
+from sockkit.events import Emit, Failure, Peer
+from sockkit.net.echo.delay import DelayQueue
+from sockkit.net.loop import Loop, Timer
+from sockkit.net.udp.datagrams import Received
+from sockkit.values import Value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sockkit.core.datagram_faults import DatagramFaults, Fault, Pacer
+    from sockkit.core.records import Direction
+
+HELD_SECONDS = 0.1  # for which a reordered datagram waits for the next one
+MAX_DELAYED_BYTES = 8 * 1024 * 1024  # of one direction of a peer, that wait for their time
+MAX_ALL_DELAYED_BYTES = 64 * 1024 * 1024  # of all peers
+DATAGRAM_COST = 256  # bytes of memory that a datagram takes besides its own
+
+Convert = Callable[[bytes], bytes]  # raises TextError
+Tell = Callable[[str, str], None]  # a fault, and in words what is done to all datagrams
+Put = Callable[[bytes | memoryview, int], None]  # datagrams, and the size of each
+
+
+class Delayed:
+    """How many bytes wait for their time, of all peers."""
+
+    size = 0
+
+
+class WayOptions(Value):
+    """What the ways of one direction share. Without `convert` bytes pass as they are."""
+
+    loop: Loop
+    emit: Emit
+    direction: Direction
+    convert: Convert | None
+    faults: FaultOptions
+    delayed: Delayed
+
+    @property
+    def disturbs(self) -> bool:
+        """Whether the datagrams of this direction are disturbed."""
+        chosen = self.faults.disturbed in (Disturbed.BOTH, self.direction)
+        return chosen and self.faults.of_datagrams
+
+
+class Way:
+    """Passes the datagrams of `peer` on to `put`, several at once if nothing is done to them.
+
+    Each fault is told by `tell`. `size` is how many bytes were passed on.
+    """
+
+    def __init__(self, options: WayOptions, peer: Peer, put: Put, tell: Tell) -> None:
+        self._options, self._peer, self._put, self._tell = options, peer, put, tell
+        self._queue = DelayQueue[bytes](options.loop, 0.0, self._due)
+        self._waiting = 0  # bytes, with the cost of each datagram
+        self._release: Timer | None = None
+        self._faults: DatagramFaults | None = None
+        self._pacer: Pacer | None = None
+        if options.disturbs:
+            self._faults = self._disturbing()
+        self.size = 0
+
+    def _disturbing(self) -> DatagramFaults:
+        from sockkit.core.datagram_faults import DatagramFaults, Pacer, generator
+        from sockkit.core.stream_faults import Fault, shape
+
+        _, _, direction, _, options, _ = self._options
+        choices = partial(generator, options.seed, self._peer.number)
+        if options.late:
+            self._pacer = Pacer(options, choices(f"{direction} jitter"))
+            self._tell(Fault.SHAPED, shape(options))
+        return DatagramFaults(options, choices(direction))
+
+    def pass_on(self, got: Received) -> None:
+        if not (self._options.convert or self._faults):
+            self._send(got.data, got.size)
+            return
+        for datagram in got.datagrams():
+            self._convert(datagram)
+
+    def stop(self) -> None:
+        """Drop what waits, and tell how much that was."""
+        if self._release:
+            self._release.cancel()
+        waiting = len(self._queue) + (len(self._faults.flush()[0]) if self._faults else 0)
+        self._queue.stop()
+        self._options.delayed.size -= self._waiting
+        self._waiting = 0
+        if waiting:
+            self._lost(waiting, "they still waited when the peer was given up")
+
+    def _convert(self, datagram: bytes) -> None:
+        convert = self._options.convert
+        try:
+            converted = convert(datagram) if convert else datagram
+        except SockkitError as error:
+            told = f"a datagram {self._whose} was dropped: {error}"
+            self._options.emit(Failure(told, "a datagram was dropped: it could not be converted"))
+            return
+        if self._faults:
+            self._disturb(self._faults, *self._faults.feed(converted))
+        else:
+            self._send(converted, max(len(converted), 1))
+
+    @property
+    def _whose(self) -> str:
+        word = "from" if self._options.direction == "sent" else "for"
+        return f"{word} {self._peer.address}"
+
+    # The faults.
+
+    def _disturb(
+        self, faults: DatagramFaults, passed: Iterable[bytes], injected: Iterable[Fault]
+    ) -> None:
+        for what in injected:
+            self._tell(what, "")
+        for datagram in passed:
+            self._delay(datagram)
+        if self._release:
+            self._release.cancel()
+            self._release = None
+        if faults.held:
+            self._release = self._options.loop.later(
+                HELD_SECONDS, lambda: self._disturb(faults, *faults.flush())
+            )
+
+    def _delay(self, datagram: bytes) -> None:
+        """Pass it on when it is due. What does not fit into the queue is dropped."""
+        if not self._pacer:
+            self._send(datagram, max(len(datagram), 1))
+            return
+        cost, delayed = len(datagram) + DATAGRAM_COST, self._options.delayed
+        full = self._waiting + cost > MAX_DELAYED_BYTES
+        if full or delayed.size + cost > MAX_ALL_DELAYED_BYTES:
+            self._lost(1, "too much waits for its --delay or --rate")
+            return
+        self._waiting += cost
+        delayed.size += cost
+        when = self._pacer.due(len(datagram), self._options.loop.now)
+        self._queue.put_until(when, datagram)
+
+    def _due(self, datagram: bytes) -> None:
+        cost = len(datagram) + DATAGRAM_COST
+        self._waiting -= cost
+        self._options.delayed.size -= cost
+        self._send(datagram, max(len(datagram), 1))
+
+    def _lost(self, count: int, why: str) -> None:
+        told = f"lost {count:,} of the datagrams {self._whose}: {why}"
+        self._options.emit(Failure(told, f"lost datagrams: {why}"))
+
+    def _send(self, data: bytes | memoryview, size: int) -> None:
+        self.size += len(data)
+        self._put(data, size)

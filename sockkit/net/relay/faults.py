@@ -1,0 +1,86 @@
+"""Disturbs the connections of a relay, and tells each fault: as an event, and as a record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from sockkit.core.faults import Disturbed, FaultOptions
+from sockkit.core.records import Direction, Stream
+from sockkit.core.records import Fault as FaultRecord
+from sockkit.core.stream_faults import Fault, Held, StreamFaults, first_stop, refuses, shape
+from sockkit.events import FaultInjected
+from sockkit.net.context import Context
+from sockkit.net.ends.disturbed_end import DisturbedEnd
+from sockkit.net.ends.end import PeerEnd
+from sockkit.net.taps import microseconds
+
+OnStop = Callable[[Fault], None]
+
+
+class Faults:
+    """What the pairs of a run share. `transport` and `target` are the target's, as words."""
+
+    def __init__(
+        self, context: Context, options: FaultOptions, seed: int, transport: str, target: str
+    ) -> None:
+        self._context, self._options, self._seed = context, options, seed
+        self._transport, self._target = transport, target
+        self._held = Held()
+        self._shape = shape(options)
+
+    def refuses(self, client: PeerEnd) -> bool:
+        """Whether to reset this client at once."""
+        refused = refuses(self._options, self._seed, client.peer.number)
+        if refused:
+            self._tell(client, self._target, "", Fault.REFUSED)
+        return refused
+
+    def disturb(self, client: PeerEnd, target: PeerEnd, on_stop: OnStop) -> tuple[PeerEnd, PeerEnd]:
+        """Both ends, disturbed as far as that is asked for.
+
+        `on_stop` is called when a direction has stalled, or the connection is to be reset or
+        closed. Call `release` when a connection is being closed.
+        """
+        remote = target.remote.word if target.remote else self._target
+
+        def wrap(end: PeerEnd, direction: Direction) -> PeerEnd:
+            if not self._disturbs(direction):
+                return end
+            if self._shape:
+                self._tell(client, remote, direction, Fault.SHAPED, detail=self._shape)
+
+            def stopped(fault: Fault, passed: int) -> None:
+                self._tell(client, remote, direction, fault, passed)
+                on_stop(fault)
+
+            seed = f"{self._seed} {client.peer.number} {direction}"
+            faults = StreamFaults(self._options, seed, self._held)
+            return DisturbedEnd(self._context.loop, end, faults, stopped)
+
+        return wrap(client, "sent"), wrap(target, "received")
+
+    def release(self, end: PeerEnd) -> None:
+        """Disturb `end` no more: nobody waits for what its peer still sends."""
+        if isinstance(end, DisturbedEnd):
+            end.release()
+
+    def _disturbs(self, direction: Direction) -> bool:
+        chosen = self._options.disturbed in (Disturbed.BOTH, direction)
+        return chosen and bool(self._shape or first_stop(self._options))
+
+    def _tell(
+        self,
+        client: PeerEnd,
+        remote: str,
+        direction: Direction | Literal[""],
+        fault: Fault,
+        passed: int = 0,
+        detail: str = "",
+    ) -> None:
+        peer = client.peer
+        self._context.emit(FaultInjected(peer, direction, fault, passed, detail))
+        if views := self._context.views:
+            local = client.remote.word if client.remote else self._transport
+            stream = Stream(peer.number, self._transport, local, remote, dialled=True)
+            views.show(FaultRecord(microseconds(), stream, fault, direction, passed, detail))

@@ -1,0 +1,58 @@
+"""The target of a relay over UDP: resolved once, and a connected socket for each peer."""
+
+from __future__ import annotations
+
+from sockkit.core.address import Address
+from sockkit.errors import UsageError
+from sockkit.events import Peer
+from sockkit.net.context import Context
+from sockkit.net.openers import opener
+from sockkit.net.options import SocketOptions
+from sockkit.net.udp.datagrams import DatagramSocket
+from sockkit.net.udp.open import Route, UdpOptions, connect_datagrams, is_group
+
+
+class Target:
+    """`routes` are those to `address`, at least one. Raises UsageError for a group."""
+
+    def __init__(
+        self, context: Context, address: Address, routes: list[Route], sockets: SocketOptions
+    ) -> None:
+        if opener(address).ip and any(is_group(route.to) for route in routes):
+            raise UsageError(f"{address} is a group, not one target", "give the address of a host")
+        # A tap needs the peer's number and address, so sockets are opened without one.
+        self._unseen, self._views = context._replace(views=None), context.views
+        self._address, self._sockets = address, sockets
+        self._routes = list(routes)
+        self._names = {str(route.to) for route in routes}
+        self._first: DatagramSocket | None = None  # whose buffer all others receive into
+
+    def is_at(self, shown: str) -> bool:
+        """Whether the target has the address that people read as `shown`."""
+        return shown in self._names
+
+    def open(self, peer: Peer) -> DatagramSocket:
+        """A socket that is connected to the target, for what `peer` sends.
+
+        Raises BindError, ConnectError, UsageError.
+        """
+        made = connect_datagrams(
+            self._unseen, self._address, self._routes, self._sockets, UdpOptions()
+        )
+        sock, _ = next(made)
+        if self._first:
+            sock.share_buffer(self._first)
+        self._first = self._first or sock
+        if self._views:
+            sock.watch(self._views, peer)
+        return sock
+
+    @property
+    def others(self) -> int:
+        """How many addresses there are besides the one that is used."""
+        return len(self._routes) - 1
+
+    def refused(self, sock: DatagramSocket) -> None:
+        """Use the next address from now on, if that of `sock` is the one that is used."""
+        if sock.remote == self._routes[0].to:
+            self._routes.append(self._routes.pop(0))

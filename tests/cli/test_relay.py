@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sockkit.apps.relay import Relay, run
+from sockkit.cli.main import status
+from sockkit.core.address import HostPort, UnixPath
+from sockkit.core.faults import Disturbed, FaultOptions
+from sockkit.core.text import TextOptions
+from sockkit.net.options import SocketOptions
+from sockkit.net.tcp.dial import ConnectOptions
+from sockkit.net.tcp.listen import ListenOptions
+from sockkit.net.tls.options import ClientTls, ServerTls
+
+SOCKETS = SocketOptions(reuse_address=True, no_delay=True)
+
+
+def started(*arguments: str, monkeypatch: pytest.MonkeyPatch) -> Relay:
+    """The configuration that `sockkit relay ARGUMENTS` folds to."""
+    calls: list[tuple[Any, ...]] = []
+    monkeypatch.setattr("sockkit.cli.start.start", lambda *call, **_: calls.append(call))
+    assert status(["relay", *arguments]) == 0
+    ((name, command, config, values),) = calls
+    assert (name, command) == ("relay", run)
+    assert (values["verbose"], values["quiet"]) == (0, False)
+    assert isinstance(config, Relay)
+    return config
+
+
+def test_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert started("-p", "8080", "there.example", "80", monkeypatch=monkeypatch) == Relay(
+        HostPort("there.example", 80),
+        ListenOptions(HostPort("127.0.0.1", 8080)),
+        ConnectOptions(),
+        SOCKETS,
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "changed"),
+    [
+        ("--bind 0.0.0.0", {"listen": ListenOptions(HostPort("0.0.0.0", 0))}),
+        ("--bind unix:/run/x", {"listen": ListenOptions(UnixPath("/run/x"))}),
+        ("--backlog 5", {"listen": ListenOptions(HostPort("127.0.0.1", 0), 5)}),
+        (
+            "--max-connections 7",
+            {"listen": ListenOptions(HostPort("127.0.0.1", 0), max_connections=7)},
+        ),
+        ("-w 3", {"connect": ConnectOptions(timeout=3)}),
+        ("--source 127.0.0.2", {"connect": ConnectOptions(source=HostPort("127.0.0.2", 0))}),
+        ("-i 1m", {"idle": 60.0}),
+        ("--once", {"once": True}),
+        ("--port-file x", {"port_file": "x"}),
+        ("-E gbk", {"text": TextOptions("gbk")}),
+        ("--buffer-size 5", {"sockets": SOCKETS._replace(buffer_size=5)}),
+        ("--tls", {"tls": ServerTls()}),
+        ("--to-tls", {"to_tls": ClientTls()}),
+        ("--to-tls --to-tls-name b.example", {"to_tls": ClientTls(name="b.example")}),
+        ("--to-tls --to-tls-insecure", {"to_tls": ClientTls(insecure=True)}),
+        (
+            "--to-tls --to-tls-fingerprint " + "ab" * 32,
+            {"to_tls": ClientTls(fingerprint=b"\xab" * 32)},
+        ),
+        (
+            "--delay 200ms --rate 64k --seed 7 --faults sent",
+            {"faults": FaultOptions(delay=0.2, rate=65536, disturbed=Disturbed.SENT, seed=7)},
+        ),
+        ("--refuse 10%", {"faults": FaultOptions(refuse=0.1)}),
+    ],
+)
+def test_options(options: str, changed: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    default = started("-p", "0", "there.example", "80", monkeypatch=monkeypatch)
+    words = ["-p", "0", *options.split(), "there.example", "80"]
+    if "unix:" in options:
+        words = words[2:]
+    assert started(*words, monkeypatch=monkeypatch) == default._replace(**changed)
+
+
+@pytest.mark.parametrize(
+    ("address", "parsed"),
+    [
+        (["there.example:80"], HostPort("there.example", 80)),
+        (["::1", "80"], HostPort("::1", 80)),
+        (["unix:/run/y"], UnixPath("/run/y")),
+    ],
+)
+def test_the_target_is_written_as_for_a_client(
+    address: list[str], parsed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert started("-p", "0", *address, monkeypatch=monkeypatch).address == parsed
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["-p", "0"], "HOST PORT"),
+        (["there.example", "80"], "-p 8080"),
+        (["-p", "0", "there.example"], "PORT"),
+        (["-p", "0", "there.example", "0"], "'0'"),
+        (["-p", "0", "--to-tls-name", "x.example", "there.example", "80"], "--to-tls"),
+        (["-p", "0", "--tls-cert", "x", "there.example", "80"], "--tls"),
+        (["-p", "0", "--refuse", "101%", "there.example", "80"], "101%"),
+        (["-p", "0", "--faults", "none", "there.example", "80"], "none"),
+    ],
+)
+def test_wrong_command_lines(
+    words: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status(["relay", *words]) == 2
+    assert says in capsys.readouterr().err

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sockkit.core.faults import Disturbed, FaultOptions
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"delay": 0.1},
+        {"jitter": 0.1},
+        {"rate": 1},
+        {"chunk": 1},
+        {"stall_at": 1},
+        {"reset_at": 1},
+        {"close_at": 1},
+        {"refuse": 0.1},
+    ],
+)
+def test_each_fault_of_a_stream_is_one(asked: dict[str, Any]) -> None:
+    assert FaultOptions(**asked).of_streams
+
+
+@pytest.mark.parametrize(
+    "asked", [{}, {"seed": 1}, {"disturbed": Disturbed.SENT}, {"drop": 0.5}, {"corrupt": 1.0}]
+)
+def test_a_stream_is_left_alone_otherwise(asked: dict[str, Any]) -> None:
+    assert not FaultOptions(**asked).of_streams
