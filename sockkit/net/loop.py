@@ -17,11 +17,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from sockkit.errors import SockkitError, reason
-from sockkit.net.pools import Pools
 from sockkit.system import pipe
 
 if TYPE_CHECKING:
     from sockkit.net.hang_ups import HangUps, OnHangUp
+    from sockkit.net.pools import Pools
 
 Callback = Callable[[], None]
 
@@ -55,10 +55,7 @@ class Timer:
 
 
 class Loop:
-    """`now` is when the present turn began, in seconds of the monotonic clock.
-
-    `pools` is what its lanes share.
-    """
+    """`now` is when the present turn began, in seconds of the monotonic clock."""
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
@@ -72,13 +69,22 @@ class Loop:
         self._hang_ups: HangUps | None = None
         self._wake_out, self._wake_in = pipe()
         self._selector.register(self._wake_out, selectors.EVENT_READ)
-        self.pools = Pools()
+        self._pools: Pools | None = None
         self.now = time.monotonic()
 
     @property
     def alarm(self) -> int:
         """A descriptor that wakes the loop when a byte is written to it, from any thread."""
         return self._wake_in
+
+    @property
+    def pools(self) -> Pools:
+        """What its lanes share."""
+        if not self._pools:
+            from sockkit.net.pools import Pools  # who has no lanes needs none
+
+            self._pools = Pools()
+        return self._pools
 
     def __enter__(self) -> Self:
         return self
@@ -91,7 +97,8 @@ class Loop:
     ) -> None:
         if self._hang_ups:
             self._hang_ups.close()
-        self.pools.close()
+        if self._pools:
+            self._pools.close()
         self._selector.close()
         # A late thread or signal handler must not write to whatever gets this number next.
         wake_in, self._wake_in = self._wake_in, -1

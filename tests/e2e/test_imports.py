@@ -73,7 +73,7 @@ LISTENING = of("net", "port_file") | of("net.tcp", "listen") | of("net.udp", "re
 CONSOLE = of("core", "console", "server_console") | of("apps", "operator")
 MANY = of("net.tcp", "server", "client", "merged_output") | of("net.udp", "server")
 ONE = of("net.tcp", "dial", "session") | of("net.udp", "client") | of("core", "answers")
-STREAMS = of("net", "kernel", "lanes", "pump") | of("net.tcp", "session")
+STREAMS = of("net", "kernel", "lanes", "pools", "pump") | of("net.tcp", "session")
 DATAGRAMS = of("net.udp", "datagrams", "exchange", "open", "receiver", "sender")
 DATAGRAMS |= of("apps", "datagrams")
 ECHO = of("net.echo", "tcp", "plain", "udp", "delay") | of("net.udp", "service")
@@ -99,16 +99,16 @@ class Budget(NamedTuple):
 
 
 BUDGETS = {
-    "tcp-client": Budget(63, CONSOLE | LISTENING | MANY | DATAGRAMS | ECHO | CHAT),
+    "tcp-client": Budget(64, CONSOLE | LISTENING | MANY | DATAGRAMS | ECHO | CHAT),
     "probe": Budget(58, CONSOLE | LISTENING | MANY | STREAMS | DATAGRAMS | ECHO | CHAT),
     "udp-client": Budget(62, CONSOLE | LISTENING | MANY | STREAMS | ECHO | CHAT),
-    "chat join": Budget(69, CONSOLE | LISTENING | MANY | DATAGRAMS | ECHO | ROOM),
+    "chat join": Budget(70, CONSOLE | LISTENING | MANY | DATAGRAMS | ECHO | ROOM),
     "tcp-server": Budget(66, CONSOLE | ONE | STREAMS | DATAGRAMS | ECHO | CHAT),
     "tcp-server --once": Budget(
-        66, CONSOLE | of("net.tcp", "dial") | MANY | DATAGRAMS | ECHO | CHAT
+        67, CONSOLE | of("net.tcp", "dial") | MANY | DATAGRAMS | ECHO | CHAT
     ),
     "udp-server": Budget(66, CONSOLE | ONE | STREAMS | ECHO | CHAT),
-    "echo": Budget(76, CONSOLE | ONE | MANY | CHAT),
+    "echo": Budget(77, CONSOLE | ONE | MANY | CHAT),
     "relay": Budget(
         66,
         CONSOLE | MANY | of("net.tcp", "session") | of("core", "answers") | DATAGRAMS | ECHO | CHAT,

@@ -222,8 +222,7 @@ class _Side(Joined):
         context = options.context
         super().__init__(context, end, options.closer, ending, "the other side")
         self._end, self._loop, self._buffer_size = end, context.loop, options.buffer_size
-        self._pair, self._has_exited = pair, False
-        self._faults = options.faults
+        self._pair, self._faults, self._has_exited = pair, options.faults, False
         # Without a bound on silence nobody asks when something has passed.
         self._timed = options.idle is not None or ending.half_close is HalfClose.AUTO
 
