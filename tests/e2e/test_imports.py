@@ -68,6 +68,9 @@ NEVER = {
     *of("net", "screen", "taps", "views"),
     *("sockkit.apps.views", "sockkit.net.ends.tapped_end", "sockkit.net.udp.tap"),
     "sockkit.net.recorder",
+    *of("net.relay", "datagram_way", "faults", "program", "udp", "udp_target"),
+    *of("core", "datagram_faults", "stream_faults"),
+    *("sockkit.apps.relay_udp", "sockkit.net.ends.disturbed_end"),
 }
 LISTENING = of("net", "port_file") | of("net.tcp", "listen") | of("net.udp", "reply_filter")
 CONSOLE = of("core", "console", "server_console") | of("apps", "operator")
