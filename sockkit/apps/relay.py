@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from sockkit.apps.prepare import invite, secure_dialling, secure_listening
 from sockkit.core.address import Address
 from sockkit.core.faults import FaultOptions
-from sockkit.core.programs import exit_status
 from sockkit.core.text import TextOptions
 from sockkit.errors import ProgramFailed, UsageError
 from sockkit.events import Hint, Notice
@@ -106,6 +105,8 @@ def _run_programs(config: Relay, context: Context) -> None:
 
 
 def _check_exit(targets: ProgramTargets, context: Context) -> None:
+    from sockkit.core.programs import exit_status
+
     wait_for(context.loop, targets.when_exited)
     if targets.code:
         raise ProgramFailed(exit_status(targets.code))
