@@ -75,9 +75,8 @@ def _run(config: Relay, context: Context, dial_for: Dial) -> None:
         return
     options = secure_listening(context, config.listen, config.access, config.tls)
     pairs = _pair_options(config, context, dial_for)
-    # A view shows what passes between us and the target.
-    unseen = context._replace(views=None)
-    listener = wait_for(context.loop, partial(listen, unseen, options, config.sockets))
+    options = options._replace(tapped=False)  # a view shows what passes on the target's side
+    listener = wait_for(context.loop, partial(listen, context, options, config.sockets))
     try:
         with port_file(context.loop, config.port_file, listener):
             announce(listener, context)

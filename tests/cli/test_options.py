@@ -127,6 +127,8 @@ OF_VIEWS = {"encoding", "send_encoding", "timestamps"}
 # The options of replay that are about its server.
 SERVING = {"port", "bind", "once", "port_file", "unix_mode", "backlog", "tls_client_ca"}
 
+OF_DATAGRAMS = {"drop", "duplicate", "reorder", "corrupt"}  # options of relay that need --udp
+
 
 @each_command
 def test_each_option_changes_what_is_run(
@@ -144,6 +146,8 @@ def test_each_option_changes_what_is_run(
             before = ["--tls", *(["--tls-cert", file] if option.name == "tls_key" else [])]
         if (option.name or "").startswith("to_tls_"):
             before = ["--to-tls"]
+        if name == "relay" and option.name in OF_DATAGRAMS:
+            before.append("--udp")
         if name == "replay" and option.name in SERVING:
             before.append("--serve")
         if name == "replay" and option.name in OF_VIEWS:

@@ -50,6 +50,7 @@ from sockkit.events import (
     Transferred,
     Tunnelled,
     Unanswered,
+    Unreachable,
 )
 from sockkit.net.loop import Loop
 from sockkit.term.color import Palette
@@ -61,6 +62,7 @@ ONLY = " (this machine only; --bind 0.0.0.0 opens it to others)"
 
 LINES: list[tuple[int, Event, str]] = [
     (QUIET, Failure("part was not sent"), "sockkit: part was not sent"),
+    (QUIET, Unreachable("refused: its client is closed"), "sockkit: refused: its client is closed"),
     (
         QUIET,
         Closed(CLIENT, 1, 2048, "too slow"),

@@ -143,10 +143,21 @@ def test_jitter_is_even_around_the_delay() -> None:
 def test_jitter_does_not_reorder_and_makes_nothing_early() -> None:
     faults = disturb(FaultOptions(jitter=0.5))
     for number in range(100):
-        faults.feed(bytes([number]), number / 1000)
+        faults.feed(bytes([number]), 1000 + number)
     pieces = passed(faults)
     assert joined(pieces) == bytes(range(100))
-    assert all(piece.when >= number / 1000 for number, piece in enumerate(pieces))
+    late = [piece.when - 1000 - number for number, piece in enumerate(pieces)]
+    assert min(late) == 0.0
+    assert max(late) <= 0.5
+    assert len(set(late)) > 30  # each piece has its own
+
+
+def test_bytes_beyond_a_stop_do_not_pass() -> None:
+    held = Held()
+    faults = disturb(FaultOptions(close_at=5), held=held)
+    faults.feed(b"0123456789", 0.0)
+    assert joined(passed(faults)) == b"01234"
+    assert faults.held == held.size == 0
 
 
 @pytest.mark.parametrize("size", [1, 1000, 65_536, 655_360])

@@ -245,3 +245,12 @@ def test_unix_sockets_at_both_sides(tmp_path: Path) -> None:
         assert data == b"a"
         target.sendto(b"", sender)
         assert sock.recv(100) == b""
+        target.close()
+        sock.send(b"lost")
+        relay.said("nobody receives there any more")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as again:
+            again.settimeout(WAIT)
+            Path(there).unlink()
+            again.bind(there)
+            sock.send(b"b")
+            assert again.recv(100) == b"b"

@@ -33,7 +33,7 @@ class Faults:
         """Whether to reset this client at once."""
         refused = refuses(self._options, self._seed, client.peer.number)
         if refused:
-            self._tell(client, self._target, "", Fault.REFUSED)
+            self._tell(self._stream(client), client, "", Fault.REFUSED)
         return refused
 
     def disturb(self, client: PeerEnd, target: PeerEnd, on_stop: OnStop) -> tuple[PeerEnd, PeerEnd]:
@@ -42,16 +42,16 @@ class Faults:
         `on_stop` is called when a direction has stalled, or the connection is to be reset or
         closed. Call `release` when a connection is being closed.
         """
-        remote = target.remote.word if target.remote else self._target
+        stream = self._stream(client, target)
 
         def wrap(end: PeerEnd, direction: Direction) -> PeerEnd:
             if not self._disturbs(direction):
                 return end
             if self._shape:
-                self._tell(client, remote, direction, Fault.SHAPED, detail=self._shape)
+                self._tell(stream, client, direction, Fault.SHAPED, detail=self._shape)
 
             def stopped(fault: Fault, passed: int) -> None:
-                self._tell(client, remote, direction, fault, passed)
+                self._tell(stream, client, direction, fault, passed)
                 on_stop(fault)
 
             seed = f"{self._seed} {client.peer.number} {direction}"
@@ -69,18 +69,27 @@ class Faults:
         chosen = self._options.disturbed in (Disturbed.BOTH, direction)
         return chosen and bool(self._shape or first_stop(self._options))
 
+    def _stream(self, client: PeerEnd, target: PeerEnd | None = None) -> Stream:
+        """What records call the connection to the target, as its tap does."""
+        local = client.remote or (target.local() if target else None)
+        remote = target.remote if target else None
+        return Stream(
+            client.peer.number,
+            self._transport,
+            local.word if local else "unix",
+            remote.word if remote else self._target,
+            dialled=True,
+        )
+
     def _tell(
         self,
+        stream: Stream,
         client: PeerEnd,
-        remote: str,
         direction: Direction | Literal[""],
         fault: Fault,
         passed: int = 0,
         detail: str = "",
     ) -> None:
-        peer = client.peer
-        self._context.emit(FaultInjected(peer, direction, fault, passed, detail))
+        self._context.emit(FaultInjected(client.peer, direction, fault, passed, detail))
         if views := self._context.views:
-            local = client.remote.word if client.remote else self._transport
-            stream = Stream(peer.number, self._transport, local, remote, dialled=True)
             views.show(FaultRecord(microseconds(), stream, fault, direction, passed, detail))

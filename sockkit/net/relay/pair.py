@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from typing import TYPE_CHECKING
 
 from sockkit.core.ending import EndOptions, HalfClose, Limit, idle_error
@@ -152,17 +153,20 @@ class Pair:
         options = self._options
         # An encrypted peer may drop its answer when it is told the end: see HalfClose.
         auto = HalfClose.AUTO if target.kind is Kind.ENCRYPTED else HalfClose.NOW
-        plain = EndOptions(idle=options.idle, patient=True)
-        ending = plain._replace(half_close=auto)
         if options.faults:
             self._end, target = options.faults.disturb(self._end, target, self._stopped)
-        client = _Side(options, self._end, plain, self)
-        server = _Side(options, target, ending, self)
+        client = _Side(options, self._end, _ending(options.idle, HalfClose.NOW), self)
+        server = _Side(options, target, _ending(options.idle, auto), self)
         self._sides, self._open = [client, server], 2
         client.join(server, options.to_target())
         server.join(client, options.to_client())
         for side in self._sides:
             side.start()
+
+    def _stopped(self, fault: Fault) -> None:
+        """A direction has stopped on purpose, and perhaps the connection with it."""
+        for side in self._sides:
+            side.stopped(fault)
 
     def _waits(self, error: SockkitError) -> bool:
         """Dial again later if it was not the target that could not be reached."""
@@ -176,11 +180,6 @@ class Pair:
         self._dialling = context.loop.later(DIAL_PAUSE_SECONDS, self._dial)
         return True
 
-    def _stopped(self, fault: Fault) -> None:
-        """A direction has stopped on purpose, and perhaps the connection with it."""
-        for side in self._sides:
-            side.stopped(fault)
-
     def closed(self, side: _Side, result: Result) -> None:
         """One side is closed. If it has failed, the other ends in the same way."""
         self._open -= 1
@@ -193,6 +192,11 @@ class Pair:
             self._on_closed(self, self._outcome)
         elif failed:
             other.other_failed(failed)
+
+
+@cache
+def _ending(idle: float | None, half_close: HalfClose) -> EndOptions:
+    return EndOptions(idle=idle, half_close=half_close, patient=True)
 
 
 def _nothing() -> None:

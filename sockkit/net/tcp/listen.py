@@ -53,7 +53,8 @@ class ListenOptions(Value):
     Who may come in is decided by `access`, on a unix socket by `allow_users`, and over TCP by how
     many connections are open, at most `max_connections`. `allow_users` is "own", "any" or None for
     the default. With `tls` connections are encrypted. `timeout` is for how long the first client
-    is waited for, in seconds; see net/timeouts.py.
+    is waited for, in seconds; see net/timeouts.py. Views see what passes on connections that are
+    `tapped`; a relay's see it on the other side.
     """
 
     address: Address
@@ -63,6 +64,7 @@ class ListenOptions(Value):
     tls: TlsSetup | None = None
     allow_users: str | None = None
     timeout: float | None = None
+    tapped: bool = True
 
 
 class Bound(Protocol):
@@ -219,14 +221,6 @@ class Listener:
             self._accepted(sock, address)
         return None
 
-    def _open_now(self) -> int:
-        return self._connections + (self._handshakes.connections if self._handshakes else 0)
-
-    def _wait(self, error: OSError) -> None:
-        """Accept nothing for a while: the system has no resources for it."""
-        self._context.loop.when_readable(self._socket.fileno(), None)
-        self._pause.begin(self._context, error)
-
     def _views_are_full(self) -> bool:
         """Newcomers wait in the backlog while nobody reads a view: each would be shown in it."""
         views = self._context.views
@@ -235,6 +229,14 @@ class Listener:
         self._context.loop.when_readable(self._socket.fileno(), None)
         views.when_room(self._resume)
         return True
+
+    def _open_now(self) -> int:
+        return self._connections + (self._handshakes.connections if self._handshakes else 0)
+
+    def _wait(self, error: OSError) -> None:
+        """Accept nothing for a while: the system has no resources for it."""
+        self._context.loop.when_readable(self._socket.fileno(), None)
+        self._pause.begin(self._context, error)
 
     def _accepted(self, sock: socket.socket, address: SocketAddress) -> None:
         shown = show_address(address)
@@ -280,7 +282,9 @@ class Listener:
 
     def _watched(self, end: PeerEnd) -> PeerEnd:
         views = self._context.views
-        return views.watch(end, self.transport, dialled=False) if views else end
+        if not (views and self._options.tapped):
+            return end
+        return views.watch(end, self.transport, dialled=False)
 
 
 class _Pause:

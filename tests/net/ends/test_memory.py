@@ -91,3 +91,21 @@ def test_what_a_callback_raises_does_not_end_the_calls(loop: Loop) -> None:
         with pytest.raises(ValueError, match=r"^$"):
             loop.run()
     first.when_readable(None)
+
+
+def test_who_does_not_read_is_told_of_a_reset(loop: Loop) -> None:
+    first, second = memory_pair(loop)
+    told: list[str] = []
+    first.when_reset(lambda error: told.append(str(error)))
+    second.write(b"x")
+    second.half_close()
+    kit.settle(loop)
+    assert told == []
+    second.abort()
+    kit.settle(loop)
+    assert "connection reset" in told[0]
+    assert len(told) > 1  # in each turn
+    first.when_reset(None)
+    told.clear()
+    kit.settle(loop)
+    assert told == []

@@ -216,17 +216,17 @@ def test_both_are_reset_or_closed_after_exactly_so_many_bytes(
 
 
 def test_what_was_late_does_not_make_a_regular_close_a_reset(relay: Make) -> None:
-    it = relay(close_at=5, delay=0.5)
+    it = relay(close_at=5, delay=5.0)
     it.send(it.client, b"01234")
+    it.passes(4.0)
     it.send(it.target, b"late")
-    it.passes(0.2)
-    it.send(it.target, b"even later")
-    it.passes(0.4)
+    it.passes(1.2)
     assert read_all(it.target) == b"01234"
     it.passes(1.0)
     assert at_end(it.target)
-    read_all(it.client)
-    assert not was_reset(it.client)
+    assert at_end(it.client)
+    assert it.target.failure() is it.client.failure() is None
+    assert len(it.outcomes) == 1
 
 
 def test_one_that_is_refused_is_reset_and_nobody_is_dialled(relay: Make) -> None:
@@ -243,6 +243,26 @@ def test_one_that_is_not_refused_is_not_disturbed(relay: Make) -> None:
     it.send(it.client, b"hello")
     assert read_all(it.target) == b"hello"
     assert it.faults() == []
+
+
+def test_a_client_without_an_address_is_named_in_records_as_its_connection_is(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    near, _ = memory_pair(loop)
+    there, _ = memory_pair(loop)
+    there.local = lambda: HostPort("127.0.0.1", 5)  # type: ignore[method-assign]
+    there.remote = HostPort("127.0.0.1", 80)
+    kept = Kept()
+    views = Views(loop, lambda _: None)
+    views.add(kept)
+    context = kit.context(loop)._replace(views=views)
+    for transport, target, local in [("tcp", there, "127.0.0.1:5"), ("unix", near, "unix")]:
+        asked = FaultOptions(delay=1.0, disturbed=Disturbed.SENT)
+        faults = Faults(context, asked, 1, transport, "unix:/run/x")
+        faults.disturb(near, target, lambda _: None)  # type: ignore[arg-type]
+        assert isinstance(kept.records[-1], FaultRecord)
+        remote = "127.0.0.1:80" if target is there else "unix:/run/x"
+        assert kept.records[-1].stream == Stream(1, transport, local, remote, dialled=True)
 
 
 def test_ends_are_wrapped_only_where_they_are_disturbed(loop: Loop) -> None:

@@ -215,8 +215,8 @@ def test_a_reset_while_the_other_direction_moves(relay: Make, name: str) -> None
 def test_a_write_that_meets_the_reset(relay: Make, name: str) -> None:
     it = relay()
     first, last = it.far(name)
+    last.write(b"x")  # first: in the turn that follows it is written before the other is read
     first.abort()
-    last.write(b"x")  # both in one turn
     it.passes(RESET_SECONDS + 1)
     assert was_reset(last)
     assert it.outcome.error
