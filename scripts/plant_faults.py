@@ -74,7 +74,7 @@ _TOUCH = {
         "test_endings", "test_statuses",
     ),
     "session|ending|hints|conversation": ("test_half_close",),
-    "pump|lanes|kernel|session|ends/": ("test_urgent", "test_torture"),
+    "pump|lanes|kernel|net/pools|session|ends/": ("test_urgent", "test_torture"),
     "loop|stopping|start|main|workers": ("test_signals",),
     "render|status_lines|printable|gbk|shown": ("test_server", "test_floods", "test_terminal"),
     "term/|edited|ask|operator|console|hexadecimal|chat/view": (
@@ -85,6 +85,8 @@ _TOUCH = {
     "tls|prepare|secret": ("test_tls",),
     "proxy": ("test_proxy",),
     "relay": ("test_relay",),
+    "relay/udp|relay/datagram|relay_udp|datagram_faults": ("test_relay_udp",),
+    "relay/program": ("test_relay_programs",),
     "probe|probing|targets|lookups|replies|replace|patterns": ("test_probe",),
     "unix|udp/|listen|openers": ("test_unix",),
     "progress|status_lines|apps/(tcp|udp)": ("test_progress",),

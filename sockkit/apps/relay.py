@@ -16,7 +16,7 @@ from sockkit.net.context import Context
 from sockkit.net.ends.end import PeerEnd
 from sockkit.net.options import SocketOptions
 from sockkit.net.port_file import port_file
-from sockkit.net.relay.pair import Dial, PairOptions
+from sockkit.net.relay.pair import Dial, Shared
 from sockkit.net.relay.server import RelayServer
 from sockkit.net.tcp.dial import ConnectOptions, dial
 from sockkit.net.tcp.listen import Bound, ListenOptions, announce, is_local, listen, raise_limit
@@ -73,7 +73,7 @@ def _run(config: Relay, context: Context, dial_for: Dial) -> None:
         run_udp(config, context, lambda sock: _warn_of_strangers(context, sock, config))
         return
     options = secure_listening(context, config.listen, config.access, config.tls)
-    pairs = _pair_options(config, context, dial_for)
+    pairs = _shared(config, context, dial_for)
     options = options._replace(tapped=False)  # a view shows what passes on the target's side
     listener = wait_for(context.loop, partial(listen, context, options, config.sockets))
     try:
@@ -125,8 +125,8 @@ def _dialler(config: Relay, context: Context) -> Dial:
     return dial_for
 
 
-def _pair_options(config: Relay, context: Context, dial_for: Dial) -> PairOptions:
-    return PairOptions(
+def _shared(config: Relay, context: Context, dial_for: Dial) -> Shared:
+    return Shared(
         context,
         Closer(context.loop, alone=config.once, polite=True),
         dial_for,

@@ -40,7 +40,7 @@ MAX_DIAL_PAUSES = 20
 RESET_SECONDS = 5.0  # for one side to take what the other sent before its reset
 
 
-class PairOptions(Value):
+class Shared(Value):
     """What the pairs of a run share.
 
     `dial` connects to the target for a client. `to_target` and `to_client` make a connection's
@@ -85,17 +85,17 @@ class Pair:
         "_end",
         "_on_closed",
         "_open",
-        "_options",
         "_outcome",
         "_pauses",
+        "_shared",
         "_sides",
         "peer",
     )
 
     def __init__(
-        self, options: PairOptions, end: PeerEnd, on_closed: Callable[[Pair, Outcome], None]
+        self, shared: Shared, end: PeerEnd, on_closed: Callable[[Pair, Outcome], None]
     ) -> None:
-        self._options, self._end, self._on_closed = options, end, on_closed
+        self._shared, self._end, self._on_closed = shared, end, on_closed
         self._pauses = 0
         self._dialling: Pending | Timer = _NOT_DIALLING
         self._sides: list[_Side] = []
@@ -105,7 +105,7 @@ class Pair:
 
     def start(self) -> None:
         """Dial the target. The client is not read before that is done."""
-        faults = self._options.faults
+        faults = self._shared.faults
         if faults and faults.refuses(self._end):
             self._end.abort()
             self._on_closed(self, Outcome(closed=Closed(self.peer, 0, 0)))
@@ -115,7 +115,7 @@ class Pair:
 
     def _dial(self) -> None:
         self._dialling = _NOT_DIALLING
-        dialling = self._options.dial(self._end, self._dialled)
+        dialling = self._shared.dial(self._end, self._dialled)
         if not (self._sides or isinstance(self._dialling, Timer)):
             self._dialling = dialling
 
@@ -150,16 +150,16 @@ class Pair:
             self._end.close()
             self._on_closed(self, Outcome(target, unreachable=True))
             return
-        options = self._options
+        shared = self._shared
         # An encrypted peer may drop its answer when it is told the end: see HalfClose.
         auto = HalfClose.AUTO if target.kind is Kind.ENCRYPTED else HalfClose.NOW
-        if options.faults:
-            self._end, target = options.faults.disturb(self._end, target, self._stopped)
-        client = _Side(options, self._end, _ending(options.idle, HalfClose.NOW), self)
-        server = _Side(options, target, _ending(options.idle, auto), self)
+        if shared.faults:
+            self._end, target = shared.faults.disturb(self._end, target, self._stopped)
+        client = _Side(shared, self._end, _ending(shared.idle, HalfClose.NOW), self)
+        server = _Side(shared, target, _ending(shared.idle, auto), self)
         self._sides, self._open = [client, server], 2
-        client.join(server, options.to_target())
-        server.join(client, options.to_client())
+        client.join(server, shared.to_target())
+        server.join(client, shared.to_client())
         for side in self._sides:
             side.start()
 
@@ -173,7 +173,7 @@ class Pair:
         if self._pauses >= MAX_DIAL_PAUSES or not lacks_resources(error):
             return False
         self._pauses += 1
-        context = self._options.context
+        context = self._shared.context
         why = reason(error.__cause__) if isinstance(error.__cause__, OSError) else str(error)
         told = f"no socket for a connection to the target ({why})"
         context.emit(Notice(f"{told}: its client waits", f"{told}: a client waits"))
@@ -218,13 +218,13 @@ class _Side(Joined):
     )
     _other: _Side
 
-    def __init__(self, options: PairOptions, end: PeerEnd, ending: EndOptions, pair: Pair) -> None:
-        context = options.context
-        super().__init__(context, end, options.closer, ending, "the other side")
-        self._end, self._loop, self._buffer_size = end, context.loop, options.buffer_size
-        self._pair, self._faults, self._has_exited = pair, options.faults, False
+    def __init__(self, shared: Shared, end: PeerEnd, ending: EndOptions, pair: Pair) -> None:
+        context = shared.context
+        super().__init__(context, end, shared.closer, ending, "the other side")
+        self._end, self._loop, self._buffer_size = end, context.loop, shared.buffer_size
+        self._pair, self._faults, self._has_exited = pair, shared.faults, False
         # Without a bound on silence nobody asks when something has passed.
-        self._timed = options.idle is not None or ending.half_close is HalfClose.AUTO
+        self._timed = shared.idle is not None or ending.half_close is HalfClose.AUTO
 
     @property
     def connection(self) -> Connection:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from sockkit.events import Unreachable
 from sockkit.net.ends.end import PeerEnd
-from sockkit.net.relay.pair import Outcome, Pair, PairOptions
+from sockkit.net.relay.pair import Outcome, Pair, Shared
 from sockkit.net.tcp.listen import Listener
 from sockkit.net.waiting import Done, OnDone, Pending, wait_for
 
@@ -18,11 +18,11 @@ MIN_SPARE = 16
 
 
 class RelayServer:
-    """Owns neither `listener` nor what `options` have."""
+    """Owns neither `listener` nor what `shared` has."""
 
-    def __init__(self, listener: Listener, options: PairOptions) -> None:
-        self._listener, self._options = listener, options
-        self._context = options.context
+    def __init__(self, listener: Listener, shared: Shared) -> None:
+        self._listener, self._shared = listener, shared
+        self._context = shared.context
         self._pairs: set[Pair] = set()
 
     def run(self) -> None:
@@ -54,8 +54,8 @@ class RelayServer:
             def accepted(end: PeerEnd) -> None:
                 if not on_closed:
                     self._listener.close()
-                self._options.closer.make_space()
-                pair = Pair(self._options, end, closed)
+                self._shared.closer.make_space()
+                pair = Pair(self._shared, end, closed)
                 self._pairs.add(pair)
                 pair.start()
 
@@ -68,7 +68,7 @@ class RelayServer:
             self._listener.close()
             for pair in self._pairs:
                 pair.close()
-            self._options.closer.close_all()
+            self._shared.closer.close_all()
 
     def _report(self, outcome: Outcome) -> None:
         if outcome.closed:

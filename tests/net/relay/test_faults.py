@@ -20,7 +20,7 @@ from sockkit.net.ends.end import PeerEnd
 from sockkit.net.ends.memory import MemoryEnd, memory_pair
 from sockkit.net.loop import Loop
 from sockkit.net.relay.faults import Faults
-from sockkit.net.relay.pair import Outcome, Pair, PairOptions
+from sockkit.net.relay.pair import Outcome, Pair, Shared
 from sockkit.net.views import Views
 from sockkit.net.waiting import Done, OnDone, Pending
 from tests.net import kit
@@ -65,7 +65,7 @@ class Relayed:
         context = kit.context(loop, emit=self.events.append)._replace(views=views)
         faults = Faults(context, options, 1, "tcp", "there:80")
         closer = Closer(loop, polite=True)
-        shared = PairOptions(context, closer, self._dial, faults=faults)
+        shared = Shared(context, closer, self._dial, faults=faults)
         self.pair = Pair(shared, near, lambda _, outcome: self.outcomes.append(outcome))  # type: ignore[arg-type]
         self.pair.start()
         turn(loop)

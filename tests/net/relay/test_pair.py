@@ -15,7 +15,7 @@ from sockkit.net.delivery import MAX_STALL_SECONDS
 from sockkit.net.ends.end import Kind, PeerEnd
 from sockkit.net.ends.memory import MemoryEnd, memory_pair
 from sockkit.net.loop import Loop
-from sockkit.net.relay.pair import RESET_SECONDS, Outcome, Pair, PairOptions
+from sockkit.net.relay.pair import RESET_SECONDS, Outcome, Pair, Shared
 from sockkit.net.waiting import Done, OnDone, Pending
 from tests.net import kit
 from tests.net.site import at_end, read_all, turn
@@ -47,7 +47,7 @@ class Relayed:
         self.dialling: Dialling | None = None
         context = kit.context(loop, emit=self.events.append)
         closer = Closer(loop, alone=alone, polite=True)
-        self.pair = Pair(PairOptions(context, closer, self._dial, **options), self.near, self._over)
+        self.pair = Pair(Shared(context, closer, self._dial, **options), self.near, self._over)
         self.pair.start()
 
     def _dial(self, client: PeerEnd, on_done: OnDone[PeerEnd]) -> Pending:

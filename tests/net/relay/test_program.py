@@ -20,7 +20,7 @@ from sockkit.net.ends.end import PeerEnd, PeerExited
 from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.loop import Loop
 from sockkit.net.programs import Programs
-from sockkit.net.relay.pair import Outcome, Pair, PairOptions
+from sockkit.net.relay.pair import Outcome, Pair, Shared
 from sockkit.net.relay.program import ProgramTarget, ProgramTargets
 from sockkit.net.views import Views
 from tests.net import kit
@@ -96,7 +96,7 @@ class Site:
         assert self.targets
         closer = Closer(self.loop)
         end, far = self.client()
-        made = PairOptions(self.context, closer, self.targets.dial, **options)
+        made = Shared(self.context, closer, self.targets.dial, **options)
         pair = Pair(made, end, lambda _, outcome: self.outcomes.append(outcome))
         self._stack.callback(closer.close_all)
         self._stack.callback(pair.close)

@@ -17,7 +17,7 @@ from sockkit.net.closing import Closer
 from sockkit.net.ends.end import PeerEnd
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
-from sockkit.net.relay.pair import PairOptions
+from sockkit.net.relay.pair import Shared
 from sockkit.net.relay.server import RelayServer
 from sockkit.net.tcp.dial import ConnectOptions, dial
 from sockkit.net.tcp.listen import ListenOptions
@@ -43,7 +43,7 @@ class Relaying:
         self._listener = kit.listening(loop, options, SocketOptions(), self._told)
         self._context = kit.context(loop, emit=self._told)
         closer = Closer(loop, alone=once, polite=True)
-        self.server = RelayServer(self._listener, PairOptions(self._context, closer, self._dial))
+        self.server = RelayServer(self._listener, Shared(self._context, closer, self._dial))
         self._error: BaseException | None = None
         run = self.server.run_one if once else self.server.run
         self._thread = threading.Thread(target=self._run, args=(run,), daemon=True)
