@@ -105,6 +105,8 @@ def _run_programs(config: Relay, context: Context) -> None:
 
 
 def _check_exit(targets: ProgramTargets, context: Context) -> None:
+    from sockkit.core.programs import exit_status
+
     wait_for(context.loop, targets.when_exited)
     if targets.code:
         from sockkit.core.programs import exit_status  # few runs need it

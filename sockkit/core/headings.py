@@ -43,9 +43,7 @@ class Headings:
         }
         self.wanted = bool(stamp or label)
         self._stamp, self._labelled = stamp, bool(label)
-        self._label = lru_cache(MAX_LABELS)(
-            lambda stream: label(Peer(stream.number, stream.remote)) if label else b""
-        )
+        self._label = lru_cache(MAX_LABELS)(lambda stream: label(_peer(stream)) if label else b"")
 
     def begin(self, time: int, stream: Stream, direction: Direction, kind: bytes = b"") -> bytes:
         """The mark of a direction, directly followed by `kind`, then the time and the peer."""
@@ -74,3 +72,11 @@ class Headings:
                 words = escape(detail or f"{fault} on purpose")
                 return self.begin(time, stream, of or "sent", kind) + f"{words}\n".encode()
         return b""
+
+
+def _peer(stream: Stream) -> Peer:
+    """The peer of a label. Of those dialled one for each of several, what is at our side differs:
+    for a relay that is the client.
+    """
+    address = stream.local if stream.dialled and stream.number else stream.remote
+    return Peer(stream.number, address)

@@ -61,7 +61,7 @@ def test_a_dump_takes_the_place_of_the_payload(shown: Shown) -> None:
 
 def test_a_dump_says_when_and_whose_it_is(shown: Shown) -> None:
     dump = shown.run(ViewOptions(hex=True, timestamps=True, many=True))
-    assert {label for label, _ in flows(dump)} == {"[3 127.0.0.1:2]"}
+    assert {label for label, _ in flows(dump)} == {"[3 127.0.0.1:1]"}  # dialled for a client
     assert dump.count(b":") > 6
 
 

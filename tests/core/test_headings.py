@@ -81,3 +81,11 @@ def test_of_several_peers_each_connection_that_is_made_has_one() -> None:
     assert headings.event(Opened(1, STREAM), b"*") == b"<* [2 127.0.0.1:51234] connected\n"
     assert headings.event(Opened(1, DIALLED)) == b"> [0 127.0.0.1:51234] connected\n"
     assert headings.event(Opened(1, DATAGRAMS)) == b""
+
+
+def test_what_was_dialled_for_a_client_is_labelled_by_the_client() -> None:
+    headings = Headings(label=lambda peer: f"[{peer.number} {peer.address}] ".encode())
+    client = Stream(2, "tcp", "10.0.0.7:5000", "10.0.0.1:80", dialled=True)
+    assert headings.begin(0, client, "sent") == b"> [2 10.0.0.7:5000] "
+    accepted = client._replace(dialled=False)
+    assert headings.begin(0, accepted, "sent") == b"> [2 10.0.0.1:80] "
