@@ -109,8 +109,6 @@ def _check_exit(targets: ProgramTargets, context: Context) -> None:
 
     wait_for(context.loop, targets.when_exited)
     if targets.code:
-        from sockkit.core.programs import exit_status  # few runs need it
-
         raise ProgramFailed(exit_status(targets.code))
 
 
