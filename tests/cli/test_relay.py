@@ -79,6 +79,17 @@ def test_options(options: str, changed: dict[str, Any], monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize(
+    ("option", "words"),
+    [("--exec", ("cat", "-u")), ("--shell", ("/bin/sh", "-c", "cat -u"))],
+)
+def test_a_program_stands_in_place_of_the_target(
+    option: str, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = started("-p", "0", option, "cat -u", monkeypatch=monkeypatch)
+    assert (config.address, config.program) == (None, words)
+
+
+@pytest.mark.parametrize(
     ("address", "parsed"),
     [
         (["there.example:80"], HostPort("there.example", 80)),
