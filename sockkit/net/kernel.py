@@ -177,7 +177,7 @@ class PipedSplice(_Kernel):
     is unfit, and with `light` also once little comes at a time: then that lane goes on.
     """
 
-    __slots__ = ("_light", "_little", "_pipe", "_pools")
+    __slots__ = ("_closed", "_light", "_little", "_pipe", "_pools")
     name = "splice through a pipe"
 
     def __init__(
@@ -189,8 +189,9 @@ class PipedSplice(_Kernel):
         light: Callable[[], Lane] | None = None,
     ) -> None:
         super().__init__(source, sink, buffer_size)
-        self._pools, self._light = pools, light
+        self._pools, self._light, self._closed = pools, light, False
         self._pipe: Pipe | None = None
+        pools.users += 1
         self._little = 0  # fills in a row
 
     def step(self) -> Wait:
@@ -210,7 +211,7 @@ class PipedSplice(_Kernel):
                 raise self._sink.write_failed(error) from error
             self.held -= size
             self.bytes_written += size
-        self.close()
+        self._release()
         return Wait.END if self._ended else Wait.SOURCE
 
     def _take(self) -> Pipe:
@@ -246,10 +247,16 @@ class PipedSplice(_Kernel):
             return Unfit(os.read(self._pipe.out, self.held), fault)
         return Unfit(b"", fault, self._light() if self._light and not fault else None)
 
-    def close(self) -> None:
+    def _release(self) -> None:
         if self._pipe:
             (self._pools.drop if self.held else self._pools.give_back)(self._pipe)
             self._pipe = None
+
+    def close(self) -> None:
+        self._release()
+        if not self._closed:
+            self._closed = True
+            self._pools.left()
 
 
 def _splice(source: int, sink: int, size: int) -> int:

@@ -29,15 +29,19 @@ class Pipe(NamedTuple):
 
 
 class Pools:
-    """Owns its pipes. A pipe that was taken is given back when it is empty, or dropped."""
+    """Owns its pipes. A pipe that was taken is given back when it is empty, or dropped.
 
-    __slots__ = ("_buffers", "_idle", "_most", "_size", "_wide")
+    `users` counts the lanes that may want one. When the last of them has left, none is kept.
+    """
+
+    __slots__ = ("_buffers", "_idle", "_most", "_size", "_wide", "users")
 
     def __init__(self) -> None:
         self._buffers: dict[int, memoryview] = {}
         self._idle: list[Pipe] = []  # the widest last
         self._size = self._wide = 0  # of all pipes: their bytes, and how many are wide
         self._most: int | None = None  # descriptors, without those to spare
+        self.users = 0
 
     def buffer(self, size: int) -> memoryview:
         """A buffer of `size` bytes. The next step of any lane overwrites it."""
@@ -73,6 +77,12 @@ class Pools:
         self._wide -= pipe.size > DEFAULT_PIPE_BYTES
         os.close(pipe.out)
         os.close(pipe.into)
+
+    def left(self) -> None:
+        """A lane wants no pipe any more."""
+        self.users -= 1
+        if not self.users:
+            self.close()
 
     def close(self) -> None:
         """Close the pipes that are kept."""

@@ -318,3 +318,38 @@ def test_options_that_make_no_sense_are_one_line(options: str, said: str) -> Non
     assert (status, out) == (2, b"")
     assert said in err
     assert len(err.splitlines()) == 1
+
+
+def test_a_delay_longer_than_the_idle_timeout_loses_nothing() -> None:
+    options = ("--delay", "2s", "-i", "500ms")
+    with echoed(*options) as (_, sock):
+        sock.sendall(b"important")
+        assert read_exactly(sock, 9) == b"important"
+
+
+def test_many_that_are_held_up_lose_nothing() -> None:
+    """Together they send more than all directions may hold."""
+    size, count, sizes = 6_000_000, 16, []
+
+    def swallow() -> None:
+        sock, _ = listener.accept()
+        sizes.append(len(read_all(sock)))
+        sock.close()
+
+    def send(port: int) -> None:
+        with connect(port) as sock:
+            sock.sendall(bytes(size))
+            sock.shutdown(socket.SHUT_WR)
+            read_all(sock)
+
+    with (
+        socket.create_server((HERE, 0), backlog=count) as listener,
+        relay("--delay", "500ms", "--faults", "sent", target=listener.getsockname()[1]) as program,
+    ):
+        threads = [threading.Thread(target=swallow) for _ in range(count)]
+        threads += [threading.Thread(target=send, args=(program.port,)) for _ in range(count)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(2 * WAIT)
+    assert sizes == [size] * count

@@ -28,6 +28,7 @@ from tests.support import (
     need,
     noise,
     read_all,
+    read_exactly,
     reset,
     run,
 )
@@ -342,3 +343,11 @@ def test_no_descriptor_is_left() -> None:
                 sock.recv(1)
                 reset(sock)
         eventually(lambda: program.descriptors() <= before)
+
+
+def test_a_program_whose_output_has_stalled_has_not_failed() -> None:
+    stalled = ("--stall-at", "5", "--faults", "received", "--exec", "printf 0123456789")
+    program = Program("relay", "--once", "-p", "0", *stalled)
+    with program, connect(program.port) as sock:
+        assert read_exactly(sock, 5) == b"01234"
+        assert program.status(2 * WAIT) == 0

@@ -65,6 +65,11 @@ class DisturbedEnd:
     def local(self) -> Address | None:
         return self.end.local()
 
+    @property
+    def holds(self) -> bool:
+        """Whether bytes wait for their time."""
+        return (self._faults.due or 0.0) > self._loop.now
+
     def release(self) -> None:
         """Disturb no more: drop what is held, and from now on read the end below itself."""
         if not self._released:
@@ -143,7 +148,11 @@ class DisturbedEnd:
             self.end.when_readable(self._arrived if wanted else None)
 
     def _arrived(self) -> None:
-        buffer = memoryview(bytearray(min(self._faults.room, MAX_READ_BYTES)))
+        room = min(self._faults.room, MAX_READ_BYTES)
+        if not room:  # others have filled what all may hold since this was asked for
+            self._read_ahead()
+            return
+        buffer = memoryview(bytearray(room))
         try:
             size = self.end.read_into(buffer)
         except BlockingIOError:

@@ -60,6 +60,10 @@ class Faults:
 
         return wrap(client, "sent"), wrap(target, "received")
 
+    def holds(self, end: PeerEnd) -> bool:
+        """Whether bytes that `end` has sent wait for their time."""
+        return isinstance(end, DisturbedEnd) and end.holds
+
     def release(self, end: PeerEnd) -> None:
         """Disturb `end` no more: nobody waits for what its peer still sends."""
         if isinstance(end, DisturbedEnd):

@@ -263,8 +263,13 @@ class _Side(Joined):
             self._connection.reset_lingering()
 
     def held_up(self, limit: Limit) -> bool:
-        """The other peer is not silent while it acknowledges what this one has sent."""
+        """The other peer is not silent while it acknowledges what this one has sent. And what is
+        held on purpose is our silence.
+        """
         if limit is Limit.IDLE:
+            ends = (self._end, self._other._end)
+            if self._faults and any(map(self._faults.holds, ends)):
+                return True
             return self._other.waits_until(Limit.IDLE) > self._loop.now
         return super().held_up(limit)
 
@@ -316,6 +321,9 @@ class _Side(Joined):
             self._other._sending_failed(error)
         elif isinstance(error, ReceiveError):
             self._connection.receiving_failed(error)
+        elif isinstance(error, PeerExited):  # what it wrote has stalled
+            self._other._connection.reset_lingering()
+            self._connection.close()
         else:  # what this peer has sent cannot be converted
             self._connection.error = error
             self._connection.reset()
@@ -332,7 +340,7 @@ class _Side(Joined):
             self._exited()
         elif self._connection.receiving is not Direction.OPEN:
             self._connection.receiving_failed(error)
-        elif self._receiver.blocked:
+        else:
             self._loop.later(RESET_SECONDS, lambda: self._give_up(error))
 
     def _exited(self) -> None:
@@ -343,5 +351,9 @@ class _Side(Joined):
             self._connection.close()
 
     def _give_up(self, error: SockkitError) -> None:
-        if self._connection.is_open:
+        if not self._connection.is_open:
+            return
+        if self._receiver.blocked:
             self._connection.receiving_failed(error)
+        else:
+            self._loop.later(RESET_SECONDS, lambda: self._give_up(error))

@@ -44,8 +44,6 @@ class RelayServer:
             def closed(pair: Pair, outcome: Outcome) -> None:
                 self._pairs.discard(pair)
                 self._listener.released()
-                if not self._pairs:
-                    self._context.loop.pools.close()
                 if on_closed:
                     on_closed(pair, outcome)
                 else:

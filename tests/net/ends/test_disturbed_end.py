@@ -8,7 +8,13 @@ from typing import Any
 import pytest
 
 from sockkit.core.faults import FaultOptions
-from sockkit.core.stream_faults import MIN_HELD_BYTES, Fault, Held, StreamFaults
+from sockkit.core.stream_faults import (
+    MAX_HELD_BYTES_OF_ALL,
+    MIN_HELD_BYTES,
+    Fault,
+    Held,
+    StreamFaults,
+)
 from sockkit.errors import ReceiveError, SendError, SockkitError
 from sockkit.net.ends.disturbed_end import DisturbedEnd
 from sockkit.net.ends.end import Kind
@@ -261,3 +267,17 @@ def test_what_was_held_makes_a_close_a_reset_but_an_end_does_not(make: Make) -> 
 def test_it_is_copied(make: Make) -> None:
     it = make(delay=1.0)
     assert (it.end.kind, it.end.descriptor) == (Kind.OTHER, -1)
+
+
+def test_space_that_others_have_filled_meanwhile_is_no_end(make: Make) -> None:
+    it = make(delay=0.2)
+    first = b"a" * (MIN_HELD_BYTES + 1)
+    it.send(first)
+    it.held.size += MAX_HELD_BYTES_OF_ALL
+    it.send(b"more")
+    it.passes(0.3)
+    it.held.size -= MAX_HELD_BYTES_OF_ALL
+    it.passes(0.1)
+    it.passes(0.3)
+    assert b"".join(it.got) == first + b"more"  # type: ignore[arg-type]
+    assert b"" not in it.got

@@ -237,6 +237,18 @@ def test_a_reset_is_noticed_behind_a_sink_that_is_blocked(relay: Make, name: str
 
 
 @both
+def test_a_reset_is_noticed_before_the_sink_is_blocked(relay: Make, name: str) -> None:
+    it = relay()
+    first, last = it.far(name)
+    it.send(first, b"f" * CAPACITY)
+    assert first.write(b"more") == 4
+    it.reset(first)
+    it.passes(3 * RESET_SECONDS + MAX_STALL_SECONDS)
+    assert it.outcome.error
+    assert was_reset(last)
+
+
+@both
 def test_what_was_read_before_a_reset_is_still_passed_on(relay: Make, name: str) -> None:
     it = relay()
     first, last = it.far(name)
