@@ -81,7 +81,7 @@ def test_its_exit_closes_a_client_that_has_not_ended() -> None:
     with relaying("--shell", "echo last; exit 3") as (program, port), connect(port) as sock:
         assert read_all(sock) == b"last\n"
         program.said("has exited with 3")
-        program.said("closed (sent 5 bytes, received 0 bytes")
+        program.said("closed (sent 0 bytes, received 5 bytes")
 
 
 def test_it_closes_although_the_client_still_sends() -> None:

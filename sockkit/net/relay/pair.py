@@ -187,7 +187,9 @@ class Pair:
         failed = result.error or (result.failure if result.undelivered else None)
         if not self._outcome.error and (failed or side is self._sides[0]):
             closed = closed_with_reason(side.connection, result)
-            self._outcome = Outcome(failed, closed, totals=side.connection.totals)
+            if side is self._sides[0]:  # sent is what the client has sent, as in records
+                closed = closed._replace(sent=closed.received, received=closed.sent)
+            self._outcome = Outcome(failed, closed, totals=self._sides[1].connection.totals)
         if not self._open:
             self._on_closed(self, self._outcome)
         elif failed:

@@ -143,7 +143,7 @@ def test_half_closes_pass_as_late_as_bytes(relay: Make) -> None:
     (outcome,) = it.outcomes
     assert outcome.error is None
     assert outcome.closed
-    assert (outcome.closed.sent, outcome.closed.received) == (6, 8)
+    assert (outcome.closed.received, outcome.closed.sent) == (6, 8)
 
 
 def test_a_reset_is_as_late_and_comes_after_the_bytes(relay: Make) -> None:

@@ -115,7 +115,7 @@ class Relayed:
     def totals(self) -> tuple[int, int]:
         """What the client is said to have been sent, and what it has sent."""
         assert self.outcome.closed
-        return self.outcome.closed.sent, self.outcome.closed.received
+        return self.outcome.closed.received, self.outcome.closed.sent
 
 
 Make = Callable[..., Relayed]

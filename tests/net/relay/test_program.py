@@ -366,7 +366,7 @@ def test_an_exit_closes_the_client_once_it_has_all(site: Site) -> None:
     outcome = site.outcome()
     assert outcome.error is None
     assert outcome.closed
-    assert (outcome.closed.sent, outcome.closed.received) == (BIG, 0)
+    assert (outcome.closed.sent, outcome.closed.received) == (0, BIG)
 
 
 def test_a_client_that_resets_ends_it(site: Site) -> None:
