@@ -613,3 +613,16 @@ def test_copies_share_a_buffer_and_keep_what_was_not_taken(
     assert first.step() is Wait.SOURCE
     assert (held_up.taken, free.taken) == (b"first one", b"other bytes")
     assert (first.held, first.bytes_written) == (0, 9)
+
+
+@pytest.mark.parametrize("room", [0, 3])
+def test_what_a_sink_did_not_take_on_the_short_way_is_left_to_steps(room: int, loop: Loop) -> None:
+    sink = Takes(room)
+    ends: Any = (Says(b"late"), sink)
+    lane = Light(*ends, None, loop.pools)
+    assert not lane.passes()
+    assert (lane.held, lane.step()) == (4 - room, Wait.SINK)
+    sink.room = 10
+    assert lane.step() is Wait.SOURCE
+    assert lane.passes()  # there is nothing more for now
+    assert (sink.taken, lane.bytes_read, lane.bytes_written) == (b"late", 4, 4)
