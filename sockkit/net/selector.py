@@ -1,7 +1,7 @@
 """What a loop waits with: epoll(7) itself where the system has it, else what `selectors` has.
 
-A selector of Python's makes several objects for each event. That is a third of what a small
-message costs through a relay, beside the system's part.
+A selector of Python's makes several objects for each event. That is a third of what Python costs a
+small message through a relay.
 """
 
 from __future__ import annotations
