@@ -187,19 +187,26 @@ class Light(Copy):
         if self._large >= MAX_LARGE_RECEIVES:
             ends = (self._source, self._sink, self._buffer_size, self._pools)
             raise Unfit(lane=PipedSplice(*ends, partial(Light, *ends)))
-        buffer = self._buffer
+        return Wait.SOURCE if self.passes() else super().step()
+
+    def passes(self) -> bool:
+        """Pass on what has come, and return whether nothing else is to be done than to wait for
+        more. If not, `step` goes on from here. Only while nothing is held.
+        """
+        if self._finishing or self._large >= MAX_LARGE_RECEIVES:
+            return False
         try:
-            size = self._source.read_into(buffer)
+            size = self._source.read_into(self._buffer)
         except BlockingIOError:
-            return Wait.SOURCE
+            return True
         if not size:
             self._ended = True
-            return Wait.END
+            return False
         self.bytes_read += size
         self._large = self._large + 1 if size >= LITTLE_BYTES else 0
-        self._pending = buffer[:size]
+        self._pending = self._buffer[:size]
         self._write()
-        return Wait.SINK if self._pending else Wait.SOURCE
+        return not self._pending
 
 
 class First(Copy):

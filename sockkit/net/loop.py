@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import heapq
 import os
-import selectors
 import time
 from collections import deque
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from sockkit.errors import SockkitError, reason
+from sockkit.net.selector import READ, WRITE, make_selector
 from sockkit.system import pipe
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Loop:
     """`now` is when the present turn began, in seconds of the monotonic clock."""
 
     def __init__(self) -> None:
-        self._selector = selectors.DefaultSelector()
+        self._selector = make_selector()
         self._callbacks: dict[int, list[Callback | None]] = {}
         self._unpollable: dict[int, Callback] = {}  # such as files: they are always ready
         self._held: set[int] = set()
@@ -68,7 +68,7 @@ class Loop:
         self._running = False
         self._hang_ups: HangUps | None = None
         self._wake_out, self._wake_in = pipe()
-        self._selector.register(self._wake_out, selectors.EVENT_READ)
+        self._selector.register(self._wake_out, READ)
         self._pools: Pools | None = None
         self.now = time.monotonic()
 
@@ -166,15 +166,7 @@ class Loop:
     def _turn(self) -> None:
         ready = self._selector.select(self._select_timeout())
         self.now = time.monotonic()
-        for key, events in ready:
-            if key.data is None:
-                os.read(self._wake_out, 4096)
-                continue
-            # A callback may have changed its own or another descriptor's callbacks: look them up.
-            if events & selectors.EVENT_READ:
-                self._call(self._callbacks.get(key.fd, _NO_CALLBACKS)[0])
-            if events & selectors.EVENT_WRITE:
-                self._call(self._callbacks.get(key.fd, _NO_CALLBACKS)[1])
+        self._call_ready(ready)
         for descriptor in list(self._unpollable):
             self._call(self._unpollable.get(descriptor))
         for _ in range(len(self._soon)):
@@ -185,6 +177,19 @@ class Loop:
             if self._timers[0].number > made:
                 break
             self._call(self._next_timer().take())
+
+    def _call_ready(self, ready: list[tuple[int, int]]) -> None:
+        callbacks = self._callbacks
+        for descriptor, events in ready:
+            # A callback may have changed its own or another descriptor's callbacks: look them up.
+            if events & READ:
+                if callback := callbacks.get(descriptor, _NO_CALLBACKS)[0]:
+                    if self._running:
+                        callback()
+                elif descriptor == self._wake_out:
+                    os.read(descriptor, 4096)
+            if events & WRITE:
+                self._call(callbacks.get(descriptor, _NO_CALLBACKS)[1])
 
     def _next_timer(self) -> Timer:
         timer = heapq.heappop(self._timers)
@@ -233,14 +238,14 @@ class Loop:
             return
         if not before:
             try:
-                self._selector.register(descriptor, after, descriptor)
+                self._selector.register(descriptor, after)
             except PermissionError:  # epoll(7): EPERM, a file or a directory
                 del self._callbacks[descriptor]
                 callback = callbacks[0] or callbacks[1]
                 assert callback is not None
                 self._unpollable[descriptor] = callback
         elif after:
-            self._selector.modify(descriptor, after, descriptor)
+            self._selector.modify(descriptor, after)
         else:
             # An error or a hang-up is reported even for no events: unregister it.
             self._selector.unregister(descriptor)
@@ -249,4 +254,4 @@ class Loop:
         if descriptor in self._held:
             return 0
         read, write = self._callbacks.get(descriptor, _NO_CALLBACKS)
-        return (selectors.EVENT_READ if read else 0) | (selectors.EVENT_WRITE if write else 0)
+        return (READ if read else 0) | (WRITE if write else 0)

@@ -10,7 +10,7 @@ from sockkit.errors import SockkitError, without_traceback
 from sockkit.net.coalesce import PAUSE_SECONDS
 from sockkit.net.ends.end import Sink, Source
 from sockkit.net.kernel import LITTLE_BYTES, Unfit, Wait
-from sockkit.net.lanes import Copy, First, Lane, choose
+from sockkit.net.lanes import Copy, First, Lane, Light, choose
 from sockkit.net.loop import Loop
 
 if TYPE_CHECKING:
@@ -23,7 +23,8 @@ class Pump:
     It holds at most what the lane does: while the sink is full, nothing is read. One of `on_end`
     (all was written) and `on_fail` is called once, unless it is stopped. `on_progress` is called
     after each step that moved bytes. Then `should_pause` is called with the number of bytes that
-    were read; if it returns True, nothing is read for PAUSE_SECONDS (coalesce.py).
+    were read; if it returns True, nothing is read for PAUSE_SECONDS (coalesce.py). Without both, a
+    small message between two sockets has a short way.
 
     The first bytes pass `glance` instead of `transform`, which it applies as well.
     """
@@ -53,7 +54,7 @@ class Pump:
         transform: Transform | None,
         buffer_size: int | None,
         *,
-        on_progress: Callable[[], None],
+        on_progress: Callable[[], None] | None,
         on_end: Callable[[], None],
         on_fail: Callable[[SockkitError], None],
         should_pause: Callable[[int], bool] | None = None,
@@ -127,10 +128,9 @@ class Pump:
             self._step()
             return
         except SockkitError as error:
-            self.stop()
-            self._on_fail(without_traceback(error))
+            self._fail(error)
             return
-        if lane.bytes_read != read or lane.bytes_written != written:
+        if self._on_progress and (lane.bytes_read, lane.bytes_written) != (read, written):
             self._on_progress()
         if wait is Wait.END:
             self._wait(wait)
@@ -141,11 +141,27 @@ class Pump:
         elif wait is not self._waiting:
             self._wait(wait)
 
+    def _pass_on(self) -> None:
+        """The short way of a small message: nobody is told of it, and the lane waits for more."""
+        assert isinstance(self.lane, Light)
+        try:
+            if self.lane.passes():
+                return
+        except SockkitError as error:
+            self._fail(error)
+            return
+        self._step()
+
+    def _fail(self, error: SockkitError) -> None:
+        self.stop()
+        self._on_fail(without_traceback(error))
+
     def _change(self, unfit: Unfit) -> None:
         """Go on with another lane."""
         lane = unfit.lane or Copy(
             self._source, self._sink, None, self._buffer_size, unfit, self._loop.pools
         )
+        self._wait(None)  # what is called when the source is ready may change
         self._before = (self.bytes_read, self.bytes_written)
         self.lane.close()
         self.lane = lane
@@ -176,6 +192,8 @@ class Pump:
             self._sink.when_writable(None)
         self._waiting = wait
         if wait is Wait.SOURCE:
-            self._source.when_readable(self._step)
+            told = self._on_progress or self._should_pause
+            short = isinstance(self.lane, Light) and not told
+            self._source.when_readable(self._pass_on if short else self._step)
         elif wait is Wait.SINK:
             self._sink.when_writable(self._step)

@@ -460,7 +460,13 @@ def test_a_closed_copy_keeps_no_buffer_and_still_tells_what_it_held(make: Make) 
 class Relayed:
     """A pump from one socket to another, which moves what a test sends."""
 
-    def __init__(self, loop: Loop, stack: contextlib.ExitStack, make: Make) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        stack: contextlib.ExitStack,
+        make: Make,
+        on_progress: Callable[[], None] | None = None,
+    ) -> None:
         self._loop, (source, sink) = loop, make(("tcp", "tcp"))
         self.near, self.far = (
             stack.enter_context(socket.socket(fileno=made.far.descriptor))
@@ -474,7 +480,7 @@ class Relayed:
             sink.end,
             None,
             None,
-            on_progress=lambda: None,
+            on_progress=on_progress,
             on_end=lambda: None,
             on_fail=lambda _: None,
         )
@@ -492,10 +498,11 @@ class Relayed:
         assert got == data
 
 
+@pytest.mark.parametrize("on_progress", [None, lambda: None], ids=["short way", "with progress"])
 def test_the_kernel_moves_much_and_a_copy_moves_little(
-    loop: Loop, stack: contextlib.ExitStack, make: Make
+    on_progress: Callable[[], None] | None, loop: Loop, stack: contextlib.ExitStack, make: Make
 ) -> None:
-    relayed = Relayed(loop, stack, make)
+    relayed = Relayed(loop, stack, make, on_progress)
     lane = type(relayed.pump.lane)
     relayed.pass_on(b"x" * 64)
     assert (lane, type(relayed.pump.lane)) == (Light, Light)
@@ -513,23 +520,24 @@ def test_a_small_message_takes_two_system_calls(
 ) -> None:
     relayed = Relayed(loop, stack, make)
     monkeypatch.setattr(os, "splice", pytest.fail)
-    steps = 0
-    step = relayed.pump.lane.step
+    calls = 0
+    passes = Light.passes
 
-    def counted() -> Wait:
-        nonlocal steps
-        steps += 1
-        return step()
+    def counted(lane: Light) -> bool:
+        nonlocal calls
+        calls += 1
+        return passes(lane)
 
-    monkeypatch.setattr(Light, "step", lambda _: counted())
+    monkeypatch.setattr(Light, "passes", counted)
+    monkeypatch.setattr(Light, "step", pytest.fail)
     relayed.pass_on(b"x" * 64)
-    assert steps == 1
+    assert calls == 1
 
 
 def test_a_pipe_is_held_only_while_bytes_wait_in_it(
     loop: Loop, stack: contextlib.ExitStack, make: Make
 ) -> None:
-    relayed = Relayed(loop, stack, make)
+    relayed = Relayed(loop, stack, make, lambda: None)
     lane = relayed.pump.lane = PipedSplice(
         relayed.pump._source, relayed.pump._sink, None, loop.pools
     )
@@ -605,3 +613,16 @@ def test_copies_share_a_buffer_and_keep_what_was_not_taken(
     assert first.step() is Wait.SOURCE
     assert (held_up.taken, free.taken) == (b"first one", b"other bytes")
     assert (first.held, first.bytes_written) == (0, 9)
+
+
+@pytest.mark.parametrize("room", [0, 3])
+def test_what_a_sink_did_not_take_on_the_short_way_is_left_to_steps(room: int, loop: Loop) -> None:
+    sink = Takes(room)
+    ends: Any = (Says(b"late"), sink)
+    lane = Light(*ends, None, loop.pools)
+    assert not lane.passes()
+    assert (lane.held, lane.step()) == (4 - room, Wait.SINK)
+    sink.room = 10
+    assert lane.step() is Wait.SOURCE
+    assert lane.passes()  # there is nothing more for now
+    assert (sink.taken, lane.bytes_read, lane.bytes_written) == (b"late", 4, 4)

@@ -12,11 +12,19 @@ from pathlib import Path
 
 import pytest
 
+from sockkit.net import loop as module
 from sockkit.net.loop import Loop
+from sockkit.net.selector import Portable, make_selector
 from tests.net import kit
 from tests.net.kit import run_for
 
 loop, stack = kit.loop, kit.stack
+
+
+@pytest.fixture(autouse=True, params=[make_selector, Portable], ids=["best", "portable"])
+def selector(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """How the loop waits: each in turn."""
+    monkeypatch.setattr(module, "make_selector", request.param)
 
 
 def ends(kind: str, stack: contextlib.ExitStack) -> tuple[int, int]:
@@ -328,6 +336,28 @@ def test_interest_taken_back_in_a_callback_is_honoured_at_once(
     assert len(seen) == 1
 
 
+def test_who_takes_the_number_of_a_failed_descriptor_is_not_ready_with_it(
+    loop: Loop, stack: contextlib.ExitStack
+) -> None:
+    mine, gone = ends("unix", stack)
+    full, reader = ends("unix", stack)
+    os.set_blocking(full, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(full, bytes(65536))
+    seen: list[str] = []
+
+    def replace() -> None:
+        loop.when_readable(mine, None)
+        os.dup2(full, mine)
+        loop.when_writable(mine, counter(seen, "writable"))
+
+    loop.when_readable(mine, replace)
+    os.dup2(reader, gone)  # hangs up
+    run_for(loop, 0.02)
+    assert seen == []
+
+
 def test_both_sides_of_a_descriptor_are_separate(loop: Loop, stack: contextlib.ExitStack) -> None:
     mine, other = ends("unix", stack)
     seen: list[str] = []
@@ -359,6 +389,15 @@ def test_a_hang_up_nobody_asked_about_does_not_spin(
     turns: list[str] = []
     real = loop._turn
     monkeypatch.setattr(loop, "_turn", lambda: (turns.append(""), real()))
+    run_for(loop, 0.05)
+    assert 0 < len(turns) < 10
+
+
+def test_a_call_wakes_the_loop_once(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+    turns: list[str] = []
+    real = loop._turn
+    monkeypatch.setattr(loop, "_turn", lambda: (turns.append(""), real()))
+    loop.call_soon(lambda: None)
     run_for(loop, 0.05)
     assert 0 < len(turns) < 10
 

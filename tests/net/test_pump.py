@@ -14,7 +14,7 @@ import pytest
 
 from sockkit.core.hints import Glance
 from sockkit.core.text import Crlf
-from sockkit.errors import OutputGone, ReceiveError, SockkitError
+from sockkit.errors import OutputGone, ReceiveError, SendError, SockkitError
 from sockkit.net import pump as module
 from sockkit.net.kernel import MAX_SPLICE_BYTES, PipedSplice
 from sockkit.net.lanes import COPY_BUFFER_BYTES, Copy
@@ -353,6 +353,85 @@ def test_after_an_error_it_keeps_no_buffer(make: Make, loop: Loop) -> None:
 def reset_peer(far: kit.Far) -> None:
     reset(socket.socket(fileno=far.descriptor))
     far.descriptor = -1
+
+
+class Quiet:
+    """A pump between two TCP sockets that tells nobody of progress: it has a short way."""
+
+    def __init__(self, loop: Loop, stack: contextlib.ExitStack) -> None:
+        self.source, self.sink = (make("tcp", stack, Path()) for make in (kit.source, kit.sink))
+        self.told: list[str | SockkitError] = []
+        self.pump = Pump(
+            loop,
+            self.source.end,
+            self.sink.end,
+            None,
+            None,
+            on_progress=None,
+            on_end=lambda: self.told.append("end"),
+            on_fail=self.told.append,
+        )
+        stack.callback(self.pump.close)
+        self.pump.start()
+        self.source.far.give(b"four")
+        run_until(loop, lambda: self.pump.bytes_written == 4)
+
+
+def test_a_small_message_goes_the_short_way_and_the_end_is_told_once(
+    loop: Loop, stack: contextlib.ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[str] = []
+    step = Pump._step
+    monkeypatch.setattr(Pump, "_step", lambda pump: (steps.append(""), step(pump)))
+    quiet = Quiet(loop, stack)
+    assert steps == []
+    quiet.source.far.close()
+    run_until(loop, lambda: bool(quiet.told))
+    run_for(loop, 0.01)
+    assert quiet.told == ["end"]
+    quiet.sink.release()
+    assert quiet.sink.far.take() == b"four"
+
+
+@pytest.mark.parametrize("failing", ["source", "sink"])
+def test_an_error_on_the_short_way_is_told_once(
+    failing: str, loop: Loop, stack: contextlib.ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quiet = Quiet(loop, stack)
+    if failing == "source":
+        reset_peer(quiet.source.far)
+    else:
+        reset_peer(quiet.sink.far)
+        quiet.source.far.give(b"lost")
+    run_until(loop, lambda: bool(quiet.told))
+    run_for(loop, 0.01)
+    (error,) = quiet.told
+    assert isinstance(error, ReceiveError if failing == "source" else SendError)
+    assert isinstance(error.__cause__, ConnectionResetError)
+    assert quiet.pump.lane.held == (0 if failing == "source" else 4)  # it was not passed on
+
+
+def test_a_full_sink_is_waited_for_after_the_short_way(
+    loop: Loop, stack: contextlib.ExitStack
+) -> None:
+    quiet = Quiet(loop, stack)
+    data = noise(8_000_000)
+    feeding = Feeding(quiet.source.far, data)
+    run_until(loop, lambda: quiet.pump.blocked)
+    gathering = Gathering(quiet.sink.far)
+    run_until(loop, lambda: bool(quiet.told))
+    feeding.join()
+    quiet.sink.release()
+    assert quiet.told == ["end"]
+    assert gathering.result() == b"four" + data
+
+
+def test_after_finish_the_short_way_takes_no_more(loop: Loop, stack: contextlib.ExitStack) -> None:
+    quiet = Quiet(loop, stack)
+    quiet.source.far.give(b"more")
+    quiet.pump.finish()
+    run_until(loop, lambda: bool(quiet.told))
+    assert (quiet.told, quiet.pump.bytes_read) == (["end"], 4)
 
 
 def test_after_a_little_it_does_not_ask_for_more(

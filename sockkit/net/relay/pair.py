@@ -201,10 +201,6 @@ def _ending(idle: float | None, half_close: HalfClose) -> EndOptions:
     return EndOptions(idle=idle, half_close=half_close, patient=True)
 
 
-def _nothing() -> None:
-    pass
-
-
 class _Side(Joined):
     """One of the two connections. What it receives, the other sends."""
 
@@ -241,7 +237,7 @@ class _Side(Joined):
             other._end,
             transform,
             self._buffer_size,
-            on_progress=self._moved if self._timed or other._timed else _nothing,
+            on_progress=self._moved if self._timed or other._timed else None,
             on_end=self._connection.receiver_ended,
             on_fail=self._failed,
         )
