@@ -74,7 +74,7 @@ _TOUCH = {
         "test_endings", "test_statuses",
     ),
     "session|ending|hints|conversation": ("test_half_close",),
-    "pump|lanes|kernel|net/pools|session|ends/": ("test_urgent", "test_torture"),
+    "pump|lanes|kernel|net/pools|net/selector|session|ends/": ("test_urgent", "test_torture"),
     "loop|stopping|start|main|workers": ("test_signals",),
     "render|status_lines|printable|gbk|shown": ("test_server", "test_floods", "test_terminal"),
     "term/|edited|ask|operator|console|hexadecimal|chat/view": (
