@@ -56,12 +56,15 @@ def test_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
         ("-E gbk", {"text": TextOptions("gbk")}),
         ("--buffer-size 5", {"sockets": SOCKETS._replace(buffer_size=5)}),
         ("--tls", {"tls": ServerTls()}),
-        ("--to-tls", {"to_tls": ClientTls()}),
-        ("--to-tls --to-tls-name b.example", {"to_tls": ClientTls(name="b.example")}),
-        ("--to-tls --to-tls-insecure", {"to_tls": ClientTls(insecure=True)}),
+        ("--to-tls", {"to_tls": ClientTls(prefix="--to-tls")}),
+        (
+            "--to-tls --to-tls-name b.example",
+            {"to_tls": ClientTls(name="b.example", prefix="--to-tls")},
+        ),
+        ("--to-tls --to-tls-insecure", {"to_tls": ClientTls(insecure=True, prefix="--to-tls")}),
         (
             "--to-tls --to-tls-fingerprint " + "ab" * 32,
-            {"to_tls": ClientTls(fingerprint=b"\xab" * 32)},
+            {"to_tls": ClientTls(fingerprint=b"\xab" * 32, prefix="--to-tls")},
         ),
         (
             "--delay 200ms --rate 64k --seed 7 --faults sent",

@@ -574,8 +574,24 @@ def test_a_target_that_is_not_trusted(trust: list[str], target: Target, files: F
         client.sendall(b"secret")
         with contextlib.suppress(ConnectionResetError):
             assert read_all(client) == b""
-        gone(program, 60, "certificate")
+        gone(program, 60, "certificate", " --to-tls-name" if trust else " --to-tls-ca")
     assert got in ([], [b""])
+
+
+def test_hints_name_the_options_of_the_target(target: Target) -> None:
+    def serve(sock: socket.socket) -> None:
+        sock.sendall(b"SSH-2.0\r\n")
+        read_all(sock)
+
+    with (
+        relay(target, "--once", "--to-tls", "--to-tls-fingerprint", "ab" * 32) as program,
+        Answering(target, serve),
+        connect(program.port) as client,
+    ):
+        assert read_all(client) == b""
+        gone(program, 35, "it does not speak TLS: try it without --to-tls")
+    with relay(target, "--to-tls", "--to-tls-insecure") as program:
+        program.said("not checked (--to-tls-insecure)")
 
 
 def test_tls_on_both_sides(target: Target, files: Files) -> None:
