@@ -60,7 +60,7 @@ Examples:
   sockkit relay -p 8080 --record session.rec 192.168.1.20 80
   sockkit relay -p 8080 --to-tls www.example.org 443
   sockkit relay -p 7788 -E gbk 192.168.1.30 7788
-  sockkit relay -p 2222 -x --exec 'bash -i'
+  sockkit relay -p 7007 -x --exec 'tr a-z A-Z'
   sockkit relay --udp -p 5353 --drop 10% 192.168.1.1 53
 """
 
@@ -114,8 +114,8 @@ _PROGRAMS = Bundle(
         Option(["--exec", "execute"], metavar="CMD",
                help="In place of HOST PORT: run CMD for each client, which has the client as its "
                     "stdin and stdout. CMD is split into words as a shell would, and run without "
-                    "a shell. The client is closed when CMD exits, and a client that resets ends "
-                    "CMD."),
+                    "a shell. Its stderr is ours. The client is closed when CMD exits, and a "
+                    "client that resets ends CMD."),
         Option(["--shell"], metavar="CMD",
                help="The same, and /bin/sh runs CMD: pipes, variables and several commands work."),
     ),
