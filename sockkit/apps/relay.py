@@ -75,6 +75,7 @@ def _run(config: Relay, context: Context, dial_for: Dial) -> None:
         return
     if config.address:
         check_target(config.listen.address, config.address)
+        _check_source(config)
     options = secure_listening(context, config.listen, config.access, config.tls)
     pairs = _shared(config, context, dial_for)
     options = options._replace(tapped=False)  # a view shows what passes on the target's side
@@ -88,6 +89,17 @@ def _run(config: Relay, context: Context, dial_for: Dial) -> None:
             (server.run_one if config.once else server.run)()
     finally:
         listener.close()
+
+
+def _check_source(config: Relay) -> None:
+    """Raise UsageError if clients would need one local address at a time."""
+    source = config.connect.source
+    fixed = source and (source.port or source.location.startswith("@"))
+    if fixed and not config.once and config.listen.max_connections != 1:
+        raise UsageError(
+            f"each client has a connection of its own, and only one can be bound to {source}",
+            "leave out the port of --source, or give --max-connections 1",
+        )
 
 
 def _run_programs(config: Relay, context: Context) -> None:
