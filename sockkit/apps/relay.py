@@ -171,9 +171,9 @@ def _faults(config: Relay, context: Context) -> Faults | None:
 
 
 def chosen_seed(options: FaultOptions, context: Context) -> int:
-    """The seed that is given, or one that is told."""
-    if options.seed is not None:
-        return options.seed
+    """The seed that is given, or one that is told if anything depends on it."""
+    if options.seed is not None or not options.random:
+        return options.seed or 0
     from random import SystemRandom  # few runs need it
 
     seed = SystemRandom().randrange(MAX_SEED)
