@@ -83,7 +83,7 @@ def _connect_timeout(default: str | None) -> Option:
         help="Give up (status 28) connecting after this long, as in 5, 500ms or 2m. This includes "
              "looking up the name. A server gives up when no client has come by then; without the "
              "option it waits for ever. udp-client --expect gives up waiting for the answers, and "
-             "probe and relay give up on a target, and relay waits for a client as long as it takes.",
+             "probe and relay give up on a target; relay waits for a client as long as it takes.",
     )  # fmt: skip
 
 

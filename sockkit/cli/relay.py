@@ -38,6 +38,7 @@ from sockkit.cli.views import VIEW
 from sockkit.core.faults import Disturbed
 from sockkit.core.units import parse_share
 from sockkit.errors import UsageError
+from sockkit.net.endpoint import DEFAULT_BACKLOG
 
 if TYPE_CHECKING:
     from sockkit.core.faults import FaultOptions
@@ -155,7 +156,26 @@ def fault_options(values: dict[str, Any]) -> FaultOptions:
             if datagrams:
                 raise UsageError(f"{option} and --udp exclude each other", "leave out one")
             raise UsageError(f"{option} needs --udp", "it is about datagrams")
-    return fold(FaultOptions, values)
+    options = fold(FaultOptions, values)
+    if not (options.of_streams or options.of_datagrams):
+        disturbed = None if options.disturbed is Disturbed.BOTH else options.disturbed
+        for option, given in (("--seed", options.seed), ("--faults", disturbed)):
+            if given is not None:
+                raise UsageError(f"{option} needs a fault", "give one, as in --delay 200ms")
+    return options
+
+
+def _check(values: dict[str, Any]) -> None:
+    """Raise UsageError for options that would do nothing."""
+    if values["errors"] and not (values["encoding"] or values["send_encoding"]):
+        raise UsageError("--errors needs -E", "without it nothing is converted")
+    if values["timestamps"] and not values["hex"]:
+        raise UsageError("--timestamps needs --hex", "add it")
+    of_streams = {"--backlog": values["backlog"] != DEFAULT_BACKLOG}
+    of_streams |= {"--keepalive": values["keepalive"], "--proxy": values["through"]}
+    for option, given in of_streams.items():
+        if given and values["udp"]:
+            raise UsageError(f"{option} and --udp exclude each other", "leave out one")
 
 
 def _run(address: tuple[str, ...], **values: Any) -> None:
@@ -172,8 +192,7 @@ def _run(address: tuple[str, ...], **values: Any) -> None:
     for what, given in without if words else []:
         if given:
             raise UsageError(f"{what} cannot be combined with --exec or --shell", "leave it out")
-    if values["udp"] and values["through"]:
-        raise UsageError("--proxy and --udp exclude each other", "leave out one")
+    _check(values)
     target = None if words else client_address(address, ask=False)
     proxy = proxy_option(values, target) if target else None
     here = server_address(values["bind"], values["port"], values["family"])

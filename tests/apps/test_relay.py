@@ -209,9 +209,7 @@ def test_where_the_connections_come_from(target: Target) -> None:
 def test_one_client_at_a_time_from_a_port(target: Target) -> None:
     fixed = config(target, connect=ConnectOptions(source=HostPort(HERE, 1)))
     one = fixed.listen._replace(max_connections=1)
-    with pytest.raises(
-        UsageError, match="only one can be bound to 127.0.0.1 port 1: .* --max-conn"
-    ):
+    with pytest.raises(UsageError, match="only one can be bound to 127"):
         relayed(fixed, lambda _: None)
     for allowed in (fixed._replace(once=True), fixed._replace(listen=one)):
         _check_source(allowed)

@@ -117,6 +117,12 @@ def test_the_target_is_written_as_for_a_client(
         (["-p", "0", "--tls-cert", "x", "there.example", "80"], "--tls"),
         (["-p", "0", "--refuse", "101%", "there.example", "80"], "101%"),
         (["-p", "0", "--faults", "none", "there.example", "80"], "none"),
+        (["-p", "0", "--faults", "sent", "there.example", "80"], "--faults needs a fault"),
+        (["-p", "0", "--seed", "0", "there.example", "80"], "--seed needs a fault"),
+        (["-p", "0", "--errors", "strict", "there.example", "80"], "--errors needs -E"),
+        (["-p", "0", "--timestamps", "there.example", "80"], "--timestamps needs --hex"),
+        (["-p", "0", "--udp", "--backlog", "1", "there.example", "80"], "--backlog and --udp"),
+        (["-p", "0", "--udp", "--keepalive", "there.example", "80"], "--keepalive and --udp"),
     ],
 )
 def test_wrong_command_lines(
