@@ -46,9 +46,8 @@ if TYPE_CHECKING:
 _HELP = """Forward each connection to HOST PORT, and show, record, convert or disturb what passes.
 
 Each client gets a connection of its own to the target, or with --exec a program. Half-closes and
-resets are passed on as
-they are, and nothing is lost or reordered. If the target cannot be reached, that client is closed
-and the relay goes on.
+resets are passed on as they are, and nothing is lost or reordered. If the target cannot be reached,
+the client is closed and the relay goes on.
 
 Views show both directions on the target's side: "sent" is from the client to the target. With -E
 the target has that encoding and the clients have UTF-8. --tls encrypts towards the clients,
@@ -78,7 +77,7 @@ _FAULTS = Bundle(
     "Faults",
     (
         Option(["--delay"], type=DURATION, metavar="DURATION", default="0",
-               help="Send everything this much later."),
+               help="Pass on everything this much later."),
         Option(["--jitter"], type=DURATION, metavar="DURATION", default="0",
                help="Make the delay up to this much shorter or longer, at random. A stream stays "
                     "in order."),
@@ -94,7 +93,7 @@ _FAULTS = Bundle(
         Option(["--close-at"], type=SIZE, metavar="SIZE",
                help="Close both connections once this many bytes have been delivered."),
         _share("refuse", "Accept this share of connections and reset them at once, as in 10%."),
-        _share("drop", "Drop this share of datagrams, as in 5%."),
+        _share("drop", "With --udp: drop this share of datagrams, as in 5%."),
         _share("duplicate", "With --udp: pass on this share of datagrams twice."),
         _share("reorder", "With --udp: pass on this share of datagrams after the next one."),
         _share("corrupt", "With --udp: change a bit in this share of datagrams."),
@@ -215,7 +214,7 @@ def _run(address: tuple[str, ...], **values: Any) -> None:
 
 command = BundledCommand(
     "relay",
-    arguments=[click.Argument(["address"], nargs=-1, metavar="HOST PORT")],
+    arguments=[click.Argument(["address"], nargs=-1, metavar="[HOST PORT]")],
     bundles=[
         _SOCKET,
         _RELAY,

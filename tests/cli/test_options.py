@@ -183,8 +183,9 @@ def test_no_word_has_two_meanings(name: str) -> None:
     assert len(words) == len(set(words))
 
 
-# Told in words of their own: a rule in place of a text, and a program in place of HOST PORT.
-OF_THEIR_OWN = {("echo", "--reply"), ("relay", "--exec")}
+# Told in words of their own: a rule in place of a text, answers in place of what passes, and a
+# program in place of HOST PORT.
+OF_THEIR_OWN = {("echo", "--reply"), ("echo", "--delay"), ("echo", "--drop"), ("relay", "--exec")}
 
 
 def test_shared_options_are_the_same_everywhere() -> None:
