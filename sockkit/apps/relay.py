@@ -16,11 +16,12 @@ from sockkit.net.context import Context
 from sockkit.net.ends.end import PeerEnd
 from sockkit.net.options import SocketOptions
 from sockkit.net.port_file import port_file
+from sockkit.net.relay.itself import OwnConnections, check_target
 from sockkit.net.relay.pair import Dial, Shared
 from sockkit.net.relay.server import RelayServer
 from sockkit.net.tcp.dial import ConnectOptions, dial
 from sockkit.net.tcp.listen import Bound, ListenOptions, announce, is_local, listen, raise_limit
-from sockkit.net.waiting import OnDone, Pending, wait_for
+from sockkit.net.waiting import Done, OnDone, Pending, wait_for
 from sockkit.values import Value
 
 if TYPE_CHECKING:
@@ -72,6 +73,9 @@ def _run(config: Relay, context: Context, dial_for: Dial) -> None:
 
         run_udp(config, context, lambda sock: _warn_of_strangers(context, sock, config))
         return
+    if config.address:
+        check_target(config.listen.address, config.address)
+        _check_source(config)
     options = secure_listening(context, config.listen, config.access, config.tls)
     pairs = _shared(config, context, dial_for)
     options = options._replace(tapped=False)  # a view shows what passes on the target's side
@@ -85,6 +89,17 @@ def _run(config: Relay, context: Context, dial_for: Dial) -> None:
             (server.run_one if config.once else server.run)()
     finally:
         listener.close()
+
+
+def _check_source(config: Relay) -> None:
+    """Raise UsageError if clients would need one local address at a time."""
+    source = config.connect.source
+    fixed = source and (source.port or source.location.startswith("@"))
+    if fixed and not config.once and config.listen.max_connections != 1:
+        raise UsageError(
+            f"each client has a connection of its own, and only one can be bound to {source}",
+            "leave out the port of --source, or give --max-connections 1",
+        )
 
 
 def _run_programs(config: Relay, context: Context) -> None:
@@ -115,10 +130,15 @@ def _check_exit(targets: ProgramTargets, context: Context) -> None:
 def _dialler(config: Relay, context: Context) -> Dial:
     address = config.address
     assert address
+    ours = OwnConnections(address)
     connect = secure_dialling(context, config.connect, address, config.to_tls)
+    connect = connect._replace(on_connect=ours.add)
     sockets = config.sockets._replace(reuse_address=False, reuse_port=False)
 
     def dial_for(client: PeerEnd, on_done: OnDone[PeerEnd]) -> Pending:
+        if refusal := ours.refusal(client.remote):
+            on_done(refusal)
+            return Done()
         own = connect._replace(number=client.peer.number, on_behalf_of=client.remote)
         return dial(context, address, own, sockets, on_done)
 
@@ -151,9 +171,9 @@ def _faults(config: Relay, context: Context) -> Faults | None:
 
 
 def chosen_seed(options: FaultOptions, context: Context) -> int:
-    """The seed that is given, or one that is told."""
-    if options.seed is not None:
-        return options.seed
+    """The seed that is given, or one that is told if anything depends on it."""
+    if options.seed is not None or not options.random:
+        return options.seed or 0
     from random import SystemRandom  # few runs need it
 
     seed = SystemRandom().randrange(MAX_SEED)

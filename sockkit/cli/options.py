@@ -83,7 +83,7 @@ def _connect_timeout(default: str | None) -> Option:
         help="Give up (status 28) connecting after this long, as in 5, 500ms or 2m. This includes "
              "looking up the name. A server gives up when no client has come by then; without the "
              "option it waits for ever. udp-client --expect gives up waiting for the answers, and "
-             "probe and relay give up on a target.",
+             "probe and relay give up on a target; relay waits for a client as long as it takes.",
     )  # fmt: skip
 
 
@@ -208,8 +208,8 @@ DIRECTION = Bundle(
 IDLE = Option(
     ["-i", "--idle-timeout", "idle"], type=DURATION, metavar="DURATION",
     help="Give up (status 28) when nothing moves either way for this long. A server of many, "
-         "or a relay, closes that connection and goes on; over UDP it gives up when nobody sends "
-         "or is sent anything.",
+         "or a relay, closes that connection and goes on. Over UDP a server gives up when nobody "
+         "sends or is sent anything, and a relay gives up that peer: after 60s by default.",
 )  # fmt: skip
 LINGER = Option(
     ["--linger"], type=DURATION, metavar="DURATION",

@@ -174,7 +174,7 @@ def server_address(bind: UnixPath | str | None, port: int | None, family: int | 
     """The address to listen on, from --bind, -p and -4 or -6. Raises UsageError."""
     if bind and not isinstance(bind, str):
         if port is not None:
-            raise UsageError(f"-p {port} and --bind {bind} exclude each other", "leave out one")
+            raise UsageError(f"-p {port} and --bind {bind} exclude each other", "leave out -p")
         return bind
     if port is None:
         raise UsageError("no port to listen on", "give -p 8080, or -p 0 for any free port")

@@ -38,6 +38,7 @@ from sockkit.cli.views import VIEW
 from sockkit.core.faults import Disturbed
 from sockkit.core.units import parse_share
 from sockkit.errors import UsageError
+from sockkit.net.endpoint import DEFAULT_BACKLOG
 
 if TYPE_CHECKING:
     from sockkit.core.faults import FaultOptions
@@ -45,9 +46,8 @@ if TYPE_CHECKING:
 _HELP = """Forward each connection to HOST PORT, and show, record, convert or disturb what passes.
 
 Each client gets a connection of its own to the target, or with --exec a program. Half-closes and
-resets are passed on as
-they are, and nothing is lost or reordered. If the target cannot be reached, that client is closed
-and the relay goes on.
+resets are passed on as they are, and nothing is lost or reordered. If the target cannot be reached,
+the client is closed and the relay goes on.
 
 Views show both directions on the target's side: "sent" is from the client to the target. With -E
 the target has that encoding and the clients have UTF-8. --tls encrypts towards the clients,
@@ -60,7 +60,7 @@ Examples:
   sockkit relay -p 8080 --record session.rec 192.168.1.20 80
   sockkit relay -p 8080 --to-tls www.example.org 443
   sockkit relay -p 7788 -E gbk 192.168.1.30 7788
-  sockkit relay -p 2222 -x --exec 'bash -i'
+  sockkit relay -p 7007 -x --exec 'tr a-z A-Z'
   sockkit relay --udp -p 5353 --drop 10% 192.168.1.1 53
 """
 
@@ -77,7 +77,7 @@ _FAULTS = Bundle(
     "Faults",
     (
         Option(["--delay"], type=DURATION, metavar="DURATION", default="0",
-               help="Send everything this much later."),
+               help="Pass on everything this much later."),
         Option(["--jitter"], type=DURATION, metavar="DURATION", default="0",
                help="Make the delay up to this much shorter or longer, at random. A stream stays "
                     "in order."),
@@ -93,7 +93,7 @@ _FAULTS = Bundle(
         Option(["--close-at"], type=SIZE, metavar="SIZE",
                help="Close both connections once this many bytes have been delivered."),
         _share("refuse", "Accept this share of connections and reset them at once, as in 10%."),
-        _share("drop", "Drop this share of datagrams, as in 5%."),
+        _share("drop", "With --udp: drop this share of datagrams, as in 5%."),
         _share("duplicate", "With --udp: pass on this share of datagrams twice."),
         _share("reorder", "With --udp: pass on this share of datagrams after the next one."),
         _share("corrupt", "With --udp: change a bit in this share of datagrams."),
@@ -114,8 +114,8 @@ _PROGRAMS = Bundle(
         Option(["--exec", "execute"], metavar="CMD",
                help="In place of HOST PORT: run CMD for each client, which has the client as its "
                     "stdin and stdout. CMD is split into words as a shell would, and run without "
-                    "a shell. The client is closed when CMD exits, and a client that resets ends "
-                    "CMD."),
+                    "a shell. Its stderr is ours. The client is closed when CMD exits, and a "
+                    "client that resets ends CMD."),
         Option(["--shell"], metavar="CMD",
                help="The same, and /bin/sh runs CMD: pipes, variables and several commands work."),
     ),
@@ -155,7 +155,26 @@ def fault_options(values: dict[str, Any]) -> FaultOptions:
             if datagrams:
                 raise UsageError(f"{option} and --udp exclude each other", "leave out one")
             raise UsageError(f"{option} needs --udp", "it is about datagrams")
-    return fold(FaultOptions, values)
+    options = fold(FaultOptions, values)
+    if not (options.of_streams or options.of_datagrams):
+        disturbed = None if options.disturbed is Disturbed.BOTH else options.disturbed
+        for option, given in (("--seed", options.seed), ("--faults", disturbed)):
+            if given is not None:
+                raise UsageError(f"{option} needs a fault", "give one, as in --delay 200ms")
+    return options
+
+
+def _check(values: dict[str, Any]) -> None:
+    """Raise UsageError for options that would do nothing."""
+    if values["errors"] and not (values["encoding"] or values["send_encoding"]):
+        raise UsageError("--errors needs -E", "without it nothing is converted")
+    if values["timestamps"] and not values["hex"]:
+        raise UsageError("--timestamps needs --hex", "add it")
+    of_streams = {"--backlog": values["backlog"] != DEFAULT_BACKLOG}
+    of_streams |= {"--keepalive": values["keepalive"], "--proxy": values["through"]}
+    for option, given in of_streams.items():
+        if given and values["udp"]:
+            raise UsageError(f"{option} and --udp exclude each other", "leave out one")
 
 
 def _run(address: tuple[str, ...], **values: Any) -> None:
@@ -172,8 +191,7 @@ def _run(address: tuple[str, ...], **values: Any) -> None:
     for what, given in without if words else []:
         if given:
             raise UsageError(f"{what} cannot be combined with --exec or --shell", "leave it out")
-    if values["udp"] and values["through"]:
-        raise UsageError("--proxy and --udp exclude each other", "leave out one")
+    _check(values)
     target = None if words else client_address(address, ask=False)
     proxy = proxy_option(values, target) if target else None
     here = server_address(values["bind"], values["port"], values["family"])
@@ -196,7 +214,7 @@ def _run(address: tuple[str, ...], **values: Any) -> None:
 
 command = BundledCommand(
     "relay",
-    arguments=[click.Argument(["address"], nargs=-1, metavar="HOST PORT")],
+    arguments=[click.Argument(["address"], nargs=-1, metavar="[HOST PORT]")],
     bundles=[
         _SOCKET,
         _RELAY,

@@ -89,6 +89,7 @@ def client_tls(values: dict[str, Any], prefix: str = "") -> ClientTls | None:
         Version((not prefix and values["tls_min"]) or Version.V1_2),
         values[f"{prefix}tls_fingerprint"],
         values[f"{prefix}tls_insecure"],
+        _option(f"{prefix}tls"),
     )
 
 

@@ -53,6 +53,12 @@ class FaultOptions(Value):
         return self.late or any(shares)
 
     @property
+    def random(self) -> bool:
+        """Whether anything depends on the seed."""
+        shares = (self.refuse, self.drop, self.duplicate, self.reorder, self.corrupt)
+        return bool(self.jitter) or any(shares)
+
+    @property
     def late(self) -> bool:
         """Whether what passes is late."""
         return bool(self.delay or self.jitter or self.rate)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sockkit.apps.relay import CLIENTS_ENCODING, Relay, _warn_of_strangers, run
+from sockkit.apps.relay import CLIENTS_ENCODING, Relay, _check_source, _warn_of_strangers, run
 from sockkit.core.access import parse_rule
 from sockkit.core.address import HostPort
 from sockkit.core.text import TextOptions
@@ -204,6 +204,15 @@ def test_where_the_connections_come_from(target: Target) -> None:
 
         relayed(config(target, connect=ConnectOptions(source=HostPort("127.0.0.2", 0))), client)
     assert seen == ["127.0.0.2"]
+
+
+def test_one_client_at_a_time_from_a_port(target: Target) -> None:
+    fixed = config(target, connect=ConnectOptions(source=HostPort(HERE, 1)))
+    one = fixed.listen._replace(max_connections=1)
+    with pytest.raises(UsageError, match="only one can be bound to 127"):
+        relayed(fixed, lambda _: None)
+    for allowed in (fixed._replace(once=True), fixed._replace(listen=one)):
+        _check_source(allowed)
 
 
 def test_the_port_is_in_a_file(target: Target, tmp_path: Path) -> None:

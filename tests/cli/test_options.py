@@ -128,7 +128,13 @@ OF_VIEWS = {"encoding", "send_encoding", "timestamps"}
 # The options of replay that are about its server.
 SERVING = {"port", "bind", "once", "port_file", "unix_mode", "backlog", "tls_client_ca"}
 
-OF_DATAGRAMS = {"drop", "duplicate", "reorder", "corrupt"}  # options of relay that need --udp
+# What options of relay need.
+OF_RELAY = {
+    **dict.fromkeys(["drop", "duplicate", "reorder", "corrupt"], "--udp"),
+    **dict.fromkeys(["seed", "disturbed"], "--delay=1s"),
+    "errors": "--encoding=gbk",
+    "timestamps": "--hex",
+}
 
 
 @each_command
@@ -147,8 +153,8 @@ def test_each_option_changes_what_is_run(
             before = ["--tls", *(["--tls-cert", file] if option.name == "tls_key" else [])]
         if (option.name or "").startswith("to_tls_"):
             before = ["--to-tls"]
-        if name == "relay" and option.name in OF_DATAGRAMS:
-            before.append("--udp")
+        if name == "relay" and option.name in OF_RELAY:
+            before.append(OF_RELAY[option.name])
         if name == "replay" and option.name in SERVING:
             before.append("--serve")
         if name == "replay" and option.name in OF_VIEWS:
@@ -177,8 +183,9 @@ def test_no_word_has_two_meanings(name: str) -> None:
     assert len(words) == len(set(words))
 
 
-# Told in words of their own: a rule in place of a text, and a program in place of HOST PORT.
-OF_THEIR_OWN = {("echo", "--reply"), ("relay", "--exec")}
+# Told in words of their own: a rule in place of a text, answers in place of what passes, and a
+# program in place of HOST PORT.
+OF_THEIR_OWN = {("echo", "--reply"), ("echo", "--delay"), ("echo", "--drop"), ("relay", "--exec")}
 
 
 def test_shared_options_are_the_same_everywhere() -> None:

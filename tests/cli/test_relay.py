@@ -56,12 +56,15 @@ def test_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
         ("-E gbk", {"text": TextOptions("gbk")}),
         ("--buffer-size 5", {"sockets": SOCKETS._replace(buffer_size=5)}),
         ("--tls", {"tls": ServerTls()}),
-        ("--to-tls", {"to_tls": ClientTls()}),
-        ("--to-tls --to-tls-name b.example", {"to_tls": ClientTls(name="b.example")}),
-        ("--to-tls --to-tls-insecure", {"to_tls": ClientTls(insecure=True)}),
+        ("--to-tls", {"to_tls": ClientTls(prefix="--to-tls")}),
+        (
+            "--to-tls --to-tls-name b.example",
+            {"to_tls": ClientTls(name="b.example", prefix="--to-tls")},
+        ),
+        ("--to-tls --to-tls-insecure", {"to_tls": ClientTls(insecure=True, prefix="--to-tls")}),
         (
             "--to-tls --to-tls-fingerprint " + "ab" * 32,
-            {"to_tls": ClientTls(fingerprint=b"\xab" * 32)},
+            {"to_tls": ClientTls(fingerprint=b"\xab" * 32, prefix="--to-tls")},
         ),
         (
             "--delay 200ms --rate 64k --seed 7 --faults sent",
@@ -114,6 +117,12 @@ def test_the_target_is_written_as_for_a_client(
         (["-p", "0", "--tls-cert", "x", "there.example", "80"], "--tls"),
         (["-p", "0", "--refuse", "101%", "there.example", "80"], "101%"),
         (["-p", "0", "--faults", "none", "there.example", "80"], "none"),
+        (["-p", "0", "--faults", "sent", "there.example", "80"], "--faults needs a fault"),
+        (["-p", "0", "--seed", "0", "there.example", "80"], "--seed needs a fault"),
+        (["-p", "0", "--errors", "strict", "there.example", "80"], "--errors needs -E"),
+        (["-p", "0", "--timestamps", "there.example", "80"], "--timestamps needs --hex"),
+        (["-p", "0", "--udp", "--backlog", "1", "there.example", "80"], "--backlog and --udp"),
+        (["-p", "0", "--udp", "--keepalive", "there.example", "80"], "--keepalive and --udp"),
     ],
 )
 def test_wrong_command_lines(

@@ -62,7 +62,7 @@ ONLY = " (this machine only; --bind 0.0.0.0 opens it to others)"
 
 LINES: list[tuple[int, Event, str]] = [
     (QUIET, Failure("part was not sent"), "sockkit: part was not sent"),
-    (QUIET, Unreachable("refused: its client is closed"), "sockkit: refused: its client is closed"),
+    (QUIET, Unreachable("refused; the client is closed"), "sockkit: refused; the client is closed"),
     (
         QUIET,
         Closed(CLIENT, 1, 2048, "too slow"),

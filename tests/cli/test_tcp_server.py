@@ -76,7 +76,9 @@ def test_a_unix_address_has_no_port(
     config = started("--bind", "unix:/run/x", monkeypatch=monkeypatch)
     assert config.listen == ListenOptions(UnixPath("/run/x"))
     assert status(["tcp-server", "--bind", "unix:/run/x", "-p", "80"]) == 2
-    assert "-p 80 and --bind unix:/run/x exclude each other" in capsys.readouterr().err
+    assert (
+        "-p 80 and --bind unix:/run/x exclude each other: leave out -p" in capsys.readouterr().err
+    )
 
 
 def test_a_port_is_needed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,3 +29,12 @@ def test_each_fault_of_a_stream_is_one(asked: dict[str, Any]) -> None:
 )
 def test_a_stream_is_left_alone_otherwise(asked: dict[str, Any]) -> None:
     assert not FaultOptions(**asked).of_streams
+
+
+@pytest.mark.parametrize("name", ["jitter", "refuse", "drop", "duplicate", "reorder", "corrupt"])
+def test_what_is_chosen_at_random(name: str) -> None:
+    assert FaultOptions(**{name: 0.1}).random
+
+
+def test_what_is_not_random() -> None:
+    assert not FaultOptions(delay=1, rate=1, chunk=1, stall_at=1, reset_at=1, close_at=1).random

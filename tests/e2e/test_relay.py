@@ -317,6 +317,30 @@ def test_a_name_that_is_not_found(target: Target) -> None:
         program.said("nosuch.invalid")
 
 
+def test_a_target_that_is_the_relay_itself() -> None:
+    for bind, host in ((HERE, HERE), ("0.0.0.0", "127.0.0.2"), ("::1", "0:0::1")):
+        with socket.create_server((HERE, 0)) as free:
+            port = str(free.getsockname()[1])
+        told = f"the target {host} port {port} is this relay itself"
+        with Program("relay", "-p", port, "--bind", bind, host, port) as program:
+            gone(program, 2, told)
+
+
+@pytest.mark.parametrize("options", [[], ["-x"], ["--delay", "1ms"]])
+def test_a_relay_that_meets_itself_under_a_name(options: list[str]) -> None:
+    with socket.create_server((HERE, 0)) as free:
+        port = str(free.getsockname()[1])
+    with Program("relay", "-v", "-p", port, *options, "localhost", port) as program:
+        for _ in range(3):
+            with connect(program.port) as client:
+                assert read_all(client) == b""
+        eventually(lambda: program.stderr.count(" closed (sent 0 bytes") == 3)
+        (told,) = errors(program)
+        assert "is this relay itself" in told
+        program.process.terminate()
+        program.said("* 2 more: clients closed")
+
+
 def test_where_it_connects_from(target: Target) -> None:
     with relayed(target, "--source", "127.0.0.9") as (_, client, there):
         assert there.getpeername()[0] == "127.0.0.9"
@@ -574,8 +598,24 @@ def test_a_target_that_is_not_trusted(trust: list[str], target: Target, files: F
         client.sendall(b"secret")
         with contextlib.suppress(ConnectionResetError):
             assert read_all(client) == b""
-        gone(program, 60, "certificate")
+        gone(program, 60, "certificate", " --to-tls-name" if trust else " --to-tls-ca")
     assert got in ([], [b""])
+
+
+def test_hints_name_the_options_of_the_target(target: Target) -> None:
+    def serve(sock: socket.socket) -> None:
+        sock.sendall(b"SSH-2.0\r\n")
+        read_all(sock)
+
+    with (
+        relay(target, "--once", "--to-tls", "--to-tls-fingerprint", "ab" * 32) as program,
+        Answering(target, serve),
+        connect(program.port) as client,
+    ):
+        assert read_all(client) == b""
+        gone(program, 35, "it does not speak TLS: try it without --to-tls")
+    with relay(target, "--to-tls", "--to-tls-insecure") as program:
+        program.said("not checked (--to-tls-insecure)")
 
 
 def test_tls_on_both_sides(target: Target, files: Files) -> None:

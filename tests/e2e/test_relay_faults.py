@@ -240,6 +240,9 @@ def test_many_that_are_refused_are_counted() -> None:
 def test_a_seed_that_was_chosen_is_told() -> None:
     with relay("--refuse", "50%", target=9) as program:
         program.said("to repeat this run's random choices: --seed ")
+    with relay("--delay", "1s", target=9) as program:
+        program.said("listening on ")
+        assert "--seed" not in program.stderr  # nothing is random
 
 
 def test_once_ends_with_success_after_a_fault() -> None:

@@ -39,10 +39,10 @@ class TlsEnd:
     """Owns `end`, and speaks TLS over it. `handshake` comes first.
 
     Sizes are those of the decrypted bytes, but `queued` counts encrypted ones, and `undelivered`
-    as many at most.
+    as many at most. `prefix` is that of the options which hints name.
     """
 
-    kind, descriptor = Kind.ENCRYPTED, -1
+    kind, descriptor, prefix = Kind.ENCRYPTED, -1, "--tls"
 
     def __init__(
         self, loop: Loop, end: End, context: ssl.SSLContext, name: str | None, *, server: bool
@@ -164,9 +164,9 @@ class TlsEnd:
                 "so what it sent may be truncated",
                 kind="receiving failed: truncated",
             )
-        from sockkit.net.tls.words import broken
+        from sockkit.net.tls.words import broken, renamed
 
-        return broken(self.name, error)
+        return renamed(broken(self.name, error), self.prefix)
 
     def _fill(self, size: int = 0) -> None:
         """Read from the end below. Raises BlockingIOError."""

@@ -72,7 +72,7 @@ class RelayServer:
         if outcome.closed:
             self._context.emit(outcome.closed)
         else:
-            self._context.emit(Unreachable(f"{outcome.error}: its client is closed"))
+            self._context.emit(Unreachable(f"{outcome.error}; the client is closed"))
 
 
 def _most_pairs() -> int | None:

@@ -57,6 +57,7 @@ class ConnectOptions(Value):
     connection is encrypted; a handshake has a bound of its own. `resolve` takes the place of the
     lookup, for who dials many ports of one host. `number` is the peer's, for who dials several.
     `on_behalf_of` is whom the records of a view say to be at our side, if it is not we.
+    `on_connect` is called with each socket that begins to connect, when it has its local address.
     """
 
     timeout: float = 10.0
@@ -66,6 +67,7 @@ class ConnectOptions(Value):
     resolve: Resolve | None = None
     number: int = 0
     on_behalf_of: Address | None = None
+    on_connect: Callable[[socket.socket], None] | None = None
 
 
 def dial(
@@ -284,6 +286,8 @@ class _Race(Pending):
             if error.errno == errno.EAGAIN and endpoint.family == socket.AF_UNIX:
                 self._retries[sock] = self._later(BACKLOG_RETRY_SECONDS, lambda: self._retry(sock))
                 return
+        if self._options.on_connect:
+            self._options.on_connect(sock)
         settled = partial(self._step, partial(self._settled, sock))
         self._loop.when_writable(sock.fileno(), settled)
 

@@ -28,7 +28,7 @@ class TlsSetup(Value):
     """What handshakes need. For a client `name` is the server's, and `fingerprint`, if it is given,
     what the SHA-256 of its certificate must be. For a server `fingerprint` is that of the
     certificate that was made for this run, if one was. `timeout` is the seconds that a handshake
-    may take.
+    may take. Hints name options that begin with `prefix`.
     """
 
     context: ssl.SSLContext
@@ -36,6 +36,7 @@ class TlsSetup(Value):
     name: str | None = None
     fingerprint: bytes | None = None
     timeout: float = MAX_SECONDS
+    prefix: str = "--tls"
 
 
 def client(options: ClientTls, address: Address, context: Context) -> TlsSetup:
@@ -47,7 +48,10 @@ def clients(options: ClientTls, addresses: Sequence[Address], context: Context) 
     """One for each address, which share what takes long to make. Raises UsageError."""
     names = [_server_name(options, address) for address in addresses]
     made = _client_context(options, context)
-    return [TlsSetup(made, False, _checked(made, name), options.fingerprint) for name in names]
+    return [
+        TlsSetup(made, False, _checked(made, name), options.fingerprint, prefix=options.prefix)
+        for name in names
+    ]
 
 
 def _server_name(options: ClientTls, address: Address) -> str | None:
@@ -55,16 +59,16 @@ def _server_name(options: ClientTls, address: Address) -> str | None:
     host = (address.host or "").partition("%")[0].removesuffix(".")  # no scope id, no root
     name = options.name or host or None
     if not (name or options.insecure or options.fingerprint):
-        raise UsageError(f"{address} has no name to check", "give the server's with --tls-name")
+        hint = f"give the server's with {options.prefix}-name"
+        raise UsageError(f"{address} has no name to check", hint)
     return name
 
 
 def _client_context(options: ClientTls, context: Context) -> ssl.SSLContext:
     made = _context(ssl.PROTOCOL_TLS_CLIENT, options.minimum, options.alpn, context)
     if options.insecure:
-        context.emit(
-            Notice("the certificate is not checked (--tls-insecure): anybody can pose as the peer")
-        )
+        told = f"the certificate is not checked ({options.prefix}-insecure)"
+        context.emit(Notice(f"{told}: anybody can pose as the peer"))
     if options.insecure or options.fingerprint:
         made.check_hostname, made.verify_mode = False, ssl.CERT_NONE
     elif options.ca:

@@ -19,7 +19,7 @@ from sockkit.net.ends.tls_end import TlsEnd
 from sockkit.net.loop import Loop
 from sockkit.net.scheduler import Scheduler, Task
 from sockkit.net.tls.contexts import TlsSetup
-from sockkit.net.tls.words import handshake_error, is_plain, no_handshake
+from sockkit.net.tls.words import handshake_error, is_plain, no_handshake, renamed
 from sockkit.net.waiting import OnDone, Pending
 
 MAX_HANDSHAKES = 1024  # at once; when one more begins, the one silent for longest is closed
@@ -128,6 +128,7 @@ class Handshake(Pending, Task):
         if not self._end:
             tls = self._tls
             self._end = TlsEnd(self._loop, self._below, tls.context, tls.name, server=tls.server)
+            self._end.prefix = tls.prefix
             self._end.when_readable(self._on_heard)
         return self._end
 
@@ -158,7 +159,7 @@ class Handshake(Pending, Task):
     def _fail(self, error: SockkitError) -> None:
         self._release()
         self._close(self._below)
-        self._on_done(error)
+        self._on_done(renamed(error, self._tls.prefix))
 
     def _expire(self) -> None:
         why = f"no handshake within {show_seconds(self._tls.timeout)}"

@@ -32,7 +32,7 @@ class ClientTls(Value):
 
     `fingerprint` is the SHA-256 of the server's certificate, and replaces all other checks;
     `insecure` leaves them out. `ca` is a file of certificates in PEM to trust, in place of the
-    system's.
+    system's. `prefix` is how the options that say this begin, for hints to name them.
     """
 
     identity: Identity | None = None
@@ -42,6 +42,7 @@ class ClientTls(Value):
     minimum: Version = Version.V1_2
     fingerprint: bytes | None = None
     insecure: bool = False
+    prefix: str = "--tls"
 
 
 class ServerTls(Value):

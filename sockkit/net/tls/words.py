@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ssl
+from typing import TypeVar
 
 from sockkit.errors import HandshakeError, ReceiveError, SockkitError, TrustError
+
+Failure = TypeVar("Failure", bound=SockkitError)
 
 # The names are OpenSSL's, in ssl.SSLError.reason; an alert of the peer has ALERT in its name.
 _PLAIN = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "PACKET_LENGTH_TOO_LONG"}
@@ -35,6 +38,21 @@ _NOT_YET, _EXPIRED, _SELF_SIGNED, _SELF_SIGNED_CHAIN, _UNKNOWN_ISSUER, _NO_LEAF_
 _WRONG_HOST, _WRONG_ADDRESS = 62, 64
 _TRUST_IT = "give its issuer with --tls-ca, or its SHA-256 with --tls-fingerprint"
 _NAME_IT = "give the name in its certificate with --tls-name"
+
+
+# What a relay's options for its target do not have.
+_NOT_OF_TARGETS = ("--tls-cert", "--tls-min", "--tls-alpn")
+
+
+def renamed(error: Failure, prefix: str) -> Failure:
+    """`error`, whose hint names options that begin with `prefix` in place of --tls.
+
+    Those with another prefix are fewer: a hint at one that is not there is left out.
+    """
+    if prefix != "--tls":
+        missing = any(option in error.hint for option in _NOT_OF_TARGETS)
+        error.hint = "" if missing else error.hint.replace("--tls", prefix)
+    return error
 
 
 def _reason(error: ssl.SSLError) -> str:

@@ -11,7 +11,7 @@ import trustme
 
 from sockkit.errors import HandshakeError, ReceiveError, TrustError
 from sockkit.net.tls.throw_away import install
-from sockkit.net.tls.words import broken, no_handshake
+from sockkit.net.tls.words import broken, no_handshake, renamed
 from tests.net import tls
 from tests.net.tls import InHand
 
@@ -257,3 +257,17 @@ def test_a_session_that_breaks_later(reason: str, kind: type, words: str) -> Non
     assert (type(told), str(told)) == (kind, words)
     assert "there:1" not in told.kind
     assert told.kind
+
+
+@pytest.mark.parametrize(
+    ("hint", "told"),
+    [
+        ("give --tls-ca or --tls-fingerprint", "give --to-tls-ca or --to-tls-fingerprint"),
+        ("try it without --tls", "try it without --to-tls"),
+        ("give --tls-cert and --tls-key", ""),  # a relay shows its target none
+        ("for an old device lower --tls-min", ""),
+    ],
+)
+def test_hints_have_the_names_of_the_command(hint: str, told: str) -> None:
+    assert renamed(HandshakeError("x", hint), "--tls").hint == hint
+    assert renamed(HandshakeError("x", hint), "--to-tls").hint == told

@@ -1,0 +1,74 @@
+"""A relay whose target is the relay itself: each client would make one more, without end."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
+
+from sockkit.core.address import Address
+from sockkit.errors import ConnectError, UsageError
+from sockkit.net.endpoint import to_address
+
+if TYPE_CHECKING:
+    from ipaddress import IPv4Address, IPv6Address
+
+    Number = IPv4Address | IPv6Address
+
+
+def check_target(listen: Address, target: Address) -> None:
+    """Raise UsageError if `target` is where we are to listen, as far as numbers tell that."""
+    if _is_same(listen, target):
+        raise UsageError(f"the target {target} is this relay itself", "give another one")
+
+
+def _is_same(listen: Address, target: Address) -> bool:
+    if listen == target:
+        return True
+    if listen.port is None or listen.port != target.port:
+        return False
+    here, there = _number(listen.host), _number(target.host)
+    if not (here and there):
+        return False
+    return here == there or (here.is_unspecified and _is_own(there))
+
+
+def _number(host: str | None) -> Number | None:
+    from ipaddress import ip_address  # few runs come here
+
+    try:
+        return ip_address(host or "")
+    except ValueError:
+        return None  # a name
+
+
+def _is_own(address: Number) -> bool:
+    """Whether this machine has `address`: only then can a socket be bound to it."""
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as sock:
+            sock.bind((str(address), 0))
+    except OSError:
+        return False
+    return True
+
+
+class OwnConnections:
+    """Those that we have made to `target`, to recognize one that comes to us as a client."""
+
+    def __init__(self, target: Address) -> None:
+        self._target = target
+        self._sockets: WeakValueDictionary[Address | None, socket.socket] = WeakValueDictionary()
+
+    def add(self, sock: socket.socket) -> None:
+        """Called before anybody can have accepted the connection that `sock` is to make."""
+        name = sock.getsockname()
+        if isinstance(name, tuple):
+            self._sockets[to_address(name)] = sock
+
+    def refusal(self, client: Address | None) -> ConnectError | None:
+        """Why a client at this address is not relayed, if it is one of them."""
+        sock = self._sockets.get(client)
+        if sock is None or sock.fileno() < 0:
+            return None
+        return ConnectError(f"the target {self._target} is this relay itself")
