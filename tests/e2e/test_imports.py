@@ -113,7 +113,7 @@ BUDGETS = {
     "udp-server": Budget(66, CONSOLE | ONE | STREAMS | ECHO | CHAT),
     "echo": Budget(77, CONSOLE | ONE | MANY | CHAT),
     "relay": Budget(
-        66,
+        67,
         CONSOLE | MANY | of("net.tcp", "session") | of("core", "answers") | DATAGRAMS | ECHO | CHAT,
     ),
     "chat serve": Budget(89, ONE | MANY | STREAMS | DATAGRAMS | ECHO),
