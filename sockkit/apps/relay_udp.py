@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from sockkit.apps.prepare import with_access
 from sockkit.apps.relay import CLIENTS_ENCODING, chosen_seed
+from sockkit.core.faults import Held
 from sockkit.core.text import Errors
 from sockkit.core.transforms import convert
 from sockkit.errors import UsageError
 from sockkit.net.context import Context
 from sockkit.net.descriptors import free_descriptors
 from sockkit.net.port_file import port_file
-from sockkit.net.relay.datagram_way import Delayed, WayOptions
+from sockkit.net.relay.datagram_way import WayOptions
 from sockkit.net.relay.udp import DatagramRelay, RelayOptions
 from sockkit.net.relay.udp_target import Target
 from sockkit.net.tcp.listen import announce
@@ -60,7 +61,7 @@ def _options(config: Relay, context: Context) -> RelayOptions:
     text = config.text._replace(errors=config.text.errors or Errors.STRICT)
     to_target = partial(text.outbound, CLIENTS_ENCODING, "what the client sent")
     to_client = partial(text.inbound, CLIENTS_ENCODING)
-    delayed, faults = Delayed(), config.faults
+    delayed, faults = Held(), config.faults
     if faults.of_datagrams:
         faults = faults._replace(seed=chosen_seed(faults, context))
 

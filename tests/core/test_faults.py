@@ -29,3 +29,11 @@ def test_each_fault_of_a_stream_is_one(asked: dict[str, Any]) -> None:
 )
 def test_a_stream_is_left_alone_otherwise(asked: dict[str, Any]) -> None:
     assert not FaultOptions(**asked).of_streams
+
+
+def test_the_shape_in_words() -> None:
+    options = FaultOptions(delay=0.2, jitter=0.05, rate=65_536, chunk=7, stall_at=1)
+    assert options.shape == (
+        "delay 0.2 s, jitter 0.05 s, rate 65,536 bytes a second, chunks of 7 bytes"
+    )
+    assert FaultOptions(stall_at=1, refuse=0.5).shape == ""

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from sockkit.core.faults import FaultOptions
-from sockkit.core.stream_faults import MIN_HELD_BYTES, Fault, Held, StreamFaults
+from sockkit.core.faults import Fault, FaultOptions, Held
+from sockkit.core.stream_faults import MIN_HELD_BYTES, StreamFaults
 from sockkit.errors import ReceiveError, SendError, SockkitError
 from sockkit.net.ends.disturbed_end import DisturbedEnd
 from sockkit.net.ends.end import Kind

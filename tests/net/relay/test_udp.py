@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sockkit.core.records import Closed as ClosedRecord
-from sockkit.core.records import Fault, Message, Opened
+from sockkit.core.records import Injected, Message, Opened
 from sockkit.core.transforms import convert
 from sockkit.errors import TextError
 from sockkit.events import Closed, Failure, FaultInjected, NewPeer, PeerForgotten, Unanswered
@@ -351,7 +351,7 @@ def test_faults_are_told_with_their_peer_and_recorded(relaying: Relaying) -> Non
     assert peer.nothing
     (told,) = of_kind(relaying.events, FaultInjected)
     assert (told.peer.number, told.direction, told.fault) == (1, "sent", "duplicated")
-    (fault,) = [each for each in relaying.kept.records if isinstance(each, Fault)]
+    (fault,) = [each for each in relaying.kept.records if isinstance(each, Injected)]
     assert (fault.stream.number, fault.direction, fault.fault) == (1, "sent", "duplicated")
 
 
