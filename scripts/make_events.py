@@ -12,7 +12,7 @@ from sockkit.core.records import (
     Closed,
     Ended,
     Exit,
-    Fault,
+    Injected,
     Listening,
     Message,
     Opened,
@@ -27,7 +27,7 @@ _TWO = _ONE._replace(number=2, remote="127.0.0.1:51236")
 _NOON = 1_769_860_800_000_000
 
 # Of a relay, as no other command disturbs what passes.
-FAULT = Fault(
+FAULT = Injected(
     _NOON,
     Stream(1, "tcp", "127.0.0.1:51234", "127.0.0.1:80", dialled=True),
     "stalled",

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from functools import partial
 from typing import TYPE_CHECKING
 
 from sockkit.apps.prepare import with_access
 from sockkit.apps.relay import CLIENTS_ENCODING, chosen_seed
+from sockkit.core.faults import Held
 from sockkit.core.text import Errors
 from sockkit.core.transforms import convert
 from sockkit.errors import UsageError
 from sockkit.net.context import Context
+from sockkit.net.descriptors import free_descriptors
 from sockkit.net.port_file import port_file
-from sockkit.net.relay.datagram_way import Delayed, WayOptions
+from sockkit.net.relay.datagram_way import WayOptions
 from sockkit.net.relay.udp import DatagramRelay, RelayOptions
 from sockkit.net.relay.udp_target import Target
 from sockkit.net.tcp.listen import announce
@@ -60,7 +61,7 @@ def _options(config: Relay, context: Context) -> RelayOptions:
     text = config.text._replace(errors=config.text.errors or Errors.STRICT)
     to_target = partial(text.outbound, CLIENTS_ENCODING, "what the client sent")
     to_client = partial(text.inbound, CLIENTS_ENCODING)
-    delayed, faults = Delayed(), config.faults
+    delayed, faults = Held(), config.faults
     if faults.of_datagrams:
         faults = faults._replace(seed=chosen_seed(faults, context))
 
@@ -69,22 +70,10 @@ def _options(config: Relay, context: Context) -> RelayOptions:
         return WayOptions(context.loop, context.emit, direction, converts, faults, delayed)
 
     idle = IDLE_SECONDS if config.idle is None else config.idle
-    most = min(config.listen.max_connections or MAX_PEERS, _most_sockets())
+    most, free = config.listen.max_connections or MAX_PEERS, free_descriptors()
+    if free is not None:
+        most = min(most, max(free - SPARE_DESCRIPTORS, 1))
     return RelayOptions(way("sent", to_target), way("received", to_client), most, idle)
-
-
-def _most_sockets() -> int:
-    """For how many peers there are descriptors."""
-    try:
-        import resource
-
-        limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        used = len(os.listdir("/dev/fd"))
-    except (ImportError, OSError):
-        return MAX_PEERS
-    if limit == resource.RLIM_INFINITY:
-        return MAX_PEERS
-    return max(limit - used - SPARE_DESCRIPTORS, 1)
 
 
 def _check(config: Relay, context: Context) -> None:

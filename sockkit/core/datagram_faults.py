@@ -6,21 +6,11 @@ the same datagrams in every run with the same seed.
 
 from __future__ import annotations
 
-from enum import StrEnum
 from random import Random
 
-from sockkit.core.faults import FaultOptions
+from sockkit.core.faults import Fault, FaultOptions
 
 MAX_HELD = 64  # datagrams that one after them is to overtake; one more is not held
-
-
-class Fault(StrEnum):
-    """What has happened to a datagram."""
-
-    DROPPED = "dropped"
-    DUPLICATED = "duplicated"
-    REORDERED = "reordered"
-    CORRUPTED = "corrupted"
 
 
 def generator(seed: int | None, number: int, direction: str) -> Random:

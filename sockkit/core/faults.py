@@ -4,7 +4,28 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from sockkit.core.units import show_seconds, show_size
 from sockkit.values import Value
+
+
+class Fault(StrEnum):
+    """What is done to a connection, to one direction of it, or to a datagram."""
+
+    REFUSED = "refused"
+    SHAPED = "shaped"
+    STALLED = "stalled"
+    RESET = "reset"
+    CLOSED = "closed"
+    DROPPED = "dropped"
+    DUPLICATED = "duplicated"
+    REORDERED = "reordered"
+    CORRUPTED = "corrupted"
+
+
+class Held:
+    """How many bytes of memory a run holds to pass them on later."""
+
+    size = 0
 
 
 class Disturbed(StrEnum):
@@ -62,3 +83,12 @@ class FaultOptions(Value):
     def late(self) -> bool:
         """Whether what passes is late."""
         return bool(self.delay or self.jitter or self.rate)
+
+    @property
+    def shape(self) -> str:
+        """What is done to all bytes, in words; empty if nothing."""
+        told = [f"delay {show_seconds(self.delay)}"] if self.delay else []
+        told += [f"jitter {show_seconds(self.jitter)}"] if self.jitter else []
+        told += [f"rate {show_size(self.rate)} a second"] if self.rate else []
+        told += [f"chunks of {show_size(self.chunk)}"] if self.chunk else []
+        return ", ".join(told)

@@ -10,7 +10,7 @@ from sockkit.core.records import (
     Closed,
     Direction,
     Ended,
-    Fault,
+    Injected,
     Message,
     Opened,
     Record,
@@ -68,7 +68,7 @@ class Headings:
                 return self.begin(time, stream, direction, kind) + b"end\n"
             case Closed(time, stream, ("sent" | "received") as reset):
                 return self.begin(time, stream, reset, kind) + b"reset\n"
-            case Fault(time, stream, fault, of, _, detail):
+            case Injected(time, stream, fault, of, _, detail):
                 words = escape(detail or f"{fault} on purpose")
                 return self.begin(time, stream, of or "sent", kind) + f"{words}\n".encode()
         return b""

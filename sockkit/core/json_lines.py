@@ -20,13 +20,14 @@ from re import compile as pattern
 from re import escape as re_escape
 from typing import Any, NamedTuple
 
+from sockkit.core.faults import Fault
 from sockkit.core.printable import UNSAFE, escape
 from sockkit.core.records import (
     Begun,
     Closed,
     Ended,
     Exit,
-    Fault,
+    Injected,
     Listening,
     Message,
     Opened,
@@ -51,14 +52,11 @@ EVENTS: dict[str, type[Record]] = {
     "message": Message,
     "ended": Ended,
     "closed": Closed,
-    "fault": Fault,
+    "fault": Injected,
     "exit": Exit,
 }
 TRANSPORTS = ("tcp", "udp", "unix", "unix-datagram", "program")
-FAULTS = (
-    *("refused", "shaped", "stalled", "reset", "closed"),
-    *("dropped", "duplicated", "reordered", "corrupted"),
-)
+FAULTS = tuple(map(str, Fault))
 MARKS = ("", "overlong", "stray", "cut")
 
 _SCAN = JSONDecoder().scan_once  # type: ignore[attr-defined]  # loads takes twice as long

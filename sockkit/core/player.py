@@ -21,7 +21,7 @@ from sockkit.core.records import (
     Direction,
     Ended,
     Exit,
-    Fault,
+    Injected,
     Listening,
     Message,
     Opened,
@@ -117,7 +117,7 @@ class Player:
 
     def feed(self, record: Record) -> Iterator[Step]:
         """The steps of our side that `record` stands for."""
-        if isinstance(record, Begun | Exit | Fault | Listening):
+        if isinstance(record, Begun | Exit | Injected | Listening):
             if isinstance(record, Begun):
                 yield from self.finish()
             return

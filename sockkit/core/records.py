@@ -88,7 +88,7 @@ class Closed(NamedTuple):
     reset: Direction | Literal[""] = ""
 
 
-class Fault(NamedTuple):
+class Injected(NamedTuple):
     """A relay has disturbed a connection or datagrams, as it was asked to.
 
     `direction` is empty if both are disturbed. `passed` counts the bytes that had passed before.
@@ -111,4 +111,4 @@ class Exit(NamedTuple):
     error: str = ""
 
 
-Record = Begun | Listening | Opened | Message | Ended | Closed | Fault | Exit
+Record = Begun | Listening | Opened | Message | Ended | Closed | Injected | Exit

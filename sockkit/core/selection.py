@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sockkit.core.records import Begun, Ended, Exit, Fault, Listening, Message, Record
+from sockkit.core.records import Begun, Ended, Exit, Injected, Listening, Message, Record
 from sockkit.core.since import Since
 
 
@@ -34,7 +34,7 @@ class Selection:
             return False
         if self._peers:
             self._met.add(number)
-        if isinstance(record, Message | Ended | Fault):
+        if isinstance(record, Message | Ended | Injected):
             late = late and not self._hidden.get(record.direction)
             self._matched |= late
         elif not any(self._hidden.values()):

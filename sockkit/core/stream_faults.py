@@ -9,14 +9,13 @@ else: how the network cuts the bytes, and what other connections do, makes no di
 from __future__ import annotations
 
 from collections import deque
-from enum import StrEnum
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from sockkit.core.units import show_seconds, show_size
+from sockkit.core.faults import Fault
 
 if TYPE_CHECKING:
-    from sockkit.core.faults import FaultOptions
+    from sockkit.core.faults import FaultOptions, Held
 
 # With a rate, bytes pass in pieces of so many seconds: short transfers take as long as they should.
 RATE_PIECE_SECONDS = 0.01
@@ -31,30 +30,11 @@ WORTH_READING_BYTES = 64 * 1024  # of space; less waits for more, or for half of
 PIECE_BYTES = 256  # of memory that a piece costs besides its bytes: a peer may send single bytes
 
 
-class Fault(StrEnum):
-    """What is done to a connection, or to one direction of it."""
-
-    REFUSED = "refused"
-    SHAPED = "shaped"
-    STALLED = "stalled"
-    RESET = "reset"
-    CLOSED = "closed"
-
-
 def refuses(options: FaultOptions, seed: int, number: int) -> bool:
     """Whether connection `number` is refused."""
     from random import Random  # few runs need it
 
     return bool(options.refuse) and Random(f"{seed} {number}").random() < options.refuse
-
-
-def shape(options: FaultOptions) -> str:
-    """What is done to all bytes, in words; empty if nothing."""
-    told = [f"delay {show_seconds(options.delay)}"] if options.delay else []
-    told += [f"jitter {show_seconds(options.jitter)}"] if options.jitter else []
-    told += [f"rate {show_size(options.rate)} a second"] if options.rate else []
-    told += [f"chunks of {show_size(options.chunk)}"] if options.chunk else []
-    return ", ".join(told)
 
 
 def first_stop(options: FaultOptions) -> tuple[int, Fault] | None:
@@ -66,12 +46,6 @@ def first_stop(options: FaultOptions) -> tuple[int, Fault] | None:
     ]
     asked = [(at, what) for at, what in stops if at is not None]
     return min(asked, key=itemgetter(0), default=None)
-
-
-class Held:
-    """How many bytes of memory all directions of a run hold."""
-
-    size = 0
 
 
 class _Timing:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from sockkit.core.records import Closed, Direction, Ended, Fault, Message, Opened, Stream
+from sockkit.core.records import Closed, Direction, Ended, Injected, Message, Opened, Stream
 from sockkit.net.ends.end import Callback
 from sockkit.net.loop import Timer
 
@@ -55,7 +55,7 @@ class Tap:
 
     def disturbed(self, fault: str, direction: Direction, detail: str = "") -> None:
         """What passes in this direction was disturbed on purpose."""
-        self._views.show(Fault(microseconds(), self._stream, fault, direction, 0, detail))
+        self._views.show(Injected(microseconds(), self._stream, fault, direction, 0, detail))
 
     def closed(self, reset: Direction | Literal[""] = "") -> None:
         """The connection is closed. `reset` says who has reset it, if anybody did."""

@@ -7,8 +7,8 @@ from math import sqrt
 
 import pytest
 
-from sockkit.core.datagram_faults import MAX_HELD, DatagramFaults, Fault, Pacer, generator
-from sockkit.core.faults import FaultOptions
+from sockkit.core.datagram_faults import MAX_HELD, DatagramFaults, Pacer, generator
+from sockkit.core.faults import Fault, FaultOptions
 
 MANY = 20_000
 SENT = [b"%06d" % number for number in range(MANY)]

@@ -38,3 +38,11 @@ def test_what_is_chosen_at_random(name: str) -> None:
 
 def test_what_is_not_random() -> None:
     assert not FaultOptions(delay=1, rate=1, chunk=1, stall_at=1, reset_at=1, close_at=1).random
+
+
+def test_the_shape_in_words() -> None:
+    options = FaultOptions(delay=0.2, jitter=0.05, rate=65_536, chunk=7, stall_at=1)
+    assert options.shape == (
+        "delay 0.2 s, jitter 0.05 s, rate 65,536 bytes a second, chunks of 7 bytes"
+    )
+    assert FaultOptions(stall_at=1, refuse=0.5).shape == ""

@@ -18,7 +18,7 @@ from sockkit.core.records import (
     Direction,
     Ended,
     Exit,
-    Fault,
+    Injected,
     Listening,
     Message,
     Opened,
@@ -39,9 +39,9 @@ RECORDS: list[Record] = [
     Ended(NOON, STREAM, "sent"),
     Closed(NOON, OTHER),
     Closed(NOON, STREAM, "received"),
-    Fault(NOON, STREAM, "refused"),
-    Fault(NOON, STREAM, "stalled", "sent", 1000),
-    Fault(NOON, STREAM, "shaped", "received", detail="delay 0.2 s"),
+    Injected(NOON, STREAM, "refused"),
+    Injected(NOON, STREAM, "stalled", "sent", 1000),
+    Injected(NOON, STREAM, "shaped", "received", detail="delay 0.2 s"),
     Exit(NOON, 0),
     Exit(NOON, 56, "the connection was reset"),
     Begun(NOON, "tcp-client", "gbk", "utf-8"),
@@ -67,7 +67,7 @@ records = st.one_of(
     st.builds(Ended, times, streams, directions),
     st.builds(Closed, times, streams, st.sampled_from(["", "sent", "received"])),
     st.builds(
-        Fault,
+        Injected,
         times,
         streams,
         st.sampled_from(json_lines.FAULTS),
@@ -243,7 +243,7 @@ def test_a_field_that_is_wrong(changed: dict[str, Any], why: str) -> None:
     ],
 )
 def test_a_fault_that_is_forged(changed: dict[str, Any], why: str) -> None:
-    told = fields(Fault(NOON, STREAM, "shaped", "sent", 1, "delay 0.2 s"))
+    told = fields(Injected(NOON, STREAM, "shaped", "sent", 1, "delay 0.2 s"))
     with pytest.raises(ValueError, match=why):
         decode(json.dumps(told | changed).encode())
 

@@ -13,7 +13,7 @@ from sockkit.core.records import (
     Closed,
     Ended,
     Exit,
-    Fault,
+    Injected,
     Listening,
     Message,
     Opened,
@@ -54,7 +54,7 @@ def test_each_record_has_its_time() -> None:
 
 
 def test_a_fault_is_no_packet() -> None:
-    assert Pcapng().show(Fault(NOW, ONE, "stalled", "sent", 5)) == b""
+    assert Pcapng().show(Injected(NOW, ONE, "stalled", "sent", 5)) == b""
 
 
 def test_streams_side_by_side() -> None:

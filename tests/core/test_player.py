@@ -7,7 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sockkit.core.player import MAX_AHEAD_BYTES, Conversation, Do, Player, PlayOptions, Step
-from sockkit.core.records import Begun, Closed, Ended, Exit, Fault, Message, Opened, Record, Stream
+from sockkit.core.records import (
+    Begun,
+    Closed,
+    Ended,
+    Exit,
+    Injected,
+    Message,
+    Opened,
+    Record,
+    Stream,
+)
 
 CLIENT = Stream(0, "tcp", "10.0.0.1:4000", "10.0.0.2:80", dialled=True)
 SERVED = Stream(1, "tcp", "10.0.0.2:80", "10.0.0.1:4000", dialled=False)
@@ -78,7 +88,10 @@ def test_a_stream_of_which_the_beginning_is_missing() -> None:
 
 
 def test_faults_are_not_played() -> None:
-    faults: list[Record] = [Fault(NOW, CLIENT, "refused"), Fault(NOW, CLIENT, "stalled", "sent")]
+    faults: list[Record] = [
+        Injected(NOW, CLIENT, "refused"),
+        Injected(NOW, CLIENT, "stalled", "sent"),
+    ]
     assert steps(Player(PlayOptions()), faults) == []
 
 

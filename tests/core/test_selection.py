@@ -8,7 +8,7 @@ from sockkit.core.records import (
     Direction,
     Ended,
     Exit,
-    Fault,
+    Injected,
     Listening,
     Message,
     Opened,
@@ -47,8 +47,8 @@ def test_everything() -> None:
 
 
 def test_faults_are_of_their_peer_and_their_direction() -> None:
-    faults = [Fault(3, ONE, "stalled", "sent"), Fault(3, ONE, "stalled", "received")]
-    refused = Fault(3, ONE, "refused")
+    faults = [Injected(3, ONE, "stalled", "sent"), Injected(3, ONE, "stalled", "received")]
+    refused = Injected(3, ONE, "refused")
     made = selection(1, sent=True)
     assert [made.wants(fault) for fault in [*faults, refused]] == [True, False, True]
     assert not selection(2).wants(refused)

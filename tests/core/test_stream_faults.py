@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockkit.core import stream_faults
-from sockkit.core.faults import FaultOptions
+from sockkit.core.faults import Fault, FaultOptions, Held
 from sockkit.core.stream_faults import (
     BURST_SECONDS,
     MAX_HELD_BYTES,
@@ -18,11 +17,8 @@ from sockkit.core.stream_faults import (
     MIN_HELD_BYTES,
     PIECE_BYTES,
     RATE_PIECE_SECONDS,
-    Fault,
-    Held,
     StreamFaults,
     refuses,
-    shape,
 )
 
 
@@ -288,17 +284,3 @@ def test_a_share_of_connections_is_refused(share: float, seed: int) -> None:
 def test_none_or_all_are_refused() -> None:
     assert not any(refuses(FaultOptions(refuse=0.0), 1, number) for number in range(100))
     assert all(refuses(FaultOptions(refuse=1.0), 1, number) for number in range(100))
-
-
-def test_the_shape_in_words() -> None:
-    options = FaultOptions(delay=0.2, jitter=0.05, rate=65_536, chunk=7, stall_at=1)
-    assert shape(options) == (
-        "delay 0.2 s, jitter 0.05 s, rate 65,536 bytes a second, chunks of 7 bytes"
-    )
-    assert shape(FaultOptions(stall_at=1, refuse=0.5)) == ""
-
-
-def test_records_know_each_fault() -> None:
-    from sockkit.core.json_lines import FAULTS
-
-    assert set(stream_faults.Fault) <= set(FAULTS)

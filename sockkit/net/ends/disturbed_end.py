@@ -10,7 +10,8 @@ from collections.abc import Callable
 from functools import partial
 
 from sockkit.core.address import Address
-from sockkit.core.stream_faults import Fault, StreamFaults
+from sockkit.core.faults import Fault
+from sockkit.core.stream_faults import StreamFaults
 from sockkit.errors import SockkitError, without_traceback
 from sockkit.net.ends.end import Callback, Kind, PeerEnd
 from sockkit.net.ends.watch import Watch

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from functools import partial
 
 from sockkit.core.address import Address
 from sockkit.errors import BindError, SockkitError, UsageError, without_traceback
+from sockkit.net.descriptors import free_descriptors
 from sockkit.net.loop import Loop
 from sockkit.net.tcp.dial import lacks_resources
 from sockkit.net.waiting import OnDone, Pending
@@ -22,15 +22,8 @@ Task = tuple[int, Address]  # a number of the caller's, and what to try
 
 def most_at_once() -> int:
     """How many attempts this process has descriptors for, MAX_AT_ONCE at most."""
-    try:
-        import resource
-
-        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        opened = len(os.listdir("/proc/self/fd"))
-    except (ImportError, OSError):
-        return MAX_AT_ONCE
-    free = MAX_AT_ONCE if soft < 0 else soft - opened - SPARE_DESCRIPTORS
-    return max(min(free, MAX_AT_ONCE), 1)
+    free = free_descriptors()
+    return MAX_AT_ONCE if free is None else max(min(free - SPARE_DESCRIPTORS, MAX_AT_ONCE), 1)
 
 
 class Pool(Pending):

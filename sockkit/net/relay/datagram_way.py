@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sockkit.core.faults import Disturbed, FaultOptions
+from sockkit.core.faults import Disturbed, Fault, FaultOptions, Held
 from sockkit.errors import SockkitError
 from sockkit.events import Emit, Failure, Peer
 from sockkit.net.echo.delay import DelayQueue
@@ -17,7 +17,7 @@ from sockkit.values import Value
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sockkit.core.datagram_faults import DatagramFaults, Fault, Pacer
+    from sockkit.core.datagram_faults import DatagramFaults, Pacer
     from sockkit.core.records import Direction
 
 HELD_SECONDS = 0.1  # for which a reordered datagram waits for the next one
@@ -30,12 +30,6 @@ Tell = Callable[[str, str], None]  # a fault, and in words what is done to all d
 Put = Callable[[bytes | memoryview, int], None]  # datagrams, and the size of each
 
 
-class Delayed:
-    """How many bytes wait for their time, of all peers."""
-
-    size = 0
-
-
 class WayOptions(Value):
     """What the ways of one direction share. Without `convert` bytes pass as they are."""
 
@@ -44,7 +38,7 @@ class WayOptions(Value):
     direction: Direction
     convert: Convert | None
     faults: FaultOptions
-    delayed: Delayed
+    delayed: Held
 
     @property
     def disturbs(self) -> bool:
@@ -72,13 +66,12 @@ class Way:
 
     def _disturbing(self) -> DatagramFaults:
         from sockkit.core.datagram_faults import DatagramFaults, Pacer, generator
-        from sockkit.core.stream_faults import Fault, shape
 
         _, _, direction, _, options, _ = self._options
         choices = partial(generator, options.seed, self._peer.number)
         if options.late:
             self._pacer = Pacer(options, choices(f"{direction} jitter"))
-            self._tell(Fault.SHAPED, shape(options))
+            self._tell(Fault.SHAPED, options.shape)
         return DatagramFaults(options, choices(direction))
 
     def pass_on(self, got: Received) -> None:

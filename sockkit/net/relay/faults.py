@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-from sockkit.core.faults import Disturbed, FaultOptions
-from sockkit.core.records import Direction, Stream
-from sockkit.core.records import Fault as FaultRecord
-from sockkit.core.stream_faults import Fault, Held, StreamFaults, first_stop, refuses, shape
+from sockkit.core.faults import Disturbed, Fault, FaultOptions, Held
+from sockkit.core.records import Direction, Injected, Stream
+from sockkit.core.stream_faults import StreamFaults, first_stop, refuses
 from sockkit.events import FaultInjected
 from sockkit.net.context import Context
 from sockkit.net.ends.disturbed_end import DisturbedEnd
@@ -27,7 +26,7 @@ class Faults:
         self._context, self._options, self._seed = context, options, seed
         self._transport, self._target = transport, target
         self._held = Held()
-        self._shape = shape(options)
+        self._shape = options.shape
 
     def refuses(self, client: PeerEnd) -> bool:
         """Whether to reset this client at once."""
@@ -96,4 +95,4 @@ class Faults:
     ) -> None:
         self._context.emit(FaultInjected(client.peer, direction, fault, passed, detail))
         if views := self._context.views:
-            views.show(FaultRecord(microseconds(), stream, fault, direction, passed, detail))
+            views.show(Injected(microseconds(), stream, fault, direction, passed, detail))

@@ -27,7 +27,7 @@ from sockkit.net.waiting import Done, OnDone, Pending
 from sockkit.values import Value
 
 if TYPE_CHECKING:
-    from sockkit.core.stream_faults import Fault
+    from sockkit.core.faults import Fault
     from sockkit.net.relay.faults import Faults
 
 Dial = Callable[[PeerEnd, OnDone[PeerEnd]], Pending]  # connects to the target for a client

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 
 from sockkit.events import Unreachable
+from sockkit.net.descriptors import free_descriptors
 from sockkit.net.ends.end import PeerEnd
 from sockkit.net.relay.pair import Outcome, Pair, Shared
 from sockkit.net.tcp.listen import Listener
 from sockkit.net.waiting import Done, OnDone, Pending, wait_for
 
-# Left to the pipes of lanes, lookups and further attempts to connect: of all descriptors a share,
+# Left to the pipes of lanes, lookups and further attempts to connect: of all that are free a share,
 # and never fewer than these.
 SPARE_SHARE = 8
 MIN_SPARE = 16
@@ -77,13 +77,5 @@ class RelayServer:
 
 def _most_pairs() -> int | None:
     """How many pairs there are descriptors for; None if that is not known."""
-    try:
-        import resource
-
-        limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        used = len(os.listdir("/dev/fd"))
-    except (ImportError, OSError):
-        return None
-    if limit == resource.RLIM_INFINITY:
-        return None
-    return max((limit - used - max(limit // SPARE_SHARE, MIN_SPARE)) // 2, 1)
+    free = free_descriptors()
+    return free if free is None else max((free - max(free // SPARE_SHARE, MIN_SPARE)) // 2, 1)

@@ -49,7 +49,7 @@ class RelayedPeer:
         sock: DatagramSocket,
         options: RelayOptions,
         service: DatagramService,
-        on_fail: Callable[[RelayedPeer, SockkitError], None],
+        on_fail: Callable[[RelayedPeer, DatagramSocket, SockkitError], None],
     ) -> None:
         self.address, self.peer, self.sock = address, peer, sock
         self.began_at = self.active_at = options.sent.loop.now
@@ -57,7 +57,9 @@ class RelayedPeer:
         self._kept: tuple[bytes, int] | None = None
         soon = options.sent.loop.call_soon
         self._outbox = DatagramOutbox(
-            sock, on_empty=lambda: None, on_fail=lambda error: soon(partial(on_fail, self, error))
+            sock,
+            on_empty=lambda: None,
+            on_fail=lambda error: soon(partial(on_fail, self, self.sock, error)),
         )
         self._service = service
         back = partial(self._put, service.outbox, address)
@@ -166,6 +168,8 @@ class DatagramRelay:
         if self._target.is_at(shown) or shown in self._ours:
             self._emit(Unanswered(shown, "it seems to come from the target, or from this relay"))
             return None
+        # First, though opening a socket may fail: two cannot have the port of --source, and the
+        # last descriptor may be the one that this frees.
         while len(self._peers) >= self._options.most:
             oldest = next(iter(self._peers.values()))
             self._emit(PeerForgotten(oldest.peer))
@@ -187,19 +191,22 @@ class DatagramRelay:
         each.sock.when_readable(partial(self._answered, each))
 
     def _answered(self, each: RelayedPeer) -> None:
-        soon = self._loop.call_soon
-        for got in each.sock.incoming(lambda error: soon(partial(self._failed, each, error))):
+        soon, sock = self._loop.call_soon, each.sock
+        for got in sock.incoming(lambda error: soon(partial(self._failed, each, sock, error))):
             each.answered = True
             self._moved(each)
             if got.cut:
                 self._emit(Failure(got.problem("the target"), "a datagram was cut"))
             each.received.pass_on(got)
 
-    def _failed(self, each: RelayedPeer, error: SockkitError) -> None:
-        """A failure ends nothing. Before the first answer another address may be tried."""
+    def _failed(self, each: RelayedPeer, sock: DatagramSocket, error: SockkitError) -> None:
+        """A failure ends nothing. Before the first answer another address may be tried.
+
+        That of a socket that is used no more is only told.
+        """
         refused = isinstance(error, ConnectError)
         self._emit(Failure(str(error), "the target refuses datagrams" if refused else error.kind))
-        gone = self._peers.get(each.address) is not each
+        gone = self._peers.get(each.address) is not each or each.sock is not sock
         if gone or not refused:
             return
         if each.sock.transport != "udp":  # a unix socket stays connected to what is gone

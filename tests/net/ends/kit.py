@@ -20,9 +20,9 @@ from typing import Any, Protocol
 
 import pytest
 
-from sockkit.core.faults import FaultOptions
+from sockkit.core.faults import FaultOptions, Held
 from sockkit.core.records import Stream
-from sockkit.core.stream_faults import Held, StreamFaults
+from sockkit.core.stream_faults import StreamFaults
 from sockkit.errors import ReceiveError
 from sockkit.net.ends.disturbed_end import DisturbedEnd
 from sockkit.net.ends.memory import MemoryEnd, memory_pair

@@ -7,14 +7,8 @@ from typing import Any
 
 import pytest
 
-from sockkit.core.faults import FaultOptions
-from sockkit.core.stream_faults import (
-    MAX_HELD_BYTES_OF_ALL,
-    MIN_HELD_BYTES,
-    Fault,
-    Held,
-    StreamFaults,
-)
+from sockkit.core.faults import Fault, FaultOptions, Held
+from sockkit.core.stream_faults import MAX_HELD_BYTES_OF_ALL, MIN_HELD_BYTES, StreamFaults
 from sockkit.errors import ReceiveError, SendError, SockkitError
 from sockkit.net.ends.disturbed_end import DisturbedEnd
 from sockkit.net.ends.end import Kind

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from sockkit.core.faults import Disturbed, FaultOptions
+from sockkit.core.faults import Disturbed, FaultOptions, Held
 from sockkit.errors import TextError
 from sockkit.events import Event, Failure, Peer
 from sockkit.net.loop import Loop
 from sockkit.net.relay import datagram_way as module
-from sockkit.net.relay.datagram_way import DATAGRAM_COST, HELD_SECONDS, Delayed, Way, WayOptions
+from sockkit.net.relay.datagram_way import DATAGRAM_COST, HELD_SECONDS, Way, WayOptions
 from sockkit.net.udp.datagrams import Received
 from tests.net import kit
 from tests.net.kit import of_kind
@@ -33,7 +33,7 @@ class Case:
         self._loop, self._clock = loop, kit.Clock(loop, patch)
         self.events: list[Event] = []
         self.put: list[tuple[bytes, int]] = []
-        self.delayed = Delayed()
+        self.delayed = Held()
         options = WayOptions(
             loop, self.events.append, direction, convert, FaultOptions(**faults), self.delayed
         )

@@ -8,10 +8,8 @@ from typing import Any
 import pytest
 
 from sockkit.core.address import HostPort
-from sockkit.core.faults import Disturbed, FaultOptions
-from sockkit.core.records import Fault as FaultRecord
-from sockkit.core.records import Record, Stream
-from sockkit.core.stream_faults import Fault
+from sockkit.core.faults import Disturbed, Fault, FaultOptions
+from sockkit.core.records import Injected, Record, Stream
 from sockkit.errors import ReceiveError
 from sockkit.events import Event, FaultInjected, InputEnded
 from sockkit.net.closing import Closer
@@ -86,7 +84,7 @@ class Relayed:
 
     def faults(self) -> list[tuple[Any, ...]]:
         told = [event[1:] for event in self.events if isinstance(event, FaultInjected)]
-        kept = [record for record in self.records if isinstance(record, FaultRecord)]
+        kept = [record for record in self.records if isinstance(record, Injected)]
         stream = Stream(1, "tcp", "10.0.0.7:4000", "there:80", dialled=True)
         assert {record.stream for record in kept} <= {stream}
         assert [(it.direction, it.fault, it.passed, it.detail) for it in kept] == told
@@ -260,7 +258,7 @@ def test_a_client_without_an_address_is_named_in_records_as_its_connection_is(
         asked = FaultOptions(delay=1.0, disturbed=Disturbed.SENT)
         faults = Faults(context, asked, 1, transport, "unix:/run/x")
         faults.disturb(near, target, lambda _: None)  # type: ignore[arg-type]
-        assert isinstance(kept.records[-1], FaultRecord)
+        assert isinstance(kept.records[-1], Injected)
         remote = "127.0.0.1:80" if target is there else "unix:/run/x"
         assert kept.records[-1].stream == Stream(1, transport, local, remote, dialled=True)
 

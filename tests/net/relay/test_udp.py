@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sockkit.core.records import Closed as ClosedRecord
-from sockkit.core.records import Fault, Message, Opened
+from sockkit.core.records import Injected, Message, Opened
 from sockkit.core.transforms import convert
 from sockkit.errors import TextError
 from sockkit.events import Closed, Failure, FaultInjected, NewPeer, PeerForgotten, Unanswered
@@ -124,12 +124,17 @@ def test_a_refusal_ends_nothing(relaying: Relaying) -> None:
     assert peer.heard() == [b"c"]
 
 
-def test_the_next_address_is_tried_with_what_was_refused(relaying: Relaying) -> None:
+def nowhere(relaying: Relaying) -> tuple[str, int]:
+    """An address at which nobody is."""
     closed = relaying.plain()
     closed.sock.bind((HERE, 0))
-    nowhere = closed.sock.getsockname()
+    address: tuple[str, int] = closed.sock.getsockname()
     closed.sock.close()
-    relaying.start(nowhere, relaying.target.address)
+    return address
+
+
+def test_the_next_address_is_tried_with_what_was_refused(relaying: Relaying) -> None:
+    relaying.start(nowhere(relaying), relaying.target.address)
     one, two, target = relaying.peer(), relaying.peer(), relaying.target
     one.sock.send(b"a")
     assert target.heard() == [b"a"]
@@ -140,14 +145,22 @@ def test_the_next_address_is_tried_with_what_was_refused(relaying: Relaying) -> 
     assert len(relaying.failures()) == 1
 
 
+def test_two_refusals_at_once_skip_no_address(relaying: Relaying) -> None:
+    target = relaying.target.address
+    relaying.start(nowhere(relaying), target, nowhere(relaying))
+    peer = relaying.peer()
+    for _ in range(4):  # every other one meets the refusal of the one before it
+        peer.sock.send(b"a")
+    relaying.told(Failure, 2)
+    kit.settle(relaying.loop)
+    assert str(relaying.relay._peers[peer.address].sock.remote) == f"{target[0]}:{target[1]}"
+    assert relaying.target.heard() == [b"a"]
+    relaying.target.sock.sendto(b"b", relaying.target.sender)
+    assert peer.heard() == [b"b"]
+
+
 def test_addresses_that_all_refuse_are_tried_once_for_a_datagram(relaying: Relaying) -> None:
-    nowhere = []
-    for _ in range(2):
-        closed = relaying.plain()
-        closed.sock.bind((HERE, 0))
-        nowhere.append(closed.sock.getsockname())
-        closed.sock.close()
-    relaying.start(*nowhere)
+    relaying.start(nowhere(relaying), nowhere(relaying))
     relaying.peer().sock.send(b"a")
     relaying.told(Failure, 2)
     kit.run_for(relaying.loop, 0.2)
@@ -351,7 +364,7 @@ def test_faults_are_told_with_their_peer_and_recorded(relaying: Relaying) -> Non
     assert peer.nothing
     (told,) = of_kind(relaying.events, FaultInjected)
     assert (told.peer.number, told.direction, told.fault) == (1, "sent", "duplicated")
-    (fault,) = [each for each in relaying.kept.records if isinstance(each, Fault)]
+    (fault,) = [each for each in relaying.kept.records if isinstance(each, Injected)]
     assert (fault.stream.number, fault.direction, fault.fault) == (1, "sent", "duplicated")
 
 

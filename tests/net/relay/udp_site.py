@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from sockkit.core.address import Address, HostPort
-from sockkit.core.faults import FaultOptions
+from sockkit.core.faults import FaultOptions, Held
 from sockkit.events import Event, Failure
 from sockkit.net.endpoint import Endpoint
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
-from sockkit.net.relay.datagram_way import Convert, Delayed, WayOptions
+from sockkit.net.relay.datagram_way import Convert, WayOptions
 from sockkit.net.relay.udp import DatagramRelay, RelayOptions
 from sockkit.net.relay.udp_target import Target
 from sockkit.net.tcp.listen import ListenOptions
@@ -98,7 +98,7 @@ class Relaying:
             context = context._replace(views=self.views)
         to: Address = HostPort(HERE, self.target.address[1])
         found = [Route(Endpoint(socket.AF_INET, at)) for at in routes or [self.target.address]]
-        options, delayed = FaultOptions(**faults), Delayed()
+        options, delayed = FaultOptions(**faults), Held()
         sent = WayOptions(loop, emit, "sent", to_target, options, delayed)
         received = WayOptions(loop, emit, "received", to_client, options, delayed)
         target = Target(context, to, found, SocketOptions())
