@@ -66,7 +66,7 @@ class Way:
     def _disturbing(self) -> DatagramFaults:
         from sockkit.core.datagram_faults import DatagramFaults, generator
 
-        _, _, direction, _, options, _ = self._options
+        options, direction = self._options.faults, self._options.direction
         number = self._peer.number
         if options.late:
             self._pacer = Pacer(options, f"{options.seed} {number} {direction}")
