@@ -56,7 +56,7 @@ _TOUCH = {
         "test_server", "test_closing", "test_floods",
     ),
     "merging|frames|framed": ("test_frames",),
-    "stream_faults|disturbed_end|relay": ("test_relay_faults",),
+    "core/faults|stream_faults|disturbed_end|relay": ("test_relay_faults",),
     "views|screen|tap|records|json_lines|recorder|dump|width|flows|headings|difference|text_view": (
         "test_views", "test_show",
     ),

@@ -1,7 +1,7 @@
-"""Faults of datagrams: which are dropped, repeated, changed or late.
+"""Faults of datagrams: which are dropped, repeated, changed or reordered.
 
-A `DatagramFaults` and a `Pacer` belong to one direction of one peer, and make the same choices for
-the same datagrams in every run with the same seed.
+A `DatagramFaults` belongs to one direction of one peer, and makes the same choices for the same
+datagrams in every run with the same seed.
 """
 
 from __future__ import annotations
@@ -69,26 +69,3 @@ class DatagramFaults:
         changed = bytearray(datagram)
         changed[bit // 8] ^= 1 << bit % 8
         return bytes(changed)
-
-
-class Pacer:
-    """Says when datagrams arrive that pass a line with a rate and a delay. They stay in order.
-
-    `now` is in seconds of any one clock.
-    """
-
-    def __init__(self, options: FaultOptions, random: Random) -> None:
-        self._options, self._random = options, random
-        self._free_at = self._last = 0.0
-
-    def due(self, size: int, now: float) -> float:
-        """When a datagram of `size` bytes arrives that is sent now."""
-        options = self._options
-        if options.rate:
-            self._free_at = max(now, self._free_at) + size / options.rate
-            now = self._free_at
-        delay = options.delay
-        if options.jitter:
-            delay = max(delay + self._random.uniform(-options.jitter, options.jitter), 0.0)
-        self._last = max(now + delay, self._last)
-        return self._last

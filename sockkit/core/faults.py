@@ -7,6 +7,10 @@ from enum import StrEnum
 from sockkit.core.units import show_seconds, show_size
 from sockkit.values import Value
 
+# Of a rate, what may pass at once after a sink was full or the loop was late. More would be a burst
+# that the rate does not allow, and less would make it slower than it is.
+BURST_SECONDS = 0.05
+
 
 class Fault(StrEnum):
     """What is done to a connection, to one direction of it, or to a datagram."""
@@ -92,3 +96,41 @@ class FaultOptions(Value):
         told += [f"rate {show_size(self.rate)} a second"] if self.rate else []
         told += [f"chunks of {show_size(self.chunk)}"] if self.chunk else []
         return ", ".join(told)
+
+
+class Pacer:
+    """Says when what passes in a direction is due: late by the delay, at the rate, and in order.
+
+    The jitter of a piece of a stream, or of a datagram, follows from `seed` and from how many bytes
+    came before it. Times are in seconds of any one clock.
+    """
+
+    def __init__(self, options: FaultOptions, seed: str) -> None:
+        self.delay, self._jitter, self.rate = options.delay, options.jitter, options.rate or 0
+        self._seed = seed
+        self._offset = 0  # of the next one
+        self._free_at = 0.0  # when the last one has passed
+
+    @property
+    def late(self) -> float:
+        """The most seconds that bytes are held for."""
+        return self.delay + self._jitter
+
+    def due(self, size: int, came: float) -> float:
+        """When the next `size` bytes may pass, that came then."""
+        passing = size / self.rate if self.rate else 0.0
+        self._free_at = max(came + self._late(), self._free_at) + passing
+        self._offset += size or 1  # each of several empty datagrams has its own jitter
+        return self._free_at
+
+    def passed(self, now: float) -> None:
+        """The last one has passed, perhaps later than it was due."""
+        self._free_at = max(self._free_at, now - BURST_SECONDS)
+
+    def _late(self) -> float:
+        if not self._jitter:
+            return self.delay
+        from random import Random  # few runs need it
+
+        chosen = Random(f"{self._seed} {self._offset}").uniform(-self._jitter, self._jitter)
+        return max(self.delay + chosen, 0.0)

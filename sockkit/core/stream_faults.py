@@ -12,16 +12,13 @@ from collections import deque
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from sockkit.core.faults import Fault
+from sockkit.core.faults import Fault, Pacer
 
 if TYPE_CHECKING:
     from sockkit.core.faults import FaultOptions, Held
 
 # With a rate, bytes pass in pieces of so many seconds: short transfers take as long as they should.
 RATE_PIECE_SECONDS = 0.01
-# Of a rate, what may pass at once after a sink was full or the loop was late. More would be a burst
-# that the rate does not allow, and less would make it slower than it is.
-BURST_SECONDS = 0.05
 READ_AHEAD_SECONDS = 0.1  # of a rate, held besides those of the delay: it never waits for a read
 MIN_HELD_BYTES = 16 * 1024  # in a direction, whatever the delay and the rate
 MAX_HELD_BYTES = 32 * 1024 * 1024  # in a direction: a delay of 200 ms passes 160 MB/s at most
@@ -48,38 +45,6 @@ def first_stop(options: FaultOptions) -> tuple[int, Fault] | None:
     return min(asked, key=itemgetter(0), default=None)
 
 
-class _Timing:
-    """When the pieces of a direction are due: none before the one before it."""
-
-    def __init__(self, options: FaultOptions, seed: str) -> None:
-        self.delay, self._jitter, self.rate = options.delay, options.jitter, options.rate or 0
-        self._seed = seed
-        self._free_at = 0.0  # when the last piece has passed
-
-    @property
-    def late(self) -> float:
-        """The most seconds that bytes are held for."""
-        return self.delay + self._jitter
-
-    def due(self, came: float, size: int, offset: int) -> float:
-        """When `size` bytes may pass that came then. `offset` is theirs in the stream."""
-        passing = size / self.rate if self.rate else 0.0
-        self._free_at = max(came + self._late_at(offset), self._free_at) + passing
-        return self._free_at
-
-    def passed(self, now: float) -> None:
-        """The last piece has passed, perhaps later than it was due."""
-        self._free_at = max(self._free_at, now - BURST_SECONDS)
-
-    def _late_at(self, offset: int) -> float:
-        if not self._jitter:
-            return self.delay
-        from random import Random  # few runs need it
-
-        chosen = Random(f"{self._seed} {offset}").uniform(-self._jitter, self._jitter)
-        return max(self.delay + chosen, 0.0)
-
-
 class StreamFaults:
     """Takes bytes with the time they came, and says what may be passed on when.
 
@@ -90,7 +55,7 @@ class StreamFaults:
     """
 
     def __init__(self, options: FaultOptions, seed: str, all_held: Held) -> None:
-        self._timing, self._all = _Timing(options, seed), all_held
+        self._pacer, self._all = Pacer(options, seed), all_held
         self._stop = first_stop(options)
         self._most = most = options.chunk or MAX_HELD_BYTES
         if rate := options.rate:
@@ -104,7 +69,7 @@ class StreamFaults:
 
     @property
     def delay(self) -> float:
-        return self._timing.delay
+        return self._pacer.delay
 
     @property
     def room(self) -> int:
@@ -119,7 +84,7 @@ class StreamFaults:
         return min(room, self._before_stop() - waiting)
 
     def _limit(self) -> int:
-        late, rate = self._timing.late, self._timing.rate
+        late, rate = self._pacer.late, self._pacer.rate
         if self._all.size >= MAX_HELD_BYTES_OF_ALL or not (late or rate):
             return MIN_HELD_BYTES
         wanted = 2 * rate * (late + READ_AHEAD_SECONDS) if rate else MAX_HELD_BYTES
@@ -161,7 +126,7 @@ class StreamFaults:
             self._offset = 0
             self._hold(-PIECE_BYTES)
         if not self._cut:
-            self._timing.passed(now)
+            self._pacer.passed(now)
             self._plan()
         return taken
 
@@ -176,7 +141,7 @@ class StreamFaults:
         """Drop what is held, and have the end due at once, even if the direction has stalled."""
         self.drop()
         self._stop = self.stop = None
-        self.feed(b"", now - self._timing.late)
+        self.feed(b"", now - self._pacer.late)
 
     def _plan(self) -> None:
         """Cut the next piece, and say when it is due."""
@@ -189,7 +154,7 @@ class StreamFaults:
         elif self._pieces:
             came, data = self._pieces[0]
             self._cut = min(len(data) - self._offset, self._most, self._before_stop())
-            self.due = self._timing.due(came, self._cut, self.passed)
+            self.due = self._pacer.due(self._cut, came)
 
     def _before_stop(self) -> int:
         """How many more bytes may pass; more than are ever held if there is no stop."""

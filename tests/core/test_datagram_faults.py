@@ -7,7 +7,7 @@ from math import sqrt
 
 import pytest
 
-from sockkit.core.datagram_faults import MAX_HELD, DatagramFaults, Pacer, generator
+from sockkit.core.datagram_faults import MAX_HELD, DatagramFaults, generator
 from sockkit.core.faults import Fault, FaultOptions
 
 MANY = 20_000
@@ -109,41 +109,3 @@ def test_a_seed_makes_the_same_choices_again() -> None:
     assert run(ALL) == run(ALL)
     assert run(ALL) != run(ALL, seed=2)
     assert run(ALL) != run(ALL, direction="received")
-
-
-# When they arrive.
-
-
-def pacer(**options: float) -> Pacer:
-    return Pacer(FaultOptions(**options), generator(1, 1, "sent"))  # type: ignore[arg-type]
-
-
-def test_each_comes_later_by_the_delay() -> None:
-    pace = pacer(delay=2.0)
-    assert [pace.due(10, now) for now in (1.0, 1.5)] == [3.0, 3.5]
-
-
-def test_a_rate_takes_time_for_every_byte() -> None:
-    pace = pacer(rate=100)
-    assert [pace.due(50, 1.0), pace.due(50, 1.0), pace.due(0, 1.0)] == [1.5, 2.0, 2.0]
-    assert pace.due(50, 10.0) == 10.5
-
-
-def test_the_delay_comes_after_the_rate() -> None:
-    pace = pacer(rate=100, delay=1.0)
-    assert [pace.due(50, 1.0), pace.due(50, 1.0)] == [2.5, 3.0]
-
-
-def test_jitter_varies_the_delay_either_way_and_keeps_the_order() -> None:
-    pace = pacer(delay=1.0, jitter=0.5)
-    late = [pace.due(1, 10.0 * number) - 10.0 * number for number in range(2000)]
-    assert 0.5 <= min(late) < 0.52
-    assert 1.48 < max(late) <= 1.5
-    assert 0.95 < sum(late) / len(late) < 1.05
-    close = [pace.due(1, 30_000.0 + number / 1000) for number in range(1000)]
-    assert close == sorted(close)
-
-
-def test_no_jitter_makes_a_datagram_early() -> None:
-    pace = pacer(jitter=5.0)
-    assert all(pace.due(1, 100.0 * number) >= 100.0 * number for number in range(100))

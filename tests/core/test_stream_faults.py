@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockkit.core.faults import Fault, FaultOptions, Held
+from sockkit.core.faults import BURST_SECONDS, Fault, FaultOptions, Held
 from sockkit.core.stream_faults import (
-    BURST_SECONDS,
     MAX_HELD_BYTES,
     MAX_HELD_BYTES_OF_ALL,
     MIN_HELD_BYTES,

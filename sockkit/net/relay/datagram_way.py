@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING
 
-from sockkit.core.faults import Disturbed, Fault, FaultOptions, Held
+from sockkit.core.faults import Disturbed, Fault, FaultOptions, Held, Pacer
 from sockkit.errors import SockkitError
 from sockkit.events import Emit, Failure, Peer
 from sockkit.net.echo.delay import DelayQueue
@@ -17,7 +16,7 @@ from sockkit.values import Value
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sockkit.core.datagram_faults import DatagramFaults, Pacer
+    from sockkit.core.datagram_faults import DatagramFaults
     from sockkit.core.records import Direction
 
 HELD_SECONDS = 0.1  # for which a reordered datagram waits for the next one
@@ -65,14 +64,14 @@ class Way:
         self.size = 0
 
     def _disturbing(self) -> DatagramFaults:
-        from sockkit.core.datagram_faults import DatagramFaults, Pacer, generator
+        from sockkit.core.datagram_faults import DatagramFaults, generator
 
-        _, _, direction, _, options, _ = self._options
-        choices = partial(generator, options.seed, self._peer.number)
+        options, direction = self._options.faults, self._options.direction
+        number = self._peer.number
         if options.late:
-            self._pacer = Pacer(options, choices(f"{direction} jitter"))
+            self._pacer = Pacer(options, f"{options.seed} {number} {direction}")
             self._tell(Fault.SHAPED, options.shape)
-        return DatagramFaults(options, choices(direction))
+        return DatagramFaults(options, generator(options.seed, number, direction))
 
     def pass_on(self, got: Received) -> None:
         if not (self._options.convert or self._faults):

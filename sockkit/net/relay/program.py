@@ -38,12 +38,14 @@ class ProgramTarget(ProgramEnd):
         self._loop = loop
         self._program: Program | None = None
         self._has_exited = self._output_ended = False
-        over = lambda: self._has_exited and not self._closed  # noqa: E731
-        self._readable, self._exit = Watch(loop, over), Watch(loop, over)
+        self._readable, self._exit = Watch(loop, self._is_over), Watch(loop, self._is_over)
         self.when_readable, self.write = self._when_readable, self._write
 
     def belongs_to(self, program: Program) -> None:
         self._program = program
+
+    def _is_over(self) -> bool:
+        return self._has_exited and not self._closed
 
     def exited(self) -> None:
         """The program has exited."""
