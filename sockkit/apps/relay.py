@@ -136,7 +136,7 @@ def _dialler(config: Relay, context: Context) -> Dial:
     sockets = config.sockets._replace(reuse_address=False, reuse_port=False)
 
     def dial_for(client: PeerEnd, on_done: OnDone[PeerEnd]) -> Pending:
-        if refusal := ours.refusal(client.remote):
+        if refusal := ours.refusal(client):
             on_done(refusal)
             return Done()
         own = connect._replace(number=client.peer.number, on_behalf_of=client.remote)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import queue
 import socket
 import subprocess
 import threading
@@ -114,14 +115,25 @@ def dante(place: Path) -> Any:
 def answerer(host: str = HERE, size: int = 1) -> Iterator[str]:
     """The port of a server that repeats what it receives, at least `size` bytes, and closes.
 
-    It waits for no half-close, which `--half-close auto` sends a second later.
+    It waits for no half-close, which `--half-close auto` sends a second later. It receives while it
+    sends: microsocks waits for either side to take what it has, and takes nothing meanwhile.
     """
 
     def serve(sock: socket.socket) -> None:
+        received: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+
+        def send() -> None:
+            while data := received.get():
+                sock.sendall(data)
+
+        sender = threading.Thread(target=send, daemon=True)
+        sender.start()
         missing = size
         while missing > 0 and (data := sock.recv(65536)):
-            sock.sendall(data)
+            received.put(data)
             missing -= len(data)
+        received.put(b"")
+        sender.join(WAIT)
 
     with peer(serve, host, socket.AF_INET6 if ":" in host else socket.AF_INET) as port:
         yield str(port)

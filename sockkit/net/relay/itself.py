@@ -8,10 +8,12 @@ from weakref import WeakValueDictionary
 
 from sockkit.core.address import Address
 from sockkit.errors import ConnectError, UsageError
-from sockkit.net.endpoint import to_address
+from sockkit.net.endpoint import Endpoint, to_address
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv6Address
+
+    from sockkit.net.ends.end import PeerEnd
 
     Number = IPv4Address | IPv6Address
 
@@ -54,21 +56,26 @@ def _is_own(address: Number) -> bool:
 
 
 class OwnConnections:
-    """Those that we have made to `target`, to recognize one that comes to us as a client."""
+    """Those that we have made to `target`, to recognize one that comes to us as a client.
+
+    Both its addresses must be those of one of ours: connections to different addresses may have
+    one local port.
+    """
 
     def __init__(self, target: Address) -> None:
         self._target = target
-        self._sockets: WeakValueDictionary[Address | None, socket.socket] = WeakValueDictionary()
+        self._sockets: WeakValueDictionary[tuple[Address | None, Address | None], socket.socket]
+        self._sockets = WeakValueDictionary()
 
-    def add(self, sock: socket.socket) -> None:
+    def add(self, sock: socket.socket, to: Endpoint) -> None:
         """Called before anybody can have accepted the connection that `sock` is to make."""
         name = sock.getsockname()
         if isinstance(name, tuple):
-            self._sockets[to_address(name)] = sock
+            self._sockets[to_address(name), to_address(to.address)] = sock
 
-    def refusal(self, client: Address | None) -> ConnectError | None:
-        """Why a client at this address is not relayed, if it is one of them."""
-        sock = self._sockets.get(client)
+    def refusal(self, client: PeerEnd) -> ConnectError | None:
+        """Why this client is not relayed, if it is one of them."""
+        sock = self._sockets.get((client.remote, client.local()))
         if sock is None or sock.fileno() < 0:
             return None
         return ConnectError(f"the target {self._target} is this relay itself")

@@ -57,7 +57,7 @@ class ConnectOptions(Value):
     connection is encrypted; a handshake has a bound of its own. `resolve` takes the place of the
     lookup, for who dials many ports of one host. `number` is the peer's, for who dials several.
     `on_behalf_of` is whom the records of a view say to be at our side, if it is not we.
-    `on_connect` is called with each socket that begins to connect, when it has its local address.
+    `on_connect` is called with each socket that begins to connect, and where to.
     """
 
     timeout: float = 10.0
@@ -67,7 +67,7 @@ class ConnectOptions(Value):
     resolve: Resolve | None = None
     number: int = 0
     on_behalf_of: Address | None = None
-    on_connect: Callable[[socket.socket], None] | None = None
+    on_connect: Callable[[socket.socket, Endpoint], None] | None = None
 
 
 def dial(
@@ -287,7 +287,7 @@ class _Race(Pending):
                 self._retries[sock] = self._later(BACKLOG_RETRY_SECONDS, lambda: self._retry(sock))
                 return
         if self._options.on_connect:
-            self._options.on_connect(sock)
+            self._options.on_connect(sock, endpoint)
         settled = partial(self._step, partial(self._settled, sock))
         self._loop.when_writable(sock.fileno(), settled)
 
