@@ -1,4 +1,4 @@
-"""sockkit measured beside nc, ncat, socat, iconv and pwncat: `python -m benchmarks`.
+"""Measures sockkit and compares it with nc, ncat, socat, iconv and pwncat: `python -m benchmarks`.
 
-Not tests: nothing here passes or fails but a run that does not deliver its bytes.
+These are not tests: only a run that does not deliver its bytes fails.
 """

@@ -1,11 +1,11 @@
-"""Measure sockkit beside its peers, and print one Markdown table.
+"""Measures sockkit and other programs, and prints one Markdown table.
 
     python -m benchmarks                          everything: some minutes, 3 GiB of disk
     python -m benchmarks --size 64M --runs 2      a quick look
     python -m benchmarks --only file pipe
 
-The sockkit measured is the one beside this Python. The status is 0 when every run delivered its
-bytes, whether or not the targets are met; 1 when one did not.
+It measures the sockkit that is installed for this Python. The exit status is 0 if every run
+delivered its bytes, even if targets are missed, otherwise 1.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def size(text: str) -> int:
     """Bytes from `1000`, `64k`, `256M` or `2G`."""
     shift = {"k": 10, "m": 20, "g": 30}.get(text[-1:].lower(), 0)
     number = text[:-1] if shift else text
-    if not number.isdecimal() or int(number) << shift < 4:  # a quarter of it is moved too
+    if not number.isdecimal() or int(number) << shift < 4:  # a quarter of it is also moved
         raise argparse.ArgumentTypeError(f"{text!r} is no size: try 1000, 64M or 2G")
     return int(number) << shift
 
@@ -99,7 +99,7 @@ def main() -> int:
     if find("sockkit") is None:
         print(f"benchmarks: no sockkit beside {sys.executable}: try make bench", file=sys.stderr)
         return 1
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that all is tidied up
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything is cleaned up
     head = [
         *machine.describe(),
         f"- date: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",

@@ -1,4 +1,4 @@
-"""The machine a table was made on: without it no number means anything."""
+"""Describes the machine on which a table was made, as no figure means anything without it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.process import find, output_of
 
-# How each program is asked for its version, and where in the answer it stands.
+# The option that makes a program print its version, and where it is in the output.
 VERSIONS = {
     "sockkit": ("--version", r"(\d[\d.]+\S*)"),
     "nc": ("-h", r"(OpenBSD netcat.*\))"),
@@ -25,7 +25,7 @@ VERSIONS = {
 
 
 def version(program: str) -> str:
-    """The version a program tells, or that it is missing."""
+    """The version that a program prints, or a text that it is missing."""
     option, pattern = VERSIONS[program]
     path = find(program)
     if path is None:
@@ -40,7 +40,7 @@ def processor() -> str:
 
 
 def describe() -> list[str]:
-    """Lines of Markdown. The load is that of the minute before: a busy machine shows."""
+    """Lines of Markdown. They include the load of the last minute, which shows a busy machine."""
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
     cores = len(os.sched_getaffinity(0))
     return [

@@ -1,6 +1,6 @@
-"""Pipelines of real programs, that end by themselves or are ended by us.
+"""Pipelines of real programs, which end by themselves or are killed.
 
-Nothing is waited for without a bound, and only processes started here are signalled, by pid.
+Every wait has a bound. Only processes that were started here are signalled, by pid.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 HERE = "127.0.0.1"
-LIMIT = 900.0  # seconds for one run: a bound, not a measure
-SAMPLE_EVERY = 0.01  # seconds between looks at a process's memory
+LIMIT = 900.0  # seconds for one run, against hanging
+SAMPLE_EVERY = 0.01  # seconds between two checks of a process's memory
 ENVIRONMENT = {**os.environ, "LC_ALL": "C.UTF-8"}  # text is UTF-8, messages are English
 ENVIRONMENT.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed program is compiled
 
@@ -33,7 +33,7 @@ class RunError(Exception):
 def find(program: str) -> str | None:
     """The path of a program: beside this Python, or (but not sockkit) on PATH.
 
-    `nc` is OpenBSD's or none: the options of the other netcats differ. A path is what it is.
+    `nc` is OpenBSD's or None, as other netcats have other options. A path is checked as it is.
     """
     if "/" in program:
         return shutil.which(program)
@@ -47,7 +47,7 @@ def find(program: str) -> str | None:
 
 
 def output_of(command: Sequence[str]) -> str:
-    """What a command that only talks says, on stdout and stderr."""
+    """The stdout and stderr of a command that only prints something."""
     pipe, null = subprocess.PIPE, subprocess.DEVNULL
     return subprocess.run(
         command, stdin=null, stdout=pipe, stderr=subprocess.STDOUT, timeout=LIMIT, check=False
@@ -55,9 +55,9 @@ def output_of(command: Sequence[str]) -> str:
 
 
 class Pipeline:
-    """Commands joined by pipes, from one file to another; stderr of all of them is gathered.
+    """Commands joined by pipes, from one file to another. Their stderr is collected.
 
-    Leaving the `with` block kills and reaps what still runs.
+    Leaving the `with` block kills and reaps the processes that still run.
     """
 
     def __init__(
@@ -94,19 +94,19 @@ class Pipeline:
 
     def __exit__(self, *_: object) -> None:
         for process in self.processes:
-            process.kill()  # does nothing to one that has been waited for
+            process.kill()  # has no effect on a process that was reaped
             process.wait()
             if process.stdout:
                 process.stdout.close()
         self._talk.close()
 
     def talk(self) -> str:
-        """What the commands have said on stderr."""
+        """The stderr of all commands so far."""
         size = os.fstat(self._talk.fileno()).st_size
         return os.pread(self._talk.fileno(), size, 0).decode(errors="replace").strip()
 
     def wait_until(self, ready: Callable[[], bool]) -> None:
-        """Poll for what no event tells; fail if a command ends first."""
+        """Poll until `ready()`, as there is no event. Raises RunError if a command ends first."""
         end = time.monotonic() + LIMIT
         while not ready():
             if any(process.poll() is not None for process in self.processes):
@@ -119,9 +119,9 @@ class Pipeline:
 def finish(*pipelines: Pipeline, watch: bool = False) -> float:
     """Wait until every command has ended by itself, with status 0 unless it may fail.
 
-    With `watch`: the peak resident bytes of any sockkit among them, else 0. It is the kernel's
-    own high-water mark, read to the last moment. (The ru_maxrss of a child is no use: it
-    starts at the peak of the Python it was started from, and hides what is below.)
+    With `watch`, returns the peak resident bytes of any sockkit among them, otherwise 0. This is
+    the kernel's high-water mark, read until the process ends. (A child's ru_maxrss is useless: it
+    starts at the peak of the Python that started it, and hides smaller values.)
     """
     every = [process for pipeline in pipelines for process in pipeline.processes]
     watched = [process.pid for process in every if watch and _name(process) == "sockkit"]
@@ -144,7 +144,7 @@ def _name(process: subprocess.Popen[bytes]) -> str:
 
 
 def _ended(pid: int, seconds: float) -> bool:
-    """Sleep until a child has ended, at most so long; it is still to be reaped."""
+    """Wait until a child has ended, for at most `seconds`. Does not reap it."""
     descriptor = os.pidfd_open(pid)
     try:
         poll = select.poll()
@@ -155,7 +155,7 @@ def _ended(pid: int, seconds: float) -> bool:
 
 
 def _peak(pid: int) -> int:
-    """The most resident bytes a process has had; 0 when it has ended."""
+    """The peak resident bytes of a process; 0 if it has ended."""
     try:
         found = re.search(r"VmHWM:\s*(\d+) kB", Path(f"/proc/{pid}/status").read_text())
     except (FileNotFoundError, ProcessLookupError):
@@ -170,6 +170,6 @@ def free_port() -> int:
 
 
 def listens(port: int) -> bool:
-    """Whether something listens on an IPv4 port of this machine; connects to nothing."""
+    """Whether a process listens on an IPv4 port of this machine. Does not connect to it."""
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     return any(row[1].endswith(f":{port:04X}") and row[3] == "0A" for row in rows)

@@ -1,8 +1,8 @@
-"""Bytes through a program behind a port: there and back through `cat`.
+"""Measures a program behind a port: bytes to `cat` and back.
 
-The client is the same for all. "direct" is `cat` on the bare socket, as a superserver starts it:
-the limit. A warm-up compares what comes back. `ncat -e` is left out: it stops for good as soon as
-both directions are full.
+The client is the same for all. "direct" is `cat` on the socket itself, as inetd starts it: the
+limit. A warm-up compares the bytes that come back. `ncat -e` is left out, as it hangs when both
+directions are full.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The relay: bytes, small messages and many connections through it, beside socat.
+"""Measures the relay and socat: bulk data, small messages and many connections.
 
-What is at the two ends is the same for all, and does nothing but system calls.
+The programs at both ends are the same for all, and do nothing but system calls.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def relay_rows(folder: Path, size: int, runs: int) -> list[Row]:
 
 
 def _bulk_row(folder: Path, size: int, runs: int) -> Row:
-    """A file to the relay by sendfile(2), and from it to /dev/null by splice(2)."""
+    """Send a file to the relay with sendfile(2), and from there to /dev/null with splice(2)."""
     source, limit = data(folder, size), str(folder / "limit")
 
     def run(name: str, check: bool) -> float:
@@ -86,7 +86,7 @@ def _memory_row(folder: Path, runs: int, many: int = 2000) -> Row:
 
 @contextlib.contextmanager
 def _relaying(folder: Path, name: str) -> Iterator[tuple[int, int]]:
-    """The port and the process of a relay, to a responder in C."""
+    """The port and the process id of a relay to a responder in C."""
     port, target = free_port(), free_port()
     with (
         serving([str(folder / "limit"), "tcp", str(target)], target),

@@ -1,8 +1,8 @@
-"""Servers under load: the responder, datagrams, and the chat room.
+"""Measures servers under load: the responder, datagrams and the chat room.
 
-The loads and the bare C responder are compiled into the benchmark's folder; without a C compiler
-there are no such rows. A load that is as fast on the C responder as on ours would measure itself:
-that is why the C responder stands in the table.
+The load generators and a bare responder in C are compiled into the benchmark's folder; without a C
+compiler these rows are left out. The C responder is in the table to show that the load generator is
+fast enough: if it were as fast on ours, it would measure itself.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LIMIT_NAME = "C"
 
 
 def compiled(folder: Path) -> bool:
-    """Compile what is needed into `folder`; whether that could be done."""
+    """Compile the load generator and the limit into `folder`. Returns False without a compiler."""
     compiler = shutil.which("cc")
     if compiler is None:
         return False
@@ -41,7 +41,7 @@ def compiled(folder: Path) -> bool:
 def serving(
     command: list[str], port: int, *, udp: bool = False
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A server, from when it listens on `port`; it is ended afterwards, with what it forked."""
+    """A server that listens on `port`. Afterwards it is killed, with all that it forked."""
     path = find(command[0])
     if path is None:
         raise RunError(f"{command[0]} is not installed")
@@ -59,16 +59,16 @@ def serving(
             yield process
         finally:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, 9)  # the session that was made for it
+                os.killpg(process.pid, 9)  # its own session
 
 
 def load(folder: Path, *arguments: object) -> list[float]:
-    """The figures of one load."""
+    """The figures that one run of the load generator prints."""
     return figures([str(folder / "load"), *map(str, arguments)])
 
 
 def figures(command: list[str]) -> list[float]:
-    """What a load prints."""
+    """The figures that `command` prints. Raises RunError."""
     try:
         done = subprocess.run(command, capture_output=True, timeout=120, check=True)
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
@@ -109,7 +109,7 @@ def echo_row(folder: Path, runs: int, connections: int, size: int) -> Row:
 
 
 def held_rows(folder: Path, runs: int, many: int = 10_000) -> list[Row]:
-    """Messages of 64 bytes by `many` connections at once, beside 100; and what each costs."""
+    """Echo of 64 bytes on `many` connections at once and on 100, and the memory for each."""
     memory: list[float] = []
 
     def contestant(connections: int) -> Callable[[bool], float]:
@@ -150,7 +150,7 @@ def udp_row(folder: Path, runs: int, size: int) -> Row:
     return in_turn(Row("udp", what, rate, goals), {name: contestant(name) for name in names}, runs)
 
 
-# What runs sockkit without the kernel's offloads for datagrams.
+# A program that runs sockkit without the kernel's offloads for datagrams.
 SINGLY = (
     "import sockkit.net.udp.datagrams as udp, sockkit.cli.main as program\n"
     "udp._UDP_SEGMENT = udp._UDP_GRO = 9999\n"
@@ -159,7 +159,7 @@ SINGLY = (
 
 
 def datagram_rows(folder: Path, runs: int, size: int) -> list[Row]:
-    """A file as datagrams of 1,400 bytes: how many a second are sent, and how many are lost."""
+    """Send a file as datagrams of 1,400 bytes: how many are sent a second, and how many lost."""
     source = folder / "datagrams"
     with open(source, "wb") as file:
         file.truncate(size)
@@ -189,7 +189,7 @@ def datagram_rows(folder: Path, runs: int, size: int) -> list[Row]:
                 began = time.perf_counter()
                 subprocess.run(send, stdin=file, check=True, timeout=120)
                 took = time.perf_counter() - began
-                time.sleep(0.5)  # what is in the receiver's buffer
+                time.sleep(0.5)  # for the receiver to read its buffer
                 process.terminate()
                 process.wait(10)
             if not warm_up and name != "socat":
@@ -215,7 +215,7 @@ def datagram_rows(folder: Path, runs: int, size: int) -> list[Row]:
 
 
 def chat_rows(folder: Path, runs: int, members: int, lines: int = 1000) -> list[Row]:
-    """Deliveries a second, and how long a single line takes to the last reader."""
+    """Deliveries a second, and the time of a single line from its sender to the last reader."""
     delays: dict[str, list[float]] = {}
 
     def contestant(name: str, stopped: int, members: int = members) -> Callable[[bool], float]:
@@ -236,7 +236,7 @@ def chat_rows(folder: Path, runs: int, members: int, lines: int = 1000) -> list[
 
     contestants = {"sockkit": contestant("sockkit", 0)}
     goals = []
-    if find("ncat"):  # it holds 100
+    if find("ncat"):  # it allows 100 members
         fits = members < 90
         name = "ncat" if fits else "ncat with 60"
         contestants[name] = contestant("ncat", 0, members if fits else 60)

@@ -1,4 +1,4 @@
-"""One short `sockkit tcp-client`, from start to exit: what a script pays for each call."""
+"""Measures one short `sockkit tcp-client` from start to exit: what each call costs a script."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from benchmarks.process import HERE, Pipeline, RunError, find, finish
 from benchmarks.table import Goal, Row, in_turn, milliseconds
 
 ANSWER = b"hello\n"
-LEAST_RUNS = 30  # a start is short and its times scatter
+LEAST_RUNS = 30  # a start is short, and its times vary
 IMPORTS = "import click, socket, selectors"
 
 
 @contextlib.contextmanager
 def answering() -> Iterator[int]:
-    """A peer in a thread that answers each connection with ANSWER and closes; gives its port."""
+    """Run a peer that answers each connection with ANSWER and closes. Yields its port."""
     listener = socket.create_server((HERE, 0))
 
     def serve() -> None:
@@ -30,7 +30,10 @@ def answering() -> Iterator[int]:
                 sock, _ = listener.accept()
             except OSError:
                 return  # shut down below
-            with sock, contextlib.suppress(OSError):  # a client that is gone fails its own check
+            with (
+                sock,
+                contextlib.suppress(OSError),
+            ):  # its status shows that it failed
                 sock.sendall(ANSWER)
 
     thread = threading.Thread(target=serve, daemon=True)
@@ -45,7 +48,7 @@ def answering() -> Iterator[int]:
 
 def one_shot(command: list[str], target: Path, expected: bytes, warm_up: bool) -> float:
     """Seconds from start to exit, with stdin /dev/null; the output must be as expected."""
-    del warm_up  # is like any other run
+    del warm_up  # it is like any other run
     start = time.perf_counter()
     with Pipeline([command], target=target) as pipeline:
         finish(pipeline)
@@ -56,7 +59,7 @@ def one_shot(command: list[str], target: Path, expected: bytes, warm_up: bool) -
 
 
 def startup_row(folder: Path, runs: int) -> Row:
-    """Row 5: start to exit beside the bare imports on the same Python, and beside pwncat."""
+    """Row 5: start to exit, compared with the bare imports on the same Python, and with pwncat."""
     what = f'one-shot `sockkit tcp-client` beside `python -c "{IMPORTS}"`, start to exit'
     goals = [Goal("python", 1.2, at_most=True), Goal("pwncat", 1, at_most=True)]
     row = Row("startup", what, milliseconds, goals)

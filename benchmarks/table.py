@@ -1,7 +1,7 @@
-"""Runs in turn, and the Markdown table they end in.
+"""Runs programs in turn, and makes a Markdown table of the results.
 
-A ratio is the median of the ratios of single rounds, so that what slows the whole machine for a
-while favours nobody.
+A ratio is the median of the ratios of single rounds, so that a temporary slowdown of the machine
+favours none.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ Samples = list[float | None]  # one a round; None where the run failed
 
 @dataclass(frozen=True)
 class Goal:
-    """sockkit at least `times` as fast as a peer or, `at_most`, taking at most `times` as much.
+    """sockkit is to be at least `times` as fast as `peer`, or with `at_most` to take at most
+    `times` as much.
 
-    0 is no goal: the peer stands beside it.
+    0 means no goal: the peer is only shown.
     """
 
     peer: str
@@ -35,7 +36,7 @@ class Goal:
         return f"{self.times:g} times as fast as {self.peer}"
 
     def ratios(self, ours: Samples, theirs: Samples) -> list[float]:
-        """One for each round in which both runs succeeded."""
+        """The ratio of each round in which both runs succeeded."""
         pairs = [(our, their) for our, their in zip(ours, theirs, strict=True) if our and their]
         return [our / their if self.at_most else their / our for our, their in pairs]
 
@@ -48,14 +49,14 @@ class Goal:
 
 @dataclass
 class Row:
-    """A row of the table: what is measured, what is wanted, and, once run, what came out."""
+    """A row of the table: what is measured, the goals, and after the runs the results."""
 
     name: str
     what: str
     unit: Callable[[float], str]
     goals: Sequence[Goal]
-    ceiling: float | None = None  # what every run of sockkit must stay under
-    slowest: float | None = None  # the same where the unit is a rate: the most seconds for each
+    ceiling: float | None = None  # every run of sockkit must stay below this
+    slowest: float | None = None  # the same for a rate: the most seconds for each
     samples: dict[str, Samples] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
 
@@ -83,10 +84,10 @@ class Row:
 
 
 def in_turn(row: Row, contestants: Mapping[str, Callable[[bool], float]], runs: int) -> Row:
-    """Run A B C A B C ..., after one uncounted round, into the row's samples.
+    """Run A B C A B C ... after one uncounted round, and store the results in the row.
 
-    A contestant is told whether it warms up. One that fails then is not run again. A failure
-    is told at once, and again below the table.
+    A contestant is called with True for the warm-up. One that fails in it is not run again. A
+    failure is printed at once, and again below the table.
     """
     row.samples = {name: [] for name in contestants}
     broken = set()
@@ -109,7 +110,7 @@ def in_turn(row: Row, contestants: Mapping[str, Callable[[bool], float]], runs: 
 
 
 def spread(samples: Sequence[float | None], unit: Callable[[float], str]) -> str:
-    """The median with the least and the most of the runs that succeeded."""
+    """The median, minimum and maximum of the runs that succeeded."""
     values = [value for value in samples if value is not None]
     if not values:
         return "–"
@@ -133,7 +134,7 @@ def mebibytes(value: float) -> str:
 
 
 def size_name(size: int) -> str:
-    """A size as one says it: 2 GiB, 1.5 MiB, 1000 bytes."""
+    """A size for people: 2 GiB, 1.5 MiB, 1000 bytes."""
     for power, unit in ((30, "GiB"), (20, "MiB"), (10, "KiB")):
         if size >= 2**power:
             return f"{size / 2**power:.4g} {unit}"
@@ -141,7 +142,7 @@ def size_name(size: int) -> str:
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """The table, and below it every run that failed."""
+    """The table, followed by every run that failed."""
     head = ["what", "sockkit", "peers", "ratio", "target", "result"]
     lines = [head, ["---"] * len(head), *(row.cells() for row in rows)]
     table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

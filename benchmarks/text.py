@@ -1,6 +1,7 @@
-"""Prose for the text row: Chinese with some ASCII, as a log or a letter has it, all of it in GBK.
+"""Prose for the text row: Chinese with some ASCII, as in a log or a letter. All of it exists in
+GBK.
 
-It is repeated to the size wanted.
+It is repeated up to the size that is measured.
 """
 
 SAMPLE = """\

@@ -1,7 +1,8 @@
-"""TLS: bytes through one encrypted connection, and handshakes a second.
+"""Measures TLS: bytes through one encrypted connection, and handshakes a second.
 
-All use one certificate, made for the run. Without openssl there are no such rows; without a C
-compiler and the headers of libssl the handshakes are left out, because their load is in C.
+All programs use one certificate, which is made for the run. Without openssl these rows are left
+out. Without a C compiler and the headers of libssl the handshakes are left out, as their load
+generator is in C.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def tls_rows(folder: Path, size: int, runs: int) -> list[Row]:
 
 
 def _certificate(folder: Path) -> Path:
-    """A key on the curve P-256 and its own certificate for this machine, in one file."""
+    """A key on the curve P-256 and a self-signed certificate for this machine, in one file."""
     path = folder / "certificate.pem"
     options = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 -subj /CN=localhost"
     names = f"subjectAltName=DNS:localhost,IP:{HERE}"
@@ -43,11 +44,11 @@ def _certificate(folder: Path) -> Path:
 
 
 def _transfer_row(folder: Path, certificate: Path, size: int, runs: int) -> Row:
-    """A file to /dev/null as in the row `file`, encrypted. `openssl speed` is the limit."""
+    """Send a file to /dev/null as in the row `file`, encrypted. `openssl speed` is the limit."""
     tools = [
         Tool(
             "sockkit",
-            # As the other senders do: not waiting for an answer that does not come.
+            # Like the other senders, do not wait for an answer.
             f"sockkit tcp-client --tls --tls-ca {certificate} --half-close now {HERE} {{port}}",
             f"sockkit tcp-server --once --tls --tls-cert {certificate} -p {{port}} "
             "--port-file {ready}",
@@ -76,7 +77,7 @@ def _transfer_row(folder: Path, certificate: Path, size: int, runs: int) -> Row:
 
 
 def _limit(size: int) -> str:
-    """What encrypting alone would take."""
+    """The time that encryption alone would take."""
     told = output_of([str(find("openssl")), *AES])
     found = re.search(r"^AES-256-GCM\s+([\d.]+)k", told, re.MULTILINE)
     if not found:
@@ -86,7 +87,7 @@ def _limit(size: int) -> str:
 
 
 def _compiled(folder: Path) -> bool:
-    """Compile the load into `folder`; whether that could be done."""
+    """Compile the load generator into `folder`. Returns False if that is not possible."""
     compiler = shutil.which("cc")
     if compiler is None:
         return False
@@ -96,7 +97,7 @@ def _compiled(folder: Path) -> bool:
 
 
 def _handshake_row(folder: Path, certificate: Path, runs: int, at_once: int) -> Row:
-    """New connections, full TLS 1.3 handshakes, one byte echoed on each."""
+    """New connections with full TLS 1.3 handshakes, and one byte echoed on each."""
 
     def contestant(name: str) -> Callable[[bool], float]:
         def run(warm_up: bool) -> float:

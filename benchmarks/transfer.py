@@ -1,8 +1,8 @@
-"""Bytes through one loopback connection: how long, how much memory.
+"""Measures bytes through one loopback connection: the time and the memory.
 
-The clock runs from starting the sender until both ends have ended by themselves with status 0;
-the receiver listens before. The warm-up of each program goes through `cmp`: one that does not
-deliver every byte unchanged is not measured.
+The clock runs from the start of the sender until both ends have ended by themselves with status 0.
+The receiver listens before that. The warm-up of each program goes through `cmp`: a program that
+does not deliver every byte unchanged is not measured.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from benchmarks.text import SAMPLE
 
 @dataclass(frozen=True)
 class Tool:
-    """A sender and a receiver, as a shell would be told; {port} and {ready} are filled in.
+    """The command lines of a sender and a receiver; {port} and {ready} are filled in.
 
-    One that `loses` has a receiver that fails before all has arrived: only its time is taken.
+    If it `loses`, its receiver fails before all has arrived: only its time is measured.
     """
 
     name: str
@@ -59,7 +59,7 @@ NC_ICONV = Tool(
 
 @dataclass(frozen=True)
 class Transfer:
-    """One file through one connection; `piped` puts `cat` before it and a counter behind it."""
+    """One file through one connection; `piped` puts `cat` before it and a counter after it."""
 
     source: Path
     piped: bool = False
@@ -79,7 +79,7 @@ class Transfer:
         if check and not tool.loses:
             receive.append(["cmp", "-", str(self.source)])
         elif self.piped:
-            receive.append(["dd", "bs=128K", "of=/dev/null"])  # as cat > /dev/null, but it counts
+            receive.append(["dd", "bs=128K", "of=/dev/null"])  # like cat > /dev/null, but it counts
         if self.piped:
             send.insert(0, ["cat", str(self.source)])
         with Pipeline(receive, may_fail=tool.loses) as receiver:
@@ -103,18 +103,18 @@ def _commands(text: str, port: int, ready: Path) -> list[list[str]]:
 
 
 def _file(path: Path, block: bytes, blocks: int) -> Path:
-    """A file of equal blocks, made once, in the page cache and on the disk."""
+    """A file of equal blocks. It is made once, and is in the page cache and on disk."""
     if not path.exists():
         with path.open("wb") as file:
             for _ in range(blocks):
                 file.write(block)
             file.flush()
-            os.fsync(file.fileno())  # lest it is written while we measure
+            os.fsync(file.fileno())  # so that it is not written while we measure
     return path
 
 
 def data(folder: Path, size: int) -> Path:
-    block = 1_000_003  # no power of two: pieces in the wrong order do not fit
+    block = 1_000_003  # not a power of two, so pieces in the wrong order differ
     path = _file(folder / f"data-{size}", os.urandom(block), -(-size // block))
     os.truncate(path, size)
     return path
@@ -139,7 +139,7 @@ def file_row(folder: Path, size: int, runs: int) -> Row:
 
 
 def pipe_row(folder: Path, size: int, runs: int) -> Row:
-    """Row 2: the same with `cat file |` in front and a counting `| dd of=/dev/null` behind."""
+    """Row 2: the same with `cat file |` before and a counting `| dd of=/dev/null` after it."""
     what = f"pipe to socket to pipe, {size_name(size)}"
     row = Row("pipe", what, seconds, [Goal("nc", 1.5), Goal("ncat", 2.5)])
     return compare(row, Transfer(data(folder, size), piped=True), [SOCKKIT, NC, NCAT], runs)
@@ -155,7 +155,9 @@ def text_row(folder: Path, size: int, runs: int) -> Row:
 
 
 def memory_row(folder: Path, size: int, runs: int) -> Row:
-    """Row 4: the most memory either end of sockkit holds in rows 1 and 2, and at a quarter."""
+    """Row 4: the peak memory of either end of sockkit in rows 1 and 2, and with a quarter of the
+    size.
+    """
 
     def peak(size: int, warm_up: bool) -> float:
         source = data(folder, size)

@@ -1,9 +1,10 @@
-"""Views of what passes: the hex dump beside its rivals, and JSON lines of short messages.
+"""Measures views: the hex dump compared with its rivals, and JSON lines of short messages.
 
-A thread of ours sends by sendfile, which costs the processor next to nothing. The warm-up reads
-a smaller view back and compares every byte. Datagrams are sent as fast as sockkit can, far faster
-than any line of text is written: what the kernel drops is counted, and the rate is of those shown.
-Each row stands there twice: by the clock, and in processor time, which a busy machine changes less.
+A thread here sends with sendfile, which costs almost no processor time. The warm-up reads a smaller
+view back and compares every byte. Datagrams are sent as fast as sockkit can, far faster than lines
+of text can be written: those that the kernel drops are counted, and the rate is that of those
+shown. Each row is there twice: by the clock, and in processor time, which a busy machine affects
+less.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from benchmarks.transfer import data
 CHECKED = 16 << 20  # bytes at most that a warm-up shows and compares
 MESSAGE = 64  # bytes of each message that becomes a JSON line
 NOWHERE = Path("/dev/null")
-BURST = 20_000  # datagrams that fit into the socket's buffer: a warm-up loses none
+BURST = 20_000  # datagrams that fit into the socket's buffer, so that a warm-up loses none
 LEAST_RATE = 100_000  # JSON lines a second
 PACE_SECONDS = 5  # of datagrams at that rate
 MOST_LOST = 0.05  # of them
@@ -40,12 +41,12 @@ Timed = tuple[float, float]  # by the clock, and in processor time
 
 
 def _both(row: Row, contestants: Mapping[str, Callable[[bool], Timed]], runs: int) -> list[Row]:
-    """The row by the clock, and the same in processor time, for which there is no goal."""
+    """The row by the clock, and the same in processor time, which has no goal."""
     spent: dict[str, Samples] = {name: [] for name in contestants}
 
     def contestant(name: str) -> Callable[[bool], float]:
         def run(warm_up: bool) -> float:
-            spent[name] += [] if warm_up else [None]  # a run that fails leaves its place empty
+            spent[name] += [] if warm_up else [None]  # if the run fails, its place stays empty
             took, processor = contestants[name](warm_up)
             if not warm_up:
                 spent[name][-1] = processor
@@ -60,7 +61,7 @@ def _both(row: Row, contestants: Mapping[str, Callable[[bool], Timed]], runs: in
 
 
 def _timed(command: list[str], target: Path, *, watch: bool = False) -> tuple[Timed, float]:
-    """How long a command takes with its stdout in a file, and its peak memory with `watch`."""
+    """The time of a command with its stdout in a file, and with `watch` its peak memory."""
     start, before = time.perf_counter(), _processor()
     with Pipeline([command], target=target) as pipeline:
         peak = finish(pipeline, watch=watch)
@@ -68,18 +69,18 @@ def _timed(command: list[str], target: Path, *, watch: bool = False) -> tuple[Ti
 
 
 def _processor() -> float:
-    """Processor seconds of all processes started here that have ended."""
+    """Processor seconds of all child processes that have ended."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
 @contextlib.contextmanager
 def sending(source: Path) -> Iterator[int]:
-    """A peer in a thread that sends the file to the first who connects; gives its port."""
+    """Run a peer in a thread that sends the file to the first client. Yields its port."""
     with socket.create_server((HERE, 0)) as listener:
 
         def serve() -> None:
-            with contextlib.suppress(OSError):  # a client that fails is told by its status
+            with contextlib.suppress(OSError):  # its status shows that it failed
                 sock, _ = listener.accept()
                 with sock, source.open("rb") as file:
                     sock.sendfile(file)
@@ -99,7 +100,7 @@ def sending(source: Path) -> Iterator[int]:
 def _shown(
     source: Path, view: str, read: Callable[[Path], bytes], warm_up: bool
 ) -> tuple[Timed, float]:
-    """Seconds and peak memory of `tcp-client` with a view, of all that is in `source`."""
+    """The time and the peak memory of `tcp-client` with a view of all bytes of `source`."""
     if warm_up:
         source = data(source.parent, min(source.stat().st_size, CHECKED))
     target = source.with_name("view") if warm_up else NOWHERE
@@ -116,13 +117,13 @@ def _each(timed: Timed, number: int) -> Timed:
 
 
 def _dumped(dump: Path) -> bytes:
-    """What was received, by the hexadecimal columns of a dump."""
+    """The received bytes, read from the hexadecimal columns of a dump."""
     lines = dump.read_bytes().splitlines()
     return bytes.fromhex("".join(line[12:60].decode() for line in lines if line[:1] == b"<"))
 
 
 def _messages(lines: Path) -> bytes:
-    """What was received, by JSON lines; each must be a message as it was sent."""
+    """The received bytes, read from JSON lines. Each line must be a message as it was sent."""
     events = [json.loads(line) for line in lines.read_bytes().splitlines()]
     messages = [event for event in events if event["event"] == "message"]
     if any(event["size"] != MESSAGE for event in messages):
@@ -135,7 +136,7 @@ def _bytes(event: dict[str, str]) -> bytes:
 
 
 def hex_rows(folder: Path, size: int, runs: int) -> list[Row]:
-    """`tcp-client -x` beside `xxd` and `hexdump -C`, all to /dev/null; and what it holds."""
+    """`tcp-client -x`, `xxd` and `hexdump -C`, all to /dev/null; and the memory of the first."""
     source, small = data(folder, size), data(folder, min(size, CHECKED))
 
     def ours(warm_up: bool) -> Timed:
@@ -188,7 +189,7 @@ def _stream_rows(folder: Path, messages: int, runs: int) -> list[Row]:
 
 
 def _datagram_rows(folder: Path, messages: int, runs: int) -> list[Row]:
-    """From the start of the sender until all that has arrived is shown and counted."""
+    """The time from the start of the sender until all received datagrams are shown and counted."""
     source, few = data(folder, messages * MESSAGE), data(folder, BURST * MESSAGE)
     paced = data(folder, min(messages, LEAST_RATE * PACE_SECONDS) * MESSAGE)
     lost: dict[str, list[float | None]] = {"in bulk": [], "paced": []}
@@ -217,9 +218,9 @@ def _datagram_rows(folder: Path, messages: int, runs: int) -> list[Row]:
 def _datagrams(
     source: Path, target: Path, send: Callable[[Path, int], None], *, compare: bool
 ) -> Timed:
-    """Seconds to send the file as datagrams and show them: counted, or compared with the file.
+    """The time to send the file as datagrams and show them; they are counted, or compared with it.
 
-    The processor time is the server's alone.
+    The processor time is that of the server only.
     """
     port = free_port()
     server = [str(find("sockkit")), "udp-server", "-q", "--json", "-p", str(port)]
@@ -230,7 +231,7 @@ def _datagrams(
         send(source, port)
         receiver.wait_until(lambda: _waiting(port) == 0)
         processor = _used(receiver.processes[0].pid)
-        receiver.processes[0].terminate()  # it writes all that it has taken first
+        receiver.processes[0].terminate()  # it first writes all that it has received
         finish(receiver)
         took = time.perf_counter() - start
     if compare and _messages(target) != source.read_bytes():
@@ -245,7 +246,7 @@ def _in_bulk(source: Path, port: int) -> None:
 
 
 def _at_a_pace(source: Path, port: int) -> None:
-    """A thousand times a second, as many as are due: the kernel cuts them."""
+    """Send the datagrams that are due, a thousand times a second. The kernel splits each piece."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock, source.open("rb") as file:
         sock.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, MESSAGE)
         sock.connect((HERE, port))
@@ -257,13 +258,13 @@ def _at_a_pace(source: Path, port: int) -> None:
 
 
 def _used(pid: int) -> float:
-    """Processor seconds of a process that runs."""
+    """Processor seconds of a running process."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _waiting(port: int) -> int | None:
-    """What waits in the buffer of the UDP socket on an IPv4 port; None without such a socket."""
+    """The bytes in the receive queue of the UDP socket on `port`; None without such a socket."""
     table = Path("/proc/net/udp").read_text()
     found = re.search(rf":{port:04X} \S+ \S+ \w+:(\w+)", table)
     return int(found[1], 16) if found else None

@@ -1,7 +1,7 @@
-"""Shows sockkit's main job on real input: `python scripts/demo.py PATH-OF-SOCKKIT`.
+"""Shows the main task of sockkit on real input: `python scripts/demo.py PATH-OF-SOCKKIT`.
 
-A tar of the Python installation, at least 100 MB, goes from tcp-client to tcp-server --once, and
-the SHA-256 of both files are compared. Then a line in GBK goes to a server that answers in GBK.
+It sends a tar of the Python installation, at least 100 MB, from tcp-client to tcp-server --once,
+and compares the SHA-256 of both files. Then it sends a line in GBK to a server that answers in GBK.
 Exits with 1 if anything is wrong.
 """
 
@@ -20,7 +20,7 @@ MIN_FILE_BYTES = 100_000_000
 
 
 def make_file(path: Path) -> None:
-    """A tar of Python's own library, repeated until it has MIN_FILE_BYTES."""
+    """Make a tar of Python's library, repeated until it has MIN_FILE_BYTES."""
     library = sysconfig.get_path("stdlib")
     with tarfile.open(path, "w") as tar:
         copy = 0

@@ -1,7 +1,7 @@
-"""Makes a target on each Python of this machine that can run sockkit, and prints the results.
+"""Makes a target with each Python on this machine that can run sockkit, and prints the results.
 
-Each Python has its own virtual environment, such as .venv-3.12. Pythons are searched for on the
-path and where version managers put them.
+Each Python has its own virtual environment, such as .venv-3.12. It searches for Pythons on PATH and
+in the directories of version managers.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def _candidates() -> Iterator[Path]:
 
 
 def _version(path: Path) -> tuple[int, int] | None:
-    """The version that `path` prints; None if it is not a Python, as some managers' shims."""
+    """The version that `path` prints; None if it is no Python, like the shims of some managers."""
     try:
         major, minor = map(int, (_run(path, ASK) or "").split())
     except ValueError:
@@ -60,7 +60,7 @@ def _version(path: Path) -> tuple[int, int] | None:
 
 
 def _run(path: Path, code: str) -> str | None:
-    """What the Python at `path` prints when it runs `code`; None if it fails."""
+    """The output of `code`, run by the Python at `path`; None if it fails."""
     try:
         done = subprocess.run(
             [path, "-c", code], capture_output=True, text=True, timeout=MAX_START_SECONDS

@@ -1,4 +1,4 @@
-"""Writes docs/events.md from the records themselves; with --check only compares it."""
+"""Writes docs/events.md from the classes of records; with --check only compares the file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _ONE = Stream(1, "tcp", "127.0.0.1:7007", "127.0.0.1:51234", dialled=False)
 _TWO = _ONE._replace(number=2, remote="127.0.0.1:51236")
 _NOON = 1_769_860_800_000_000
 
-# Of a relay, as no other command disturbs what passes.
+# From a relay, as no other command injects faults.
 FAULT = Injected(
     _NOON,
     Stream(1, "tcp", "127.0.0.1:51234", "127.0.0.1:80", dialled=True),
@@ -34,7 +34,7 @@ FAULT = Injected(
     "sent",
     4096,
 )
-# A run of `tcp-server -p 7007 -E gbk --json`, which the examples are about.
+# A run of `tcp-server -p 7007 -E gbk --json`, used in the examples.
 SAMPLE: list[Record] = [
     Begun(_NOON, "tcp-server", "gbk"),
     Listening(_NOON + 1_234, "tcp", "127.0.0.1:7007"),
@@ -103,7 +103,7 @@ nothing is left out: `mark`, `reset`, `error` and the encodings of a run where t
 line has these fields:
 """
 
-# Each with what it shows of SAMPLE.
+# (purpose, command, its output for SAMPLE)
 EXAMPLES = [
     (
         "The text that peers have sent, and who:",
@@ -147,7 +147,7 @@ def _table(fields: dict[str, tuple[str, str]]) -> str:
 
 
 def fields_of(kind: type[Record]) -> dict[str, tuple[str, str]]:
-    """The fields of an event, in the order of its line. Raises KeyError for one without words."""
+    """The fields of an event, in the order of its line. Raises KeyError for an unknown field."""
     found: dict[str, tuple[str, str]] = {}
     for name in kind._fields:
         if name == "stream":

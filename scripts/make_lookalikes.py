@@ -1,10 +1,11 @@
-"""Writes sockkit/core/lookalikes.py from two of Unicode's files, which FOLDER contains.
+"""Writes sockkit/core/lookalikes.py from two files of Unicode in FOLDER.
 
     scripts/make_lookalikes.py FOLDER
 
-The files are confusables.txt, of https://www.unicode.org/Public/security/, and
-DerivedCoreProperties.txt, of https://www.unicode.org/Public/; Debian's source package `icu` has
-both, in source/data/unidata/. Pairs that normalising (NFD, then NFKC) makes equal are omitted.
+The files are confusables.txt, from https://www.unicode.org/Public/security/, and
+DerivedCoreProperties.txt, from https://www.unicode.org/Public/. Debian's source package `icu`
+contains both, in source/data/unidata/. Pairs that normalising (NFD, then NFKC) makes equal are left
+out.
 """
 
 from __future__ import annotations
@@ -19,16 +20,16 @@ from pathlib import Path
 
 PLACE = Path(__file__).resolve().parent.parent / "sockkit/core/lookalikes.py"
 
-# Drawn as nothing, although they are not default-ignorable: a braille pattern, the object
-# replacement character, a Khitan filler, two Egyptian blanks, a musical notehead.
+# Invisible, although they are not default-ignorable: a braille pattern, the object replacement
+# character, a Khitan filler, two Egyptian blanks, a musical notehead.
 BLANK = (0x2800, 0xFFFC, 0x16FE4, 0x13441, 0x13442, 0x1D159)
-# Drawn as nothing between letters of their script: Indic_Syllabic_Category is
-# Invisible_Stacker or Number_Joiner, IndicSyllabicCategory-15.0.0.txt.
+# Invisible between letters of their script: their Indic_Syllabic_Category is Invisible_Stacker or
+# Number_Joiner, IndicSyllabicCategory-15.0.0.txt.
 STACKERS = (
     *(0x1039, 0x17D2, 0x1A60, 0x1BAB, 0xAAF6, 0x10A3F, 0x1107F, 0x11133, 0x1193E, 0x11A47),
     *(0x11A99, 0x11D45, 0x11D97, 0x11F42),
 )
-# Latin letters in another style that confusables.txt does not have.
+# Styled Latin letters that confusables.txt lacks.
 STYLED = re.compile(
     r"(?:LATIN LETTER SMALL CAPITAL|NEGATIVE (?:CIRCLED|SQUARED) LATIN CAPITAL LETTER"
     r"|REGIONAL INDICATOR SYMBOL LETTER) ([A-Z])"
@@ -106,7 +107,7 @@ Software without prior written authorization of the copyright holder."""
 
 
 def rows(path: Path) -> Iterator[list[str]]:
-    """The fields of each line of one of Unicode's files."""
+    """The fields of each line of one of the files."""
     for line in path.read_text(encoding="utf-8-sig").splitlines():
         if data := line.partition("#")[0].strip():
             yield [field.strip() for field in data.split(";")]
@@ -121,7 +122,7 @@ def version(path: Path) -> str:
 
 
 def confusables(path: Path) -> dict[str, str]:
-    """Each character's prototype."""
+    """The prototype of each character that looks like another."""
     found = {
         chr(int(source, 16)): "".join(chr(int(one, 16)) for one in target.split())
         for source, target, _ in rows(path)

@@ -1,4 +1,4 @@
-"""System calls that not every system has, if more than one part of sockkit needs them.
+"""System calls that some systems lack, if several parts of sockkit need them.
 
 `fcntl` and `termios` are None on a system without them. Then `ioctl_number` returns None, bytes are
 copied, and there is no line editor.

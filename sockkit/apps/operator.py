@@ -1,4 +1,4 @@
-"""Joins a server's table of commands, its console, the line editor and the Ctrl-] prompt."""
+"""Connects a server's table of commands with its console, the line editor and the Ctrl-] prompt."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 def open_console(
     table: CommandTable, context: Context, others: Sequence[Command] = ()
 ) -> Callable[[bytes], None]:
-    """A console for the commands of `table`. Call it with what is typed, as it is read.
+    """A console for the commands of `table`: a function to call with typed bytes as they are read.
 
-    No bytes mean the end of the input: at a terminal (Ctrl-D) that is `/quit`, from a pipe nothing.
-    The prompt has the same commands without a slash, and `others`.
+    Empty bytes are the end of the input: at a terminal (Ctrl-D) it means `/quit`, from a pipe
+    nothing. The prompt has the same commands without a slash, and `others`.
     """
     stdio = context.stdio
     console = Console(table, context.emit)
@@ -46,7 +46,7 @@ def open_console(
 
 
 def open_peer_console(table: PeerCommands, context: Context) -> Callable[[bytes], None]:
-    """The same for a server that can send files."""
+    """A console as of `open_console`, for a server that can send files."""
     others = []
     if context.stdio.offer:
         from sockkit.apps.prompt import file_command

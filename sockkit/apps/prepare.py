@@ -1,4 +1,4 @@
-"""Access lists and TLS, made of the options before a command dials or listens."""
+"""Makes access lists and TLS contexts from the options, before a command dials or listens."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def secure_dialling(
     context: Context, connect: ConnectOptions, address: Address, tls: ClientTls | None
 ) -> ConnectOptions:
-    """`connect` with what `tls` asks for, to dial `address`. Raises UsageError."""
+    """`connect` with the TLS setup to dial `address`, if `tls` asks for it. Raises UsageError."""
     if not tls:
         return connect
     from sockkit.net.tls.contexts import client
@@ -32,7 +32,7 @@ def secure_dialling(
 def secure_probing(
     context: Context, addresses: list[Address], tls: ClientTls | None
 ) -> dict[str | None, TlsSetup] | None:
-    """What `tls` asks for, for the host of each address. Raises UsageError."""
+    """The TLS setup for the host of each address; None without `tls`. Raises UsageError."""
     if not tls:
         return None
     from sockkit.net.tls.contexts import clients
@@ -62,7 +62,7 @@ def secure_listening(
     access: AccessOptions | None,
     tls: ServerTls | None,
 ) -> ListenOptions:
-    """`listen` with what `access` and `tls` ask for. Raises ResolveError and UsageError."""
+    """`listen` with the access list and the TLS setup. Raises ResolveError and UsageError."""
     listen = with_access(context, listen, access)
     if not tls:
         return listen

@@ -1,7 +1,7 @@
-"""What `show` makes of a recording's lines: text, a hex dump, JSON or packets.
+"""The views of `show`: a recording's lines as text, a hex dump, JSON or packets.
 
-A view gets every line, also those that are not to be shown: where a run begins matters to all that
-follows. Text is in the encodings of its run, unless the user names others.
+A view gets every line, even one that is not to be shown, as it has to know where a run begins. Text
+is in the encodings of its run, unless the user names others.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 class RecordView(Protocol):
     def begin(self) -> bytes:
-        """What comes before everything."""
+        """The beginning of the output."""
         ...
 
     def show(self, line: Line, /) -> bytes: ...
 
     def pass_over(self, record: Record, /) -> bytes:
-        """`record` is not to be shown. Returns what ends the line before it."""
+        """Handle a `record` that is not to be shown. Returns the end of the line before it."""
         ...
 
 
@@ -47,7 +47,9 @@ class PacketView:
 
 
 class JsonView:
-    """Shows a line as it is, unless an encoding is asked for, or a terminal would obey it."""
+    """Shows a line as it is, unless an encoding is asked for, or it contains characters that a
+    terminal would obey.
+    """
 
     def __init__(self, text: TextOptions) -> None:
         from sockkit.core.json_lines import JsonLines
@@ -72,8 +74,8 @@ class JsonView:
 class LineView:
     """Shows records as text, or as a hex `dump`, in the encodings of `text` or of their run.
 
-    Each run is viewed by itself. All but the first begin with a line that says so. A client has one
-    peer, number 0, which is not named; the first stream of a run tells.
+    Each run is viewed by itself. All but the first begin with a line that names the command. If the
+    first stream of a run has number 0, the only peer of a client, peers have no labels.
     """
 
     def __init__(
@@ -105,7 +107,7 @@ class LineView:
         return view.show(record) if view else b""
 
     def _beginning(self, begun: Begun) -> bytes:
-        """The line of another run. No peer can send one: what peers send has < before it."""
+        """The line that begins another run. No peer can forge it: received lines begin with <."""
         from sockkit.apps.shown import microsecond_stamp
 
         stamp = microsecond_stamp(begun.time, dated=True)
@@ -130,7 +132,7 @@ class LineView:
         from sockkit.core.headings import Headings
 
         palette = self._context.palette
-        stamp = partial(microsecond_stamp, dated=True)  # unlike a live view: it may be old
+        stamp = partial(microsecond_stamp, dated=True)  # a recording may be old
         return Headings(
             paint=palette.paint,
             stamp=stamp if self._timestamps else None,

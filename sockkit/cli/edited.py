@@ -1,7 +1,7 @@
-"""Runs a command with line editing: the editor in the main thread, the command in its own.
+"""Runs a command with line editing: the editor in the main thread, the command in another.
 
-What is typed is the command's standard input, and its standard output is a pipe; both have
-`terminal` set. Lines on a standard error that is the terminal are shown above the edited line, too.
+The typed lines are the command's standard input, and its standard output is a pipe; both have
+`terminal` set. If standard error is the terminal, its lines are shown above the edited line, too.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from sockkit.term.history import history_path
 if TYPE_CHECKING:
     from sockkit.core.command_prompt import CommandPrompt
 
-MAX_SETTLE_SECONDS = 0.2  # to wait until a typed command has taken effect, before the next prompt
-SETTLE_CHECK_SECONDS = 0.001  # between two checks whether it has
+MAX_SETTLE_SECONDS = 0.2  # to wait for a typed command to take effect, before the next prompt
+SETTLE_CHECK_SECONDS = 0.001  # between two checks of that
 
 
 def run_edited(
@@ -38,7 +38,7 @@ def run_edited(
     work: Callable[[Stdio, StatusLines], None],
     stopping: Stopping,
 ) -> None:
-    """Call `work` with the edited standard streams and what shows lines above them.
+    """Call `work` with the edited standard streams and the lines shown above the edited one.
 
     `name` is the command whose history of typed lines is used. Raises what `work` raises.
     """
@@ -66,7 +66,7 @@ def run_edited(
 
 
 class Typing:
-    """Passes what is typed on to the loop's thread, safe to call in any thread.
+    """Passes typed lines to the loop's thread. Its methods are safe in any thread.
 
     It is the editor's `Program`. Only `settle` blocks.
     """
@@ -87,7 +87,7 @@ class Typing:
             self._loop.call_soon(lambda: self.input.put_command(run))
 
     def settle(self) -> bool:
-        """Wait until the program has read the lines entered. False after MAX_SETTLE_SECONDS."""
+        """Wait until the program has read all entered lines. False after MAX_SETTLE_SECONDS."""
         read = threading.Event()
         waiting = True
 

@@ -10,7 +10,7 @@ from sockkit.term.foreground import FOREGROUND_CHECK_SECONDS, in_background
 
 
 class TerminalInput(Input):
-    """A terminal as standard input. It is not read in the background, where reading would stop the
+    """A terminal as standard input. In the background it is not read, as reading would stop the
     program, tty(4).
     """
 

@@ -1,4 +1,4 @@
-"""Shows progress on standard error: one line redrawn on a terminal, otherwise a line at times."""
+"""Shows progress on standard error: on a terminal one redrawn line, otherwise a line at times."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from sockkit.cli.status_lines import StatusLines
 from sockkit.core.progress import Progress, progress_line, progress_words
 from sockkit.term.foreground import in_background
 
-COLUMNS = 80  # of a terminal that does not tell its width
-LINE_SECONDS = 5.0  # between two lines where none can be redrawn
+COLUMNS = 80  # of a terminal whose width is unknown
+LINE_SECONDS = 5.0  # between two lines, where no line can be redrawn
 
 
 def progress_lines(
     status: StatusLines, environment: Mapping[str, str]
 ) -> Callable[[Progress], None]:
-    """What shows progress by `status`."""
+    """A function that shows progress on `status`."""
     if os.isatty(2) and environment.get("TERM") != "dumb":
         return DrawnLine(status).show
     return PlainLines(status.say).show
 
 
 class DrawnLine:
-    """Draws the line in the place of the one before. In the background the terminal is not ours."""
+    """Draws each line over the one before, unless we are in the background."""
 
     def __init__(self, status: StatusLines) -> None:
         self._status = status
@@ -34,7 +34,7 @@ class DrawnLine:
 
 
 class PlainLines:
-    """Says a line every LINE_SECONDS, if bytes have moved since the one before."""
+    """Calls `say` with a line every LINE_SECONDS, if bytes were moved since the last one."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
@@ -51,5 +51,5 @@ class PlainLines:
 def _columns() -> int:
     try:
         return os.get_terminal_size(2).columns or COLUMNS
-    except OSError:  # it has gone
+    except OSError:  # the terminal has gone
         return COLUMNS

@@ -1,4 +1,4 @@
-"""Replaces this process by another program."""
+"""Replaces this process with another program."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import Any, NoReturn
 from sockkit.core.programs import program_environment
 from sockkit.errors import CommandError, reason
 
-# Those that a program of Python's ignores, and the one that says that a child has ended.
+# The signals that Python ignores, and SIGCHLD, which Stopping sets.
 _DEFAULT = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD)
 
 
 def replace(words: Sequence[str], background: Any) -> NoReturn:
     """Run the program `words` in place of this one, execvp(3). Raises CommandError.
 
-    It gets the standard streams as we got them, our environment without passwords, and none of our
-    descriptors. Signals have their default actions, but for those that our parent ignores;
-    `background` is how SIGTTOU was handled when we began. None is blocked.
+    It inherits the standard streams as we got them, our environment without passwords, and no other
+    descriptor. Signals have their default actions, except those that our parent ignores;
+    `background` is how SIGTTOU was handled when we began. No signal is blocked.
     """
     for stream in (sys.stdout, sys.stderr):
         if stream:

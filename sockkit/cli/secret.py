@@ -1,4 +1,4 @@
-"""Asks the person at the terminal for a secret, which is not shown as it is typed."""
+"""Asks the user at the terminal for a secret, without showing what is typed."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from sockkit.errors import Stopped
 
 
 def ask_secret(prompt: str) -> str | None:
-    """What a person types; None if nobody is there to answer, or nobody does.
+    """The typed secret; None if there is no terminal that we may read, or on Ctrl-D.
 
-    A signal ends us, but the terminal shows typing again. Raises Stopped.
+    Raises Stopped for a signal, after the terminal's echo is on again.
     """
     if not _has_terminal():
         return None
@@ -39,7 +39,7 @@ def ask_secret(prompt: str) -> str | None:
 
 
 def _end_line() -> None:
-    """End the line of the question on the terminal: nobody has answered."""
+    """End the line of the question on the terminal, as there was no answer."""
     try:
         terminal = os.open("/dev/tty", os.O_WRONLY | os.O_NOCTTY)
     except OSError:
@@ -51,7 +51,7 @@ def _end_line() -> None:
 
 
 def _has_terminal() -> bool:
-    """Whether there is a terminal, and we may read it: a job in the background would be stopped."""
+    """Whether there is a terminal that we may read: reading would stop a job in the background."""
     try:
         terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
     except OSError:

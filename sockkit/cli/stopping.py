@@ -1,7 +1,7 @@
 """The signals that end a command, and how to die of one.
 
 A handler only records the signal and wakes the loop. It acquires no lock, prints nothing and raises
-nothing, so it may interrupt anything, also another handler.
+nothing, so it may interrupt anything, even another handler.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ class Stopping:
         self._loop = loop
 
     def __enter__(self) -> Self:
-        # Python runs a handler between two of its instructions. If the signal comes just before
-        # the loop waits, or to another thread, only this ends the wait.
+        # Python runs a handler between two of its instructions. If the signal comes just before the
+        # loop waits, or to another thread, only this wake-up ends the wait.
         signal.set_wakeup_fd(self._loop.alarm, warn_on_full_buffer=False)
         signal.signal(signal.SIGALRM, self._stuck)
-        # With `stty tostop` it would stop us when we write to a terminal in the background.
+        # With `stty tostop` it would stop us when we write to the terminal from the background.
         signal.signal(signal.SIGTTOU, signal.SIG_IGN)
-        # Ignored by our parent, it would take the exit status of our processes, waitpid(2).
+        # If our parent ignores it, we would lose the exit statuses of our children, waitpid(2).
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         for number in STOPS:
             if signal.getsignal(number) != signal.SIG_IGN:
@@ -56,13 +56,13 @@ class Stopping:
             signal.setitimer(signal.ITIMER_REAL, 0)
 
     def release(self) -> None:
-        """Nothing is left to clean up: from now on signals kill. `number` will not change."""
+        """Let signals kill from now on: nothing is left to clean up. `number` will not change."""
         for number in STOPS:
             if signal.getsignal(number) == self._came:
                 signal.signal(number, signal.SIG_DFL)
 
     def stop(self, number: int) -> None:
-        """Act as if signal `number` had come. Safe in any thread and any handler."""
+        """Act as if signal `number` had arrived. Safe in any thread and any handler."""
         if not self.number:
             self.number = number
             signal.setitimer(signal.ITIMER_REAL, MAX_CLEANUP_SECONDS)
@@ -82,7 +82,7 @@ class Stopping:
 def die(number: int) -> NoReturn:
     """End this process by signal `number`, without a core dump.
 
-    If the signal does not kill it, as process 1 of a container, it exits with 128 + `number`.
+    If the signal does not kill it, as it is process 1 of a container, it exits with 128 + `number`.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)  # the old handlers must not run any more
     if number == signal.SIGQUIT:
@@ -94,7 +94,9 @@ def die(number: int) -> NoReturn:
 
 
 def _prevent_core_dump() -> None:
-    """Limit the core's size, core(5). A program that receives cores ignores that, so prctl(2)."""
+    """Set a core size of 0, core(5), and use prctl(2), as a program that gets cores ignores the
+    size.
+    """
     try:
         import ctypes
         import resource

@@ -1,4 +1,4 @@
-"""Detects bytes that are not text, for a person who would see more in a hex dump."""
+"""Detects bytes that are not text, so that a hex dump can be suggested."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 from sockkit.core.line_detector import LineDetector, is_valid
 
-# Neither what terminals obey (BEL, BS, ESC, the shifts of ISO 2022) nor white space.
+# Control characters, without white space and those that terminals obey: BEL, BS, ESC and the shifts
+# of ISO 2022.
 _CONTROL = re.compile(rb"[\x00-\x06\x10-\x1a\x1c-\x1f]")
-_WIDE = ("utf-16", "utf-32")  # in their text any byte may be
+_WIDE = ("utf-16", "utf-32")  # their text may contain any byte
 
 
 def is_binary(line: bytes) -> bool | None:
@@ -25,14 +26,14 @@ def is_binary(line: bytes) -> bool | None:
 
 
 def has_controls(line: bytes) -> bool | None:
-    """True if `line` has characters that are in no text; None if not."""
+    """True if `line` has control characters that no text contains; None if not."""
     return True if _CONTROL.search(line) else None
 
 
 def binary_detector(encoding: str, on_found: Callable[[], None]) -> LineDetector | None:
-    """Calls `on_found` once, if what it is fed is no text in `encoding`, a name of Python's.
+    """A detector that calls `on_found` once if its input is not text in `encoding`, a Python codec.
 
-    None where bytes do not tell.
+    None for UTF-16 and UTF-32, whose text may contain any byte.
     """
     if encoding.startswith(_WIDE):
         return None

@@ -1,7 +1,7 @@
-"""Compares what is received with what was recorded, as both come in pieces.
+"""Compares received bytes with recorded ones, both in pieces of any size.
 
-Either may be ahead of the other. Only what is ahead is held, and a few bytes before it for the
-dumps of a difference.
+Either side may be ahead of the other. The comparison holds only the bytes that are ahead, and a few
+before them for the dumps of a difference.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from sockkit.core.dump_lines import BYTES
 from sockkit.core.units import show_count, show_size
 
 _KEPT = AROUND * BYTES  # bytes before the line that differs
-_OVERHEAD = 100  # bytes of memory for a datagram, besides its own
+_OVERHEAD = 100  # bytes of memory for each datagram, besides its data
 
 
 class Difference(NamedTuple):
@@ -40,7 +40,7 @@ class Comparison(Protocol):
     def receive(self, data: bytes, /) -> Difference | None: ...
 
     def end(self) -> Difference | None:
-        """Both end here. Returns what one has and the other has not, if anything."""
+        """Both sides end here. Returns the difference if one side is longer."""
         ...
 
 
@@ -49,7 +49,7 @@ class ByteComparison:
 
     def __init__(self) -> None:
         self._same = b""  # the last bytes that were equal
-        self._start = 0  # the offset of their first, which begins a line
+        self._start = 0  # the offset of the first of these, where a line of the dump begins
         self._expected, self._received = bytearray(), bytearray()
 
     @property
@@ -95,9 +95,9 @@ class ByteComparison:
         return self._start + len(self._same)
 
     def _difference(self, what: str, at: int, complete: bool = False) -> Difference:
-        """They differ `at` bytes after those that are known to be equal.
+        """The difference that is `at` bytes after those known to be equal.
 
-        Unless they are `complete`, each may go on.
+        Unless both sides are `complete`, more may follow.
         """
         offset = self._offset + at
         expected, received = (

@@ -1,7 +1,7 @@
-"""Faults of datagrams: which are dropped, repeated, changed or reordered.
+"""Faults of datagrams: which are dropped, duplicated, corrupted or reordered.
 
-A `DatagramFaults` belongs to one direction of one peer, and makes the same choices for the same
-datagrams in every run with the same seed.
+A `DatagramFaults` belongs to one direction of one peer. With the same seed it makes the same
+choices for the same datagrams in every run.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from random import Random
 
 from sockkit.core.faults import Fault, FaultOptions
 
-MAX_HELD = 64  # datagrams that one after them is to overtake; one more is not held
+MAX_HELD = 64  # datagrams held back for a later one; any more are passed on at once
 
 
 def generator(seed: int | None, number: int, direction: str) -> Random:
@@ -19,22 +19,22 @@ def generator(seed: int | None, number: int, direction: str) -> Random:
 
 
 class DatagramFaults:
-    """Drops, changes, repeats and reorders datagrams.
+    """Drops, corrupts, duplicates and reorders datagrams.
 
-    A reordered datagram is `held` until the next one that is not has passed. Call `flush` when none
-    has come for long: nothing is lost but what is told.
+    A reordered datagram is `held` until the next one that is not reordered has passed. Call `flush`
+    when none comes for a while, so that it is not lost.
     """
 
     def __init__(self, options: FaultOptions, random: Random) -> None:
         self._options, self._random = options, random
-        self._held: list[bytes] = []  # the last one goes first: each is passed after the next
+        self._held: list[bytes] = []  # released last first, so each comes after its successor
 
     @property
     def held(self) -> bool:
         return bool(self._held)
 
     def feed(self, datagram: bytes) -> tuple[list[bytes], list[Fault]]:
-        """What to pass on now that `datagram` has come, and the faults that were injected."""
+        """Take a datagram. Returns what to pass on now, and the faults that were injected."""
         options, faults = self._options, []
         if self._picks(options.drop):
             return [], [Fault.DROPPED]
@@ -52,7 +52,7 @@ class DatagramFaults:
         return passed + self._release(), faults
 
     def flush(self) -> tuple[list[bytes], list[Fault]]:
-        """What is held, although no other datagram has come. The last one is not reordered."""
+        """Release all held datagrams when no other comes. The last one then counts as in order."""
         faults = [Fault.REORDERED] * (len(self._held) - 1)
         return self._release(), faults
 

@@ -1,4 +1,4 @@
-"""Where two answers differ, as two hex dumps one under the other."""
+"""Shows where two answers differ, as two hex dumps one below the other."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def difference(expected: bytes, got: bytes) -> str | None:
 
 
 def show_difference(at: int, expected: Excerpt, got: Excerpt) -> str:
-    """Lines that show that two answers differ first at the offset `at`.
+    """Lines that show two answers whose first difference is at the offset `at`.
 
     They are the offset, the lines of `expected` around it and those of `got`. `!` marks the line
     that differs.
@@ -41,7 +41,7 @@ def show_difference(at: int, expected: Excerpt, got: Excerpt) -> str:
 
 
 def first_difference(one: bytes | bytearray, other: bytes | bytearray) -> int:
-    """Where they differ first; the size of the shorter one if they do not up to there."""
+    """The offset of the first byte that differs; the shorter size if one begins the other."""
     size = min(len(one), len(other))
     step = 0
     while step < size and one[step : step + _STEP] == other[step : step + _STEP]:

@@ -1,8 +1,8 @@
 """The hex dump: every byte that passes, in both directions, with offsets and text.
 
 Each message begins a line. Its offset goes on from the last message of its direction. A heading
-stands above it where there is more to say: the time, the peer, why a frame is not an ordinary one,
-or that a datagram is empty.
+above it shows what else there is: the time, the peer, the mark of an unusual frame, or that a
+datagram is empty.
 """
 
 from __future__ import annotations

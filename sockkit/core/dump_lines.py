@@ -19,8 +19,8 @@ _HIGH = bytes(_DIGITS[byte >> 4] for byte in range(256))
 _LOW = bytes(_DIGITS[byte & 15] for byte in range(256))
 _PRINTABLE = bytes(byte if 0x20 <= byte < 0x7F else ord(".") for byte in range(256))
 
-# The digits before an offset's last one, through the lines in which those further left stay as
-# they are: each place from the left, from the text's first column on.
+# Three columns of the offset's hexadecimal digits: the second to fourth from the right, each for
+# _PERIOD lines. The last digit is the same in every line, as a line has 16 bytes.
 _PERIOD = 16**3
 _COUNTED = [
     b"".join(bytes([digit]) * run for digit in _DIGITS) * (_PERIOD // 16 // run)
@@ -36,7 +36,7 @@ def dump(mark: bytes, start: int, data: bytes) -> bytes:
     size = len(data)
     done = 0
     while size - done >= MIN_BLOCK_BYTES:
-        # A block ends where a digit changes that is not counted.
+        # A block ends where a digit further to the left changes.
         room = _PERIOD - ((start + done) // BYTES) % _PERIOD
         end = done + min((size - done) // BYTES, BLOCK_LINES, room) * BYTES
         blocks.append(_block(mark, start + done, bytearray(data[done:end])))
@@ -49,9 +49,9 @@ def dump(mark: bytes, start: int, data: bytes) -> bytes:
 
 
 def _block(mark: bytes, start: int, data: bytearray) -> bytearray:
-    """Full lines, of which only the last four digits of the offset differ.
+    """The dump of full lines, whose offsets differ in the last four digits only.
 
-    It takes a bytearray, as slices of one are translated and stored a third faster than bytes.
+    `data` is a bytearray, as its slices are translated and stored a third faster than bytes.
     """
     head = b"%b %08x  " % (mark, start)
     count, layout = len(data) // BYTES, _layout(len(head))
@@ -68,8 +68,9 @@ def _block(mark: bytes, start: int, data: bytearray) -> bytearray:
 
 
 class _Layout(NamedTuple):
-    """Where the columns of a block are: those of the offset that are counted, and for each byte of
-    a line its place in the data, its digits and its text.
+    """The columns of a block, as slices of it. `offset` are those of the digits in _COUNTED.
+    `bytes` has, for each byte of a line, its place in the data, and its columns: both digits and
+    the text.
     """
 
     width: int

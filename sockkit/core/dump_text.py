@@ -1,13 +1,13 @@
 """The text beside a hex dump: each byte has a column, whatever the encoding.
 
-A character begins in the column of its first byte and fills those of the others, too: where it is
-not as wide as it has bytes, blanks follow. Dots stand for bytes that are no character, and for
-characters that must not or cannot be shown.
+A character begins in the column of its first byte and has a column for each of its bytes. Blanks
+follow one that is narrower than that. Dots stand for bytes that are not text, and for characters
+that must not or cannot be shown.
 
 A wide character whose second byte is in the next line is shown in the line it begins in, one column
-further than its bytes. The bytes of a character that the network has cut are dots where it begins,
-as nothing more is known there. The character is shown where it goes on; if a wide one has only one
-byte there, it begins in the space before the text.
+further than its bytes. If a character is cut between two pieces of data, dots stand for its bytes
+in the first piece, as it is not known yet, and the second piece shows it. If a wide one has only
+one byte there, it begins in the space before the text.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # Characters whose columns are remembered: all of GBK, in 8 MiB. Working them out takes 3 µs each.
 MAX_CELLS = 32_768
-MAX_HELD_BYTES = 64  # of a character; UTF-7 shows none before a run of them ends
+MAX_HELD_BYTES = 64  # of a character; UTF-7 decodes a run of them only at its end
 
 # Encodings of several bytes whose characters do not depend on those before them.
 _MULTIBYTE = {
@@ -32,9 +32,9 @@ _MULTIBYTE = {
     *("gbk", "gb2312", "gb18030", "big5", "cp950", "big5hkscs", "euc_kr", "cp949", "johab"),
     *("shift_jis", "cp932", "euc_jp"),
 }
-_UNMARKED = {"utf-16": "utf-16-le", "utf-32": "utf-32-le"}  # as nearly all such text is
+_UNMARKED = {"utf-16": "utf-16-le", "utf-32": "utf-32-le"}  # little-endian, as nearly all text is
 
-# Stand in a column: the second one of a wide character, and one that a character has no use for.
+# Fill a column: the second one of a wide character, and one that is left over.
 _SECOND, _BLANK = "\0", "\1"
 _FILLERS = _SECOND + _BLANK
 _UNSEEN = "\2"
@@ -84,13 +84,13 @@ def _shown(character: str, output: str) -> str:
 
 
 class TextEncoding:
-    """What the text of several flows has in common: its encoding, and that of the output."""
+    """The encoding of the text of several flows, and that of the output."""
 
     def __init__(self, encoding: str, output: str) -> None:
         self.name, self.output = codecs.lookup(encoding).name, output
         self.cells = _Cells(encoding, output)
         self.cell = lru_cache(MAX_CELLS)(partial(_cell, output=output))
-        # A decoder that keeps nothing has a character for each byte.
+        # A decoder without state makes a character of each byte.
         keeps = type(self.decoder()).getstate is not codecs.IncrementalDecoder.getstate
         self.stateless = self.name in _MULTIBYTE or not keeps
         self.has_ascii = self.stateless and self._has_ascii()
@@ -104,7 +104,7 @@ class TextEncoding:
             return False
 
     def decoder(self, *, unmarked: bool = False) -> IncrementalDecoder:
-        """With `unmarked` for text that has no byte-order mark."""
+        """A new decoder; with `unmarked`, one for text without a byte-order mark."""
         name = _UNMARKED.get(self.name, self.name) if unmarked else self.name
         return codecs.getincrementaldecoder(name)(_ERRORS)
 
@@ -118,7 +118,7 @@ class TextColumn:
         self._held = b""  # of a character whose other bytes have not arrived
 
     def reset(self) -> None:
-        """What comes does not go on with what came, as with the next datagram."""
+        """Forget a held character: the next data is separate, as the next datagram is."""
         self._decoder = self._encoding.decoder()
         self._held = b""
 
@@ -159,7 +159,7 @@ class TextColumn:
         return "".join(map(self._encoding.cells.__getitem__, text)) + "." * len(self._held)
 
     def _step(self, held: bytes, data: bytes) -> str:
-        """Byte by byte, as only the decoder knows where a character ends."""
+        """Decode byte by byte, as only the decoder knows where a character ends."""
         cells = []
         for value in data:
             byte = _BYTES[value]
@@ -175,7 +175,7 @@ class TextColumn:
         return "".join(cells) + "." * len(held)
 
     def _retry(self, held: bytes) -> str:
-        """What the decoder refused: no byte-order mark, or more than it can keep."""
+        """Decode bytes that the decoder refused: without a byte-order mark, or too long to keep."""
         self._decoder = self._encoding.decoder(unmarked=True)
         try:
             return self._decoder.decode(held)
@@ -193,7 +193,7 @@ class TextColumn:
 def _without_beginning(columns: str, count: int) -> tuple[str, bool]:
     """`columns` without the first `count`, and whether the text begins a column early.
 
-    A character that goes on behind them is shown there.
+    A character that begins in these and goes on after them is shown where it goes on.
     """
     rest = columns[count:]
     room = len(rest) - len(rest.lstrip(_FILLERS))
@@ -206,7 +206,7 @@ def _without_beginning(columns: str, count: int) -> tuple[str, bool]:
 
 
 def _text(columns: str) -> str:
-    """What is shown of the columns of one line."""
+    """The text that shows the columns of one line."""
     if columns[0] == _SECOND:
         columns = _BLANK + columns[1:]
     return columns.replace(_SECOND, "").replace(_BLANK, " ")

@@ -1,8 +1,8 @@
 """When a conversation over a stream is over: for tcp-client, `--once` and each client of a server.
 
-Each of the two directions ends by itself (half-close). The caller tells what happens and when, and
-asks whether the conversation is over and how long it may be silent. Times are seconds of any one
-clock.
+Each of the two directions ends by itself (half-close). The caller reports each event with its time,
+and asks whether the conversation is over and how long it may be silent. Times are seconds of any
+one clock.
 """
 
 from __future__ import annotations
@@ -58,7 +58,9 @@ class EndOptions(Value):
 
 
 def silence_only(idle: float | None) -> EndOptions | None:
-    """For a connection that its owner ends, or `idle` seconds of silence; None for no bound."""
+    """For a connection that ends by its owner or after `idle` seconds of silence; None: by its
+    owner.
+    """
     return None if idle is None else EndOptions(idle=idle, patient=True)
 
 
@@ -74,7 +76,7 @@ def next_check(bound: float, now: float) -> float:
 
 
 class Limit(Enum):
-    """Which silence has lasted too long; HALF_CLOSE: for a peer that is to be half-closed."""
+    """Which silence has lasted too long. After HALF_CLOSE the connection is to be half-closed."""
 
     HALF_CLOSE = auto()
     IDLE = auto()
@@ -116,7 +118,7 @@ class Ending:
 
     @property
     def waits_for_answer(self) -> bool:
-        """Whether the half-close comes after the answer, or a silence."""
+        """Whether to half-close only after the answer, or after a silence."""
         return self._options.half_close is HalfClose.AUTO
 
     def sent(self, now: float) -> None:
@@ -127,7 +129,7 @@ class Ending:
         self._received_at = self._answered_at = now
 
     def delivered(self, now: float) -> None:
-        """More of what was sent is delivered, so the peer was not silent."""
+        """The peer has received more of what we sent, so it was not silent."""
         self._delivered_at = now
 
     def end_input(self, now: float) -> None:

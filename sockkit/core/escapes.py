@@ -1,7 +1,7 @@
 """Text with escapes, as --escape-input reads it: `\\r\\n`, `\\0`, `\\x41`, `\\u4f60`.
 
 `\\xHH` and `\\0` are bytes, and sent as they are. The others are characters, and encoded like the
-text around them. What follows a backslash otherwise is an error, so that a misspelled escape is not
+text around them. A backslash before anything else is an error, so that a misspelled escape is not
 sent as text.
 """
 
@@ -40,7 +40,9 @@ class Piece(NamedTuple):
 
 
 def pieces(text: str, *, final: bool = True) -> Iterator[Piece]:
-    """The pieces of `text`. Unless it is the `final` one, the last escape may be missing."""
+    """The pieces of `text`. Unless this is the `final` text, an unfinished escape at its end is
+    left out.
+    """
     for found in _PIECE.finditer(text):
         kind, source = found.lastgroup, found[0]
         if kind == "text":
@@ -83,7 +85,7 @@ def _fault(rest: str) -> str:
 
 
 class EscapedText(Transcoder):
-    """A Transcoder of text with escapes. An escape that is cut is held: nine characters at most.
+    """A Transcoder of text with escapes. An unfinished escape is held: nine characters at most.
 
     A NotationError drops the rest of what was fed; lines and columns are counted on.
     """
@@ -125,14 +127,14 @@ class EscapedText(Transcoder):
             self._at = after
 
     def _end_text(self) -> bytes:
-        """What ends the text that was encoded, so that other bytes can follow."""
+        """The bytes that end the encoded text, so that other bytes can follow."""
         ended, self._in_text = self._in_text, False
         return super()._encode("", True) if ended else b""
 
 
 class CheckedText(EscapedText):
-    """Checks the escapes and keeps them. None is cut, so an EscapedText can begin with any part of
-    the output.
+    """Checks the escapes and keeps them. Each chunk of its output contains whole escapes, so an
+    EscapedText can begin with any of them.
     """
 
     _keeps = True

@@ -1,14 +1,14 @@
-"""Which of many similar events are shown: the first of a kind, and then how many more there were.
+"""Limits similar events: the first of a kind are shown, then only how many more there were.
 
-A peer can cause events as fast as it likes. Nobody can read so many lines, or wants to keep them.
-A kind contains no peer's address or words, so there are few kinds.
+A peer can cause events as fast as it likes, and nobody can read or keep so many lines. A kind
+contains no peer's address or words, so there are few kinds.
 """
 
 from __future__ import annotations
 
 from sockkit.core.token_bucket import TokenBucket
 
-FIRST_COUNT_SECONDS = 5.0  # from the first event that is only counted to the count
+FIRST_COUNT_SECONDS = 5.0  # from the first event that is only counted until the count is shown
 MAX_COUNT_SECONDS = 60.0  # between two counts; the interval doubles up to this
 
 
@@ -24,13 +24,13 @@ class EventThrottle:
 
     def __init__(self) -> None:
         self._kinds: dict[str, _Kind] = {}
-        self._flooded: dict[str, _Kind] = {}  # whose events are only counted
+        self._flooded: dict[str, _Kind] = {}  # the kinds whose events are only counted
 
     def passes(self, name: str, rate: float, now: float) -> bool:
         """Whether to show one more event of the kind `name`; otherwise it is counted.
 
-        `rate` is in events a second; five seconds' worth may come at once. Once an event was not
-        shown, none is until an interval has passed without any.
+        `rate` is in events a second; five seconds' worth may come at once. After an event was not
+        shown, no other is shown until an interval has passed without any.
         """
         kind = self._kinds.get(name)
         if not kind:

@@ -1,4 +1,4 @@
-"""Faults that a relay injects, to see how programs take a bad network."""
+"""Faults that a relay injects, to test how programs behave on a bad network."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from enum import StrEnum
 from sockkit.core.units import show_seconds, show_size
 from sockkit.values import Value
 
-# Of a rate, what may pass at once after a sink was full or the loop was late. More would be a burst
-# that the rate does not allow, and less would make it slower than it is.
+# After a sink was full or the loop was late, this many seconds' worth of a rate may pass at once.
+# More would cause bursts above the rate; with less, the rate would not be reached.
 BURST_SECONDS = 0.05
 
 
 class Fault(StrEnum):
-    """What is done to a connection, to one direction of it, or to a datagram."""
+    """What happens to a connection, to one of its directions, or to a datagram."""
 
     REFUSED = "refused"
     SHAPED = "shaped"
@@ -27,13 +27,13 @@ class Fault(StrEnum):
 
 
 class Held:
-    """How many bytes of memory a run holds to pass them on later."""
+    """Counts the bytes of memory held to be passed on later, in all directions together."""
 
     size = 0
 
 
 class Disturbed(StrEnum):
-    """The directions that are disturbed. SENT is from the client to the target."""
+    """The directions that have faults. SENT is from the client to the target."""
 
     SENT = "sent"
     RECEIVED = "received"
@@ -41,12 +41,12 @@ class Disturbed(StrEnum):
 
 
 class FaultOptions(Value):
-    """What happens to the bytes of a connection, or to datagrams, in each direction by itself.
+    """Which faults to inject. Each direction of a connection or peer counts by itself.
 
-    `delay` and `jitter` are in seconds, `rate` in bytes a second. `chunk` is the most bytes passed
+    `delay` and `jitter` are in seconds, `rate` in bytes a second. `chunk` is the most bytes to pass
     on at once. After so many bytes a direction stalls (`stall_at`), or the connection is reset or
-    closed (`reset_at`, `close_at`). The rest are shares, 0 to 1: of connections that are accepted
-    and then reset, and of datagrams. A `seed` makes a run repeatable.
+    closed (`reset_at`, `close_at`). The rest are shares, 0 to 1: `refuse` of the connections, which
+    are accepted and then reset, the others of the datagrams. A `seed` makes a run repeatable.
     """
 
     delay: float = 0.0
@@ -66,14 +66,14 @@ class FaultOptions(Value):
 
     @property
     def of_streams(self) -> bool:
-        """Whether anything is done to connections."""
+        """Whether there is a fault for connections."""
         seconds = self.delay or self.jitter
         stops = (self.stall_at, self.reset_at, self.close_at)
         return bool(seconds or self.rate or self.chunk or self.refuse) or any(stops)
 
     @property
     def of_datagrams(self) -> bool:
-        """Whether anything is done to datagrams."""
+        """Whether there is a fault for datagrams."""
         shares = (self.drop, self.duplicate, self.reorder, self.corrupt)
         return self.late or any(shares)
 
@@ -85,12 +85,12 @@ class FaultOptions(Value):
 
     @property
     def late(self) -> bool:
-        """Whether what passes is late."""
+        """Whether bytes or datagrams are delayed."""
         return bool(self.delay or self.jitter or self.rate)
 
     @property
     def shape(self) -> str:
-        """What is done to all bytes, in words; empty if nothing."""
+        """The faults that affect all bytes, in words; empty if there are none."""
         told = [f"delay {show_seconds(self.delay)}"] if self.delay else []
         told += [f"jitter {show_seconds(self.jitter)}"] if self.jitter else []
         told += [f"rate {show_size(self.rate)} a second"] if self.rate else []
@@ -99,32 +99,32 @@ class FaultOptions(Value):
 
 
 class Pacer:
-    """Says when what passes in a direction is due: late by the delay, at the rate, and in order.
+    """Says when to pass on each piece of a direction: after the delay, at the rate, and in order.
 
-    The jitter of a piece of a stream, or of a datagram, follows from `seed` and from how many bytes
-    came before it. Times are in seconds of any one clock.
+    The jitter of a piece or a datagram depends only on `seed` and on how many bytes came before.
+    Times are in seconds of any one clock.
     """
 
     def __init__(self, options: FaultOptions, seed: str) -> None:
         self.delay, self._jitter, self.rate = options.delay, options.jitter, options.rate or 0
         self._seed = seed
-        self._offset = 0  # of the next one
-        self._free_at = 0.0  # when the last one has passed
+        self._offset = 0  # of the next piece
+        self._free_at = 0.0  # when the last piece has passed
 
     @property
     def late(self) -> float:
-        """The most seconds that bytes are held for."""
+        """The longest that bytes are held, in seconds."""
         return self.delay + self._jitter
 
     def due(self, size: int, came: float) -> float:
-        """When the next `size` bytes may pass, that came then."""
+        """When the next `size` bytes may pass. `came` is when they came."""
         passing = size / self.rate if self.rate else 0.0
         self._free_at = max(came + self._late(), self._free_at) + passing
-        self._offset += size or 1  # each of several empty datagrams has its own jitter
+        self._offset += size or 1  # so that each empty datagram has its own jitter
         return self._free_at
 
     def passed(self, now: float) -> None:
-        """The last one has passed, perhaps later than it was due."""
+        """The last piece has passed at `now`, perhaps late."""
         self._free_at = max(self._free_at, now - BURST_SECONDS)
 
     def _late(self) -> float:

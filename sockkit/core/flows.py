@@ -8,8 +8,8 @@ from typing import Generic, TypeVar
 
 from sockkit.core.records import Direction, Stream
 
-# A view forgets a stream when it is closed. A recording that was cut does not say that, and
-# neither does one that somebody made up. More than a server has open at a time.
+# A view forgets a stream when it is closed. A recording that was cut or forged may never say that.
+# This is more than a server has open at a time.
 MAX_STREAMS = 65_536
 
 T = TypeVar("T")
@@ -18,12 +18,12 @@ T = TypeVar("T")
 class Flows(Generic[T]):
     """A value for each flow, made when the flow is first asked for.
 
-    Beyond MAX_STREAMS, the stream that was met first is forgotten.
+    Beyond MAX_STREAMS, the oldest stream is forgotten.
     """
 
     def __init__(self, make: Callable[[Direction], T]) -> None:
         self._make = make
-        # An ordinary dict looks for its first key longer and longer, as first ones are deleted.
+        # In an ordinary dict, finding the first key gets slower as first keys are deleted.
         self._streams: OrderedDict[Stream, dict[Direction, T]] = OrderedDict()
 
     def of(self, stream: Stream, direction: Direction) -> T:

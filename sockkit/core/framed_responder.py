@@ -1,8 +1,8 @@
 """Answers to the frames of a stream, where `--frame` says what a message is.
 
-The delimiter of a frame is not part of the message, and also ends the answer. Of other frames all
-bytes are the message, a length and its marker too. What is no ordinary frame matches no rule: stray
-bytes, pieces of a frame that is too long, and one that is cut are echoed.
+The delimiter of a frame is not part of the message, and also ends the answer. In other frames all
+bytes are the message, including the marker and the length. Only ordinary frames can match a rule:
+stray bytes, pieces of a frame that is too long, and a cut frame are echoed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from sockkit.core.frames import Delimited, Frame, FrameRule
 from sockkit.core.responder import MAX_MESSAGE_BYTES, Responder
 
-MAX_FED_BYTES = 8 * 1024  # at once: as many frames may be in them, and others wait meanwhile
+MAX_FED_BYTES = 8 * 1024  # at once: each byte may be a frame, and other peers wait meanwhile
 
 
 class FramedResponder(Responder):
@@ -23,7 +23,7 @@ class FramedResponder(Responder):
 
     def __init__(self, rule: FrameRule, responder: Responder, clock: Callable[[], float]) -> None:
         self._framer, self._responder, self._clock = rule.framer(), responder, clock
-        self._end = b""  # of a frame that is not part of its message; the responder knows a line's
+        self._end = b""  # a frame's delimiter; the responder itself keeps a line's end
         if isinstance(rule, Delimited) and not rule.open_end:
             self._end = rule.delimiter
 

@@ -1,20 +1,21 @@
 """Frames: the messages in a stream of bytes, as a rule describes them.
 
-`core/frame_spec.py` makes a rule of a SPEC such as `len:2be`, and the rule makes a Framer for one
-direction of one connection. The frames joined are the bytes: nothing is dropped, and nothing is
-added. Where frames begin and end does not depend on how the bytes arrive, but for `gap` and the
-pauses of stray bytes.
+`core/frame_spec.py` makes a rule from a SPEC such as `len:2be`, and the rule makes a Framer for one
+direction of one connection. Joined, the frames are the bytes: nothing is dropped or added. Where
+frames begin and end does not depend on how the bytes arrive, except for `gap` and for pauses within
+stray bytes.
 
 The mark of a frame says why it is not an ordinary one:
 
 - overlong: longer than MAX_FRAME_BYTES, so it comes in pieces
-- stray: bytes in front of a marker, or after a length that cannot be
+- stray: bytes before a marker, or after an impossible length
 - cut: the stream has ended within the frame
 
-A length cannot be if it makes its frame longer than MAX_FRAME_BYTES or shorter than its header.
-With a marker it was a false one: its first byte is stray, and the search goes on behind that.
-Without a marker, bytes of a frame that is too long are counted off, and the next frame follows;
-after a frame that is too short everything is stray, as nothing says where another begins.
+A length is impossible if it makes its frame longer than MAX_FRAME_BYTES or shorter than its header.
+If the rule has a marker, this marker was a false one: its first byte is stray, and the search goes
+on after it. Without a marker, the bytes of a frame that is too long come out in pieces, and the
+next frame follows them. After a frame that is too short everything is stray, as nothing says where
+the next frame begins.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class Fixed(Value):
 
 
 class Counted(Value):
-    """A frame begins with `marker`, and says its length in `size` bytes at `offset`.
+    """A frame begins with `marker`, and has its length in `size` bytes at `offset`.
 
     The length counts the bytes that follow it; `more` follow in addition, or fewer if it is
     negative.
@@ -99,11 +100,11 @@ class Framer:
 
     @property
     def held(self) -> int:
-        """How many of the bytes fed have not come out."""
+        """How many bytes are held."""
         return len(self._held)
 
     def pending(self, begin: int = 0) -> bytes:
-        """The bytes fed that have not come out, from `begin` on. They come out later as well."""
+        """A copy of the held bytes, from `begin` on. They still come out later."""
         return bytes(self._held[begin:])
 
     @property
@@ -120,7 +121,7 @@ class Framer:
         return []
 
     def flush(self) -> list[Frame]:
-        """What is held at the end of the direction."""
+        """The frames that are held when the direction ends."""
         held, self._held = bytes(self._held), bytearray()
         return [Frame(held, self._last_mark())] if held else []
 
@@ -140,7 +141,7 @@ class _DelimitedFramer(Framer):
     def __init__(self, rule: Delimited) -> None:
         super().__init__()
         self._delimiter, self._open_end = rule.delimiter, rule.open_end
-        # With so many bytes and no delimiter among them, the first MAX_FRAME_BYTES have none of it.
+        # If so many bytes contain no delimiter, none begins in the first MAX_FRAME_BYTES.
         self._most = MAX_FRAME_BYTES + len(rule.delimiter)
         self._overlong = False  # whether pieces of the present frame have come out
 
@@ -209,7 +210,7 @@ class _CountedFramer(Framer):
         self._loose = 0
         self._mark: Mark = "stray"  # of the bytes in no frame
         self._skipped: float = 0  # how many more are in no frame, without a marker
-        self._need = 1  # bytes held, until more can be decided
+        self._need = 1  # bytes that must be held before more can be decided
         self._last_fed = 0.0
 
     @property
@@ -238,7 +239,7 @@ class _CountedFramer(Framer):
         return [Frame(loose, mark)] if loose else []
 
     def _decide(self, data: bytes, frames: list[Frame]) -> int:
-        """Add the frames that are in `data` to `frames`. Returns how many bytes these have."""
+        """Add the frames in `data` to `frames`. Returns how many bytes these contain."""
         begin, at = 0, self._loose  # data[begin:at] is in no frame
         while True:
             if self._skipped:

@@ -15,8 +15,8 @@ _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 def looks_like_gbk(data: bytes) -> bool:
     """Whether `data`, which may end within a character, is Chinese in GB 18030 and not UTF-8.
 
-    It must have two common characters, and as many as half of all that are not ASCII. Noise and
-    text in Latin-1 are valid GB 18030 now and then, but do not have these.
+    It must contain at least two common characters, and at least half of those that are not ASCII
+    must be common. Noise and text in Latin-1 are sometimes valid GB 18030, but lack these.
     """
     if is_valid(data, "utf-8") or not is_valid(data, "gb18030") or _CONTROL.search(data):
         return False

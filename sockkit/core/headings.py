@@ -1,4 +1,4 @@
-"""What a view's lines begin with: the direction, and the time and the peer where asked for."""
+"""Makes the beginnings of a view's lines: the direction, and optionally the time and the peer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sockkit.core.records import (
 )
 from sockkit.events import Peer
 
-MAX_LABELS = 1024  # that are kept; making one takes 10 µs
+MAX_LABELS = 1024  # that are cached; making one takes 10 µs
 
 COLORS: dict[Direction, str] = {"received": "cyan", "sent": "yellow"}
 
@@ -26,8 +26,8 @@ COLORS: dict[Direction, str] = {"received": "cyan", "sent": "yellow"}
 class Headings:
     """Begins the lines of a view.
 
-    `paint` colours a text. `stamp` shows a time, and `label` a peer, with a space after it; without
-    them there is none.
+    `paint` colours a text. `stamp` formats a time, and `label` a peer with a space after it. If
+    either is None, the lines do not show it.
     """
 
     def __init__(
@@ -56,9 +56,8 @@ class Headings:
         return begin + escape(words).encode("ascii", "backslashreplace") + b"\n"
 
     def event(self, record: Record, kind: bytes = b"") -> bytes:
-        """A line for a connection that is made, ends in one direction, is reset or disturbed.
-
-        With several peers each connection that is made has one.
+        """The line for a connection that was made, ended in one direction, was reset or had a
+        fault. Empty for any other record. A new connection has a line only if peers have labels.
         """
         match record:
             case Opened(time, stream) if self._labelled and not stream.datagrams:
@@ -75,8 +74,8 @@ class Headings:
 
 
 def _peer(stream: Stream) -> Peer:
-    """The peer of a label. Of those dialled one for each of several, what is at our side differs:
-    for a relay that is the client.
+    """The peer that a label shows. If we dialled, one connection for each of several clients, this
+    is the client, whose address a relay records as `local`.
     """
     address = stream.local if stream.dialled and stream.number else stream.remote
     return Peer(stream.number, address)

@@ -1,26 +1,26 @@
-"""Looks for something in received bytes, line by line, for as long as that is cheap."""
+"""Examines received lines until it finds something, or until that becomes expensive."""
 
 from __future__ import annotations
 
 import codecs
 from collections.abc import Callable
 
-MAX_EXAMINED_BYTES = 64 * 1024  # of lines in question; then the detector gives up
+MAX_EXAMINED_BYTES = 64 * 1024  # of lines that `judge` examined; then the detector gives up
 MAX_LINE_BYTES = 512  # examined of one line
-MIN_EXAMINED_BYTES = 64  # counted for one examination, however short the line
+MIN_EXAMINED_BYTES = 64  # counted for each examination, however short the line
 
 
 class LineDetector:
     """Examines received bytes, in pieces of any size. Calls `on_found` once, if `judge` says so.
 
-    `judge` gets the beginning of a line, which may end within a character. It returns None for one
-    that is out of the question, which costs nothing.
+    `judge` gets the beginning of a line, which may end within a character. It returns None for a
+    line that it can rule out at once; such a line is not counted.
     """
 
     def __init__(self, judge: Callable[[bytes], bool | None], on_found: Callable[[], None]) -> None:
         self._judge, self._on_found = judge, on_found
         self._line = b""
-        self._skipping = False  # to the end of a line of which enough was examined
+        self._skipping = False  # to the end of a line whose beginning was examined
         self._remaining = MAX_EXAMINED_BYTES
 
     def feed(self, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Lines of bytes, split off as they come."""
+"""Splits a stream of bytes into lines."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from __future__ import annotations
 class LineSplitter:
     """Splits the bytes fed into lines without their ends.
 
-    Of a line longer than `max_bytes` it returns a beginning that is also longer than that, and
-    drops the rest.
+    If a line is longer than `max_bytes`, it returns a part from its beginning that is also longer,
+    and drops the rest.
     """
 
     def __init__(self, max_bytes: int) -> None:

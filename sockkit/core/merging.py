@@ -1,14 +1,14 @@
-"""What peers send, merged into one output: whole lines, or whole frames, with labels if wanted.
+"""Merges what peers send into one output, by whole lines or whole frames, with optional labels.
 
 A splitter holds what one peer sends until its line or frame is complete, and a `Merger` writes what
-comes out. So two peers never share a line or a frame, unless one of them pauses within it: then
-what is held is released. With labels each line begins with its peer's label, and an unfinished line
+comes out. So two peers never share a line or a frame, unless one of them pauses within it: then the
+held bytes are released. With labels each line begins with its peer's label, and an unfinished line
 is ended before another peer's bytes. Without labels no byte is added, so another peer's bytes can
 follow in an unfinished line.
 
-Frames are split off the bytes on the wire, lines off the text that the transform makes of them. A
-label stands before each frame, and the frame ends its line. Further lines within a frame are
-indented, so that nothing in them can be taken for a label.
+Frames are found in the bytes on the wire, lines in the text that the transform makes of these. Each
+frame begins with a label, and a line end follows it. Further lines within a frame are indented, so
+that nothing in them can be taken for a label.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ INDENT = b"    "  # of further lines of a frame; a label begins with [
 
 
 class Part(NamedTuple):
-    """Bytes to write. A frame, with its mark, ends with them if `whole`."""
+    """Bytes to write. If `whole`, a frame with this mark ends after them."""
 
     data: bytes
     whole: bool = False
@@ -36,10 +36,10 @@ class Part(NamedTuple):
 
 
 class Splitter:
-    """Holds what one peer sends. `transform` makes text of it.
+    """Holds what one peer sends until it is complete. `transform` converts it to text.
 
-    `problem` is set once something cannot be text. What follows it is dropped. If `pause` is set,
-    a silence of so many seconds ends a frame.
+    `problem` is set when bytes cannot be converted. All bytes after these are dropped. If `pause`
+    is set, a silence of so many seconds ends a frame.
     """
 
     pause: float | None = None
@@ -54,15 +54,15 @@ class Splitter:
         raise NotImplementedError
 
     def feed(self, data: bytes, now: float = 0.0) -> list[Part]:
-        """What may be written of the bytes held and `data`."""
+        """The parts of the held bytes and `data` that may be written now."""
         raise NotImplementedError
 
     def release(self, now: float = 0.0) -> list[Part]:
-        """What is held, although it is not complete."""
+        """All that is held, although it is not complete."""
         raise NotImplementedError
 
     def flush(self) -> list[Part]:
-        """What the end of the peer's side completes. More may be held."""
+        """The parts that the end of the peer's side completes. More may still be held."""
         raise NotImplementedError
 
     def _text(self, data: bytes) -> bytes:
@@ -109,7 +109,7 @@ class Lines(Splitter):
 
 
 class Frames(Splitter):
-    """Holds a frame until it is complete, for as long as `framer` does."""
+    """Holds a frame until it is complete, or until `framer` releases it."""
 
     def __init__(self, framer: Framer, transform: Transform | None = None) -> None:
         super().__init__(transform)
@@ -160,13 +160,13 @@ class Merger:
         self._unfinished: Hashable | None = None
 
     def write(self, key: Hashable, label: bytes, parts: list[Part]) -> bytes:
-        """The bytes that stand for `parts` in the output."""
+        """The output for `parts` of the peer `key`."""
         if not label:
             return b"".join([part.data for part in parts])
         return b"".join([self._labelled(key, label, part) for part in parts])
 
     def finish(self, key: Hashable) -> bytes:
-        """The end of the line that the peer has left unfinished; nothing without a label."""
+        """The end of the peer's unfinished line; empty if there is none."""
         if self._unfinished != key:
             return b""
         self._unfinished = None
@@ -189,8 +189,8 @@ class Merger:
 class Labeller:
     """A transform that begins each line of one peer, or each frame by `rule`, with `label()`.
 
-    `transform` makes text of the bytes first. Nothing is held back: an unfinished line comes out as
-    far as it has come. `clock` returns the time in seconds, for frames that a silence ends.
+    `transform` converts the bytes first. Nothing is held back: an unfinished line is passed on as
+    far as it was received. `clock` returns the time in seconds, for frames that a silence ends.
     """
 
     def __init__(

@@ -12,12 +12,12 @@ from typing import NamedTuple
 TCP, UDP = 6, 17  # protocol numbers
 FIN, SYN, RST, PSH, ACK = 0x01, 0x02, 0x04, 0x08, 0x10
 
-MAX_SEGMENT = 65_535 - 40  # bytes of data in a TCP packet, by version 4's field for the length
+MAX_SEGMENT = 65_535 - 40  # bytes of data in a TCP packet; IPv4's length field has 16 bits
 MAX_DATAGRAM = 65_535 - 28  # likewise of UDP
 
 _WORD = 0xFFFF
 _TTL = 64
-# With a window scale of 14, the most there is, the window is a gibibyte, RFC 7323.
+# With the largest window scale, 14, the window is 1 GiB, RFC 7323.
 _WINDOW = 0xFFFF
 _SYN_OPTIONS = bytes([2, 4, MAX_SEGMENT >> 8, MAX_SEGMENT & 0xFF, 1, 3, 3, 14])
 
@@ -76,6 +76,6 @@ class Sender:
 
 
 def _sum(data: bytes) -> int:
-    """The words of `data`, summed up. An odd byte at the end is the higher one of its word."""
+    """The sum of the 16-bit words of `data`. An odd last byte is the high byte of its word."""
     total = int.from_bytes(data, "big") % _WORD
     return total << 8 if len(data) % 2 else total

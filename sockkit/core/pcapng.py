@@ -12,7 +12,7 @@ from struct import pack
 from sockkit.core.capture import Packet, StreamPackets, packets_of
 from sockkit.core.records import Begun, Closed, Ended, Message, Opened, Record, Stream
 
-MAX_STREAMS = 65_536  # that are open at once: a forged recording may open any number
+MAX_STREAMS = 65_536  # open at once: a forged recording may open any number
 
 _SECTION, _INTERFACE, _PACKET = 0x0A0D0D0A, 1, 6  # types of blocks
 _BYTE_ORDER = 0x1A2B3C4D
@@ -35,7 +35,7 @@ class Pcapng:
         return _block(_SECTION, section) + _block(_INTERFACE, pack("<HHI", _RAW, 0, 0))
 
     def show(self, record: Record) -> bytes:
-        """The packets that stand for `record`; none for one that no packet shows."""
+        """The blocks of the packets for `record`; empty if it has no packets."""
         match record:
             case Begun():
                 self._streams.clear()  # an earlier run was not closed

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from sockkit.events import Peer
 
-MAX_PEERS = 1024  # that are remembered; one more replaces the longest silent
+MAX_PEERS = 1024  # remembered; one more replaces the peer that was silent for longest
 
 
 class Recipient(StrEnum):
@@ -19,7 +19,7 @@ class Recipient(StrEnum):
 
 
 class Sighting(NamedTuple):
-    """A datagram of `peer`, which is `new` with its first one and may replace `forgotten`."""
+    """A datagram from `peer`. The first one makes it `new`; it may have replaced `forgotten`."""
 
     peer: Peer
     new: bool
@@ -27,7 +27,7 @@ class Sighting(NamedTuple):
 
 
 class PeerTable:
-    """Peers by their address, at most `max_peers`: a new one replaces the longest silent.
+    """Peers by their address, at most `max_peers`: a new one replaces the peer silent for longest.
 
     Numbers count from 1 and are never used again. A peer that was forgotten gets a new number when
     it sends again.
@@ -43,7 +43,7 @@ class PeerTable:
         return len(self._peers)
 
     def heard(self, address: Hashable, shown: str) -> Sighting:
-        """Record that a datagram has come from `address`, which people read as `shown`."""
+        """Record a datagram from `address`. `shown` is the address for people."""
         if peer := self._peers.pop(address, None):
             self._peers[address] = peer
             return Sighting(peer, new=False)
@@ -58,7 +58,7 @@ class PeerTable:
         return Sighting(peer, True, forgotten)
 
     def find(self, address: Hashable) -> Peer | None:
-        """The peer of `address`, if it is remembered. Nothing has come from it."""
+        """The peer at `address`, if it is remembered. This does not count as a datagram from it."""
         return self._peers.get(address)
 
     def peers(self) -> list[Peer]:

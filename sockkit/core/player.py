@@ -1,7 +1,7 @@
 """Plays one side of a recording: what it sends, and what must have been received before.
 
-A player gets the records in their order, and what is received now. It makes steps of the records
-of its own side. Those of the other side are what is awaited and compared.
+A player is fed the records in order, and what is received now. The records of its own side
+become steps to take. Those of the other side say what to wait for and compare with.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ MAX_AHEAD_BYTES = 16 * 1024 * 1024  # held of all conversations, in either direc
 
 
 class PlayOptions(Value):
-    """How to play: as the client, or `serving`; of all peers, or of these.
+    """How to play: as the client or `serving`, and all peers or only `peers`.
 
-    `speed` is how much faster than recorded, None for no pauses. In `lockstep` each step waits for
-    what was received before it in the recording; then there is no speed.
+    `speed` is how much faster than recorded, None for no pauses. In `lockstep`, which ignores
+    `speed`, each step waits for what was received before it in the recording. `verify` compares.
     """
 
     serving: bool = False
@@ -51,9 +51,9 @@ class PlayOptions(Value):
 class Conversation:
     """One connection, or the datagrams of one peer, as it was recorded and as it is now.
 
-    `recorded` and `received` count what the other side had sent and sends: bytes, or datagrams.
-    `recorded_end` and `ended` say whether it had ended its side and does. `reset` says that it had
-    reset the connection.
+    `recorded` and `received` count the bytes, or datagrams, that the other side sent then and now.
+    `recorded_end` and `ended` say whether it ended its side then and now. `reset` says that it
+    reset the connection then.
     """
 
     def __init__(self, stream: Stream, opened: int, comparison: Comparison | None) -> None:
@@ -65,12 +65,12 @@ class Conversation:
 
     @property
     def waits(self) -> bool:
-        """Whether less has been received than the recording has by now."""
+        """Whether less was received now than up to this point of the recording."""
         return self.received < self.recorded
 
     @property
     def so_far(self) -> str:
-        """What has been received of what was recorded."""
+        """How much of what was recorded has been received, in words."""
         if self.datagrams:
             return f"{self.received:,} of {show_count(self.recorded, 'datagram')}"
         return f"{self.received:,} of {show_size(self.recorded)}"
@@ -80,7 +80,7 @@ class Conversation:
 
 
 class Do(Enum):
-    """CLOSE: once all is received. RESET: once all is sent."""
+    """An action. CLOSE waits until all is received, RESET until all is sent."""
 
     OPEN = auto()
     SEND = auto()
@@ -90,7 +90,7 @@ class Do(Enum):
 
 
 class Step(Value):
-    """What our side does next, and at which recorded time. `first` is the first of a run."""
+    """The next action of our side, and its recorded time. `first` marks the first step of a run."""
 
     time: int
     do: Do
@@ -105,13 +105,13 @@ class Player:
     def __init__(self, options: PlayOptions) -> None:
         self.options = options
         self._open: dict[int, Conversation] = {}
-        self._waiting: set[Conversation] = set()  # for what the recording has received by now
+        self._waiting: set[Conversation] = set()  # that are behind the recording
         self._expected_ahead = self._received_ahead = 0
         self._begun = 0  # when the first conversation of a run was opened
         self._last = 0
-        self._fresh = True  # until then
+        self._fresh = True  # whether no conversation of this run was opened yet
         self.difference: tuple[Conversation, Difference] | None = None
-        self.met = 0  # conversations
+        self.met = 0  # how many conversations there were
 
     # The recording.
 
@@ -135,7 +135,7 @@ class Player:
         yield from self._passed(conversation, record)
 
     def finish(self) -> Iterator[Step]:
-        """The run ends here, and with it all that is open."""
+        """The run ends here, and all open conversations are closed."""
         for conversation in list(self._open.values()):
             yield self._close(conversation, self._last)
         self._fresh = True
@@ -184,7 +184,7 @@ class Player:
         if comparison := conversation.comparison:
             self._compare(conversation, comparison, data, expected=True)
 
-    # What comes now.
+    # What is received now.
 
     def received(self, conversation: Conversation, data: bytes) -> None:
         conversation.received += conversation.count(data)
@@ -194,11 +194,11 @@ class Player:
             self._compare(conversation, comparison, data, expected=False)
 
     def ended(self, conversation: Conversation) -> None:
-        """The other side has ended its direction, or the whole connection."""
+        """Report that the other side has ended its direction, or the whole connection."""
         conversation.ended = True
 
     def closed(self, conversation: Conversation) -> None:
-        """It is over on both sides: what is there on one side only is a difference."""
+        """Report that both sides are over. If one side is longer, that is a difference."""
         self._waiting.discard(conversation)
         if comparison := conversation.comparison:
             self._note(conversation, comparison.end())
@@ -221,33 +221,33 @@ class Player:
             self.difference = conversation, difference
 
     def subject(self, conversation: Conversation) -> str:
-        """What is awaited and compared, in words."""
+        """What we wait for and compare, in words for a message."""
         number = conversation.stream.number
         if self.options.serving:
             return f"what client {number} sent" if number else "what the client sent"
         return f"the answer to client {number}" if number else "the answer"
 
-    # When.
+    # When to act.
 
     @property
     def wants_records(self) -> bool:
-        """Whether the recording may be read on. If not, too much of it is ahead of what comes."""
+        """Whether to read more of the recording. If not, it is too far ahead of the network."""
         return self._expected_ahead <= MAX_AHEAD_BYTES
 
     def wants(self, conversation: Conversation) -> bool:
-        """Whether to receive. If not, too much has come ahead of the recording."""
+        """Whether to receive more. If not, what was received is too far ahead of the recording."""
         comparison = conversation.comparison
         ahead = comparison and comparison.expected_ahead
         return bool(ahead) or self._received_ahead <= MAX_AHEAD_BYTES
 
     def offset(self, step: Step) -> float:
-        """How many seconds after the first step of its run it is due."""
+        """When `step` is due, in seconds after the first step of its run."""
         if self.options.lockstep or not self.options.speed or self.failed(step.conversation):
             return 0.0
         return max(step.time - self._begun, 0) / 1_000_000 / self.options.speed
 
     def failed(self, conversation: Conversation) -> bool:
-        """Whether it has ended too early, so that only the difference remains to be told."""
+        """Whether it has ended too early, so that only the difference remains to be reported."""
         return self.options.verify and conversation.ended and conversation.waits
 
     def awaited(self, step: Step) -> Conversation | None:
@@ -260,11 +260,11 @@ class Player:
         return next((each for each in self._waiting if not self._excused(each)), None)
 
     def _excused(self, conversation: Conversation) -> bool:
-        """A client that has ended has said all that a server could wait for."""
+        """Whether we serve a client that has ended, so that there is nothing more to wait for."""
         return self.options.serving and not self.options.verify and conversation.ended
 
     def complete(self, conversation: Conversation) -> bool:
-        """Whether a conversation that is to be closed has received all that it had."""
+        """Whether a conversation that is to be closed has received all that was recorded."""
         if conversation.ended:
             return True
         if self.options.serving and not self.options.verify:

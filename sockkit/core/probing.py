@@ -1,4 +1,4 @@
-"""What probing has found: the state of each target, and what all of them mean together."""
+"""The results of probing: the state of each target, and whether all of them mean success."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from sockkit.core.units import show_seconds
 from sockkit.errors import ConnectError, SockkitError, TimedOut
 from sockkit.values import Value
 
-OPEN = "open"  # all other states are called what their error is
+OPEN = "open"  # the other states are named by their errors
 
 
 class Result(Value):
-    """One target. It is open if there is no `error`; connecting then took `seconds`."""
+    """The result for one target. It is open if `error` is None; connecting then took `seconds`."""
 
     address: Address
     seconds: float = 0.0
@@ -27,7 +27,7 @@ class Result(Value):
         return OPEN if not self.error else self.error.kind or str(self.error)
 
     def line(self) -> str:
-        """For programs: the target and its state, and the milliseconds if it is open."""
+        """A line for programs: the target, its state, and the milliseconds if it is open."""
         took = "" if self.error else f" {1000 * self.seconds:.1f}ms"
         return f"{show_target(self.address)} {escape(self.state)}{took}"
 
@@ -40,8 +40,8 @@ def result_of(address: Address, outcome: float | SockkitError) -> Result:
 
 
 class Rules(Value):
-    """probe succeeds if every target is open, or with `any_one` at least one; with `wait`, within
-    that many seconds. A `wait` of 0 is one try of each.
+    """probe succeeds if every target is open, or with `any_one` if at least one is; with `wait`,
+    within that many seconds. A `wait` of 0 tries each once.
     """
 
     any_one: bool = False
@@ -49,7 +49,7 @@ class Rules(Value):
 
 
 class Tally:
-    """Counts the results of so many targets."""
+    """Counts the results of `targets` targets."""
 
     def __init__(self, targets: int) -> None:
         self._targets, self.open = targets, 0
@@ -67,7 +67,7 @@ class Tally:
         return self.open >= (1 if rules.any_one else self._targets)
 
     def failure(self, rules: Rules) -> SockkitError | None:
-        """The error that ends the command; None if all is well."""
+        """The error that ends the command; None for success."""
         if self.satisfies(rules):
             return None
         after = "" if rules.wait is None else f" after {show_seconds(rules.wait)}"

@@ -1,6 +1,6 @@
-"""What --progress says: how far a transfer has come, how fast it is, and how long it takes.
+"""What --progress shows: how far a transfer has come, its rate, and the time left.
 
-A rate is that of the last seconds, so a transfer that has stalled says so. The clock begins with
+A rate covers the last RATE_SECONDS, so it shows a transfer that has stalled. The clock begins with
 the first byte: a server may wait for its client for hours.
 """
 
@@ -15,13 +15,13 @@ from sockkit.events import Transferred
 
 LOOK_SECONDS = 0.2  # between two looks at the counters
 RATE_SECONDS = 5.0  # over which a rate is taken
-MAX_SECONDS_LEFT = 100 * 3600.0  # a longer time is no forecast
+MAX_SECONDS_LEFT = 100 * 3600.0  # a longer forecast is worthless
 BAR_COLUMNS = (10, 40)  # the fewest and the most
 BESIDE_BAR = 56  # columns for the figures beside the bar
 
 
 class Counters(NamedTuple):
-    """Bytes so far. `read` is the position in an input of `size` bytes, which is 0 if unknown."""
+    """Bytes so far. `read` is the position in an input of `size` bytes; `size` is 0 if unknown."""
 
     sent: int
     received: int
@@ -30,7 +30,7 @@ class Counters(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """How far a transfer has come. The rates are bytes a second, those of the last seconds.
+    """How far a transfer has come. The rates are in bytes a second, over the last RATE_SECONDS.
 
     `read` bytes were read of the `size` bytes of the input; both are 0 if that is not known.
     """
@@ -46,7 +46,7 @@ class Progress(NamedTuple):
 
 
 class Meter:
-    """Makes rates of counters that are looked at every LOOK_SECONDS."""
+    """Calculates rates from counters that are looked at every LOOK_SECONDS."""
 
     def __init__(self, now: float, counters: Counters) -> None:
         self._first = self._last = counters
@@ -56,7 +56,7 @@ class Meter:
 
     @property
     def moving(self) -> bool:
-        """Whether there was a byte yet."""
+        """Whether any byte was counted yet."""
         return self._last[:3] != self._first[:3]
 
     def look(self, now: float, counters: Counters) -> None:
@@ -71,14 +71,14 @@ class Meter:
         self._looks.append((now, counters))
 
     def progress(self) -> Progress:
-        """As of the last look."""
+        """The progress at the last look."""
         (before, then), (now, last) = self._looks[0], self._looks[-1]
         spent = max(now - before, LOOK_SECONDS)
         sent, received, read = (
             max(late - early, 0) / spent for late, early in zip(last[:3], then[:3], strict=True)
         )
         begin = self._first.read
-        known = begin < last.read <= last.size  # else it is not read, or has no true size
+        known = begin < last.read <= last.size  # if not, the input is not read or its size is wrong
         return Progress(
             now - self._began,
             last.sent,
@@ -96,12 +96,12 @@ class Meter:
 
 
 def progress_words(progress: Progress) -> str:
-    """One line of text: about an input of known size while it is read, otherwise a count."""
+    """One line of text: a share while an input of known size is read, otherwise counts."""
     return ", ".join(_facts(progress) if _reads(progress) else _counts(progress))
 
 
 def progress_line(progress: Progress, columns: int) -> str:
-    """The same for a terminal of so many columns, with a bar. The last column stays free."""
+    """The same line with a bar, for a terminal with `columns` columns. The last one stays free."""
     if not _reads(progress):
         counts = _counts(progress)
         return _first_fitting([", ".join(counts), ", ".join(counts[:-1])], columns)
@@ -117,7 +117,7 @@ def _reads(progress: Progress) -> bool:
 
 
 def _facts(progress: Progress) -> list[str]:
-    """The share, how much of how much, the rate and the time left; then what was received."""
+    """The share, the bytes read and in all, the rate, the time left, and the bytes received."""
     remaining, rate = progress.size - progress.read, progress.read_rate
     facts = [
         f"{progress.read * 100 // progress.size}%",
@@ -132,7 +132,7 @@ def _facts(progress: Progress) -> list[str]:
 
 
 def _counts(progress: Progress) -> list[str]:
-    """What was sent and received, the directions that have bytes, and the time."""
+    """The bytes sent and received, in each direction that has any, and the time."""
     directions = (
         ("sent", progress.sent, progress.sent_rate),
         ("received", progress.received, progress.received_rate),
@@ -147,7 +147,7 @@ def _count(direction: str, size: int, rate: float) -> str:
 
 
 def _bar(progress: Progress, columns: int) -> str:
-    """Its length depends on `columns` alone: it stays where it is while the figures change."""
+    """The bar. Its length depends on `columns` alone, so it stays while the figures change."""
     fewest, most = BAR_COLUMNS
     length = min(max(columns - BESIDE_BAR, fewest), most)
     done = "=" * (length * progress.read // progress.size)

@@ -1,4 +1,4 @@
-"""Records: what passes on connections, one for each thing that happened, in order.
+"""Records: everything that happens on connections, in order, one record each.
 
 Taps make them (net/views.py), views show them, and a recording is a file of them. Times are whole
 microseconds since 1970 in UTC. The bytes are those of the protocol: after TLS, before a transform.
@@ -27,15 +27,15 @@ class Stream(NamedTuple):
 
     @property
     def datagrams(self) -> bool:
-        """Whether it has datagrams, and no connection."""
+        """Whether this is datagrams and not a connection."""
         return self.transport in ("udp", "unix-datagram")
 
 
 class Begun(NamedTuple):
-    """A run of a command has begun. Every record up to the next of these is of that run.
+    """A run of a command has begun. Every record up to the next Begun belongs to it.
 
-    `encoding` is that of `-E`, and `send_encoding` the one that is sent in if it differs. Without
-    them, bytes were not converted.
+    `encoding` is that of `-E`. `send_encoding` is the one for sending if it differs. Without them,
+    bytes were not converted.
     """
 
     time: int
@@ -81,7 +81,7 @@ class Ended(NamedTuple):
 
 
 class Closed(NamedTuple):
-    """A connection is closed. `reset` says who has reset it, if anybody did: we have "sent" it."""
+    """A connection is closed. If it was reset, `reset` says by whom: "sent" means by us."""
 
     time: int
     stream: Stream
@@ -89,10 +89,10 @@ class Closed(NamedTuple):
 
 
 class Injected(NamedTuple):
-    """A relay has disturbed a connection or datagrams, as it was asked to.
+    """A relay has injected a fault into a connection or datagrams.
 
-    `direction` is empty if both are disturbed. `passed` counts the bytes that had passed before.
-    `detail` says what is done to all that passes from now on.
+    `direction` is empty for a fault of both. `passed` counts the bytes that had passed before.
+    `detail` describes a fault of all bytes from now on.
     """
 
     time: int
@@ -104,7 +104,7 @@ class Injected(NamedTuple):
 
 
 class Exit(NamedTuple):
-    """The run has ended with this exit status; `error` is what stderr says, empty for success."""
+    """The run has ended with this exit status. `error` is the message on stderr, if any."""
 
     time: int
     status: int

@@ -7,9 +7,9 @@ from sockkit.core.since import Since
 
 
 class Selection:
-    """The records of these peers, in these directions, since then; without any of these, all.
+    """Selects records by peer, direction and time. Without arguments it selects all.
 
-    What happened to the run itself belongs to every peer. `now` is in microseconds since 1970.
+    Records of the run itself belong to every peer. `now` is in microseconds since 1970.
     """
 
     def __init__(
@@ -43,13 +43,13 @@ class Selection:
 
     @property
     def in_vain(self) -> bool:
-        """Whether there was nothing of what was asked for.
+        """Whether no record was found that the user asked for.
 
-        What happened to the run itself does not count. If one direction was asked for, neither does
-        that a connection was made.
+        Records of the run itself do not count. With one direction, neither do those that open or
+        close a connection.
         """
         return not (self._all or self._matched)
 
     def missing(self) -> list[int]:
-        """The peers that were asked for, and of which there is no record."""
+        """The peers that were asked for and have no record."""
         return sorted(self._peers - self._met)

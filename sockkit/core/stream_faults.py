@@ -1,9 +1,9 @@
-"""Faults of a stream: when its bytes may be passed on, in which pieces, and where that stops.
+"""Faults of a stream: when its bytes are passed on, in which pieces, and where they stop.
 
 A `StreamFaults` belongs to one direction of one connection. Bytes are never lost, repeated or
-reordered: they are late, cut, or not passed on at all. What a run chooses at random follows from
-its seed, the connection, the direction and the offset of a byte in its stream, and from nothing
-else: how the network cuts the bytes, and what other connections do, makes no difference.
+reordered: they are delayed, cut into pieces, or not passed on at all. Random choices depend only on
+the seed, the connection, the direction and the offset of a byte in its stream. How the network cuts
+the bytes, and what other connections do, makes no difference.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from sockkit.core.faults import Fault, Pacer
 if TYPE_CHECKING:
     from sockkit.core.faults import FaultOptions, Held
 
-# With a rate, bytes pass in pieces of so many seconds: short transfers take as long as they should.
+# With a rate, each piece is this many seconds' worth, so that short transfers are not too fast.
 RATE_PIECE_SECONDS = 0.01
-READ_AHEAD_SECONDS = 0.1  # of a rate, held besides those of the delay: it never waits for a read
+READ_AHEAD_SECONDS = 0.1  # held besides the delay, so that a rate never waits for a read
 MIN_HELD_BYTES = 16 * 1024  # in a direction, whatever the delay and the rate
 MAX_HELD_BYTES = 32 * 1024 * 1024  # in a direction: a delay of 200 ms passes 160 MB/s at most
-MAX_HELD_BYTES_OF_ALL = 64 * 1024 * 1024  # beyond them each direction has MIN_HELD_BYTES
-WORTH_READING_BYTES = 64 * 1024  # of space; less waits for more, or for half of the space
-PIECE_BYTES = 256  # of memory that a piece costs besides its bytes: a peer may send single bytes
+MAX_HELD_BYTES_OF_ALL = 64 * 1024 * 1024  # beyond this, each direction may hold MIN_HELD_BYTES
+WORTH_READING_BYTES = 64 * 1024  # of free space; with less, wait for more, or for half of the space
+PIECE_BYTES = 256  # of memory for each piece, besides its data: a peer may send single bytes
 
 
 def refuses(options: FaultOptions, seed: int, number: int) -> bool:
@@ -35,7 +35,7 @@ def refuses(options: FaultOptions, seed: int, number: int) -> bool:
 
 
 def first_stop(options: FaultOptions) -> tuple[int, Fault] | None:
-    """After how many bytes something happens, and what; None if nothing does."""
+    """The first stop: after how many bytes it is, and the fault then. None if there is no stop."""
     stops = [
         (options.reset_at, Fault.RESET),
         (options.close_at, Fault.CLOSED),
@@ -46,12 +46,13 @@ def first_stop(options: FaultOptions) -> tuple[int, Fault] | None:
 
 
 class StreamFaults:
-    """Takes bytes with the time they came, and says what may be passed on when.
+    """Receives bytes with their time of arrival, and says when to pass on which of them.
 
-    `due` is when `take` has something, None while nothing is held. `held` counts bytes of memory,
-    `passed` bytes that were passed on. `stop` is set once so many were passed on that nothing more
-    is: the direction has stalled, or the connection is to be reset or closed. `all_held` counts for
-    all directions together. `seed` is this direction's own. Times are in seconds of any one clock.
+    `due` is when to call `take`, None while nothing is held. `held` counts bytes of memory,
+    `passed` bytes that were passed on. When the stop is reached, `stop` is set and nothing more
+    passes: the direction has stalled, or the connection must be reset or closed. `all_held` counts
+    the memory of all directions together. `seed` is only for this direction. Times are in seconds
+    of any one clock.
     """
 
     def __init__(self, options: FaultOptions, seed: str, all_held: Held) -> None:
@@ -60,9 +61,9 @@ class StreamFaults:
         self._most = most = options.chunk or MAX_HELD_BYTES
         if rate := options.rate:
             self._most = min(most, max(int(rate * RATE_PIECE_SECONDS), 1))
-        self._pieces: deque[tuple[float, bytes]] = deque()  # with the times when they came
-        self._offset = 0  # in the first of them
-        self._cut = 0  # how much of it is due
+        self._pieces: deque[tuple[float, bytes]] = deque()  # with their times of arrival
+        self._offset = 0  # in the first piece
+        self._cut = 0  # bytes of the first piece that pass next
         self.held = self.passed = 0
         self.due: float | None = None
         self.stop: Fault | None = None
@@ -73,7 +74,7 @@ class StreamFaults:
 
     @property
     def room(self) -> int:
-        """How many bytes to read and feed now; none beyond a stop, and none for a little space."""
+        """How many bytes to read and feed now: none beyond a stop, or if there is little space."""
         if self.stop or self._ended:
             return 0
         limit = self._limit()
@@ -92,7 +93,7 @@ class StreamFaults:
 
     @property
     def _ended(self) -> bool:
-        """Whether the end has come."""
+        """Whether the end of the input was fed."""
         return bool(self._pieces) and not self._pieces[-1][1]
 
     @property
@@ -101,7 +102,7 @@ class StreamFaults:
         return self._ended and len(self._pieces) == 1
 
     def feed(self, data: bytes, now: float) -> None:
-        """`data` has come; nothing is the end, which is as late as a byte."""
+        """Add `data`, which has arrived. Empty data is the end, which is delayed like a byte."""
         self._pieces.append((now, data))
         self._hold(len(data) + PIECE_BYTES)
         self._plan()
@@ -111,7 +112,7 @@ class StreamFaults:
         self._all.size += size
 
     def take(self, most: int, now: float) -> bytes:
-        """The next piece, or as much of it as `most`; nothing at the end. Only if it is due."""
+        """At most `most` bytes of the next piece; empty at the end. Call it only when `due`."""
         _, data = self._pieces[0]
         if not data:
             return b""
@@ -131,20 +132,20 @@ class StreamFaults:
         return taken
 
     def drop(self) -> None:
-        """Drop what is held. Nothing is due any more."""
+        """Drop all that is held."""
         self._pieces.clear()
         self._hold(-self.held)
         self._offset = self._cut = 0
         self.due = None
 
     def fail(self, now: float) -> None:
-        """Drop what is held, and have the end due at once, even if the direction has stalled."""
+        """Drop all that is held, and end the stream at once, even if it has stalled."""
         self.drop()
         self._stop = self.stop = None
         self.feed(b"", now - self._pacer.late)
 
     def _plan(self) -> None:
-        """Cut the next piece, and say when it is due."""
+        """Cut the next piece, and set when it is due."""
         if self._cut:
             return
         self.due = None
@@ -157,5 +158,5 @@ class StreamFaults:
             self.due = self._pacer.due(self._cut, came)
 
     def _before_stop(self) -> int:
-        """How many more bytes may pass; more than are ever held if there is no stop."""
+        """How many more bytes may pass before the stop; MAX_HELD_BYTES if there is none."""
         return self._stop[0] - self.passed if self._stop else MAX_HELD_BYTES

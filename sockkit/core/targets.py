@@ -1,8 +1,8 @@
-"""Parses what `probe` is to look at: `HOST:PORTS`, `[IPV6]:PORTS` and `unix:/PATH`.
+"""Parses the targets of `probe`: `HOST:PORTS`, `[IPV6]:PORTS` and `unix:/PATH`.
 
 PORTS are ports, service names and ranges, as in `22,80,8000-8100`. Two words alone may be
-`HOST PORTS`. Targets are kept as ranges and made one by one, so that a host costs as much
-memory with all of its ports as with one. A port that is named twice is one target.
+`HOST PORTS`. Targets are kept as ranges and made one by one, so a host needs no more memory with
+all of its ports than with one. A port that is named twice is one target.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _ONE_TARGET = range(1)  # the ports of a unix address
 
 
 class Span(Value):
-    """One address with each of `ports`, which `with_port` makes a target."""
+    """One address with a range of ports. Each of `ports` makes a target, by `with_port`."""
 
     address: Address
     ports: range
@@ -89,7 +89,7 @@ def _is_host(word: str) -> bool:
 
 
 def _no_port(words: Sequence[str], place: int) -> UsageError:
-    """The error for a word without a port, which may be one, or be followed by some."""
+    """The error for a word without a port. It may itself be a port, or ports may follow it."""
     word = words[place]
     if _is_ports(word):
         before = words[place - 1] if place else "unix:"
@@ -133,14 +133,14 @@ def _parse_part(part: str, service: ServiceLookup) -> range:
 
 
 def _targets(spans: list[Span]) -> Targets:
-    """`spans` without what an earlier one has."""
-    places: dict[str, list[int]] = {}  # of the spans of each host
+    """`spans` without the ports that an earlier one has."""
+    places: dict[str, list[int]] = {}  # where each host's spans are
     for place, (address, _) in enumerate(spans):
         key = str(address) if address.host is None else address.host.lower()
         places.setdefault(key, []).append(place)
     fresh: list[Sequence[Span]] = [()] * len(spans)
     for of_host in places.values():
-        taken = 0  # a bit for each port; that of one host at a time, as it has 8 KiB
+        taken = 0  # a bit for each port: 8 KiB, so only for one host at a time
         for place in of_host:
             address, ports = spans[place]
             bits = ((1 << len(ports)) - 1) << ports[0]
@@ -150,7 +150,7 @@ def _targets(spans: list[Span]) -> Targets:
 
 
 def _runs(bits: int) -> Iterator[range]:
-    """The ranges of the bits that are set."""
+    """The ranges of consecutive bits that are set."""
     while bits:
         low = (bits & -bits).bit_length() - 1
         rest = bits >> low

@@ -8,8 +8,8 @@ IAC = b"\xff"  # begins a command
 
 _SUBNEGOTIATION = rb"\xfa(?:[^\xff]|\xff\xff){0,255}"  # up to the IAC of its IAC SE
 _COMMAND = rb"(?:[\xfb-\xfe].|[\xf1-\xf9]|" + _SUBNEGOTIATION + rb"\xff\xf0)"
-# Within a subnegotiation every IAC is doubled but the last. So no other subnegotiation can begin
-# within bytes that turn out to be none, and no byte is examined again and again.
+# Within a subnegotiation every IAC but the last is doubled. So if bytes turn out not to be one, no
+# other can begin within them, and no byte is examined many times.
 _IAC = re.compile(
     rb"\xff(?:(\xff(?:\xff\xff)*)"  # the byte 255 itself, perhaps several times
     rb"|" + _COMMAND + rb"(?:\xff" + _COMMAND + rb")*"
@@ -19,11 +19,11 @@ _IAC = re.compile(
 
 
 class TelnetFilter:
-    """Removes the commands from what a client sends, in pieces of any size.
+    """Removes Telnet commands from the bytes that a client sends, in pieces of any size.
 
-    A subnegotiation has at most 255 bytes. A longer one is text, and so is an IAC before anything
-    but a command. After the first command CR NUL ends a line as CR LF does. Takes time in
-    proportion to the bytes fed. Not for encodings in which the byte 255 is a letter.
+    A subnegotiation has at most 255 bytes. A longer one is text, and so is an IAC that begins no
+    command. After the first command, CR NUL ends a line as CR LF does. The time is linear in the
+    bytes fed. Do not use it for encodings in which the byte 255 is a letter.
     """
 
     def __init__(self) -> None:
@@ -49,6 +49,8 @@ class TelnetFilter:
         return b"".join(before) + (typed.replace(b"\0", b"\n") if self._telnet else typed)
 
     def flush(self) -> bytes:
-        """The bytes held of an incomplete command, if there was no complete one before it."""
+        """The held bytes of an incomplete command. They are dropped if a complete command came
+        before.
+        """
         held, self._held = self._held, b""
         return b"" if self._telnet else held

@@ -1,7 +1,7 @@
-"""Records as text in lines, what was received and what was sent marked.
+"""Shows records as lines of text, with a mark for each direction.
 
-A line goes on in the next message of its direction, unless something else passed in between. What
-is not text has `*` behind the mark, so that no peer can send it.
+A line goes on in the next message of its direction, unless something else passed in between. A line
+about an event has `*` after the mark, so that no peer can forge one.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ class TextView:
         self._text, self._output, self._headings = text, output, headings
         self._terminal = terminal
         self._flows: Flows[Transcoder | None] = Flows(self._transcoder)
-        self._unfinished: _Source | None = None  # whose line has not ended
+        self._unfinished: _Source | None = None  # the flow whose line has not ended
 
     def show(self, record: Record) -> bytes:
-        """The lines of `record`. Raises TextError where `text` refuses what cannot be decoded."""
+        """The lines of `record`. Raises TextError if `text` refuses undecodable bytes."""
         match record:
             case Message():
                 return self._message(record)
@@ -57,7 +57,7 @@ class TextView:
         return self._event(record)
 
     def flush(self) -> bytes:
-        """Ends the last line."""
+        """The end of the last line, if it has none."""
         unfinished, self._unfinished = self._unfinished, None
         return b"\n" if unfinished else b""
 
@@ -87,7 +87,7 @@ class TextView:
         return self._lines(time, source, data.removesuffix(b"\n") + b"\n")
 
     def _rest(self, time: int, source: _Source) -> bytes:
-        """What was held back of a direction that has ended."""
+        """The held text of a direction that has ended."""
         transcoder = None if source.stream.datagrams else self._flows.of(*source)
         held = transcoder.flush() if transcoder else b""
         return self._lines(time, source, held) if held else b""

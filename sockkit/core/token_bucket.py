@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-BURST_SECONDS = 5.0  # the tokens of so long are the capacity
+BURST_SECONDS = 5.0  # the capacity is the tokens of this time
 CHARACTERS_PER_TOKEN = 1024  # of a long line
 
 
 class TokenBucket:
-    """Fills at `rate` tokens a second; 0 is no limit. A line costs one token, a long line more.
-
-    Begins full. `now` is in seconds of any one clock.
+    """Fills at `rate` tokens a second; 0 means no limit. A line costs one token, a long line more.
+    A new bucket is full. `now` is in seconds of any one clock.
     """
 
     def __init__(self, rate: float, now: float) -> None:
@@ -19,7 +18,7 @@ class TokenBucket:
         self._tokens, self._at = self._capacity, now
 
     def wait(self, now: float, tokens: int = 1) -> float:
-        """Seconds until the bucket has `tokens`; with 0, until it is in debt no more."""
+        """Seconds until the bucket has `tokens`; with 0, until it is no longer in debt."""
         if not self._rate:
             return 0.0
         self._tokens = min(self._tokens + (now - self._at) * self._rate, self._capacity)

@@ -1,4 +1,4 @@
-"""Transforms made of other transforms."""
+"""Transforms that use other transforms."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 def convert(make: Callable[[], Transform | None], datagram: bytes) -> bytes:
-    """`datagram` converted by itself, by a transform that `make` makes. Raises TextError."""
+    """`datagram`, converted on its own by a new transform from `make`. Raises TextError."""
     transform = make()
     return transform.feed(datagram) + transform.flush() if transform else datagram
 
 
 class Lenient:
-    """Applies `transform` line by line, for a person who types. A line that cannot be converted
-    is dropped and reported to `on_refused`. `refused` counts these lines.
+    """Applies `transform` line by line to what a person types. A line that cannot be converted is
+    dropped and reported to `on_refused`. `refused` counts these lines.
     """
 
     def __init__(self, transform: Transform, on_refused: Callable[[TextError], None]) -> None:

@@ -1,6 +1,7 @@
 """Sockets, files and pipes: everything that moves bytes.
 
-Four verbs end things here, each with one meaning. `finish`: read no more, and write what was read.
-`stop`: do nothing from now on, drop what waits, and leave the ends open. `close`: release what is
-owned, at once. `cancel`: give up work under way, whose outcome is then reported to nobody.
+Four methods end things here, and each name has one meaning. `finish` reads no more, and writes the
+bytes that were read. `stop` does nothing from now on, drops the bytes that wait, and does not close
+the ends. `close` releases at once what the object owns. `cancel` abandons work in progress, and no
+callback gets its outcome.
 """

@@ -1,21 +1,21 @@
-"""Coalescing: a peer that sends tiny pieces is read less often.
+"""Coalescing: we read a peer that sends tiny pieces less often.
 
-A receive of one byte costs as much as a receive of many. So a peer that sends a burst of tiny
-pieces is read once in PAUSE_SECONDS, and what it sends meanwhile arrives in one receive.
+Receiving one byte costs as much as receiving many. So while a peer sends a burst of tiny pieces, we
+read it once in PAUSE_SECONDS, and one receive returns all the pieces of that time.
 
-A peer that is answered may be waiting for the answer before it sends more, and a pause would only
-slow it down. So pauses are tried: if several pieces have arrived after one, pausing goes on.
-After MAX_VAIN_PAUSES without that, there are no pauses for RETRY_SECONDS.
+If we answer the peer, it may wait for each answer before it sends more, and a pause would only slow
+it down. So we try a few pauses: as long as several pieces have arrived after a pause, we go on.
+After MAX_VAIN_PAUSES pauses that gathered nothing, we try no more for RETRY_SECONDS.
 """
 
 from __future__ import annotations
 
-PAUSE_SECONDS = 0.001  # while pieces gather; with a turn of the loop it stays under 2 ms
-TINY_BYTES = 4096  # a receive of so many bytes, or more, is worth its cost
+PAUSE_SECONDS = 0.001  # of one pause; together with a turn of the loop it stays under 2 ms
+TINY_BYTES = 4096  # a receive of so many bytes or more is not tiny
 MAX_GAP_SECONDS = 0.005  # between two receives of one burst
 BURST_RECEIVES = 16  # tiny receives in a row before the first pause
-GATHERED_RATIO = 2  # a receive of so many times the burst's average shows that pieces gathered
-MAX_VAIN_PAUSES = 4  # in a row, after which nothing had gathered
+GATHERED_RATIO = 2  # a receive of so many times the burst's average means that pieces gathered
+MAX_VAIN_PAUSES = 4  # pauses in a row in which nothing gathered
 RETRY_SECONDS = 2.0  # before pauses are tried again
 
 

@@ -1,11 +1,11 @@
-"""The life of one stream connection, written once.
+"""The life of one stream connection.
 
-Movers move the bytes. The receiver passes what the peer sends to another end (a Pump) or to a
-message handler (a Reader). What the peer gets comes from the outbox and, where two ends are
-joined, from the sender (a Pump). This module decides when the connection is over: by the state of
-each direction, by the bounds on silence (core/ending.py), and by the lingering close (closing.py).
+Movers move the bytes. The receiver passes the bytes of the peer to another end (a Pump) or to a
+message handler (a Reader). The peer gets the bytes of the outbox and, where two ends are joined, of
+the sender (a Pump). This module decides when the connection is over: by the state of each
+direction, by the bounds on silence (core/ending.py), and by the lingering close (closing.py).
 
-A connection reports to its owner. It neither stops the loop nor raises out of a callback.
+A connection reports to its owner. It does not stop the loop, and its callbacks do not raise.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ HELD_UP_CHECK_SECONDS = 0.1  # between checks of a silence that is not the peer'
 class Direction(Enum):
     """The state of one direction.
 
-    ENDED: its end was passed on (half-close). FAILED: an error ended it.
+    ENDED: it has ended regularly (half-close). FAILED: an error ended it.
     """
 
     OPEN = auto()
@@ -42,8 +42,8 @@ class Direction(Enum):
 class Stage(Enum):
     """How far the close of a connection has come. It never goes back.
 
-    FINISHING: reads no more, and writes what was read. CLOSING: waits until the peer has
-    acknowledged what was sent. CLOSED: reported to the owner.
+    FINISHING: it reads no more, and writes the bytes that were read. CLOSING: it waits until the
+    peer has acknowledged everything. CLOSED: it is closed, and the owner knows.
     """
 
     OPEN = auto()
@@ -55,8 +55,8 @@ class Stage(Enum):
 class Mover(Protocol):
     """Moves the bytes of one direction.
 
-    `finish` reads no more, and reports when all that was read is written. `stop` uses neither end
-    any more.
+    `finish` reads no more, and reports to the connection once all bytes read are written. After
+    `stop` it uses neither end.
     """
 
     @property
@@ -75,8 +75,8 @@ class Mover(Protocol):
 class Result(Value):
     """How a connection ended.
 
-    `error` ended it early, and `failure` happened during the close. `undelivered` counts the bytes
-    written but not acknowledged; `unsent` adds those that were never written.
+    `error` ended it early; `failure` happened during the close. `undelivered` counts the bytes
+    written but not acknowledged; `unsent` also counts the bytes that were never written.
     """
 
     error: SockkitError | None
@@ -86,28 +86,28 @@ class Result(Value):
 
 
 class Owner:
-    """What a connection reports to. An owner has a method for each report that it cares about."""
+    """Gets the reports of a connection. A subclass overrides the methods that it needs."""
 
     __slots__ = ()
 
     def peer_ended(self) -> None:
-        """The peer has half-closed, and all that it sent has been passed on."""
+        """The peer has half-closed, and the receiver has passed on everything that it sent."""
 
     def drained(self) -> None:
-        """Nothing waits in the outbox any more: it was written, or sending has failed."""
+        """The outbox is empty: everything in it was written, or sending has failed."""
 
     def held_up(self, limit: Limit) -> bool:
-        """Whether we cause the silence that exceeds `limit`. Then it does not end anything."""
+        """Whether we ourselves cause the silence that exceeds `limit`. Then it ends nothing."""
         return False
 
     def over(self, limit: Limit | None) -> None:
-        """End the connection: its directions have ended, or a silence has exceeded `limit`.
+        """End the connection: both directions have ended, or a silence has exceeded `limit`.
 
-        For Limit.HALF_CLOSE half-close it. Called only if the connection has `options`.
+        For Limit.HALF_CLOSE only half-close it. Called only if the connection has `options`.
         """
 
     def closing(self) -> None:
-        """Nothing more is passed on or sent. Called once, before `closed`."""
+        """Nothing more is received or sent. Called once, before `closed`."""
 
     def closed(self, result: Result) -> None:
         """The end is closed. Called once, and nothing is called after it."""
@@ -152,13 +152,13 @@ class Connection:
         """Start receiving. The owner starts `sender`, once the outbox is empty."""
         self.receiver, self.sender = receiver, sender
         if self.stage is not Stage.OPEN:
-            return  # what was sent before has ended it
+            return  # sending has failed already, before the start
         receiver.start()
         self.review()
 
     @property
     def outbox(self) -> Outbox:
-        """Made when it is first asked for: the two sides of a relay put nothing in it."""
+        """The outbox, made on first use: the two sides of a relay need none."""
         if not self._outbox:
             self._outbox = Outbox(
                 self.end, on_progress=self.sent, on_empty=self._drained, on_fail=self.sending_failed
@@ -176,7 +176,7 @@ class Connection:
 
     @property
     def seconds(self) -> float:
-        """How long it has lasted."""
+        """How long the connection has lasted."""
         return self._loop.now - self._progress.began
 
     @property
@@ -189,16 +189,16 @@ class Connection:
 
     @property
     def unsent(self) -> int:
-        """Bytes put in the outbox that are not acknowledged."""
+        """How many of the bytes put in the outbox are not acknowledged."""
         return self.outbox.size + self.outbox.dropped + self.end.undelivered()
 
     def send(self, data: bytes) -> None:
-        """Write `data`. What cannot be written now waits in the outbox."""
+        """Send `data`. The bytes that the end does not accept now wait in the outbox."""
         self.sent()
         self.outbox.put(data)
 
     def half_close(self) -> None:
-        """End our direction, FIN. All of our input must have been written."""
+        """End our direction, shutdown(2). All of our input must have been written."""
         if self.sending is Direction.OPEN:
             self.sending = Direction.ENDED
             if self.ending:
@@ -209,7 +209,7 @@ class Connection:
                 self.sending_failed(without_traceback(error))
 
     def end_input(self) -> None:
-        """Note that our input has ended: only the peer keeps the connection open."""
+        """Note that our input has ended: from now on only the peer keeps the connection open."""
         if self.ending:
             self.ending.end_input(self._loop.now)
         self.review()
@@ -225,7 +225,7 @@ class Connection:
             self.ending.received(self._loop.now)
 
     def receiver_ended(self) -> None:
-        """The receiver has passed on all that it read, and reads no more."""
+        """The receiver reads no more, and has passed on everything that it read."""
         if self.stage is Stage.FINISHING:
             self._deliver()
         elif self.stage is Stage.OPEN:
@@ -245,7 +245,7 @@ class Connection:
         self.close(error)
 
     def sending_failed(self, error: SockkitError) -> None:
-        """Nothing more can be sent. What the peer has sent is still received, for a while."""
+        """Sending has failed. We still receive what the peer has sent, for up to FAULT_LINGER."""
         self.sending = Direction.FAILED
         if self.stage is Stage.CLOSING:
             self._closer.failed(self.end, error)
@@ -260,7 +260,7 @@ class Connection:
         elif isinstance(error, SendError):
             self._wait(self._loop.now + FAULT_LINGER, self.finish)
             self._owner.drained()
-        else:  # our input failed, not the connection
+        else:  # reading our input failed: the connection still works
             self.finish()
 
     def _drained(self) -> None:
@@ -271,7 +271,7 @@ class Connection:
     # The end.
 
     def review(self) -> None:
-        """Report `over` if it is; otherwise wait, for as long as a silence may last."""
+        """Report `over` if the connection is over; otherwise set the timer for the next bound."""
         if self.stage is not Stage.OPEN or self.error or not self.ending:
             return
         self._cancel_timer()
@@ -281,7 +281,7 @@ class Connection:
             self._wait(next_check(bounds[0][0], self._loop.now), self._silent)
 
     def acknowledged_at(self) -> float:
-        """When the peer was last seen to acknowledge more of what waited for it."""
+        """When we last found that the peer had acknowledged more bytes."""
         self._progress.check(self.bytes_sent, self._loop.now)
         return self._progress.acknowledged_at
 
@@ -290,7 +290,7 @@ class Connection:
         self.ending.delivered(self.acknowledged_at())
         exceeded = [limit for when, limit in self.ending.bounds() if when <= self._loop.now]
         if not exceeded:
-            self.review()  # there has been progress since the timer was set
+            self.review()  # bytes have moved since the timer was set
             return
         for limit in exceeded:
             if not self._owner.held_up(limit):
@@ -300,7 +300,7 @@ class Connection:
             self._wait(self._loop.now + HELD_UP_CHECK_SECONDS, self._silent)
 
     def finish(self, error: SockkitError | None = None) -> None:
-        """Read no more, write what was read, then close: at once if there is an error."""
+        """Read no more, write the bytes that were read, and close: at once if there is an error."""
         if self.stage is not Stage.OPEN:
             return
         self.stage = Stage.FINISHING
@@ -314,7 +314,7 @@ class Connection:
             self._deliver()
 
     def close_lingering(self, error: SockkitError | None = None, *, drop: bool = False) -> None:
-        """Close once the peer has what was sent. `drop` first drops what waits in the outbox."""
+        """Close once the peer has acknowledged everything. With `drop`, empty the outbox first."""
         if self.stage is Stage.OPEN:
             self.error = self.error or error
             if drop:
@@ -329,13 +329,13 @@ class Connection:
             self._closed(self._closer.close(self.end, self.outbox), None)
 
     def reset(self) -> None:
-        """Close with a reset: what the peer does not have yet is lost."""
+        """Close with a reset: bytes that the peer has not received are lost."""
         if self.stage in (Stage.OPEN, Stage.FINISHING):
             self._stop()
             self._closed(self._closer.reset(self.end, self.outbox), None)
 
     def reset_lingering(self) -> None:
-        """Close with a reset once the peer has what was sent."""
+        """Close with a reset once the peer has acknowledged everything."""
         if self.stage in (Stage.OPEN, Stage.FINISHING):
             self._linger(abort=True)
 
@@ -388,7 +388,7 @@ def closed_event(
     *,
     lost: bool = True,
 ) -> Closed:
-    """What a server tells of a closed connection: `why`, and that the peer lost `unsent` bytes."""
+    """The event of a closed connection: `why` it ended, and how many bytes the peer did not get."""
     sent, received = connection.bytes_sent - result.undelivered, connection.bytes_received
     problems = [why] if why else []
     if unsent:
@@ -399,15 +399,15 @@ def closed_event(
 
 
 def closed_with_reason(connection: Connection, result: Result) -> Closed:
-    """The same of a connection whose owner reports every error of it, and every byte not sent."""
+    """The event of a closed connection, with the error and the unsent bytes of its `result`."""
     error, unsent = result.error, result.unsent
     why = _why(error) if error else "connection reset" if result.failure and unsent else ""
-    # A peer that resets when it has everything has lost nothing.
+    # If the peer had received everything before it reset the connection, nothing is lost.
     lost = connection.receiving is not Direction.FAILED or bool(unsent)
     return closed_event(connection, result, unsent, why, error.kind if error else "", lost=lost)
 
 
 def _why(error: SockkitError) -> str:
-    """What has ended the connection, without its address: that is in the line's label."""
+    """The error that ended the connection, without its address: the line begins with that."""
     failed = isinstance(error, SendError | ReceiveError)
     return error.kind if failed and error.kind else str(error)

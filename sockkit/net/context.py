@@ -1,4 +1,4 @@
-"""What a run shares: one value, handed down from the command line to the sockets."""
+"""The context of a run: one value with everything that its parts share."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class Palette(Protocol):
 
 
 class Context(Value):
-    """The loop, the standard streams, and the function that events are emitted by.
+    """The loop, the standard streams, and `emit`, which emits events.
 
-    `palette` colours standard output. `environment` holds the variables of this process; nothing
-    below `cli/` reads them from anywhere else. `views` look at all bytes that pass; None if nobody
-    looks. While what `progress` returns is entered, the progress of what it gets the counters of is
-    shown, if that was asked for.
+    `palette` colours standard output. `environment` holds the environment variables; nothing below
+    `cli/` reads them from anywhere else. `views` sees all traffic; it is None without a view. A
+    command enters the context manager that `progress` returns: with --progress, the progress of the
+    counters passed to it is then shown.
     """
 
     loop: Loop

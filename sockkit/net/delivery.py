@@ -1,19 +1,19 @@
-"""What a peer has acknowledged of the bytes written to it."""
+"""Tracks how many of the bytes written to a peer it has acknowledged."""
 
 from __future__ import annotations
 
 from sockkit.net.ends.end import End
 
-# Without any acknowledgement a peer is given up. One that steadily reads 20 KB/s acknowledges only
-# once in 7 s: its system waits until much of the buffer is free.
+# After so long without any acknowledgement we give up on a peer. A peer that reads a steady 20 KB/s
+# acknowledges only once in 7 s, because its system waits until much of the buffer is free.
 MAX_STALL_SECONDS = 10.0
 
 
 class Progress:
-    """Tracks acknowledgements by polling: the system does not report them.
+    """Polls for acknowledgements, as the system does not report them.
 
-    `began` is when the connection did. `acknowledged_at` is when `check` last found more bytes
-    acknowledged of those that waited.
+    `began` is the time when the connection began. `acknowledged_at` is the time when `check` last
+    found that the peer had acknowledged more.
     """
 
     __slots__ = ("_acknowledged", "_end", "_waited", "acknowledged_at", "began")

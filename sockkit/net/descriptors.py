@@ -1,4 +1,4 @@
-"""Descriptors: how many there are for this process."""
+"""How many descriptors this process may still open."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 
 
 def free_descriptors() -> int | None:
-    """How many more this process may open; None if that is not known or not bounded."""
+    """How many more this process may open, RLIMIT_NOFILE; None if unknown or unlimited."""
     try:
         import resource
 

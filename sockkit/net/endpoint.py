@@ -1,4 +1,4 @@
-"""Endpoints: addresses as sockets have them, and how they are shown."""
+"""Endpoints: socket addresses, and how they are shown."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from sockkit.core.address import Address, HostPort, UnixPath, show
 from sockkit.core.printable import escape
 from sockkit.values import Value
 
-# Connections that may wait to be accepted; the system caps it, net.core.somaxconn. What does not
-# fit is dropped, and its client tries again a second later.
+# How many connections may wait to be accepted; the system caps it at net.core.somaxconn. When the
+# backlog is full, the system drops a new connection, and its client retries after a second.
 DEFAULT_BACKLOG = 1024
-SocketAddress = Any  # a tuple, or a path, as Python's socket module has it
+SocketAddress = Any  # as in Python's socket module: a tuple, or the path of a unix socket
 
 
 class Endpoint(Value):
-    """One address that a socket of `family` can be bound or connected to."""
+    """One socket address, to which a socket of `family` can be bound or connected."""
 
     family: int
     address: SocketAddress
@@ -35,9 +35,9 @@ def service_port(name: str, protocol: str = "tcp") -> int | None:
 
 
 def to_address(address: SocketAddress) -> Address | None:
-    """The same address as a value; None for a unix socket without one.
+    """`address` as an Address; None if a unix socket has no address.
 
-    A mapped IPv4 address becomes IPv4.
+    An IPv4-mapped IPv6 address becomes IPv4.
     """
     if isinstance(address, tuple):
         return HostPort(_host(address), address[1])
@@ -57,5 +57,5 @@ def _host(address: SocketAddress) -> str:
 
 
 def _path(address: SocketAddress) -> str:
-    path = os.fsdecode(address)  # any name a peer has chosen
+    path = os.fsdecode(address)  # a peer can choose any bytes
     return f"@{path[1:]}" if path.startswith("\0") else path

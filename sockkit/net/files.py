@@ -1,4 +1,4 @@
-"""Files that options name: their text, and whether one at a path is ours."""
+"""Files that options name: reads them, and checks whether a file is ours."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def read_text(path: str) -> str:
 
 
 def read_secret(path: str, most: int) -> bytes:
-    """A file's first `most` bytes, without one line end at their end. Raises UsageError."""
+    """The first `most` bytes of a file, without a final line end. Raises UsageError."""
     try:
         with open(path, "rb") as file:
             return file.read(most).removesuffix(b"\n").removesuffix(b"\r")
@@ -37,7 +37,7 @@ def is_same(path: str, then: os.stat_result | None) -> bool:
 
 
 def why_not_ours(there: os.stat_result) -> str:
-    """Why this is not a regular file of our user; empty if it is. `there` is of lstat(2)."""
+    """Why this is not a regular file of our user; empty if it is. `there` comes from lstat(2)."""
     if stat.S_ISLNK(there.st_mode):
         return "it is a symbolic link"
     if not stat.S_ISREG(there.st_mode):

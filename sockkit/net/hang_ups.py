@@ -1,7 +1,8 @@
-"""Connections that nobody here reads or writes: tells when one of them is over.
+"""Watches for the end of connections that we neither read nor write.
 
-poll(2) and epoll(7) report a hang-up and an error even if no event is asked for, and a selector
-of Python's cannot ask for none. epoll's own descriptor is readable when it has something to report.
+poll(2) and epoll(7) report a hang-up and an error even for a descriptor that is registered with no
+events; Python's selectors refuse that. The descriptor of an epoll object is itself readable when it
+has an event to report, so the loop can wait for it.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sockkit.net.loop import Loop, Timer
 
-CHECK_SECONDS = 0.1  # between two looks on a system without epoll(7)
+CHECK_SECONDS = 0.1  # between two checks on a system without epoll(7)
 
-# Called with whether it failed; the error itself is left for whoever reads.
+# Called with True if the connection has failed. A later read of the socket raises the error.
 OnHangUp = Callable[[bool], None]
 
 
 class HangUps:
-    """Watches descriptors for `loop`. `close` it with the loop."""
+    """Watches descriptors for `loop`, which closes it."""
 
     def __init__(self, loop: Loop) -> None:
         self._loop = loop

@@ -1,11 +1,11 @@
-"""The lanes of the kernel: sendfile(2), splice(2), and splice through a pipe of our own.
+"""The lanes of the kernel: sendfile(2), splice(2), and splice(2) through a pipe of ours.
 
-A lane that does not work for its ends raises Unfit with the bytes that it holds, and a copy goes
-on from there: nothing is lost. One example is a file opened for appending, which splice refuses.
+A lane that does not work for its ends raises Unfit with the bytes that it holds, and a copy goes on
+from there, so nothing is lost. For example, splice(2) refuses a file that is open for appending.
 
-Urgent data, tcp(7), makes a lane unfit too. splice(2) does not get past the position of an urgent
-byte: it returns EAGAIN there, or 0 after the peer's FIN, while recv(2) returns what follows. So
-when a source that was ready has nothing, or has ended, it is asked whether it has bytes.
+Urgent data, tcp(7), makes a lane unfit, too. splice(2) stops at the position of an urgent byte: it
+returns EAGAIN there, or 0 after the peer's FIN, while recv(2) returns the bytes that follow. So if
+a ready source yields nothing, or ends, we check with recv(2) whether it has bytes.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from sockkit.net.lanes import Lane
 
 MAX_SPLICE_BYTES = WIDE_PIPE_BYTES  # per call
-MAX_SENDFILE_BYTES = 8 * 1024 * 1024  # per call; a socket accepts what it has space for
-MAX_STEPS = 64  # calls in a row, before others on the loop are served
-# Of so few bytes a copy costs less than two calls of splice(2), and it costs no more of up to
-# twice as many. So many fills in a row show that no more come.
+MAX_SENDFILE_BYTES = 8 * 1024 * 1024  # per call; the socket may accept fewer
+MAX_STEPS = 64  # steps in a row, before the loop serves others
+# For less than this, a copy costs less than two calls of splice(2); for up to twice as much, it
+# costs no more. After MAX_LITTLE_FILLS small fills in a row we expect that they stay small.
 LITTLE_BYTES = 16 * 1024
 MAX_LITTLE_FILLS = 16
 
@@ -43,9 +43,9 @@ class Wait(Enum):
 
 
 class Unfit(Exception):  # noqa: N818 - a decision, not an error
-    """The system cannot move bytes between these ends in this way: a copy goes on, or `lane`.
+    """This lane cannot go on. Another takes over: `lane`, or a copy if `lane` is None.
 
-    What comes next, in this order: write `held`, move the rest of the source, raise `fault`.
+    The copy first writes the bytes `held`, then moves the rest of the source, then raises `fault`.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Unfit(Exception):  # noqa: N818 - a decision, not an error
 
 
 class _Kernel:
-    """What these lanes have in common."""
+    """The common part of these lanes."""
 
     __slots__ = (
         "_ended",
@@ -95,7 +95,7 @@ class _Kernel:
 
 
 class Sendfile(_Kernel):
-    """From a regular file to a socket, sendfile(2). The position of the file advances."""
+    """From a regular file to a socket, sendfile(2), which advances the position of the file."""
 
     __slots__ = ()
     name = "sendfile"
@@ -122,8 +122,8 @@ class Sendfile(_Kernel):
 class Splice(_Kernel):
     """Between a socket and a pipe, splice(2).
 
-    EAGAIN does not say which end is not ready. If the source has bytes, it must be the sink; and if
-    the sink was ready, splice(2) is unfit.
+    EAGAIN does not say which end is not ready. If the source has bytes, the sink is not ready. If
+    the sink was reported ready, too, splice(2) does not work here: the lane is unfit.
     """
 
     __slots__ = ("_wait",)
@@ -171,10 +171,11 @@ class Splice(_Kernel):
 
 
 class PipedSplice(_Kernel):
-    """Between two ends that are no pipes: splice(2) into a pipe, and out of it.
+    """Between two ends that are not pipes: splice(2) into a pipe, and out of it.
 
-    The pipe is one of `pools`, and held only while bytes wait in it. While there is none the lane
-    is unfit, and with `light` also once little comes at a time: then that lane goes on.
+    It borrows the pipe from `pools` while bytes wait in it. If there is no pipe, the lane is unfit.
+    With `light` it is also unfit once the messages are small: then the lane that `light` makes
+    takes over.
     """
 
     __slots__ = ("_closed", "_light", "_little", "_pipe", "_pools")
@@ -192,7 +193,7 @@ class PipedSplice(_Kernel):
         self._pools, self._light, self._closed = pools, light, False
         self._pipe: Pipe | None = None
         pools.users += 1
-        self._little = 0  # fills in a row
+        self._little = 0  # small fills in a row
 
     def step(self) -> Wait:
         if self._ended and not self._pipe:

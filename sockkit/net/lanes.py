@@ -1,9 +1,9 @@
 """Lanes: the ways to move bytes from a source to a sink.
 
-`choose` picks one by the kinds of the two ends and the transform between them. Where it can, the
-kernel moves the bytes (`net/kernel.py`): sendfile(2) from a file to a socket, splice(2) where one
-end is a pipe, and splice through a pipe of our own where neither is. Everything else is copied
-through one buffer.
+`choose` picks one by the kinds of the two ends and the transform between them. If possible, the
+kernel moves the bytes (`net/kernel.py`): sendfile(2) from a file to a socket, splice(2) if one end
+is a pipe, and splice(2) through a pipe of ours if neither is. Everything else is copied through a
+buffer.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 COPY_BUFFER_BYTES = 256 * 1024  # fits a processor's second-level cache
 PIPE_BUFFER_BYTES = 64 * 1024  # a pipe holds no more, pipe(7)
-# The bytes of an encrypted end are copied three times. It reads 96 KiB at once, and what a record
-# of 16 KiB then completes fits as well.
+# An encrypted end reads 96 KiB at once, and may then also complete a record of 16 KiB that it has
+# read in part. The buffer holds both.
 ENCRYPTED_BUFFER_BYTES = 112 * 1024
-ENCRYPTED_STEPS = 8  # by then a turn of the loop costs little beside them
+ENCRYPTED_STEPS = 8  # more would save little: a turn of the loop is cheap beside so many steps
 LIGHT_BUFFER_BYTES = 64 * 1024
-MAX_LARGE_RECEIVES = 4  # of LITTLE_BYTES or more, in a row: then the kernel moves the rest
-FIRST_BYTES = 8 * 1024  # read at a time while they are looked at: a request line, at the most
+MAX_LARGE_RECEIVES = 4  # after so many receives in a row of LITTLE_BYTES or more, splice(2) goes on
+FIRST_BYTES = 8 * 1024  # the most that one read returns while a Glance looks at the first bytes
 
 _NOTHING = memoryview(b"")
 
@@ -38,10 +38,10 @@ _NOTHING = memoryview(b"")
 class Lane(Protocol):
     """One way to move bytes. `held` counts the bytes that were read and not yet written.
 
-    `step` moves a bounded number of bytes without waiting, and says what to wait for. Up to `steps`
-    of them may follow each other without a check that the ends are ready. After `finish` nothing
-    more is read, and the lane ends when nothing is held. An error of the source is raised when all
-    that was read before it has been written.
+    `step` moves a bounded number of bytes without blocking, and returns what to wait for. It may be
+    called `steps` times in a row without a check that the ends are ready. After `finish` the lane
+    reads no more, and ends once it holds nothing. If reading fails, `step` raises the error after
+    all bytes read before it are written.
     """
 
     name: str
@@ -62,9 +62,9 @@ class Lane(Protocol):
 class Copy:
     """Copies through a buffer, and through `transform` if there is one.
 
-    The buffer is one of `pools`: what the sink does not accept at once is kept apart. `after` is
-    how another lane has ended: what it held is written before anything is read, and its fault is
-    raised at the end, as if read.
+    The buffer belongs to `pools`, so bytes that the sink does not accept at once are copied out of
+    it. `after` is the Unfit of an earlier lane: the bytes that it held are written first, and its
+    fault is raised at the end, as if reading had failed there.
     """
 
     __slots__ = (
@@ -98,10 +98,10 @@ class Copy:
         self._pending = memoryview(after.held) if after and after.held else _NOTHING
         self._ended = self._finishing = False
         self._fault = after.fault if after else None
-        self._left: int | None = None  # held when it was closed
+        self._left: int | None = None  # how many bytes it held when it was closed
         self.bytes_read = self.bytes_written = 0
         self.name = "copy"
-        self.steps = 1  # a standard input that was not reopened blocks when it is not ready
+        self.steps = 1  # a standard input that we could not reopen blocks unless it is ready
 
     @property
     def held(self) -> int:
@@ -136,7 +136,7 @@ class Copy:
             self._pending = _NOTHING
             return
         self._pending = self._pending[written:]
-        if self._pending.obj is self._buffer.obj:  # which other lanes are about to overwrite
+        if self._pending.obj is self._buffer.obj:  # the buffer is shared: other lanes overwrite it
             self._pending = memoryview(bytes(self._pending))
 
     def _received(self, size: int) -> None:
@@ -161,15 +161,15 @@ class Copy:
         self._finishing = True
 
     def close(self) -> None:
-        """Release what it holds at once: a connection that is over may live on for a while."""
+        """Release the memory now: the connection may live on for a while after it is over."""
         self._left = self.held
         self._buffer = self._pending = _NOTHING
 
 
 class Light(Copy):
-    """Copies between two sockets while little comes at a time, and else leaves it to the kernel.
+    """Copies between two sockets while the messages are small. For large ones splice(2) goes on.
 
-    A message of 64 bytes takes two system calls in this way, and four with splice(2).
+    A small message takes two system calls when copied, and four with splice(2).
     """
 
     __slots__ = ("_buffer_size", "_large", "_pools")
@@ -177,8 +177,8 @@ class Light(Copy):
     def __init__(self, source: Source, sink: Sink, buffer_size: int | None, pools: Pools) -> None:
         size = min(buffer_size or LIGHT_BUFFER_BYTES, LIGHT_BUFFER_BYTES)
         super().__init__(source, sink, None, size, None, pools)
-        self.name = PipedSplice.name  # nearly all the bytes go by it, where there are many
-        self._large = 0  # receives in a row
+        self.name = PipedSplice.name  # which moves most of the bytes of a large transfer
+        self._large = 0  # large receives in a row
         self._buffer_size, self._pools = buffer_size, pools
 
     def step(self) -> Wait:
@@ -190,8 +190,9 @@ class Light(Copy):
         return Wait.SOURCE if self.passes() else super().step()
 
     def passes(self) -> bool:
-        """Pass on what has come, and return whether nothing else is to be done than to wait for
-        more. If not, `step` goes on from here. Only while nothing is held.
+        """Copy the bytes that are there. Call it only while nothing is held.
+
+        Returns True if all is written and the lane waits for more; otherwise call `step` next.
         """
         if self._finishing or self._large >= MAX_LARGE_RECEIVES:
             return False
@@ -210,13 +211,13 @@ class Light(Copy):
 
 
 class First(Copy):
-    """Copies the first bytes through `glance`, until it has a verdict. Then `rest` goes on."""
+    """Copies the first bytes through `glance`, until that has a verdict. Then `rest` takes over."""
 
     def __init__(
         self, source: Source, sink: Sink, glance: Glance, buffer_size: int | None, rest: Lane
     ) -> None:
         super().__init__(source, sink, glance, min(buffer_size or FIRST_BYTES, FIRST_BYTES))
-        self.name = rest.name  # nearly everything will go by it
+        self.name = rest.name  # which will move nearly all of the bytes
         self._glance = glance
         self._rest: Lane | None = rest
 
@@ -233,7 +234,7 @@ class First(Copy):
 
 
 def _buffer_bytes(source: Source, sink: Sink) -> int:
-    """The size of a copy's buffer, unless the user chooses one."""
+    """The default size of a copy's buffer."""
     if source.kind is Kind.PIPE:
         return PIPE_BUFFER_BYTES
     if Kind.ENCRYPTED in (source.kind, sink.kind):
@@ -248,15 +249,15 @@ def choose(
     buffer_size: int | None,
     pools: Pools | None = None,
 ) -> Lane:
-    """The fastest lane these ends allow. `buffer_size` is the most bytes one receive reads.
+    """The fastest lane for these ends. One receive reads at most `buffer_size` bytes.
 
-    `pools` are those of the loop.
+    `pools` are the loop's.
     """
     pools = pools or Pools()
     kinds = {source.kind, sink.kind}
     if Kind.ENCRYPTED in kinds:
         lane = Copy(source, sink, transform, buffer_size, pools=pools)
-        if source.kind in (Kind.ENCRYPTED, Kind.FILE):  # they never block
+        if source.kind in (Kind.ENCRYPTED, Kind.FILE):  # these never block
             lane.steps = ENCRYPTED_STEPS
         return lane
     if transform is None and Kind.OTHER not in kinds:

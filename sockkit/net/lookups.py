@@ -1,4 +1,4 @@
-"""Lookups for many addresses, each host once: thousands of ports of a name are one lookup."""
+"""Resolves many addresses with one lookup per host, even for thousands of ports."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ Found = list[Endpoint]
 
 
 class _Lookup:
-    """What is known of a host. `outcome` is None before the first answer; `asked` is whether the
-    resolver has still to answer.
+    """The lookup of one host.
+
+    `outcome` is None before the first answer, which came at the time `at`. `asked` is whether a
+    lookup is under way.
     """
 
     def __init__(self) -> None:
@@ -36,7 +38,7 @@ class _Lookup:
 
 
 class _Waiter(Pending):
-    """One who waits for the answer about `host`."""
+    """A call of `Lookups.resolve` that waits for the answer about `host`."""
 
     def __init__(self, host: _Lookup, address: Address, on_done: OnDone[Found]) -> None:
         self._host, self._address = host, address
@@ -54,10 +56,10 @@ class _Waiter(Pending):
 
 
 class Lookups:
-    """Remembers the outcome for a host, also that there is none, for `lifetime` seconds.
+    """Remembers the outcome for each host, also a failure, for `lifetime` seconds.
 
-    Only one lookup of a host is under way at a time, however often it times out: a resolver that
-    hangs costs one thread.
+    Only one lookup of a host is under way at a time, even after a timeout. So a resolver that hangs
+    costs one thread per host.
     """
 
     def __init__(self, lifetime: float) -> None:
@@ -82,7 +84,7 @@ class Lookups:
         on_done: OnDone[Found],
         timeout: float | None = None,
     ) -> Pending:
-        """As `resolve` of net/openers.py."""
+        """The same as `resolve` of net/openers.py, with the remembered outcomes."""
         if address.host is None:
             return resolve(context, address, family, on_done, timeout)
         loop = context.loop
@@ -110,7 +112,7 @@ class Lookups:
         resolve(context, address, family, found)
 
     def _expire(self, loop: Loop, host: _Lookup, waiter: _Waiter, late: TimedOut) -> None:
-        """Tell everybody: whoever asks next need not wait as long as the first."""
+        """Report the timeout to all that wait: later callers need not wait as long as the first."""
         if waiter in host.waiting:
             host.learn(late, loop.now)
 

@@ -1,8 +1,8 @@
-"""The loop: one thread waits for descriptors, timers and calls of other threads.
+"""The loop: one thread waits for descriptors, timers and calls from other threads.
 
-Callbacks run in the loop's thread, one at a time. An exception that a callback raises is raised
-by `run`. Readiness is level-triggered: a callback is called again for as long as its descriptor
-is ready. So one call may do a bounded amount of work and return.
+Callbacks run in the loop's thread, one at a time. If one raises an exception, `run` raises it.
+Readiness is level-triggered: in each turn in which its descriptor is ready, a callback is called
+again. So a callback does a bounded amount of work and returns.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Callback = Callable[[], None]
 
-MIN_CANCELLED_TIMERS = 64  # fewer than this stay in the heap until their time comes
+MIN_CANCELLED_TIMERS = 64  # up to so many cancelled timers stay in the heap until their time
 
 _NO_CALLBACKS: list[Callback | None] = [None, None]
 
@@ -37,7 +37,7 @@ class Timer:
 
     def __init__(self, when: float, number: int, callback: Callback, forget: Callback) -> None:
         self.when = when
-        self.number = number  # of two timers for one time the lower number comes first
+        self.number = number  # of two timers with the same time, the lower number is called first
         self.callback: Callback | None = callback
         self._forget = forget
 
@@ -55,12 +55,15 @@ class Timer:
 
 
 class Loop:
-    """`now` is when the present turn began, in seconds of the monotonic clock."""
+    """Calls callbacks when their time or their descriptor has come.
+
+    `now` is the time at which the current turn began, in seconds of the monotonic clock.
+    """
 
     def __init__(self) -> None:
         self._selector = make_selector()
         self._callbacks: dict[int, list[Callback | None]] = {}
-        self._unpollable: dict[int, Callback] = {}  # such as files: they are always ready
+        self._unpollable: dict[int, Callback] = {}  # files, for example: they are always ready
         self._held: set[int] = set()
         self._timers: list[Timer] = []
         self._made = self._cancelled = 0
@@ -74,14 +77,14 @@ class Loop:
 
     @property
     def alarm(self) -> int:
-        """A descriptor that wakes the loop when a byte is written to it, from any thread."""
+        """A descriptor: writing a byte to it, from any thread, wakes the loop."""
         return self._wake_in
 
     @property
     def pools(self) -> Pools:
-        """What its lanes share."""
+        """The buffers and pipes that the lanes of this loop share."""
         if not self._pools:
-            from sockkit.net.pools import Pools  # who has no lanes needs none
+            from sockkit.net.pools import Pools  # not needed without lanes
 
             self._pools = Pools()
         return self._pools
@@ -100,7 +103,7 @@ class Loop:
         if self._pools:
             self._pools.close()
         self._selector.close()
-        # A late thread or signal handler must not write to whatever gets this number next.
+        # A late thread or signal handler must not write to a descriptor that reuses this number.
         wake_in, self._wake_in = self._wake_in, -1
         os.close(wake_in)
         os.close(self._wake_out)
@@ -114,13 +117,13 @@ class Loop:
         self._watch(descriptor, 1, callback)
 
     def when_hung_up(self, descriptor: int, callback: OnHangUp | None) -> None:
-        """Call `callback` in each turn while a connection is reset, or over; None to stop.
+        """Call `callback` in each turn once a connection is reset or over; None to stop.
 
-        It gets whether there was a reset. A connection is over once both sides have ended. For a
-        `descriptor` that nobody here reads, or not now.
+        Its argument is True after a reset, and False once both sides have ended. It is meant for a
+        `descriptor` that we do not read, or do not read now. Raises SockkitError.
         """
         if not self._hang_ups:
-            from sockkit.net.hang_ups import HangUps  # few runs need it
+            from sockkit.net.hang_ups import HangUps  # only few runs need it
 
             try:
                 self._hang_ups = HangUps(self)
@@ -129,7 +132,7 @@ class Loop:
         self._hang_ups.watch(descriptor, callback)
 
     def hold(self, descriptor: int, held: bool) -> None:
-        """While `held`, do not wait for `descriptor`. Its callbacks are kept for afterwards."""
+        """While `held`, do not wait for `descriptor`. Its callbacks stay registered."""
         before = self._interest(descriptor)
         (self._held.add if held else self._held.discard)(descriptor)
         self._apply(descriptor, before)
@@ -160,7 +163,7 @@ class Loop:
             self._turn()
 
     def stop(self) -> None:
-        """Make `run` return after the present callback."""
+        """Make `run` return after the current callback."""
         self._running = False
 
     def _turn(self) -> None:
@@ -197,7 +200,7 @@ class Loop:
         return timer
 
     def _forget(self) -> None:
-        """A timer was cancelled. Remove those from the heap when they are many."""
+        """Count a cancelled timer. Remove them from the heap once there are many."""
         self._cancelled += 1
         if self._cancelled > max(MIN_CANCELLED_TIMERS, len(self._timers) / 2):
             self._timers = [timer for timer in self._timers if timer.callback]
@@ -229,7 +232,7 @@ class Loop:
         self._apply(descriptor, before)
 
     def _apply(self, descriptor: int, before: int) -> None:
-        """Update the selector, which waits for the events `before`."""
+        """Update the selector, which so far waits for the events `before`."""
         after = self._interest(descriptor)
         callbacks = self._callbacks.get(descriptor, _NO_CALLBACKS)
         if callbacks == _NO_CALLBACKS:
@@ -247,7 +250,7 @@ class Loop:
         elif after:
             self._selector.modify(descriptor, after)
         else:
-            # An error or a hang-up is reported even for no events: unregister it.
+            # With no events epoll(7) would still report errors and hang-ups: unregister it.
             self._selector.unregister(descriptor)
 
     def _interest(self, descriptor: int) -> int:

@@ -1,7 +1,7 @@
 """The table of openers: how each kind of address is resolved, bound and dialled.
 
-A new kind of address is a module of its own and a row here. What is known of an address without
-opening a socket, such as its port, is in core/address.py.
+To add a kind of address, add a module and a row here. What an address tells without opening a
+socket, such as its port, is in core/address.py.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Admission(Protocol):
     """Decides which peers a server admits."""
 
     def refusal(self, address: SocketAddress, credentials: Credentials | None, /) -> str:
-        """Why a peer is refused; empty if it is not. Credentials are None for internet peers."""
+        """The reason to refuse a peer; empty to admit it. Internet peers have no `credentials`."""
         ...
 
 
@@ -53,13 +53,14 @@ def everybody(address: object, options: ListenOptions, sockets: SocketOptions) -
 
 
 class Opener(Value):
-    """One kind of address, called `name`. `stream` and `datagram` are its transports in records.
+    """One kind of address, called `name` in messages.
 
-    `resolve` finds its endpoints, best first. `bind` binds a socket to an endpoint, and returns
-    what to call when that socket is closed, if anything. `bind_error` turns an OSError of `bind`
-    into an error of ours. `admission` is who a server with these options admits, None for
-    everybody; it raises UsageError for options that this kind does not have. `dial` is for
-    addresses that are not reached by connecting a socket to an endpoint; it is None for all others.
+    `stream` and `datagram` are the names of its transports in records. `resolve` finds its
+    endpoints, best first. `bind` binds a socket to an endpoint, and returns a function to call when
+    that socket is closed, or None. `bind_error` turns an OSError of `bind` into a BindError.
+    `admission` returns what decides which peers a server admits, or None if it admits everybody; it
+    raises UsageError for options that this kind does not support. `dial` is None if connecting a
+    socket to an endpoint is all that it takes to reach such an address.
     """
 
     name: str
@@ -71,7 +72,7 @@ class Opener(Value):
     admission: Callable[[Any, ListenOptions, SocketOptions], Admission | None] = everybody
     ip: bool = False  # whether peers have IP addresses
     datagrams: bool = False  # whether datagrams can be sent to one
-    shared: bool = False  # whether one can be that of a listener and of a datagram socket
+    shared: bool = False  # whether a listener and a datagram socket can use the same address
     workers: bool = False  # whether several processes can listen on one
     dial: Dial | None = None
 
@@ -102,7 +103,7 @@ def _unix() -> Opener:
     return row._replace(datagrams=True)
 
 
-# A run has one kind of address, or two, and loads those.
+# A run uses one or two kinds of address, and imports only their modules.
 OPENERS: dict[type, Callable[[], Opener]] = {HostPort: _internet, UnixPath: _unix}
 
 
@@ -120,8 +121,8 @@ def resolve(
 ) -> Pending:
     """Find the endpoints of `address` in `family`, best first, and call `on_done` with them.
 
-    A numeric address needs no lookup: `on_done` is then called before this returns. Otherwise it is
-    called later, in the loop's thread, within `timeout` seconds if that is given. Failures are
-    ResolveError and TimedOut.
+    A numeric address needs no lookup: `on_done` is then called before this returns. Otherwise the
+    loop's thread calls it later, within `timeout` seconds if there is a `timeout`. Instead of
+    endpoints it gets ResolveError or TimedOut if the lookup fails.
     """
     return opener(address).resolve(context, address, family, on_done, timeout)

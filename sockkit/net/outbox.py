@@ -1,4 +1,4 @@
-"""Outboxes: bytes that wait for a sink, where there is no source to hold back."""
+"""Outboxes: bytes that wait for a sink. A pump needs none, as it can stop reading instead."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def _nothing() -> None:
 
 
 class Outbox:
-    """Writes at once what the sink accepts and keeps the rest, in order. Does not own the sink.
+    """Writes the bytes that the sink accepts now, and keeps the rest in order.
 
-    `size` counts the bytes that wait. There is no bound: check `size` before you put. `on_progress`
-    is called when some of what waited has been written, `on_empty` when all of it has. `on_fail`
-    is called once, and everything put afterwards is dropped; without it the loop's `run` raises
-    the error.
+    Does not own the sink. `size` counts the bytes that wait; it has no bound, so check it before
+    you put more. `on_progress` is called when some of the waiting bytes have been written,
+    `on_empty` when all have. If writing fails, `on_fail` is called once, and everything put
+    afterwards is dropped; without `on_fail` the loop's `run` raises the error.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Outbox:
             self._waiting[-1] = memoryview(bytes(self._waiting[-1]))
 
     def stop(self) -> None:
-        """Drop what waits and all that is put later. `dropped` counts these bytes."""
+        """Drop the waiting bytes, and all bytes put later. `dropped` counts them."""
         self.dropped += self.size
         if not self._stopped:
             self._sink.when_writable(None)
@@ -67,7 +67,7 @@ class Outbox:
         self.size = 0
 
     def run_until_empty(self, loop: Loop) -> None:
-        """Run `loop` until nothing waits: all is written, or writing has failed."""
+        """Run `loop` until all is written or writing has failed."""
         wait_for(loop, self._drain)
 
     def _drain(self, on_done: OnDone[None]) -> Pending:
@@ -106,12 +106,12 @@ class Outbox:
 
 
 class ReceivedOutbox(Outbox):
-    """For standard output, where labels and line ends stand between the bytes received."""
+    """For standard output, if we add labels and line ends to the bytes received."""
 
     def __init__(self, sink: Sink, **calls: Callable[..., None]) -> None:
         super().__init__(sink, **calls)
         self._put = 0  # bytes in all
-        self._pieces: deque[tuple[int, int]] = deque()  # where each ends, and bytes received in it
+        self._pieces: deque[tuple[int, int]] = deque()  # end offset of each, bytes received in it
 
     def put_received(self, data: bytes | memoryview, received: int) -> None:
         """Put `data`, of which `received` bytes were received from peers."""
@@ -123,24 +123,24 @@ class ReceivedOutbox(Outbox):
 
     @property
     def unwritten(self) -> int:
-        """Bytes received that are not written yet.
+        """How many of the bytes received are not written yet.
 
-        In a piece that is partly written, labels and line ends count as written first.
+        If a piece is partly written, we assume that its labels and line ends were written first.
         """
         waits = ((end - self.bytes_written, received) for end, received in self._pieces)
         return sum(min(rest, received) for rest, received in waits if rest > 0)
 
     def lost(self) -> str:
-        """What to report of bytes received and not written; empty for none."""
+        """What an error message says about unwritten bytes; empty if there are none."""
         unwritten = self.unwritten
         return f"{show_size(unwritten)} received but not written" if unwritten else ""
 
 
 class LineOutbox(Outbox):
-    """For lines to standard output that must hold nobody back.
+    """For lines to standard output, if a slow reader must not hold up the peers.
 
-    While more than `max_bytes` wait, further lines are dropped and counted. Once all is written,
-    a line says how many were not shown.
+    While more than `max_bytes` wait, it drops and counts further lines. Once all is written, it
+    writes how many lines were not shown.
     """
 
     def __init__(
@@ -156,7 +156,7 @@ class LineOutbox(Outbox):
         self._unshown = 0
 
     def put_lines(self, make: Callable[[], bytes], count: int) -> None:
-        """Put the `count` lines that `make` returns, if there is space."""
+        """Put the `count` lines that `make` returns; if there is no space, only count them."""
         if self.size > self._max_bytes:
             self._unshown += count
         else:
@@ -169,7 +169,7 @@ class LineOutbox(Outbox):
         self._on_all_written()
 
     def lost(self) -> str:
-        """What to report of lines that were not written; empty for none."""
+        """What an error message says about unwritten lines; empty if there are none."""
         lost = []
         if size := self.size + self.dropped:
             lost.append(show_size(size))

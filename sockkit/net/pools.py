@@ -1,7 +1,7 @@
-"""What the lanes of one loop share: buffers to copy through, and pipes to splice through.
+"""The pools of a loop: buffers and pipes that its lanes share.
 
-A lane uses a buffer only within one step, so one of each size is enough. It holds a pipe only while
-bytes wait in it, and a pipe that comes back is empty.
+A lane uses a buffer only within one step, so one buffer of each size is enough. A lane borrows a
+pipe only while bytes wait in it, and returns it empty.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from sockkit.system import fcntl, pipe
 
 WIDE_PIPE_BYTES = 1024 * 1024  # the largest pipe of an ordinary user, pipe(7)
 DEFAULT_PIPE_BYTES = 64 * 1024
-MAX_WIDE_PIPES = 16  # more flows than that do not wait for their sinks at once, mostly
-# Half of the 16,384 pages that an ordinary user may have in pipes, pipe(7).
+MAX_WIDE_PIPES = 16  # rarely do more lanes wait for their sinks at the same time
+# Half of the 16,384 pages that an ordinary user's pipes may have together, pipe(7).
 MAX_PIPE_BYTES = 32 * 1024 * 1024
-MAX_IDLE_PIPES = 8  # kept for the next lane: making a pipe costs several system calls
-SPARE_DESCRIPTORS = 8  # left to connections, lookups and files when they run out
+MAX_IDLE_PIPES = 8  # kept for the next lane: making a pipe takes several system calls
+SPARE_DESCRIPTORS = 8  # that pipes never use, so that connections, lookups and files can
 
 
 class Pipe(NamedTuple):
-    """A non-blocking pipe that holds `size` bytes at the most."""
+    """A non-blocking pipe: its reading end, its writing end, and its capacity in bytes."""
 
     out: int
     into: int
@@ -29,9 +29,9 @@ class Pipe(NamedTuple):
 
 
 class Pools:
-    """Owns its pipes. A pipe that was taken is given back when it is empty, or dropped.
+    """Owns its pipes. A lane that has taken a pipe returns it when it is empty, or drops it.
 
-    `users` counts the lanes that may want one. When the last of them has left, none is kept.
+    `users` counts the lanes that may take one. When the last of them is closed, so are the pipes.
     """
 
     __slots__ = ("_buffers", "_idle", "_most", "_size", "_wide", "users")
@@ -39,8 +39,8 @@ class Pools:
     def __init__(self) -> None:
         self._buffers: dict[int, memoryview] = {}
         self._idle: list[Pipe] = []  # the widest last
-        self._size = self._wide = 0  # of all pipes: their bytes, and how many are wide
-        self._most: int | None = None  # descriptors, without those to spare
+        self._size = self._wide = 0  # of all pipes: their total capacity, and how many are wide
+        self._most: int | None = None  # pipes use only descriptors below this number
         self.users = 0
 
     def buffer(self, size: int) -> memoryview:
@@ -50,7 +50,7 @@ class Pools:
         return self._buffers[size]
 
     def take_pipe(self) -> Pipe | None:
-        """An empty pipe; None if there are as many as there may be, or hardly a descriptor."""
+        """An empty pipe; None at MAX_PIPE_BYTES, or if few descriptors are free."""
         if self._idle:
             return self._idle.pop()
         if self._size + DEFAULT_PIPE_BYTES > MAX_PIPE_BYTES:
@@ -72,20 +72,20 @@ class Pools:
             self.drop(self._idle.pop(0))
 
     def drop(self, pipe: Pipe) -> None:
-        """Close a pipe, with what it holds."""
+        """Close a pipe. The bytes in it are lost."""
         self._size -= pipe.size
         self._wide -= pipe.size > DEFAULT_PIPE_BYTES
         os.close(pipe.out)
         os.close(pipe.into)
 
     def left(self) -> None:
-        """A lane wants no pipe any more."""
+        """A lane that counted in `users` is closed."""
         self.users -= 1
         if not self.users:
             self.close()
 
     def close(self) -> None:
-        """Close the pipes that are kept."""
+        """Close the idle pipes."""
         while self._idle:
             self.drop(self._idle.pop())
 
@@ -99,7 +99,7 @@ class Pools:
 
     def _most_descriptors(self) -> int:
         if self._most is None:
-            limit = os.sysconf("SC_OPEN_MAX")  # as getrlimit(2) tells it; -1 for no limit
+            limit = os.sysconf("SC_OPEN_MAX")  # the limit of getrlimit(2); -1 for none
             self._most = limit - SPARE_DESCRIPTORS if limit > 0 else 1 << 31
         return self._most
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-_STATES = {"tcp": "0A", "udp": "07"}  # of a socket that is bound: TCP_LISTEN, TCP_CLOSE
+_STATES = {"tcp": "0A", "udp": "07"}  # bound sockets in /proc/net: TCP_LISTEN, TCP_CLOSE
 
 
 def port_owner(port: int, protocol: str = "tcp") -> str | None:
-    """`python3 (process 1234)` if that holds the `port`; None if it cannot be found."""
+    """The process that holds `port`, as in `python3 (process 1234)`; None if it is not found."""
     sockets = {f"socket:[{inode}]" for inode in _bound(port, protocol)}
     if not sockets:
         return None
@@ -20,7 +20,7 @@ def port_owner(port: int, protocol: str = "tcp") -> str | None:
                     with open(f"/proc/{process}/comm", encoding="utf-8", errors="replace") as file:
                         return f"{file.read().strip()} (process {process})"
             except OSError:
-                pass  # closed or ended meanwhile
+                pass  # the descriptor was closed, or the process has ended
     return None
 
 

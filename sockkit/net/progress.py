@@ -1,4 +1,4 @@
-"""Looks at the counters of a transfer now and then. It changes nothing on the way."""
+"""Watches the counters of a transfer, for --progress. The lanes keep the counters in any case."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from sockkit.net.loop import Timer
 
 
 class ProgressWatch:
-    """While it is entered, calls `show` every LOOK_SECONDS once bytes have moved.
+    """A context manager that calls `show` every LOOK_SECONDS, from the first bytes that move.
 
-    Emits Transferred at the end, unless standard output is gone. `moved` returns the bytes sent and
-    received so far.
+    On exit it emits Transferred, unless standard output is gone. `moved` returns the numbers of
+    bytes sent and received so far.
     """
 
     def __init__(self, context: Context, show: Callable[[Progress], None], moved: Moved) -> None:

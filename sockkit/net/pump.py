@@ -1,4 +1,4 @@
-"""One direction of a connection: bytes from a source to a sink until the source ends."""
+"""Pumps: each moves the bytes of one direction, from a source to a sink, until the source ends."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 
 class Pump:
-    """Drives a lane by the readiness of its ends. Owns neither end.
+    """Steps a lane whenever the end that it waits for is ready. Owns neither end.
 
-    It holds at most what the lane does: while the sink is full, nothing is read. One of `on_end`
-    (all was written) and `on_fail` is called once, unless it is stopped. `on_progress` is called
-    after each step that moved bytes. Then `should_pause` is called with the number of bytes that
-    were read; if it returns True, nothing is read for PAUSE_SECONDS (coalesce.py). Without both, a
-    small message between two sockets has a short way.
+    While the sink is full, it reads nothing. Unless it is stopped, it calls `on_end` once when all
+    is written, or `on_fail` once with the error. It calls `on_progress` after each step that moved
+    bytes. After each step it calls `should_pause` with the number of bytes that were read; if that
+    returns True, it reads nothing for PAUSE_SECONDS (coalesce.py). With neither of these two
+    callbacks, it moves small messages between two sockets with less work.
 
-    The first bytes pass `glance` instead of `transform`, which it applies as well.
+    The first bytes pass through `glance`, which must apply `transform` itself.
     """
 
     __slots__ = (
@@ -82,12 +82,12 @@ class Pump:
 
     @property
     def seconds(self) -> float:
-        """How long it ran, once it has ended."""
+        """How long it ran; 0 until it has ended."""
         return self._ended - self._began
 
     @property
     def blocked(self) -> bool:
-        """Whether it waits for the sink."""
+        """Whether it waits until the sink is writable."""
         return self._waiting is Wait.SINK
 
     def start(self) -> None:
@@ -95,7 +95,7 @@ class Pump:
         self._wait(Wait.SOURCE)
 
     def pause(self) -> None:
-        """Read no more for now. Only while it waits for the source, when nothing is held."""
+        """Read no more until `resume`. Allowed only while nothing is held."""
         assert self._waiting in (Wait.SOURCE, Wait.END)
         self._wait(None)
 
@@ -103,7 +103,7 @@ class Pump:
         self._wait(Wait.SOURCE)
 
     def finish(self) -> None:
-        """Read no more. `on_end` follows when what was read has been written."""
+        """Read no more. `on_end` is called once the bytes read are written."""
         self._finishing = True
         self.lane.finish()
         self._loop.call_soon(self._step)
@@ -142,7 +142,7 @@ class Pump:
             self._wait(wait)
 
     def _pass_on(self) -> None:
-        """The short way of a small message: nobody is told of it, and the lane waits for more."""
+        """Called instead of `_step` by a Light lane without callbacks: does less per message."""
         assert isinstance(self.lane, Light)
         try:
             if self.lane.passes():
@@ -157,11 +157,11 @@ class Pump:
         self._on_fail(without_traceback(error))
 
     def _change(self, unfit: Unfit) -> None:
-        """Go on with another lane."""
+        """Go on with the next lane."""
         lane = unfit.lane or Copy(
             self._source, self._sink, None, self._buffer_size, unfit, self._loop.pools
         )
-        self._wait(None)  # what is called when the source is ready may change
+        self._wait(None)  # the new lane may need another callback
         self._before = (self.bytes_read, self.bytes_written)
         self.lane.close()
         self.lane = lane
@@ -169,9 +169,9 @@ class Pump:
             self.lane.finish()
 
     def _steps(self) -> Wait:
-        """Step, at most `lane.steps` times, while much is moved and the same end is waited for.
+        """Step up to `lane.steps` times, while each step moves much and waits for the same end.
 
-        After a little there is mostly no more, and asking would be a call for nothing.
+        After a small step there is rarely more, and another call would be wasted.
         """
         for _ in range(self.lane.steps):
             before = self.lane.bytes_written
@@ -181,7 +181,7 @@ class Pump:
         return wait
 
     def _wait(self, wait: Wait | None) -> None:
-        """Have the loop call `_step` when that end is ready. After END nothing is called again."""
+        """Have the loop call `_step` when the end that `wait` names is ready; after END, never."""
         if wait is self._waiting or self._waiting is Wait.END:
             return
         if wait is Wait.END:

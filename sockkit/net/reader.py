@@ -12,19 +12,19 @@ from sockkit.net.loop import Loop
 
 class Handler(Protocol):
     def received(self, data: bytes) -> None:
-        """Handle `data` from the peer, which is never empty."""
+        """Handle `data` from the peer. It is never empty."""
         ...
 
     def wants_more(self) -> bool:
-        """Whether to read now. A handler that says no calls `Reader.resume` later."""
+        """Whether to read now. If it returns False, the handler must call `Reader.resume` later."""
         ...
 
 
 class Reader:
     """Reads into `buffer`, which all connections of a server share.
 
-    While the handler wants no more, nothing is read, and TCP holds the peer back. Tiny pieces are
-    coalesced, coalesce.py.
+    While the handler wants no more, it reads nothing, and TCP's flow control slows the peer down.
+    It coalesces tiny pieces, coalesce.py.
     """
 
     __slots__ = (
@@ -50,7 +50,7 @@ class Reader:
 
     @property
     def bytes_written(self) -> int:
-        """Bytes passed to the handler, which accepts all."""
+        """Bytes passed to the handler. It accepts all of them."""
         return self.bytes_read
 
     def start(self) -> None:

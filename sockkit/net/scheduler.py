@@ -1,10 +1,8 @@
-"""Decides whose work is done next, where work for one peer takes time and every other waits for it.
+"""Shares the time of a loop among peers: decides for which peer work is done next.
 
-Work is the making of answers, or a step of a handshake.
-
-Peers that need little time come first, and wait for one turn of the loop at most. Those that
-need much are served in turn, one after the other. All of them together may use MAX_TURN_SECONDS
-in one turn of the loop.
+Work is making answers, or a step of a handshake. While it is done for one peer, all others wait.
+Peers that need little time come first, and wait for one turn of the loop at most. Peers that need
+much time are served in turn. Together they use at most MAX_TURN_SECONDS in one turn of the loop.
 """
 
 from __future__ import annotations
@@ -15,28 +13,28 @@ from collections.abc import Callable
 
 from sockkit.net.loop import Loop
 
-MAX_TURN_SECONDS = 0.020  # of one turn of the loop; no part is begun that might exceed them
-MAX_SLICE_SECONDS = 0.005  # after which a peer's remaining work waits for the next turn
-COSTLY_SECONDS = 1.0  # for which a peer that has used up its slice comes after all others
+MAX_TURN_SECONDS = 0.020  # per turn of the loop; no part of a task starts if it might exceed this
+MAX_SLICE_SECONDS = 0.005  # after that, the rest of a peer's work waits for the next turn
+COSTLY_SECONDS = 1.0  # for so long, a peer that has used up its slice is served after the others
 
 
 class Task:
-    """The work that one peer waits for. The attributes here belong to the scheduler."""
+    """The work for one peer. Only the scheduler uses the attributes defined here."""
 
     waiting = False  # whether it is in a queue
     costly_until = -1.0
     served_at = -1.0  # the last turn of the loop in which it was served
 
     def serve(self, should_yield: Callable[[], bool]) -> bool:
-        """Do a part of it at least, until nothing remains or `should_yield()`.
+        """Do at least one part of the work; go on until all is done or `should_yield()` is true.
 
-        Returns whether anything remains.
+        Returns whether work remains.
         """
         raise NotImplementedError
 
 
 class Scheduler:
-    """Shares the time of one loop among tasks. A part of one takes `longest` seconds at most."""
+    """Serves the tasks of one loop. One part of a task takes at most `longest` seconds."""
 
     def __init__(
         self, loop: Loop, longest: float, clock: Callable[[], float] = time.perf_counter
@@ -44,7 +42,7 @@ class Scheduler:
         self._loop, self._longest, self._clock = loop, longest, clock
         self._quick: deque[Task] = deque()
         self._costly: deque[Task] = deque()
-        self._turn, self._used = -1.0, 0.0  # the present turn, and the seconds used in it
+        self._turn, self._used = -1.0, 0.0  # the current turn, and the seconds used in it
         self._planned = False  # whether `_run` is to be called
         self._passed_over = False  # whether the last run had no time for the first costly task
 
@@ -61,7 +59,7 @@ class Scheduler:
             self._serve(task)
 
     def is_costly(self, task: Task) -> bool:
-        """Whether it has used up its slice in the last COSTLY_SECONDS."""
+        """Whether `task` has used up a slice within the last COSTLY_SECONDS."""
         return self._loop.now < task.costly_until
 
     def _has_time(self) -> bool:

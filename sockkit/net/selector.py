@@ -1,7 +1,7 @@
-"""What a loop waits with: epoll(7) itself where the system has it, else what `selectors` has.
+"""What the loop waits with: epoll(7) if the system has it, otherwise Python's `selectors`.
 
-A selector of Python's makes several objects for each event. That is a third of what Python costs a
-small message through a relay.
+Python's selectors create several objects for each event. For a small message through a relay that
+was a third of the time that Python takes.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ class Selector(Protocol):
     """Waits for descriptors. `events` are READ, WRITE or both, and never none."""
 
     def register(self, descriptor: int, events: int) -> None:
-        """Raises PermissionError for what cannot be waited for, such as a file."""
+        """Raises PermissionError if one cannot wait for `descriptor`: it is a file, for example."""
         ...
 
     def modify(self, descriptor: int, events: int) -> None: ...
 
     def unregister(self, descriptor: int) -> None:
-        """The descriptor may be closed already."""
+        """`descriptor` may be closed already."""
         ...
 
     def select(self, timeout: float | None) -> list[tuple[int, int]]:
-        """The descriptors that are ready, with those of the events asked for that are.
+        """Wait up to `timeout` seconds (None: no bound). Returns (descriptor, events) pairs.
 
-        One that has failed, or is hung up, is ready for all. It may be one that was registered and
-        is closed by now. `timeout` is in seconds, None for no bound.
+        The events are those of the registered ones that have happened: all of them if the
+        descriptor has failed or is hung up. The descriptor may be closed by now.
         """
         ...
 
@@ -70,7 +70,7 @@ class Epoll:
     def select(self, timeout: float | None) -> list[tuple[int, int]]:
         ready = self._epoll.poll(timeout)
         for _, events in ready:
-            if events > _BOTH:  # there is an EPOLLERR or an EPOLLHUP, which nobody asks for
+            if events > _BOTH:  # EPOLLERR or EPOLLHUP, which epoll reports without being asked
                 asked = self._asked
                 return [(each, got if got <= _BOTH else asked.get(each, 0)) for each, got in ready]
         return ready
@@ -80,7 +80,7 @@ class Epoll:
 
 
 class Portable:
-    """The best that `selectors` has for the system."""
+    """Python's best selector for this system."""
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()

@@ -1,4 +1,7 @@
-"""Taps make records of what passes, and gates hold it up while the views are full."""
+"""Taps, which make records of the bytes of a connection, and gates, which hold up a tapped end.
+
+An end is held up while the views are full, that is, while their reader is slow.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +20,12 @@ if TYPE_CHECKING:
 
 
 def microseconds() -> int:
-    """The time of a record."""
+    """The current time, as in records: microseconds since 1970."""
     return time.time_ns() // 1000
 
 
 class Tap:
-    """Makes records of one stream. With framers, each message is a frame of one direction."""
+    """Makes records of one stream. With framers, each message is a frame; otherwise, a read."""
 
     __slots__ = ("_framers", "_stream", "_timers", "_views", "frames")
 
@@ -30,8 +33,8 @@ class Tap:
         self, views: Views, stream: Stream, framers: dict[Direction, Framer] | None
     ) -> None:
         self._views, self._stream, self._framers = views, stream, framers
-        self._timers: dict[Direction, Timer] = {}  # of frames that a silence ends
-        self.frames: dict[Direction, int] = dict.fromkeys(framers or (), 0)  # how many passed
+        self._timers: dict[Direction, Timer] = {}  # each ends a frame after a silence
+        self.frames: dict[Direction, int] = dict.fromkeys(framers or (), 0)  # how many so far
         views.show(Opened(microseconds(), stream))
 
     def passed(self, direction: Direction, data: bytes) -> None:
@@ -44,21 +47,21 @@ class Tap:
             self._views.show(Message(microseconds(), self._stream, direction, data))
 
     def passed_apart(self, direction: Direction, pieces: list[bytes]) -> None:
-        """Each of `pieces` was sent or received; each is a message."""
+        """`pieces` were sent or received. Each is a message by itself, framers or not."""
         when, stream = microseconds(), self._stream
         self._views.show(*[Message(when, stream, direction, data) for data in pieces])
 
     def ended(self, direction: Direction) -> None:
-        """Nothing more passes in this direction."""
+        """This direction has ended."""
         self._flush(direction)
         self._views.show(Ended(microseconds(), self._stream, direction))
 
     def disturbed(self, fault: str, direction: Direction, detail: str = "") -> None:
-        """What passes in this direction was disturbed on purpose."""
+        """A relay has applied `fault` to this direction."""
         self._views.show(Injected(microseconds(), self._stream, fault, direction, 0, detail))
 
     def closed(self, reset: Direction | Literal[""] = "") -> None:
-        """The connection is closed. `reset` says who has reset it, if anybody did."""
+        """The connection is closed. `reset` is the direction of the reset, if there was one."""
         self._flush("received")
         self._flush("sent")
         self._views.show(Closed(microseconds(), self._stream, reset))
@@ -77,7 +80,7 @@ class Tap:
             self._show(direction, self._framers[direction].flush())
 
     def _wait(self, direction: Direction, framer: Framer) -> None:
-        """Have a frame end when there was silence for long enough."""
+        """Set the timer that ends an incomplete frame after a silence."""
         if framer.due is not None and direction not in self._timers:
             expire = partial(self._expire, direction, framer)
             self._timers[direction] = self._views.loop.at(framer.due, expire)
@@ -89,10 +92,10 @@ class Tap:
 
 
 class Gate:
-    """Calls back when an end is ready, as `watch` does, but not while the views are full.
+    """Calls back when an end is ready, but not while the views are full.
 
-    `watch` is the `when_readable` or `when_writable` of an end. `on_held` is called when it would
-    be ready, but has to wait.
+    `watch` is the `when_readable` or `when_writable` of the end. `on_held` is called when the end
+    is ready and the views are full.
     """
 
     __slots__ = ("_callback", "_on_held", "_views", "_watch")
@@ -126,5 +129,5 @@ class Gate:
             self._callback()
 
     def _has_room(self) -> None:
-        if self._callback:  # else the end may be closed, and its descriptor another's
+        if self._callback:  # otherwise the end may be closed, and its descriptor reused
             self._watch(self._ready)

@@ -1,8 +1,8 @@
-"""Looks at the bytes that pass: taps make records of them, and viewers show the records.
+"""Views of a run's traffic: taps make records of the bytes, and viewers show or keep the records.
 
-A tap sees one connection, at its end, or the datagrams of one peer, at their socket. Where nobody
-looks there are no taps. While what viewers have written waits for a slow reader, tapped ends are
-neither readable nor writable, so that little of it waits.
+A tap sees one connection at its end, or the datagrams of one peer at their socket. Without a view
+there are no taps. While the text of a view waits for a slow reader, tapped ends are neither
+readable nor writable: this bounds how much text can wait.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Switch(Protocol):
     def timestamps(self, on: bool) -> None: ...
 
     def labels(self, on: bool) -> None:
-        """Whether to show whose each message is."""
+        """Whether to show the peer of each message."""
         ...
 
 
@@ -57,15 +57,15 @@ class Viewer(Protocol):
     def show(self, *records: Record) -> None: ...
 
     def close(self) -> None:
-        """Write what is held, and close what was opened."""
+        """Write everything that it holds, and close its files."""
         ...
 
 
 class Views:
-    """What looks at the bytes of a run. A framer groups those of one direction into messages.
+    """All viewers of a run. With `make_framer`, a framer groups the bytes of each direction.
 
-    Standard output may take nothing for `idle` seconds at the end, as the command's option says.
-    `begin` and `end` show the run itself. An error of a viewer is raised by the loop's run.
+    At the end, standard output may accept nothing for at most `idle` seconds (None: no bound).
+    `begin` and `end` record the run itself. If a viewer fails, the loop's `run` raises its error.
     """
 
     def __init__(
@@ -77,10 +77,10 @@ class Views:
     ) -> None:
         self.loop, self.emit, self._make_framer, self._idle = loop, emit, make_framer, idle
         self._viewers: list[Viewer] = []
-        self._waiting: dict[Callback, None] = {}  # for room, in order
-        self.screen: Screen | None = None  # the viewer that has standard output
-        self.switch: Switch | None = None  # for a person at a terminal
-        self._screens: list[Screen] = []  # that one, and those of files
+        self._waiting: dict[Callback, None] = {}  # to be called when there is room, in this order
+        self.screen: Screen | None = None  # the viewer that writes to standard output
+        self.switch: Switch | None = None  # for the Ctrl-] prompt
+        self._screens: list[Screen] = []  # `screen`, and those that write to files
         self._error: SockkitError | None = None  # of a viewer
 
     @property
@@ -92,9 +92,9 @@ class Views:
         self._viewers.append(viewer)
 
     def take_output(self, output: StandardOutput, view: View | None) -> PayloadOutput:
-        """Show `view` on standard output. Returns what takes the place of `output` for all others.
+        """Show `view` on standard output. Returns the output for the payload, to replace `output`.
 
-        Without a view the payload is shown as before, and the screen's view can be set later.
+        Without a view the payload is shown, and the screen's view can be set later.
         """
         self.screen = self.show_on(output, view)
         return PayloadOutput(self, self.screen, output)
@@ -102,7 +102,7 @@ class Views:
     def show_on(
         self, sink: Sink, view: View | None, close: Callable[[], None] = lambda: None
     ) -> Screen:
-        """Show `view` on `sink`, which may be slow. At the end `close` is called."""
+        """Show `view` on `sink`, which may be slow. `close` is called at the end of the run."""
         screen = Screen(self.loop, sink, view, on_room=self._has_room, on_fail=self._fail)
         screen.close_sink = close
         self._viewers.append(screen)
@@ -112,7 +112,7 @@ class Views:
     def watch(
         self, end: PeerEnd, transport: str, *, dialled: bool, local: Address | None = None
     ) -> PeerEnd:
-        """The same end with a tap. `local` takes the place of its own local address."""
+        """Wrap `end` with a tap. In records, `local` replaces the end's own local address."""
         from sockkit.net.ends.tapped_end import TappedEnd
 
         local, remote = local or end.local(), end.remote
@@ -126,7 +126,7 @@ class Views:
         return TappedEnd(end, self, self.tap(stream))
 
     def tap(self, stream: Stream, *, framed: bool = True) -> Tap:
-        """A tap of `stream`; not `framed`, each piece of bytes is a message."""
+        """A tap for `stream`. Unless `framed`, each read or write is a message."""
         make = self._make_framer if framed else None
         return Tap(self, stream, {"sent": make(), "received": make()} if make else None)
 
@@ -137,10 +137,11 @@ class Views:
         self.show(Listening(microseconds(), transport, address))
 
     def end(self, error: SockkitError | None = None) -> None:
-        """The run has ended, with `error` if it failed. Writes all that is held.
+        """End the run, with `error` if it failed. Writes everything that the viewers hold.
 
-        Raises the SockkitError of a viewer, if there is no other. After a signal or a timeout, or
-        when the reader has left, nothing is waited for; `error` then says how much is lost.
+        Raises the SockkitError of a viewer, unless there is an `error`. After a signal or a
+        timeout, or if nobody reads standard output any more, it does not wait; `error.so_far` then
+        says how much is lost.
         """
         hurry = isinstance(error, Stopped | OutputGone | TimedOut)
         kept = [viewer for viewer in self._viewers if viewer not in self._screens]
@@ -177,7 +178,7 @@ class Views:
         self._show_to(self._viewers, *records)
 
     def _show_to(self, viewers: Sequence[Viewer], *records: Record) -> None:
-        """Show them to each, whether or not another of them has failed."""
+        """Pass `records` to each viewer, even if another one fails."""
         for viewer in viewers:
             try:
                 viewer.show(*records)
@@ -186,20 +187,20 @@ class Views:
 
     @property
     def full(self) -> bool:
-        """Whether what was shown waits for its reader."""
+        """Whether much text waits for a slow reader."""
         return any(screen.full for screen in self._screens)
 
     def check_room(self) -> None:
-        """Raise BlockingIOError if nothing more may be shown now."""
+        """Raise BlockingIOError if the views are full."""
         if self.full:
             raise BlockingIOError
 
     def when_room(self, callback: Callback) -> None:
-        """Call `callback` once, when there is room."""
+        """Call `callback` once, when the views are no longer full."""
         self._waiting[callback] = None
 
     def forget(self, callback: Callback) -> None:
-        """Do not call `callback`, if it waits for room."""
+        """Undo `when_room` for `callback`."""
         self._waiting.pop(callback, None)
 
     def _has_room(self) -> None:
@@ -208,7 +209,7 @@ class Views:
             callback()
 
     def _fail(self, error: SockkitError) -> None:
-        """Have the loop raise `error`: a tap is called in the midst of somebody's work."""
+        """Have the loop raise `error`: raised here, it would end the connection with the tap."""
         if not self._error:
             self._error = error
             self.loop.call_soon(partial(raise_error, error))

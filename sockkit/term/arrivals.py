@@ -1,4 +1,4 @@
-"""Shows the program's output, from a pipe, in chunks so small that keys need not wait."""
+"""Shows the program's output, from a pipe, in chunks so small that typed keys do not wait."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol
 
 from sockkit.system import FIONREAD, ioctl_number
 
-FRAME_SECONDS = 1 / 60  # that printing a chunk should take, and between two chunks
+FRAME_SECONDS = 1 / 60  # to print a chunk, and between two chunks
 MIN_CHUNK_BYTES = 4 * 1024  # however slow the terminal is
 MAX_CHUNK_BYTES = 512 * 1024
 
@@ -60,6 +60,6 @@ class Arrivals:
             self._screen.end()
 
     def _adapt(self, seconds: float) -> None:
-        """Use smaller chunks on a slow terminal, so that a person does not notice keys waiting."""
+        """Use smaller chunks on a slow terminal, so that typed keys are not noticeably delayed."""
         chunk = self._chunk // 2 if seconds > FRAME_SECONDS else self._chunk * 2
         self._chunk = max(min(chunk, MAX_CHUNK_BYTES), MIN_CHUNK_BYTES)

@@ -17,7 +17,7 @@ class Aside:
 
     @property
     def open(self) -> bool:
-        """Whether a command is typed."""
+        """Whether a command is being typed."""
         return self._line is not None
 
     def begin(self) -> None:

@@ -6,7 +6,7 @@ program does. The output is printed in chunks between keys (`term/arrivals.py`),
 for the other.
 
 A job of a shell edits only in the foreground. In the background the output is printed without a
-prompt, until the terminal is ours again.
+prompt, until we are in the foreground again.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ class Program(Protocol):
         ...
 
     def end(self) -> None:
-        """Ctrl-D, or the terminal has gone."""
+        """Ctrl-D was typed, or the terminal has gone."""
         ...
 
     def interrupt(self) -> None:
-        """Ctrl-C."""
+        """Ctrl-C was typed."""
         ...
 
 
@@ -122,7 +122,7 @@ class Editor:
 
     async def _edit(self) -> None:
         loop = asyncio.get_running_loop()
-        # In asyncio's thread: in another, the application may be about to end.
+        # Run this in asyncio's thread: in another, the application may be about to end.
         self._redraw = lambda: loop.call_soon_threadsafe(self._prompt.invalidate)
         self._arrivals.listen()
         loop.add_signal_handler(signal.SIGCONT, self._prompt.pause, Pause.REDRAW)
@@ -161,7 +161,7 @@ class Editor:
     def _accept(self, buffer: Buffer) -> bool:
         """Print the typed or pasted lines, and enter them one by one."""
         prompt = self._prompt
-        # The typed line answers an unfinished line, unless the rest of that waits in the pipe.
+        # The typed line answers an unfinished line, unless that line's rest is still in the pipe.
         above = "" if self._arrivals.more_waits() else prompt.pop_unfinished()
         text, secret = buffer.text, prompt.assistant.secret
         if secret:
@@ -195,5 +195,5 @@ def _begun() -> None:
 
 
 def _allow_many_signals() -> None:
-    """Have no warning from asyncio if many signals come while the terminal cannot be written."""
+    """Suppress asyncio's warning about many signals while the terminal cannot be written."""
     signal.set_wakeup_fd(signal.set_wakeup_fd(-1), warn_on_full_buffer=False)

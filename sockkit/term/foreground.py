@@ -1,16 +1,16 @@
-"""Whether we are in the foreground: a shell's jobs share its terminal, and one of them has it."""
+"""Whether we are in the foreground: only one of a shell's jobs may read the terminal at a time."""
 
 from __future__ import annotations
 
 import os
 
-# Between two checks, as a shell need not tell a job that it has got the terminal.
+# Between two checks, as a shell need not notify a job that it brings to the foreground.
 FOREGROUND_CHECK_SECONDS = 0.2
 
 
 def in_background(terminal: int) -> bool:
-    """Whether another job has our controlling terminal. Then we must not read it, tty(4)."""
+    """Whether we are a job in the background, which must not read the terminal, tty(4)."""
     try:
         return os.tcgetpgrp(terminal) != os.getpgrp()
-    except OSError:  # no terminal, or not the one that controls us, or it has gone
+    except OSError:  # not a terminal, not our controlling terminal, or it has gone
         return False

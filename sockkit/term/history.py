@@ -17,7 +17,7 @@ class _Lines(FileHistory):
 
 
 def history_of(path: str | None) -> History:
-    """The history in the file `path`; of this run only if that is None or cannot be written."""
+    """The history in the file `path`; only in memory if that is None or cannot be written."""
     if path is None:
         return InMemoryHistory()
     try:

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 def keyboard(stream: TextIO) -> Vt100Input:
-    """The input of the terminal `stream`. It does not change the settings while another job has it.
+    """The input of the terminal `stream`. Does not change its settings while in the background.
 
-    Needs termios, so it is imported here.
+    The import is here because it needs termios.
     """
     from prompt_toolkit.input.vt100 import Vt100Input, raw_mode
 

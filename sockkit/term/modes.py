@@ -17,11 +17,11 @@ class Modes:
         self._saved: list[Any] | None = None
 
     def save(self) -> None:
-        """Raises termios.error if the terminal has gone."""
+        """Save the settings. Raises termios.error if the terminal has gone."""
         self._saved = termios.tcgetattr(self._descriptor)
 
     def restore(self) -> None:
-        """Do nothing if another job has the terminal, or it has gone."""
+        """Restore the settings, unless we are in the background or the terminal has gone."""
         with contextlib.suppress(termios.error):
             if self._saved and not in_background(self._descriptor):
                 termios.tcsetattr(self._descriptor, termios.TCSANOW, self._saved)

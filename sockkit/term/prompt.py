@@ -1,8 +1,8 @@
 """The edited line with its prompt, and text printed above it.
 
 prompt_toolkit draws the line. Printing erases it first; it is drawn again after keys are handled.
-Ctrl-] puts the line aside for one command. In a paste that the terminal marks as one (bracketed
-paste) it is text, as every key is.
+Ctrl-] puts the line aside for one command. In a paste that the terminal marks (bracketed paste),
+every key is text, even this one.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Prompt:
     """The prompt at the terminal `stdin` and `stdout`, with the history in the file `history`.
 
     `on_accept` is called with the buffer when Enter is pressed, and returns whether to keep its
-    text. `on_command` is called with each of the `commands` that is typed. `unfinished` is the
+    text. `on_command` is called with each typed command of `commands`. `unfinished` is the
     beginning of a line whose end has not arrived. It is shown above the prompt.
     """
 
@@ -89,7 +89,7 @@ class Prompt:
         )
         self._session.default_buffer.accept_handler = on_accept
         self._aside = Aside(self._session.default_buffer)
-        self._session.app.terminal_size_polling_interval = None  # SIGWINCH tells
+        self._session.app.terminal_size_polling_interval = None  # SIGWINCH reports changes
         self._session.app.max_render_postpone_time = 0
 
     @property
@@ -103,7 +103,7 @@ class Prompt:
         return app.is_running and not app.is_done
 
     async def edit(self, on_begin: Callable[[], None]) -> Pause | None:
-        """Edit until `pause`, and return its reason, or until `end`, and return None.
+        """Edit until `pause`, then return its reason; or until `end`, then return None.
 
         Calls `on_begin` at the beginning. Raises EOFError for Ctrl-D, KeyboardInterrupt for Ctrl-C.
         """
@@ -112,7 +112,7 @@ class Prompt:
         )
 
     def complete(self, text: str) -> tuple[Completions, int]:
-        """Completions for `text`, and how many characters of its end they take the place of."""
+        """Completions for `text`, and how many characters at its end they replace."""
         if self._aside.open and self.commands:
             return self.commands.complete(text), len(text) - text.find(" ") - 1
         return self.assistant.complete(text), len(text) - text.rfind(" ") - 1
@@ -155,7 +155,7 @@ class Prompt:
             self.print(line)
 
     def print(self, text: str) -> None:
-        """Print `text`, which is safe to show; while editing with an end of its last line."""
+        """Print `text`, which must be safe to show. While editing, its last line is ended."""
         if self.editing:
             self._session.app.renderer.erase()
             self._session.app.invalidate()

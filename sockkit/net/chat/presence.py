@@ -12,9 +12,9 @@ Line = TypeVar("Line")
 
 
 class PresenceClock(Generic[Line]):
-    """Holds lines back by the rules of `PresenceLimiter`, and releases them, or a summary, in time.
+    """Holds lines back by the rules of `PresenceLimiter`. Later it sends them, or a summary.
 
-    `say` is called with the lines to send now, `sum_of` makes a line of the summary's text.
+    `say` is called with the lines to send now. `sum_of` makes a line from the text of a summary.
     """
 
     def __init__(

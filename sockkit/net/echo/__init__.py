@@ -1,1 +1,1 @@
-"""The responder: echo over TCP and UDP."""
+"""The responder, which answers over TCP and UDP; by default it echoes."""

@@ -1,4 +1,4 @@
-"""Delays answers."""
+"""A queue that delays answers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class DelayQueue(Generic[T]):
-    """Calls `on_due` with each item, in order, `seconds` after it was put, or when it is due."""
+    """Calls `on_due` with each item, in order, when it is due: by default after `seconds`."""
 
     def __init__(self, loop: Loop, seconds: float, on_due: Callable[[T], None]) -> None:
         self._loop, self._seconds, self._on_due = loop, seconds, on_due

@@ -33,10 +33,10 @@ from sockkit.values import Value
 
 
 class EchoOptions(Value):
-    """`responder` makes a responder for each connection, and one for all datagrams; None echoes.
+    """`responder` makes a responder for each connection, and one for all datagrams; None: echo.
 
-    `delay` is in seconds. `drop` is the share of datagrams that are not answered, 0 to 1. A
-    connection is closed after `close_after` answers, and after `idle` seconds of silence.
+    `delay` is in seconds. `drop` is the share of datagrams that get no answer, 0 to 1. A connection
+    is closed after `close_after` answers, or after `idle` seconds of silence.
     """
 
     responder: Callable[[], Responder] | None = None
@@ -95,7 +95,7 @@ class TcpEcho:
 class AnsweredEcho(Task, Owner):
     """A connection whose answers are made by a responder, or delayed.
 
-    It makes answers and reads only while the client accepts them.
+    It makes answers, and reads, only while the client accepts the answers.
     """
 
     def __init__(self, echo: TcpEcho, end: End) -> None:
@@ -103,7 +103,7 @@ class AnsweredEcho(Task, Owner):
         self._answers = Answers(echo.options)
         self._delayed: DelayQueue[bytes] = DelayQueue(loop, echo.options.delay, self._send_delayed)
         self._delayed_bytes = 0  # bytes of answers that are delayed
-        self._silence: Timer | None = None  # which may complete a message
+        self._silence: Timer | None = None  # until a silence completes a message
         ending = silence_only(echo.options.idle)
         self._connection = Connection(loop, end, self, echo.closer, ending)
         self._reader = Reader(loop, self._connection, self, echo.buffer)
@@ -159,10 +159,10 @@ class AnsweredEcho(Task, Owner):
         return not self._connection.outbox.size and self._delayed_bytes < MAX_RECEIVE_BYTES
 
     def _review(self) -> None:
-        """Do what is next: make answers, read more, or close."""
+        """Decide what to do next: make answers, read more, or close."""
         if not self._connection.is_open:
             return
-        if self._answers.waiting:  # before anything else is read
+        if self._answers.waiting:  # make these before we read more
             if self._has_space():
                 self._echo.scheduler.schedule(self)
         elif self._connection.receiving is Direction.OPEN and not self._answers.finished:
@@ -201,38 +201,38 @@ class AnsweredEcho(Task, Owner):
 
 
 class Answers:
-    """The answers to what one client has sent. Each is made when it is requested."""
+    """The answers for one client. Each is made when it is requested."""
 
     def __init__(self, options: EchoOptions) -> None:
         self._responder = options.responder() if options.responder else None
         self._remaining = options.close_after
-        self._iterator: Iterator[bytes] | None = None  # to what was fed last
+        self._iterator: Iterator[bytes] | None = None  # the answers to the bytes fed last
 
     @property
     def waiting(self) -> bool:
-        """Whether some may not be made yet. Then nothing more may be fed."""
+        """Whether answers may remain to be made. Then feed nothing more."""
         return self._iterator is not None
 
     @property
     def finished(self) -> bool:
-        """Whether there have been as many as `close_after`."""
+        """Whether `close_after` answers have been made."""
         return self._remaining == 0
 
     def feed(self, data: bytes) -> None:
-        """Answer `data`; no data means the end."""
+        """Answer `data`; b"" means the end of the client's bytes."""
         self._iterator = self._iterate(data)
 
     def stop(self) -> None:
-        """Make no more, and keep nothing of what the client has sent."""
+        """Make no more answers, and free the bytes of the client."""
         self._iterator = self._responder = None
 
     @property
     def due(self) -> float | None:
-        """When to call `expire`, unless more is fed before; None for never."""
+        """When to call `expire`, unless more bytes are fed before; None for never."""
         return self._responder.due if self._responder else None
 
     def expire(self) -> None:
-        """Answer what a silence has completed."""
+        """Answer a message that a silence has completed."""
         if self._responder:
             self._iterator = iter(self._responder.expire())
 
@@ -243,7 +243,7 @@ class Answers:
             yield data
 
     def make(self, size: int, should_yield: Callable[[], bool]) -> bytes:
-        """Make answers: all, or until they have `size` bytes, or until `should_yield()`."""
+        """Make answers: all, or until there are `size` bytes, or until `should_yield()`."""
         made: list[bytes] = []
         while self._iterator and not self.finished and size > 0:
             answer = next(self._iterator, None)

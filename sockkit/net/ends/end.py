@@ -1,9 +1,9 @@
 """Ends: one interface to a peer, a file, a terminal or a program.
 
-An End never blocks. It reports itself when it is readable or writable: a socket asks its
-descriptor, but others may hold bytes that no descriptor shows. It also turns the OSErrors of its
-calls into errors of ours, because what an EPIPE means depends on the call. A new kind of end is a
-module here, and a maker in the conformance kit of the tests.
+An End never blocks. It reports when it is readable or writable. A socket end has the loop watch its
+descriptor, but other ends may hold bytes that no descriptor shows. An end also turns OSErrors into
+SockkitErrors, because the meaning of an EPIPE depends on the call. To add a kind of end, add a
+module here, and a maker to the conformance kit of the tests.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ Callback = Callable[[], None]
 
 
 class Kind(Enum):
-    """The kind of an end's descriptor, by which a lane is chosen.
+    """The kind of an end's descriptor. Lanes are chosen by it.
 
-    ENCRYPTED and OTHER ends must be copied. OTHER is for a terminal, an end without a descriptor,
-    or a socket that was inherited, on which splice(2) might block.
+    ENCRYPTED and OTHER ends can only be copied. OTHER is a terminal, an end without a descriptor,
+    or an inherited socket, on which splice(2) might block.
     """
 
     FILE = auto()
@@ -37,7 +37,7 @@ class Kind(Enum):
 
 
 class Source(Protocol):
-    """The reading half of an end. `name` is for error messages, `descriptor` for lanes only."""
+    """The reading half of an end. `name` is for error messages; only lanes use `descriptor`."""
 
     descriptor: int
     kind: Kind
@@ -46,14 +46,14 @@ class Source(Protocol):
     def name(self) -> str: ...
 
     def read_into(self, buffer: memoryview, /) -> int:
-        """Read into `buffer`; returns the number of bytes, 0 at the end.
+        """Read into `buffer`. Returns the number of bytes, 0 at the end.
 
-        Raises BlockingIOError if there are none now, and SockkitError.
+        Raises BlockingIOError if there are no bytes now, and SockkitError if reading fails.
         """
         ...
 
     def has_bytes(self) -> bool:
-        """Whether a read would return any now; False if unknown. Raises SockkitError."""
+        """Whether a read would return bytes now; False if unknown. Raises SockkitError."""
         ...
 
     def when_readable(self, callback: Callback | None) -> None:
@@ -75,9 +75,9 @@ class Sink(Protocol):
     def name(self) -> str: ...
 
     def write(self, data: bytes | memoryview, /) -> int:
-        """Write some of `data`; returns how many bytes were accepted.
+        """Write `data`, or the first part of it. Returns how many bytes were accepted.
 
-        Raises BlockingIOError if none can be now, and SockkitError.
+        Raises BlockingIOError if no byte is accepted now, and SockkitError if writing fails.
         """
         ...
 
@@ -91,7 +91,7 @@ class Sink(Protocol):
 
 
 class End(Source, Sink, Protocol):
-    """Both halves of a connection to one peer, owned by its maker.
+    """Both halves of a connection to one peer.
 
     Each direction ends by itself: `read_into` returns 0 once the peer has half-closed, and
     `half_close` ends our direction.
@@ -105,52 +105,55 @@ class End(Source, Sink, Protocol):
         ...
 
     def half_close(self) -> None:
-        """End our direction, FIN. What was written is still delivered. Raises SockkitError."""
+        """End our direction, FIN. Bytes written before are still delivered. Raises SockkitError."""
         ...
 
     def queued(self) -> int:
-        """How much waits on this machine for the peer, in a unit of the end's own."""
+        """How much waits on this machine for the peer. The unit depends on the kind of end."""
         ...
 
     def undelivered(self, queued: int | None = None) -> int:
-        """Bytes written that are not acknowledged; `queued` saves a call of `queued()`."""
+        """How many of the bytes written are not acknowledged.
+
+        Pass the result of `queued()` as `queued` if you have it, to save a call.
+        """
         ...
 
     def failure(self) -> SockkitError | None:
-        """The error that has ended the connection since the last call, if any."""
+        """The error that has ended the connection, if any. Each error is returned once."""
         ...
 
     def close(self) -> None:
-        """Close it. What was written is still delivered, unless unread bytes cause a reset."""
+        """Close the end. Bytes written are still delivered, unless unread bytes cause a reset."""
         ...
 
     def abort(self) -> None:
-        """Close it with a reset. What is not delivered is lost."""
+        """Close the end with a reset. Undelivered bytes are lost."""
         ...
 
 
 class PeerEnd(End, Protocol):
-    """An end whose peer may reset it while nobody reads."""
+    """An end that reports a reset by its peer even while nobody reads."""
 
     def when_reset(self, callback: Callable[[SockkitError], None] | None) -> None:
         """Call `callback` in each turn of the loop once the peer has reset; None to stop.
 
-        A program that has exited calls it with PeerExited.
+        If the peer is a program and exits, `callback` gets PeerExited.
         """
         ...
 
 
 class PeerExited(SockkitError):  # noqa: N818 - no failure
-    """The peer is a program, and has exited. What it has written can still be read."""
+    """The peer is a program, and has exited. Its output can still be read."""
 
 
 def os_error(code: int) -> OSError:
-    """The error that a call raises for the number `code`, with the system's words."""
+    """The OSError that a system call raises for the error number `code`."""
     return OSError(code, os.strerror(code))
 
 
 def failure_kind(error: OSError) -> str:
-    """The `kind` of the error for a connection that could not be made."""
+    """The `kind` of the error if connecting fails."""
     return REFUSED if error.errno == errno.ECONNREFUSED else reason(error)
 
 

@@ -1,8 +1,9 @@
-"""A file of lines that is read as it grows, as tail -F does.
+"""Reads a file of lines as it grows, like tail -F.
 
-What is added is read once. At the end of the file, a few bytes are compared with what was read: the
-file may have been truncated, rewritten, or replaced by another of its name, and its last line may
-have been, if it had no line end. A look takes no longer where the file or that line is long.
+Each line is read once. At the end of the file, we compare a few bytes of the file with those that
+we have read, because another process may have truncated, rewritten or replaced the file, or
+completed its last line differently. The time for this check does not depend on the size of the
+file.
 """
 
 from __future__ import annotations
@@ -16,17 +17,17 @@ from sockkit.errors import SockkitError, reason
 from sockkit.net.ends.end import Callback, Kind
 from sockkit.net.loop import Loop, Timer
 
-POLL_SECONDS = 0.1  # after the end of the file, until it is looked at again
-SAMPLE_BYTES = 128  # that are compared: they hold the time of a recording's first line, or its last
+POLL_SECONDS = 0.1  # between two checks at the end of the file
+SAMPLE_BYTES = 128  # compared at a time: enough for the time in a line of a recording
 OPEN = os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK
 
 
 class Lines(Protocol):
-    """What the bytes are fed to."""
+    """What splits the bytes into lines."""
 
     @property
     def held(self) -> bytes | bytearray:
-        """The last line, of which no line end was read."""
+        """The last line, as long as it has no line end."""
         ...
 
     def forget_cut(self) -> int:
@@ -34,15 +35,15 @@ class Lines(Protocol):
         ...
 
     def begin_again(self) -> None:
-        """Forget everything: another file follows."""
+        """Forget everything: the file is read from its beginning again."""
         ...
 
 
 class Followed:
     """The file `path`, open as `descriptor`, as a Source that never ends. Owns the descriptor.
 
-    When the file is rewritten or replaced, it calls `on_rewritten` and reads from the beginning. A
-    file that is removed, or renamed, is followed until there is another of its name.
+    When the file is rewritten or replaced, it calls `on_rewritten` and reads from the beginning. If
+    the file is removed or renamed, it goes on with this file until there is a new one at `path`.
     """
 
     kind = Kind.OTHER
@@ -103,7 +104,7 @@ class Followed:
         self._loop.when_readable(self.descriptor, self._callback)
 
     def _look_again(self) -> None:
-        """Settle where to go on reading, and in which file."""
+        """Decide in which file, and at which position, to go on."""
         other = self._other_of_this_name()
         if other is not None:
             self._loop.when_readable(self.descriptor, None)
@@ -121,7 +122,7 @@ class Followed:
             self._first = self._first[:line]
 
     def _other_of_this_name(self) -> int | None:
-        """The file that has taken this one's place, open; None if there is none."""
+        """A descriptor of the file that has replaced this one; None if it was not replaced."""
         try:
             there = os.stat(self.name)
             is_this = os.path.samestat(there, os.fstat(self.descriptor))
@@ -133,7 +134,7 @@ class Followed:
         return os.fstat(self.descriptor).st_size
 
     def _has_line(self, place: int) -> bool:
-        """Whether the line that is held is still at `place`."""
+        """Whether the incomplete last line is still at `place`, unchanged as far as we can see."""
         held = self._lines.held
         end = bytes(held[-SAMPLE_BYTES:])
         return self._is_at(place, bytes(held[:SAMPLE_BYTES])) and self._is_at(

@@ -1,8 +1,8 @@
 """A pair of ends in memory, which tests use in place of a network.
 
-It behaves like a TCP connection on one machine, without the waiting: each direction is a bounded
-buffer, what is written can be read at once, and what has been read is acknowledged. When a reset
-comes, bytes that were not read are lost, which is the worst that TCP may do.
+It behaves like a TCP connection without delay: each direction is a bounded buffer, bytes can be
+read as soon as they are written, and bytes that were read count as acknowledged. A reset destroys
+unread bytes, which is the worst that TCP may do.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class MemoryEnd:
         self._write_watch.wake()
 
     def when_reset(self, callback: Callable[[SockkitError], None] | None) -> None:
-        """As PeerEnd has it. What the peer sent before can still be read."""
+        """See PeerEnd. Bytes sent before the reset can still be read."""
         error = self.read_failed(os_error(errno.ECONNRESET))
         self._reset_watch.callback = (lambda: callback(error)) if callback else None
         self._reset_watch.wake()
@@ -110,7 +110,7 @@ class MemoryEnd:
             raise BlockingIOError
         self._out.data += data[:size]
         if size and self.other.closed:
-            self._meet_reset()  # the first write is accepted and answered by a reset
+            self._meet_reset()  # the first write is accepted, and the peer answers with a reset
         self.other._wake()
         return size
 
@@ -157,7 +157,7 @@ class MemoryEnd:
             self._wake()
 
     def _take_fault(self) -> OSError | None:
-        """The error that a call raises, if any. A reset is raised once."""
+        """The error that the current call must raise, if any. A reset is raised once."""
         code, self._fault = errno.EBADF if self.closed else self._fault, 0
         return os_error(code) if code else None
 

@@ -1,6 +1,6 @@
 """The pipes of a program as an end: we read its standard output and write its standard input.
 
-A program that has closed both without reading all of its input counts as a reset.
+If a program closes both without reading all of its input, that counts as a reset.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sockkit.system import FIONREAD, ioctl_number
 
 
 class _Pipe:
-    """Owns our end of a pipe, that we read or that we write. `descriptor` is -1 once closed."""
+    """Owns our end of a pipe, for reading or for writing. `descriptor` is -1 once it is closed."""
 
     kind = Kind.PIPE
 
@@ -77,16 +77,17 @@ class _Pipe:
 
 
 class ProgramEnd:
-    """Owns both pipes. `peer` has the program's name.
+    """Owns our ends of both pipes. `peer` has the program's name.
 
-    Each half has a descriptor of its own: give `source` and `sink` to a lane, which can splice(2).
+    Each half has its own descriptor. Pass `source` and `sink` to a lane, so that it can use
+    splice(2).
     """
 
     kind, descriptor = Kind.OTHER, -1
     remote: Address | None = None
 
     def __init__(self, loop: Loop, standard_input: int, standard_output: int, peer: Peer) -> None:
-        """The descriptors are our ends of the pipes: where we write its input, and read."""
+        """The descriptors are our ends of the pipes to its standard input and from its output."""
         self.peer = peer
         self.source = _Pipe(loop, standard_output, peer.address)
         self.sink = _Pipe(loop, standard_input, peer.address)
@@ -133,7 +134,7 @@ class ProgramEnd:
     abort = close
 
     def _reset(self) -> OSError | None:
-        """The error of a program that reads no more although there is something; told once."""
+        """The error if the program has closed its input before reading all of it; returned once."""
         if self._reset_told or not self.sink.held():
             return None
         poll = select.poll()

@@ -1,7 +1,7 @@
-"""A program's standard input and output over datagrams: a pair of sockets, socketpair(2).
+"""A pair of datagram sockets, socketpair(2), as a program's standard input and output.
 
-One write is a datagram, and one read gets one. Nothing tells that the other side is closed but an
-error when we write.
+Each write sends a datagram, and each read receives one. If the program closes its side, we learn
+it only by an error when we write.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from sockkit.errors import ReceiveError, SendError, reason
 from sockkit.net.ends.end import Callback
 from sockkit.net.loop import Loop
 
-BUFFER_BYTES = 512 * 1024  # of what waits for either side; the system may allow less
+BUFFER_BYTES = 512 * 1024  # of each direction; the system may allow less
 
 
 class ProgramPair:
@@ -34,7 +34,7 @@ class ProgramPair:
         return self._theirs.fileno()
 
     def release(self) -> None:
-        """The program has a descriptor of its own."""
+        """Close our descriptor of the program's side: the program has its own by now."""
         self._theirs.close()
 
     def write(self, datagram: bytes) -> None:

@@ -1,6 +1,6 @@
-"""What a TLS end has read from the end below: encrypted bytes, and how that direction ends.
+"""The receiving half of a TLS end: encrypted bytes from the end below, and how they end.
 
-An ssl.MemoryBIO never shrinks. So it is fed little at a time, however much was read.
+An ssl.MemoryBIO never shrinks, so we feed it little at a time, however much we have read.
 """
 
 from __future__ import annotations
@@ -13,50 +13,51 @@ from sockkit.errors import SockkitError, without_traceback
 from sockkit.net.ends.end import Source
 
 MAX_RECORD_BYTES = 5 + 16 * 1024 + 256  # RFC 8446, section 5.2
-# That OpenSSL holds: more than a record, or it would have half of one and wait for the rest.
+# The most that OpenSSL holds. It must be more than a record: otherwise OpenSSL could hold a part of
+# one and wait for the rest for ever.
 MAX_FED_BYTES = MAX_RECORD_BYTES * 3 // 2
-# Of one read from a peer that sends little data in many bytes: 64 KiB of key updates would take
-# OpenSSL 20 to 50 ms, and all others wait.
+# Of one read, if the peer sends many bytes with little data: 64 KiB of key updates take OpenSSL 20
+# to 50 ms, and all others wait meanwhile.
 COSTLY_READ_BYTES = 4 * 1024
 
-# Small pieces stay in the processor's cache from one copy to the next.
-_buffer = memoryview(bytearray(96 * 1024))  # of encrypted bytes that one read takes; all share it
-_NOTHING = memoryview(b"")  # an empty part of other bytes would keep them all
+# The encrypted bytes of one read. All ends share it, and it fits the processor's cache.
+_buffer = memoryview(bytearray(96 * 1024))
+_NOTHING = memoryview(b"")  # an empty slice of a buffer would keep the whole buffer in memory
 
 
 class Receiving(Enum):
-    OPEN = auto()  # there may be something to decrypt
-    DRAINED = auto()  # there is nothing, until more has come
-    BROKEN = auto()  # by an error that is to be told once all before it has been read
-    ENDED = auto()  # by close_notify, or by an error that was told
-    RESET = auto()  # by an error of the end below, which was told
+    OPEN = auto()  # there may be bytes to decrypt
+    DRAINED = auto()  # there is nothing to decrypt until more bytes come
+    BROKEN = auto()  # by an error, which is raised once all data before it has been read
+    ENDED = auto()  # by close_notify, or by an error that was raised
+    RESET = auto()  # by an error of the end below, which was raised
 
 
 class TlsInbox:
-    """Reads from `end`, and feeds `bio`, from which OpenSSL decrypts."""
+    """Reads from `end` and feeds `bio`, from which OpenSSL decrypts."""
 
     __slots__ = ("_bio", "_end", "_error", "_read_size", "_rest", "state")
 
     def __init__(self, end: Source, bio: ssl.MemoryBIO) -> None:
         self._end, self._bio = end, bio
-        self._rest = _NOTHING  # that was read and not fed
+        self._rest = _NOTHING  # bytes read and not yet fed
         self._read_size = _ReadSize()
         self.state = Receiving.OPEN
         self._error: ssl.SSLError | None = None
 
     @property
     def over(self) -> bool:
-        """Whether nothing more is decrypted."""
+        """Whether there will be no more data."""
         return self.state not in (Receiving.OPEN, Receiving.DRAINED)
 
     def has_encrypted(self) -> bool:
         return bool(self._rest or self._bio.pending)
 
     def fill(self, size: int = 0) -> None:
-        """Read for about `size` decrypted bytes, but one record at least; all must be drained.
+        """Read about `size` bytes, and at least one record. Call it only if all is decrypted.
 
-        What is more than a record is to be decrypted at once: others use the buffer next. Raises
-        BlockingIOError and SockkitError.
+        Call `decrypt` right afterwards, because other ends share the buffer. Raises BlockingIOError
+        and SockkitError.
         """
         space = self._read_size.space()[: max(size, MAX_RECORD_BYTES)]
         try:
@@ -82,7 +83,7 @@ class TlsInbox:
             self._rest = self._rest[space:] or _NOTHING
 
     def decrypt(self, tls: ssl.SSLObject, buffer: memoryview) -> int:
-        """Decrypt into `buffer`, until it is full or there is no more; returns how many bytes."""
+        """Decrypt into `buffer` until it is full or no bytes are left. Returns how many bytes."""
         read: Callable[[int, memoryview], int] = tls.read  # type: ignore[assignment]
         size, space = 0, len(buffer)
         while size < space and self.state is Receiving.OPEN:
@@ -106,7 +107,7 @@ class TlsInbox:
         return size
 
     def take_error(self) -> ssl.SSLError | None:
-        """What has broken the session, once; the direction has ended then."""
+        """The error that has broken the session, if any. Returned once: then the state is ENDED."""
         error, self._error = self._error, None
         if error:
             self.state = Receiving.ENDED
@@ -114,17 +115,17 @@ class TlsInbox:
 
 
 class _ReadSize:
-    """How many encrypted bytes to read: few while the peer says little with many."""
+    """Decides how many encrypted bytes to read: few, if they have held little data so far."""
 
     __slots__ = ("_costly", "decrypted", "filled")
 
     def __init__(self) -> None:
-        self.filled = 0  # encrypted bytes that the last read gave
+        self.filled = 0  # encrypted bytes that the last read returned
         self.decrypted = 0  # decrypted bytes since then
         self._costly = False
 
     def space(self) -> memoryview:
-        """Where to read the next ones to."""
+        """The buffer for the next read."""
         if self.decrypted * 2 >= self.filled:
             self._costly = False
         elif self.filled > MAX_RECORD_BYTES:

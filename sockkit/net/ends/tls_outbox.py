@@ -1,6 +1,6 @@
-"""What a TLS end writes to the end below: encrypted bytes, and those of them that wait.
+"""The sending half of a TLS end: encrypted bytes for the end below.
 
-An ssl.MemoryBIO never shrinks. So it is emptied after each record.
+An ssl.MemoryBIO never shrinks, so we empty it after each record.
 """
 
 from __future__ import annotations
@@ -12,26 +12,27 @@ from sockkit.errors import SockkitError, without_traceback
 from sockkit.net.ends.end import Callback, End
 from sockkit.net.loop import Loop, Timer
 
-RECORD_BYTES = 16 * 1024  # that one record holds, RFC 8446, section 5.1
-MAX_WRITE_BYTES = 128 * 1024  # that one write encrypts
-# Encrypted bytes that wait for the end below. A write adds some only while none wait; beyond this
-# a peer has asked for answers that it does not read, and nothing more is read from it.
+RECORD_BYTES = 16 * 1024  # the most data in one record, RFC 8446, section 5.1
+MAX_WRITE_BYTES = 128 * 1024  # the most that one write encrypts
+# The most encrypted bytes that wait for the end below. We encrypt data only while none wait, so if
+# there are more, the peer has caused answers, such as key updates, that it does not read. Then we
+# read nothing more from it.
 MAX_WAITING_BYTES = 4 * MAX_WRITE_BYTES
-MAX_CLOSE_SECONDS = 10.0  # for which a closed end still writes what it has accepted
+MAX_CLOSE_SECONDS = 10.0  # a closed end still writes its waiting bytes for so long
 
-_NOTHING = memoryview(b"")  # an empty part of other bytes would keep them all
+_NOTHING = memoryview(b"")  # an empty slice of a buffer would keep the whole buffer in memory
 
 
 class Sending(Enum):
     EMPTY = auto()
-    WAITING = auto()  # for the end below to be writable
-    FULL = auto()  # it was once beyond MAX_WAITING_BYTES, and some of it still waits
+    WAITING = auto()  # until the end below is writable
+    FULL = auto()  # more than MAX_WAITING_BYTES have waited, and some still do
 
 
 class TlsOutbox:
-    """Writes to `end` what OpenSSL has put in `bio`, when `end` accepts it.
+    """Writes the bytes that OpenSSL puts in `bio` to `end`, when `end` accepts them.
 
-    `on_empty` is called when nothing waits any more: all of it is written, or could not be.
+    `on_empty` is called when no bytes wait any more: they are written, or writing has failed.
     """
 
     __slots__ = (
@@ -43,16 +44,17 @@ class TlsOutbox:
         self._loop, self._end, self._bio, self._on_empty = loop, end, bio, on_empty
         self.state = Sending.EMPTY
         self._waiting = _NOTHING
-        self._failure: SockkitError | None = None  # to raise by the next write
+        self._failure: SockkitError | None = None  # to be raised by the next write
         self._timer: Timer | None = None
-        self._written = 0  # decrypted bytes
+        self._written = 0  # bytes of data, before encryption
         self._flushed = 0  # encrypted bytes that the end below has accepted
-        self._data_end = 0  # encrypted bytes up to the last of `_written`
+        self._data_end = 0  # encrypted bytes up to the end of the last data
 
     def write(self, tls: ssl.SSLObject, data: bytes | memoryview) -> int:
-        """Encrypt some of `data`, while nothing waits, and write it. Returns how many bytes.
+        """Encrypt and write up to MAX_WRITE_BYTES of `data`. Returns how many bytes were accepted.
 
-        Raises ssl.SSLError if there can be no more, and SendError.
+        Call it only while nothing waits. Raises ssl.SSLError if the TLS session is broken, and
+        SendError.
         """
         data = memoryview(data)[:MAX_WRITE_BYTES]
         records = []
@@ -65,7 +67,7 @@ class TlsOutbox:
         return len(data)
 
     def flush(self) -> None:
-        """Write what waits, as much of it as the end below accepts. Raises SendError."""
+        """Write as many of the waiting bytes as the end below accepts. Raises SendError."""
         self._raise_failure()
         while self._waiting or self._bio.pending:
             self._waiting = self._waiting or memoryview(self._bio.read())
@@ -78,7 +80,7 @@ class TlsOutbox:
         self._update()
 
     def try_flush(self) -> None:
-        """The same where a failure is to be told later: by writing, or by `take_failure`."""
+        """The same, but do not raise a failure: `write` or `take_failure` reports it later."""
         try:
             self.flush()
         except SockkitError as error:
@@ -88,7 +90,7 @@ class TlsOutbox:
             self._update()
 
     def answer(self) -> None:
-        """Write what OpenSSL has to say by itself, if there is any."""
+        """Write messages that OpenSSL has made by itself, such as an alert."""
         if self._bio.pending:
             self.try_flush()
 
@@ -103,7 +105,7 @@ class TlsOutbox:
             self._on_empty()
 
     def check_full(self) -> Sending:
-        """`state`, which from now on may be FULL."""
+        """Set `state` to FULL if too many bytes wait, and return it."""
         if len(self._waiting) + self._bio.pending > MAX_WAITING_BYTES:
             self.state = Sending.FULL
         return self.state
@@ -118,10 +120,10 @@ class TlsOutbox:
             if failure:
                 raise failure
         finally:
-            del failure  # the error keeps this frame, which must not keep the error
+            del failure  # the error refers to this frame: avoid a reference cycle
 
     def _produced(self) -> int:
-        """Encrypted bytes that there have been, written or not."""
+        """How many encrypted bytes there have been in all, written or not."""
         return self._flushed + len(self._waiting) + self._bio.pending
 
     def queued(self) -> int:
@@ -129,12 +131,12 @@ class TlsOutbox:
         return self._end.undelivered() + len(self._waiting) + self._bio.pending
 
     def undelivered(self, queued: int) -> int:
-        """How many bytes of `_written` there may be in the last `queued` encrypted ones."""
+        """The most bytes of data that the last `queued` encrypted bytes can hold."""
         acknowledged = self._produced() - queued
         return min(max(self._data_end - acknowledged, 0), self._written)
 
     def finish(self) -> None:
-        """Write what waits, for MAX_CLOSE_SECONDS at most; then close the end below."""
+        """Write the waiting bytes, for at most MAX_CLOSE_SECONDS; then close the end below."""
         if self.state is Sending.EMPTY:
             self.close()
         else:
@@ -142,7 +144,7 @@ class TlsOutbox:
             self._timer = self._loop.later(MAX_CLOSE_SECONDS, self.close)
 
     def close(self) -> None:
-        """Close the end below. What waits is lost."""
+        """Close the end below. Waiting bytes are lost."""
         if self._timer:
             self._timer.cancel()
         self._end.when_writable(None)

@@ -1,4 +1,4 @@
-"""What a person types at the line editor, as standard input: lines, and commands between them."""
+"""Standard input with a line editor: the typed lines, and the commands typed between them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from sockkit.net.loop import Loop
 
 
 class TypedInput(StandardInput):
-    """Lines to read, and commands, which are called in the order in which all of it was typed.
+    """A queue of lines to read and commands to call, in the order in which they were typed.
 
-    A command is called when the reader of the lines before it waits for more: by then it has passed
-    on what it has read. A reader that does not wait holds the commands back, too.
+    A command is called when the reader has read the lines before it and asks for more: by then it
+    has passed these lines on. While nobody reads, commands wait, too.
     """
 
     kind, descriptor = Kind.OTHER, -1
@@ -28,11 +28,11 @@ class TypedInput(StandardInput):
 
     @property
     def waits(self) -> bool:
-        """Whether something is neither read nor called yet."""
+        """Whether a line is not read yet, or a command not called."""
         return bool(self._items)
 
     def put(self, data: bytes) -> None:
-        """Put what was typed. After `end` it is dropped."""
+        """Add typed bytes. After `end` they are dropped."""
         if self._items and isinstance(self._items[-1], bytearray) and not self._ended:
             self._items[-1] += data
         elif data:
@@ -42,7 +42,7 @@ class TypedInput(StandardInput):
         self._add(command)
 
     def end(self) -> None:
-        """Nothing follows."""
+        """The input has ended: accept nothing more."""
         self._ended = True
         self._watch.wake()
 

@@ -1,4 +1,4 @@
-"""Readiness of an end that no descriptor shows."""
+"""Watches an end whose readiness no descriptor shows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One attempt at one target: find it, connect, and ask what was to be asked."""
+"""One attempt at one target: look it up, connect, and ask the question, if there is one."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ if TYPE_CHECKING:
     from sockkit.core.replies import Question
     from sockkit.net.tls.contexts import TlsSetup
 
-MIN_SECONDS = 0.001  # for a step that begins when the time is up
+MIN_SECONDS = 0.001  # the timeout of a step that begins when the time is already over
 
 
 class AttemptOptions(Value):
-    """The `timeout` of `connect` is for everything that an attempt does, and `lookups` take the
-    place of its `resolve`. `tls` is by host.
+    """The `timeout` of `connect` is for the whole attempt, and `lookups` replaces its `resolve`.
+
+    `tls` has a setup for each host.
     """
 
     lookups: Lookups
@@ -43,9 +44,9 @@ class AttemptOptions(Value):
 def attempt(
     context: Context, options: AttemptOptions, address: Address, on_done: OnDone[float]
 ) -> Pending:
-    """Call `on_done` with the seconds that connecting has taken, or an answer over UDP.
+    """Call `on_done` with the seconds that connecting took, or that the answer over UDP took.
 
-    Failures are those of dialling, and SockkitError for a reply that does not match.
+    Errors are those of `dial`, and SockkitError if the reply does not match.
     """
     if options.udp:
         from sockkit.net.probe.datagrams import ask_by_datagram

@@ -1,4 +1,4 @@
-"""Attempts side by side, as many as the system has sockets for."""
+"""Makes many attempts at the same time, as many as there are descriptors for."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from sockkit.net.loop import Loop
 from sockkit.net.tcp.dial import lacks_resources
 from sockkit.net.waiting import OnDone, Pending
 
-MAX_AT_ONCE = 256  # attempts: more would make a scan of a network hardly faster, and less polite
-SPARE_DESCRIPTORS = 16  # for what a lookup opens, and for hosts with several addresses
-MAX_STARTS_PER_TURN = 64  # before others on the loop are served, as a signal
+MAX_AT_ONCE = 256  # attempts; more would hardly be faster, and less polite to the network
+SPARE_DESCRIPTORS = 16  # for lookups, and for hosts with several addresses
+MAX_STARTS_PER_TURN = 64  # then the loop serves others, such as a signal
 
 Attempt = Callable[[Address, OnDone[float]], Pending]
-Task = tuple[int, Address]  # a number of the caller's, and what to try
+Task = tuple[int, Address]  # a number chosen by the caller, and the address to try
 
 
 def most_at_once() -> int:
@@ -27,11 +27,11 @@ def most_at_once() -> int:
 
 
 class Pool(Pending):
-    """Makes the attempts that `next_task` names, which returns None where there is none now.
+    """Makes an attempt for each task that `next_task` returns; None means that there is none now.
 
-    `on_outcome` is called with the number of each and what came of it. Where the system has no
-    socket for us, an attempt is made again, with fewer at once. `on_fail` is called with an error
-    of ours, which the next attempt would meet as well; then nothing more is called.
+    `on_outcome` is called with the number and the outcome of each. If the system has no socket for
+    us, the attempt is repeated, with fewer at the same time. `on_fail` is called if every further
+    attempt would fail, too, for example for a wrong option; after that nothing is called.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Pool(Pending):
         return not (self._under_way or self._again)
 
     def fill(self) -> None:
-        """Start attempts, soon, for as many tasks as there are and may be."""
+        """In the next turn, start as many attempts as there are tasks and space for."""
         if not (self._planned or self._closed):
             self._planned = True
             self._loop.call_soon(self._fill)

@@ -1,4 +1,4 @@
-"""Looks at each target once, and reports what it finds in the order of the targets."""
+"""Tries each target once, and reports the results in the order of the targets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sockkit.net.loop import Loop
 from sockkit.net.probe.pool import Attempt, Pool, Task
 from sockkit.net.waiting import OnDone, Pending
 
-# Targets whose results wait for the one before them, which may take as long as the timeout.
+# Results that may wait for an earlier target, which may take as long as the timeout.
 MAX_AHEAD = 16_384
 
 
@@ -33,7 +33,7 @@ class Survey(Pending):
     ) -> None:
         self._on_result, self._wants_more, self._on_done = on_result, wants_more, on_done
         self._targets, self._unreported = enumerate(targets), len(targets)
-        self._begun: dict[int, Address] = {}  # and not reported
+        self._begun: dict[int, Address] = {}  # tried, but not reported yet
         self._results: dict[int, Result] = {}
         self._first = 0  # the number of the next one to report
         self._pool: Pool = Pool(loop, attempt, self._next, self._found, on_done)

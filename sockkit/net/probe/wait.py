@@ -1,4 +1,4 @@
-"""Tries targets until they are open, or one of them is, or the time is up."""
+"""Tries targets until all or one of them are open, or the time is over."""
 
 from __future__ import annotations
 
@@ -13,17 +13,16 @@ from sockkit.net.loop import Loop, Timer
 from sockkit.net.probe.pool import Attempt, Pool, Task
 from sockkit.net.waiting import OnDone, Pending
 
-MAX_TARGETS = 65_536  # all ports of one host: each costs some memory for as long as it is tried
-FIRST_RETRY_SECONDS = 0.05  # after a failure; each further one of the target doubles it
+MAX_TARGETS = 65_536  # all ports of one host; each costs memory while it is tried
+FIRST_RETRY_SECONDS = 0.05  # after a target's first failure; each further failure doubles it
 MAX_RETRY_SECONDS = 1.0
 
 
 class WaitForTargets(Pending):
     """Calls `on_done` with the last result of each target, in order.
 
-    That is once the results satisfy `rules`, or its time to wait is over; without one, or with
-    one of 0, once each target has been tried. A target that has not been heard of by then has
-    given no answer.
+    It does so once the results satisfy `rules`, or after `rules.wait` seconds; if that is None or
+    0, once each target has been tried. A target without a result by then counts as silent.
     """
 
     def __init__(

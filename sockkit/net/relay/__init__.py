@@ -1,1 +1,1 @@
-"""The relay: each client is joined to a connection of its own to the target."""
+"""The relay: joins each client to its own connection to the target."""

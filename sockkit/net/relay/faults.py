@@ -1,4 +1,4 @@
-"""Disturbs the connections of a relay, and tells each fault: as an event, and as a record."""
+"""Applies faults to the connections of a relay. Reports each as an event and as a record."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OnStop = Callable[[Fault], None]
 
 
 class Faults:
-    """What the pairs of a run share. `transport` and `target` are the target's, as words."""
+    """Shared by all pairs. `transport` and `target` say in words what the target is."""
 
     def __init__(
         self, context: Context, options: FaultOptions, seed: int, transport: str, target: str
@@ -29,16 +29,16 @@ class Faults:
         self._shape = options.shape
 
     def refuses(self, client: PeerEnd) -> bool:
-        """Whether to reset this client at once."""
+        """Decide whether to reset this client at once, and report it."""
         refused = refuses(self._options, self._seed, client.peer.number)
         if refused:
             self._tell(self._stream(client), client, "", Fault.REFUSED)
         return refused
 
     def disturb(self, client: PeerEnd, target: PeerEnd, on_stop: OnStop) -> tuple[PeerEnd, PeerEnd]:
-        """Both ends, disturbed as far as that is asked for.
+        """Wrap the ends whose direction has faults, and return both.
 
-        `on_stop` is called when a direction has stalled, or the connection is to be reset or
+        Calls `on_stop` when a direction has stalled, or when the connection must be reset or
         closed. Call `release` when a connection is being closed.
         """
         stream = self._stream(client, target)
@@ -60,11 +60,11 @@ class Faults:
         return wrap(client, "sent"), wrap(target, "received")
 
     def holds(self, end: PeerEnd) -> bool:
-        """Whether bytes that `end` has sent wait for their time."""
+        """Whether bytes from `end` are being delayed."""
         return isinstance(end, DisturbedEnd) and end.holds
 
     def release(self, end: PeerEnd) -> None:
-        """Disturb `end` no more: nobody waits for what its peer still sends."""
+        """Stop applying faults to `end`: nobody needs what its peer still sends."""
         if isinstance(end, DisturbedEnd):
             end.release()
 
@@ -73,7 +73,7 @@ class Faults:
         return chosen and bool(self._shape or first_stop(self._options))
 
     def _stream(self, client: PeerEnd, target: PeerEnd | None = None) -> Stream:
-        """What records call the connection to the target, as its tap does."""
+        """The connection to the target as records name it; the tap does the same."""
         local = client.remote or (target.local() if target else None)
         remote = target.remote if target else None
         return Stream(

@@ -1,7 +1,7 @@
-"""Programs as the targets of a relay: each client gets one of its own, over pipes.
+"""Programs as the targets of a relay: it starts one for each client, with pipes.
 
 A program's exit ends the pair: the client gets what the program wrote, and what the client still
-sends is dropped. A client that is gone ends the program, with its process group. When both
+sends is dropped. When the client is gone, the program and its process group are ended. When both
 directions have ended, the program has some time to exit by itself.
 """
 
@@ -29,8 +29,9 @@ from sockkit.net.waiting import Done, OnDone, Pending
 class ProgramTarget(ProgramEnd):
     """The end of a program that runs for a client. Closing it ends the program.
 
-    Once the program has exited, what its pipe holds is the rest, whoever else has it open. What it
-    does not read any more is dropped, and is no reset.
+    When the program has exited, its output ends with the bytes in the pipe, even if another process
+    has the pipe open. Input that the program did not read is dropped; this does not count as a
+    reset.
     """
 
     def __init__(self, loop: Loop, standard_input: int, standard_output: int, peer: Peer) -> None:
@@ -50,7 +51,7 @@ class ProgramTarget(ProgramEnd):
     def exited(self) -> None:
         """The program has exited."""
         self._has_exited = True
-        self.source.when_readable(None)  # from now on a read finds something, or the end
+        self.source.when_readable(None)  # a read does not block any more
         self._readable.wake()
         self._exit.wake()
 
@@ -86,7 +87,7 @@ class ProgramTarget(ProgramEnd):
             raise
 
     def undelivered(self, queued: int | None = None) -> int:
-        """Nothing can destroy what a pipe has accepted."""
+        """Always 0: unread input of a program does not count as a loss."""
         return 0
 
     def close(self) -> None:
@@ -94,7 +95,7 @@ class ProgramTarget(ProgramEnd):
             if self._output_ended and self.sink.descriptor < 0:
                 self._loop.later(EXIT_SECONDS, self._program.end)
             else:
-                self._program.end()  # before it could take a cut input for a whole one
+                self._program.end()  # before it can mistake the cut input for a complete one
         super().close()
 
     def abort(self) -> None:
@@ -107,20 +108,20 @@ class ProgramTarget(ProgramEnd):
 
 
 class ProgramTargets:
-    """Starts a program for each client, at most `most` at a time: clients wait for a place.
+    """Starts a program for each client, at most `most` at a time. Other clients wait.
 
-    Owns `programs`. `code` is that of the program that has exited last.
+    Owns `programs`. `code` is the exit code of the program that exited last.
     """
 
     def __init__(self, context: Context, programs: Programs, most: int) -> None:
         self._context, self._programs, self._most = context, programs, most
         self._waiting: list[_Start] = []
-        self._running = 0  # that have not exited
+        self._running = 0  # programs that have not exited
         self._when_exited: Callback = lambda: None
         self.code = 0
 
     def dial(self, client: PeerEnd, on_done: OnDone[PeerEnd]) -> Pending:
-        """Call `on_done` with the end of a program for `client`, or with why there is none."""
+        """Call `on_done` with the end of a program for `client`, or with the error."""
         start = _Start(client, on_done)
         self._waiting.append(start)
         self._context.loop.call_soon(self._start_next)
@@ -190,7 +191,7 @@ class ProgramTargets:
 
 
 class _Start(Pending):
-    """A client that waits for its program."""
+    """A client that is waiting for its program."""
 
     def __init__(self, client: PeerEnd, on_done: OnDone[PeerEnd]) -> None:
         self.client, self.on_done = client, on_done

@@ -1,4 +1,4 @@
-"""The target of a relay over UDP: resolved once, and a connected socket for each peer."""
+"""The target of a UDP relay: resolved once, with a connected socket for each peer."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from sockkit.net.udp.open import Route, UdpOptions, connect_datagrams, is_group
 
 
 class Target:
-    """`routes` are those to `address`, at least one. Raises UsageError for a group."""
+    """`routes` lead to `address`: at least one. Raises UsageError for a multicast group."""
 
     def __init__(
         self, context: Context, address: Address, routes: list[Route], sockets: SocketOptions
     ) -> None:
         if opener(address).ip and any(is_group(route.to) for route in routes):
             raise UsageError(f"{address} is a group, not one target", "give the address of a host")
-        # A tap needs the peer's number and address, so sockets are opened without one.
+        # A tap needs to know the peer, so sockets are opened without a tap.
         self._unseen, self._views = context._replace(views=None), context.views
         self._address, self._sockets = address, sockets
         self._routes = list(routes)
         self._names = {str(route.to) for route in routes}
-        self._first: DatagramSocket | None = None  # whose buffer all others receive into
+        self._first: DatagramSocket | None = None  # all others share its receive buffer
 
     def is_at(self, shown: str) -> bool:
-        """Whether the target has the address that people read as `shown`."""
+        """Whether `shown` is one of the target's addresses."""
         return shown in self._names
 
     def open(self, peer: Peer) -> DatagramSocket:
-        """A socket that is connected to the target, for what `peer` sends.
+        """A socket that is connected to the target, for the datagrams of `peer`.
 
         Raises BindError, ConnectError, UsageError.
         """
@@ -49,10 +49,10 @@ class Target:
 
     @property
     def others(self) -> int:
-        """How many addresses there are besides the one that is used."""
+        """How many other addresses the target has."""
         return len(self._routes) - 1
 
     def refused(self, sock: DatagramSocket) -> None:
-        """Use the next address from now on, if that of `sock` is the one that is used."""
+        """The address of `sock` refuses datagrams: if it is the first choice, use the next one."""
         if sock.remote == self._routes[0].to:
             self._routes.append(self._routes.pop(0))

@@ -1,1 +1,1 @@
-"""Replaying: recordings played again, from either side."""
+"""Replays recordings, as the client or as the server."""

@@ -1,4 +1,4 @@
-"""Standard output, for what is received and for what differs from the recording."""
+"""Standard output of `replay`: the bytes received, and differences from the recording."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sockkit.net.outbox import Outbox
 
 
 class Answers(Outbox):
-    """`on_room` is called when all that waited is written."""
+    """An outbox for standard output. `on_room` is called when no bytes wait any more."""
 
     def __init__(self, context: Context) -> None:
         self._loop = context.loop
@@ -24,6 +24,6 @@ class Answers(Outbox):
         self.put(error.dumps.encode())
 
     def drain(self) -> None:
-        """Run the loop until all is written. Raises SockkitError if it cannot be."""
+        """Run the loop until all is written. Raises SockkitError if writing fails."""
         self.on_room = lambda: None
         self.run_until_empty(self._loop)

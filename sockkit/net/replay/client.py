@@ -31,11 +31,11 @@ class Dialler:
         self._buffer = memoryview(bytearray(sockets.buffer_size or READ_BYTES))
 
     def close(self) -> None:
-        """Close at once what is still closing."""
+        """Close at once the connections that are still closing."""
         self._closer.close_all()
 
     def open(self, playing: Playing, conversation: Conversation, on_done: OnDone[Line]) -> Pending:
-        """Open the line of `conversation`; its records have the peer's number."""
+        """Open a line for `conversation`. Records of it have the same peer number."""
         open_kind = self._open_datagrams if conversation.datagrams else self._open_stream
         return open_kind(playing, conversation, on_done)
 

@@ -11,7 +11,7 @@ from sockkit.net.udp.datagrams import DatagramOutbox, DatagramSocket
 
 
 class DatagramLine:
-    """Owns `sock`, which sends to `address`, or to its only peer."""
+    """A datagram socket as a line. Owns `sock`, which sends to `address`, or to its only peer."""
 
     undelivered = 0  # nobody acknowledges datagrams
 
@@ -42,7 +42,7 @@ class DatagramLine:
             self._outbox.put(data, max(len(data), 1), self._address)
 
     def half_close(self) -> None:
-        """There is none."""
+        """Do nothing: datagrams have no half-close."""
 
     def finish(self) -> None:
         self._finishing = True

@@ -1,6 +1,7 @@
-"""Lines: what a conversation of a recording is played over, here a connection.
+"""Lines: a recorded conversation is replayed over a line. Here it is a connection.
 
-net/replay/datagram_line.py has that of a datagram socket, net/replay/udp_server.py that of a peer.
+In net/replay/datagram_line.py it is a datagram socket, and in net/replay/udp_server.py one peer of
+a server's datagram socket.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from sockkit.net.ends.end import End
 from sockkit.net.loop import Loop
 from sockkit.net.reader import Reader
 
-MAX_WAITING_BYTES = 256 * 1024  # to be sent, before the recording is read on
+MAX_WAITING_BYTES = 256 * 1024  # while more wait to be sent, we do not read on in the recording
 
 
 class Host(Protocol):
-    """What lines report to."""
+    """Gets the reports of lines."""
 
     loop: Loop
 
@@ -30,11 +31,11 @@ class Host(Protocol):
     def received(self, conversation: Conversation, data: bytes) -> None: ...
 
     def ended(self, conversation: Conversation) -> None:
-        """The peer has ended its side."""
+        """The peer has half-closed."""
         ...
 
     def wake(self) -> None:
-        """Something was sent."""
+        """The line has sent all waiting bytes."""
         ...
 
     def closed(self, conversation: Conversation, error: SockkitError | None) -> None:
@@ -43,19 +44,19 @@ class Host(Protocol):
 
 
 class Line(Protocol):
-    """One conversation as it is now. `clogged` says that much waits to be sent."""
+    """What a conversation is replayed over. `clogged` is whether many bytes wait to be sent."""
 
     @property
     def clogged(self) -> bool: ...
 
     @property
     def waiting(self) -> bool:
-        """Whether anything waits to be sent."""
+        """Whether any bytes wait to be sent."""
         ...
 
     @property
     def undelivered(self) -> int:
-        """Bytes that the peer's system has not acknowledged, as far as we know."""
+        """How many bytes the peer's system has not acknowledged, as far as we know."""
         ...
 
     def start(self) -> None: ...
@@ -65,22 +66,22 @@ class Line(Protocol):
     def send(self, data: bytes, /) -> None: ...
 
     def half_close(self) -> None:
-        """All that was sent must be written."""
+        """End our direction. No bytes may wait."""
         ...
 
     def finish(self) -> None:
-        """Close it when all is delivered; `closed` is reported then."""
+        """Close the line once all is delivered. Then it reports `closed`."""
         ...
 
     def reset(self) -> None: ...
 
     def stop(self) -> None:
-        """Close it at once."""
+        """Close the line at once."""
         ...
 
 
 class StreamLine(Owner):
-    """Owns `end`."""
+    """A connection as a line. Owns `end`."""
 
     def __init__(
         self,

@@ -1,6 +1,6 @@
-"""Plays the server's side to each that connects: the next recorded conversation, round and round.
+"""Plays the server's side: each client gets the next recorded conversation, over and over again.
 
-Everything here is of connections; net/replay/udp_server.py does the same with datagrams.
+This module is for connections; net/replay/udp_server.py does the same with datagrams.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from sockkit.values import Value
 
 
 class Programme(Value):
-    """What is played: the conversations `found` in a recording.
+    """What to play: the conversations `found` in a recording.
 
-    Without `shows` nothing that is received is written anywhere.
+    Unless `shows`, received bytes are not written to standard output.
     """
 
     recording: Recording
@@ -39,7 +39,7 @@ class Programme(Value):
 
 
 class House:
-    """What those that are played to share: which conversation is next, and standard output."""
+    """What all conversations being played share: which one is next, and standard output."""
 
     def __init__(self, context: Context, programme: Programme) -> None:
         self.context, self.programme = context, programme
@@ -60,7 +60,7 @@ class House:
         open_line: Callable[[Playing, Conversation, OnDone[Line]], Pending],
         on_done: Callable[[SockkitError | None], None],
     ) -> Playing:
-        """Play the next conversation. What differs from it is shown before `on_done` is called."""
+        """Play the next conversation. Shows a difference from it before it calls `on_done`."""
 
         def done(outcome: SockkitError | None) -> None:
             self.playing.discard(playing)

@@ -1,4 +1,4 @@
-"""Plays the server's side to each address that sends datagrams: see net/replay/server.py."""
+"""Plays the server's side to each peer that sends datagrams: see net/replay/server.py."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from sockkit.net.udp.datagrams import DatagramSocket, Received
 from sockkit.net.udp.service import DatagramService
 from sockkit.net.waiting import Done, OnDone, Pending
 
-MAX_WAITING_BYTES = 256 * 1024  # of answers for the system, before nothing more is received
-MAX_EARLY_DATAGRAMS = 64  # of a peer, before its conversation is found in the recording
+MAX_WAITING_BYTES = 256 * 1024  # while more answers wait for the system, nothing is received
+MAX_EARLY_DATAGRAMS = 64  # kept of a peer until we have read its conversation in the recording
 
 
 class PeerLine:
-    """The datagrams of one peer. `send` is called with each that it is sent."""
+    """One peer as a line. `send` sends it a datagram."""
 
     undelivered = 0
 
@@ -72,7 +72,7 @@ class PeerLine:
 
 
 class DatagramReplayServer:
-    """Does not own the socket. Of too many peers the longest silent is forgotten."""
+    """Does not own the socket. If there are too many peers, it forgets the longest silent one."""
 
     def __init__(self, context: Context, sock: DatagramSocket, programme: Programme) -> None:
         self._context = context

@@ -1,4 +1,4 @@
-"""Merges what many clients send into standard output: whole lines or frames, labelled if wanted."""
+"""Merges the lines or frames of many clients into standard output, with labels if wanted."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ MAX_LINE_PAUSE_TERMINAL_SECONDS = 0.1  # the same on a terminal
 class MergedOutput:
     """Writes the lines of all clients, or their frames if `framed`, to standard output.
 
-    `label` makes what begins a peer's lines or frames.
-    `on_empty` is called when all that waited has been written, `on_fail` once, on an error.
+    `label` makes the beginning of a peer's lines or frames. `on_empty` is called when all waiting
+    bytes have been written, and `on_fail` once if writing fails.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class MergedOutput:
             self._loop.later(self._max_pause(client), lambda: self._release(client))
 
     def departed(self, client: Client) -> None:
-        """Write what is held of the client's last line."""
+        """Write the client's last line, even if it is unfinished."""
         self._write(client, client.splitter.release(self._loop.now))
         self._outbox.put_received(self._merger.finish(client), 0)
 

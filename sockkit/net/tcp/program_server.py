@@ -1,4 +1,4 @@
-"""Gives connections to programs: one connection, or each that a listener accepts."""
+"""Runs a program on one connection, or on each connection that a listener accepts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sockkit.net.waiting import Done, OnDone, Pending, wait_for
 def run_one(
     context: Context, end: End, programs: Programs, make_options: Callable[[], JoinOptions] | None
 ) -> None:
-    """Give the connection `end` to a program, and return when both have ended.
+    """Run a program on the connection `end`, and return when both have ended.
 
     Raises SockkitError, and ProgramFailed if only the program has failed.
     """
@@ -46,7 +46,7 @@ def run_one(
 
 
 class ProgramServer:
-    """Serves each connection by a program of its own. Owns neither the listener nor `programs`."""
+    """Starts a program for each connection. At the end it closes the listener and `programs`."""
 
     def __init__(
         self,

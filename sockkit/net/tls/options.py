@@ -1,4 +1,4 @@
-"""What a command says of TLS, as values; nothing here imports ssl."""
+"""The TLS options of a command, as values. This module does not import ssl."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Version(StrEnum):
 
 
 class Identity(Value):
-    """Our own certificate and key, as files in PEM. Without `key` the first has both.
+    """The paths of our certificate and its key, in PEM. Without `key`, `cert` holds both.
 
-    `passphrase` is that of an encrypted key.
+    `passphrase` decrypts the key.
     """
 
     cert: str
@@ -28,11 +28,11 @@ class Identity(Value):
 
 
 class ClientTls(Value):
-    """`name` is the server's, if it is not the host's. `alpn` are protocols, best first.
+    """`name` is the server's name, if it is not the host. `alpn` are protocols, best first.
 
-    `fingerprint` is the SHA-256 of the server's certificate, and replaces all other checks;
-    `insecure` leaves them out. `ca` is a file of certificates in PEM to trust, in place of the
-    system's. `prefix` is how the options that say this begin, for hints to name them.
+    `fingerprint` is the SHA-256 of the server's certificate, and replaces all other checks. With
+    `insecure` nothing is checked. `ca` is a file of certificates in PEM to trust, instead of the
+    system's. The options that set these values begin with `prefix`, for hints.
     """
 
     identity: Identity | None = None
@@ -46,9 +46,10 @@ class ClientTls(Value):
 
 
 class ServerTls(Value):
-    """Without an `identity` a certificate is made for this run.
+    """Without an `identity`, a certificate is made for this run.
 
-    With `client_ca` each client must show a certificate that one of that file has signed.
+    With `client_ca`, each client must show a certificate that a certificate in that file has
+    signed.
     """
 
     identity: Identity | None = None

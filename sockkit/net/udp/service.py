@@ -1,4 +1,4 @@
-"""What servers that answer datagrams share: the responder and a chat room."""
+"""The common part of servers that answer datagrams, such as the responder and the chat room."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from sockkit.net.udp.reply_filter import ReplyFilter
 
 
 class DatagramService:
-    """Passes what `sock` receives to `on_received`, and sends answers. Does not own `sock`.
+    """Passes the datagrams of `sock` to `on_received`, and sends answers. Does not own `sock`.
 
-    While `max_waiting` bytes of answers or more wait for the system, nothing is received. `on_sent`
-    is called when all that waited has been sent. Failures are emitted, and the service goes on.
+    While answers wait for the system, `max_waiting` bytes or more, it receives nothing. `on_sent`
+    is called when all waiting answers have been sent. Failures are emitted, and the service goes
+    on.
     """
 
     def __init__(
@@ -38,12 +39,12 @@ class DatagramService:
         self._socket.when_readable(self._receive)
 
     def stop(self) -> None:
-        """Receive no more, and drop what waits."""
+        """Receive no more, and drop the waiting answers."""
         self.outbox.stop()
         self._socket.when_readable(None)
 
     def answerable(self, got: Received) -> bool:
-        """Whether it may be answered. If not, emits why."""
+        """Whether we may answer the datagram. If not, emits why."""
         return self._reply_filter.answerable(got.address)
 
     def send(self, datagram: bytes, address: Any) -> None:

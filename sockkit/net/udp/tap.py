@@ -21,8 +21,8 @@ Watch = Callable[[Callback | None], None]
 class DatagramTap:
     """Makes records of the datagrams of one socket.
 
-    Peers are numbered as the commands number them. The one that a client sends to has `number`,
-    which whoever has many such sockets sets before anything passes.
+    Peers have the same numbers as in the commands. The peer of a client has `number`; set it before
+    the first datagram if there are several such sockets.
     """
 
     def __init__(
@@ -35,8 +35,9 @@ class DatagramTap:
         dialled: bool,
         number: int = 0,
     ) -> None:
-        """`remote` is the address of a connected socket's only peer, else None; `number` is that
-        peer's.
+        """`remote` is the address of the only peer of a connected socket, otherwise None.
+
+        `number` is the number of that peer.
         """
         self._views, self._remote, self._dialled = views, remote, dialled
         self._transport, self._local = transport, local
@@ -50,7 +51,7 @@ class DatagramTap:
         return self._views.full
 
     def when_room(self, callback: Callback) -> None:
-        """Call `callback` once, when more may be shown."""
+        """Call `callback` once, when the views are no longer full."""
         self._views.when_room(callback)
 
     def gate(self, watch: Watch) -> Watch:
@@ -66,7 +67,7 @@ class DatagramTap:
     def sent(self, data: bytes | memoryview, size: int, address: Any) -> None:
         """`data` was sent in datagrams of `size` bytes."""
         to = self._remote or address
-        # Sending does not keep a peer from being forgotten: the commands count what has come.
+        # As in the commands, only receiving from a peer keeps it from being forgotten.
         peer = self._peers.find(to)
         if self._dialled:
             tap = self._only(to)
@@ -76,7 +77,7 @@ class DatagramTap:
         tap.passed_apart("sent", [bytes(data[start : start + size]) for start in starts])
 
     def disturbed(self, fault: str, direction: Direction, detail: str) -> None:
-        """What passes to or from the only peer was disturbed on purpose."""
+        """A relay has applied `fault` to datagrams to or from the only peer."""
         self._only(self._remote).disturbed(fault, direction, detail)
 
     def closed(self) -> None:
@@ -85,7 +86,7 @@ class DatagramTap:
             tap.closed()
 
     def _only(self, address: Any) -> Tap:
-        """The tap of what a client sends to, or of peers that have no address."""
+        """The tap of a client's peer, or of peers without an address."""
         if self.number not in self._taps:
             self._taps[self.number] = self._open(self.number, show_address(address))
         return self._taps[self.number]
