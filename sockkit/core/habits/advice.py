@@ -1,0 +1,321 @@
+"""The advice for a wrong command line: the line of sockkit that does what the user meant."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sockkit.core.address import ServiceLookup
+from sockkit.core.habits.draft import (
+    WITH_UDP,
+    Draft,
+    choose,
+    dress,
+    is_path,
+    is_port,
+    is_whole,
+    quoted,
+)
+from sockkit.core.habits.foreign import is_serial, is_socat, is_url, take_socat, take_url
+from sockkit.core.habits.line import Flag, Grammar, Line, read, split_command
+from sockkit.core.habits.near import nearest, unknown_option
+from sockkit.core.habits.places import place
+from sockkit.core.habits.table import (
+    AFTER_A_FLAG,
+    NCAT,
+    NOT_HERE_OPTIONS,
+    OPTIONS,
+    ROLES,
+    SERIAL,
+    TOOLS,
+    Habit,
+)
+from sockkit.core.habits.typed import in_ascii
+from sockkit.core.units import parse_duration
+from sockkit.errors import UsageError
+
+_HABITS = {name: habit for habit in OPTIONS for name in habit.names.split()}
+_NCAT = _HABITS | {name: habit for habit in NCAT for name in habit.names.split()}
+_NOT_HERE = {name: told for names, told in NOT_HERE_OPTIONS.items() for name in names.split()}
+_ROLES = {name: act for names, act in ROLES.items() for name in names.split()}
+_ELSEWHERE = {"websocat": "WebSocket is not here: use websocat itself"}
+MAX_WORDS = 100  # of a line that is examined; nobody types a longer one
+
+
+def advise(words: Sequence[str], grammar: Grammar, service: ServiceLookup) -> str | None:
+    """The advice for the wrong line `sockkit WORDS`; None if it has no habit that we know.
+
+    `grammar` has the options of each command. `service` finds the port of a service name.
+    """
+    if not words or len(words) > MAX_WORDS:
+        return None
+    words, typed = in_ascii(words, _every_option(grammar))
+    try:
+        draft = _draft(words, grammar)
+        if draft is None or draft.refusal:
+            return draft.refusal if draft else None
+        if typed:
+            draft.because(typed, -2)
+        return _line(draft, grammar, service)
+    except UsageError:
+        return None
+
+
+def _draft(words: Sequence[str], grammar: Grammar) -> Draft | None:
+    command, rest = split_command(words, grammar)
+    if any(name.startswith(f"{command} ") for name in grammar) and command:
+        return _in_group(command, rest, grammar)
+    if command:
+        return _read(Draft(command), rest, grammar)
+    if words[0].startswith("-"):
+        return _options_first(words, grammar) or _read(Draft(), words, grammar)
+    return _by_first_word(words, grammar)
+
+
+def _in_group(group: str, words: Sequence[str], grammar: Grammar) -> Draft | None:
+    """The draft of `chat 9000` or `chat client HOST PORT`, which lack `serve` or `join`."""
+    role = _ROLES.get(words[0].lower(), "") if words else ""
+    if not words or not (role or is_port(words[0]) or is_whole(words[0]) or _begins(words)):
+        return None
+    draft = Draft("chat join")
+    if role == "listen" or (is_port(words[0]) and len(words) == 1):
+        draft.command = "chat serve"
+    draft.because(f"{group} is two commands", 2)
+    return _read(draft, words[1:] if role else words, grammar)
+
+
+def _begins(words: Sequence[str]) -> bool:
+    """Whether `words` begin with an option, or a host and a port."""
+    return words[0].startswith("-") or is_port("".join(words[1:2]))
+
+
+def _options_first(words: Sequence[str], grammar: Grammar) -> Draft | None:
+    """The draft of `-v tcp-client HOST PORT`; None if no command follows the options."""
+    for at in range(1, len(words)):
+        command, rest = split_command(words[at:], grammar)
+        if command:
+            draft = Draft(command)
+            draft.because("options come after the command", 2)
+            return _read(draft, [*rest, *words[:at]], grammar)
+    return None
+
+
+def _by_first_word(words: Sequence[str], grammar: Grammar) -> Draft | None:
+    """The draft of a line that begins with another tool, a role or an address."""
+    first, draft = words[0], Draft()
+    tool = first.lower().rpartition("/")[2]
+    if tool in _ELSEWHERE:
+        draft.refusal = _ELSEWHERE[tool]
+        return draft
+    if tool in TOOLS:
+        draft.because(f"instead of {tool}, write", 2)
+        if tool == "telnet" and len(words) == 2 and words[1][0] != "-" and not is_whole(words[1]):
+            words = [*words, "23"]
+        return _read(draft, words[1:], grammar, tool)
+    if tool == "socat" or is_socat(first):
+        draft.because("instead of socat's addresses, write")
+        take_socat(draft, words[1:] if tool == "socat" else words)
+        return draft
+    if tool in ("curl", "wget"):
+        return _read(draft, [word for word in words[1:] if is_url(word)][:1], grammar)
+    if tool == "openssl":
+        return _openssl(draft, words)
+    return _by_role(draft, words, grammar) or _by_address(draft, words, grammar)
+
+
+def _openssl(draft: Draft, words: Sequence[str]) -> Draft:
+    """`openssl s_client -connect HOST:PORT`."""
+    draft.because("instead of openssl s_client, write")
+    draft.act("tls")
+    if "-connect" in words[:-1]:
+        draft.words = [words[words.index("-connect") + 1]]
+    return draft
+
+
+def _by_role(draft: Draft, words: Sequence[str], grammar: Grammar) -> Draft | None:
+    """The draft of `listen 8080`, `udp server 8080` or `TCP Client HOST PORT`."""
+    roles: list[str] = []
+    rest = [*words]
+    parts = words[0].lower().replace("_", "-").split("-")
+    if len(parts) > 1 and all(part in _ROLES for part in parts):
+        rest[:1] = parts
+    while rest and rest[0].lower() in _ROLES:
+        roles.append(rest.pop(0))
+    if not roles:
+        return None
+    for role in roles:
+        act = _ROLES[role.lower()]
+        command, _ = split_command(act.split(), grammar)
+        draft.command = command or draft.command
+        draft.act(*([] if command else [act]))
+    named = " ".join(words[: len(words) - len(rest)])
+    draft.because(f"the command for {named!r} is", 2)
+    return _read(draft, rest, grammar)
+
+
+def _by_address(draft: Draft, words: Sequence[str], grammar: Grammar) -> Draft | None:
+    """The draft of a line that has no command, and begins with an address."""
+    first, *rest = words
+    if is_port(first) and not rest:
+        draft.because("to listen, name the command")
+        draft.act("listen")
+    elif _is_address(words) and not nearest(first, grammar):
+        draft.because("to connect, name the command", 3)
+    else:
+        return None
+    return _read(draft, words, grammar)
+
+
+def _is_address(words: Sequence[str]) -> bool:
+    """Whether `words` begin with an address, or a host and a port in any order."""
+    first, *rest = words
+    if is_serial(first):
+        return True
+    pair = bool(rest) and is_port(rest[0]) != is_port(first) and not rest[0].startswith("-")
+    host = "." in first or first == "localhost"
+    return is_whole(first) or is_url(first) or is_path(first) or pair or host
+
+
+def _read(draft: Draft, words: Sequence[str], grammar: Grammar, tool: str = "") -> Draft | None:
+    """The draft of the options and words after one of our commands, or after another tool.
+
+    An option that the command has keeps its meaning.
+    """
+    own = grammar[draft.command] if draft.command else {}
+    habits = _NCAT if tool == "ncat" else _HABITS
+    every = _every_option(grammar)
+    takes = every | {name: habit.value for name, habit in habits.items()} | dict(own)
+    values, line = _values_of_flags(draft, read(words, takes.get))
+    for flag in [*line.flags, *values]:
+        known = flag.name in own and flag not in values
+        if not _take(draft, flag, None if known else habits.get(flag.name), every):
+            if tool and not draft.refusal:
+                draft.refusal = f"{tool}'s {flag.name} is not here (see sockkit --help)"
+            return draft if draft.refusal else None
+    draft.words = _plain_words(draft, line.words)
+    return draft
+
+
+def _every_option(grammar: Grammar) -> dict[str, bool]:
+    """The options of all commands, and whether they have a value."""
+    return {name: value for options in grammar.values() for name, value in options.items()}
+
+
+def _take(draft: Draft, flag: Flag, habit: Habit | None, ours: dict[str, bool]) -> bool:
+    """Apply an option to the draft. Returns False if the option is unknown."""
+    if habit and _is_needless(draft, habit):
+        draft.because(f"{draft.command} needs no {flag.name}")
+    elif habit and habit.act == "udp" and draft.command in WITH_UDP:
+        draft.because("-u is --udp here")
+        draft.act("udp")
+    elif habit:
+        draft.take(habit, flag)
+    elif flag.name in ours:
+        if not _spelled_otherwise(draft, flag):
+            draft.add(flag.name, *([] if flag.value is None else [_shown(flag)]))
+    else:
+        draft.refusal = _NOT_HERE.get(flag.name, "")
+        return False
+    return True
+
+
+def _shown(flag: Flag) -> str:
+    """The value of our option, without the password in a proxy's URL, as we ask for that."""
+    scheme, slashes, rest = (flag.value or "").partition("://")
+    user, at, place = rest.rpartition("@")
+    if flag.name != "--proxy" or not at:
+        return flag.value or ""
+    return f"{scheme}{slashes}{user.partition(':')[0]}@{place}"
+
+
+def _plain_words(draft: Draft, words: Sequence[str]) -> list[str]:
+    """`words` with a URL among them as an address."""
+    plain: list[str] = []
+    for word in words:
+        if is_serial(word):
+            draft.refusal = SERIAL.format(quoted(word.removeprefix("serial:")))
+        plain += take_url(draft, word) if is_url(word) and not plain else [word]
+    if words and is_socat(words[0]):
+        draft.because("instead of socat's addresses, write")
+        take_socat(draft, plain)
+        return draft.words
+    return plain
+
+
+def _is_needless(draft: Draft, habit: Habit) -> bool:
+    """Whether the command already implies what the option means in another tool."""
+    listens = habit.act == "listen" and draft.listens
+    udp = habit.act == "udp" and draft.command.startswith("udp")
+    return listens or udp or habit.act == draft.command == "probe"
+
+
+def _values_of_flags(draft: Draft, line: Line) -> tuple[list[Flag], Line]:
+    """Find values after our flags that have one in other tools, if there are too many words.
+    Returns these as flags, and the rest of the line.
+    """
+    most = 1 if draft.listens or draft.command == "probe" else 2
+    if len(line.words) <= most and not any(map(is_whole, line.words[1:])):
+        return [], line
+    taken = [
+        at
+        for at, (word, after) in enumerate(zip(line.words, line.after, strict=True))
+        if after in AFTER_A_FLAG and _fits(after, word)
+    ]
+    flags = [Flag(line.after[at], line.words[at]) for at in taken]
+    names = {flag.name for flag in flags}
+    kept = [at for at in range(len(line.words)) if at not in taken]
+    return flags, Line(
+        [flag for flag in line.flags if flag.name not in names],
+        [line.words[at] for at in kept],
+        [line.after[at] for at in kept],
+    )
+
+
+def _fits(option: str, word: str) -> bool:
+    """Whether `word` could be the value that `option` has in another tool."""
+    if option == "-x":
+        return "/" in word or "." in word or is_whole(word)
+    try:
+        return parse_duration(word) >= 0
+    except UsageError:
+        return False
+
+
+def _spelled_otherwise(draft: Draft, flag: Flag) -> bool:
+    """Apply our option if its value is written as for another tool. Returns whether it is."""
+    value = flag.value or ""
+    if flag.name in ("--allow", "--deny") and "," in value:
+        draft.because(f"{flag.name} takes one rule, give it again for the next")
+        for rule in filter(None, value.split(",")):
+            draft.add(flag.name, rule)
+        return True
+    if flag.name == "--proxy" and value not in ("", "env") and "://" not in value:
+        draft.because("--proxy takes a URL here")
+        draft.acts.setdefault("proxy", value)
+        return True
+    return False
+
+
+def _line(draft: Draft, grammar: Grammar, service: ServiceLookup) -> str | None:
+    """The advice: the reason and the command line. None without a reason."""
+    choose(draft)
+    if not draft.whole:
+        return f"{draft.reason}, and it needs a value" if draft.reason else None
+    words = place(draft, service)
+    if not draft.reason:
+        return None
+    dress(draft)
+    known = grammar[draft.command]
+    for name, *_ in draft.options:
+        if (name if name.startswith("--") else name[:2]) not in known:
+            return unknown_option(draft.command, name, grammar)[0]
+    line = " ".join(map(quoted, [*draft.command.split(), *_in_order(draft, words)]))
+    return f"{draft.reason}: {draft.before}sockkit {line}{draft.after}"
+
+
+def _in_order(draft: Draft, words: list[str]) -> list[str]:
+    """The words in order: the address to listen on, the other options, and the peer's address."""
+    ends = 0
+    while words[ends : ends + 1] in (["-p"], ["--bind"]):
+        ends += 2
+    options = [word for option in draft.options for word in option]
+    return [*words[:ends], *options, *words[ends:]]

@@ -1,0 +1,213 @@
+"""The meaning of a line, collected habit by habit: the command and the options for it here."""
+
+from __future__ import annotations
+
+from sockkit.core.address import parse_host, parse_port, parse_unix, split_port
+from sockkit.core.habits.line import Flag
+from sockkit.core.habits.table import Habit
+from sockkit.core.units import parse_duration
+from sockkit.errors import UsageError
+
+LISTENERS = ("tcp-server", "udp-server", "echo", "chat serve", "relay")
+_PLAIN = ("", "tcp-client", "tcp-server", "udp-client", "udp-server")
+WITH_UDP = ("echo", "chat serve", "chat join", "relay", "probe")
+_OTHER = {"relay": "relay", "echo": "echo", "chat": "chat serve", "probe": "probe"}
+_MATTERS = {"listen", "probe", "chat"}  # the acts with the most important reasons
+SCHEMES = {"4": "socks4", "5": "socks5h", "connect": "http", "socks4": "socks4", "http": "http"}
+HTTP_PROXY_PORT = 3128  # of nc and ncat; SOCKS has 1080, as here
+
+
+class Draft:
+    """A command line of sockkit that is being made.
+
+    `words` are those of the address. `acts` are changes by name, each with its value. If `refusal`
+    is set, there is no line: it says what to use instead of sockkit. `whole` is False if a value is
+    missing.
+    """
+
+    def __init__(self, command: str = "", words: tuple[str, ...] | list[str] = ()) -> None:
+        self.command = command
+        self.words = [*words]
+        self.options: list[tuple[str, ...]] = []
+        self.acts: dict[str, str] = {}
+        self.before = self.after = self.refusal = ""
+        self.whole = True
+        self._reasons: list[tuple[int, str]] = []
+
+    @property
+    def reason(self) -> str:
+        """The most important reason; empty if the line has no habit."""
+        return min(self._reasons, key=lambda each: each[0])[1] if self._reasons else ""
+
+    @property
+    def listens(self) -> bool:
+        return self.command in LISTENERS
+
+    def because(self, reason: str, rank: int = 0) -> None:
+        self._reasons.append((rank, reason))
+
+    def act(self, *names: str) -> None:
+        self.acts |= dict.fromkeys(names, "")
+
+    def add(self, *option: str) -> None:
+        if option not in self.options:
+            self.options.append(option)
+
+    def drop(self, name: str) -> str:
+        """Remove an option, and return its value; empty if the draft does not have it."""
+        values = [option[1] for option in self.options if option[0] == name]
+        self.options = [option for option in self.options if option[0] != name]
+        return values[-1] if values else ""
+
+    def has(self, *names: str) -> bool:
+        return any(option[0] in names for option in self.options)
+
+    def take(self, habit: Habit, flag: Flag) -> None:
+        """Apply `flag` to the draft, as `habit` says."""
+        if habit.value and not flag.value:
+            self.whole = False
+        if habit.use:
+            self.add(*(part.replace("{}", flag.value or "") for part in habit.use.split()))
+        if habit.act:
+            self.acts[habit.act] = flag.value or ""
+        if habit.act == "listen":
+            self.act("once")  # nc and ncat serve one, unless -k is given
+        told = habit.says.format(flag.name).replace("nc's --", "ncat's --")
+        if habit.act == "port" and "listen" in self.acts:
+            told = ""  # a server has -p here too
+        if told and f"{flag.name} is {flag.name} " not in told:
+            tells = (habit.use or habit.act) and habit.act != "port"
+            self.because(told, 0 if habit.act in _MATTERS else 1 if tells else 3)
+
+    def pipe(self, words: str) -> None:
+        """Pipe the output of `words`, a shell command, to our stdin. Raises UsageError."""
+        if self.before or "file" in self.acts:
+            raise UsageError("stdin comes from two places")
+        self.before = f"{words} | "
+
+
+def choose(draft: Draft) -> None:
+    """Choose the command by the acts."""
+    acts, command = draft.acts, draft.command
+    other = next((_OTHER[act] for act in acts if act in _OTHER), "")
+    if other:
+        draft.command = other
+    elif command in _PLAIN:
+        protocol = "udp" if "udp" in acts or command.startswith("udp") else "tcp"
+        alone = "port" in acts and "udp" in acts and not (draft.words or "host" in acts)
+        listens = "listen" in acts or command.endswith("server") or (alone and not command)
+        draft.command = f"{protocol}-{'server' if listens else 'client'}"
+    elif command == "chat join" and "listen" in acts:
+        draft.command = "chat serve"
+    if "udp" in acts and draft.command in WITH_UDP:
+        draft.add("--udp")
+
+
+def dress(draft: Draft) -> None:
+    """Turn the other acts into options, and into pipes and redirections around the command."""
+    acts = draft.acts
+    _add_proxy(draft)
+    if "tls" in acts or any(each[0].startswith("--tls-") for each in draft.options):
+        draft.options = [("--tls",), *(each for each in draft.options if each != ("--tls",))]
+    many = "keep" in acts or draft.has("--max-connections")
+    if "once" in acts and not many and draft.command in ("tcp-server", "relay"):
+        draft.add("--once")
+    if draft.command == "tcp-server" and not draft.has("--once", "--exec", "--shell"):
+        draft.drop("--half-close")  # of many clients none is closed when stdin ends
+    if ("--linger", "-1") in draft.options:  # nc's -q -1: wait for the peer's end, as we do
+        draft.drop("--linger")
+    if "send" in acts:
+        draft.pipe(f"echo {quoted(acts['send'])}")
+    if "every" in acts or "count" in acts:
+        draft.pipe(_loop(acts.get("every"), acts.get("count")))
+    if "hex-reply" in acts:
+        draft.add("--hex-input")
+        draft.add("--reply", acts["hex-reply"])
+    if "file" in acts:
+        draft.after = f" < {quoted(acts['file'])}"
+
+
+def _loop(every: str | None, count: str | None) -> str:
+    """A shell loop that writes a line after each pause of `every`, `count` times."""
+    pause = f"{parse_duration(every):g}" if every else ""
+    if not count:
+        return f"while sleep {pause}; do echo hello; done"
+    if not (count.isascii() and count.isdigit()):
+        raise UsageError(f"{count!r} is not a number")
+    body = f"echo hello; sleep {pause}" if pause else "echo hello"
+    return f"for i in $(seq {count}); do {body}; done"
+
+
+def _add_proxy(draft: Draft) -> None:
+    acts = draft.acts
+    if "x" in acts:
+        if "proxy-type" not in acts and _is_file(acts["x"]):
+            draft.add("--record", acts["x"])
+            draft.because("-x FILE is --record here, and show --hex shows it")
+            return
+        acts["proxy"] = acts["x"]
+        acts.setdefault("proxy-type", "5")
+    if "proxy" in acts:
+        draft.add("--proxy", proxy_url(acts))
+    elif "proxy-type" in acts or "proxy-user" in acts:
+        raise UsageError("no proxy is named")
+
+
+def _is_file(word: str) -> bool:
+    """Whether `word` looks like a file and not like a host with a port."""
+    try:
+        return "/" in word or split_port(word)[1] is None
+    except UsageError:
+        return True
+
+
+def proxy_url(acts: dict[str, str]) -> str:
+    """The URL of nc's -X and -x, and of ncat's --proxy, --proxy-type and --proxy-auth."""
+    kind = acts.get("proxy-type") or "http"
+    scheme = SCHEMES.get(kind.lower(), "socks5h")
+    place = acts["proxy"]
+    host, port = split_port(place)
+    place += f":{HTTP_PROXY_PORT}" if scheme == "http" and port is None else ""
+    name = acts.get("proxy-user", "").partition(":")[0]  # we ask for the password
+    user = f"{name}@" if name else ""
+    parse_host(host)
+    return f"{scheme}://{user}{place}"
+
+
+def quoted(word: str) -> str:
+    """`word`, quoted for a shell."""
+    from shlex import quote
+
+    return quote(word)
+
+
+def is_port(word: str) -> bool:
+    return word.isascii() and word.isdigit() and len(word) < 6 and int(word) < 65536
+
+
+def are_ports(word: str) -> bool:
+    """Whether `word` is ports in the syntax of `probe`: 22, 20-80 or 22,80."""
+    parts = [end for part in word.split(",") for end in part.split("-", 1)]
+    return all(is_port(part) for part in parts)
+
+
+def is_path(word: str) -> bool:
+    return word.startswith(("/", "./", "../", "~/"))
+
+
+def is_file(word: str) -> bool:
+    """Whether `word` is rather a file than a text: fw.bin or ./fw."""
+    ending = word.rpartition(".")[2]
+    named = 0 < len(ending) < min(len(word) - 1, 5) and ending.isalnum() and not ending.isdigit()
+    return is_path(word) or (named and not any(map(str.isspace, word)))
+
+
+def is_whole(word: str) -> bool:
+    """Whether `word` is an address with a port, or a unix socket's. Raises no error."""
+    try:
+        if parse_unix(word):
+            return True
+        port = split_port(word)[1]
+        return bool(port) and bool(parse_port(port or "", lambda _: 1, lowest=0) + 1)
+    except UsageError:
+        return False

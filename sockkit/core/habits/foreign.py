@@ -1,0 +1,232 @@
+"""Translates addresses of other tools, URLs and socat's, into words and options of sockkit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sockkit.core.address import show
+from sockkit.core.habits.draft import Draft, quoted
+from sockkit.core.habits.line import read
+from sockkit.core.habits.table import (
+    NOT_HERE,
+    SCHEMES,
+    SERIAL,
+    SOCAT,
+    SOCAT_FLAGS,
+    SOCAT_OPTIONS,
+)
+from sockkit.errors import UsageError
+
+_SOCAT = {name: acts.split() for names, acts in SOCAT.items() for name in names.split()}
+_NOT_HERE = {name: told for names, told in NOT_HERE.items() for name in names.split()}
+_OPTIONS = {name: use for names, use in SOCAT_OPTIONS.items() for name in names.split()}
+_THROUGH = ("http", "socks4", "socks4a", "socks5h")  # socat's ways through a proxy
+
+
+def is_url(word: str) -> bool:
+    """Whether `word` is a URL that we know, or bash's /dev/tcp/HOST/PORT."""
+    if word.startswith(_BASH):
+        return True
+    scheme, colon, _ = word.partition("://")
+    return bool(colon) and (scheme.lower() in SCHEMES or scheme.lower() in _NOT_HERE)
+
+
+_BASH = ("/dev/tcp/", "/dev/udp/")
+
+
+def is_socat(word: str) -> bool:
+    """Whether `word` is an address of socat: a type that socat has, and a colon."""
+    kind, colon, rest = word.partition(":")
+    known = _kind(kind) in _SOCAT or (kind.isupper() and kind.lower() in _NOT_HERE)
+    # In lower case only types that cannot be hosts, as tcp-listen:80; unix:/x is ours.
+    return bool(colon and rest) and known and not word.startswith("unix:") and "://" not in word
+
+
+def _kind(name: str) -> str:
+    """The type without its IP version: TCP-LISTEN for TCP4-LISTEN."""
+    first, dash, rest = name.upper().partition("-")
+    return first.rstrip("46") + dash + rest if first not in ("SOCKS4", "-") else first
+
+
+def take_url(draft: Draft, url: str) -> list[str]:
+    """The words of the address in `url`. The rest of it changes the draft. Raises UsageError."""
+    if url.startswith(_BASH):
+        _, _, protocol, *words = url.split("/")
+        draft.act(*(["udp"] if protocol == "udp" else []))
+        draft.because("/dev/tcp and /dev/udp are commands here", 2)
+        return words
+    scheme, _, rest = url.partition("://")
+    scheme = scheme.lower()
+    if scheme in _NOT_HERE:
+        draft.refusal = _NOT_HERE[scheme].format(quoted(url))
+        return []
+    acts, default = SCHEMES[scheme]
+    draft.act(*(act for act in acts.split() if act != "page"))
+    if scheme == "unix":
+        draft.because("a unix socket is written unix:PATH")
+        return [f"unix:{rest}"]
+    place, slash, path = rest.partition("/")
+    host, port = _authority(place, default)
+    if "page" in acts.split() and not (draft.listens or "listen" in draft.acts):
+        _ask_page(draft, host, port, default, slash + path)
+    else:
+        draft.because(f"leave out {scheme}://", 2)
+    return [word for word in (host, port) if word]
+
+
+def _authority(place: str, default: int | None) -> tuple[str, str]:
+    """The host without brackets and the port in `USER@HOST:PORT`."""
+    place = place.rpartition("@")[2]
+    host, colon, port = place.rpartition(":")
+    if not colon or (place.startswith("[") and place.endswith("]")):
+        host, port = place, ""
+    return host.strip("[]"), port or (str(default) if default else "")
+
+
+def _ask_page(draft: Draft, host: str, port: str, default: int | None, path: str) -> None:
+    """Pipe the request for a page to the command, unless that does something else with the host."""
+    if draft.command not in ("", "tcp-client") or "probe" in draft.acts:
+        draft.because("leave out http:// and the path", 2)
+        return
+    name = show(host, int(port)) if port.isdigit() and port != str(default) else host
+    path = path.partition("#")[0] or "/"
+    if not f"{path}{name}".isprintable() or " " in f"{path}{name}":
+        raise UsageError("a request has no blanks")
+    path = path.replace("\\", "\\\\").replace("%", "%%")
+    request = f"GET {path} HTTP/1.0\\r\\nHost: {name}\\r\\n\\r\\n"
+    draft.because("to get a page, send the request", -1)
+    draft.pipe(f"printf {quoted(request)}")
+
+
+def is_serial(word: str) -> bool:
+    lower = word.lower()
+    com = lower.startswith("com") and lower[3:].isdigit()
+    return com or lower.startswith(("/dev/tty", "/dev/cu.", "serial:"))
+
+
+def take_socat(draft: Draft, words: Sequence[str]) -> None:
+    """Apply socat's two addresses, or one address and stdio, to the draft. Raises UsageError."""
+    line = read(words, lambda name: "{}" in SOCAT_FLAGS.get(name, "") or name in ("-L", "-W"))
+    for flag in line.flags:
+        if use := SOCAT_FLAGS.get(flag.name):
+            draft.add(*use.replace("{}", flag.value or "").split())
+    _take_places(draft, line.words)
+    ends = [each for each, word in enumerate(line.words) if _is_ours(word)]
+    if ends and not draft.refusal and any(flag.name == "-u" for flag in line.flags):
+        draft.add("--recv-only" if ends[0] else "--send-only")
+
+
+def _take_places(draft: Draft, words: list[str]) -> None:
+    places: list[list[str]] = []
+    for word in words:
+        if told := _refusal(word):
+            draft.refusal = told
+            return
+        kind, _, rest = word.partition(":")
+        acts = _acts(kind.partition(",")[0])
+        if acts[0] == "file":
+            path, *options = rest.split(",")
+            _redirect(draft, path, bool(places), "append" in options)
+        elif acts[0] in ("exec", "shell"):
+            draft.add(f"--{acts[0]}", rest.partition(",")[0].strip("\"'"))
+        elif acts[0] == "echo":
+            draft.act("echo")
+        elif acts[0] != "stdio":
+            draft.options += [("-6",)] if "6" in kind[:4] else []
+            places.append(_place(draft, acts, rest, "listen" in draft.acts and bool(places)))
+    if "echo" in draft.acts and "udp" not in draft.acts:
+        draft.add("--tcp")
+    if len(places) == 2 and "listen" in draft.acts:
+        draft.act("relay")
+    elif len(places) > 1:
+        raise UsageError("two addresses to connect to")
+    draft.words = [word for place in places for word in place]
+
+
+def _is_ours(word: str) -> bool:
+    """Whether socat's address is our stdin or stdout, or a file in its place."""
+    kind = _kind(word.partition(":")[0].partition(",")[0])
+    return _SOCAT.get(kind, [])[:1] in (["stdio"], ["file"])
+
+
+def _redirect(draft: Draft, path: str, output: bool, append: bool) -> None:
+    """Have a file in place of stdin, or of stdout if it comes after the address."""
+    if is_serial(path):
+        draft.refusal = SERIAL.format(quoted(path))
+    elif output:
+        draft.after = f" >> {quoted(path)}" if append else f" > {quoted(path)}"
+    else:
+        draft.acts["file"] = path
+
+
+def _refusal(word: str) -> str:
+    """What to use for an address that we do not have; empty if we have it."""
+    kind = _kind(word.partition(":")[0].partition(",")[0]).lower()
+    if is_serial(word):
+        return SERIAL.format(quoted(word.removeprefix("serial:")))
+    return "" if _is_ours(word) else _NOT_HERE.get(kind, "").format(quoted(word))
+
+
+def _acts(kind: str) -> list[str]:
+    """The acts of an address of this type; never empty. Raises UsageError."""
+    if _kind(kind) not in _SOCAT:
+        raise UsageError(f"{kind!r} is not an address of socat")
+    return _SOCAT[_kind(kind)] or ["connect"]
+
+
+def _place(draft: Draft, acts: list[str], rest: str, relays: bool) -> list[str]:
+    """The words of one address. Its type and options change the draft."""
+    place, *options = rest.split(",")
+    draft.act(*(act for act in acts if act in ("listen", "udp") or (act == "tls" and not relays)))
+    if relays and "tls" in acts:
+        draft.add("--to-tls")
+    through = next((act for act in acts if act in _THROUGH), "")
+    words = _through(draft, through, place, options) if through else _words(place, acts)
+    for option in options:
+        _take_option(draft, option, relays, "listen" in acts)
+    if "listen" in acts and "fork" not in options:
+        draft.act("once")
+    return words
+
+
+def _words(place: str, acts: list[str]) -> list[str]:
+    """The words of `place`: host and port, a port to listen on, or a path."""
+    if "unix" in acts:
+        return [f"unix:{'@' if 'abstract' in acts else ''}{place}"]
+    host, colon, port = place.rpartition(":")
+    return [host.strip("[]"), port] if colon else [port]
+
+
+def _through(draft: Draft, scheme: str, place: str, options: list[str]) -> list[str]:
+    """The target of PROXY:HOST:PORT. The proxy becomes an option."""
+    parts = place.split(":")
+    if len(parts) not in (3, 4):
+        raise UsageError(f"{place!r} is not PROXY:HOST:PORT")
+    proxy, *ports = parts[:-2]
+    given = [option.partition("=")[2] for option in options if option[:10] in _PROXY_PORTS]
+    port = (ports or given or ["8080" if scheme == "http" else "1080"])[0]
+    draft.add("--proxy", f"{scheme}://{proxy}:{port}")
+    return parts[-2:]
+
+
+_PROXY_PORTS = ("proxyport=", "socksport=")
+
+
+def _take_option(draft: Draft, option: str, relays: bool, listens: bool) -> None:
+    """Apply an option of socat after an address. Options without a meaning here are left out."""
+    name, _, value = option.partition("=")
+    use = _OPTIONS.get(option, _OPTIONS.get(name, ""))
+    if listens:  # no client shows a certificate, unless --tls-client-ca asks for one
+        use = {"--tls-insecure": "", "--tls-ca {}": "--tls-client-ca {}"}.get(use, use)
+    if name in ("ip-add-membership", "add-membership"):
+        group, _, interface = value.partition(":")
+        draft.add("--join", group)
+        draft.acts |= {"from": interface} if "." in interface else {}
+    elif name in ("sourceport", "sp"):
+        draft.acts["port"] = value
+    elif name == "bind" and "listen" not in draft.acts:
+        draft.acts["from"] = value
+    elif use and "{}" in use:
+        draft.add(*(part.replace("{}", value) for part in use.split()))
+    elif use:
+        draft.add(use.replace("--tls", "--to-tls") if relays else use)

@@ -1,0 +1,258 @@
+"""The table of habits: options and words of other tools, each with its equivalent here.
+
+If our command has an option, its own meaning counts. The table is for unknown options, and for
+lines that name another tool.
+"""
+
+from __future__ import annotations
+
+from sockkit.values import Value
+
+
+class Habit(Value):
+    """Options of other tools, and their equivalent here.
+
+    `says` is the reason; {} in it is the option as it was written. `use` are our options; {} in
+    them is the value. `act` names another change, which `core/habits/draft.py` makes.
+    """
+
+    names: str
+    says: str
+    use: str = ""
+    act: str = ""
+    value: bool = False
+
+
+_COMMAND = "nc's {} is a command here"
+_NOT_NEEDED = "{} is not needed"
+OPTIONS = (
+    Habit("-l", _COMMAND, act="listen"),
+    Habit("--listen", "ncat's {} is a command here", act="listen"),
+    Habit("-u", _COMMAND, act="udp"),
+    Habit("--udp", "ncat's {} is a command here", act="udp"),
+    Habit("-z", "nc's {} is the command probe here", act="probe"),
+    Habit("-k --keep-open", f"{_NOT_NEEDED}, a server takes any number of clients", act="keep"),
+    Habit("-U --unixsock", "a unix socket is written unix:PATH here", act="unix"),
+    Habit("--chat --broker", "ncat's {} is a chat room here", act="chat"),
+    Habit("-n --nodns", f"{_NOT_NEEDED}, an IP address is never looked up"),
+    Habit("-N", "nc's {} is the default here"),
+    Habit("-r", _NOT_NEEDED),
+    Habit("--proxy-dns", "{} is the default here", value=True),
+    Habit("--tcp --stream", f"{_NOT_NEEDED}, the command says so"),
+    Habit("-d", "nc's {} is --recv-only here", "--recv-only"),
+    Habit("--no-stdin", "{} is --recv-only here", "--recv-only"),
+    Habit("-q", "nc's {} is --linger here", "--linger {}", value=True),
+    Habit("-e", "nc's {} is --exec here", "--exec {}", value=True),
+    Habit("-c --sh-exec --system", "{} is --shell here", "--shell {}", value=True),
+    Habit("-i", "nc's {} is a shell loop here", act="every", value=True),
+    Habit("--source-port", "{} is --source here", act="port", value=True),
+    Habit("-s --source", "nc's {} is --source here", act="from", value=True),
+    Habit("-w --wait", "{} is -w here", "-w {}", value=True),
+    Habit("--timeout --connect-time", "{} is -w here (or -i, for a silence)", "-w {}", value=True),
+    Habit("-X --proxy-type", "nc's {} is --proxy here", act="proxy-type", value=True),
+    Habit("-x", "nc's {} is --proxy here", act="x", value=True),
+    Habit("-P --proxy-auth", "the user is a part of --proxy here", act="proxy-user", value=True),
+    Habit("-m --max-conns --max-clients", "{} is --max-connections here",
+          "--max-connections {}", value=True),
+    Habit("-b", "nc's {} is --broadcast here", "--broadcast"),
+    Habit("-D --debug", "{} is -vv here", "-vv"),
+    Habit("-I", "nc's {} is --receive-buffer here", "--receive-buffer {}", value=True),
+    Habit("-O", "nc's {} is --send-buffer here", "--send-buffer {}", value=True),
+    Habit("-M", "nc's {} is --ttl here", "--ttl {}", value=True),
+    Habit("-T", "nc's {} is --tos here", "--tos {}", value=True),
+    Habit("--no-shutdown", "{} is --half-close never here", "--half-close never"),
+    Habit("--hex-dump", "{} is --record here, and show --hex shows it", "--record {}", value=True),
+    Habit("--allowfile", "{} is --allow-file here", "--allow-file {}", value=True),
+    Habit("--denyfile", "{} is --deny-file here", "--deny-file {}", value=True),
+    # TLS, by all its names.
+    Habit("--ssl --secure", "{} is --tls here", "--tls"),
+    Habit("--ssl-verify", "--tls verifies by default", "--tls"),
+    Habit("--ssl-cert --cert", "{} is --tls-cert here", "--tls-cert {}", value=True),
+    Habit("--ssl-key --key", "{} is --tls-key here", "--tls-key {}", value=True),
+    Habit("--ssl-trustfile --ca --cacert --cafile", "{} is --tls-ca here", "--tls-ca {}",
+          value=True),
+    Habit("--ssl-servername --sni --servername", "{} is --tls-name here", "--tls-name {}",
+          value=True),
+    Habit("--ssl-alpn --alpn", "{} is --tls-alpn here", "--tls-alpn {}", value=True),
+    Habit("--ssl-ciphers", "the ciphers are OpenSSL's here, leave {} out", "--tls", value=True),
+    Habit("--insecure --no-verify --no-check-certificate", "{} is --tls-insecure here",
+          "--tls-insecure"),
+    # Plain words, of no tool or of several.
+    Habit("--host --hostname --address --addr --ip --remote --dest",
+          "the address needs no option", act="host", value=True),
+    Habit("-p --port", "the port needs no option", act="port", value=True),
+    Habit("--interface --local --listen-address", "{} is --bind or --source here", act="from",
+          value=True),
+    Habit("--every --interval --repeat --loop", "{} is a shell loop here", act="every", value=True),
+    Habit("--count --times", "{} is a shell loop here", act="count", value=True),
+    Habit("--nick --nickname --user --username", "{} is --name here", "--name {}", value=True),
+    Habit("--log --logfile --save --dump --capture", "{} is --record here, and show shows it",
+          "--record {}", value=True),
+    Habit("--data --message --msg --text --send", "to send text, pipe it",
+          act="send", value=True),
+    Habit("--file --input --send-file", "to send a file, redirect it", act="file", value=True),
+    Habit("--hex-send --send-hex --hexin --input-hex", "{} is --hex-input here", "--hex-input"),
+    Habit("--hexdump --hex-recv --recv-hex --show-hex --hexview --hex-output",
+          "{} is --hex here", "--hex"),
+    Habit("--charset --codec --codepage", "{} is --encoding here", "--encoding {}", value=True),
+    Habit("--gbk", "{} is an encoding", "--encoding gbk"),
+    Habit("--utf8 --utf-8", "{} is an encoding", "--encoding utf-8"),
+    Habit("--newline --crnl", "{} is --crlf here", "--crlf"),
+    Habit("--auto-reply --response", "{} is --reply here", "--reply {}", value=True),
+    Habit("--reply-hex --hex-reply", "{} is --reply with --hex-input here",
+          act="hex-reply", value=True),
+    Habit("--banner --welcome", "{} is --greet here", "--greet {}", value=True),
+    Habit("--multicast --group", "{} is --join here", "--join {}", value=True),
+    Habit("--keep-alive --so-keepalive", "{} is --keepalive here", "--keepalive"),
+    Habit("--tcp-nodelay", "{} is --no-delay here", "--no-delay"),
+    Habit("--silent", "{} is --quiet here", "--quiet"),
+    Habit("--ipv4 --inet4", "{} is -4 here", "-4"),
+    Habit("--ipv6 --inet6", "{} is -6 here", "-6"),
+    Habit("--fork", f"{_NOT_NEEDED}, a server takes any number of clients", act="keep"),
+    Habit("--single --oneshot --one-shot", "{} is --once here", "--once"),
+)  # fmt: skip
+
+# Letters with another meaning in ncat than in nc.
+NCAT = (
+    Habit("-i", "", "-i {}", value=True),
+    Habit("-d --delay", "ncat's {} is a shell loop here", act="every", value=True),
+    Habit("-x", "ncat's -x is --record here, and show --hex shows it", "--record {}", value=True),
+    Habit("-s", "ncat's {} is --source here", act="from", value=True),
+    Habit("--proxy", "", act="proxy", value=True),
+)
+
+# Our flags that have a value in another tool, if the line is wrong anyway.
+AFTER_A_FLAG = ("-q", "-x")
+
+# What we do not have, and what to use instead.
+NOT_HERE_OPTIONS = {
+    "--append-output": "the shell appends: leave out -o, and write >> FILE after the command line",
+    "--sctp": "SCTP is not here: use ncat --sctp",
+    "--vsock": "VSOCK is not here: use ncat --vsock",
+    "--lua-exec": "Lua is not here: use --exec 'lua FILE'",
+    "-t --telnet": "telnet's negotiation is not here: use telnet",
+    "--ws --websocket": "WebSocket is not here: use websocat",
+    "--serial --baud": "serial lines are not here: use socat or picocom",
+    "--dtls": "DTLS is not here: use openssl s_client -dtls",
+}
+NOT_HERE = {
+    "ws wss websocket": "WebSocket is not here: use websocat {}",
+    "sctp sctp-listen sctp-connect sctp-l": "SCTP is not here: use ncat --sctp, or socat {}",
+    "udplite udplite-listen udplite-connect udplite-l": "UDP-Lite is not here: use socat {}",
+    "dccp dccp-listen dccp-connect dccp-l": "DCCP is not here: use socat {}",
+    "vsock vsock-listen vsock-connect vsock-l": "VSOCK is not here: use socat {}",
+    "tun tap interface": "network interfaces are not here: use socat {}",
+    "pty readline": "terminals are not addresses here: use socat {}",
+    "file": "a file is not an address here: use the shell's < and >",
+    "ip rawip icmp": "raw IP is not here: use socat {}",
+    "dtls openssl-dtls-client openssl-dtls-server": "DTLS is not here: use socat {}",
+    "ssh sftp scp": "SSH is not here: use ssh",
+    "ftp": "FTP is not here: use curl {}",
+    "quic": "QUIC is not here: use curl --http3",
+    "mqtt": "MQTT is not here: use mosquitto_pub and mosquitto_sub",
+}  # fmt: skip
+
+SERIAL = "serial lines are not here: use socat or picocom {}"
+
+# Words in the place of a command: the act or the command that each means.
+TOOLS = {"nc", "ncat", "netcat", "telnet", "pwncat", "nc.openbsd", "nc.traditional"}
+ROLES = {
+    "tcp": "tcp",
+    "udp": "udp",
+    "unix": "unix",
+    "tls ssl": "tls",
+    "listen server serve listener": "listen",
+    "connect client dial open send": "connect",
+    "scan ping check": "probe",
+    "forward proxy tunnel": "relay",
+    "join": "chat join",
+    "room": "chat serve",
+    "respond": "echo",
+    "dump": "show",
+    "play": "replay",
+}
+
+# The addresses of socat that we have, with their acts. TCP4 and TCP6 count as TCP.
+SOCAT = {
+    "TCP TCP-CONNECT": "",
+    "TCP-LISTEN TCP-L": "listen",
+    "UDP UDP-CONNECT UDP-SENDTO UDP-DATAGRAM": "udp",
+    "UDP-LISTEN UDP-L UDP-RECV UDP-RECVFROM": "udp listen",
+    "OPENSSL OPENSSL-CONNECT SSL SSL-CONNECT": "tls",
+    "OPENSSL-LISTEN OPENSSL-L SSL-LISTEN SSL-L": "tls listen",
+    "UNIX UNIX-CONNECT UNIX-CLIENT LOCAL": "unix",
+    "UNIX-LISTEN UNIX-L": "unix listen",
+    "UNIX-SENDTO": "unix udp",
+    "UNIX-RECV UNIX-RECVFROM": "unix udp listen",
+    "ABSTRACT ABSTRACT-CONNECT ABSTRACT-CLIENT": "unix abstract",
+    "ABSTRACT-LISTEN ABSTRACT-L": "unix abstract listen",
+    "EXEC": "exec",
+    "SYSTEM SHELL": "shell",
+    "PIPE ECHO": "echo",
+    "STDIO STDIN STDOUT -": "stdio",
+    "FILE GOPEN OPEN CREATE": "file",
+    "PROXY PROXY-CONNECT": "http",
+    "SOCKS4": "socks4",
+    "SOCKS4A": "socks4a",
+    "SOCKS5 SOCKS5-CONNECT": "socks5h",
+}
+SOCAT_FLAGS = {
+    "-t": "--linger {}",
+    "-T": "--idle-timeout {}",
+    "-b": "--buffer-size {}",
+    "-x": "--hex",
+    "-v": "--hex",
+    "-4": "-4",
+    "-6": "-6",
+    "-L": "",
+    "-W": "",
+}
+SOCAT_OPTIONS = {
+    "bind": "--bind {}",
+    "verify=0": "--tls-insecure",
+    "cert certificate": "--tls-cert {}",
+    "key": "--tls-key {}",
+    "cafile": "--tls-ca {}",
+    "commonname cn snihost openssl-commonname openssl-snihost": "--tls-name {}",
+    "crnl crlf": "--crlf",
+    "keepalive so-keepalive": "--keepalive",
+    "nodelay tcp-nodelay": "--no-delay",
+    "connect-timeout": "-w {}",
+    "backlog": "--backlog {}",
+    "range": "--allow {}",
+    "max-children": "--max-connections {}",
+    "broadcast so-broadcast": "--broadcast",
+    "ttl ip-ttl": "--ttl {}",
+    "mode": "--unix-mode {}",
+    "pf=ip4": "-4",
+    "pf=ip6": "-6",
+}
+
+# The schemes of URLs that we have: their acts, and the default port.
+SCHEMES = {
+    "tcp": ("", None),
+    "udp": ("udp", None),
+    "tls": ("tls", None),
+    "ssl": ("tls", None),
+    "unix": ("unix", None),
+    "telnet": ("", 23),
+    "http": ("page", 80),
+    "https": ("page tls", 443),
+    "redis": ("", 6379),
+    "smtp": ("", 25),
+}
+
+# Why a command lacks an option of others: the start of the command, the option, the reason.
+WHY_NOT = (
+    ("udp", "--frame", "a datagram is a frame already"),
+    ("udp", "--half-close", "over UDP there is no connection to close"),
+    ("udp", "--until", "over UDP there is no connection to end"),
+    ("udp", "--keepalive", "over UDP there is no connection to keep"),
+    ("udp", "--no-delay", "a datagram is sent at once"),
+    ("udp", "--once", "over UDP there is no connection to serve"),
+    ("udp", "--backlog", "over UDP nothing waits to be accepted"),
+    ("udp", "--tls", "TLS needs TCP"),
+    ("udp", "--proxy", "a proxy needs TCP"),
+    ("udp", "--greet", "over UDP nobody connects"),
+    ("udp", "--slow-timeout", "a datagram waits for nobody"),
+)

@@ -1,0 +1,49 @@
+"""A line typed with an input method of Chinese or Japanese, or pasted from a page: in ASCII.
+
+Such a line has a full-width colon for a colon, or a long dash for the dashes of an option.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Sequence
+
+# U+FF01 to U+FF5E are the full-width forms of "!" to "~", then come the full stop and the comma
+# of Chinese.
+_MARKS = {code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}
+_MARKS |= {ord("\u3002"): ".", ord("\u3001"): ","}
+# Hyphens, the dashes that editors make of them, the minus sign, and their full-width forms.
+DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u30fc\uff0d"
+_BEGINNING = re.compile(f"[-{DASHES}]+")
+
+
+def in_ascii(words: Sequence[str], options: Container[str]) -> tuple[list[str], str]:
+    """`words` as they were meant, and why; the reason is empty if they were typed so.
+
+    `options` are the names of all options, by which the dashes of a name are one or two. Text that
+    is not ASCII in any case is left alone.
+    """
+    meant = [_option(word, options) or _plain(word) for word in words]
+    changed = next((pair for pair in zip(words, meant, strict=True) if pair[0] != pair[1]), None)
+    return meant, _why(*changed) if changed else ""
+
+
+def _option(word: str, options: Container[str]) -> str:
+    """`word` with the dashes of an option; empty if it begins with none, or with `-` alone."""
+    begins = _BEGINNING.match(word)
+    if not begins or begins[0].isascii():
+        return ""
+    name, equals, value = word[begins.end() :].partition("=")
+    name = _plain(name)
+    long = len(begins[0]) > 1 or f"--{name.partition('=')[0]}" in options
+    return f"{'--' if long else '-'}{name}{equals}{_plain(value)}"
+
+
+def _plain(word: str) -> str:
+    plain = re.sub(f"[{DASHES}]", "-", word.translate(_MARKS))
+    return plain if plain.isascii() else word
+
+
+def _why(word: str, meant: str) -> str:
+    wrong = next(letter for letter in word if not letter.isascii())
+    return f"{wrong!r} is not {'-' if wrong in DASHES else wrong.translate(_MARKS)!r}"
