@@ -1,12 +1,13 @@
 """Checks the structure: imports between packages, waits for descriptors, attributes of classes.
 
-Also that each module has its tests, and that only the table of openers asks which kind an address
-is. Prints a line for each problem and exits with 1; without problems it exits with 0.
+It also checks that each module has tests, and that only the table of openers asks for the kind of
+an address. Prints a line for each problem. The exit status is 1 if there are any, otherwise 0.
 """
 
 from __future__ import annotations
 
 import ast
+import functools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "sockkit"
 
-# Which of the others each package or top-level module of sockkit may import.
+# The packages that each package or top-level module of sockkit may import.
 MAY_IMPORT = {
     "values": set(),
     "system": set(),
@@ -28,14 +29,14 @@ MAY_IMPORT = {
     "__main__": {"cli"},
     PACKAGE: set(),
 }
-# Which other modules a package may not import.
+# Modules that a package may not import.
 MAY_NOT_KNOW = {
     "core": {"socket", "ssl", "os", "select", "selectors", "time", "click"},
     "net": {"click", "prompt_toolkit", "colorama"},
     "term": {"socket", "ssl", "select", "selectors", "click"},
     "apps": {"click", "argparse"},
 }
-# Only these read the process's environment, arguments and streams; they pass them on.
+# Only these read the process's environment, arguments and streams, and pass them on.
 READ_THE_PROCESS = {"cli", "__main__"}
 _PROCESS = {
     *(f"os.{name}" for name in ("environ", "environb", "getenv", "getenvb", "getlogin")),
@@ -49,13 +50,13 @@ NOT_TESTED_BY_NAME = {"__init__", "__main__"}
 
 MAX_ATTRIBUTES = 14  # that a class sets in its constructor
 
-# The methods that have the loop wait for a descriptor. An end calls them by itself.
+# The methods that make the loop wait for a descriptor. Only ends may call them.
 _WAITS = {"when_readable", "when_writable"}
-# A datagram socket is an end of its own.
+# The modules of ends. A datagram socket counts as one.
 _ENDS = ("net/ends/", "net/udp/datagrams.py", "net/lanes.py", "net/kernel.py", "net/loop.py")
 NO_PEERS_DESCRIPTOR = {
     "cli/status_lines.py",  # standard error
-    "net/hang_ups.py",  # an epoll of the loop's own
+    "net/hang_ups.py",  # an epoll descriptor in the loop's
     "net/port_file.py",  # a FIFO
     "net/programs.py",  # the processes
     "net/tcp/dial.py",  # attempts, before there is an end
@@ -65,7 +66,7 @@ NO_PEERS_DESCRIPTOR = {
 
 
 def package_of(module: str) -> str:
-    """`sockkit.net.loop` is in the package `net`; sockkit itself counts as one."""
+    """The package of `module`: `net` for `sockkit.net.loop`. sockkit itself counts as one."""
     parts = module.split(".")
     return parts[1] if len(parts) > 1 else PACKAGE
 
@@ -74,8 +75,14 @@ def modules(root: Path) -> Iterator[Path]:
     yield from sorted((root / PACKAGE).rglob("*.py"))
 
 
-def nodes(path: Path) -> Iterator[ast.AST]:
-    yield from ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    return _parsed(path.read_text(encoding="utf-8"))
+
+
+@functools.cache
+def _parsed(text: str) -> tuple[ast.AST, ...]:
+    """Every node of a module. Cached, as each check examines each module."""
+    return tuple(ast.walk(ast.parse(text)))
 
 
 def imports(path: Path) -> Iterator[tuple[int, str]]:
@@ -124,7 +131,7 @@ def wrong_reads(root: Path) -> Iterator[str]:
 
 
 def kinds(root: Path) -> set[str]:
-    """The classes of addresses, and the name of their union."""
+    """The names of the classes of addresses, and of their union."""
     module = root / PACKAGE / "core" / "address.py"
     tree = ast.parse(module.read_text(encoding="utf-8")) if module.exists() else ast.Module([], [])
     classes = {node.name for node in tree.body if isinstance(node, ast.ClassDef)}
@@ -132,7 +139,7 @@ def kinds(root: Path) -> set[str]:
 
 
 def asks_for_a_kind(node: ast.AST) -> ast.AST | None:
-    """The type with which `node` compares that of an object, if it does."""
+    """The type in an isinstance or a similar check, if `node` is one."""
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
         asks = node.func.id in ("isinstance", "issubclass") and len(node.args) == 2
         return node.args[1] if asks else None
@@ -144,7 +151,7 @@ def asks_for_a_kind(node: ast.AST) -> ast.AST | None:
 
 
 def asked_kinds(root: Path) -> Iterator[str]:
-    """Code that asks which kind an address is, instead of using the table of openers."""
+    """Code that asks for the kind of an address, instead of using the table of openers."""
     of_address = kinds(root)
     for path in modules(root):
         for node in nodes(path):
@@ -193,7 +200,7 @@ def large_classes(root: Path) -> Iterator[str]:
 
 
 def waits(path: Path) -> Iterator[int]:
-    """The lines that have a loop wait for a descriptor."""
+    """The lines that make a loop wait for a descriptor."""
     for node in nodes(path):
         if isinstance(node, ast.Attribute) and node.attr in _WAITS:
             loop = node.value

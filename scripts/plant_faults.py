@@ -3,16 +3,16 @@
     python scripts/plant_faults.py [--only WORD] [--jobs N] [--json FILE] [--compare OLD.json]
                                    [--tests WHERE]
 
-The faults are data, tests/faults/*.toml: a text that occurs once in a source file, and the text
-that replaces it. Each fault is run against the tests of its module, and if those pass, against the
-end-to-end files that touch it. A failing test counts if it fails again, and passes without the
-fault. The exit status is 1 if a fault is not caught and not marked as `equivalent`, or if one is
-not caught that an earlier run had caught (`--compare`). A run takes about an hour.
+The faults are data, tests/faults/*.toml: a text that occurs once in a source file, and its
+replacement. The tests of the module run against each fault, and if they pass, the end-to-end tests
+that touch the module. A failing test counts if it fails again, and passes without the fault. The
+exit status is 1 if a fault is not caught and not marked as `equivalent`, or if an earlier run
+caught it (`--compare`) and this one does not. A run takes about an hour.
 
-Neither mutmut nor cosmic-ray fits. Both make small changes of operators and constants by
-themselves, which are seldom what goes wrong here (a timer that is not cancelled, a missing pause).
-And both have one stage of tests: mutmut switches faults within its own process, which an installed
-program never sees, and cosmic-ray runs one command, so every fault would cost a whole suite.
+Neither mutmut nor cosmic-ray fits. Both make small changes to operators and constants, but the
+usual faults here are others (a timer that is not cancelled, a missing pause). And both have one
+stage of tests: mutmut switches faults within its own process, which an installed program never
+sees, and cosmic-ray runs one command, so every fault would cost a whole suite.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ from typing import Any, NamedTuple
 ROOT = Path(__file__).resolve().parent.parent
 FAULTS = ROOT / "tests" / "faults"
 MAX_PYTEST_SECONDS = 600.0  # of one run, against hanging
-MAX_TRIES = 5  # failing tests examined for one fault, if none of them counts
+MAX_TRIES = 5  # failing tests that are examined for one fault, until one counts
 _NOT_COPIED = (".git", ".venv", "__pycache__", ".hypothesis", ".*_cache")
 
-# Which end-to-end files touch a module: those of each line of which a word is in its path.
+# The end-to-end files that touch a module: those of each line whose pattern is in its path.
 _TOUCH = {
     "chat|password|token_bucket|telnet": ("test_chat", "test_chat_torture"),
     "echo|responder|workers|scheduler": ("test_echo", "test_echo_torture"),
@@ -60,6 +60,7 @@ _TOUCH = {
     "views|screen|tap|records|json_lines|recorder|dump|width|flows|headings|difference|text_view": (
         "test_views", "test_show",
     ),
+    "habits|advice": ("test_habits",),
     "replay|player|comparison": ("test_replay",),
     "recording|selection|since|show|packets|capture|pcapng|followed": ("test_show",),
     "timeouts|one_way|output_file": ("test_direction",),
@@ -74,29 +75,34 @@ _TOUCH = {
         "test_endings", "test_statuses",
     ),
     "session|ending|hints|conversation": ("test_half_close",),
-    "pump|lanes|kernel|net/pools|net/selector|session|ends/": ("test_urgent", "test_torture"),
+    "pump|lanes|kernel|net/pools|net/selector|session|ends/": (
+        "test_urgent", "test_torture",
+    ),
     "loop|stopping|start|main|workers": ("test_signals",),
     "render|status_lines|printable|gbk|shown": ("test_server", "test_floods", "test_terminal"),
     "term/|edited|ask|operator|console|hexadecimal|chat/view": (
         "test_terminal", "test_terminal_client", "test_terminal_server",
     ),
     "foreground|keyboard|edited": ("test_jobs",),
-    "cli/commands|cli/chat.py|cli/options": ("test_completions", "test_imports"),
+    "cli/commands|cli/chat.py|cli/options|cli/help": ("test_completions", "test_imports"),
+    "cli/(help|options|tcp|udp|echo|probe|relay|replay|show|chat)": ("test_examples",),
     "tls|prepare|secret": ("test_tls",),
     "proxy": ("test_proxy",),
-    "relay": ("test_relay",),
+    "relay": ("test_relay", "test_relay_interop"),
+    "relay/(pair|server|program)": ("test_relay_torture",),
     "relay/udp|relay/datagram|relay_udp|datagram_faults": ("test_relay_udp",),
-    "relay/program": ("test_relay_programs",),
+    r"relay/program|apps/relay\.py": ("test_relay_programs",),
     "probe|probing|targets|lookups|replies|replace|patterns": ("test_probe",),
     "unix|udp/|listen|openers": ("test_unix",),
     "progress|status_lines|apps/(tcp|udp)": ("test_progress",),
+    "explain|cli/start|socket_end": ("test_explain", "test_imports"),
     "program|served|join|hang_ups|socket_end": ("test_programs",),
     "udp/program|program_pair|programs": ("test_udp_programs",),
 }  # fmt: skip
 
 
 class Fault(NamedTuple):
-    """`tests` are those of its module, and `e2e` the end-to-end files; empty for the defaults."""
+    """`tests` are those of its module, and `e2e` the end-to-end files; empty means the defaults."""
 
     name: str
     file: str
@@ -111,7 +117,7 @@ class Fault(NamedTuple):
         return Path(self.file).parts[1]
 
     def planted(self, text: str) -> str:
-        """The text of its file with the fault. Raises ValueError if the fault does not fit."""
+        """The `text` of its file, with the fault. Raises ValueError if the fault does not fit."""
         if (found := text.count(self.old)) != 1:
             raise ValueError(f"{self.name}: its old text is {found} times in {self.file}, not once")
         return text.replace(self.old, self.new)
@@ -125,7 +131,7 @@ class Fault(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """`by` is the test that caught the fault, empty for none."""
+    """The result for one fault. `by` is the test that caught it, empty if none did."""
 
     file: str
     by: str
@@ -143,7 +149,7 @@ def load(folder: Path) -> list[Fault]:
 
 
 class Site:
-    """A copy of the tree at `place`, with an interpreter that has it installed, and no other."""
+    """A copy of the tree at `place`, with an interpreter in which only this copy is installed."""
 
     def __init__(self, place: Path, tests: str | None) -> None:
         self.tree, self._cache = place / "tree", place / "cache"
@@ -164,7 +170,7 @@ class Site:
 
     @contextlib.contextmanager
     def having(self, fault: Fault) -> Iterator[None]:
-        """Within the block the copy has the fault."""
+        """Plant the fault in the copy, within the block."""
         path = self.tree / fault.file
         text = path.read_text(encoding="utf-8")
         try:
@@ -175,13 +181,13 @@ class Site:
 
     def _write(self, path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
-        # Python knows a compiled file by size and second, which two faults may have in common.
+        # Python compares a compiled file's source by size and second, which two faults may share.
         Path(cache_from_source(str(path))).unlink(missing_ok=True)
 
     def failing(
         self, tests: Sequence[str], without: Sequence[str] = (), first: bool = True
     ) -> list[str]:
-        """The tests that fail, with `first` only one; all if they do not end."""
+        """The tests that fail; with `first` only one; all of them if they do not end in time."""
         shutil.rmtree(self._cache, ignore_errors=True)
         command = [str(self.python), "-m", "pytest", "-q", "-o", f"cache_dir={self._cache}", *tests]
         command += [*(["-x"] if first else []), *(f"--deselect={test}" for test in without)]
@@ -209,7 +215,7 @@ class Site:
         return [*tests]
 
     def present(self, tests: Sequence[str]) -> list[str]:
-        """The `tests` that this tree has; the file of a test that it does not have."""
+        """The `tests` that this tree has. If it lacks a test, that test's file takes its place."""
         found: dict[str, None] = {}
         for test in tests:
             file, _, name = test.partition("::")
@@ -221,12 +227,12 @@ class Site:
 
 
 def _use_tests(tree: Path, tests: str) -> None:
-    """Replace the tree's tests by those of another checkout, or of a commit."""
+    """Replace the tree's tests with those of another checkout or a commit."""
     shutil.rmtree(tree / "tests")
     if Path(tests).is_dir():
         ignored = shutil.ignore_patterns(*_NOT_COPIED)
         shutil.copytree(Path(tests) / "tests", tree / "tests", ignore=ignored)
-        shutil.copy(Path(tests) / "pyproject.toml", tree)  # which has pytest's settings
+        shutil.copy(Path(tests) / "pyproject.toml", tree)  # it has pytest's settings
         return
     command = ["git", "-C", str(ROOT), "archive", tests, "tests", "pyproject.toml"]
     packed = subprocess.run(command, check=True, capture_output=True).stdout
@@ -241,14 +247,14 @@ class Trial:
         self.verdicts: dict[str, Verdict] = {}
         self._path = path
         self._broken: set[str] = set()  # tests that fail without any fault
-        self._sound: set[str] = set()  # tests, and files of tests, that pass without any
+        self._sound: set[str] = set()  # tests, and files of tests, that pass without a fault
         self._lock = threading.Lock()
 
     def caught(self, fault: Fault) -> bool:
         return fault.name in self.verdicts and bool(self.verdicts[fault.name].by)
 
     def check(self, site: Site, tests: Sequence[str]) -> list[str]:
-        """The `tests` that fail without a fault. They are not run any more."""
+        """The `tests` that fail without a fault. They will not be run again."""
         unknown = [test for test in tests if not {test, test.partition("::")[0]} & self._sound]
         broken = site.failing(unknown, first=False) if unknown else []
         with self._lock:
@@ -259,7 +265,9 @@ class Trial:
         return broken
 
     def judge(self, site: Site, fault: Fault, stage: int) -> None:
-        """Plant `fault`, and run the tests of its module, or in stage 1 the end-to-end tests."""
+        """Plant `fault`, and run the tests of its module in stage 0, or end-to-end tests in stage
+        1.
+        """
         began = time.monotonic()
         by = self._catch(site, fault, site.present(fault.stages()[stage]))
         seconds = round(time.monotonic() - began, 1)
@@ -272,7 +280,9 @@ class Trial:
                 Path(self._path).write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n")
 
     def _catch(self, site: Site, fault: Fault, tests: Sequence[str]) -> str:
-        """The test that catches it: it fails twice, and passes without the fault."""
+        """The test that catches the fault: it fails twice, and passes without the fault. Empty for
+        none.
+        """
         excluded: list[str] = []
         for _ in range(MAX_TRIES if tests else 0):
             with site.having(fault):

@@ -1,10 +1,10 @@
 """The errors of sockkit, each with its exit status.
 
-    SockkitError            1   anything else
+    SockkitError            1   anything else, such as Differs: replay received other bytes
     ├── UsageError          2   an invalid value, or options that exclude each other
     ├── ResolveError        6   a host name has no address
     ├── ConnectError        7   no connection could be established
-    ├── OutputError        23   standard output, or another local file, cannot be written
+    ├── OutputError        23   standard output or another local file cannot be written
     ├── TimedOut           28   a bound on time was reached
     ├── HandshakeError     35   the peers did not agree on TLS, or one refused the other
     ├── BindError          45   a server cannot bind its address
@@ -12,11 +12,11 @@
     ├── ReceiveError       56   the peer may have sent bytes that we did not receive
     ├── TrustError         60   the peer's certificate is not trusted
     ├── TextError          65   a character that an encoding does not have
-    │   └── NotationError  65   bytes that are not written as --hex-input wants them, or the like
+    │   └── NotationError  65   invalid --hex-input or --escape-input
     ├── ProxyError         97   a proxy cannot be reached, or does not connect us
-    ├── CommandError      127   a program is not there, or (126) cannot be run
+    ├── CommandError      127   a program was not found, or (126) cannot be run
     ├── OutputGone        141   nobody reads our standard output any more
-    ├── ProgramFailed   its own  a program of --exec or --shell; quiet
+    ├── ProgramFailed   its own  the program of --exec or --shell failed; not shown
     └── Stopped       128 + n   signal n: 129 SIGHUP, 130 Ctrl-C, 131 SIGQUIT, 143 SIGTERM
 
 The numbers are curl's where curl has one, and the shell's from 126 on.
@@ -61,14 +61,17 @@ class ExitStatus(IntEnum):
 
 # The kinds of a peer that refuses, and of one that is silent; see `kind` below.
 REFUSED, NO_ANSWER = "refused", "no answer"
+# The kind of a connection that a peer of a relay has broken off, which the other peer then meets.
+BROKEN_OFF = "connection reset or cut off by a peer"
 
 
 class SockkitError(Exception):
     """A failure that ends a command or a connection.
 
-    `hint` says in a few words what to try, if that is known. `so_far` says how many bytes a
+    `hint` says in a few words what to try, if that is known. `so_far` says how many bytes the
     connection had moved. An error that peers can cause any number of times has a `kind`: the
-    message without what differs from peer to peer. `why` is the reason alone, if a call has failed.
+    message without the parts that differ from peer to peer. If a system call failed, `why` is its
+    reason alone.
     """
 
     status: int = ExitStatus.FAILED
@@ -125,19 +128,21 @@ class TrustError(SockkitError):
 
 
 class TextError(SockkitError):
-    """`before` is the output before the fault, which is still to be delivered."""
+    """Input that cannot be converted. `before` is the output before the fault, still to be
+    delivered.
+    """
 
     status = ExitStatus.NOT_TEXT
 
     def __init__(self, message: str, hint: str = "", before: bytes = b"") -> None:
-        super().__init__(message, hint, kind="it is not text in that encoding")
+        super().__init__(message, hint, kind="not text in that encoding")
         self.before = before
 
 
 class NotationError(TextError):
-    """What was to be sent is not written as --hex-input or --escape-input want it.
+    """Input that is not valid for --hex-input or --escape-input.
 
-    `place` is its line, its column and the name of the input. `before` is as in TextError.
+    `place` is the line, the column and the name of the input. `before` is as in TextError.
     """
 
     def __init__(
@@ -146,11 +151,13 @@ class NotationError(TextError):
         line, self.column, what = place
         self.problem = problem
         super().__init__(f"line {line}, column {self.column} of {what}: {problem}", hint, before)
-        self.kind = "it is not written as it has to be"
+        self.kind = "not in the notation that was asked for"
 
 
 class ProxyError(SockkitError):
-    """`transient` is False if it is useless to try again, as with a wrong password."""
+    """The proxy failed or refused. `transient` is False if trying again is useless, as with a wrong
+    password.
+    """
 
     status = ExitStatus.NOT_PROXIED
 
@@ -160,7 +167,7 @@ class ProxyError(SockkitError):
 
 
 class CommandError(SockkitError):
-    """A program could not be run in place of this one; if `missing`, there is none."""
+    """A program could not be run in place of this one. `missing` says that it was not found."""
 
     status = ExitStatus.NOT_FOUND
 
@@ -170,7 +177,7 @@ class CommandError(SockkitError):
 
 
 class Differs(SockkitError):  # noqa: N818
-    """What was received is not what was recorded; `dumps` shows it."""
+    """The received bytes differ from the recorded ones; `dumps` shows both."""
 
     dumps = ""
 
@@ -180,11 +187,11 @@ class OutputGone(SockkitError):  # noqa: N818
 
 
 class ProgramFailed(SockkitError):  # noqa: N818
-    """A program that had the connection has failed, and nothing else: `status` is its own."""
+    """The program that served the connection failed, and nothing else did. `status` is its own."""
 
     def __init__(self, status: int) -> None:
         self.status = status
-        super().__init__(f"the program has failed with {status}")
+        super().__init__(f"the program failed with {status}")
 
 
 class Stopped(SockkitError):  # noqa: N818
@@ -198,15 +205,15 @@ class Stopped(SockkitError):  # noqa: N818
 
 
 def raise_error(error: SockkitError) -> None:
-    """Raise it, from where a callback takes an error."""
+    """Raise `error`. A callback for code that reports errors to one."""
     raise error
 
 
 def raise_lost(*losses: tuple[int, str, type[SockkitError]], what: str = "") -> None:
-    """Raise an error if any of `losses` has happened, which are (count, text, error class).
+    """Raise an error if anything was lost. Each of `losses` is (count, text, error class).
 
-    The class is that of the first loss whose count is not 0. The message is `what` and the texts
-    of all losses, with their counts in place of `{}`.
+    The first loss whose count is not 0 decides the class. The message is `what` and the texts of
+    all such losses, with their counts in place of `{}`.
     """
     if happened := [loss for loss in losses if loss[0]]:
         message = ", ".join(text.format(count) for count, text, _ in happened)
@@ -214,10 +221,11 @@ def raise_lost(*losses: tuple[int, str, type[SockkitError]], what: str = "") -> 
 
 
 def without_traceback(error: E) -> E:
-    """`error` itself, without its traceback and those of its causes: for who keeps or reports it.
+    """`error` itself, after its traceback and those of its causes were removed.
 
-    A traceback keeps the frames of all callers, and a frame keeps its variables: buffers, ends and
-    what OpenSSL holds. An error that they refer to keeps them until a full garbage collection.
+    Call this on an error that is kept or reported later. A traceback keeps the frames of all
+    callers alive, and with them their variables: buffers, ends and OpenSSL objects. If these refer
+    to the error, they stay in memory until a full garbage collection.
     """
     link: BaseException | None = error
     while link:
@@ -233,9 +241,9 @@ def reason(error: OSError) -> str:
 
 
 def too_many_files(error: BaseException | None) -> SockkitError | None:
-    """What to tell of `error` where the limit of open files was met, which any import may do."""
+    """The error to report if `error`, perhaps of an import, means that too many files are open."""
     met = isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)
-    # Of an extension module only the text says why it could not be loaded.
+    # If an extension module could not be loaded, only the error's text says why.
     if met or (isinstance(error, ImportError) and os.strerror(errno.EMFILE) in str(error)):
         return SockkitError("too many open files", "raise the limit with ulimit -n")
     return None

@@ -1,7 +1,7 @@
 """Events: what happens on connections, as values.
 
-Whoever does something calls `emit(event)`. The renderer decides whether and how to show the event.
-Sizes are in bytes, times in seconds. There is no event for each chunk.
+Code calls `emit(event)` where something happens. The renderer decides whether and how to show the
+event. Sizes are in bytes, times in seconds. Chunks of data have no events.
 """
 
 from __future__ import annotations
@@ -23,10 +23,16 @@ class Peer(Value):
 
 
 class SocketCall(Value):
-    """A socket call was made, such as `bind` with the detail `127.0.0.1:8080`."""
+    """A socket call was made, such as `bind` with the detail `127.0.0.1:8080`.
+
+    `on` is the peer of the connected socket that was called, if it is one. When our side is ended,
+    `peer_first` says whether the peer's FIN had come by then, read or not.
+    """
 
     call: str
     detail: str
+    on: Peer | None = None
+    peer_first: bool = False
 
 
 class Listening(Value):
@@ -56,8 +62,15 @@ class Connected(Value):
     local: str
 
 
+class Named(Value):
+    """The peer is a member of the chat room, and has this name."""
+
+    peer: Peer
+    name: str
+
+
 class Tunnelled(Value):
-    """A proxy has connected us to `peer`, whose address names both."""
+    """A proxy has connected us to `peer`, whose address also names the proxy."""
 
     peer: Peer
 
@@ -75,10 +88,10 @@ class PeerUser(Value):
 
 
 class Secured(Value):
-    """A TLS handshake is done. The rest is of the peer's certificate, and empty without one.
+    """A TLS handshake is done. `subject` to `fingerprint` describe the peer's certificate.
 
-    `fingerprint` is its SHA-256 in hexadecimal; the other words on it are empty if it was not
-    checked.
+    They are empty if the peer sent none. `fingerprint` is its SHA-256 in hexadecimal. The other
+    three are empty if the certificate was not checked.
     """
 
     peer: Peer
@@ -92,7 +105,7 @@ class Secured(Value):
 
 
 class InputEnded(Value):
-    """Our input has ended, and all of it is written."""
+    """Our input has ended, and all of it was sent."""
 
     peer: Peer
     sent: int
@@ -100,7 +113,9 @@ class InputEnded(Value):
 
 
 class HalfClosed(Value):
-    """The connection is half-closed some time after our input has ended."""
+    """We have half-closed some time after our input ended. `answered`: the peer answered before
+    that.
+    """
 
     peer: Peer
     answered: bool
@@ -134,9 +149,9 @@ class FrameTotal(Value):
 class Closed(Value):
     """A connection of a server is closed. `problem` says what went wrong, if anything did.
 
-    `kind` is the problem without what differs from peer to peer. `lost` is False if no bytes were
-    lost, and the peer only closed in an unusual way. The sizes are None where a program had the
-    socket. `seconds` is how long the connection lasted, if that is known.
+    `kind` is the problem without the parts that differ from peer to peer. `lost` is False if no
+    bytes were lost, and the peer only closed in an unusual way. The sizes are None if the socket
+    was lent to a program. `seconds` is how long the connection lasted, if that is known.
     """
 
     peer: Peer
@@ -149,16 +164,16 @@ class Closed(Value):
 
 
 class Unreachable(Value):
-    """A relay could not reach its target, and has closed the client that was to be relayed."""
+    """A relay could not reach its target, and has closed the client's connection."""
 
     text: str
 
 
 class FaultInjected(Value):
-    """A relay has disturbed what passes, as it was asked to. `fault` says how, as in `stalled`.
+    """A relay has injected a fault on purpose. `fault` names it, as in `stalled`.
 
     `direction` is empty for a fault of the whole connection. `passed` is how many bytes had passed,
-    0 if they do not matter, and `detail` is what is done to all of a direction.
+    or 0 if they do not matter. `detail` describes a fault of all bytes.
     """
 
     peer: Peer
@@ -196,7 +211,13 @@ class Notice(Value):
 
 
 class Hint(Value):
-    """What to try if something is missing, for a person who asks for details."""
+    """What to try if something is missing. Shown only with -v."""
+
+    text: str
+
+
+class Waiting(Value):
+    """What the command waits for while nothing happens, for a person who watches stderr."""
 
     text: str
 
@@ -215,7 +236,7 @@ class TargetChosen(Value):
 
 
 class NewPeer(Value):
-    """The first datagram of a peer has come."""
+    """The first datagram from a peer was received."""
 
     peer: Peer
 
@@ -227,7 +248,7 @@ class PeerForgotten(Value):
 
 
 class Unanswered(Value):
-    """A datagram of `address` is not answered; `why` says the reason."""
+    """A datagram from `address` was not answered, for the reason `why`."""
 
     address: str
     why: str
@@ -245,7 +266,7 @@ class DatagramTotal(Value):
 class Transferred(Value):
     """The bytes that the whole run has sent and received. Emitted at the end, if asked for.
 
-    Each direction has a time of its own, from the first byte of the run to the direction's last.
+    The time of each direction is from the first byte of the run to that direction's last one.
     """
 
     sent: int
@@ -274,6 +295,7 @@ Event = (
     | Connecting
     | ConnectFailed
     | Connected
+    | Named
     | Tunnelled
     | PeerUser
     | Secured
@@ -296,6 +318,7 @@ Event = (
     | Transferred
     | Notice
     | Hint
+    | Waiting
     | Answer
     | Failure
 )

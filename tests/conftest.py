@@ -14,7 +14,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,7 +29,7 @@ CHANGING = ("PYTHON", "LC_", "LANG", "SOCKKIT_", "_SOCKKIT_", "NO_COLOR", "FORCE
 OWN = {"COLUMNS", "LINES"}  # a terminal's size, which it has itself
 DESCRIPTORS = 1024  # the usual limit, which some tests come near
 
-E2E = Path(__file__).with_name("e2e")  # whole programs: all of them are processes
+E2E = "tests/e2e/"  # whole programs: all of them are processes
 
 # With these a test leaves its process, or gets a terminal.
 STARTERS: tuple[tuple[Any, str], ...] = (
@@ -78,22 +77,26 @@ set_input()
 set_limits()
 
 # A run is repeated exactly by the next. HYPOTHESIS_PROFILE=search looks further, and elsewhere.
-# With `full` those tests that have few examples, as each takes long, have as many as all others.
-settings.register_profile("gate", deadline=None, derandomize=True)
+# With `full` there are twice as many examples, and as many in tests that have few, as each is slow.
+settings.register_profile("gate", deadline=None, derandomize=True, max_examples=50)
 settings.register_profile("full", deadline=None)
 settings.register_profile("search", deadline=None, max_examples=5000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "gate"))
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    if E2E in item.path.parents:
+    if item.nodeid.startswith(E2E):  # a comparison of paths would take a tenth of the collection
         item.add_marker("process")
 
 
+gc.disable()  # while tests are collected: hardly anything is garbage, and looking for it is slow
+
+
 def pytest_collection_finish() -> None:
-    """What is there before the first test stays: no collection needs to look at it again."""
+    """What is there before the first test stays: no later garbage collection looks at it again."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -26,6 +26,7 @@ from typing import NamedTuple
 import pyte
 import pytest
 
+from tests.preloaded import Preloaded
 from tests.support import HERE, SOCKKIT, WAIT, need, shell_status
 
 ROWS, COLUMNS = 24, 80
@@ -60,14 +61,9 @@ class Screen:
         self._person, self._child = os.openpty()
         self._size(ROWS, COLUMNS)
         self._before = self._state()
-        self.process = subprocess.Popen(
+        self.process = self._start(
             [*command, *arguments],
-            stdin=self._child,
-            stdout=self._child,
-            stderr=self._child,
-            start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-            env={
+            {
                 **{name: os.environ[name] for name in os.environ if "COLOR" not in name},
                 "PYTHONUTF8": "1",
                 "TERM": "xterm-256color",
@@ -104,6 +100,18 @@ class Screen:
             assert after == self._before, "the terminal is not as it was"
             for fault in (b"Traceback", b"Exception ignored", b"fault in sockkit"):
                 assert fault not in self.seen, self.text
+
+    def _start(
+        self, command: list[str], environment: dict[str, str]
+    ) -> Preloaded | subprocess.Popen[bytes]:
+        """Other commands, and those of a person with another locale, start as they are."""
+        locale = [environment.get(name) for name in ("PYTHONUTF8", "LC_ALL")]
+        if command[0] == SOCKKIT and locale == ["1", os.environ["LC_ALL"]]:
+            return Preloaded(command, self._child, environment)
+        return subprocess.Popen(
+            command, stdin=self._child, stdout=self._child, stderr=self._child, env=environment,
+            start_new_session=True, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )  # fmt: skip
 
     def _state(self) -> tuple[object, ...]:
         return (termios.tcgetattr(self._child), fcntl.fcntl(self._child, fcntl.F_GETFL))
@@ -261,13 +269,20 @@ class Person(NamedTuple):
 
 @functools.cache
 def gbk_locale(base: Path) -> Path:
-    """The folder below `base` of a locale with GBK. It takes a second to make: once in a run."""
+    """The folder below `base` of a locale with GBK. It takes a second to make: once in a run.
+
+    Processes that test side by side share it; the lock has them wait for the one that makes it.
+    """
     folder = base / "locale"
-    folder.mkdir()
-    subprocess.run(
-        [need("localedef"), "-i", "zh_CN", "-f", "GBK", folder / "zh_CN.GBK"],
-        check=True, timeout=WAIT, capture_output=True,
-    )  # fmt: skip
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "made").exists():
+            subprocess.run(
+                [need("localedef"), "-i", "zh_CN", "-f", "GBK", folder / "zh_CN.GBK"],
+                check=True, timeout=WAIT, capture_output=True,
+            )  # fmt: skip
+            (folder / "made").touch()
     return folder
 
 
@@ -282,4 +297,6 @@ def person(encoding: str, base: Path) -> Person:
 @pytest.fixture(scope="module", params=["utf-8", "gbk"])
 def somebody(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Person:
     """Who works in UTF-8, and who works in GBK."""
-    return person(request.param, tmp_path_factory.getbasetemp())
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    return person(request.param, shared)

@@ -43,7 +43,7 @@ class History:
 
     def __init__(self, context: Context, path: str) -> None:
         if not path:
-            raise UsageError("--history-file has no name", "give it the path of a file")
+            raise UsageError("--history-file needs the path of a file", "give one, such as room.db")
         self._loop, self._path, self._emit = context.loop, path, context.emit
         self._whole = os.path.abspath(path)  # never a name with a meaning for SQLite, like :memory:
         self._paths = [self._whole + suffix for suffix in ("", "-wal", "-shm", "-journal")]
@@ -125,20 +125,20 @@ class History:
         self._failing = None
         if self._told:
             self._told = False
-            lost = f"; {self._dropped} lines in all were dropped" if self._dropped else ""
-            self._emit(Notice(f"the history {self._path} is written again{lost}"))
+            lost = f", {self._dropped:,} lines were dropped" if self._dropped else ""
+            self._emit(Notice(f"writing the history {self._path} again{lost}"))
 
     def _tell(self, error: Exception) -> None:
         """Report, once, that the file cannot be used now."""
         if not self._told:
             self._told = True
             told = self._words(self._reason(error))
-            self._emit(Failure(f"{told}: the room goes on without it"))
+            self._emit(Failure(f"{told}: the room continues without it"))
 
     def _write(self, wait: float) -> None:
         """Write all lines that wait, or none. Waits for a lock, at most `wait` seconds."""
         if self._file and not is_same(self._whole, self._there):
-            self._emit(Notice(f"the history {self._path} has been removed: it is made again"))
+            self._emit(Notice(f"the history {self._path} was removed: creating it again"))
             self._file.close()
             self._file = None
         if not self._file:
@@ -205,7 +205,7 @@ class History:
             os.close(file)
 
     def _words(self, why: str) -> str:
-        return f"could not keep the history in {self._path}: {why}"
+        return f"could not write the history {self._path}: {why}"
 
     def _reason(self, error: Exception) -> str:
         return str(error).removeprefix(self._words(""))

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from sockkit.apps.datagrams import DatagramOptions, Messages
 from sockkit.apps.udp_client import UdpClient, run_exchange
 from sockkit.core.answers import AnswerOptions
-from sockkit.core.chat.names import check_name
 from sockkit.core.chat.protocol import refusal
 from sockkit.core.text import TextOptions
 from sockkit.errors import SockkitError, UsageError
@@ -52,10 +49,12 @@ def run(config: ChatJoin, context: Context) -> None:
     unknown = ((config.password is not None, "--password"), (config.reconnect, "--reconnect"))
     for given, option in unknown:
         if given:
-            raise UsageError(f"a room over UDP has no {option}", "leave it out, or leave out --udp")
+            raise UsageError(f"{option} cannot be used with --udp", "remove one of them")
+    if config.name is None:
+        raise UsageError("a room over UDP needs your name", "give --name NAME")
     datagrams = DatagramOptions(
         TextOptions(config.encoding, errors=config.errors),
-        name=config.name or _login_name(context.environment),
+        name=config.name,
         timestamps=config.timestamps,
     )
     client = UdpClient(
@@ -70,16 +69,3 @@ def run(config: ChatJoin, context: Context) -> None:
     # A person has seen it, and may try again.
     if messages.refused and not context.stdio.input.terminal:
         raise messages.refused
-
-
-def _login_name(environment: Mapping[str, str]) -> str:
-    """The user's name: LOGNAME, USER, or the name of our user id, getpwuid(3)."""
-    try:
-        name = environment.get("LOGNAME") or environment.get("USER")
-        if not name:
-            import pwd
-
-            name = pwd.getpwuid(os.getuid()).pw_name
-        return check_name(name)
-    except (ImportError, KeyError, UsageError) as error:
-        raise UsageError("no name to sign with", "give --name") from error

@@ -1,4 +1,4 @@
-"""chat serve: a room that anybody with a line of TCP can join."""
+"""chat serve: a room that anyone who can send lines over TCP can join."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from sockkit.apps.shown import chat_view, stamps
 from sockkit.core.chat.admission import check_password
 from sockkit.core.chat.console import ChatCommands, ChatDelivery, ChatRoom
 from sockkit.core.chat.room import Room, RoomOptions
-from sockkit.core.console import Command
 from sockkit.errors import UsageError
 from sockkit.net.chat.server import ChatOptions, ChatServer
 from sockkit.net.context import Context
@@ -47,7 +46,7 @@ class ChatServe(Value):
 
 
 def run(config: ChatServe, context: Context) -> None:
-    """Serve until a signal, or the operator's `/quit`. Raises SockkitError."""
+    """Serve until a signal or the operator's `/quit`. Raises SockkitError."""
     if config.udp:
         return _run_udp(config, context)
     loop, stdio = context.loop, context.stdio
@@ -112,7 +111,7 @@ def _run_udp(config: ChatServe, context: Context) -> None:
     ]
     for given, option in unknown:
         if given:
-            raise UsageError(f"a room over UDP has no {option}", "leave it out, or leave out --udp")
+            raise UsageError(f"{option} cannot be used with --udp", "remove one of them")
     loop, stdio = context.loop, context.stdio
     sockets = config.sockets.for_datagrams()
     where = with_access(context, config.listen, config.access)
@@ -146,6 +145,4 @@ def _open_console(
 ) -> Callable[[bytes], None]:
     """The console of the room's operator; call it with what is typed."""
     encoding, emit = context.stdio.encoding, context.emit
-    table = ChatCommands(room, server, config.room.quit_word, encoding, emit)
-    who = Command("list", "", "who is here", table.who, at_once=True)
-    return open_console(table, context, [who])
+    return open_console(ChatCommands(room, server, config.room.quit_word, encoding, emit), context)

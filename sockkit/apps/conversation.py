@@ -1,4 +1,4 @@
-"""Options that tcp-client and tcp-server share: texts, encodings, and when it is over."""
+"""Options that tcp-client and tcp-server share: texts, encodings, and when a conversation ends."""
 
 from __future__ import annotations
 
@@ -25,12 +25,13 @@ TYPIST_LINGER_SECONDS = 1.0  # of the peer's silence after Ctrl-D at a terminal
 
 
 class ConversationOptions(Value):
-    """When `until` is None, both sides have to end. At a terminal the peer has to, or the input
-    ends and the peer is silent for a while. When `half_close` is None, it is NOW, and AUTO where
-    a half-close may cost the answer. Times are in seconds. With `recv_only` there is no input, and
-    the peer has to end. With `send_only` only the input has to, and what is received is dropped.
-    What has a label is a frame by the rule `frame`, or a line without one. With `timestamps` it
-    begins with the time.
+    """The options of a conversation. Times are in seconds.
+
+    If `until` is None, both sides have to end; at a terminal the peer has to, or the input ends and
+    the peer is silent for a while. If `half_close` is None, it is NOW, or AUTO where a half-close
+    may cost the answer. With `recv_only` there is no input, and the peer has to end. With
+    `send_only` only the input has to end, and received bytes are dropped. A label, and with
+    `timestamps` a time, begins each line, or each frame if there is a rule `frame`.
     """
 
     text: TextOptions
@@ -46,14 +47,14 @@ class ConversationOptions(Value):
     timestamps: bool = False
 
     def check(self, stdio: Stdio) -> None:
-        """Raise TextError if `greet` or `reply` cannot be encoded, UsageError if it is not written
-        as `text` wants it.
+        """Raise TextError if `greet` or `reply` cannot be encoded, UsageError if it is not in the
+        notation of `text`.
         """
         for option, text in (("--greet", self.greet), ("--reply", self.reply or "")):
             self.text.check(stdio.encoding, option, os.fsencode(text))
 
     def check_one_way(self, **unshown: object) -> None:
-        """Raise UsageError for options that exclude each other; `unshown` are about the output."""
+        """Raise UsageError for options that exclude each other. `unshown` concern the output."""
         ends = {"until": self.until, "half_close": self.half_close}
         check_one_way(self, {**ends, "linger": self.linger}, {**ends, **unshown})
 
@@ -69,7 +70,7 @@ class ConversationOptions(Value):
             ending = ending._replace(until=Until.STDIN, linger=self.linger)
         return SessionOptions(
             ending=ending,
-            outbound=self.text.outbound(stdio.encoding, "standard input"),
+            outbound=self.text.outbound(stdio.encoding, "stdin"),
             inbound=self.inbound(stdio, ReceivedHints(context)),
             greet=os.fsencode(self.greet),
             reply=None if self.reply is None else os.fsencode(self.reply),
@@ -94,14 +95,17 @@ class ConversationOptions(Value):
     def when_to_half_close(self, fragile: bool) -> HalfClose:
         """`fragile` says that a half-close may cost the answer.
 
-        Many peers drop it when they get the end of TLS, and many proxies close both directions.
+        Many peers drop the answer when they receive the end of TLS, and many proxies then close
+        both directions.
         """
         if self.recv_only:
             return HalfClose.NEVER
         return self.half_close or (HalfClose.AUTO if fragile else HalfClose.NOW)
 
     def ending(self, stdio: Stdio) -> EndOptions:
-        """When the connection is over. A terminal has another default than a file or a pipe."""
+        """When the conversation is over. The default for a terminal differs from that for a file or
+        pipe.
+        """
         if self.recv_only:
             return EndOptions(Until.PEER, idle=self.idle)
         if self.until or not stdio.input.terminal:
@@ -110,7 +114,7 @@ class ConversationOptions(Value):
         return EndOptions(Until.PEER, linger, self.idle)
 
     def inbound(self, stdio: Stdio, hints: ReceivedHints) -> Transcoder | None:
-        """A transform of what one peer sends."""
+        """The transform for the bytes of one peer; None for bytes as they are."""
         if self.send_only:
             return None
         edits: tuple[Edit, ...] = (Printable(),) if stdio.output.terminal else ()

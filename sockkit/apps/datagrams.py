@@ -15,7 +15,7 @@ _SIGNED = re.compile(r"([^\s:\x00-\x1f\x7f-\x9f][^:\x00-\x1f\x7f-\x9f]{0,31}):")
 
 
 class DatagramOptions(Value):
-    """`name` signs each line. With `recv_only` there are none, with `send_only` none is shown."""
+    """`name` signs each line. With `recv_only` no line is sent, with `send_only` none is shown."""
 
     text: TextOptions
     lines: bool = False
@@ -30,8 +30,8 @@ class Messages:
     """Makes datagrams of lines, and lines of datagrams.
 
     Each datagram is encoded or decoded by itself. `packs` says whether standard input is lines,
-    `shows` whether standard output is. On a terminal both are, and with `many` peers each line
-    gets a label. `drops` says whether nothing of what arrives is wanted.
+    `shows` whether standard output is. On a terminal both are, and with `many` peers each line gets
+    a label. `drops` says whether received datagrams are dropped.
     """
 
     hello: bytes | None = None
@@ -47,7 +47,8 @@ class Messages:
         self._text, self._context, self._encoding = text, context, stdio.encoding
         name = f"{options.name}:" if options.name else ""
         self._signature = name.encode(stdio.encoding, "surrogateescape")
-        self._packed = 0  # lines
+        self._typed = stdio.input.terminal
+        self._packed = 0  # how many lines
         self._on_terminal = stdio.output.terminal
         self._labelled = options.label or (many and self._on_terminal)
         self._stamp = stamps(context, wanted=options.timestamps)
@@ -56,21 +57,25 @@ class Messages:
     def pack(self, line: bytes) -> bytes:
         """The datagram of a line in the user's encoding, signed. Raises TextError."""
         self._packed += 1
-        return self.encode(self._signature + line, "standard input", self._packed - 1)
+        return self.encode(self._signature + line, "stdin", self._packed - 1)
 
     def encode(self, line: bytes, what: str, lines: int = 0) -> bytes:
-        """The same without a signature. `what` names the input, `lines` of which came before."""
+        """The datagram of an unsigned line. `what` names the input; `lines` of it came before."""
         if self._text.crlf:
             line += b"\n"
         transform = self._text.outbound(self._encoding, what, lines)
         return transform.feed(line) + transform.flush() if transform else line
 
+    def skips(self, line: bytes) -> bool:
+        """Whether to send nothing for `line`: an empty typed line, if lines are signed."""
+        return bool(self._signature) and self._typed and not line
+
     def before_quit(self, lines: list[bytes]) -> list[bytes]:
-        """All of them: no line ends standard input."""
+        """The lines before the one that quits: all of them, as no line does."""
         return lines
 
     def decode(self, datagram: bytes) -> bytes:
-        """Its text in the user's encoding, without a last line end. Raises TextError."""
+        """A datagram's text in the user's encoding, without a last line end. Raises TextError."""
         edits = (Printable(),) if self._on_terminal else ()
         transform = self._text.inbound(self._encoding, edits)
         if transform:
@@ -86,10 +91,10 @@ class Messages:
         if self._labelled or palette.on:
             text = data.decode(self._encoding, "surrogateescape")
             signed = _SIGNED.match(text)
-            color = palette.color(signed[1]) if signed else palette.of_peer(peer)
             if self._labelled:
-                begin += label(self._context, peer, color)
+                begin += label(self._context, peer, palette.of_peer(peer))
             if signed:
-                text = palette.paint(signed[0], color) + text[signed.end() :]
+                name = palette.paint(signed[0], palette.color(signed[1]))
+                text = name + text[signed.end() :]
                 data = text.encode(self._encoding, "surrogateescape")
         return begin + data.replace(b"\n", b"\n" + begin) + b"\n"

@@ -49,7 +49,7 @@ MAX_PORT_ATTEMPTS = 20  # to find a port that is free for both TCP and UDP
 class Echo(Value):
     """Neither `tcp` nor `udp` means both. `drop` is the share of datagrams to drop, 0 to 1.
 
-    `reader` reads `greet` and the rules of the file, if they are not text as it is.
+    `reader` reads `greet` and the file of rules if they are not plain text.
     """
 
     listen: ListenOptions
@@ -74,7 +74,7 @@ class Echo(Value):
 
 
 class _WorkerSockets(Value):
-    """The sockets that one worker listens on, owned."""
+    """Owns the sockets that one worker listens on."""
 
     listener: Listener | None
     sock: DatagramSocket | None
@@ -107,7 +107,7 @@ def run(config: Echo, context: Context) -> None:
     if config.reader:
         if not (rules or config.greet):
             told = "--hex-input and --escape-input need --greet, --reply, --reply-re or --rules"
-            raise UsageError(told, "nothing else is read")
+            raise UsageError(told, "add one of them")
         config = config._replace(greet=_greeting(config.greet, config.reader))
     options = _options(config, rules, timed_out)
     raise_limit()
@@ -154,7 +154,7 @@ def _greeting(text: str, reader: RuleReader) -> str:
     try:
         return reader.answer(text)
     except UsageError as error:
-        raise UsageError(f"--greet, {error}") from error
+        raise UsageError(f"--greet: {error}") from error
 
 
 def _serve(own: _WorkerSockets, context: Context, options: EchoOptions) -> None:
@@ -194,7 +194,7 @@ def _supervise(
 
 
 def _open_first(config: Echo, context: Context) -> _WorkerSockets:
-    """Open the first worker's sockets; for port 0, on one that is free for both TCP and UDP."""
+    """Open the first worker's sockets. For port 0, find a port that is free for TCP and UDP."""
     for attempt in range(1, MAX_PORT_ATTEMPTS + 1):
         try:
             return _open_sockets(config, context)
@@ -230,16 +230,18 @@ def _check(config: Echo, *, viewed: bool) -> None:
     """Raise UsageError for options that exclude each other, or would have no effect."""
     opens = opener(config.listen.address)
     if config.workers > 1 and viewed:
-        raise UsageError("--workers cannot be combined with a view", "leave it out")
+        raise UsageError("--workers cannot be used with a view", "remove one of them")
     if config.workers > 1 and not opens.workers:
-        raise UsageError(f"--workers cannot share {opens.name}", "leave it out")
-    lonely = [("--connect-timeout", config.listen.timeout)]  # they are about one process
+        raise UsageError(f"--workers cannot be used with {opens.name}", "remove it")
+    lonely = [("--connect-timeout", config.listen.timeout)]  # they would count in each process
     lonely += [("--idle-timeout", config.idle)] if config.udp and not config.tcp else []
     for option, seconds in lonely:
         if config.workers > 1 and seconds is not None:
-            raise UsageError(f"--workers and {option} exclude each other", "leave out one")
+            raise UsageError(f"--workers cannot be used with {option}", "remove one of them")
     if not opens.shared and config.tcp == config.udp:
-        raise UsageError(f"{config.listen.address} is for TCP or for UDP", "give --tcp or --udp")
+        raise UsageError(
+            f"{config.listen.address} cannot serve both TCP and UDP", "add --tcp or --udp"
+        )
     if config.tcp == config.udp:
         return
     kind, streams = ("--udp", True) if config.udp else ("--tls" if config.tls else "--tcp", False)
@@ -251,7 +253,7 @@ def _check(config: Echo, *, viewed: bool) -> None:
     ]
     for option, given in useless if streams else [("--drop", config.drop)]:
         if given:
-            raise UsageError(f"{option} and {kind} exclude each other", "leave out one")
+            raise UsageError(f"{option} cannot be used with {kind}", "remove one of them")
 
 
 class _TimeoutReporter:
@@ -260,7 +262,7 @@ class _TimeoutReporter:
     def __init__(self, rules: list[Rule], emit: Emit) -> None:
         self.emit = emit
         self._patterns = [rule.pattern.pattern for rule in rules]
-        self._told = mmap(-1, len(rules) + 1)  # shared with the processes that are forked
+        self._told = mmap(-1, len(rules) + 1)  # shared with the worker processes
 
     def tell(self, rule: Rule) -> None:
         pattern = rule.pattern.pattern
@@ -268,7 +270,7 @@ class _TimeoutReporter:
         if not self._told[place]:
             self._told[place] = 1
             limit = f"{1000 * MESSAGE_TIME:g} ms"
-            self.emit(Failure(f"{pattern!r} took more than {limit}: it counts as not matched"))
+            self.emit(Failure(f"{pattern!r} took longer than {limit}: it counts as no match"))
 
 
 def _options(config: Echo, rules: list[Rule], timed_out: _TimeoutReporter) -> EchoOptions:
@@ -280,7 +282,7 @@ def _options(config: Echo, rules: list[Rule], timed_out: _TimeoutReporter) -> Ec
         try:
             text.encode(config.encoding, "surrogateescape")
         except UnicodeEncodeError as error:
-            raise UsageError(f"{what} cannot be said in {config.encoding}") from error
+            raise UsageError(f"{what} cannot be encoded in {config.encoding}") from error
     responder = _responder(config, rules, timed_out)
     greet = config.greet.encode(config.encoding, "surrogateescape")
     return EchoOptions(
@@ -291,7 +293,7 @@ def _options(config: Echo, rules: list[Rule], timed_out: _TimeoutReporter) -> Ec
 def _responder(
     config: Echo, rules: list[Rule], timed_out: _TimeoutReporter
 ) -> Callable[[], Responder] | None:
-    """What makes a responder; None if all is echoed as it comes."""
+    """A function that makes a responder; None if bytes are echoed as they are."""
     responder: Callable[[], Responder] | None = None
     if rules:
         responder = partial(

@@ -1,4 +1,4 @@
-"""--recv-only and --send-only: what excludes them."""
+"""Checks which options --recv-only and --send-only exclude."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def check_one_way(
 ) -> None:
     """Raise UsageError for options that exclude each other.
 
-    `without_input` and `without_output` are the values of options, by their names, that mean
-    nothing where standard input is not read, or what arrives is dropped.
+    Both mappings are values of options by their names. `without_input` are options that have no
+    effect if standard input is not read, `without_output` if received bytes are dropped.
     """
     if options.recv_only:
         _exclude("--recv-only", {"send_only": options.send_only, **without_input})
@@ -36,4 +36,4 @@ def _exclude(option: str, others: Mapping[str, object]) -> None:
     for name, value in others.items():
         if value is not None and value is not False:
             other = "--" + name.replace("_", "-")
-            raise UsageError(f"{option} and {other} exclude each other", "leave out one")
+            raise UsageError(f"{option} cannot be used with {other}", "remove one of them")

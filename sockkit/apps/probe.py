@@ -1,4 +1,4 @@
-"""probe: which targets accept connections, or answer."""
+"""probe: checks which targets accept connections, or answer."""
 
 from __future__ import annotations
 
@@ -29,18 +29,17 @@ if TYPE_CHECKING:
     from sockkit.net.probe.pool import Attempt
     from sockkit.net.tls.options import ClientTls
 
-MAX_ROWS = 24  # of a table that shows all; a longer one would scroll the open ports off the screen
+MAX_ROWS = 24  # of a table with all results; a longer table shows open targets only
 MAX_WAITING_BYTES = 64 * 1024  # for standard output, before attempts pause
-# For which the outcome of a lookup is used again while we wait; the next try should ask anew.
+# While we wait, the outcome of a lookup is used again for this long; the next try looks up anew.
 FRESH_SECONDS = 0.5
 
-_COLORS = {OPEN: "green", NO_ANSWER: "yellow"}  # all else is red
+_COLORS = {OPEN: "green", NO_ANSWER: "yellow"}  # all other states are red
 
 
 class Probe(Value):
-    """With `send` or `match` a target is open only if it answers so. `send` is sent first.
-
-    With `command` standard output belongs to that program, which runs afterwards.
+    """With `send` or `match`, a target is open only if it answers, and the answer matches. `send`
+    is sent first. With `command`, standard output belongs to that program, which runs afterwards.
     """
 
     targets: Targets
@@ -56,7 +55,7 @@ class Probe(Value):
 
 
 def run(config: Probe, context: Context) -> None:
-    """Return when all is well, by the rules. Raises SockkitError for all else."""
+    """Return if the targets satisfy the rules. Otherwise raises SockkitError."""
     _check(config)
     rules, report = config.rules, _Report(config, context)
     lookups = Lookups(FRESH_SECONDS if rules.wait else math.inf)
@@ -73,7 +72,9 @@ def run(config: Probe, context: Context) -> None:
 def _check(config: Probe) -> None:
     """Raise UsageError for options that exclude or need each other."""
     if config.send is not None and config.match is None and not config.udp:
-        raise UsageError("--send needs --match", "add what the answer has to match, or ''")
+        raise UsageError(
+            "--send needs --match", "add --match REGEX, or --match '' to accept any answer"
+        )
 
 
 def _options(config: Probe, context: Context, lookups: Lookups) -> AttemptOptions:
@@ -116,8 +117,8 @@ def _keep_trying(config: Probe, context: Context, trying: Attempt, report: _Repo
     from sockkit.net.probe.wait import MAX_TARGETS, WaitForTargets
 
     if len(config.targets) > MAX_TARGETS:
-        told = f"--wait and --any take {MAX_TARGETS:,} targets at most"
-        raise UsageError(told, f"these are {len(config.targets):,}")
+        told = f"--wait and --any work with at most {MAX_TARGETS:,} targets"
+        raise UsageError(told, f"{len(config.targets):,} were given")
     start = partial(WaitForTargets, context.loop, list(config.targets), trying, config.rules)
     results = wait_for(context.loop, start)
     found = [result for result in results if not result.error]
@@ -126,7 +127,7 @@ def _keep_trying(config: Probe, context: Context, trying: Attempt, report: _Repo
 
 
 class _Report:
-    """Shows results, and counts them: as lines, as a table on a terminal, or not at all."""
+    """Counts results, and shows them: as lines, as a table on a terminal, or not at all."""
 
     def __init__(self, config: Probe, context: Context) -> None:
         self.tally = Tally(len(config.targets))
@@ -163,7 +164,7 @@ class _Report:
         self._put(result.line())
 
     def _row(self, width: int, rows: int, result: Result) -> None:
-        """A row of the table. A long one has the open targets alone."""
+        """Show a row of the table. A long table has only the open targets."""
         if result.error and rows > MAX_ROWS:
             return
         palette, state = self._context.palette, escape(result.state)

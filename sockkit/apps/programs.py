@@ -1,4 +1,4 @@
-"""The programs of --exec and --shell: what excludes them, and how they get a connection."""
+"""The programs of --exec and --shell: which options they exclude, and how they get a connection."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ MAX_PROGRAMS = 100  # of a server at a time, unless --max-connections says other
 def find_program(context: Context, words: Sequence[str], **excluded: object) -> Programs:
     """The programs of a run. Raises UsageError, before anything is dialled or bound.
 
-    `excluded` are the values of options that a program leaves nothing to do for.
+    `excluded` are the values, by name, of options that have no effect with a program.
     """
     from sockkit.net.programs import Programs
 
     for name, value in excluded.items():
         if value is not None and value is not False:
             option = "--" + name.replace("_", "-")
-            raise UsageError(f"{option} cannot be combined with --exec or --shell", "leave it out")
+            raise UsageError(f"{option} cannot be used with --exec or --shell", "remove it")
     if word := word_for_a_shell(words):
-        told = f"--exec runs no shell, so {word!r} is an argument of {words[0]}: try --shell"
+        told = f"--exec uses no shell, so {word!r} is an argument of {words[0]}: try --shell"
         context.emit(Notice(told))
-    context.loop.when_hung_up(-1, None)  # gets ready now, while there is a descriptor for that
+    context.loop.when_hung_up(-1, None)  # prepares now, while a descriptor is free
     return Programs(context, words)
 
 
@@ -49,9 +49,10 @@ def join_options(
     fragile: bool,
     buffer_size: int | None,
 ) -> Callable[[], JoinOptions] | None:
-    """A function that makes the options of one connection; None to give it the socket itself.
+    """A function that makes the options of one connection; None if programs get the socket itself.
 
-    `fragile` is as in ConversationOptions; then the half-close is to be watched, too.
+    `fragile` is as in `when_to_half_close`. Then we keep the connection, to decide when to
+    half-close.
     """
     plain = conversation.text._replace(errors=None) == TextOptions()
     seen = context.views is not None
@@ -64,10 +65,10 @@ def join_options(
     from sockkit.net.join import JoinOptions
 
     user, text = context.stdio.encoding, conversation.text
-    writes = text._replace(hex_input=False, escape_input=False)  # a program writes what it means
+    writes = text._replace(hex_input=False, escape_input=False)  # not for its output
 
     def make() -> JoinOptions:
-        outbound = writes.outbound(user, "what the program writes")
+        outbound = writes.outbound(user, "the program's output")
         greets = text.outbound(user, "--greet") if text.notation else outbound
         greeting = os.fsencode(conversation.greet)
         return JoinOptions(
@@ -93,7 +94,7 @@ def _ending(conversation: ConversationOptions, *, fragile: bool) -> EndOptions:
 def warn_of_strangers(
     context: Context, bound: Bound, access: AccessOptions | None, tls: ServerTls | None
 ) -> None:
-    """Say it if anybody who reaches the server can run the program."""
+    """Warn if anybody who can reach the server can run the program."""
     from sockkit.net.tcp.listen import is_local
 
     admits = bool(access and (access.allow or access.allow_file)) or bool(tls and tls.client_ca)

@@ -21,14 +21,14 @@ from sockkit.net.context import Context
 if TYPE_CHECKING:
     from sockkit.net.views import Switch
 
-MAX_PATHS = 200  # that are completed: nobody reads more, and a directory may have millions
-MAX_ENTRIES = 20_000  # of a directory that are looked at, which takes some 10 ms
+MAX_PATHS = 200  # completed at once: nobody reads more, and a directory may have millions
+MAX_ENTRIES = 20_000  # of a directory that are examined, which takes some 10 ms
 KEY = "Ctrl-]"
 NOBODY = "not connected"
 
 
 class Speaker(Protocol):
-    """A client's only conversation, as far as its commands need it."""
+    """The part of a client, or of a single conversation, that its commands need."""
 
     def peers(self) -> list[tuple[Peer, str]]:
         """The peer, with a text about it."""
@@ -40,10 +40,10 @@ class Speaker(Protocol):
 
 
 class Sender(Speaker, Protocol):
-    """One that can send files."""
+    """A Speaker that can also send files."""
 
     def send_file(self, path: str) -> None:
-        """Send the file at `path` unchanged. What is typed afterwards waits until it is sent.
+        """Send the file at `path` unchanged. Lines typed afterwards wait until it is sent.
 
         Raises UsageError.
         """
@@ -67,22 +67,22 @@ def client_commands(context: Context, sender: Sender) -> list[Command]:
 
 
 def member_commands(context: Context, speaker: Speaker) -> list[Command]:
-    """The commands of a member of a chat room, which gets lines."""
+    """The commands of a member of a chat room, where files cannot be sent."""
     return [hex_command("hex", speaker.say), *listener_commands(context, speaker)]
 
 
 def listener_commands(context: Context, speaker: Speaker) -> list[Command]:
-    """The commands where nothing that is typed is sent."""
+    """The commands for a run in which typed lines are not sent."""
     return [list_command("list", speaker.peers, NOBODY, context.emit)]
 
 
 def view_commands(switch: Switch) -> list[Command]:
     """The commands that change what is shown."""
     return [
-        choice_command("view", "show the bytes in hex, or text", ("hex", "text"), switch.show_as),
+        choice_command("view", "show bytes in hex, or as text", ("hex", "text"), switch.show_as),
         choice_command(
             "timestamps",
-            "begin each line or message with the time, or not",
+            "show the time before each line or message",
             ("on", "off"),
             lambda choice: switch.timestamps(choice == "on"),
         ),
@@ -96,15 +96,15 @@ def file_command(context: Context, send: Callable[[str], None]) -> Command:
     def complete(word: str) -> Completions:
         return complete_path(word, home)
 
-    summary = "send the bytes of this file"
+    summary = "send the contents of a file"
     return Command("send-file", "PATH", summary, lambda path: send(_expand(path, home)), complete)
 
 
 def complete_path(word: str, home: str) -> list[tuple[str, str]]:
     """Paths that begin with `word`, in which `~/` is the directory `home`. Directories end in `/`.
 
-    Names that a terminal could not show as they are, and hidden ones unless asked for, are left
-    out.
+    Leaves out names that a terminal cannot show as they are, and hidden ones unless `word` begins
+    one.
     """
     directory, name = word[: word.rfind("/") + 1], word[word.rfind("/") + 1 :]
     found = islice(_entries(_expand(directory, home) or ".", name), MAX_PATHS)

@@ -1,4 +1,4 @@
-"""relay: puts itself between clients and a target."""
+"""relay: forwards connections from clients to a target."""
 
 from __future__ import annotations
 
@@ -30,12 +30,17 @@ if TYPE_CHECKING:
     from sockkit.net.relay.program import ProgramTargets
     from sockkit.net.tls.options import ClientTls, ServerTls
 
-MAX_SEED = 1_000_000_000  # of a seed that is chosen: easy to type
-CLIENTS_ENCODING = "utf-8"  # where the target has another
+MAX_SEED = 1_000_000_000  # of a seed that we choose: short enough to type
+CLIENTS_ENCODING = "utf-8"  # if -E names another for the target
+# Nothing is sent on a stalled connection, so the system has to probe whether the peer still exists.
+# Linux forgets a connection 60 s after a program has closed it, and then answers with a reset.
+STALL_PROBE_SECONDS = 10
 
 
 class Relay(Value):
-    """`tls` is towards the clients, `to_tls` towards the target: `address`, or else `program`."""
+    """`tls` is for connections from clients, `to_tls` for those to the target. The target is
+    `address` or `program`.
+    """
 
     address: Address | None
     listen: ListenOptions
@@ -57,34 +62,35 @@ def run(config: Relay, context: Context) -> None:
     """Relay until a signal, or with `once` one client. Raises SockkitError."""
     if config.once and config.listen.max_connections:
         raise UsageError(
-            "--once and --max-connections exclude each other",
-            "one client is relayed, and nobody else gets in",
+            "--once cannot be used with --max-connections",
+            "remove --max-connections: one client is relayed",
         )
-    if config.program:
+    raise_limit()
+    if config.faults.stall_at is not None:
+        config = config._replace(sockets=config.sockets._replace(probe_after=STALL_PROBE_SECONDS))
+    if config.udp:
+        from sockkit.apps.relay_udp import run as run_udp
+
+        run_udp(config, context)
+    elif config.program:
         _run_programs(config, context)
     else:
         _run(config, context, _dialler(config, context))
 
 
 def _run(config: Relay, context: Context, dial_for: Dial) -> None:
-    raise_limit()
-    if config.udp:
-        from sockkit.apps.relay_udp import run as run_udp
-
-        run_udp(config, context, lambda sock: _warn_of_strangers(context, sock, config))
-        return
     if config.address:
         check_target(config.listen.address, config.address)
         _check_source(config)
     options = secure_listening(context, config.listen, config.access, config.tls)
     pairs = _shared(config, context, dial_for)
-    options = options._replace(tapped=False)  # a view shows what passes on the target's side
+    options = options._replace(tapped=False)  # views show the target's side
     listener = wait_for(context.loop, partial(listen, context, options, config.sockets))
     try:
         with port_file(context.loop, config.port_file, listener):
             announce(listener, context)
             invite(context, options, listener, "tcp-client")
-            _warn_of_strangers(context, listener, config)
+            warn_if_open(context, listener, config)
             server = RelayServer(listener, pairs)
             (server.run_one if config.once else server.run)()
     finally:
@@ -92,18 +98,18 @@ def _run(config: Relay, context: Context, dial_for: Dial) -> None:
 
 
 def _check_source(config: Relay) -> None:
-    """Raise UsageError if clients would need one local address at a time."""
+    """Raise UsageError if several connections would need the same local address."""
     source = config.connect.source
     fixed = source and (source.port or source.location.startswith("@"))
     if fixed and not config.once and config.listen.max_connections != 1:
         raise UsageError(
             f"each client has a connection of its own, and only one can be bound to {source}",
-            "leave out the port of --source, or give --max-connections 1",
+            "remove the port of --source, or add --max-connections 1",
         )
 
 
 def _run_programs(config: Relay, context: Context) -> None:
-    """Relay each client to a program. Raises ProgramFailed if only that of `once` has failed."""
+    """Relay each client to a program. With `once`, raises ProgramFailed if the program failed."""
     from sockkit.apps.programs import MAX_PROGRAMS, find_program
     from sockkit.net.relay.program import ProgramTargets
 
@@ -171,7 +177,7 @@ def _faults(config: Relay, context: Context) -> Faults | None:
 
 
 def chosen_seed(options: FaultOptions, context: Context) -> int:
-    """The seed that is given, or one that is told if anything depends on it."""
+    """The seed that the user gave, or a random one, which is reported if it is used."""
     if options.seed is not None or not options.random:
         return options.seed or 0
     from random import SystemRandom  # few runs need it
@@ -181,8 +187,8 @@ def chosen_seed(options: FaultOptions, context: Context) -> int:
     return seed
 
 
-def _warn_of_strangers(context: Context, bound: Bound, config: Relay) -> None:
-    """Say it if everybody who reaches us reaches the target, or can run the program."""
+def warn_if_open(context: Context, bound: Bound, config: Relay) -> None:
+    """Warn if anyone who can reach this port can reach the target, or run the program."""
     if config.program:
         from sockkit.apps.programs import warn_of_strangers
 

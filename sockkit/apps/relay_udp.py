@@ -1,4 +1,4 @@
-"""relay --udp: puts itself between the peers of a datagram socket and a target."""
+"""relay --udp: forwards datagrams between peers and a target."""
 
 from __future__ import annotations
 
@@ -6,19 +6,23 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sockkit.apps.prepare import with_access
-from sockkit.apps.relay import CLIENTS_ENCODING, chosen_seed
+from sockkit.apps.relay import CLIENTS_ENCODING, chosen_seed, warn_if_open
+from sockkit.core.address import Address
 from sockkit.core.faults import Held
 from sockkit.core.text import Errors
 from sockkit.core.transforms import convert
 from sockkit.errors import UsageError
 from sockkit.net.context import Context
 from sockkit.net.descriptors import free_descriptors
+from sockkit.net.endpoint import to_address
 from sockkit.net.port_file import port_file
 from sockkit.net.relay.datagram_way import WayOptions
+from sockkit.net.relay.itself import check_target
 from sockkit.net.relay.udp import DatagramRelay, RelayOptions
 from sockkit.net.relay.udp_target import Target
 from sockkit.net.tcp.listen import announce
-from sockkit.net.udp.open import UdpOptions, bind_datagrams, find_routes
+from sockkit.net.udp.datagrams import DatagramSocket
+from sockkit.net.udp.open import Route, UdpOptions, bind_datagrams, find_routes
 from sockkit.net.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -27,37 +31,45 @@ if TYPE_CHECKING:
     from sockkit.apps.relay import Relay
     from sockkit.core.records import Direction
     from sockkit.core.text import Transform
-    from sockkit.net.tcp.listen import Bound
 
-IDLE_SECONDS = 60.0  # of silence, after which a peer is given up, unless --idle-timeout says it
-MAX_PEERS = 1000  # each has a descriptor; one more makes the longest silent leave
-SPARE_DESCRIPTORS = 16  # left to lookups and files; where there are few, fewer peers fit
+IDLE_SECONDS = 60.0  # of silence, after which a peer times out, unless --idle-timeout is given
+MAX_PEERS = 1000  # each has a descriptor; one more replaces the peer silent for longest
+SPARE_DESCRIPTORS = 16  # for lookups and files; the rest limits the number of peers
 
 
-def run(config: Relay, context: Context, warn: Callable[[Bound], None]) -> None:
+def run(config: Relay, context: Context) -> None:
     """Relay until a signal. Raises SockkitError."""
     _check(config, context)
     address = config.address
     assert address
     listen = with_access(context, config.listen, config.access)
     sockets = config.sockets.for_datagrams()
-    # A view shows what passes between us and the target.
+    # Views show the datagrams between us and the target.
     unseen = context._replace(views=None)
     routes = wait_for(context.loop, partial(find_routes, context, address, config.connect, sockets))
     own = sockets._replace(reuse_port=False, unix_mode=None)
     target = Target(context, address, routes, own)
     sock = wait_for(context.loop, partial(bind_datagrams, unseen, listen, sockets, UdpOptions()))
     try:
+        _check_target(sock, address, routes)
         with port_file(context.loop, config.port_file, sock):
             announce(sock, context)
-            warn(sock)
+            warn_if_open(context, sock, config)
             DatagramRelay(context, sock, target, _options(config, context)).run()
     finally:
         sock.close()
 
 
+def _check_target(sock: DatagramSocket, address: Address, routes: list[Route]) -> None:
+    """Raise UsageError if the target is the address on which we listen."""
+    listen = to_address(sock.bound_to)
+    for each in (to_address(route.to.address) for route in routes):
+        if listen and each:
+            check_target(listen, each, address)
+
+
 def _options(config: Relay, context: Context) -> RelayOptions:
-    # By default no character is shown as an escape: what cannot be converted is dropped.
+    # By default, a datagram that cannot be converted is dropped, and not escaped.
     text = config.text._replace(errors=config.text.errors or Errors.STRICT)
     to_target = partial(text.outbound, CLIENTS_ENCODING, "what the client sent")
     to_client = partial(text.inbound, CLIENTS_ENCODING)
@@ -77,7 +89,7 @@ def _options(config: Relay, context: Context) -> RelayOptions:
 
 
 def _check(config: Relay, context: Context) -> None:
-    """Raise UsageError for options that datagrams do not have."""
+    """Raise UsageError for options that do not apply to datagrams."""
     source = config.connect.source
     asked = {
         "--once": config.once,
@@ -85,10 +97,10 @@ def _check(config: Relay, context: Context) -> None:
     }
     for option, given in asked.items():
         if given:
-            raise UsageError(f"{option} and --udp exclude each other", "leave out one")
+            raise UsageError(f"{option} cannot be used with --udp", "remove one of them")
     fixed = source and (source.port is None or source.port)
     if fixed and config.listen.max_connections != 1:
         raise UsageError(
             f"each peer has a socket of its own, and only one can be bound to {source}",
-            "leave out the port of --source, or give --max-connections 1",
+            "remove the port of --source, or add --max-connections 1",
         )

@@ -1,4 +1,4 @@
-"""replay: sends a recorded client's side again, or plays the server's side to who connects."""
+"""replay: plays the client's side of a recording to a server, or the server's side to clients."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sockkit.net.tcp.listen import ListenOptions
     from sockkit.net.tls.options import ClientTls, ServerTls
 
-IDLE_SECONDS = 5.0  # for which a client awaits an answer in silence
+IDLE_SECONDS = 5.0  # of silence for which a client waits for an answer
 
 
 class Replay(Value):
@@ -47,7 +47,7 @@ class Replay(Value):
 
 
 def run(config: Replay, context: Context) -> None:
-    """Return when all is played. Raises SockkitError, also where an answer differs."""
+    """Return when all is played. Raises SockkitError, also if an answer differs."""
     name = escape(config.path)
     recording = Recording(config.path, name)
     try:
@@ -102,7 +102,7 @@ def _serve(config: Replay, context: Context, recording: Recording, name: str) ->
     _tell(recording, context, name)
     if index.left_out:
         left_out = show_count(index.left_out, "recorded connection")
-        context.emit(Notice(f"{left_out} of another kind, or too many, are not played"))
+        context.emit(Notice(f"{left_out} skipped: of another kind, or too many"))
     shows = not config.play.verify
     programme = Programme(recording, index, config.play, config.idle, config.once, shows)
     (_serve_datagrams if index.datagrams else _serve_streams)(config, context, programme)
@@ -139,7 +139,7 @@ def _serve_datagrams(config: Replay, context: Context, programme: Programme) -> 
 
     assert config.listen
     if config.server_tls:
-        raise UsageError("the recording has datagrams, which --tls does not encrypt")
+        raise UsageError("the recording has datagrams, which --tls cannot encrypt", "remove --tls")
     sockets = config.sockets.for_datagrams()
     binding = partial(bind_datagrams, context, config.listen, sockets, UdpOptions())
     sock = wait_for(context.loop, binding)
@@ -190,17 +190,18 @@ def _has_several(peers: frozenset[int], context: Context, recording: Recording, 
     numbers = Numbers(peers)
     try:
         wait_for(context.loop, partial(_Reading, context, recording, numbers.add))
-    except SockkitError:  # what comes before the damage is played
+    except SockkitError:  # the records before the damage are played
         if numbers.lacking:
             raise
     if numbers and numbers.lacking:
         lacking = ", ".join(map(str, sorted(numbers.lacking)))
-        raise UsageError(f"{name} has no peer {lacking}", f"give one that it has: {numbers}")
+        are = "peers are" if len(numbers) > 1 else "only peer is"
+        raise UsageError(f"{name} has no peer {lacking}", f"its {are} {numbers}")
     return len(peers or numbers) > 1
 
 
 def _check_met(met: int, name: str) -> None:
-    """Raise an error if nothing was there to play."""
+    """Raise an error if there was nothing to play."""
     if not met:
         raise SockkitError(f"{name} has no connection to replay")
 

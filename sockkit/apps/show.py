@@ -26,11 +26,11 @@ from sockkit.net.pump import Pump
 from sockkit.net.waiting import OnDone, Pending, wait_for
 from sockkit.values import Value
 
-STANDARD = "-"  # in place of a path: standard input, or output
+STANDARD = "-"  # as a path: standard input or output
 
 
 class Show(Value):
-    """What to show of the recording at `path`, and how: as text, if nothing else is wanted.
+    """What to show of the recording at `path`, and how: as text, unless another view is chosen.
 
     Without `peers`, `sent` and `received` everything is shown. `pcap` is the path of a file.
     """
@@ -50,9 +50,9 @@ class Show(Value):
 
 
 def run(config: Show, context: Context) -> None:
-    """Return when all is shown. Raises SockkitError for what is no recording, or is damaged."""
+    """Return when all is shown. Raises SockkitError if the file is no recording, or is damaged."""
     _check(config)
-    name = "standard input" if config.path == STANDARD else escape(config.path)
+    name = "stdin" if config.path == STANDARD else escape(config.path)
     reader = Reader(name)
     shown = _Shown(reader, config, _view(config, context))
     with _source(config, context, reader) as source, _sink(config, context) as sink:
@@ -71,17 +71,17 @@ def _check(config: Show) -> None:
     }
     chosen = [name for name, wanted in views.items() if wanted] or ["--text"]
     if len(chosen) > 1:
-        raise UsageError(f"{chosen[0]} and {chosen[1]} exclude each other", "leave out one")
+        raise UsageError(f"{chosen[0]} cannot be used with {chosen[1]}", "remove one of them")
     if config.timestamps and chosen[0] in ("--json", "--pcap"):
-        raise UsageError(f"{chosen[0]} has the times already", "leave out --timestamps")
+        raise UsageError(f"{chosen[0]} always shows the times", "remove --timestamps")
     if config.pcap is not None and config.text != TextOptions():
-        raise UsageError("--pcap has the bytes as they are", "leave out the encoding")
+        raise UsageError("--pcap writes the bytes unchanged", "remove the encoding")
 
 
 class _Shown:
-    """Turns the bytes of a recording into what is shown, as a Transform.
+    """A Transform from the bytes of a recording to the output of a view.
 
-    What comes before a damaged line is still shown; `fault` is then what to raise.
+    The lines before a damaged one are still shown; `fault` is then the error to raise.
     """
 
     def __init__(self, reader: Reader, config: Show, view: RecordView) -> None:
@@ -100,13 +100,13 @@ class _Shown:
         return b"" if self.fault else self._all(self._reader.flush())
 
     def notices(self, name: str) -> Iterator[str]:
-        """What is missing in the recording `name`."""
+        """Notices about what the recording `name` lacks."""
         if self._reader.missing:
             yield f"{name}: {self._reader.missing}"
         if self._reader.missing == EMPTY:
             return
         if missing := self._selection.missing():
-            yield f"{name}: there is no peer {', '.join(map(str, missing))}"
+            yield f"{name}: no peer {', '.join(map(str, missing))}"
         elif self._selection.in_vain:
             yield f"{name}: nothing matches"
 
@@ -126,7 +126,7 @@ class _Shown:
 
 
 class _Showing(Pending):
-    """Moves a recording to where it is shown."""
+    """Pumps a recording from `source` through `shown` to `sink`."""
 
     def __init__(
         self, context: Context, source: Source, sink: Sink, shown: _Shown, on_done: OnDone[None]
@@ -148,7 +148,7 @@ class _Showing(Pending):
         self._pump.close()
 
     def _check(self) -> None:
-        """Stop at a damaged line once what comes before it is written."""
+        """Stop at a damaged line, once all output before it is written."""
         if self._shown.fault and not self._pump.lane.held:
             self._pump.close()
             self._on_done(self._shown.fault)
@@ -166,9 +166,9 @@ def _view(config: Show, context: Context) -> RecordView:
 def _source(config: Show, context: Context, reader: Reader) -> Iterator[Source]:
     if config.path == STANDARD:
         if context.stdio.input.terminal:
-            raise UsageError("standard input is a terminal", "give the FILE of a recording")
+            raise UsageError("stdin is a terminal", "name the FILE of a recording")
         if config.follow:
-            raise UsageError("standard input cannot be followed", "give the FILE of a recording")
+            raise UsageError("stdin cannot be followed", "name the FILE of a recording")
         yield context.stdio.input
         return
     with _opened(config.path) as file:
@@ -177,12 +177,12 @@ def _source(config: Show, context: Context, reader: Reader) -> Iterator[Source]:
             source.name = config.path
             yield source
         elif stat.S_ISREG(os.fstat(file).st_mode):
-            told = Notice(f"{escape(config.path)} was rewritten: it is shown from its beginning")
+            told = Notice(f"{escape(config.path)} was rewritten: showing it from the beginning")
             own, again = os.dup(file), partial(context.emit, told)
             with closing(Followed(context.loop, own, config.path, reader, again)) as followed:
                 yield followed
         else:
-            raise UsageError(f"{config.path} cannot be followed", "only a file can")
+            raise UsageError(f"{config.path} cannot be followed", "it is not a regular file")
 
 
 @contextmanager
@@ -190,7 +190,7 @@ def _sink(config: Show, context: Context) -> Iterator[Sink]:
     output = context.stdio.output
     if config.pcap in (None, STANDARD):
         if config.pcap and output.terminal:
-            raise UsageError("packets are not for a terminal", "give --pcap a file")
+            raise UsageError("a terminal cannot show packets", "write them to a file: --pcap FILE")
         output.when_gone(raise_error)
         yield output
         return
@@ -206,7 +206,7 @@ def _check_other(config: Show, path: str) -> None:
     with suppress(OSError):  # there is no such file
         read = os.fstat(0) if config.path == STANDARD else os.stat(config.path)
         if os.path.samestat(os.stat(path), read):
-            raise UsageError(f"{path} is the recording itself", "give --pcap another file")
+            raise UsageError(f"{path} is the recording itself", "write the packets to another file")
 
 
 @contextmanager

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 
 GBK = "looks like GBK: try -E gbk"
-BINARY = "not all of this is text: Ctrl-] view hex shows the bytes"
+BINARY = "some of this is not text: Ctrl-] view hex shows the bytes"
 
 
 class ReceivedHints:
-    """Says, once each, what to try where received bytes are not the text that was expected."""
+    """Emits hints, each once, if received bytes do not look like text in the expected encoding."""
 
     def __init__(self, context: Context) -> None:
         self._emit = context.emit
@@ -29,7 +29,7 @@ class ReceivedHints:
         self._views = views if context.stdio.offer and views and views.switch else None
 
     def listen(self, transcoder: Transcoder) -> None:
-        """Look at all that `transcoder` is fed."""
+        """Examine all bytes that are fed to `transcoder`."""
         source = transcoder.source
         if source == "utf-8":
             from sockkit.core.gbk import GbkDetector
@@ -53,25 +53,27 @@ class ReceivedHints:
 
 
 def time_stamp() -> str:
-    """The time now, as it begins a line."""
+    """The time now and a space, to begin a line."""
     from datetime import datetime
 
     return datetime.now().strftime("%H:%M:%S ")
 
 
 def stamps(context: Context, *, wanted: bool) -> Callable[[], str]:
-    """A function that returns the time if it is shown: if `wanted`, or as a person has switched."""
+    """A function that returns the time to show, or "" if times are neither `wanted` nor switched
+    on.
+    """
     switch = context.views.switch if context.views else None
     if not switch and not wanted:
         return lambda: ""
-    time_stamp()  # loads what it needs: later a server may be out of descriptors
+    time_stamp()  # imports now: later a server may be out of descriptors
     return lambda: time_stamp() if (switch.stamped if switch else wanted) else ""
 
 
 def beginnings(
     context: Context, *, labelled: bool, timestamps: bool
 ) -> Callable[[Peer], bytes] | None:
-    """A function that makes what begins a peer's lines; None if nothing ever does."""
+    """A function that makes the beginning of a peer's lines; None if they never have one."""
     switchable = bool(context.views and context.views.switch and context.stdio.output.terminal)
     if not (labelled or timestamps or switchable):
         return None

@@ -12,7 +12,7 @@ from sockkit.net.context import Context
 from sockkit.net.ends.end import End
 from sockkit.net.options import SocketOptions
 from sockkit.net.tcp.dial import ConnectOptions, dial
-from sockkit.net.waiting import wait_for
+from sockkit.net.waiting import Silence, wait_for
 from sockkit.values import Value
 
 if TYPE_CHECKING:
@@ -73,5 +73,11 @@ def _is_fragile(config: TcpClient) -> bool:
 def _dial(config: TcpClient, context: Context) -> End:
     connect = secure_dialling(context, config.connect, config.address, config.tls)
     dialling = partial(dial, context, config.address, connect, config.sockets)
-    end: End = wait_for(context.loop, dialling)
+    told = f"still connecting to {config.address} (-w SECONDS gives up sooner)"
+    silence = Silence(context.loop, context.emit, told, lambda: 0)
+    silence.start()
+    try:
+        end: End = wait_for(context.loop, dialling)
+    finally:
+        silence.stop()
     return end

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from sockkit.net.tls.options import ServerTls
 
 NEEDS = "needs --once, --exec or --shell"
-ENDS_NOTHING = "the end of standard input ends nothing in a server of many"
+ENDS_NOTHING = "a server of many clients does not end with stdin"
 
-SLOW_SECONDS = 30.0  # after which a client that holds the others up is dropped
+SLOW_SECONDS = 30.0  # after which a client that delays the others is dropped
 
 
 class TcpServer(Value):
@@ -67,8 +67,8 @@ def _check(config: TcpServer) -> None:
         raise UsageError(f"--half-close {NEEDS}", ENDS_NOTHING)
     if config.once and config.listen.max_connections:
         raise UsageError(
-            "--once and --max-connections exclude each other",
-            "one client is served, and nobody else gets in",
+            "--once cannot be used with --max-connections",
+            "remove --max-connections: one client is served",
         )
 
 
@@ -77,7 +77,7 @@ def _run(
     context: Context,
     serve: Callable[[TcpServer, Context, Listener], None],
 ) -> None:
-    """Listen, and `serve`."""
+    """Listen, and call `serve` with the listener."""
     options = secure_listening(context, config.listen, config.access, config.tls)
     listener = wait_for(context.loop, partial(listen, context, options, config.sockets))
     try:
@@ -97,7 +97,7 @@ def _run_programs(config: TcpServer, context: Context) -> None:
     from sockkit.net.tcp.program_server import ProgramServer, run_one
 
     conversation = config.conversation
-    text = TextOptions() if conversation.greet else conversation.text  # a greeting is written so
+    text = TextOptions() if conversation.greet else conversation.text  # it is for the greeting
     programs = find_program(
         context,
         config.program,
@@ -155,7 +155,7 @@ def _serve_many(config: TcpServer, context: Context, listener: Listener) -> None
         transform, data = text.for_all(stdio.encoding, ""), os.fsencode(words)
         return transform.feed(data) + transform.flush() if transform else data
 
-    shared = text.for_all(stdio.encoding, "standard input")
+    shared = text.for_all(stdio.encoding, "stdin")
     options = ServerOptions(
         ClientOptions(
             conversation.ending(stdio),
@@ -186,7 +186,7 @@ def _open_console(server: Server, context: Context) -> Callable[[bytes], None]:
 
 
 def _accept_one(listener: Listener, on_done: OnDone[End]) -> Pending:
-    """Call `on_done` with the first connection, and listen no more."""
+    """Call `on_done` with the first connection, and stop listening."""
 
     def accepted(end: End) -> None:
         listener.close()

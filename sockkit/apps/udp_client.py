@@ -43,13 +43,13 @@ def _check(config: UdpClient) -> None:
     check_one_way(datagrams, {"name": datagrams.name}, unshown)
     if datagrams.recv_only and (source is None or source.port == 0):
         raise UsageError(
-            "--recv-only needs an address for the peer to send to",
-            "give --source with a port, as in --source 127.0.0.1:5000",
+            "--recv-only needs a local address for the peer to send to",
+            "add --source with a port, as in --source 127.0.0.1:5000",
         )
 
 
 def run_exchange(config: UdpClient, context: Context, kind: type[M]) -> M:
-    """Run the exchange with messages of this kind, and return them. Raises SockkitError."""
+    """Run the exchange with messages of the class `kind`, and return them. Raises SockkitError."""
     finding = partial(find_routes, context, config.address, config.connect, config.sockets)
     routes = wait_for(context.loop, finding)
     aims = connect_datagrams(context, config.address, routes, config.sockets, config.udp)

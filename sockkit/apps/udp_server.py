@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sockkit.net.access import AccessOptions
 
 
-STDIN_PATIENCE_SECONDS = 1.0  # for which standard input waits for a unix peer that is full
+STDIN_PATIENCE_SECONDS = 1.0  # that standard input waits for a unix peer whose queue is full
 
 
 class UdpServer(Value):
@@ -46,12 +46,13 @@ class UdpServer(Value):
 def run(config: UdpServer, context: Context) -> None:
     """Serve until a signal, or the operator's `/quit`. Raises SockkitError."""
     if config.listen.max_connections and not config.program:
-        raise UsageError("--max-connections needs --exec or --shell", "leave it out")
+        raise UsageError("--max-connections needs --exec or --shell", "remove it")
     check_one_way(config.datagrams, {"answer": config.answer}, {"label": config.datagrams.label})
     serve = (_programs if config.program else _messages)(config, context)
     listen, udp = with_access(context, config.listen, config.access), config.udp
     if config.reply is None and not config.program:
-        # Otherwise peers that read nothing could keep answers from all others.
+        # With --reply or programs there is no patience: a peer that reads nothing would delay all
+        # others.
         udp = udp._replace(patience=STDIN_PATIENCE_SECONDS)
     options = (listen, config.sockets, udp)
     sock = wait_for(context.loop, partial(bind_datagrams, context, *options))
@@ -68,7 +69,7 @@ def run(config: UdpServer, context: Context) -> None:
 
 
 def _messages(config: UdpServer, context: Context) -> Callable[[DatagramSocket], None]:
-    """What shows datagrams, and answers them from standard input."""
+    """A function that shows a socket's datagrams, and answers them from standard input."""
     messages = Messages(config.datagrams, context, many=True)
     reply = None
     if config.reply is not None:
@@ -87,7 +88,7 @@ def _messages(config: UdpServer, context: Context) -> Callable[[DatagramSocket],
 
 
 def _programs(config: UdpServer, context: Context) -> Callable[[DatagramSocket], None]:
-    """What gives each peer a program."""
+    """A function that runs a program for each peer of a socket."""
     from sockkit.apps.programs import MAX_PROGRAMS, find_program, warn_of_strangers
     from sockkit.core.transforms import convert
     from sockkit.net.udp.program_server import Conversion, DatagramProgramServer
@@ -107,7 +108,7 @@ def _programs(config: UdpServer, context: Context) -> Callable[[DatagramSocket],
     text, user = config.datagrams.text, context.stdio.encoding
     conversion = Conversion(
         partial(convert, lambda: text.inbound(user)),
-        partial(convert, lambda: text.outbound(user, "what the program writes")),
+        partial(convert, lambda: text.outbound(user, "the program's output")),
     )
 
     def serve(sock: DatagramSocket) -> None:

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 
 class ViewOptions(Value):
-    """`switchable` lets a person choose the view while the command runs.
+    """`switchable` lets the user choose the view while the command runs.
 
-    With `many` peers what is shown says whose it is.
+    With `many` peers, a view labels each message with its peer.
     """
 
     hex: bool = False
@@ -42,20 +42,21 @@ class ViewOptions(Value):
     def check(self) -> None:
         """Raise UsageError for options that exclude each other."""
         if self.hex and self.json:
-            raise UsageError("--hex and --json exclude each other", "leave out one")
+            raise UsageError("--hex cannot be used with --json", "remove one of them")
         if self.json and self.timestamps:
-            raise UsageError("--json has the times already", "leave out --timestamps")
+            raise UsageError("--json always shows the times", "remove --timestamps")
         if self.append and self.record is None:
-            raise UsageError("--append needs --record", "give --record FILE")
+            raise UsageError("--append needs --record", "add --record FILE")
         for name, path in (("--record", self.record), ("--output", self.output)):
             if path == "-":
                 raise UsageError(
-                    f"{name} is for a file", "leave it out, or write ./- for that name"
+                    f"{name} writes a file, not stdout",
+                    "remove it, or write ./- for a file of that name",
                 )
         if self.record and self.output and _is_one_file(self.record, self.output):
-            raise UsageError("--record and --output are the same file", "give one another")
+            raise UsageError("--record and --output are the same file", "use two different files")
         if self.send_only and self.output is not None:
-            raise UsageError("--send-only and --output exclude each other", "leave out one")
+            raise UsageError("--send-only cannot be used with --output", "remove one of them")
 
 
 def _is_one_file(first: str, second: str) -> bool:
@@ -70,7 +71,7 @@ def _is_one_file(first: str, second: str) -> bool:
 def viewed(
     context: Context, options: ViewOptions, command: str, text: TextOptions
 ) -> Iterator[Context]:
-    """The context of a run that `options` look at.
+    """The context of a run with the views that `options` describe.
 
     Raises SockkitError, also at the end, if a view could not be written.
     """
@@ -78,7 +79,7 @@ def viewed(
     make_framer = options.frame.framer if options.frame else None
     views = Views(context.loop, context.emit, make_framer, options.idle)
     context = context._replace(views=views)
-    context.loop.when_hung_up(-1, None)  # gets ready now, while there is a descriptor for that
+    context.loop.when_hung_up(-1, None)  # prepares now, while a descriptor is free
     if options.record is not None:
         from sockkit.net.recorder import Recorder
 
@@ -101,7 +102,7 @@ def viewed(
 def _taking_output(
     context: Context, views: Views, options: ViewOptions, text: TextOptions
 ) -> Context:
-    """The context of a run whose standard output a view has, or may get."""
+    """The context of a run in which a view uses standard output, or may be switched to it."""
     stdio = context.stdio
     output = views.take_output(stdio.output, _json_lines(text) if options.json else None)
     if options.hex or options.switchable:
@@ -117,7 +118,7 @@ def _write_received(views: Views, path: str) -> None:
 
 
 class _Switch:
-    """Shows a dump, or the payload, on standard output."""
+    """Switches standard output between a hex dump and the payload."""
 
     def __init__(
         self, views: Views, context: Context, options: ViewOptions, text: TextOptions
@@ -161,7 +162,7 @@ def _json_lines(text: TextOptions) -> JsonLines:
 
 
 class _Recording:
-    """Keeps all records in a file."""
+    """Writes all records to a file."""
 
     def __init__(self, recorder: Recorder, lines: JsonLines) -> None:
         self._recorder, self._lines = recorder, lines

@@ -1,4 +1,4 @@
-"""Asks the person at the terminal for an address that the command line does not have."""
+"""Asks the user at the terminal for an address or a name that the command line lacks."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import click
 
 from sockkit.cli.render import complain
 from sockkit.core.address import parse_port, parse_unix, split_port
+from sockkit.core.chat.names import check_name
 from sockkit.errors import UsageError
 from sockkit.net.endpoint import service_port
 
@@ -19,6 +20,11 @@ def ask_address(words: tuple[str, ...]) -> tuple[str, ...]:
     if len(words) == 1 and _lacks_port(words[0]):
         words = (*words, _ask("Port", None, lambda text: parse_port(text, service_port)))
     return words
+
+
+def ask_name() -> str:
+    """The name for a chat room. Raises click.Abort if there is no answer."""
+    return _ask("Your name", None, check_name)
 
 
 def _lacks_port(word: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sockkit.cli.commands import LazyGroup
 
-_HELP = """A chat room that anyone with nc can join, and a client that is nice to use."""
+_HELP = """A chat room that anyone can join with nc, and a comfortable client for it."""
 
 _EPILOG = """\b
 Try it in three terminals:
@@ -14,8 +14,8 @@ Try it in three terminals:
 """
 
 COMMANDS = {
-    "serve": ("sockkit.cli.chat_serve", "Open a room."),
-    "join": ("sockkit.cli.chat_join", "Join one."),
+    "serve": ("sockkit.cli.chat_serve", "Open a chat room."),
+    "join": ("sockkit.cli.chat_join", "Join a chat room."),
 }
 
 command = LazyGroup("chat", COMMANDS, _HELP, _EPILOG)

@@ -1,11 +1,14 @@
-"""Commands as click has them: a group that loads commands lazily, and a command with sections.
+"""Subclasses of click's commands: a group that loads commands lazily, and a command with sections.
 
 The group is a table, so help and completion load no command. The options of a command have the
-names of the fields that they set, so `fold` makes its configuration.
+names of the fields that they set, so `fold` can make its configuration.
+
+A command has two help texts: -h shows the most used options on one screen, --help shows all.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -24,28 +27,33 @@ T = TypeVar("T", bound=Value)
 NAME = "sockkit"
 
 COMMANDS = {
-    "tcp-client": ("sockkit.cli.tcp_client", "Connect: stdin to the peer and the peer to stdout."),
-    "tcp-server": ("sockkit.cli.tcp_server", "Serve many clients at once, or one (--once)."),
-    "chat": ("sockkit.cli.chat", "A chat room and a client for it."),
-    "echo": ("sockkit.cli.echo", "Answer what comes with itself or by rules for tests."),
-    "probe": ("sockkit.cli.probe", "Check which ports accept, or wait until they do."),
+    "tcp-client": ("sockkit.cli.tcp_client", "Connect, send stdin, print the replies."),
+    "tcp-server": ("sockkit.cli.tcp_server", "Serve many clients at once, or one with --once."),
+    "udp-client": ("sockkit.cli.udp_client", "Send stdin as datagrams, print the replies."),
+    "udp-server": ("sockkit.cli.udp_server", "Print the datagrams that arrive, and answer them."),
+    "chat": ("sockkit.cli.chat", "Open a chat room, or join one."),
+    "echo": ("sockkit.cli.echo", "Echo input or answer by rules, for testing."),
+    "probe": ("sockkit.cli.probe", "Check which ports are open, or wait until they are."),
     "relay": ("sockkit.cli.relay", "Forward connections; show or change what passes."),
-    "replay": ("sockkit.cli.replay", "Play a recording again: the client's side or the server's."),
+    "replay": ("sockkit.cli.replay", "Play a recording again, as the client or the server."),
     "show": ("sockkit.cli.show", "Show a recording as text, hex, JSON or packets."),
-    "udp-client": ("sockkit.cli.udp_client", "Send stdin as datagrams and show the answers."),
-    "udp-server": ("sockkit.cli.udp_server", "Show who sends what, and answer."),
 }
+_HELP_COMMAND = {"help": ("sockkit.cli.help", "Show the help of a command.")}
 
-_HELP = """Talk to sockets from the shell: listen, connect, send, show.
+_HELP = """Talk to sockets from the shell: connect, listen, send, show.
 
-Received bytes go to stdout, everything said about them to stderr. The exit status is 0
-only when nothing was lost.
+Received bytes go to stdout, messages to stderr. The exit status is 0 only when nothing
+was lost.
 """
 
 _EPILOG = """\b
-Try it in two terminals:
+Try it in two terminals. To learn sockets, add --explain to both:
   sockkit tcp-server -p 8080
   sockkit tcp-client 127.0.0.1 8080
+
+\b
+Most used options of a command: sockkit COMMAND -h
+All options of a command:       sockkit COMMAND --help
 """
 
 
@@ -65,9 +73,17 @@ def _showing(names: list[str], what: str, text: Callable[[click.Context], str]) 
     )
 
 
-HELP = _showing(["-h", "--help"], "Show this message and exit.", click.Context.get_help)
+def _brief(ctx: click.Context) -> str:
+    from sockkit.cli.help import brief  # few runs need it
+
+    return brief(ctx)
+
+
+HELP = _showing(["-h", "--help"], "Show this help and exit.", click.Context.get_help)
+_SHORT_HELP = _showing(["-h"], "Show the most used options and exit.", _brief)
+_LONG_HELP = _showing(["--help"], "Show all options and exit.", click.Context.get_help)
 _VERSION = _showing(
-    ["--version"], "Show the version and exit.", lambda _: f"{NAME}, version {__version__}"
+    ["-V", "--version"], "Show the version and exit.", lambda _: f"{NAME}, version {__version__}"
 )
 
 
@@ -101,7 +117,7 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if not ctx.resilient_parsing and args[0] not in self._table:
-            raise click.exceptions.NoSuchCommand(args[0], possibilities=self._table, ctx=ctx)
+            raise click.exceptions.NoSuchCommand(args[0], ctx=ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -109,14 +125,18 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, summary) for name, (_, summary) in self._table.items()])
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        return self.complete_commands(incomplete) + click.Command.shell_complete(
+            self, ctx, incomplete
+        )
+
+    def complete_commands(self, incomplete: str) -> list[CompletionItem]:
         from click.shell_completion import CompletionItem
 
-        commands = [
+        return [
             CompletionItem(name, help=summary)
             for name, (_, summary) in self._table.items()
             if name.startswith(incomplete)
         ]
-        return commands + click.Command.shell_complete(self, ctx, incomplete)
 
 
 class Bundle(Value):
@@ -124,6 +144,46 @@ class Bundle(Value):
 
     title: str
     options: tuple[Option, ...]
+
+    def saying(self, **texts: str) -> Bundle:
+        """The same options, with other help texts for the named ones.
+
+        So an option is defined once, and its help is true for the command that shows it.
+        Raises KeyError if no option has such a name.
+        """
+        if unknown := texts.keys() - {option.name for option in self.options}:
+            raise KeyError(*unknown)
+        options = (
+            _with_help(option, texts[option.name]) if option.name in texts else option
+            for option in self.options
+        )
+        return self._replace(options=tuple(options))
+
+    def only(self, *names: str) -> Bundle:
+        """The options that are named, in the order of the bundle."""
+        return self._replace(options=tuple(one for one in self.options if one.name in names))
+
+    def without(self, *names: str) -> Bundle:
+        return self._replace(options=tuple(one for one in self.options if one.name not in names))
+
+
+def _with_help(option: Option, text: str) -> Option:
+    """A copy of `option` with another help text. A new one would take 20 times as long to make."""
+    copy = Option.__new__(Option)
+    copy.__dict__.update(option.__dict__, help=text)
+    return copy
+
+
+class Page(Value):
+    """The help text of a command, besides its options.
+
+    The first paragraph of `text` says what the command does; -h shows only this one. `examples` are
+    command lines, and -h shows the first four. `most` names the options that -h shows.
+    """
+
+    text: str
+    examples: str
+    most: tuple[str, ...] = ()
 
 
 class BundledCommand(click.Command):
@@ -136,55 +196,49 @@ class BundledCommand(click.Command):
         arguments: Sequence[click.Argument] = (),
         bundles: Sequence[Bundle],
         callback: Callable[..., Any],
-        text: str,
-        epilog: str,
+        page: Page,
     ) -> None:
         params = [*arguments, *(option for bundle in bundles for option in bundle.options)]
         super().__init__(
             name,
             params=params,
             callback=callback,
-            help=text,
-            epilog=epilog,
+            help=page.text,
+            epilog=f"\b\nExamples:\n{page.examples}",
         )
         self._bundles = bundles
+        self.most = page.most
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        given = set(args)  # the parser empties the list
         try:
             return super().parse_args(ctx, args)
         except click.UsageError as error:
             error.ctx = error.ctx or ctx  # errors of the parser have no context
-            option = error.option_name if isinstance(error, click.NoSuchOption) else ""
-            if option == "--frame" and str(self.name).startswith("udp"):
-                told = f"{self.name} has no --frame: a datagram is a frame already"
-                raise click.UsageError(told, error.ctx) from error
-            if error.message.startswith("Got unexpected extra") and self._has_port():
-                hint = "a server's port is given with -p"
-                if given & {"--exec", "--shell"}:
-                    hint = "quote a command of several words, as in --exec 'tr a-z A-Z'"
-                raise click.UsageError(f"{error.message}: {hint}", error.ctx) from error
             raise
 
     def get_help_option(self, ctx: click.Context) -> Option:
-        return HELP
+        return _LONG_HELP
 
-    def _has_port(self) -> bool:
-        return any(param.name == "port" for param in self.params)
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        return [*super().get_params(ctx), _SHORT_HELP]
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for bundle in self._bundles:
-            records = [option.get_help_record(ctx) for option in bundle.options]
-            if bundle is self._bundles[-1]:
-                records.append(HELP.get_help_record(ctx))
+            asks = (_SHORT_HELP, _LONG_HELP) if bundle.title == "Output" else ()
+            records = [option.get_help_record(ctx) for option in (*bundle.options, *asks)]
             with formatter.section(bundle.title):
-                formatter.write_dl([record for record in records if record])
+                formatter.write_dl([_without_range(*record) for record in records if record])
+
+
+def _without_range(words: str, text: str) -> tuple[str, str]:
+    """An option's help record without the ranges of numbers that click adds, such as [x>=1]."""
+    return words, re.sub(r"  \[[\dx<=>]+\]$", "", re.sub(r"; [\dx<=>]+\]$", "]", text))
 
 
 def fold(kind: type[T], values: dict[str, Any], **more: Any) -> T:
-    """A `kind` whose fields are `more` and the values of the options with their names."""
+    """A `kind` with the fields `more`, and those of `values` that it has a field for."""
     make: Callable[..., T] = kind
     return make(**{name: values[name] for name in kind._fields if name in values}, **more)
 
 
-group = LazyGroup(NAME, COMMANDS, _HELP, _EPILOG, [_VERSION])
+group = LazyGroup(NAME, COMMANDS | _HELP_COMMAND, _HELP, _EPILOG, [_VERSION])

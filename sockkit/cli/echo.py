@@ -7,18 +7,20 @@ from typing import TYPE_CHECKING, Any
 import click
 from click import Option
 
-from sockkit.cli.commands import Bundle, BundledCommand, fold
-from sockkit.cli.input import INPUT, check_input
+from sockkit.cli.commands import Bundle, BundledCommand, Page, fold
+from sockkit.cli.input import check_input, input_of
 from sockkit.cli.options import (
     ACCESS,
-    IDLE_TIME,
+    GREET,
+    LISTENING,
     OUTPUT,
     SERVER_SOCKET,
+    SERVER_TIME,
     UDP,
     access_options,
     encoding,
 )
-from sockkit.cli.params import DURATION, LINE_ENCODING, File, Parsed, server_address
+from sockkit.cli.params import DURATION, LINE_ENCODING, File, Parsed, listening, listening_words
 from sockkit.cli.tls import SERVER_TLS, server_tls
 from sockkit.cli.views import VIEW
 from sockkit.core.responder import Rule, parse_rule
@@ -28,51 +30,79 @@ from sockkit.errors import UsageError
 if TYPE_CHECKING:
     from sockkit.core.rule_notation import RuleReader
 
-_HELP = """Answer what comes with itself: a responder for tests, on TCP and UDP until stopped.
+_HELP = """Echo what arrives, or answer by rules, for testing. Serves TCP and UDP on one port,
+until stopped (Ctrl-C).
 
-A rule answers a message, which is a datagram or, of a stream, a line (or a frame, with
---frame): PATTERN=ANSWER, where the pattern has * and ? (--reply) or is a regular expression
-(--reply-re) whose groups the answer may name. The first rule that matches counts; what none
-matches is echoed.
+A rule is PATTERN=ANSWER. With --reply, PATTERN has the wildcards * and ?. With --reply-re,
+it is a regular expression, and ANSWER may use its groups. A message is a line, over UDP a
+datagram, with --frame a frame. The first rule that matches a message gives the answer. A
+message that no rule matches is echoed.
 """
 
-_EPILOG = """\b
-Examples:
+_EXAMPLES = """\
   sockkit echo -p 7007
   sockkit echo --upper --tcp -p 8080 --backlog 5
   sockkit echo -p 7007 --reply 'PING*=PONG' --reply-re '^ADD (\\d+)=OK \\1'
   sockkit echo --udp -p 7007 --drop 5% --delay 200ms
 """
 
-_RULE = Parsed("rule", str)  # how it is written depends on other options
+_MOST = (
+    *("port", "bind", "tcp", "udp", "upper", "rules", "rules_re", "delay", "drop", "hex"),
+    *("encrypted", "verbose"),
+)
+
+_RULE = Parsed("rule", str)  # its notation depends on other options
 _SHARE = Parsed("percent", parse_share)
 
 _ANSWERS = Bundle(
     "Answers",
     (
-        Option(["--tcp"], is_flag=True, help="By TCP alone, as always with --tls."),
+        Option(["--tcp"], is_flag=True, help="Serve TCP only. With --tls this is the default."),
         UDP,
-        Option(["--upper"], is_flag=True, help="Answer in capitals."),
+        Option(["--upper"], is_flag=True, help="Answer in capital letters."),
         Option(["--reply", "rules"], type=_RULE, multiple=True, metavar="GLOB=ANSWER",
-               help="A rule, as in 'PING*=PONG'. May be given again."),
+               help="Answer a message that matches: 'PING*=PONG'. May be repeated."),
         Option(["--reply-re", "rules_re"], type=_RULE, multiple=True, metavar="REGEX=ANSWER",
-               help=r"A rule, as in '^ADD (\d+)=OK \1'. May be given again."),
+               help=r"Answer a message that matches: '^ADD (\d+)=OK \1'. May be repeated."),
         Option(["--rules", "rules_file"], type=File(), metavar="FILE",
-               help="More rules, one a line; re: begins a regular expression, # a comment."),
-        encoding("utf-8", LINE_ENCODING),
-        Option(["--greet"], default="", metavar="TEXT",
-               help="Send TEXT to each client as it connects. No line end is added."),
+               help="Read more rules from FILE, one per line. re: starts a regular expression, # a "
+                    "comment."),
+        GREET,
         Option(["--delay"], type=DURATION, metavar="DURATION", default="0",
-               help="Answer this much later."),
+               help="Send each answer this much later, for example 200ms."),
         Option(["--drop"], type=_SHARE, metavar="PERCENT", default="0%",
-               help="Leave this share of datagrams without an answer, as in 5%."),
+               help="Do not answer this share of datagrams, for example 5%."),
         Option(["--close-after"], type=click.IntRange(1), metavar="N",
                help="Close a connection after N answers."),
         Option(["--workers"], type=click.IntRange(1, 256), metavar="N", default=1,
                show_default=True,
-               help="Processes that share the port; one that dies is replaced. --max-connections "
-                    "is for each."),
+               help="Share the port among N processes. One that dies is replaced."),
     ),
+).saying(udp="Serve UDP only.")  # fmt: skip
+_TEXT = Bundle("Text", (encoding("utf-8", LINE_ENCODING),)).saying(
+    encoding="Set the encoding of messages and answers, for example gbk.",
+)
+_VIEW = VIEW.saying(
+    timestamps="Start each message of --hex with the time.",
+    frame="Split the byte stream into messages, for example len:2be. The rules, --hex and --json "
+          "use these. SPEC is line, nul, fixed:16, delim:0d0a, len:2be (a length of 2 bytes, big "
+          "endian, then so many bytes), start:aa55,len@2:1 (a marker, then a length), or gap:20ms "
+          "(a silence). Without this option, a message is a line.",
+)  # fmt: skip
+_TIME = SERVER_TIME.only("timeout", "idle").saying(
+    timeout="Give up when nobody comes for this long, for example 30s. The exit status "
+            "is then 28. Default: wait for ever. Not with --workers.",
+    idle="Close a connection after this long without data, for example 30s. Data in either "
+         "direction counts. With --udp, the command ends after this long without a datagram, with "
+         "exit status 28.",
+)  # fmt: skip
+_ACCESS = ACCESS.saying(
+    max_connections="Accept at most N clients at a time. One more is closed at once. With "
+                    "--workers, N is for each process.",
+)  # fmt: skip
+_TLS = SERVER_TLS.saying(
+    encrypted="Encrypt connections (TLS). UDP is not served. Without --tls-cert, a certificate is "
+              "made for this run, and a message shows the command that trusts it.",
 )  # fmt: skip
 
 
@@ -91,7 +121,7 @@ def _rule(option: str, text: str, *, regex: bool, reader: RuleReader | None) -> 
     try:
         return parse_rule(text, regex=regex, reader=reader)
     except UsageError as error:
-        raise click.BadParameter(str(error), param_hint=repr(option)) from error
+        raise click.BadParameter(str(error), param_hint=option) from error
 
 
 def _run(**values: Any) -> None:
@@ -100,7 +130,7 @@ def _run(**values: Any) -> None:
     from sockkit.net.options import SocketOptions
     from sockkit.net.tcp.listen import ListenOptions
 
-    address = server_address(values["bind"], values["port"], values["family"])
+    address = listening(values)
     values["tcp"] = values["tcp"] or values["encrypted"]
     reader = _reader(values)
     values["rules"] = (
@@ -121,8 +151,19 @@ def _run(**values: Any) -> None:
 
 command = BundledCommand(
     "echo",
-    bundles=[SERVER_SOCKET, _ANSWERS, INPUT, VIEW, IDLE_TIME, SERVER_TLS, ACCESS, OUTPUT],
+    arguments=[listening_words()],
+    bundles=[
+        LISTENING,
+        _ANSWERS,
+        _TEXT,
+        input_of("--greet and rules"),
+        _VIEW,
+        _TIME,
+        _TLS,
+        _ACCESS,
+        OUTPUT,
+        SERVER_SOCKET,
+    ],
     callback=_run,
-    text=_HELP,
-    epilog=_EPILOG,
+    page=Page(_HELP, _EXAMPLES, _MOST),
 )

@@ -1,4 +1,4 @@
-"""How bytes to send are written: --hex-input and --escape-input, and what excludes them."""
+"""The notation of input: --hex-input and --escape-input, and which options they exclude."""
 
 from __future__ import annotations
 
@@ -17,19 +17,28 @@ INPUT = Bundle(
     "Input",
     (
         Option(["--hex-input"], is_flag=True,
-               help="Read what is to be sent (stdin, --greet, --reply, echo's rules) as bytes in "
-                    r"hexadecimal: 01 03 00 0a, 0103000a, 0x01,0x03 or \x01\x03. White space, line "
-                    "ends and commas separate them, and are not sent. Over UDP a line is a "
-                    "datagram."),
+               help="Read stdin as hexadecimal bytes: 01 03 00 0a. Other ways to write them are "
+                    r"0103000a, 0x01,0x03 and \x01\x03. White space, line ends and commas "
+                    "separate bytes, and are not sent."),
         Option(["--escape-input"], is_flag=True,
-               help=r"Read it as text with escapes: \r \n \t \0 \a \b \e \f \v \\, \x41 for a byte "
-                    r"and \u4f60 or \U0001f600 for a character. Over UDP a line is a datagram."),
+               help=r"Read stdin as text with escapes: hello\r\n. There are \r \n \t \0 \a \b \e "
+                    r"\f \v \\, \x41 for a byte, and \u4f60 or \U0001f600 for a character."),
     ),
 )  # fmt: skip
 
 
+def input_of(what: str, more: str = "") -> Bundle:
+    """INPUT for a command that reads `what` in these notations."""
+    return INPUT.saying(
+        **{
+            str(option.name): str(option.help).replace("stdin", what, 1) + more
+            for option in INPUT.options
+        }
+    )
+
+
 def text_options(values: dict[str, Any]) -> TextOptions:
-    """How text is converted. Raises UsageError for options that exclude each other."""
+    """The options for text. Raises UsageError for options that exclude each other."""
     check_input(
         values, ("--crlf", "crlf"), ("--send-encoding", "send_encoding"), ("--name", "name")
     )
@@ -39,14 +48,16 @@ def text_options(values: dict[str, Any]) -> TextOptions:
 
 
 def check_input(values: dict[str, Any], *unconverted: tuple[str, str]) -> None:
-    """`unconverted` are options, and the names of their values, that mean nothing for bytes."""
+    """Raise UsageError for options that exclude each other. `unconverted` are options for text,
+    each with the name of its value.
+    """
     if not values["hex_input"]:
         return
     if values["escape_input"]:
-        raise UsageError("--hex-input and --escape-input exclude each other", "leave out one")
+        raise UsageError("--hex-input cannot be used with --escape-input", "remove one of them")
     for option, name in unconverted:
         if values.get(name):
             raise UsageError(
-                f"{option} and --hex-input exclude each other",
+                f"{option} cannot be used with --hex-input",
                 "bytes in hexadecimal are sent as they are",
             )

@@ -1,7 +1,7 @@
 """The boundary between the shell and sockkit.
 
 Every failure becomes one line on stderr and an exit status. click's own `main` is not used, as it
-turns every EPIPE into a silent 1 and prints errors on several lines.
+turns every EPIPE into a silent status 1 and prints errors on several lines.
 """
 
 from __future__ import annotations
@@ -18,10 +18,13 @@ from sockkit.cli.commands import NAME, group
 from sockkit.cli.render import complain
 from sockkit.cli.stopping import die
 from sockkit.errors import (
+    REFUSED,
+    ConnectError,
     ExitStatus,
     OutputError,
     OutputGone,
     ProgramFailed,
+    ResolveError,
     SockkitError,
     Stopped,
     UsageError,
@@ -36,12 +39,12 @@ _SIGNALS = (
 
 
 def main() -> NoReturn:
-    """Run the command of the process's arguments, and exit."""
+    """Run the command that the process's arguments name, and exit."""
     _open_missing_streams()
     code = status(sys.argv[1:])
     if code:
         _release_port_file(sys.argv[1:])
-    if code in _SIGNALS and isinstance(code, ExitStatus):  # not a program's status
+    if code in _SIGNALS and isinstance(code, ExitStatus):  # not the status of a program of --exec
         die(code - 128)
     if sys.stderr:
         sys.stderr.flush()
@@ -52,15 +55,16 @@ def main() -> NoReturn:
 def status(arguments: list[str]) -> int:
     """Run `sockkit ARGUMENTS`, and return its exit status. Failures are shown on stderr."""
     try:
-        return _invoke(arguments)
+        return _advised(arguments)
     except (OutputGone, ProgramFailed) as error:
         return error.status
     except SockkitError as error:
         if not (isinstance(error, Stopped) and error.quiet):
+            error.hint = error.hint or _hint(error)
             complain(str(error))
         return error.status
     except MemoryError:
-        os.write(2, b"sockkit: there is not enough memory\n")  # this needs no memory
+        os.write(2, b"sockkit: not enough memory\n")  # this needs no memory
         return ExitStatus.FAILED
     except Exception as error:
         if told := too_many_files(error):
@@ -74,11 +78,30 @@ def status(arguments: list[str]) -> int:
         return ExitStatus.FAILED
 
 
+def _hint(error: SockkitError) -> str:
+    """What to try after an error that has ended the run, where the error itself does not say it."""
+    absent = isinstance(error, ConnectError) and isinstance(error.__cause__, FileNotFoundError)
+    if absent or error.kind == REFUSED:
+        return "start the server first, or check the address"
+    return "check the name, or give an IP address" if isinstance(error, ResolveError) else ""
+
+
+def _advised(arguments: list[str]) -> int:
+    """Run `sockkit ARGUMENTS`. If the line is wrong, say what to write."""
+    try:
+        return _invoke(arguments)
+    except (UsageError, click.UsageError) as error:
+        from sockkit.cli.advice import usage_line  # which loads every command
+
+        complain(usage_line(error, arguments))
+        return ExitStatus.USAGE
+
+
 def _invoke(arguments: list[str]) -> int:
     try:
         if instruction := os.environ.get(COMPLETE):
             return _complete(instruction)
-        with group.make_context(NAME, arguments) as context:
+        with group.make_context(NAME, [*arguments]) as context:
             group.invoke(context)
     except click.exceptions.Exit as error:
         return error.exit_code
@@ -87,10 +110,6 @@ def _invoke(arguments: list[str]) -> int:
         return ExitStatus.USAGE
     except click.Abort as error:  # Ctrl-D at a question; Ctrl-C ends us before click sees it
         raise UsageError("no address was given", "write HOST PORT after the command") from error
-    except click.UsageError as error:
-        about = error.ctx.command_path if error.ctx else NAME
-        complain(f"{' '.join(error.format_message().split())} (see {about} --help)")
-        return ExitStatus.USAGE
     except OSError as error:  # standard output cannot be written, with help or the version
         if error.errno == errno.ENOMEM:
             raise MemoryError from error
@@ -99,7 +118,7 @@ def _invoke(arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         if error.errno == errno.EPIPE:
             raise OutputGone("") from error
-        raise OutputError(f"could not write standard output: {reason(error)}") from error
+        raise OutputError(f"could not write stdout: {reason(error)}") from error
     return ExitStatus.DONE
 
 
@@ -114,7 +133,7 @@ def _complete(instruction: str) -> int:
 
 
 def _release_port_file(arguments: list[str]) -> None:
-    """Release a script that waits at a FIFO for the port of a server that has failed.
+    """Release a script that waits at a FIFO for the port of a server that failed.
 
     The command line may be invalid, so this searches it for the option.
     """
@@ -130,7 +149,7 @@ def _open_missing_streams() -> None:
     """Open a descriptor for each closed standard stream, so that no socket gets its number.
 
     A closed input is then at its end, and a closed output cannot be written. Characters of help
-    that the user's encoding does not have are replaced.
+    texts that the user's encoding lacks are replaced.
     """
     for descriptor, flags in ((0, os.O_RDONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
         try:

@@ -1,4 +1,4 @@
-"""The options that commands share, each in the section of the help to which it belongs."""
+"""The options that commands share, grouped by the sections of the help."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from sockkit.cli.params import (
     COLOR,
     DURATION,
     ENCODING,
-    LINE_ENCODING,
     MODE,
     NAME,
     PORT,
@@ -40,134 +39,115 @@ _FAMILY = (
     Option(["-4", "family"], flag_value=4, type=int, help="Use IPv4 only."),
     Option(["-6", "family"], flag_value=6, type=int, help="Use IPv6 only."),
 )
-_SOCKET = (
+ADDRESS = Bundle(
+    "Address",
+    (
+        *_FAMILY,
+        Option(["--source"], type=SOURCE, metavar="ADDR[:PORT]",
+               help="Connect from this local address, for example 192.168.1.5. A port may follow, "
+                    "as in 192.168.1.5:40000. On a unix socket: unix:/PATH or unix:@NAME."),
+    ),
+)  # fmt: skip
+UDP_ADDRESS = ADDRESS.saying(
+    source="Send from this local address, for example 192.168.1.5. A port may follow, as in "
+           "192.168.1.5:40000. On a unix socket: unix:/PATH or unix:@NAME.",
+)  # fmt: skip
+LISTENING = Bundle(
+    "Listening",
+    (
+        Option(["-p", "--port"], type=PORT, metavar="PORT",
+               help="Listen on this port, for example 8080. It may be a service name, such as "
+                    "http. 0 takes any free port."),
+        Option(["--bind"], type=BIND, metavar="ADDR",
+               help="Listen on this address, for example 0.0.0.0. Default: 127.0.0.1, which only "
+                    "this machine can reach (with -6: ::1). 0.0.0.0 is every IPv4 address, :: "
+                    "every address. unix:/PATH is a unix socket, unix:@NAME an abstract one, "
+                    "without a file (Linux only)."),
+        *_FAMILY,
+        Option(["--unix-mode"], type=MODE, metavar="MODE",
+               help="Set the mode of the file of unix:/PATH, for example 660. Only users who may "
+                    "write to the file can connect. Default: what the umask allows."),
+        Option(["--port-file"], type=File(), metavar="FILE",
+               help="Write the port to FILE once listening, for scripts. If FILE is a FIFO (mkfifo "
+                    "FILE), `read p < FILE` waits until then. If sockkit created FILE, it removes "
+                    "FILE at the end."),
+    ),
+)  # fmt: skip
+
+
+def _reuse_address(default: bool, text: str) -> Option:
+    return Option(
+        ["--reuse-address/--no-reuse-address"], default=default, show_default=True, help=text
+    )
+
+
+_TUNING = (
     Option(["--buffer-size"], type=SIZE, metavar="SIZE",
-           help="Most bytes one receive takes, as in 1024, 64k or 1M."),
-    Option(["--reuse-port"], is_flag=True,
-           help="Let other sockets with this option share the port (SO_REUSEPORT)."),
+           help="Receive at most this many bytes at once, for example 64k."),
     Option(["--send-buffer"], type=SIZE, metavar="SIZE",
-           help="Size of the system's buffer for sending (SO_SNDBUF)."),
+           help="Set the system's send buffer, for example 256k (SO_SNDBUF)."),
     Option(["--receive-buffer"], type=SIZE, metavar="SIZE",
-           help="Size of the system's buffer for receiving (SO_RCVBUF)."),
+           help="Set the system's receive buffer, for example 256k (SO_RCVBUF)."),
+    Option(["--reuse-port"], is_flag=True,
+           help="Share the port with others that set this option (SO_REUSEPORT)."),
     Option(["--ttl"], type=click.IntRange(1, 255), metavar="N",
-           help="Most routers a packet may pass (IP_TTL)."),
+           help="Let packets pass at most N routers, 1 to 255 (IP_TTL)."),
     Option(["--tos"], type=click.IntRange(0, 255), metavar="N",
-           help="The packets' type of service (IP_TOS), as in 184 for voice."),
+           help="Set the type of service, for example 184 for voice (IP_TOS). N is 0 to 255."),
 )  # fmt: skip
 _STREAM = (
     Option(["--no-delay"], is_flag=True,
-           help="Send small pieces at once instead of gathering them (TCP_NODELAY)."),
+           help="Send small pieces at once, without collecting (TCP_NODELAY)."),
     Option(["--keepalive"], is_flag=True,
-           help="Probe a silent peer now and then, to notice when it is gone (SO_KEEPALIVE)."),
+           help="Check that a silent peer is still there (SO_KEEPALIVE)."),
 )  # fmt: skip
 _BACKLOG = Option(
     ["--backlog"], type=click.IntRange(0, 2**31 - 1), default=DEFAULT_BACKLOG,
     show_default=True, metavar="N",
-    help="Connections that may wait to be accepted; the system may allow fewer.",
+    help="Let at most N connections wait to be accepted. The system may allow fewer.",
 )  # fmt: skip
-
-
-def _reuse_address(default: bool) -> Option:
-    return Option(
-        ["--reuse-address/--no-reuse-address"],
-        default=default,
-        show_default=True,
-        help="Bind although an earlier connection on the port is still closing (SO_REUSEADDR).",
-    )
-
-
-def _connect_timeout(default: str | None) -> Option:
-    return Option(
-        ["-w", "--connect-timeout", "timeout"], type=DURATION, metavar="DURATION",
-        default=default, show_default=default is not None,
-        help="Give up (status 28) connecting after this long, as in 5, 500ms or 2m. This includes "
-             "looking up the name. A server gives up when no client has come by then; without the "
-             "option it waits for ever. udp-client --expect gives up waiting for the answers, and "
-             "probe and relay give up on a target; relay waits for a client as long as it takes.",
-    )  # fmt: skip
-
-
-def _dialling(timeout: str) -> tuple[Option, ...]:
-    """Where to connect from, and for how long to try: `timeout` by default."""
-    return (
-        *_FAMILY,
-        Option(["--source"], type=SOURCE, metavar="ADDR[:PORT]",
-               help="Send from this address, and port, of this machine, or for a unix socket from "
-                    "unix:/PATH or unix:@NAME."),
-        _connect_timeout(timeout),
-    )  # fmt: skip
-
-
-def _client_socket(*more: Option) -> Bundle:
-    return Bundle(
-        "Socket",
-        (
-            *_dialling("10s"),
-            _reuse_address(False),
-            *_SOCKET,
-            *more,
-        ),
-    )  # fmt: skip
-
-
-def _server_socket(reuse: bool, *more: Option) -> Bundle:
-    return Bundle(
-        "Socket",
-        (
-            Option(["-p", "--port"], type=PORT, metavar="PORT",
-                   help="Port to listen on, or a service name; 0 for any free one."),
-            Option(["--bind"], type=BIND, metavar="ADDR",
-                   help="Address to listen on: 127.0.0.1 (the default: this machine only), "
-                        "0.0.0.0 (every IPv4 address), :: (every address), unix:/PATH or "
-                        "unix:@NAME (abstract: no file, Linux only)."),
-            Option(["--unix-mode"], type=MODE, metavar="MODE",
-                   help="Create the file of unix:/PATH with this mode, as in 600 or 0660: who may "
-                        "write to it can connect. Default: what the umask allows."),
-            *_FAMILY,
-            Option(["--port-file"], type=File(), metavar="FILE",
-                   help="Write the port to FILE once listening. If FILE is a FIFO (mkfifo FILE), a "
-                        "script's `read p < FILE` waits until then. A file that sockkit created "
-                        "is removed at the end."),
-            _connect_timeout(None),
-            _reuse_address(reuse),
-            *_SOCKET,
-            *more,
-        ),
-    )  # fmt: skip
-
-
-PROBE_SOCKET = Bundle("Socket", _dialling("3s"))
-CLIENT_SOCKET = _client_socket(*_STREAM)
-SERVER_SOCKET = _server_socket(True, _BACKLOG, *_STREAM)
-UDP_CLIENT_SOCKET = _client_socket(
-    Option(["--broadcast"], is_flag=True,
-           help="Let datagrams go to everybody on a network, as in 192.168.1.255."),
+_BIND_CLOSING = "Bind a port while old connections on it are closing (SO_REUSEADDR)."
+_BIND_SOURCE = "Bind the port of --source while it is closing (SO_REUSEADDR)."
+_BIND_SHARED = "Bind a port that others with this option have (SO_REUSEADDR)."
+CLIENT_SOCKET = Bundle("Socket", (*_TUNING, _reuse_address(False, _BIND_SOURCE), *_STREAM))
+SERVER_SOCKET = Bundle(
+    "Socket", (_BACKLOG, *_TUNING, _reuse_address(True, _BIND_CLOSING), *_STREAM)
+)
+# Two UDP servers could share one port, and one would receive nothing: so False for servers, too.
+UDP_SOCKET = Bundle("Socket", (*_TUNING, _reuse_address(False, _BIND_SHARED))).saying(
+    buffer_size="Receive at most this many bytes of a datagram, for example 1500. The rest is cut "
+                "off, which is reported. stdin, where it is not sent line by line, is cut into "
+                "datagrams of this size.",
 )  # fmt: skip
-UDP_SERVER_SOCKET = _server_socket(
-    False,  # two UDP servers could have one port, and one of them hear nothing
-    Option(["--join"], metavar="GROUP",
-           help="Hear this multicast group, as 239.1.2.3 or ff02::1%eth0, by the interface that "
-                "has the address of --bind."),
+BROADCAST = Option(
+    ["--broadcast"], is_flag=True,
+    help="Allow broadcast addresses, for example 192.168.1.255.",
+)  # fmt: skip
+JOIN = Option(
+    ["--join"], metavar="GROUP",
+    help="Receive from this multicast group, for example 239.1.2.3. The interface is the one with "
+         "the address of --bind; ff02::1%eth0 names it.",
 )  # fmt: skip
 
 
 def encoding(default: str | None = None, kind: Parsed = ENCODING) -> Option:
     return Option(
         ["-E", "--encoding"], type=kind, metavar="NAME", default=default, show_default=True,
-        help="What the peer speaks: gbk, gb18030, big5, shift_jis, latin-1, utf-8 …. Text is "
-             "converted both ways. Where nothing is given, bytes pass unchanged.",
+        help="Set the text encoding of the peer, for example gbk. Text is converted both ways. "
+             "Without this option, bytes pass unchanged.",
     )  # fmt: skip
 
 
 ERRORS = Option(
     ["--errors"], type=EnumChoice(Errors),
-    help="What to do with a character the encoding does not have. Default: refuse to send it, "
-         "show what is received as a backslash escape.",
+    help="Choose what happens to text that cannot be converted. strict: an error; replace: a "
+         "question mark or U+FFFD; backslashreplace: an escape; ignore: left out. Default: strict "
+         "for what is sent, backslashreplace for what is received.",
 )  # fmt: skip
 _ENCODINGS = (
     encoding(),
     Option(["--send-encoding"], type=ENCODING, metavar="NAME",
-           help="What to send in, where it is not what the peer sends in."),
+           help="Send in this encoding, if it differs from --encoding."),
     ERRORS,
 )  # fmt: skip
 ENCODINGS = Bundle("Text", _ENCODINGS)
@@ -176,21 +156,19 @@ TEXT = Bundle(
     (
         *_ENCODINGS,
         Option(["-C", "--crlf"], is_flag=True,
-               help="Send each line end as CR LF, as HTTP, SMTP and many devices want it."),
+               help="Send each line end as CR LF. HTTP, SMTP and many devices expect that."),
     ),
 )  # fmt: skip
 
 _ONE_WAY = (
     Option(["--recv-only"], is_flag=True,
-           help="Only receive: stdin is never read, a terminal neither. A connection ends when the "
-                "peer has ended it. udp-client needs --source with a port, and ends when stopped, "
-                "or by --expect, --linger or --idle-timeout."),
+           help="Only receive; never read stdin. The command ends when the peer has closed."),
     Option(["--send-only"], is_flag=True,
-           help="Only send: what arrives is dropped. When stdin has ended and the peer's system "
-                "has everything, the command ends; a server of many goes on."),
+           help="Only send; discard what arrives. The command ends when stdin has ended and the "
+                "peer's system has received everything."),
     Option(["-o", "--output"], type=File(), metavar="FILE",
-           help="Write what arrives to FILE as well, as it was on the wire. FILE is created, or "
-                "emptied first."),
+           help="Also write what arrives to FILE. FILE gets the bytes as they were received. It is "
+                "created, or emptied first."),
 )  # fmt: skip
 UDP_DIRECTION = Bundle("Direction", _ONE_WAY)
 DIRECTION = Bundle(
@@ -198,74 +176,86 @@ DIRECTION = Bundle(
     (
         *_ONE_WAY,
         Option(["--half-close"], type=EnumChoice(HalfClose),
-               help="When to tell the peer that stdin has ended: now, never, or auto: 1s after its "
-                    "answer, or after 10s without one. Some servers drop their answer when told, "
-                    "others wait for it. Default: now; with TLS or a proxy auto. A tcp-server "
-                    "needs --once, --exec or --shell."),
+               help="Choose when to tell the peer that stdin has ended. now: at once; auto: 1s "
+                    "after its answer, or after 10s without one; never: not before we close. "
+                    "Default: now; auto with --tls or --proxy. Some servers drop their answer when "
+                    "told, others wait to be told."),
     ),
 )  # fmt: skip
 
+
+def _timeout(default: str | None) -> Option:
+    return Option(
+        ["-w", "--connect-timeout", "timeout"], type=DURATION, metavar="DURATION",
+        default=default, show_default=default is not None,
+        help="Give up connecting after this long, for example 5s. Looking up the name is "
+             "included. The exit status is then 28.",
+    )  # fmt: skip
+
+
 IDLE = Option(
     ["-i", "--idle-timeout", "idle"], type=DURATION, metavar="DURATION",
-    help="Give up (status 28) when nothing moves either way for this long. A server of many, "
-         "or a relay, closes that connection and goes on. Over UDP a server gives up when nobody "
-         "sends or is sent anything, and a relay gives up that peer: after 60s by default.",
+    help="End after this long without data, for example 30s. Data in either direction counts. The "
+         "exit status is then 28.",
 )  # fmt: skip
 LINGER = Option(
     ["--linger"], type=DURATION, metavar="DURATION",
-    help="Once one side has ended, leave after this long a silence of the other. Default: 5s "
-         "when the peer has ended, no bound when stdin has, 1s for datagrams and typists.",
-)  # fmt: skip
-_SILENCE = (
-    LINGER,
-    IDLE,
+    help="Once one side has ended, leave when the other is silent this long. Default: 5s after the "
+         "peer's end; no limit after the end of stdin, but 1s at a terminal.",
 )  # fmt: skip
 _UNTIL = Option(
     ["--until"],
     type=EnumChoice(Until),
-    help="Whose end ends the conversation. Default: both; peer when stdin is a terminal.",
+    help="Choose whose end ends the session. Default: both; if stdin is a terminal, peer.",
 )
-
-IDLE_TIME = Bundle("Time", (IDLE,))
-CLIENT_TIME = Bundle("Time", (_UNTIL, *_SILENCE))
+_NO_CLIENT = (
+    "Give up when no client connects for this long, for example 30s. The exit status is then 28. "
+    "Default: wait for ever."
+)
+CLIENT_TIME = Bundle("Time", (_timeout("10s"), _UNTIL, LINGER, IDLE))
+UDP_CLIENT_TIME = CLIENT_TIME.without("until")
+PROBE_TIME = Bundle("Time", (_timeout("3s"),))
 SERVER_TIME = Bundle(
     "Time",
     (
+        _timeout(None),
         _UNTIL,
-        *_SILENCE,
+        LINGER,
+        IDLE,
         Option(["--slow-timeout"], type=DURATION, metavar="DURATION",
-               help="Drop a client that holds the others up for this long. Default: 30s."),
+               help="Drop a client that blocks the others for this long. Default: 30s."),
     ),
-)  # fmt: skip
+).saying(timeout=_NO_CLIENT)  # fmt: skip
 
 _RULES = (
     Option(["--allow"], type=RULE, multiple=True, metavar="RULE",
-           help="Let in only clients that match a RULE: an address, a network or a name, as in "
-                "10.0.0.7, 10.0.0.0/8 or a.example. May be given again."),
+           help="Accept only clients that match RULE. RULE is an address, a network or a host "
+                "name: 10.0.0.7, 10.0.0.0/8 or a.example. May be repeated."),
     Option(["--deny"], type=RULE, multiple=True, metavar="RULE",
-           help="Refuse clients that match RULE, even if --allow lets them in. May be given "
-                "again."),
+           help="Refuse clients that match RULE. --deny beats --allow. May be repeated."),
     Option(["--allow-file"], type=File(exists=True), multiple=True, metavar="FILE",
-           help="More rules for --allow, one a line; # begins a comment. A FILE without rules lets "
-                "nobody in."),
+           help="Read more rules for --allow from FILE, one per line. # starts a comment. A FILE "
+                "without rules accepts nobody."),
     Option(["--deny-file"], type=File(exists=True), multiple=True, metavar="FILE",
-           help="More rules for --deny, as in --allow-file."),
+           help="Read more rules for --deny from FILE, one per line. # starts a comment."),
     Option(["--allow-users"], type=click.Choice(["own", "any"]),
-           help="On a unix socket: let in only processes of your own user, or of any. Default: "
-                "own for unix:@NAME, any for unix:/PATH, where the file's mode decides."),
+           help="On a unix socket, accept only your own user, or any. Default: own for "
+                "unix:@NAME; any for unix:/PATH, where the mode of the file decides."),
 )  # fmt: skip
 _MAX_CONNECTIONS = Option(
     ["--max-connections"], type=click.IntRange(1), metavar="N",
-    help="Most clients, or members of a chat room, at a time. One more is closed at once; a room "
-         "first says that it is full. On udp-server most programs, with relay --udp most peers: "
-         "there the longest silent peer makes place.",
+    help="Accept at most N clients at a time. One more is closed at once.",
 )  # fmt: skip
 ACCESS = Bundle("Access", (*_RULES, _MAX_CONNECTIONS))
-UDP_ACCESS = Bundle("Access", _RULES)
+UDP_ACCESS = Bundle("Access", _RULES).saying(
+    allow="Accept datagrams only from peers that match RULE. RULE is an address, a network or a "
+          "host name: 10.0.0.7, 10.0.0.0/8 or a.example. May be repeated.",
+    deny="Drop datagrams from peers that match RULE. --deny beats --allow. May be repeated.",
+)  # fmt: skip
 
 
 def access_options(values: dict[str, Any]) -> AccessOptions | None:
-    """The rules among the values of a server's options; None if there are none."""
+    """The access rules in the values of a server's options; None if there are none."""
     if not any(values[name] for name in ("allow", "deny", "allow_file", "deny_file")):
         return None
     from sockkit.net.access import AccessOptions
@@ -277,13 +267,13 @@ PROXY = Bundle(
     "Proxy",
     (
         Option(["--proxy", "through"], type=PROXY_URL, metavar="URL",
-               help="Connect through a proxy: socks5h://[USER@]HOST[:PORT], or the same with "
-                    "socks5, socks4a, socks4 or http (CONNECT). With socks5h, socks4a and http the "
-                    "proxy looks up the name, otherwise we do. PORT is 1080 unless given. env: "
-                    "the proxy that ALL_PROXY names, but none for the hosts in NO_PROXY. The "
-                    "user's password is taken from SOCKKIT_PROXY_PASSWORD, or asked for; in the "
-                    "URL, as USER:PASSWORD@, other users of this machine can see it in the list of "
-                    "processes."),
+               help="Connect through a proxy: socks5h://127.0.0.1:1080. URL is "
+                    "SCHEME://[USER@]HOST[:PORT], with the scheme socks5h, socks5, socks4a, socks4 "
+                    "or http (CONNECT) and the port 1080 unless given. With socks5h, socks4a and "
+                    "http the proxy looks up the name. --proxy env uses the proxy of the variable "
+                    "ALL_PROXY, and none for the hosts in NO_PROXY. The password of USER is that "
+                    "of the variable SOCKKIT_PROXY_PASSWORD, or is asked for. USER:PASSWORD@ works "
+                    "too, but other users of this machine can see it in the list of processes."),
     ),
 )  # fmt: skip
 
@@ -301,89 +291,113 @@ PROGRAMS = Bundle(
     "Programs",
     (
         Option(["--exec", "execute"], metavar="CMD",
-               help="Run CMD with the peer as its stdin and stdout; a server runs one for each "
-                    "peer. CMD is split into words as a shell would, and run without a shell. The "
-                    "end of what the peer sends is only the end of CMD's input: the connection "
-                    "closes when CMD exits. A reset ends CMD. Over UDP CMD reads and writes "
-                    "datagrams."),
+               help="Run CMD with the connection as its stdin and stdout. CMD is split into words "
+                    "as by a shell, and run without one: --exec 'tr a-z A-Z'. The connection "
+                    "closes when CMD exits, and the exit status is that of CMD. A reset ends CMD."),
         Option(["--shell"], metavar="CMD",
-               help="The same, and /bin/sh runs CMD: pipes, variables and several commands work."),
+               help="Like --exec, but /bin/sh runs CMD. Pipes, variables and several commands "
+                    "work."),
     ),
 )  # fmt: skip
-UDP_PROGRAMS = Bundle("Programs", (*PROGRAMS.options, _MAX_CONNECTIONS))
+UDP_PROGRAMS = Bundle("Programs", (*PROGRAMS.options, _MAX_CONNECTIONS)).saying(
+    execute="Run CMD for each peer, with the peer as its stdin and stdout. Each read and each "
+            "write of CMD is a datagram. CMD is split into words as by a shell, and run without "
+            "one: --exec 'tr a-z A-Z'.",
+    max_connections="Run at most N programs at a time. Default: 100. One more peer replaces the "
+                    "one that has been silent longest. Needs --exec or --shell.",
+)  # fmt: skip
 
 
 def program(values: dict[str, Any]) -> tuple[str, ...]:
-    """The words of the program that --exec or --shell names; none without. Raises UsageError."""
+    """The words of the program of --exec or --shell; empty without these. Raises UsageError."""
     execute, shell = values["execute"], values["shell"]
     if execute is None and shell is None:
         return ()
     from sockkit.core.programs import shell_command, split_command
 
     if execute is not None and shell is not None:
-        raise UsageError("--exec and --shell exclude each other", "leave out one")
-    # Programs.start sets a signal's action, so it needs the main thread, which the editor takes.
+        raise UsageError("--exec cannot be used with --shell", "remove one of them")
+    # Programs.start sets a signal's action, so it needs the main thread, which the editor would
+    # use.
     values["no_edit"] = True
     return shell_command(shell) if execute is None else split_command(execute)
 
 
+_COLORS = f"The colours are {', '.join(COLORS)}. May be repeated."
 TERMINAL = Bundle(
     "Terminal",
     (
         Option(["--no-edit"], is_flag=True,
-               help="Read lines as the terminal gives them: no editing, no history."),
+               help="Do not edit lines: read them as the terminal sends them. There is no history "
+                    "then."),
         Option(["--color"], type=COLOR, multiple=True, metavar="NAME=COLOR",
-               help=f"Show NAME (for a peer: its number, host or host:port) in COLOR: "
-                    f"{', '.join(COLORS)}. May be given again."),
+               help="Show NAME in COLOR, for example 2=magenta. NAME is the number of a peer, its "
+                    f"host or host:port. {_COLORS}"),
     ),
 )  # fmt: skip
-
-DATAGRAMS = (
-    Option(["--lines"], is_flag=True,
-           help="A line without its end is a datagram, and a datagram a line: so it is on a "
-                "terminal and with -E or -C. Otherwise stdin is cut at --buffer-size, and what "
-                "is received is written as it is."),
+UDP_TERMINAL = TERMINAL.saying(
+    color="Show NAME in COLOR, for example alice=magenta. NAME is the number of a peer, its host "
+          f"or host:port, or the name that signs its datagrams (alice:hello). {_COLORS}",
 )  # fmt: skip
+CHAT_TERMINAL = TERMINAL.saying(
+    color=f"Show the member NAME in COLOR, for example alice=magenta. {_COLORS}",
+)
 
-CHAT = Bundle(
-    "Text",
-    (
-        encoding("utf-8", LINE_ENCODING),
-    ),
+LINES = Option(
+    ["--lines"], is_flag=True,
+    help="Send a line as a datagram, print a datagram as a line. On a terminal, and with -E or -C, "
+         "this is the default. Otherwise stdin is cut at --buffer-size, and datagrams are printed "
+         "as they are.",
 )  # fmt: skip
-
 LABEL = Option(
     ["--label"], is_flag=True,
-    help="Begin each line with its peer, as in [2 10.0.0.7:51234]; so it is on a terminal where "
-         "there may be several.",
+    help="Start each line with its peer: [2 10.0.0.7:51234]. On a terminal this is the default.",
 )  # fmt: skip
-ONCE = Option(
-    ["--once"], is_flag=True, help="Serve one client, then end (what nc -l does)."
+ONCE = Option(["--once"], is_flag=True, help="Serve one client, then exit.")
+PEERS = Option(
+    ["--peer", "peers"], type=click.IntRange(0), metavar="N", multiple=True,
+    help="Show only the peer with this number, for example 2. May be repeated.",
+)  # fmt: skip
+GREET = Option(
+    ["--greet"], default="", metavar="TEXT",
+    help="Send TEXT to each client as it connects. No line end is added: in bash, $'hi\\n' has "
+         "one.",
 )  # fmt: skip
 REPLY = Option(
     ["--reply"], metavar="TEXT",
-    help="Answer whatever arrives with TEXT, once for each datagram or receive. With --once: "
-         "once, in place of stdin.",
+    help="Send TEXT whenever a client has sent something. With --once, TEXT is sent once, in place "
+         "of stdin. No line end is added: in bash, $'hi\\n' has one.",
 )  # fmt: skip
 NICKNAME = Option(
     ["--name"], type=NAME, metavar="NAME",
-    help="Your name: datagrams are signed with it (NAME:text), and a chat room knows you by it.",
+    help="Use this name in the room, for example alice.",
 )  # fmt: skip
 UDP = Option(["--udp"], is_flag=True, help="Use UDP, not TCP.")
 PASSWORD = (
     Option(["--password"], metavar="TEXT",
-           help="The chat room's password. Other users of this machine can see it in the list of "
-                "processes; the variable SOCKKIT_PASSWORD and --password-file hide it."),
+           help="Set the password of the room. Other users of this machine can see it in the list "
+                "of processes; --password-file and the variable SOCKKIT_PASSWORD hide it."),
     Option(["--password-file"], type=File(exists=True), metavar="FILE",
-           help="Read the chat room's password from FILE; one trailing newline is ignored."),
+           help="Read the password of the room from FILE. One line end after it is ignored."),
 )  # fmt: skip
 
+_EXPLAIN = (
+    Option(["--explain"], is_flag=True,
+           help="Explain each step for someone learning sockets. stderr shows each call in "
+                "Python, and what the kernel does."),
+    Option(["--lang"], type=click.Choice(["en", "zh"]),
+           help="Explain in English or Chinese. Default: the language of the locale."),
+)  # fmt: skip
 OUTPUT = Bundle(
     "Output",
     (
         Option(["-v", "--verbose"], count=True,
-               help="Say what happens to connections, and the totals; -vv every socket call."),
+               help="Show what happens to connections, and totals. -vv also shows every socket "
+                    "call."),
         Option(["-q", "--quiet"], is_flag=True,
-               help="Show no messages but errors; with probe, no results either."),
+               help="Show no messages but errors."),
+        *_EXPLAIN,
     ),
 )  # fmt: skip
+# Of a command that uses no socket.
+PLAIN_OUTPUT = Bundle(OUTPUT.title, OUTPUT.options[: -len(_EXPLAIN)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from sockkit.core.address import (
     HostPort,
     UnixPath,
     parse_address,
+    parse_listening,
     parse_port,
     parse_unix,
     split_port,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class Parsed(click.ParamType[Any]):
-    """A value that `parse` returns for a word. Its UsageError becomes click's, with the option."""
+    """A value that `parse` makes of a word. Its UsageError becomes click's, with the option."""
 
     def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
         self.name = name
@@ -57,7 +58,7 @@ class EnumChoice(click.Choice[str]):
 
 
 class File(click.ParamType[str]):
-    """click.Path, created when there is a value: its constructor looks up a translation (2 ms)."""
+    """A click.Path that is made only for a value: its constructor looks up a translation (2 ms)."""
 
     name = "file"
 
@@ -103,13 +104,13 @@ def _name(text: str) -> str:
 
 
 def _rule(text: str) -> Any:
-    from sockkit.core.access import parse_rule  # which imports ipaddress
+    from sockkit.core.access import parse_rule  # imports ipaddress
 
     return parse_rule(text)
 
 
 def _proxy(text: str) -> Any:
-    from sockkit.core.proxy import parse_proxy  # which imports ipaddress
+    from sockkit.core.proxy import parse_proxy  # imports ipaddress
 
     return text if text == "env" else parse_proxy(text)
 
@@ -124,7 +125,7 @@ def _color(text: str) -> tuple[str, str]:
 def _fingerprint(text: str) -> bytes:
     digits = text.lower().removeprefix("sha256:").replace(":", "")
     if len(digits) != 64 or not set(digits) <= set("0123456789abcdef"):
-        raise UsageError(f"{text!r} is not the SHA-256 of a certificate", "it has 64 hex digits")
+        raise UsageError(f"{text!r} is not the SHA-256 of a certificate", "give its 64 hex digits")
     return bytes.fromhex(digits)
 
 
@@ -158,23 +159,58 @@ RULE = Parsed("access rule", _rule)
 PROXY_URL = Parsed("url", _proxy)
 
 
+def at_terminal() -> bool:
+    """Whether a person can be asked: stdin, stdout and stderr are a terminal."""
+    return all(os.isatty(stream) for stream in (0, 1, 2))
+
+
+def listening_words() -> click.Argument:
+    """The address and the port of a server, where they are words and no options."""
+    return click.Argument(["words"], nargs=-1, metavar="[[ADDR] PORT]")
+
+
+def listening(values: dict[str, Any]) -> Address:
+    """The address to listen on, from a server's options and words. Raises UsageError."""
+    words = values["words"]
+    program = values.get("execute") is not None or values.get("shell") is not None
+    if words and program and (values["port"] is not None or values["bind"]):
+        told = f"unexpected {words[0]!r}"
+        raise UsageError(told, "quote a command of several words, as in --exec 'tr a-z A-Z'")
+    return server_address(values["bind"], values["port"], values["family"], words)
+
+
 def client_address(words: tuple[str, ...], *, ask: bool = True) -> Address:
     """The address in `words`. At a terminal the user is asked for a missing host or port, if `ask`.
 
     Raises UsageError, and click.Abort if the user does not answer.
     """
-    if ask and len(words) < 2 and all(os.isatty(stream) for stream in (0, 1, 2)):
+    ask = ask and len(words) < 2 and not "".join(words).isdigit()  # a port alone lacks its host
+    if ask and at_terminal():
         from sockkit.cli.ask import ask_address
 
         words = ask_address(words)
     return parse_address(words, service_port)
 
 
-def server_address(bind: UnixPath | str | None, port: int | None, family: int | None) -> Address:
-    """The address to listen on, from --bind, -p and -4 or -6. Raises UsageError."""
+def server_address(
+    bind: UnixPath | str | None,
+    port: int | None,
+    family: int | None,
+    words: Sequence[str] = (),
+) -> Address:
+    """The address to listen on, from --bind, -p, -4 or -6, and words as in LISTENING.
+
+    Raises UsageError.
+    """
+    host, number = parse_listening(words, service_port) if words else (None, None)
+    if bind and host:
+        raise UsageError(f"two addresses: --bind {bind} and {words[0]}", "leave one out")
+    if port is not None and number is not None:
+        raise UsageError(f"two ports: -p {port} and {words[-1]}", "leave one out")
+    bind, port = bind or host, number if port is None else port
     if bind and not isinstance(bind, str):
         if port is not None:
-            raise UsageError(f"-p {port} and --bind {bind} exclude each other", "leave out -p")
+            raise UsageError(f"{bind} has no port", f"remove {port}")
         return bind
     if port is None:
         raise UsageError("no port to listen on", "give -p 8080, or -p 0 for any free port")

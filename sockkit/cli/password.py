@@ -11,7 +11,7 @@ VARIABLE = "SOCKKIT_PASSWORD"  # ROOM_PASSWORD of core/programs.py, which few ru
 
 
 def room_password(values: dict[str, Any]) -> str | None:
-    """The password of --password or --password-file, otherwise of SOCKKIT_PASSWORD; None without.
+    """The password from --password or --password-file, else from SOCKKIT_PASSWORD; or None.
 
     Raises UsageError.
     """
@@ -19,13 +19,13 @@ def room_password(values: dict[str, Any]) -> str | None:
     password, path = values["password"], values["password_file"]
     if path is not None:
         if password is not None:
-            raise UsageError("--password and --password-file exclude each other", "leave out one")
+            raise UsageError("--password cannot be used with --password-file", "remove one of them")
         return _read(path)
     if password is None and variable is not None:
         if not variable:
             raise UsageError(f"{VARIABLE} is empty", "unset it for an open room")
         if values["udp"]:
-            raise UsageError(f"a room over UDP has no {VARIABLE}", "unset it, or leave out --udp")
+            raise UsageError(f"{VARIABLE} cannot be used with --udp", "unset it, or remove --udp")
         return variable
     return None if password is None else str(password)
 

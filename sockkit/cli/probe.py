@@ -10,36 +10,40 @@ from typing import Any
 import click
 from click import Option
 
-from sockkit.cli.commands import Bundle, BundledCommand, fold
-from sockkit.cli.options import OUTPUT, PROBE_SOCKET, UDP
+from sockkit.cli.commands import Bundle, BundledCommand, Page, fold
+from sockkit.cli.options import ADDRESS, OUTPUT, PROBE_TIME, UDP
 from sockkit.cli.params import DURATION, Parsed
 from sockkit.cli.tls import CLIENT_TLS, client_tls
 
-_HELP = """Check which targets accept connections, or wait until they do.
+_HELP = """Check which targets accept connections, or wait until they do (--wait).
 
-A TARGET is HOST:PORTS, [IPV6]:PORTS or unix:/PATH, with PORTS as in 22,80,8000-8100. Two
-words alone may be HOST PORTS. A line for each says whether it is open, refused, or gives no
-answer, or what else is wrong. On a terminal, of more than 24 only the open ones are shown,
-and the others are counted.
+A TARGET is HOST:PORTS, [IPV6]:PORTS or unix:/PATH, with PORTS such as 22,80,8000-8100. Two
+words alone may be HOST PORTS. Each target gets a line: open, refused, no answer, or what
+else is wrong. On a terminal, with more than 24 targets, only the open ones are shown, and
+the others are counted.
 
-The exit status is 0 if all are open. Otherwise it is that of tcp-client if there is one
-target, and 7 if there are several. Once all are open, COMMAND replaces sockkit. Its stdout
-is its own: the lines go to stderr then.
+The exit status is 0 if all targets are open, otherwise 7. If there is only one target, it
+is the status of its error. When all targets are open, COMMAND replaces sockkit: it has
+stdout to itself, so the lines go to stderr.
 
-With --udp a target is open only if it answers. One that gives no answer may be open, too.
+With --udp, a target is open only if it answers. One that gives no answer may be open, too.
 """
 
-_EPILOG = """\b
-Examples:
+_EXAMPLES = """\
   sockkit probe 192.168.1.1:22,80,8000-8100
   sockkit probe --wait 30s db:5432 cache:6379 -- ./serve --port 8000
-  sockkit probe --send $'GET / HTTP/1.0\\r\\n\\r\\n' --match '^HTTP/1.. 200' 127.0.0.1 8000
+  sockkit probe --send $'GET / HTTP/1.0\\r\\n\\r\\n' --match HTTP 127.0.0.1 8000
   sockkit probe --tls www.example.org:443
 """
 
+_MOST = (
+    *("wait", "any_one", "timeout", "send", "match", "udp", "encrypted", "tls_ca"),
+    *("source", "quiet", "verbose"),
+)
+
 
 def _pattern(text: str) -> Any:
-    from sockkit.core.patterns import compile_pattern  # which imports regex
+    from sockkit.core.patterns import compile_pattern  # imports regex
 
     return compile_pattern(text)[1]
 
@@ -48,24 +52,35 @@ _PROBE = Bundle(
     "Probe",
     (
         Option(["--wait"], type=DURATION, metavar="DURATION",
-               help="Try again, names too, until all are open; give up (status 28) after this "
-                    "long. 0 tries once. Only the result is shown."),
+               help="Try until all are open, for at most this long: 30s. Then the exit status is "
+                    "28. Names are looked up again, too. 0 tries once. Only the last result is "
+                    "shown."),
         Option(["--any", "any_one"], is_flag=True,
-               help="One open target is enough: stop at the first, and show only that."),
+               help="Stop at the first open target, and show only that."),
         Option(["--send"], metavar="TEXT",
-               help="Send TEXT as it is, with no line end added, and leave the sending side open."),
+               help="Send TEXT to each target. No line end is added: in bash, $'hi\\n' has one. "
+                    "Needs --match."),
         Option(["--match"], type=Parsed("regex", _pattern), metavar="REGEX",
-               help="A target is open only if what it sends, first or in answer to --send, "
-                    "matches."),
+               help="Expect data that matches REGEX, for example '^HTTP'. Otherwise the target "
+                    "does not count as open. All that the target sends is searched."),
         UDP,
     ),
+).saying(udp="Probe with datagrams, not with TCP.")  # fmt: skip
+_TIME = PROBE_TIME.saying(
+    timeout="Give up on a target after this long, for example 500ms. Looking up the name and the "
+            "reply for --match are included.",
 )  # fmt: skip
+_TLS = CLIENT_TLS.saying(
+    encrypted="Do the TLS handshake, too. The target's certificate and its name are checked.",
+    tls_name="Ask for this server name and check it, instead of the host.",
+)
+_OUTPUT = OUTPUT.saying(quiet="Show no messages but errors, and no results.")
 
 _COMMAND = "sockkit.command"  # the words after --, in the context's meta
 
 
 class _Probe(BundledCommand):
-    """A command that runs another one, whose words click must not see."""
+    """The command probe. click must not see the words of the COMMAND that it runs."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if "--" in args:
@@ -111,8 +126,7 @@ def _run(targets: tuple[str, ...], **values: Any) -> None:
 command = _Probe(
     "probe",
     arguments=[click.Argument(["targets"], nargs=-1, metavar="TARGET... [-- COMMAND...]")],
-    bundles=[_PROBE, PROBE_SOCKET, CLIENT_TLS, OUTPUT],
+    bundles=[_PROBE, ADDRESS, _TIME, _TLS, _OUTPUT],
     callback=_run,
-    text=_HELP,
-    epilog=_EPILOG,
+    page=Page(_HELP, _EXAMPLES, _MOST),
 )

@@ -1,4 +1,4 @@
-"""What excludes --progress."""
+"""Checks which options --progress excludes."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from sockkit.errors import UsageError
 
 
 def check_progress(values: dict[str, Any], *, edits: bool) -> None:
-    """Raise UsageError if --progress is given, and could not be shown."""
+    """Raise UsageError if the progress could not be shown. `edits` is whether lines are edited."""
     if values["quiet"]:
-        raise UsageError("-q and --progress exclude each other", "leave out one")
+        raise UsageError("--progress cannot be used with -q", "remove one of them")
     if values.get("execute") or values.get("shell"):
-        told = "--progress cannot be combined with --exec or --shell"
-        raise UsageError(told, "leave it out: the program has the connection")
+        told = "--progress cannot be used with --exec or --shell"
+        raise UsageError(told, "remove it: the program has the connection")
     if edits:
-        told = "--progress has no place beside the line editor"
+        told = "--progress cannot be used with line editing"
         raise UsageError(told, "redirect stdin or stdout, or add --no-edit")

@@ -17,13 +17,13 @@ def chosen_proxy(values: dict[str, Any], address: Address) -> Proxy | None:
     """The proxy through which to reach `address`; None for none. Raises UsageError, Stopped."""
     password = os.environ.get(PROXY_PASSWORD)
     if values.get("udp"):
-        raise UsageError("--proxy and --udp exclude each other", "leave out one")
+        raise UsageError("--proxy cannot be used with --udp", "remove one of them")
     proxy: Proxy | None = values["through"]
     if values["through"] == ENVIRONMENT:
         proxy = environment_proxy(os.environ, address)
     if not proxy:
         return None
-    proxy.target(address)  # nobody is asked for the password of one that cannot be used
+    proxy.target(address)  # fails before we ask for the password of a proxy that cannot be used
     if proxy.wants_password:
         if password is None and not values["quiet"] and os.isatty(0):
             password = _ask(proxy)
@@ -34,4 +34,4 @@ def chosen_proxy(values: dict[str, Any], address: Address) -> Proxy | None:
 def _ask(proxy: Proxy) -> str | None:
     from sockkit.cli.secret import ask_secret
 
-    return ask_secret(f"Password of {proxy.user} at {proxy}: ")
+    return ask_secret(f"Password for {proxy.user} at {proxy}: ")

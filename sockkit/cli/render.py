@@ -1,4 +1,4 @@
-"""Shows events and errors as lines on stderr. Text of others in them is escaped."""
+"""Shows events and errors as lines on stderr. Escapes text from other people in them."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from sockkit.core.units import (
     show_seconds,
     show_size,
 )
+from sockkit.errors import BROKEN_OFF
 from sockkit.events import (
     Answer,
     Closed,
@@ -34,6 +35,7 @@ from sockkit.events import (
     Hint,
     InputEnded,
     Listening,
+    Named,
     NewPeer,
     Notice,
     Peer,
@@ -50,6 +52,7 @@ from sockkit.events import (
     Tunnelled,
     Unanswered,
     Unreachable,
+    Waiting,
 )
 from sockkit.term.color import Palette, wanted
 from sockkit.values import Value
@@ -59,27 +62,28 @@ if TYPE_CHECKING:
     from sockkit.net.loop import Loop, Timer
 
 QUIET, NORMAL, VERBOSE, STEPS = -1, 0, 1, 2
-# Of one kind of events that peers cause; five seconds' worth may come at once.
+# For one kind of events that peers cause; five seconds' worth may be shown at once.
 EVENTS_PER_SECOND = 1.0
-ONE_AT_ONCE = 0.2  # of what is said once, and then counted
-VERBOSE_EVENTS_PER_SECOND = 20.0  # of events that only -v shows
+ONE_AT_ONCE = 0.2  # for events that are shown once, and then counted
+VERBOSE_EVENTS_PER_SECOND = 20.0  # for events that only -v shows
 
 _COUNTED: dict[type, str] = {
     Connected: "connected",
+    Named: "got a name",
     Secured: "encrypted with TLS",
-    PeerEnded: "have ended their side",
-    InputEnded: "told the end of our input",
-    HalfClosed: "told the end of our input later",
-    StreamTotal: "totals of a direction",
+    PeerEnded: "peer closed",
+    InputEnded: "input ended",
+    HalfClosed: "half-closed later",
+    StreamTotal: "totals of one direction",
     FrameTotal: "totals of frames",
-    PeerUser: "known by their process",
-    NewPeer: "heard for the first time",
-    PeerForgotten: "forgotten, to make room",
-    ProgramStarted: "programs started",
-    ProgramEnded: "programs ended",
-    Unreachable: "clients closed, as the target could not be reached",
+    PeerUser: "process of a peer",
+    NewPeer: "new peer",
+    PeerForgotten: "peer forgotten to make room",
+    ProgramStarted: "program started",
+    ProgramEnded: "program ended",
+    Unreachable: "client closed: the target could not be reached",
 }
-Passes = Callable[[str, float], bool]  # whether to show one more of a kind, at that rate
+Passes = Callable[[str, float], bool]  # (kind, rate): whether to show one more
 
 
 def complain(message: str) -> None:
@@ -95,16 +99,19 @@ def _failure(palette: Palette, message: str, label: str = "") -> str:
 class Counts:
     """Shows how many more events of a kind there were than lines.
 
-    Calls `say` with a line when a count is due, and with the last counts in `finish`.
+    Calls `say` with a line when a count is due, and with the last counts in `finish`. `words` are
+    the line's, with `count` and `kind` to fill in.
     """
 
-    def __init__(self, loop: Loop, say: Callable[[str], None]) -> None:
-        self._loop, self._say = loop, say
+    def __init__(
+        self, loop: Loop, say: Callable[[str], None], words: str = "* {count:,} more: {kind}"
+    ) -> None:
+        self._loop, self._say, self._words = loop, say, words
         self._throttle: EventThrottle | None = None
         self._timer: Timer | None = None
 
     def passes(self, kind: str, rate: float) -> bool:
-        """Whether to show one more event of `kind`, at most `rate` a second: `EventThrottle`."""
+        """Whether to show one more event of `kind`, as EventThrottle decides for this `rate`."""
         if not self._throttle:
             from sockkit.core.event_throttle import EventThrottle  # few runs need it
 
@@ -115,7 +122,7 @@ class Counts:
         return passes
 
     def finish(self) -> None:
-        """The run is over."""
+        """Show the last counts, when the run is over."""
         self._tell(final=True)
 
     def _wait(self) -> None:
@@ -131,15 +138,19 @@ class Counts:
         if not self._throttle:
             return
         for kind, count in self._throttle.counts(self._loop.now, final=final):
-            self._say(f"* {count:,} more: {kind}")
+            self._say(self._words.format(count=count, kind=kind))
 
 
 class Renderer(Value):
-    """Shows events up to `level`, and with `typist` also those a person at the terminal needs."""
+    """Shows events up to `level`, and with `typist` also those that a person who types needs.
+
+    `watched` says that a person may read the lines. Then they also say what the command waits for.
+    """
 
     level: int
     typist: bool
     palette: Palette
+    watched: bool = False
 
     def emitter(self, say: Callable[[str], None], passes: Passes = lambda kind, rate: True) -> Emit:
         """Returns a function that shows events by `say`, if `passes` allows one of their kind."""
@@ -149,11 +160,13 @@ class Renderer(Value):
         level, words = _line(event)
         if self.typist and _concerns_a_typist(event):
             level = min(level, NORMAL)
+        if self.watched and isinstance(event, Waiting):
+            level = NORMAL
         if level > self.level:
             return
         kind = _kind(event)
         rate = EVENTS_PER_SECOND if level <= NORMAL else VERBOSE_EVENTS_PER_SECOND
-        rate = ONE_AT_ONCE if isinstance(event, Unreachable) else rate
+        rate = ONE_AT_ONCE if isinstance(event, Unreachable) or kind == BROKEN_OFF else rate
         if kind and not passes(kind, rate):
             return
         label = self._label(event)
@@ -173,13 +186,13 @@ class Renderer(Value):
 
 
 def _concerns_a_typist(event: Event) -> bool:
-    """Whether it tells that a peer came or departed, that a client's peer has ended its side, or
-    what may be typed.
+    """Whether a person who types needs it: a peer has connected or closed, a client's peer has
+    ended its side, or commands can be typed.
     """
     match event:
         case CommandsOffered():
             return True
-        case Connected() | Tunnelled() | Closed() | TargetChosen() | NewPeer():
+        case Connected() | Named() | Tunnelled() | Closed() | TargetChosen() | NewPeer():
             return True
         case PeerEnded(peer, _):
             return peer.number == 0
@@ -188,7 +201,7 @@ def _concerns_a_typist(event: Event) -> bool:
 
 
 def _kind(event: Event) -> str:
-    """The kind that the event is counted as; empty for an event that no peer can cause."""
+    """The kind as which the event is counted; empty if no peer can cause the event."""
     match event:
         case Closed():
             return event.kind or event.problem or "closed"
@@ -198,7 +211,7 @@ def _kind(event: Event) -> str:
             return f"{direction}: {fault} on purpose" if direction else f"{fault} on purpose"
         case Unanswered(_, why):
             return f"not answered: {why}"
-        case SocketCall(call, _):
+        case SocketCall(call):
             return call
         case _:
             return _COUNTED.get(type(event), "")
@@ -208,9 +221,7 @@ def _line(event: Event) -> tuple[int, str]:
     """The level at which an event is shown, and its text."""
     match event:
         case Listening(address, loopback):
-            every = "::" if address.startswith("[") else "0.0.0.0"
-            only = f" (this machine only; --bind {every} opens it to others)" if loopback else ""
-            return NORMAL, f"listening on {address}{only}"
+            return NORMAL, f"listening on {address}{_reach(address) if loopback else ''}"
         case Notice(text):
             return NORMAL, text
         case Answer(text):
@@ -229,6 +240,12 @@ def _line(event: Event) -> tuple[int, str]:
             return STEPS, f"{call}: {detail}"
         case _:
             return VERBOSE, _progress(event)
+
+
+def _reach(address: str) -> str:
+    """Who can connect to a loopback address, in a line of at most 80 columns."""
+    every = {"127.0.0.1": "0.0.0.0", "[::1]": "::"}.get(address.rpartition(":")[0])
+    return f" (this machine only; --bind {every} for others)" if every else " (this machine only)"
 
 
 def _closed(event: Closed) -> tuple[int, str]:
@@ -275,19 +292,19 @@ def _transferred(event: Transferred) -> str:
 def _progress(event: Event) -> str:
     match event:
         case InputEnded(_, sent, half_closed):
-            closed = ", sending side closed" if half_closed else ""
-            return f"input ended{closed} after {show_size(sent)}"
+            closed = ", half-closed" if half_closed else ""
+            return f"input ended ({show_size(sent)} sent){closed}"
         case HalfClosed(_, answered):
-            why = "has answered and is silent" if answered else "does not answer"
-            return f"the peer {why}: sending side closed"
-        case Hint(text):
+            why = "answered and is silent" if answered else "does not answer"
+            return f"peer {why}: half-closed"
+        case Hint(text) | Waiting(text):
             return text
         case CommandsOffered(key):
             return f"{key} for commands"
         case FrameTotal(_, direction, frames):
             return f"{direction} {show_count(frames, 'frame')}"
         case PeerEnded(_, received):
-            return f"the peer has ended its side after {show_size(received)}"
+            return f"peer closed ({show_size(received)} received)"
         case StreamTotal(_, direction, size, lane, seconds):
             return f"{direction} {show_size(size)} by {lane}{_timed(size, seconds)}"
         case _:
@@ -299,11 +316,13 @@ def _connecting(event: Event) -> str:
         case Connecting(address):
             return f"connecting to {address}"
         case ConnectFailed(address, reason):
-            return f"no connection to {address}: {reason}"
+            return f"could not connect to {address}: {reason}"
         case Connected(Peer(0, address), local):
             return f"connected to {address} from {local}"
         case Connected():
             return "connected"
+        case Named(_, name):
+            return f"is {name}"
         case Tunnelled(peer):
             return f"connected to {peer.address}"
         case _:
@@ -313,13 +332,13 @@ def _connecting(event: Event) -> str:
 def _process(event: Event) -> str:
     match event:
         case PeerUser(_, process, user, group):
-            return f"the peer is process {process} of {_user_name(user)}, group {group}"
+            return f"peer is process {process} of {_user_name(user)}, group {group}"
         case ProgramStarted(_, name, process, streams):
-            return f"{name} runs as process {process} on {streams}"
+            return f"{name} started as process {process} on {streams}"
         case ProgramEnded(_, name, code):
             from sockkit.core.programs import signal_name  # few runs need it
 
-            how = f"was killed by {signal_name(-code)}" if code < 0 else f"has exited with {code}"
+            how = f"was killed by {signal_name(-code)}" if code < 0 else f"exited with {code}"
             return f"{name} {how}"
         case _:
             raise AssertionError(event)
@@ -351,11 +370,11 @@ def _datagrams(event: Event) -> str:
         case TargetChosen(address, local):
             return f"sending to {address} from {local}"
         case NewPeer():
-            return "heard for the first time"
+            return "new peer"
         case PeerForgotten():
-            return "forgotten, to make room: it was silent for longest"
+            return "forgotten to make room: silent for longest"
         case Unanswered(address, why):
-            return f"a datagram from {address} is not answered: {why}"
+            return f"datagram from {address} not answered: {why}"
         case DatagramTotal(direction, datagrams, size, seconds):
             count = show_count(datagrams, "datagram")
             timed = _timed(size, seconds) if show_average(size, seconds) else ""

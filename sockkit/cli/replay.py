@@ -7,46 +7,50 @@ from typing import Any
 import click
 from click import Option
 
-from sockkit.cli.commands import Bundle, BundledCommand, fold
+from sockkit.cli.commands import Bundle, BundledCommand, Page, fold
 from sockkit.cli.options import (
-    CLIENT_SOCKET,
+    ADDRESS,
     ENCODINGS,
-    IDLE,
+    LISTENING,
     ONCE,
     OUTPUT,
+    PEERS,
     SERVER_SOCKET,
+    SERVER_TIME,
 )
 from sockkit.cli.params import File, Parsed, client_address, server_address
 from sockkit.cli.tls import CLIENT_TLS, SERVER_TLS, client_tls, server_tls
 from sockkit.cli.views import VIEW
 from sockkit.errors import UsageError
 
-_HELP = """Send the client's side of a recording again, to HOST PORT, or with --serve the server's.
+_HELP = """Send the client's side of a recording again to HOST PORT, or serve the server's side
+(--serve).
 
-FILE was made by --record FILE of a client or a server. Each recorded connection gets one of its
-own, at its recorded time, and the answers go to stdout; --verify compares them instead. Datagrams
-are sent as datagrams. What was half-closed or reset is so again.
+FILE was made with --record FILE of a client or a server. Each recorded connection gets a
+connection of its own, at its recorded time. The replies go to stdout, or are compared with
+the recorded ones (--verify). Recorded half-closes and resets happen again, too.
 
---serve plays the server's side to each that connects: the next recorded connection, round and
-round. An answer waits until as much has been received as in the recording.
-
-Something that is awaited has to come within 5s, or -i. With --serve there is no bound unless -i is
-given: a client that sends less than was recorded, and does not end its side, gets no answer.
+With --serve, each client gets the server's side of the next recorded connection, and after
+the last of the first again. Each reply waits until as much has been received as in the
+recording.
 """
 
-_EPILOG = """\b
-Examples:
-  sockkit tcp-client --record session.rec 127.0.0.1 6379
+_EXAMPLES = """\
   sockkit replay --verify session.rec 127.0.0.1 6379
   sockkit replay --speed max session.rec 127.0.0.1 6379
   sockkit replay --serve -p 8080 session.rec
 """
 
+_MOST = (
+    *("serve", "port", "bind", "verify", "speed", "lockstep", "peers", "once", "idle", "hex"),
+    *("encrypted", "verbose"),
+)
+
 _MOST_SPEED = 1_000_000.0
 
 
 def _speed(text: str) -> float:
-    """How much faster than recorded; 0 for without pauses."""
+    """How much faster than recorded; 0 means without pauses."""
     if text == "max":
         return 0.0
     try:
@@ -54,7 +58,7 @@ def _speed(text: str) -> float:
     except ValueError:
         speed = 0.0
     if not 1 / _MOST_SPEED <= speed <= _MOST_SPEED:
-        raise UsageError(f"{text!r} is no speed", "as in 2, 0.5 or max")
+        raise UsageError(f"{text!r} is not a speed", "write 2, 0.5 or max")
     return speed
 
 
@@ -62,41 +66,46 @@ _REPLAY = Bundle(
     "Replay",
     (
         Option(["--serve"], is_flag=True,
-               help="Play the server's side to whoever connects to the address of -p or --bind."),
+               help="Play the server's side to clients. Needs -p or --bind."),
         Option(["--verify"], is_flag=True,
-               help="Compare what is received with the recording. The first difference is shown "
-                    "as two dumps, and ends with status 1; with --serve that connection."),
+               help="Compare what is received with the recording. The first difference is shown as "
+                    "two dumps. It ends the command (exit status 1), or with --serve that "
+                    "connection."),
         Option(["--speed"], type=Parsed("speed", _speed), metavar="N",
-               help="How much faster than recorded: 2, 0.5, or max for no pauses. Default: 1; with "
-                    "--serve as in --lockstep."),
+               help="Play N times as fast, for example 2 or 0.5. max is without pauses. Default: "
+                    "1; with --serve as --lockstep."),
         Option(["--lockstep"], is_flag=True,
-               help="Send without pauses, but wait each time until as much has been received as "
-                    "in the recording by then."),
-        Option(["--peer", "peers"], type=click.IntRange(0), metavar="N", multiple=True,
-               help="Only this peer, as in --peer 2; for several, give it again."),
-        ONCE,
+               help="Send without pauses, but wait for the recorded replies. Before each piece, as "
+                    "many bytes have to arrive as in the recording (over UDP: datagrams)."),
+        PEERS,
+        *ADDRESS.options,
     ),
+).saying(peers="Play only the peer with this number, for example 2. May be repeated.")  # fmt: skip
+_SERVING = Bundle("With --serve", (*LISTENING.without("family").options, ONCE)).saying(
+    once="Serve one client, then exit.",
+)
+_TIME = SERVER_TIME.only("timeout", "idle").saying(
+    timeout="Give up connecting after this long, for example 5s. The exit status is then 28. "
+            "Default: 10s. With --serve: give up when no client connects for this long; default: "
+            "wait for ever.",
+    idle="Give up after this long without expected data, for example 30s. The exit status is then "
+         "28. Default: 5s. With --serve: close that connection; default: wait for ever.",
 )  # fmt: skip
-_SILENCE = Bundle("Time", (IDLE,))
-_LEFT_OUT = ("reuse_address", "no_delay")  # a server's, and always on
-_SOURCE = next(option for option in CLIENT_SOCKET.options if option.name == "source")
-_SOCKET = Bundle(
-    "Socket",
-    (
-        *(option for option in SERVER_SOCKET.options if option.name not in _LEFT_OUT),
-        _SOURCE,
-    ),
-)
-# A view shows bytes that are no text as they are, whatever --errors says.
-_TEXT = Bundle("Text", tuple(each for each in ENCODINGS.options if each.name != "errors"))
-_SHARED_TLS = {option.name for option in CLIENT_TLS.options}
+_VIEW = VIEW.saying(timestamps="Start each message of --hex with the time.")
+# There is no --errors, as views show bytes that are not text as they are.
+_TEXT = ENCODINGS.without("errors").saying(
+    encoding="Set the text encoding of --hex, --json and --record. What is sent is not converted.",
+    send_encoding="Set the encoding of sent text, if it differs from --encoding.",
+)  # fmt: skip
+_SHARED_TLS = [str(option.name) for option in CLIENT_TLS.options]
 _TLS = Bundle(
-    "TLS",
-    (
-        *CLIENT_TLS.options,
-        *(option for option in SERVER_TLS.options if option.name not in _SHARED_TLS),
-    ),
-)
+    "TLS", (*CLIENT_TLS.options, *SERVER_TLS.without(*_SHARED_TLS).options)
+).saying(
+    encrypted="Encrypt the connections (TLS). Without --serve, the server's certificate and name "
+              "are checked. With --serve and without --tls-cert, a certificate is made for this "
+              "run, and a message shows the command that trusts it.",
+    tls_client_ca="Accept only clients with a certificate signed by one in FILE. Needs --serve.",
+)  # fmt: skip
 
 
 def _run(path: str, address: tuple[str, ...], **values: Any) -> None:
@@ -109,7 +118,7 @@ def _run(path: str, address: tuple[str, ...], **values: Any) -> None:
 
 
 def _check_view(values: dict[str, Any]) -> None:
-    """Raise UsageError for options of a view that is not asked for."""
+    """Raise UsageError for options of a view that was not chosen."""
     if not values["hex"]:
         _refuse(values, "needs --hex", "timestamps")
         if not values["json"] and values["record"] is None:
@@ -121,7 +130,7 @@ def _play_options(values: dict[str, Any]) -> Any:
 
     speed, lockstep = values["speed"], values["lockstep"]
     if lockstep and speed is not None:
-        raise UsageError("--lockstep and --speed exclude each other", "leave out one")
+        raise UsageError("--lockstep cannot be used with --speed", "remove one of them")
     if speed is None:
         speed, lockstep = 1.0, lockstep or values["serve"]
     return PlayOptions(
@@ -140,6 +149,10 @@ def _playing(path: str, words: tuple[str, ...], values: dict[str, Any]) -> Any:
 
     _refuse(values, "needs --serve", "port", "bind", "once", "port_file", "unix_mode")
     _refuse(values, "needs --serve", "tls_client_ca")
+    if len(words) == 1 and words[0].isdigit():
+        raise UsageError(f"no FILE, or no host before {words[0]}", "give FILE HOST PORT")
+    if not words:
+        raise UsageError("no address to connect to", "give HOST PORT, or --serve and -p PORT")
     return fold(
         Replay,
         values,
@@ -158,8 +171,8 @@ def _serving(path: str, words: tuple[str, ...], values: dict[str, Any]) -> Any:
     from sockkit.net.tcp.listen import ListenOptions
 
     if words:
-        raise UsageError(f"--serve connects to nobody: {' '.join(words)}", "give -p PORT")
-    without = "and --serve exclude each other"
+        raise UsageError(f"--serve takes no address: {' '.join(words)}", "use -p PORT")
+    without = "cannot be used with --serve"
     _refuse(values, without, "source", "tls_ca", "tls_fingerprint", "tls_name", "tls_insecure")
     address = server_address(values["bind"], values["port"], values["family"])
     return fold(
@@ -174,7 +187,7 @@ def _serving(path: str, words: tuple[str, ...], values: dict[str, Any]) -> Any:
 
 
 def _refuse(values: dict[str, Any], why: str, *names: str) -> None:
-    """Raise UsageError if an option is given that does nothing here."""
+    """Raise UsageError if an option is given that has no effect here."""
     for name in names:
         value = values[name]
         if value is not None and value is not False and value != ():
@@ -187,8 +200,16 @@ command = BundledCommand(
         click.Argument(["path"], type=File(), metavar="FILE"),
         click.Argument(["address"], nargs=-1, metavar="[HOST PORT]"),
     ],
-    bundles=[_REPLAY, _SILENCE, _SOCKET, VIEW, _TEXT, _TLS, OUTPUT],
+    bundles=[
+        _REPLAY,
+        _SERVING,
+        _TEXT,
+        _VIEW,
+        _TIME,
+        _TLS,
+        OUTPUT,
+        SERVER_SOCKET.without("reuse_address", "no_delay"),  # both are always on
+    ],
     callback=_run,
-    text=_HELP,
-    epilog=_EPILOG,
+    page=Page(_HELP, _EXAMPLES, _MOST),
 )

@@ -7,7 +7,7 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, TypeVar
 
 from sockkit.cli.render import QUIET, Counts, Renderer, complain
@@ -34,11 +34,12 @@ def start(
     """Run the command `name` on this process's standard streams. Raises SockkitError.
 
     If stdin and stdout are a capable terminal and the command has `--no-edit`, lines are edited.
-    Where the value `typist` is False, nobody types at it. The value `then` is called after a
-    success, when everything of the run is closed and signals kill again.
+    If the value `typist` is False, the command has no typed input. The value `then` is called after
+    a success, when everything is closed and signals kill again.
     """
     if values["quiet"] and values["verbose"]:
-        raise UsageError("-q and -v exclude each other", "leave out one")
+        raise UsageError("-q cannot be used with -v", "remove one of them")
+    _check_explain(values)
     gc.freeze()
     gc.enable()
     try:
@@ -57,11 +58,22 @@ def start(
         except RuntimeError as error:
             if "new thread" not in str(error):
                 raise
-            raise SockkitError(f"could not begin: {error}") from error
+            raise SockkitError(f"could not start: {error}") from error
         except SockkitError as error:
             raise _outcome(error, stopping, values) from error.__cause__
     if then := values.get("then"):
         then()
+
+
+def _check_explain(values: dict[str, Any]) -> None:
+    if values.get("lang") and not values.get("explain"):
+        raise UsageError("--lang needs --explain", "add --explain, or remove --lang")
+    if values.get("explain") and values["verbose"]:
+        raise UsageError("--explain cannot be used with -v", "remove -v")
+    if values.get("explain") and values["quiet"]:
+        raise UsageError("--explain cannot be used with -q", "remove one of them")
+    if values.get("explain") and values.get("workers", 1) > 1:
+        raise UsageError("--explain cannot be used with --workers", "remove one of them")
 
 
 def _run(
@@ -79,12 +91,14 @@ def _run(
         check_progress(values, edits=edits)
     output, stdio = _stdio(loop, values, edits=edits)
     colors = dict(values.get("color", ()))
+    peers: dict[str, str] = {}  # a peer has one colour on stdout and on stderr
     renderer = Renderer(
         QUIET if values["quiet"] else values["verbose"],
         typist=values.get("typist", True) and stdio.input.terminal and os.isatty(2),
-        palette=Palette(wanted(os.isatty(2), os.environ), colors),
+        palette=Palette(wanted(os.isatty(2), os.environ), colors, peers),
+        watched=os.isatty(2),
     )
-    palette = Palette(wanted(stdio.output.terminal, os.environ), colors)
+    palette = Palette(wanted(stdio.output.terminal, os.environ), colors, peers)
 
     def work(stdio: Stdio, status: StatusLines) -> None:
         counts = Counts(loop, status.say)
@@ -97,9 +111,10 @@ def _run(
             with (
                 viewed(name, context, values, switchable=edits) as context,
                 drops(context) as context,
+                _explained(name, context, values, status.say, renderer, counts) as context,
             ):
                 run(config, context)
-        except OSError as error:  # net should have translated it
+        except OSError as error:  # net/ should have translated it
             fault = AssertionError(f"not told from a fault: {error}")
             raise too_many_files(error) or fault from error
         finally:
@@ -131,7 +146,7 @@ def _edits(values: dict[str, Any]) -> bool:
 
 @contextmanager
 def _dropping(context: Context) -> Iterator[Context]:
-    """The context of a run that drops what it receives."""
+    """The context of a run that drops received bytes."""
     try:
         nowhere = os.open(os.devnull, os.O_WRONLY)
     except OSError as error:
@@ -141,6 +156,22 @@ def _dropping(context: Context) -> Iterator[Context]:
         yield context._replace(stdio=context.stdio._replace(output=output))
     finally:
         os.close(nowhere)
+
+
+def _explained(
+    name: str,
+    context: Context,
+    values: dict[str, Any],
+    say: Callable[[str], None],
+    renderer: Renderer,
+    counts: Counts,
+) -> AbstractContextManager[Context]:
+    """The context of a run that is explained, if that was asked for; otherwise the same."""
+    if not values.get("explain"):
+        return nullcontext(context)
+    from sockkit.cli.explain.telling import explained
+
+    return explained(name, context, values, say, renderer, counts.passes)
 
 
 def _showing(context: Context, status: StatusLines) -> Context:
@@ -179,12 +210,14 @@ def _input(loop: Loop) -> Input:
 
 
 def _unreadable_device(descriptor: int) -> bool:
-    """Whether it is a device that cannot be read, as nohup(1) puts in place of a terminal."""
+    """Whether it is a device that cannot be read, as nohup(1) opens in place of a terminal."""
     return stat.S_ISCHR(os.fstat(descriptor).st_mode) and not open_for(descriptor, os.O_RDONLY)
 
 
 def _outcome(error: SockkitError, stopping: Stopping, values: dict[str, Any]) -> SockkitError:
-    """The error that ends the command: after a signal Stopped, whatever error that has caused."""
+    """The error that ends the command. After a signal that is Stopped, whatever error the signal
+    caused.
+    """
     if not stopping.number:
         return error
     if isinstance(error, Stopped):
@@ -198,11 +231,11 @@ def _outcome(error: SockkitError, stopping: Stopping, values: dict[str, Any]) ->
 
 
 def _not_begun(error: OSError) -> SockkitError:
-    return SockkitError(f"could not begin: {reason(error)}")
+    return SockkitError(f"could not start: {reason(error)}")
 
 
 def _allocate(size: int | None) -> None:
-    """Raise MemoryError at once, before anybody connects, if a buffer cannot be allocated."""
+    """Raise MemoryError now, before any peer connects, if `size` bytes cannot be allocated."""
     if size:
         import mmap
 
@@ -214,11 +247,11 @@ def _allocate(size: int | None) -> None:
 
 def _too_large(values: dict[str, Any]) -> SockkitError:
     if size := values.get("buffer_size"):
-        told = f"there is no memory for --buffer-size {show_size(size)}"
-        return UsageError(told, "give a smaller one")
-    return SockkitError("there is not enough memory")
+        told = f"not enough memory for --buffer-size {show_size(size)}"
+        return UsageError(told, "use a smaller one")
+    return SockkitError("not enough memory")
 
 
 def _encoding() -> str:
-    """The user's encoding: the one in which Python would read standard input."""
+    """The user's encoding: that in which Python would read standard input."""
     return sys.stdin.encoding if sys.stdin else "utf-8"

@@ -1,7 +1,7 @@
 """Lines on standard error, which may be a pipe that nobody reads or a terminal that is stopped.
 
 Writing never blocks for long. Lines that cannot be written are kept, up to a bound; further lines
-are counted. On a terminal one more line may be drawn below them, again and again in its place.
+are counted. On a terminal one more line may be drawn below them, and redrawn in place.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 MAX_WAITING_BYTES = 64 * 1024  # kept while standard error cannot be written
 _ERASE = b"\r\x1b[K"
-MAX_STALL_SECONDS = 0.5  # without progress at the end, after which the remaining lines are lost
+MAX_STALL_SECONDS = 0.5  # without progress at the end; then the remaining lines are lost
 
 
 def write_stderr(line: str) -> None:
@@ -39,15 +39,15 @@ def write_stderr(line: str) -> None:
 class StatusLines:
     """Writes lines to `sink`, which does not block, while the program runs.
 
-    Used in the thread of `loop`, which writes waiting lines once the sink is writable. `beside` is
-    standard output if both are one terminal: its unfinished line is ended first.
+    Use it in the thread of `loop`, which writes waiting lines once the sink is writable. `beside`
+    is standard output if both are one terminal: an unfinished line there is ended first.
     """
 
     def __init__(
         self, sink: Output, encoding: str, loop: Loop, beside: Output | None = None
     ) -> None:
         self._sink, self._encoding, self._beside, self._loop = sink, encoding, beside, loop
-        # The loop may wait for the sink's own descriptor for another writer.
+        # A copy, as the loop may watch the sink's descriptor for another writer.
         self._watched = os.dup(sink.descriptor)
         self._waiting = bytearray()
         self._dropped = 0
@@ -67,10 +67,10 @@ class StatusLines:
             self._flush()
 
     def draw(self, line: str) -> None:
-        """Show `line` in the place of the one drawn before; not while something waits.
+        """Draw `line` over the one drawn before, unless other lines are waiting.
 
-        It fits the terminal. What is written next erases it. An unfinished line of standard output
-        is ended for it, once nothing has been added since the last call.
+        It must fit the terminal's width. The next write erases it. An unfinished line of standard
+        output is ended first, if nothing was added to it since the last call.
         """
         self._flush()
         if self._beside and self._beside.in_line and not self._paused:
@@ -81,14 +81,14 @@ class StatusLines:
             self._flush()
 
     def erase(self) -> None:
-        """Erase the line that was drawn."""
+        """Erase the drawn line."""
         if self._drawn:
             self._waiting += _ERASE
             self._drawn = False
         self._flush()
 
     def _give_way(self) -> None:
-        """Standard output is about to be written."""
+        """Erase the drawn line, as standard output is about to be written."""
         self._paused = False
         if self._drawn:
             self.erase()
@@ -100,7 +100,7 @@ class StatusLines:
             self.say("")
 
     def close(self) -> None:
-        """Write the waiting lines, as long as there is progress. No line may follow."""
+        """Write the waiting lines, while there is progress. Say nothing after that."""
         self.erase()
         while self._waiting:
             began, remaining = time.monotonic(), len(self._waiting)
@@ -114,7 +114,7 @@ class StatusLines:
     def _count(self) -> None:
         if self._dropped:
             lines = show_count(self._dropped, "line")
-            self._waiting += f"* {lines} not shown: nobody took them\n".encode()
+            self._waiting += f"* {lines} not shown: stderr was not read\n".encode()
             self._dropped = 0
 
     def _flush(self) -> None:

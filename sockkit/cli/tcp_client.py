@@ -6,9 +6,10 @@ from typing import Any
 
 import click
 
-from sockkit.cli.commands import BundledCommand, fold
+from sockkit.cli.commands import BundledCommand, Page, fold
 from sockkit.cli.input import INPUT, text_options
 from sockkit.cli.options import (
+    ADDRESS,
     CLIENT_SOCKET,
     CLIENT_TIME,
     DIRECTION,
@@ -24,21 +25,25 @@ from sockkit.cli.params import client_address
 from sockkit.cli.tls import CLIENT_TLS, client_tls
 from sockkit.cli.views import STREAM_VIEW
 
-_HELP = """Connect to HOST PORT: stdin goes to the peer, what the peer sends to stdout.
+_HELP = """Connect to HOST PORT, send stdin, and print what the peer sends.
 
-When stdin ends, the peer is told so (half-close) and its answer is awaited to its end.
-The exit status is 0 only when every byte got through.
+When stdin ends, the peer is told so (half-close), and its replies are printed until it
+closes. The exit status is 0 only if every byte was delivered.
 
 The address may also be one word: HOST:PORT, [IPV6]:PORT, unix:/PATH or unix:@NAME.
 """
 
-_EPILOG = """\b
-Examples:
+_EXAMPLES = """\
   printf 'GET / HTTP/1.0\\r\\n\\r\\n' | sockkit tcp-client 127.0.0.1 8000
   sockkit tcp-client 192.168.1.20 9000 < firmware.bin
   sockkit tcp-client --tls www.example.org 443
   sockkit tcp-client -E gbk -C 192.168.1.30 7788
 """
+
+_MOST = (
+    *("hex", "encoding", "crlf", "hex_input", "recv_only", "output", "timeout", "idle"),
+    *("execute", "encrypted", "through", "verbose", "explain"),
+)
 
 
 def _run(address: tuple[str, ...], **values: Any) -> None:
@@ -64,7 +69,7 @@ command = BundledCommand(
     "tcp-client",
     arguments=[click.Argument(["address"], nargs=-1, metavar="HOST PORT")],
     bundles=[
-        CLIENT_SOCKET,
+        ADDRESS,
         DIRECTION,
         TEXT,
         INPUT,
@@ -75,8 +80,8 @@ command = BundledCommand(
         PROXY,
         TERMINAL,
         OUTPUT,
+        CLIENT_SOCKET,
     ],
     callback=_run,
-    text=_HELP,
-    epilog=_EPILOG,
+    page=Page(_HELP, _EXAMPLES, _MOST),
 )

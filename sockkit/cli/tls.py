@@ -15,42 +15,67 @@ from sockkit.errors import UsageError
 if TYPE_CHECKING:
     from sockkit.net.tls.options import ClientTls, Identity, ServerTls
 
-_ENCRYPTED = b"ENCRYPTED"  # in the first or second line of such a key: RFC 7468, RFC 1421
-MAX_FILE_BYTES = 1024 * 1024  # of a key, or of its passphrase: OpenSSL takes far less of both
+_ENCRYPTED = b"ENCRYPTED"  # in the first or second line of an encrypted key: RFC 7468, RFC 1421
+MAX_FILE_BYTES = 1024 * 1024  # of a key, or of its passphrase: OpenSSL accepts far fewer of both
 
 _TLS = Option(
     ["--tls", "encrypted"], is_flag=True,
-    help="Encrypt. A client checks the server's certificate and its name. A server without "
-         "--tls-cert makes a certificate for this run, and shows what clients have to type.",
+    help="Encrypt the connection (TLS). The server's certificate and its name are checked.",
 )  # fmt: skip
 _TLS_FILES = (
     Option(["--tls-cert"], type=File(exists=True), metavar="FILE",
-           help="Our certificate in PEM, followed by its intermediates."),
+           help="Show the certificate in FILE (PEM) to the peer. Its intermediates follow it in "
+                "FILE."),
     Option(["--tls-key"], type=File(exists=True), metavar="FILE",
-           help="The key of --tls-cert, if that file does not hold it."),
+           help="Read the key of --tls-cert from FILE (PEM). Default: the file of --tls-cert."),
     Option(["--tls-key-password-file"], type=File(exists=True), metavar="FILE",
-           help="Read the passphrase of an encrypted key from FILE, and ask nobody for it."),
+           help="Read the passphrase of an encrypted key from FILE. Without this option, it is "
+                "asked for on the terminal."),
 )  # fmt: skip
 _TLS_PROTOCOL = (
     Option(["--tls-alpn"], type=PROTOCOLS, metavar="NAMES", default=(),
-           help="Protocols to agree on, best first, as in h2,http/1.1 (ALPN)."),
+           help="Offer these protocols, for example h2,http/1.1 (ALPN). The best comes first."),
     Option(["--tls-min"], type=click.Choice(["1.0", "1.1", "1.2", "1.3"]),
-           help="The oldest TLS to accept. Default: 1.2; old devices need 1.0 or 1.1."),
+           help="Accept no older TLS than this. Default: 1.2. Old devices need 1.0 or 1.1."),
 )  # fmt: skip
 CLIENT_TLS = Bundle(
     "TLS",
     (
         _TLS,
         Option(["--tls-ca"], type=File(exists=True), metavar="FILE",
-               help="Trust the certificates in FILE (PEM) instead of the system's."),
+               help="Trust the certificates in FILE (PEM), not those of the system."),
         Option(["--tls-fingerprint"], type=FINGERPRINT, metavar="SHA256",
-               help="Trust the certificate that has this SHA-256 and no other, whoever signed it."),
+               help="Trust only the certificate with this SHA-256. It does not matter who signed "
+                    "it, or for which name. SHA256 is 64 hex digits, with or without colons."),
         Option(["--tls-name"], type=SERVER_NAME, metavar="NAME",
-               help="The server name to ask for and to check, if it is not HOST."),
+               help="Ask for this server name and check it, instead of HOST."),
         *_TLS_FILES,
         *_TLS_PROTOCOL,
         Option(["--tls-insecure"], is_flag=True,
-               help="Check nothing: whoever is in between can read and change everything."),
+               help="Check no certificate. Then anyone on the way can read and change everything."),
+    ),
+)  # fmt: skip
+
+
+def _to_target(option: Option) -> Option:
+    """The same option for a relay's connections to its target: --to-tls-ca for --tls-ca."""
+    return Option(
+        [f"--to-{option.opts[0].removeprefix('--')}"],
+        type=option.type,
+        metavar=option.metavar,
+        is_flag=option.is_flag,
+        help=option.help,
+    )
+
+
+_TO_TARGET = ("tls_ca", "tls_fingerprint", "tls_name", "tls_insecure")
+TO_TLS = Bundle(
+    "TLS to the target",
+    (
+        Option(["--to-tls", "to_encrypted"], is_flag=True,
+               help="Encrypt the connections to the target (TLS). Its certificate and its name are "
+                    "checked."),
+        *(_to_target(option) for option in CLIENT_TLS.options if option.name in _TO_TARGET),
     ),
 )  # fmt: skip
 SERVER_TLS = Bundle(
@@ -59,16 +84,21 @@ SERVER_TLS = Bundle(
         _TLS,
         *_TLS_FILES,
         Option(["--tls-client-ca"], type=File(exists=True), metavar="FILE",
-               help="Admit only clients that show a certificate signed by one in FILE (PEM)."),
+               help="Accept only clients with a certificate signed by one in FILE."),
         *_TLS_PROTOCOL,
     ),
+).saying(
+    tls_cert="Show the certificate in FILE (PEM) to clients. Its intermediates follow it in FILE.",
+    encrypted="Encrypt connections (TLS). Without --tls-cert, a certificate is made for this run, "
+              "and a message shows the command that trusts it.",
+    tls_alpn="Accept these protocols, for example h2,http/1.1 (ALPN). The best comes first.",
 )  # fmt: skip
 
 
 def client_tls(values: dict[str, Any], prefix: str = "") -> ClientTls | None:
-    """What the options of a client say; None without --tls. Raises UsageError.
+    """The TLS options of a client; None without --tls. Raises UsageError.
 
-    With the prefix `to_` they are --to-tls and its like.
+    With the prefix `to_` they are --to-tls and the options that begin with it.
     """
     if not _wanted(values, prefix):
         return None
@@ -80,7 +110,7 @@ def client_tls(values: dict[str, Any], prefix: str = "") -> ClientTls | None:
         if values[f"{prefix}tls_{check}"]
     ]
     if len(checks) > 1:
-        raise UsageError(f"{checks[0]} and {checks[1]} exclude each other", "leave out one")
+        raise UsageError(f"{checks[0]} cannot be used with {checks[1]}", "remove one of them")
     return ClientTls(
         None if prefix else _identity(values),
         values[f"{prefix}tls_ca"],
@@ -94,7 +124,7 @@ def client_tls(values: dict[str, Any], prefix: str = "") -> ClientTls | None:
 
 
 def server_tls(values: dict[str, Any]) -> ServerTls | None:
-    """What the options of a server say; None without --tls. Raises UsageError."""
+    """The TLS options of a server; None without --tls. Raises UsageError."""
     if not _wanted(values):
         return None
     from sockkit.net.tls.options import ServerTls, Version
@@ -117,7 +147,7 @@ def _wanted(values: dict[str, Any], prefix: str = "") -> bool:
     tls = _option(f"{prefix}tls")
     if values[f"{prefix}encrypted"]:
         if values.get("udp"):
-            raise UsageError(f"{tls} and --udp exclude each other", "leave out one")
+            raise UsageError(f"{tls} cannot be used with --udp", "remove one of them")
         return True
     for name, value in values.items():
         if name.startswith(f"{prefix}tls_") and value:
@@ -147,7 +177,7 @@ def _passphrase(key: str, path: str | None) -> bytes | None:
         return read_secret(path, MAX_FILE_BYTES)
     from sockkit.cli.secret import ask_secret
 
-    typed = ask_secret(f"Passphrase of {key}: ")
+    typed = ask_secret(f"Passphrase for {key}: ")
     if typed is None:
-        raise UsageError(f"{key} is encrypted", "give --tls-key-password-file")
+        raise UsageError(f"{key} is encrypted", "add --tls-key-password-file")
     return os.fsencode(typed)

@@ -7,50 +7,73 @@ from typing import Any
 import click
 from click import Option
 
-from sockkit.cli.commands import Bundle, BundledCommand, fold
-from sockkit.cli.input import INPUT, text_options
+from sockkit.cli.commands import Bundle, BundledCommand, Page, fold
+from sockkit.cli.input import input_of, text_options
 from sockkit.cli.options import (
-    DATAGRAMS,
-    IDLE,
+    BROADCAST,
     LABEL,
-    LINGER,
+    LINES,
     NICKNAME,
     OUTPUT,
-    TERMINAL,
     TEXT,
-    UDP_CLIENT_SOCKET,
+    UDP_ADDRESS,
+    UDP_CLIENT_TIME,
     UDP_DIRECTION,
+    UDP_SOCKET,
+    UDP_TERMINAL,
 )
 from sockkit.cli.params import client_address
 from sockkit.cli.views import DATAGRAM_VIEW
 
-_HELP = """Send stdin to HOST PORT as datagrams, and show the answers.
+_HELP = """Send stdin to HOST PORT as datagrams, and print the replies.
 
-A datagram in is a datagram out. UDP has no connection and promises nothing: what nobody
-receives is lost. When stdin has ended, answers are awaited while they come.
+UDP has no connection, and no guarantee that a datagram arrives. When stdin has ended, the
+command ends after 1s without a reply (--linger), or after N replies (--expect N).
 
 The address may also be one word: HOST:PORT, [IPV6]:PORT, unix:/PATH or unix:@NAME.
 """
 
-_EPILOG = """\b
-Examples:
+_EXAMPLES = """\
   sockkit udp-client 127.0.0.1 8008
   sockkit udp-client --name 小雪 127.0.0.1 8008
   echo STATUS | sockkit udp-client --lines --expect 1 -w 2 192.168.1.30 7788
 """
 
-_ANSWERS = Bundle(
+_MOST = (
+    *("lines", "expect", "timeout", "linger", "name", "hex", "encoding", "hex_input"),
+    *("recv_only", "source", "verbose", "explain"),
+)
+
+_DATAGRAMS = Bundle(
     "Datagrams",
     (
-        *DATAGRAMS,
-        NICKNAME,
+        LINES,
         Option(["--expect"], type=click.IntRange(1), metavar="N",
-               help="End when N answers have come; give up (status 28) when they have not "
-                    "within --connect-timeout of stdin's end."),
-        LINGER,
-        IDLE,
+               help="End when N replies have arrived. If they have not within --connect-timeout of "
+                    "the end of stdin, the exit status is 28."),
+        NICKNAME,
         LABEL,
+        BROADCAST,
     ),
+).saying(
+    lines="Send a line as a datagram, print a datagram as a line. On a terminal, and with -E, -C "
+          "or --name, this is the default. Otherwise stdin is cut at --buffer-size, and datagrams "
+          "are printed as they are.",
+    name="Begin each datagram with NAME and a colon, as in alice:hello.",
+    label="Start each line with its peer, for example [192.168.1.30:7788]. On a terminal this is "
+          "the default where several peers may answer.",
+)  # fmt: skip
+_DIRECTION = UDP_DIRECTION.saying(
+    recv_only="Only receive; never read stdin. Needs --source with a port. The command ends when "
+              "it is stopped (Ctrl-C), or by --expect, --linger or --idle-timeout.",
+    send_only="Only send; discard what arrives. The command ends when stdin has ended.",
+)  # fmt: skip
+_TIME = UDP_CLIENT_TIME.saying(
+    timeout="Wait this long for the replies of --expect, for example 2s. The time starts at the "
+            "end of stdin, and then the exit status is 28. It also limits looking up the name.",
+    idle="End after this long without a datagram, for example 30s. Datagrams in either direction "
+         "count. The exit status is then 28.",
+    linger="Once stdin has ended, leave after this long without a reply. Default: 1s.",
 )  # fmt: skip
 
 
@@ -78,16 +101,17 @@ command = BundledCommand(
     "udp-client",
     arguments=[click.Argument(["address"], nargs=-1, metavar="HOST PORT")],
     bundles=[
-        UDP_CLIENT_SOCKET,
-        _ANSWERS,
-        UDP_DIRECTION,
+        _DATAGRAMS,
+        UDP_ADDRESS,
+        _DIRECTION,
         TEXT,
-        INPUT,
+        input_of("stdin", " Each line is a datagram."),
         DATAGRAM_VIEW,
-        TERMINAL,
+        _TIME,
+        UDP_TERMINAL,
         OUTPUT,
+        UDP_SOCKET,
     ],
     callback=_run,
-    text=_HELP,
-    epilog=_EPILOG,
+    page=Page(_HELP, _EXAMPLES, _MOST),
 )

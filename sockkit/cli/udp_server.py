@@ -6,52 +6,74 @@ from typing import Any
 
 from click import Option
 
-from sockkit.cli.commands import Bundle, BundledCommand, fold
-from sockkit.cli.input import INPUT, text_options
+from sockkit.cli.commands import Bundle, BundledCommand, Page, fold
+from sockkit.cli.input import input_of, text_options
 from sockkit.cli.options import (
-    DATAGRAMS,
-    IDLE,
+    JOIN,
     LABEL,
+    LINES,
+    LISTENING,
     OUTPUT,
     REPLY,
-    TERMINAL,
+    SERVER_TIME,
     TEXT,
     UDP_ACCESS,
     UDP_DIRECTION,
     UDP_PROGRAMS,
-    UDP_SERVER_SOCKET,
+    UDP_SOCKET,
+    UDP_TERMINAL,
     access_options,
     program,
 )
-from sockkit.cli.params import EnumChoice, server_address
+from sockkit.cli.params import EnumChoice, listening, listening_words
 from sockkit.cli.views import DATAGRAM_VIEW
 from sockkit.core.peers import Recipient
 
-_HELP = """Show the datagrams that anybody sends, and answer from stdin until stopped (Ctrl-C).
+_HELP = """Print the datagrams that anyone sends, and answer from stdin, until stopped (Ctrl-C).
 
-stdin goes to whom was heard last, or to all; on a terminal you choose, and /help tells how.
+stdin goes to the peer heard from most recently, or to all (--answer all). On a terminal you
+can choose: type /help.
 """
 
-_EPILOG = """\b
-Examples:
+_EXAMPLES = """\
   sockkit udp-server -p 8008
   sockkit udp-server -p 8008 --color alex=green --color 小雪=magenta
   sockkit udp-server --bind 0.0.0.0 -p 5000 --reply ok
-  sockkit udp-server --bind unix:/tmp/log.sock --unix-mode 660 --lines
   sockkit udp-server -p 1300 --exec date
+  sockkit udp-server --bind unix:/tmp/log.sock --unix-mode 660 --lines
 """
 
-_ANSWERS = Bundle(
+_MOST = (
+    *("port", "bind", "answer", "reply", "join", "lines", "hex", "encoding", "recv_only"),
+    *("execute", "allow", "verbose", "explain"),
+)
+
+_LISTENING = LISTENING.saying(
+    unix_mode="Set the mode of the file of unix:/PATH, for example 660. Only users who may write "
+              "to the file can send. Default: what the umask allows.",
+)  # fmt: skip
+_DATAGRAMS = Bundle(
     "Datagrams",
     (
-        *DATAGRAMS,
         Option(["--answer"], type=EnumChoice(Recipient),
-               help="Whom stdin goes to: the peer heard from most recently (last, the default), or "
-                    "all."),
+               help="Send stdin to the last peer heard from, or to all. Default: last."),
         REPLY,
-        IDLE,
+        LINES,
         LABEL,
+        JOIN,
     ),
+).saying(
+    reply="Answer each datagram with TEXT. No line end is added: in bash, $'hi\\n' has one.",
+)  # fmt: skip
+_DIRECTION = UDP_DIRECTION.saying(
+    recv_only="Only receive; never read stdin. --reply still answers.",
+    send_only="Only send; discard what arrives. The end of stdin does not end the command.",
+)  # fmt: skip
+_TIME = SERVER_TIME.only("timeout", "idle").saying(
+    timeout="Give up when no datagram arrives for this long, for example 30s. The exit status is "
+            "then 28. Default: wait for ever.",
+    idle="End after this long without a datagram, for example 30s. Datagrams in either direction "
+         "count. The exit status is then 28.",
 )  # fmt: skip
 
 
@@ -63,7 +85,7 @@ def _run(**values: Any) -> None:
     from sockkit.net.tcp.listen import ListenOptions
     from sockkit.net.udp.open import UdpOptions
 
-    address = server_address(values["bind"], values["port"], values["family"])
+    address = listening(values)
     config = fold(
         UdpServer,
         values,
@@ -79,19 +101,21 @@ def _run(**values: Any) -> None:
 
 command = BundledCommand(
     "udp-server",
+    arguments=[listening_words()],
     bundles=[
-        UDP_SERVER_SOCKET,
-        _ANSWERS,
-        UDP_DIRECTION,
+        _LISTENING,
+        _DATAGRAMS,
+        _DIRECTION,
         TEXT,
-        INPUT,
+        input_of("stdin and --reply", " Each line of stdin is a datagram."),
         DATAGRAM_VIEW,
+        _TIME,
         UDP_PROGRAMS,
         UDP_ACCESS,
-        TERMINAL,
+        UDP_TERMINAL,
         OUTPUT,
+        UDP_SOCKET,
     ],
     callback=_run,
-    text=_HELP,
-    epilog=_EPILOG,
+    page=Page(_HELP, _EXAMPLES, _MOST),
 )

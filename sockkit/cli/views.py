@@ -1,4 +1,4 @@
-"""The options of views, and what they make of a run."""
+"""The options of views, and the context that they make."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ if TYPE_CHECKING:
 
 HEX = Option(
     ["-x", "--hex"], is_flag=True,
-    help="Show a hex dump, not the bytes: < received, > sent.",
+    help="Show a hex dump instead of the plain bytes. < is received, > is sent.",
 )  # fmt: skip
 JSON = Option(
     ["--json"], is_flag=True,
-    help="Show JSON, not the bytes: an event a line, as docs/events.md describes them.",
+    help="Show JSON instead of the plain bytes. Each line is an event, described in "
+         "docs/events.md.",
 )  # fmt: skip
 TIMESTAMPS = Option(
     ["--timestamps"], is_flag=True,
-    help="Begin each line with the time; with --hex each message.",
+    help="Start each line with the time. With --hex: each message.",
 )  # fmt: skip
 
 
@@ -36,22 +37,23 @@ def _frame(text: str) -> FrameRule:
 
 _FRAME = Option(
     ["--frame"], type=Parsed("spec", _frame), metavar="SPEC",
-    help="How bytes make messages, for every view, labels, rules and counts: line, nul, fixed:16, "
-         "delim:0d0a, len:2be (a length, big endian, then as many bytes), start:aa55,len@2:1, or "
-         "gap:20ms (a silence). Without it each receive is a message.",
+    help="Split the byte stream into messages, for example len:2be. --hex and --json show these. "
+         "SPEC is line, nul, fixed:16, delim:0d0a, len:2be (a length of 2 bytes, big endian, then "
+         "so many bytes), start:aa55,len@2:1 (a marker, then a length), or gap:20ms (a silence). "
+         "Without this option, each receive is a message.",
 )  # fmt: skip
 _RECORD = (
     Option(["--record"], type=File(), metavar="FILE",
-           help="Record all that passes, both ways, in FILE. `show` shows it again, and `replay` "
-                "plays it."),
+           help="Record what is sent and received in FILE. `sockkit show FILE` shows it, `sockkit "
+                "replay` plays it again."),
     Option(["--append"], is_flag=True,
-           help="Add to the recording in FILE, if it exists."),
+           help="Add to the FILE of --record. Without this option, it must not exist."),
 )  # fmt: skip
 _PROGRESS = Option(
     ["--progress"], is_flag=True,
-    help="Show on stderr how much was sent and received, and how fast; for a file on stdin a bar "
-         "and the time left. A terminal shows one line, redrawn in place, anything else a line "
-         "every 5s.",
+    help="Show on stderr how much was moved, and how fast. If stdin is a file, there "
+         "is a bar with the time left. A terminal shows one line that is updated, anything else "
+         "gets a line every 5s.",
 )  # fmt: skip
 VIEW = Bundle("View", (HEX, JSON, TIMESTAMPS, _FRAME, *_RECORD))
 STREAM_VIEW = Bundle("View", (*VIEW.options, _PROGRESS))
@@ -61,9 +63,9 @@ DATAGRAM_VIEW = Bundle("View", (HEX, JSON, TIMESTAMPS, *_RECORD, _PROGRESS))
 def viewed(
     name: str, context: Context, values: dict[str, Any], *, switchable: bool
 ) -> AbstractContextManager[Context]:
-    """The context of the command `name`, looked at as the options say; the same without any.
+    """The context of the command `name` with the views that the options ask for, if any.
 
-    `switchable` says that a person can choose the view while it runs.
+    `switchable` says that the user can choose the view while it runs.
     """
     chosen = any(values.get(flag) for flag in ("hex", "json", "append"))
     chosen |= any(values.get(name) is not None for name in ("frame", "record", "output"))

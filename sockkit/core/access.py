@@ -1,8 +1,9 @@
-"""Access lists: the rules that say which addresses may come in.
+"""Access lists: the rules that say which addresses may connect or send datagrams.
 
-A rule is a network, an address or a name. Names are resolved elsewhere; a list knows networks only.
-An IPv4 address that is mapped into IPv6, `::ffff:10.0.0.7`, is that IPv4 address, in rules as well
-as in peers (RFC 4291, 2.5.5.2), so that nobody gets around a rule by the way it is written.
+A rule is a network, an address or a name. Names are resolved elsewhere: a list contains only
+networks. An IPv4 address that is mapped into IPv6, `::ffff:10.0.0.7`, is that IPv4 address, in
+rules as well as in peers (RFC 4291, 2.5.5.2), so that nobody bypasses a rule by writing an address
+in another way.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from sockkit.values import Value
 
 MAX_REMEMBERED = 4096  # decisions: about a megabyte, however many addresses somebody forges
 DENIED, NOT_ALLOWED = "denied by --deny", "not allowed by --allow"
-_HINT = "give one, as 10.0.0.7, 10.0.0.0/8, 2001:db8::/32 or a.example"
+_HINT = "write it as 10.0.0.7, 10.0.0.0/8, 2001:db8::/32 or a.example"
 
 # What the system's resolver would take for an IPv4 address: `10.1` is 10.0.0.1, inet_aton(3).
 _NUMBERS = re.compile(r"(0[xX][0-9a-fA-F]*|\d+)(\.(0[xX][0-9a-fA-F]*|\d+))*\.?")
@@ -27,7 +28,7 @@ _NAME = re.compile(r"[\w.-]+")
 class Network(Value):
     """The addresses of IP `version` whose bits above the last `host_bits` are `prefix`.
 
-    With `scope` only those of the interface of that number; 0 is for all interfaces.
+    `scope` is the number of the only interface that they count for; 0 is for all interfaces.
     """
 
     version: int
@@ -48,26 +49,26 @@ def parse_rule(text: str) -> Network | str:
     except ValueError:
         if _is_range(word):
             raise UsageError(
-                f"{text!r} is a range", "write it as networks, as 10.0.0.0/28"
+                f"{text!r} is a range", "write it as networks, such as 10.0.0.0/28"
             ) from None
         if _NUMBERS.fullmatch(word) or not _NAME.fullmatch(word):
-            raise UsageError(f"{text!r} is no address, network or name", _HINT) from None
+            raise UsageError(f"{text!r} is not an address, network or name", _HINT) from None
         return word
     if "%" in word:
         if "/" in word:
-            raise UsageError(f"{text!r} is a network of one interface", "leave the %INTERFACE out")
+            raise UsageError(f"{text!r} is a network with an interface", "remove the %INTERFACE")
         return word
     address, network = found.ip, found.network
     if address != network.network_address:  # a guess could let in many more than was meant
         raise UsageError(
-            f"{text!r} may mean the address or its network", f"give {address} or {network}"
+            f"{text!r} could be the address or its network", f"write {address} or {network}"
         )
     host_bits = network.max_prefixlen - network.prefixlen
     return _network(address, host_bits)
 
 
 def _is_range(word: str) -> bool:
-    """Whether it is two addresses with a hyphen, or 10.0.0.1-9."""
+    """Whether `word` is a range: two addresses with a hyphen, or 10.0.0.1-9."""
     first, _, last = word.partition("-")
     try:
         ip_address(first)
@@ -104,7 +105,7 @@ def parse_rules(text: str, where: str) -> list[tuple[str, Network | str]]:
 
 
 class AccessList:
-    """Who is denied never comes in. If `allow` is given, even if it is empty, nobody else does."""
+    """Refuses denied peers. If `allow` is not None, it also refuses all peers not in it."""
 
     def __init__(self, allow: Iterable[Network] | None, deny: Iterable[Network]) -> None:
         self._allow = None if allow is None else _Networks(allow)
@@ -114,7 +115,7 @@ class AccessList:
     def refusal(self, host: str, scope: int = 0) -> str:
         """Why a peer at the numeric address `host` is refused; empty if it is not.
 
-        The address is one that a socket has given; `scope` is the number of its interface.
+        `host` and `scope`, the number of its interface, are as a socket reports them.
         """
         return self._remembered(host, scope)
 

@@ -1,7 +1,7 @@
 """Parses addresses as people write them, without using the network.
 
-`HOST PORT`, `HOST:PORT`, `[v6]:PORT`, `unix:/path` and `unix:@abstract` are the forms.
-A bare IPv6 address is never split at a colon: `::1` alone has no port.
+The forms are `HOST PORT`, `HOST:PORT`, `[v6]:PORT`, `unix:/path` and `unix:@abstract`. A bare IPv6
+address is never split at a colon: `::1` alone has no port.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ from sockkit.values import Value
 MAX_PORT = 65535
 _HINT = "give HOST PORT, HOST:PORT, [IPV6]:PORT, unix:/PATH or unix:@NAME"
 
+# The last ones are the full-width comma, colon and brackets, and the dashes that get into a command
+# line by an input method, or from a page, in place of an option's hyphens.
+_NO_HOST = "[]/ \t\n\0,()\uff0c\uff1a\uff08\uff09\u2013\u2014\u2212\uff0d"
 _IPV6 = set("0123456789abcdefABCDEF:.")
 
 ServiceLookup = Callable[[str], "int | None"]
@@ -31,7 +34,7 @@ class HostPort(Value):
 
     @property
     def word(self) -> str:
-        """The same as one word of a command line."""
+        """This address as one word of a command line."""
         return show(self.host, self.port)
 
     def __str__(self) -> str:
@@ -67,15 +70,15 @@ class UnixPath(Value):
         return None
 
     def with_port(self, port: int) -> UnixPath:
-        """The same: a path has no port."""
+        """This address itself, as a path has no port."""
         return self
 
     def __str__(self) -> str:
         return f"unix:{self.path}"
 
 
-# Each kind has `host` and `port`, which may be None, `location`, its host or its path,
-# `word` and `with_port`. Its row of net/openers.py resolves, binds and dials it.
+# Each kind has `host` and `port`, which may be None, `location` (its host or its path), `word` and
+# `with_port`. Its row in net/openers.py resolves, binds and dials it.
 Address = HostPort | UnixPath
 
 
@@ -98,7 +101,7 @@ def parse_port(text: str, service: ServiceLookup, *, lowest: int = 1) -> int:
 def parse_host(text: str) -> str:
     """A host without its brackets. Raises UsageError if `text` cannot be a host."""
     host = text[1:-1] if text.startswith("[") and text.endswith("]") else text
-    if not host or any(character in host for character in "[]/ \t\n\0") or _looks_split(host):
+    if not host or any(character in host for character in _NO_HOST) or _looks_split(host):
         raise UsageError(f"{text!r} is not a host", _host_hint(text))
     return host
 
@@ -129,34 +132,82 @@ def parse_unix(text: str) -> UnixPath | None:
     return UnixPath(path)
 
 
-def parse_address(words: Sequence[str], service: ServiceLookup) -> Address:
-    """The address in one or two words of a command line. Raises UsageError."""
+def parse_address(words: Sequence[str], service: ServiceLookup, *, lowest: int = 1) -> Address:
+    """The address in one or two words of a command line; `lowest` as in parse_port.
+
+    Raises UsageError.
+    """
     if not words:
         raise UsageError("no address to connect to", _HINT)
     if unix := parse_unix(words[0]):
         words = words[1:]
         if words:
-            raise UsageError(f"{words[0]!r} after {unix} means nothing", "leave it out")
+            raise UsageError(f"unexpected {words[0]!r} after {unix}", "leave it out")
         return unix
     if len(words) > 2:
-        raise UsageError(f"{words[2]!r} after a host and a port means nothing", "leave it out")
+        raise UsageError(f"unexpected {words[2]!r} after a host and a port", "leave it out")
     if len(words) == 2:
         if _looks_split(words[0]) and split_port(words[0])[1]:
-            raise UsageError(f"{words[0]!r} has a port, {words[1]!r} is another", "leave one out")
-        return HostPort(parse_host(words[0]), parse_port(words[1], service))
+            raise UsageError(f"two ports: {words[0]!r} and {words[1]!r}", "leave one out")
+        return HostPort(parse_host(words[0]), parse_port(words[1], service, lowest=lowest))
     host, port = split_port(words[0])
     if port is None:
         raise UsageError(f"{words[0]!r} has no port", _HINT)
     return HostPort(host, parse_port(port, service))
 
 
+def parse_listening(
+    words: Sequence[str], service: ServiceLookup
+) -> tuple[UnixPath | str | None, int | None]:
+    """The address and the port in `[ADDR] PORT`, `ADDR:PORT`, `ADDR` or `unix:PATH`.
+
+    Each is None if it is not there. Raises UsageError.
+    """
+    if len(words) == 2:
+        address = parse_address(words, service, lowest=0)
+        return address.location, address.port
+    if len(words) > 2:
+        raise UsageError(f"unexpected {words[2]!r} after an address and a port", "leave it out")
+    if not words:
+        return None, None
+    word = words[0]
+    if unix := parse_unix(word):
+        return unix, None
+    if word.isascii() and word.isdigit():
+        return None, parse_port(word, service, lowest=0)
+    if word.startswith(":") and word[1:].isalnum():
+        raise UsageError(f"{word!r} has no address", f"write {word[1:]}, or 0.0.0.0{word} for all")
+    host, port = split_port(word)
+    if port is not None:
+        return host, parse_port(port, service, lowest=0)
+    named = service(word) if word.isascii() and word[:1].isalpha() else None
+    return (host, None) if named is None else (None, named)
+
+
+def split_relay(words: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    """The words of a relay's listening address, `[[ADDR] PORT]`, and of its target, `HOST PORT` or
+    one word.
+    """
+    target = 1 if len(words) > 1 and _is_whole(words[-1]) else 2
+    place = max(0, len(words) - target)
+    return words[:place], words[place:]
+
+
+def _is_whole(word: str) -> bool:
+    """Whether `word` is an address with its port, or a path."""
+    try:
+        return bool(parse_unix(word) or split_port(word)[1])
+    except UsageError:
+        return False
+
+
 def split_port(word: str) -> tuple[str, str | None]:
     """The host and the port of `HOST:PORT` or `[v6]:PORT`; the port is None if there is none.
 
-    Raises UsageError for a host that is none.
+    Raises UsageError if the host is invalid.
     """
     if "://" in word:
-        return parse_host(word), None  # which says what to write
+        return parse_host(word), None  # its error says what to write
     host, colon, port = word.rpartition(":")
     if colon and not host:
         raise UsageError(f"{word!r} has no host", _HINT)

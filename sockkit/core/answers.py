@@ -1,7 +1,7 @@
 """How long udp-client waits for answers.
 
-Over UDP nothing tells that a peer has ended. The caller tells what happens and when, and asks how
-long to wait and what it means if nothing arrives. Times are seconds of any one clock.
+A UDP peer does not signal that it has finished. The caller reports each event with its time, and
+asks how long to wait and whether silence is then an error. Times are seconds of any one clock.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ REFUSAL_SECONDS = 0.05  # for a refusal to arrive where no answer is awaited
 class AnswerOptions(Value):
     """How many answers to wait for, and how long in seconds.
 
-    With `expect` that many answers end the wait, and it fails `timeout` after the end of standard
-    input. Without `expect` a silence of `linger` ends it; None is LINGER_SECONDS. `idle` bounds
-    the silence of both sides at any time; None is no bound. With `recv_only` there is no input to
+    With `expect`, that many answers end the wait, which fails `timeout` after the end of stdin.
+    Without `expect`, a silence of `linger` ends it; None means LINGER_SECONDS. `idle` bounds the
+    silence of both sides at any time; None means no bound. With `recv_only` there is no input to
     end, so the wait begins at once, and `linger` has no default. With `send_only` no answer is
     awaited.
     """
@@ -50,7 +50,7 @@ class AnswerWait:
 
     @property
     def active_at(self) -> float:
-        """When something was sent or received last, or standard input ended."""
+        """When something was last sent or received, or when stdin ended."""
         return self._active_at
 
     @property
@@ -63,12 +63,12 @@ class AnswerWait:
         self._active_at = max(self._active_at, at)
 
     def end_input(self, now: float) -> None:
-        """Standard input has ended: the wait for answers begins."""
+        """Report the end of standard input: the wait for answers begins."""
         self._input_ended_at = self._active_at = now
 
     def bound(self, received: int) -> tuple[float, TimedOut | None] | None:
-        """When the wait is over if nothing more than `received` answers arrives, and the error that
-        this is, if it is one. None if the wait has no bound yet.
+        """When the wait ends if no more answers than `received` arrive, and the error to raise
+        then, if any. None if the wait has no bound yet.
         """
         bounds: list[tuple[float, TimedOut | None]] = []
         if (idle := self._options.idle) is not None:
@@ -84,5 +84,6 @@ class AnswerWait:
             return [] if silence is None else [(self._active_at + silence, None)]
         if received >= options.expect:
             return [(since, None)]
-        told = f"{received} of {options.expect} answers came within {show_seconds(options.timeout)}"
+        within = show_seconds(options.timeout)
+        told = f"{received} of {options.expect} answers received within {within}"
         return [(since + options.timeout, TimedOut(told))]

@@ -1,8 +1,8 @@
-"""The packets of recorded streams: what passed on each, as if somebody had captured it.
+"""Makes the packets of recorded streams, as if somebody had captured them.
 
-A recording has no packets. These have the recorded addresses, times and bytes, and no more than
-TCP needs to be followed: a handshake, data, FIN and RST where they were recorded, and
-acknowledgements. What is made up is said in a comment on the first packet of a stream.
+A recording contains no packets. These have the recorded addresses, times and bytes, and no more
+than a reader needs to follow TCP: a handshake, data, FIN and RST where they were recorded, and
+acknowledgements. A comment on the first packet of a stream says what was not recorded.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ _OTHER: dict[Direction, Direction] = {"sent": "received", "received": "sent"}
 
 
 class Packet(NamedTuple):
-    """A packet, and what is to be said about it, if anything."""
+    """A packet, and a comment on it, which may be empty."""
 
     data: bytes
     comment: str = ""
 
 
 class Endpoints(NamedTuple):
-    """The endpoints that stand for a stream's addresses, and what of them is made up."""
+    """The endpoints of a stream. `comment` says which addresses are made up."""
 
     local: Endpoint
     remote: Endpoint
@@ -55,7 +55,7 @@ class TcpPackets:
         local, remote, self._comment = endpoints(stream, place)
         self._senders = {"sent": Sender(local, remote), "received": Sender(remote, local)}
         self._next = {"sent": place * SPACING, "received": place * SPACING + SPACING // 2}
-        self._acknowledged = dict(self._next)  # of what each direction has sent
+        self._acknowledged = dict(self._next)  # the acknowledged bytes of each direction
         self._ended: set[Direction] = set()
         self._client: Direction = "sent" if stream.dialled else "received"
         self._opened = False
@@ -83,7 +83,7 @@ class TcpPackets:
             yield self._packet(_OTHER[direction], ACK)
 
     def close(self, reset: Direction | Literal[""]) -> Iterator[Packet]:
-        """A reset, or our FIN. The peer's is never made up."""
+        """A reset, or our FIN. The peer's FIN is never made up."""
         if reset:
             yield from self._missing()
             yield self._packet(reset, RST | ACK)
@@ -91,9 +91,11 @@ class TcpPackets:
             yield from self.end("sent")
 
     def _missing(self) -> Iterator[Packet]:
-        """The handshake, if a recording does not have it."""
+        """The handshake, if the recording does not contain it."""
         if not self._opened:
-            self._comment += "; " * bool(self._comment) + "the handshake is made up"
+            self._comment += (
+                "; " * bool(self._comment) + "the handshake was not recorded: this one is made up"
+            )
             yield from self.open()
 
     def _packet(
@@ -122,7 +124,9 @@ class UdpPackets:
     def message(self, direction: Direction, data: bytes) -> Iterator[Packet]:
         comment, self._comment = self._comment, ""
         if len(data) > MAX_DATAGRAM:
-            comment += "; " * bool(comment) + f"one datagram of {len(data)} bytes in several"
+            comment += (
+                "; " * bool(comment) + f"one datagram of {len(data)} bytes, split into several"
+            )
         for start in range(0, len(data) or 1, MAX_DATAGRAM):
             piece = data[start : start + MAX_DATAGRAM]
             yield Packet(self._senders[direction].udp(piece), comment)
@@ -143,7 +147,7 @@ def packets_of(stream: Stream, place: int) -> StreamPackets:
 
 
 def endpoints(stream: Stream, place: int) -> Endpoints:
-    """Endpoints for the addresses of `stream`; those that are no internet addresses are made up."""
+    """Endpoints for the addresses of `stream`. Addresses that are not IP addresses are made up."""
     local, remote = _parse(stream.local), _parse(stream.remote)
     six = any(address and address.version == 6 for address, _ in (local, remote))
     ours = _endpoint(local, six, place, client=stream.dialled)
@@ -175,7 +179,7 @@ def _parse(text: str) -> tuple[Address | None, int]:
 def _endpoint(
     parsed: tuple[Address | None, int], six: bool, place: int, *, client: bool
 ) -> Endpoint:
-    """An endpoint for an address. No two streams get the same one where it is made up."""
+    """An endpoint for an address. A made-up endpoint is different for each stream."""
     address, port = parsed
     turn, number = divmod(place, PORTS)
     if address is None:

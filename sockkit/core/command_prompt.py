@@ -1,11 +1,10 @@
-"""The prompt for one command that Ctrl-] opens beside the line that is being typed."""
+"""The prompt for one command that Ctrl-] opens while a line is being typed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
 from sockkit.core.console import Command, Completions, complete_name, show_help
-from sockkit.core.hexadecimal import parse_hex
 from sockkit.core.printable import escape
 from sockkit.errors import UsageError
 from sockkit.events import Answer, Emit, Peer
@@ -14,9 +13,9 @@ QUIT = "quit"
 
 
 class CommandPrompt:
-    """Runs the commands of a table that are typed. Answers and errors go to `emit`.
+    """Runs typed commands by a table. Answers and errors go to `emit`.
 
-    `help` and `quit` are added to the table. The line editor does `quit` itself, as Ctrl-D.
+    `help` and `quit` are added to the table. The line editor handles `quit` itself, like Ctrl-D.
     """
 
     prompt = "sockkit> "
@@ -26,12 +25,12 @@ class CommandPrompt:
         rows = (
             *commands,
             Command("help", "", "this list", self._help, at_once=True),
-            Command(QUIT, "", "end, after all that was typed is sent (also Ctrl-D)", _ignore),
+            Command(QUIT, "", "send all that was typed, then end (also Ctrl-D)", _ignore),
         )
         self._commands = {command.name: command for command in rows}
 
     def complete(self, text: str) -> Completions:
-        """Completions of the command, or of all that follows its name and a space."""
+        """Completions of the command's name, or of the argument after it."""
         name, space, argument = text.partition(" ")
         if not space:
             return complete_name(self._commands.values(), name)
@@ -48,7 +47,7 @@ class CommandPrompt:
         return line == QUIT
 
     def run(self, line: str) -> None:
-        """Run the command `line`. It has no spaces around it."""
+        """Run the command `line`, which must not begin or end with a space."""
         name, _, argument = line.partition(" ")
         try:
             self._find(name).run(argument.strip())
@@ -57,7 +56,7 @@ class CommandPrompt:
 
     def _find(self, name: str) -> Command:
         if name not in self._commands:
-            raise UsageError(f"there is no {escape(name)}", "help lists the commands")
+            raise UsageError(f"unknown command {escape(name)}", "help lists the commands")
         return self._commands[name]
 
     def _help(self, _: str) -> None:
@@ -66,8 +65,14 @@ class CommandPrompt:
 
 def hex_command(name: str, send: Callable[[bytes], None]) -> Command:
     """The row of a command that sends bytes by `send`."""
-    summary = "send these bytes, and no line end"
-    return Command(name, "48 65 0a", summary, lambda digits: send(parse_hex(digits)))
+    summary = "send these bytes, without a line end"
+
+    def run(digits: str) -> None:
+        from sockkit.core.hexadecimal import parse_hex  # few consoles have this command
+
+        send(parse_hex(digits))
+
+    return Command(name, "48 65 0a", summary, run)
 
 
 def list_command(
@@ -96,7 +101,7 @@ def choice_command(
 
     def checked(choice: str) -> None:
         if choice not in choices:
-            raise UsageError(f"write {row.usage}")
+            raise UsageError(f"usage: {row.usage}")
         choose(choice)
 
     def complete(word: str) -> Completions:

@@ -1,11 +1,11 @@
-"""The console of a running program: typed lines are text, or commands of a table.
+"""The console of a running program: each typed line is text, or a command of a table.
 
 A new console is one more `CommandTable` and nothing else. `Console` splits the input into lines,
 parses and completes commands, and adds `/help` and `/quit` to every table.
 
-A line that begins with a slash is a command; one that begins with two is text that begins with one.
-If the table has `@N`, a line of `@`, a number, a space and text is that command. A line that is one
-word is a command if the table has that word.
+A line that begins with a slash is a command. Two slashes begin text whose first character is a
+slash. If the table has `@N`, a line of `@`, a number, a space and text is that command. A line that
+is one word is a command if the table has that word.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from sockkit.core.lines import LineSplitter
-from sockkit.core.printable import escape
+from sockkit.core.printable import aligned, escape
 from sockkit.errors import UsageError
 from sockkit.events import Answer, Emit
 from sockkit.values import Value
 
 HELP_SUMMARY = "this list; //text sends a line that begins with a slash"
-MAX_LINE_BYTES = 1024 * 1024  # of a typed line; at most one read more is held
+MAX_LINE_BYTES = 1024 * 1024  # of a typed line; up to one read more may be held
 
-Completions = Iterable[tuple[str, str]]  # words, each with its meaning
+Completions = Iterable[tuple[str, str]]  # (word, explanation)
 
 
 class Assistant(Protocol):
@@ -65,16 +65,15 @@ class Command(Value):
     def run(self, argument: str) -> None:
         """Raises UsageError."""
         if bool(self.argument) != bool(argument):
-            raise UsageError(f"write {self.usage}")
+            raise UsageError(f"usage: {self.usage}")
         self.action(argument)
 
 
 def show_help(commands: Iterable[Command], emit: Emit) -> None:
     """Emit a line for each of `commands` that has a summary."""
-    listed = [command for command in commands if command.summary]
-    width = max(len(command.usage) for command in listed) + 2
-    for command in listed:
-        emit(Answer(f"{command.usage:<{width}} {command.summary}"))
+    listed = [(command.usage, command.summary) for command in commands if command.summary]
+    for line in aligned(listed):
+        emit(Answer(line))
 
 
 def complete_name(commands: Iterable[Command], word: str) -> list[tuple[str, str]]:
@@ -84,7 +83,10 @@ def complete_name(commands: Iterable[Command], word: str) -> list[tuple[str, str
 
 
 class CommandTable(Protocol):
-    """The commands of a program besides `/help` and `/quit`, and what it does with text."""
+    """The commands of a program, and what it does with text.
+
+    `/help` and `/quit` are added unless the table has its own.
+    """
 
     @property
     def commands(self) -> Sequence[Command]: ...
@@ -113,18 +115,18 @@ class CommandTable(Protocol):
 
 
 class Console:
-    """Runs the commands of `table` that are typed. Answers and errors go to `emit`."""
+    """Handles typed lines by `table`. Answers and errors go to `emit`."""
 
     secret = False
 
     def __init__(self, table: CommandTable, emit: Emit) -> None:
         self._table, self._emit = table, emit
-        commands = (
-            *table.commands,
+        self._commands = {command.name: command for command in table.commands}
+        for command in (
             Command("/help", "", HELP_SUMMARY, self._help),
             Command("/quit", "", table.quit_summary, lambda _: table.quit()),
-        )
-        self._commands = {command.name: command for command in commands}
+        ):
+            self._commands.setdefault(command.name, command)
         self._lines = LineSplitter(MAX_LINE_BYTES)
 
     @property
@@ -153,7 +155,7 @@ class Console:
 
     def _handle(self, line: bytes, end: bytes) -> None:
         if len(line) > MAX_LINE_BYTES:
-            raise UsageError(f"a line of more than {MAX_LINE_BYTES:,} bytes is refused")
+            raise UsageError(f"a line of more than {MAX_LINE_BYTES:,} bytes was not sent")
         text = self._table.decode(line + end)
         if found := self._find(text):
             command, argument = found
@@ -172,7 +174,7 @@ class Console:
             name, _, argument = text.strip().partition(" ")
             if name not in self._commands:
                 hint = "/help lists the commands, //text sends /text"
-                raise UsageError(f"there is no {escape(name)}", hint)
+                raise UsageError(f"unknown command {escape(name)}", hint)
             return self._commands[name], argument.strip()
         if "@N" in self._commands and re.match("@[0-9]", text):
             numbered = re.fullmatch("@([0-9]+ .*)", text, re.DOTALL)

@@ -8,8 +8,8 @@ from sockkit.core.frames import MAX_FRAME_BYTES, Counted, Delimited, Fixed, Fram
 from sockkit.core.units import parse_duration
 from sockkit.errors import UsageError
 
-MAX_MARKER_BYTES = 16  # of a marker or delimiter: a search may take as many steps for each byte
-MAX_OFFSET = 4096  # of a length, and most that +N or -N adds: more than any header or checksum has
+MAX_MARKER_BYTES = 16  # of a marker or delimiter: a search may take that many steps for each byte
+MAX_OFFSET = 4096  # of a length field, and of +N or -N: larger than any header or checksum
 
 _WANTED = "write line, nul, fixed:16, delim:0d0a, len:2be, start:aa55,len@2:1 or gap:20ms"
 _LENGTH = re.compile(r"len(?:@([0-9]{1,9}))?:([0-9]{1,9})(be|le)?([+-][0-9]{1,9})?")
@@ -33,9 +33,9 @@ def parse_frame(text: str) -> FrameRule:
         if kind == "len" or kind.startswith("len@"):
             return _counted(b"", text)
     except UsageError as error:
-        raise UsageError(f"{text!r} is not a frame: {error}", _WANTED) from error
-    what = f"{kind!r} is no kind of frame" if colon else "it is no kind of frame"
-    raise UsageError(f"{text!r} is not a frame: {what}", _WANTED)
+        raise UsageError(f"{text!r} is not a frame rule: {error}", _WANTED) from error
+    what = f"{kind!r} is an unknown kind" if colon else "unknown kind"
+    raise UsageError(f"{text!r} is not a frame rule: {what}", _WANTED)
 
 
 def _number(text: str, what: str, least: int, most: int) -> int:
@@ -47,7 +47,7 @@ def _number(text: str, what: str, least: int, most: int) -> int:
 
 def _marker(text: str, what: str) -> bytes:
     if not re.fullmatch(r"([0-9a-fA-F]{2})+", text):
-        raise UsageError(f"the {what} {text!r} is not in hex digits, two for a byte")
+        raise UsageError(f"the {what} {text!r} is not hex with two digits per byte")
     if len(text) > 2 * MAX_MARKER_BYTES:
         raise UsageError(f"the {what} has more than {MAX_MARKER_BYTES} bytes")
     return bytes.fromhex(text)
@@ -56,7 +56,7 @@ def _marker(text: str, what: str) -> bytes:
 def _gap(text: str) -> Gap:
     seconds = parse_duration(text)
     if not seconds:
-        raise UsageError(f"the gap {text!r} is no time at all")
+        raise UsageError(f"the gap {text!r} must be longer than 0")
     return Gap(seconds)
 
 
@@ -68,9 +68,10 @@ def _counted(marker: bytes, text: str) -> Counted:
     if size not in ("1", "2", "3", "4", "8"):
         raise UsageError(f"a length has 1, 2, 3, 4 or 8 bytes, not {size}")
     if not order and size != "1":
-        raise UsageError(f"a length of {size} bytes is {size}be (big endian) or {size}le (little)")
-    offset = _number(at, "the place of the length", 0, MAX_OFFSET) if at else len(marker)
+        hint = f"write {size}be (big endian) or {size}le (little endian)"
+        raise UsageError(f"a length of {size} bytes needs a byte order", hint)
+    offset = _number(at, "the offset of the length", 0, MAX_OFFSET) if at else len(marker)
     if offset < len(marker):
-        raise UsageError(f"a length at {offset} would be within the marker")
-    added = _number(more or "0", "what is added to the length", -MAX_OFFSET, MAX_OFFSET)
+        raise UsageError(f"a length at {offset} would be inside the marker")
+    added = _number(more or "0", "the number added to the length", -MAX_OFFSET, MAX_OFFSET)
     return Counted(marker, offset, int(size), "little" if order == "le" else "big", added)

@@ -1,9 +1,9 @@
 """Bytes written as hexadecimal digits: `48 65 6c`, `48656c`, `0x48,0x65`, `\\x48\\x65`, `1 2 3`.
 
 White space and commas separate words, and `\\x` begins one. A word is an even number of digits, two
-for a byte. It may begin with `0x` or `\\x`, and then have one digit. All letters may be capitals.
-Without these prefixes one digit is a byte where all such words of its line are one digit. Beside
-longer ones it is half of a byte that was not finished.
+for a byte. It may begin with `0x` or `\\x`, and then may also be a single digit. All letters may be
+capitals. Without such a prefix, a single digit is a byte only if all unprefixed words of its line
+are single digits. Next to longer words it is an error: half of an unfinished byte.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ import re
 
 from sockkit.errors import NotationError, UsageError
 
-HINT = "write two digits a byte, as in 48 65 6c"
-# A word that goes on is held up to this size. Of a longer one, whose prefix is known by then, all
-# but an odd digit is converted at once, so memory stays flat whatever a file's lines are like.
+HINT = "write two digits per byte, as in 48 65 6c"
+# An unfinished word is held up to this size. A longer one has its whole prefix, so all its digits
+# but an odd one are converted at once. Memory stays flat, however long a file's words are.
 MAX_HELD_BYTES = 4
 
 _SEPARATORS = b" \n\t\r,\v\f"
 _UNIFORM = bytes.maketrans(_SEPARATORS + b"X", b" " * len(_SEPARATORS) + b"x")
 _SINGLE = re.compile(rb"(?<![0-9a-fA-F])([0-9a-fA-F])(?![0-9a-fA-F])")
 _EVEN, _ONE = rb"(?:[0-9a-fA-F]{2})++", rb"[0-9a-fA-F]"
-# Words of a line that are right, where those without a prefix have so many digits.
+# The valid words of a line, in which those without a prefix have so many digits.
 _WORDS = rb"(?:[^\S\n]++|,++|(?:(?:\\[xX]|(?<![^\s,])0[xX])(?:%b|%b)|%%b)(?=[\s,\\]|\Z))*+" % (
     _EVEN,
     _ONE,
@@ -40,7 +40,7 @@ def parse_hex(text: str) -> bytes:
     except NotationError as error:
         raise UsageError(f"column {error.column}: {error.problem}", error.hint) from error
     if not data:
-        raise UsageError("there are no bytes", "write them as in 48 65 6c")
+        raise UsageError("no bytes given", "write them as in 48 65 6c")
     return data
 
 
@@ -48,15 +48,15 @@ class HexInput:
     """A transform from hexadecimal digits to bytes. `what` names the input in errors.
 
     `line` is the number of the first line. A NotationError drops the rest of what was fed, so that
-    the next line can be fed; lines and columns are counted on.
+    the next line can be fed; lines and columns are still counted.
     """
 
     def __init__(self, what: str, line: int = 1) -> None:
         self._what = what
         self._line, self._column = line, 1  # of the first byte that is held
         self._held = b""
-        self._begun = b""  # a word like those of the line so far
-        self._within = b""  # a word like the one that goes on, some of whose digits are converted
+        self._begun = b""  # stands for the line's words so far
+        self._within = b""  # stands for the converted part of an unfinished word
 
     def feed(self, data: bytes) -> bytes:
         data = self._held + data
@@ -73,11 +73,11 @@ class HexInput:
         try:
             return self._convert(self._held, b"", within=b"")
         finally:
-            self._line, self._column, self._begun = 1, 1, b""  # what is fed next is another input
+            self._line, self._column, self._begun = 1, 1, b""  # the next feed begins another input
 
     def _convert(self, data: bytes, held: bytes, within: bytes) -> bytes:
-        """The bytes of `data`; keep `held`, which goes on in a word like `within`, if any."""
-        before = self._begun + self._within  # to be in the same line and word
+        """The bytes of `data`. Keeps `held`; its word began like `within`, if not empty."""
+        before = self._begun + self._within  # puts `data` in the same line and word
         known = len(_bytes(before))
         try:
             out = _bytes(before + data)
@@ -125,18 +125,18 @@ def _digits(data: bytes) -> bytes:
 
 
 def _specimen(data: bytes) -> bytes:
-    """A word like those of the last line of `data`, and a space; empty if there is none."""
+    """A stand-in for the unprefixed words of the last line of `data`; empty if it has none."""
     first = _FIRST.match(data, data.rfind(b"\n") + 1)
     return b"0" * len(first[1]) + b" " if first else b""
 
 
 def _like(prefix: bytes | None) -> bytes:
-    """A whole byte of a word with `prefix`, if any, which goes on."""
+    """A stand-in for the first bytes of an unfinished word with this prefix."""
     return b"0x00" if prefix else b"00"
 
 
 def _without_prefixes(words: bytes) -> bytes:
-    """Raises ValueError for a prefix that is in a word, or is all of it."""
+    """`words` without prefixes. Raises ValueError for a prefix within a word, or without digits."""
     within = words.count(b"0x") - words.count(b" 0x") - words.startswith(b"0x")
     if within or words.endswith(b"x") or b"x " in words or b"x\\" in words:
         raise ValueError

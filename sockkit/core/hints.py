@@ -1,7 +1,7 @@
-"""What to try when a stream has ended without what its user wanted.
+"""Hints for a stream that has ended without the answer that its user wanted.
 
-Nothing has failed: the status says so. But the first bytes of each direction, and when which side
-has ended, often tell why an answer is missing.
+A missing answer is no failure, and the exit status stays as it is. But the first bytes of each
+direction, and when each side ended, often show why the answer is missing.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from sockkit.values import Value
 if TYPE_CHECKING:
     from sockkit.core.text import Transform
 
-MAX_GLANCE_BYTES = 8 * 1024  # no web server takes a longer request line
+MAX_GLANCE_BYTES = 8 * 1024  # web servers refuse longer request lines
 ALERT_BYTES = 7  # of a TLS record with one alert
-AT_ONCE_SECONDS = 1.0  # a peer that closes so soon, and has sent nothing, refuses us
+AT_ONCE_SECONDS = 1.0  # a peer that closes so soon, and sent nothing, refuses us
 
 TLS_PORT = "the peer answered with a TLS alert: this port expects TLS, try --tls"
-NO_ANSWER = "no answer came after our half-close: if you expect one, try --half-close never"
+STDIN_ENDED = "stdin has ended; waiting for the peer to close (--linger 1 stops after 1 s)"
+NO_ANSWER = "no answer after our half-close: if you expected one, try --half-close never"
 
 
 def is_http_request(data: bytes) -> bool | None:
@@ -50,9 +51,8 @@ def is_tls_alert(data: bytes) -> bool | None:
 
 class Glance:
     """A transform for the first bytes: applies `transform`, if any, and has `judge` look at them.
-
-    It looks at what goes into `transform`, or with `after` at what comes out. `verdict` is None
-    while `judge` cannot decide, for at most MAX_GLANCE_BYTES.
+    `judge` sees the input of `transform`, or with `after` its output. `verdict` is None while
+    `judge` cannot decide, for at most MAX_GLANCE_BYTES.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class Glance:
 
 
 class Stream(Value):
-    """What is known of a stream from its beginning.
+    """The facts of a stream that are known when it begins.
 
     `dialled` is whether we have connected to the peer, `typed` whether a person types what is sent,
     and `encrypted` whether we speak TLS. `half_close` is whether the command has that option.
@@ -100,7 +100,7 @@ class Stream(Value):
 
 
 class Hints:
-    """Decides what to say at the end of a stream: one thing at most.
+    """Chooses the hint to show at the end of a stream: one at most.
 
     `sent` and `received` are the bytes that were moved.
     """
@@ -109,7 +109,7 @@ class Hints:
         self._stream, self._ending, self._began = stream, ending, now
         self._may_be_tls = stream.dialled and not stream.encrypted
         self._closed_at_once = self._unanswered = self._failed = False
-        self._dropped = False  # we had half-closed under TLS, and then the peer gave us up
+        self._dropped = False  # we half-closed under TLS, and then the peer dropped the connection
 
     def peer_ended(self, sent: int, received: int, now: float) -> None:
         refused = not self._ending.input_ended and (self._stream.typed or not sent)
@@ -129,8 +129,8 @@ class Hints:
         return self._stream.dialled and not received and now - since < AT_ONCE_SECONDS
 
     def hint(self, sent: int, received: int, *, request: bool, alert: bool) -> Notice | Hint | None:
-        """What to say. `request` is whether we began with one of HTTP, and `alert` whether the peer
-        began with one of TLS, and has ended.
+        """The hint, if there is one. `request` is whether we began with an HTTP request, and
+        `alert` whether the peer began with a TLS alert and has ended.
         """
         if alert and received == ALERT_BYTES and self._may_be_tls:
             return Notice(TLS_PORT)

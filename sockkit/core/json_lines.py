@@ -1,8 +1,8 @@
 """Records as lines of JSON: what `--json` prints and what a recording holds. See docs/events.md.
 
-A line is UTF-8. Letters of every script are readable in it. What a terminal might obey is escaped
-as JSON escapes it, so a line is always one line and safe to show. Data is text where encoding that
-text again gives the same bytes, otherwise base64.
+A line is UTF-8, and letters of every script are readable in it. Characters that a terminal might
+obey are escaped as in JSON, so a line is always one line and safe to show. Data is shown as text if
+encoding that text again results in the same bytes, otherwise in base64.
 
 A recording may be forged: `decode` checks every field, and raises nothing but ValueError.
 """
@@ -43,7 +43,7 @@ MAX_DATA_BYTES = 1024 * 1024  # in one line: longer data takes several, so that 
 MAX_LINE_BYTES = 6 * MAX_DATA_BYTES + 64 * 1024  # a byte is \u0000 at worst; the rest is names
 MAX_NAME_CHARACTERS = 8 * 1024  # of an address or an error
 MAX_CODEC_CHARACTERS = 64  # of the name of an encoding
-MAX_STREAMS = 1024  # whose constant part of a line is kept
+MAX_STREAMS = 1024  # whose constant part of a line is cached
 
 EVENTS: dict[str, type[Record]] = {
     "begun": Begun,
@@ -67,11 +67,11 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
 _TOO_LATE = (datetime(9000, 1, 1, tzinfo=UTC) - _EPOCH) // _SECOND  # no time zone can show more
 _TIME = pattern(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
-_STRICT = ("utf-8", "ascii", "iso8859-1")  # what decodes always encodes to the same bytes
+_STRICT = ("utf-8", "ascii", "iso8859-1")  # decoded text always encodes to the same bytes
 
 
 class _Codec(NamedTuple):
-    """How the bytes of a direction become text, and the end of a line that has it."""
+    """How the bytes of a direction become text. `tail` ends a line with text."""
 
     name: str
     strict: bool
@@ -84,7 +84,7 @@ class JsonLines:
     def __init__(self, sent: str | None = None, received: str | None = None) -> None:
         self._codecs = {"sent": _codec(sent), "received": _codec(received)}
         self._heads: dict[tuple[Stream, str], str] = {}
-        self._since = -1_000_000  # the second that _second tells, in microseconds
+        self._since = -1_000_000  # the time of _second, in microseconds
         self._second = ""
 
     def show(self, record: Record) -> bytes:
@@ -107,7 +107,7 @@ class JsonLines:
             if strict or text.encode(name) == data:
                 return f'{begin},"text":{_quoted(text)}{tail}'.encode()
         except UnicodeError:
-            pass  # it is no text, or has half a surrogate pair, which UTF-8 does not have
+            pass  # it is not text, or has half a surrogate pair, which UTF-8 cannot encode
         return b'%b,"base64":"%b"}\n' % (begin.encode(), b2a_base64(data, newline=False))
 
     def _begin(self, time: int) -> str:
@@ -154,7 +154,7 @@ def _of(stream: Stream) -> str:
 
 
 def _rest(record: Record) -> str:
-    """What follows the time. A field that has its default is left out."""
+    """The rest of a line, after the time. Fields with their default values are left out."""
     parts = [f'","event":"{_NAMES[type(record)]}"']
     for name, value in record._asdict().items():
         if name == "stream":
@@ -171,19 +171,19 @@ def _value(value: Any) -> str:
 
 
 def _printable(name: str) -> str:
-    """`name` without what a terminal obeys, and without bytes of a path that are not text."""
+    """`name` with everything escaped that a terminal obeys, or that is not text in a path."""
     return escape(str(name.encode(errors="backslashreplace"), "utf-8"))
 
 
 def decode(line: bytes) -> Record:
     """The record of a line, with or without its line end.
 
-    Raises ValueError, whose text says what is wrong with "it".
+    Raises ValueError, whose text says what is wrong with the line, as in "it is not JSON".
     """
     fields = _parse(line)
     version = fields.get("sockkit")
     if type(version) is not int:
-        raise ValueError("it is no record of sockkit")
+        raise ValueError("it is not a sockkit record")
     if version != VERSION:
         raise ValueError(f"it has version {version} of the format, this sockkit reads {VERSION}")
     kind = EVENTS[_take(fields, "event", _one_of(*EVENTS))]
@@ -206,11 +206,11 @@ def _parse(line: bytes) -> dict[str, Any]:
         text = str(line, "utf-8")
         fields, end = _SCAN(text, 0)
         if end != len(text):
-            fields = loads(text)  # which knows what may follow
+            fields = loads(text)  # it also checks what follows
     except (ValueError, RecursionError, StopIteration) as error:
         raise ValueError("it is not JSON") from error
     if type(fields) is not dict:
-        raise ValueError("it is no record of sockkit")
+        raise ValueError("it is not a sockkit record")
     return fields
 
 
@@ -243,7 +243,7 @@ def _stream(fields: dict[str, Any]) -> Stream:
     try:
         return _known_stream(*map(fields.get, _STREAM))
     except (TypeError, ValueError):  # TypeError: a list is no key of a cache
-        return _new_stream(fields)  # which says what is wrong
+        return _new_stream(fields)  # its error says what is wrong
 
 
 @lru_cache(MAX_STREAMS, typed=True)  # typed: True is not 1
@@ -268,7 +268,7 @@ def _take(
     check: Callable[[Any], Any],
     defaults: dict[str, Any] | None = None,
 ) -> Any:
-    """The field `name`, as `check` returns it; that raises ValueError with what it must be."""
+    """The field `name`, as `check` returns it. The ValueError of `check` says what it must be."""
     try:
         return check(fields[name])
     except KeyError as error:
@@ -313,7 +313,7 @@ def _string(value: Any) -> str:
 
 
 def _name(value: Any) -> str:
-    """An address, a command or an error: these are shown, so they must be safe for a terminal."""
+    """An address, a command or an error. These are shown, so they must be safe for a terminal."""
     if type(value) is not str or len(value) > MAX_NAME_CHARACTERS or value != _printable(value):
         raise ValueError("a printable string")
     return value

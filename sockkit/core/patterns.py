@@ -17,8 +17,16 @@ if TYPE_CHECKING:
 
 
 def compile_pattern(text: str) -> tuple[re.Pattern[str], engine.Pattern[str]]:
-    """`text` compiled by Python, and by `regex` for its search. Raises UsageError."""
-    import regex as engine
+    """`text` compiled by Python, and by `regex` for its search.
+
+    Raises UsageError if it is invalid, and SockkitError if `regex` is not installed.
+    """
+    try:
+        import regex as engine
+    except ImportError as error:
+        from sockkit.core.packages import missing
+
+        raise missing("regex", error, "a regular expression") from error
 
     try:
         with warnings.catch_warnings():

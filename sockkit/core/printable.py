@@ -1,4 +1,4 @@
-"""Makes other people's text safe for a terminal.
+"""Makes text from other people safe for a terminal.
 
 A terminal obeys control characters and escape sequences, and bidirectional controls and
 line separators can make one line look like another. `escape` shows them as `\\x1b` or
@@ -6,6 +6,8 @@ line separators can make one line look like another. `escape` shows them as `\\x
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 _CONTROLS = [*range(0x20), *range(0x7F, 0xA0)]
 _BIDIRECTIONAL = [0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
@@ -29,7 +31,7 @@ def escape(line: str) -> str:
 
 
 def escape_address(address: str) -> str:
-    """The address of a peer within a label: no part of it can look like the end of the label.
+    """A peer's address for a label: no part of it can look like the end of the label.
 
     A unix peer chooses its path. In an IPv6 address a colon follows the bracket.
     """
@@ -37,17 +39,24 @@ def escape_address(address: str) -> str:
 
 
 class Printable:
-    """Escapes running text. It keeps LF and tab, and turns CRLF into LF."""
+    """Escapes running text. Keeps LF and tab, and turns CRLF into LF."""
 
     def __init__(self) -> None:
         self._held = ""
 
     def feed(self, text: str, /) -> str:
         text = self._held + text
-        # Whether a CR is part of a CRLF is known with the next character.
+        # Only the next character shows whether a CR is part of a CRLF.
         self._held = "\r" if text.endswith("\r") else ""
         return text.removesuffix("\r").replace("\r\n", "\n").translate(_TEXT_ESCAPES)
 
     def flush(self) -> str:
         held, self._held = self._held, ""
         return held.translate(_TEXT_ESCAPES)
+
+
+def aligned(rows: Iterable[tuple[str, str]]) -> list[str]:
+    """Usages and what they do, in two columns."""
+    rows = list(rows)
+    width = max(len(usage) for usage, _ in rows) + 2
+    return [f"{usage:<{width}} {summary}" for usage, summary in rows]

@@ -1,4 +1,4 @@
-"""What a program that we start is told, and what it is not."""
+"""The command line and the environment of a program that we start."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from sockkit.core.address import Address
 from sockkit.errors import UsageError
 
-# The variables that hold passwords of ours. No program that we start gets to see them.
+# The variables that hold our passwords. We remove them from the environment of every program.
 ROOM_PASSWORD, PROXY_PASSWORD = "SOCKKIT_PASSWORD", "SOCKKIT_PROXY_PASSWORD"
 SECRETS = (ROOM_PASSWORD, PROXY_PASSWORD)
 
@@ -25,19 +25,20 @@ def split_command(text: str) -> tuple[str, ...]:
         words = tuple(shlex.split(text))
     except ValueError as error:
         raise UsageError(
-            f"--exec {text!r} cannot be split: {str(error).lower()}", "quote it as for a shell"
+            f"--exec {text!r} cannot be split into words: {str(error).lower()}",
+            "quote it as for a shell",
         ) from error
     if not (words and words[0]):
-        raise UsageError(f"--exec {text!r} names no program", "give one, as in --exec cat")
+        raise UsageError(f"--exec {text!r} names no program", "add one, as in --exec cat")
     return words
 
 
-# What a shell would act on, if it is a word by itself; a semicolon also at the end of one.
+# Words that only a shell understands. A semicolon may also end a word.
 SHELL_WORDS = {"|", "||", "&", "&&", ";", "<", ">", ">>", "2>&1"}
 
 
 def word_for_a_shell(words: Sequence[str]) -> str:
-    """The first of `words` that was meant for a shell, by its look; empty if none was."""
+    """The first of `words` that looks meant for a shell; empty if none does."""
     if tuple(words[:2]) == SHELL:
         return ""
     ends = (word for word in words if word in SHELL_WORDS or (word[-1:] == ";" and " " not in word))
@@ -45,9 +46,9 @@ def word_for_a_shell(words: Sequence[str]) -> str:
 
 
 def shell_command(text: str) -> tuple[str, ...]:
-    """The words that have a shell run `text`. Raises UsageError."""
+    """The words of a command that runs `text` in a shell. Raises UsageError."""
     if not text.strip():
-        raise UsageError(f"--shell {text!r} names no program", "give one, as in --shell 'date -u'")
+        raise UsageError(f"--shell {text!r} names no program", "add one, as in --shell 'date -u'")
     return (*SHELL, text)
 
 
@@ -69,7 +70,7 @@ def signal_name(number: int) -> str:
 def connection_facts(
     remote: Address | None, local: Address | None, protocol: str = "tcp"
 ) -> dict[str, str]:
-    """What a program is told of a connection: both addresses. None is one without a name."""
+    """The facts of a connection for its program: both addresses; None if one has no name."""
     return {"PROTO": protocol, **_address("REMOTE", remote), **_address("LOCAL", local)}
 
 
@@ -83,7 +84,7 @@ def _address(side: str, address: Address | None) -> dict[str, str]:
     return {f"{side}_HOST": location, **port}
 
 
-# The facts that `program_environment` may set. Those of an outer sockkit are removed.
+# The facts that `program_environment` may set. Those set by an outer sockkit are removed.
 FACTS = ("PROTO", "REMOTE_HOST", "REMOTE_PORT", "LOCAL_HOST", "LOCAL_PORT", "TLS_SUBJECT")
 
 

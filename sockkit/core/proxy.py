@@ -18,11 +18,11 @@ from sockkit.values import Value
 SCHEMES = ("socks5h", "socks5", "socks4a", "socks4", "http")
 DEFAULT_PORT = 1080  # for HTTP too, as in curl: the same ALL_PROXY means the same proxy
 MAX_SECRET_BYTES = 255  # of a user or a password: SOCKS5 has one byte for the length, RFC 1929
-_HINT = "give SCHEME://[USER[:PASSWORD]@]HOST[:PORT]"
+_HINT = "write SCHEME://[USER[:PASSWORD]@]HOST[:PORT]"
 
 
 class Proxy(Value):
-    """A proxy, as `--proxy` names it. Shown without its user and its password.
+    """A proxy, as `--proxy` names it. Its text does not show the user or the password.
 
     `password` is None if none was given; an empty one is a password, too.
     """
@@ -37,7 +37,7 @@ class Proxy(Value):
 
     @property
     def resolves(self) -> bool:
-        """Whether the proxy gets the target's name, and not an address that we have found."""
+        """Whether the proxy resolves the target's name. Otherwise we send it an address."""
         return self.scheme in ("socks5h", "socks4a", "http")
 
     @property
@@ -47,11 +47,11 @@ class Proxy(Value):
 
     @property
     def wants_password(self) -> bool:
-        """Whether it has a user whose password is not known yet. SOCKS4 has no passwords."""
+        """Whether the password of its user is needed and not known yet. SOCKS4 has no passwords."""
         return self.user is not None and self.password is None and self.protocol != "SOCKS4"
 
     def check(self) -> Proxy:
-        """The same. Raises UsageError if its protocol cannot carry the user or the password."""
+        """Returns itself. Raises UsageError if the protocol cannot carry user or password."""
         user = self.user or ""
         secrets = (("user", user), ("password", self.password or ""))
         for what, text in secrets if self.protocol == "SOCKS5" else ():
@@ -60,20 +60,20 @@ class Proxy(Value):
         if self.protocol == "SOCKS4" and "\0" in user:
             raise UsageError("a SOCKS4 user cannot contain a NUL byte")
         if self.protocol == "SOCKS4" and self.password:
-            raise UsageError("SOCKS4 has no passwords", "leave it out")
+            raise UsageError("SOCKS4 has no passwords", "remove it")
         if self.protocol == "HTTP" and ":" in user:
-            raise UsageError("the user of an HTTP proxy has no colon")
+            raise UsageError("an HTTP proxy's user cannot contain a colon")
         return self
 
     def target(self, address: Address) -> HostPort:
-        """What to ask for to reach `address`. Raises UsageError if there is no way."""
+        """The target to request for `address`. Raises UsageError if the proxy cannot reach it."""
         if address.host is None or address.port is None:
-            raise UsageError(f"{address} is not reached through a proxy", "leave out --proxy")
+            raise UsageError(f"{address} cannot be reached through a proxy", "remove --proxy")
         if "%" in address.host:
             told = f"{address.host} names an interface of this machine, which a proxy does not have"
-            raise UsageError(told, "leave out --proxy")
+            raise UsageError(told, "remove --proxy")
         if self.protocol == "SOCKS4" and ":" in address.host:
-            told = f"a SOCKS4 proxy does not reach the IPv6 address {address.host}"
+            told = f"a SOCKS4 proxy cannot reach the IPv6 address {address.host}"
             raise UsageError(told, "use socks5:// or http://")
         return HostPort(address.host, address.port)
 
@@ -87,13 +87,13 @@ def parse_proxy(url: str) -> Proxy:
     """The proxy that `url` describes. Raises UsageError."""
     scheme, slashes, rest = url.partition("://")
     if not slashes:
-        raise UsageError("the proxy has no scheme", f"{_HINT}, as in socks5h://127.0.0.1:1080")
+        raise UsageError("the proxy URL has no scheme", f"{_HINT}, as in socks5h://127.0.0.1:1080")
     if scheme.lower() not in SCHEMES:
-        raise UsageError("unknown proxy scheme", f"it is one of {', '.join(SCHEMES)}")
+        raise UsageError("unknown proxy scheme", f"use one of {', '.join(SCHEMES)}")
     login, _, place = rest.rpartition("@")
     user, colon, password = login.partition(":")
     if colon and not user:
-        raise UsageError("the proxy's password has no user", _HINT)
+        raise UsageError("the proxy URL has a password but no user", _HINT)
     proxy = Proxy(
         scheme.lower(),
         _parse_place(place.removesuffix("/")),
@@ -114,7 +114,7 @@ def _parse_place(place: str) -> HostPort:
     except UsageError:
         raise UsageError("invalid host in the proxy URL", _HINT) from None
     if not (port.isascii() and port.isdigit() and len(port) < 6 and 0 < int(port) <= MAX_PORT):
-        raise UsageError("invalid port in the proxy URL", f"give one from 1 to {MAX_PORT}")
+        raise UsageError("invalid port in the proxy URL", f"use a port from 1 to {MAX_PORT}")
     return HostPort(host, int(port))
 
 
@@ -123,9 +123,8 @@ def _decode(text: str) -> str:
 
 
 def environment_proxy(environment: Mapping[str, str], address: Address) -> Proxy | None:
-    """The proxy of ALL_PROXY for `address`; None if there is none, or NO_PROXY has the address.
-
-    The variables may be written in small letters, which count first. Raises UsageError.
+    """The proxy of ALL_PROXY for `address`; None if there is none, or NO_PROXY covers the address.
+    The names in small letters, such as all_proxy, come first. Raises UsageError.
     """
     url = environment.get("all_proxy") or environment.get("ALL_PROXY")
     exceptions = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
@@ -138,11 +137,11 @@ def environment_proxy(environment: Mapping[str, str], address: Address) -> Proxy
 
 
 def bypasses(exceptions: str, host: str, port: int) -> bool:
-    """Whether `exceptions`, the text of NO_PROXY, has this host.
+    """Whether `exceptions`, the text of NO_PROXY, covers this host and port.
 
     Its words are separated by commas or spaces: `*`, a name, which stands for the names below it
-    too, an address or a network. `:PORT` behind one limits it to that port. A word that is none of
-    these has nothing: the variable is for many programs.
+    too, an address or a network. `:PORT` after one limits it to that port. Any other word is
+    ignored, as the variable is for many programs.
     """
     words = exceptions.replace(",", " ").split()
     return any(_covers(word.lower(), host.lower(), port) for word in words)
@@ -163,7 +162,7 @@ def _covers(word: str, host: str, port: int) -> bool:
 
 
 def _address(host: str) -> IPv4Address | IPv6Address | None:
-    """The address that `host` is, an IPv4 address that is mapped into IPv6 as itself."""
+    """`host` as an address, if it is one. An IPv4 address mapped into IPv6 becomes IPv4."""
     try:
         address = ip_address(host.partition("%")[0])
     except ValueError:

@@ -1,7 +1,7 @@
-"""Reads a recording that comes in pieces: its lines become records.
+"""Decodes a recording, in pieces of any size, into records.
 
-A recording begins with the event `begun`. Its last line may be cut, as by a kill; any other line
-that is no record is damage.
+A recording begins with the event `begun`. Its last line may be cut, as by a kill; any other invalid
+line means that the recording is damaged.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from sockkit.core.json_lines import HEAD, MAX_LINE_BYTES, decode
 from sockkit.core.records import Begun, Exit, Record
 from sockkit.errors import SockkitError
 
-CUT = "its last line is cut"
-NO_END = "it has no end: the command was killed, or still runs"
+CUT = "its last line is incomplete"
+NO_END = "it has no end: the command was killed or is still running"
 EMPTY = "it is empty"
 
 
@@ -26,22 +26,24 @@ class Line(NamedTuple):
 
 
 class Reader:
-    """Makes records of the bytes of a recording. `name` is for errors.
+    """Makes records from the bytes of a recording. `name` is for errors.
 
-    A reader may begin in the midst of one, after `lines` lines. `missing` says, after the end, what
-    a recording that was not finished has not.
+    A reader may begin in the middle of one, after `lines` lines. At the end, `missing` says what an
+    unfinished recording lacks.
     """
 
     def __init__(self, name: str, lines: int = 0) -> None:
         self._name = name
-        self.held = bytearray()  # a line that is not complete
+        self.held = bytearray()  # an incomplete line
         self._midst = lines > 0
         self._number = lines  # of the last complete line
         self._last: Record | None = None
         self.missing = ""
 
     def feed(self, data: bytes) -> Iterator[Line]:
-        """Raises SockkitError, after the records that come before, for a line that is none."""
+        """The records in `data`. Raises SockkitError at an invalid line, after the records before
+        it.
+        """
         self.held += data
         if b"\n" in data:
             *lines, rest = bytes(self.held).split(b"\n")
@@ -67,12 +69,12 @@ class Reader:
             self.missing = "" if ended else NO_END if self._last else EMPTY
 
     def forget_cut(self) -> int:
-        """Forget the line that is not complete, which will come again. Returns its size."""
+        """Forget the incomplete line, which will be fed again. Returns its size."""
         size, self.held = len(self.held), bytearray()
         return size
 
     def begin_again(self) -> None:
-        """Another recording follows, in place of the one that was read."""
+        """Another recording has replaced the one that was read."""
         self.held = bytearray()
         self._midst, self._number, self._last = False, 0, None
 
@@ -88,10 +90,10 @@ class Reader:
         return Line(record, line)
 
     def _check_cut(self, line: bytes) -> None:
-        """Raise SockkitError if `line` is not the beginning of one of ours."""
+        """Raise SockkitError if `line` cannot be the beginning of a record."""
         if not (HEAD.startswith(line) or line.startswith(HEAD)):
             self._line(line)
 
     def _damaged(self, why: str) -> SockkitError:
-        what = "is damaged" if self._last or self._midst else "is not a recording of sockkit"
+        what = "is damaged" if self._last or self._midst else "is not a sockkit recording"
         return SockkitError(f"{self._name} {what}: line {self._number}: {why}")

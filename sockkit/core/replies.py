@@ -12,9 +12,9 @@ from sockkit.values import Value
 if TYPE_CHECKING:
     import regex as engine
 
-MAX_REPLY_BYTES = 64 * 1024  # of one reply: whoever sends without end matches there or not at all
+MAX_REPLY_BYTES = 64 * 1024  # of one reply: a peer that sends without end must match within these
 MAX_SHOWN_CHARACTERS = 60  # of a reply that does not match
-SEARCH_SECONDS = 0.020  # for one search, as meanwhile everybody else waits
+SEARCH_SECONDS = 0.020  # for one search, as all other targets wait meanwhile
 
 
 class Question(Value):
@@ -25,10 +25,10 @@ class Question(Value):
 
 
 class Reply:
-    """What one peer has sent so far.
+    """The bytes that one peer has sent so far.
 
-    Searching it after every byte would take time in proportion to its square, so `due` says
-    whether it has doubled since the last search. Search again when the peer pauses or ends.
+    Searching after every byte would take quadratic time, so `due` says whether the reply has
+    doubled since the last search. Search again when the peer pauses or ends.
     """
 
     def __init__(self, pattern: engine.Pattern[str] | None) -> None:
@@ -41,7 +41,7 @@ class Reply:
 
     @property
     def space(self) -> int:
-        """How many more bytes there may be."""
+        """How many more bytes the reply may have."""
         return MAX_REPLY_BYTES - len(self._data)
 
     @property
@@ -49,7 +49,7 @@ class Reply:
         return len(self._data) >= 2 * self._searched or not self.space
 
     def matches(self) -> bool:
-        """Whether the pattern is found in it. Raises SockkitError if that takes too long."""
+        """Whether the reply matches the pattern. Raises SockkitError if that takes too long."""
         self._searched = len(self._data)
         if not self._pattern:
             return True
@@ -57,16 +57,16 @@ class Reply:
         try:
             return bool(self._pattern.search(text, timeout=SEARCH_SECONDS))
         except TimeoutError as error:
-            why = f"the pattern took more than {show_seconds(SEARCH_SECONDS)}"
+            why = f"the pattern took longer than {show_seconds(SEARCH_SECONDS)}"
             raise SockkitError(f"could not match: {why}", kind=f"no match: {why}") from error
 
     def mismatch(self, name: str) -> SockkitError:
-        """The error for a reply of the peer `name` that has ended, and did not match."""
+        """The error for a reply from the peer `name` that has ended and does not match."""
         if not self._data:
-            return SockkitError(f"{name} has sent nothing", kind="no match: it sent nothing")
+            return SockkitError(f"{name} sent nothing", kind="no match: it sent nothing")
         shown = self._shown()
         return SockkitError(
-            f"what {name} sent does not match: it begins with {shown}", kind=f"no match: {shown}"
+            f"the reply of {name} does not match: it begins with {shown}", kind=f"no match: {shown}"
         )
 
     def _shown(self) -> str:

@@ -1,14 +1,14 @@
-"""The answers of `sockkit echo`: what was received, the same in capitals, or by rules.
+"""The answers of `sockkit echo`: the same bytes, the same text in capitals, or by rules.
 
 A rule is `PATTERN=ANSWER`. A glob has `*` and `?` and must match a whole message. A regular
 expression may match anywhere in it, and its answer may refer to groups by `\\1` and `\\g<name>`.
-`\\=` in a pattern is an equals sign. A message is a datagram, or a line of a stream, or a frame of
-it (framed_responder.py); a line's end is not part of it, and also ends the answer. A message that
-no rule matches is echoed.
+`\\=` in a pattern is an equals sign. A message is a datagram, a line of a stream, or a frame of it
+(framed_responder.py). The line end is not part of the message, and also ends the answer. A message
+that no rule matches is echoed.
 
 The time for a message is bounded, whatever a peer sends. A glob takes time in proportion to the
-message. Regular expressions have Python's syntax and are run by the package `regex`, as its search
-has a timeout and Python's own has none.
+message. Regular expressions have Python's syntax and are run by the package `regex`, whose search
+has a timeout.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 MESSAGE_TIME = 0.010  # seconds of all regular expressions together for one message
 MAX_MESSAGE_BYTES = 64 * 1024  # a longer line is several messages
 
-MAX_ESCAPED_BYTES = 4096  # decoded at once if each byte may need escaping, which takes 1 µs
+MAX_ESCAPED_BYTES = 4096  # decoded at once if bytes may need escaping, which takes 1 µs each
 
 _SPLIT = re.compile(r"((?:[^=\\]|\\.)*)=(.*)", re.DOTALL)
 _ENDS = (b"\r\n", b"\n")
@@ -56,11 +56,14 @@ class Rule(Value):
 def parse_rule(text: str, *, regex: bool, reader: RuleReader | None = None) -> Rule:
     """The rule `text`, with a regular expression or a glob. Raises UsageError.
 
-    `reader` reads a glob and an answer that are written as bytes or with escapes.
+    `reader` reads globs and answers that are written in hexadecimal or with escapes.
     """
     parts = _SPLIT.fullmatch(text)
     if not parts or not parts[1]:
-        raise UsageError(f"{text!r} is not a rule", "write PATTERN=ANSWER")
+        raise UsageError(
+            f"{text!r} is not a rule",
+            "write PATTERN=ANSWER" + ("" if regex else ", or '*=ANSWER' for every message"),
+        )
     pattern, answer = parts[1], parts[2]
     if not regex:
         from fnmatch import translate
@@ -102,7 +105,7 @@ _PIECES = re.compile(rb"[^\n]*\n|[^\n]+")
 
 
 class Responder:
-    """Answers the bytes of one peer, fed in pieces of any size. `flush` is for the end of input.
+    """Answers the bytes of one peer, fed in pieces of any size. Call `flush` at the end of input.
 
     `answer` is for one whole message.
     """
@@ -117,7 +120,7 @@ class Responder:
         raise NotImplementedError
 
     def expire(self) -> Iterable[bytes]:
-        """The answers to what a silence has completed."""
+        """The answers to messages that a silence has completed."""
         return ()
 
     def flush(self) -> Iterable[bytes]:
@@ -177,8 +180,8 @@ class UpperResponder(Responder):
 class RuleResponder(Responder):
     """Answers a line by the first of `rules` that matches. Echoes other lines, `upper` in capitals.
 
-    The regular expressions have MESSAGE_TIME for a message, by `clock` in seconds. A rule that
-    exceeds it does not match, and `timed_out` is called with it.
+    All regular expressions together have MESSAGE_TIME for one message. `clock` returns seconds. A
+    rule that takes longer does not match, and `timed_out` is called with it.
     """
 
     def __init__(
@@ -249,7 +252,7 @@ def _is_fast(encoding: str) -> bool:
 
 
 def _decoded(data: bytes, encoding: str, fast: bool) -> str:
-    """The text of `data`. Raises UnicodeError for much that is not text, which takes long."""
+    """The text of `data`. Raises UnicodeError for large data that is not text: escaping is slow."""
     return data.decode(
         encoding, "surrogateescape" if fast or len(data) <= MAX_ESCAPED_BYTES else "strict"
     )

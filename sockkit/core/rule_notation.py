@@ -1,7 +1,7 @@
-"""How the rules and the greeting of `sockkit echo` are written: in hexadecimal, or with escapes.
+"""Reads rules and the greeting of `sockkit echo` that are written in hexadecimal or with escapes.
 
-Both give bytes, which become text in the responder's encoding, as a message does. What is written
-so in a glob is never a wildcard. A regular expression has escapes of its own, and stays as it is.
+Both stand for bytes, which are decoded like a message in the responder's encoding. In a glob such
+bytes are never wildcards. A regular expression has its own escapes, and is not changed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from sockkit.core.escapes import HINT, Piece, pieces
 from sockkit.core.hexadecimal import HexInput
 from sockkit.errors import NotationError, UsageError
 
-Part = bytes | str  # bytes that are written, or text that means what it means in a rule
+Part = bytes | str  # literal bytes, or text with its meaning in a rule
 
 _WILDCARDS = re.compile(r"([*?])")
 _EQUALS_SIGN = re.compile(r"\\=")
@@ -23,16 +23,16 @@ _NOTHING = re.compile(r"(?!)")
 
 
 class Notation(Protocol):
-    """Reads what is written from the column `begin` on, which counts from 0. Both raise UsageError,
-    which names the column.
+    """Reads a part of a rule that begins in the column `begin`, counted from 0. Both methods raise
+    UsageError, which names the column.
     """
 
     def glob(self, text: str, begin: int) -> Iterator[Part]:
-        """The parts of a glob; those that are text are wildcards."""
+        """The parts of a glob; the text parts are wildcards."""
         ...
 
     def answer(self, text: str, begin: int, *, template: bool) -> Iterator[Part]:
-        """The parts of an answer; those that are text are the groups of a `template`."""
+        """The parts of an answer; the text parts are the groups of a `template`."""
         ...
 
 
@@ -79,11 +79,11 @@ class EscapeNotation:
         try:
             return piece.meaning.encode(self._encoding, "surrogateescape")
         except UnicodeEncodeError as error:
-            raise UsageError(f"{piece.source!r} cannot be said in {self._encoding}") from error
+            raise UsageError(f"{piece.source!r} cannot be encoded in {self._encoding}") from error
 
 
 def _pieces(text: str, begin: int, known: re.Pattern[str]) -> Iterator[Piece]:
-    """The pieces of `text`. What is `known` to rules, and no escape, is a piece with a fault."""
+    """The pieces of `text`. A piece with a fault is syntax of rules, which `known` matches."""
     while text:
         rest = ""
         for piece in pieces(text):
@@ -98,13 +98,13 @@ def _pieces(text: str, begin: int, known: re.Pattern[str]) -> Iterator[Piece]:
 
 
 class RuleReader:
-    """Reads rules and greetings that are written in `notation`. All raise UsageError."""
+    """Reads rules and greetings in `notation`. All methods raise UsageError."""
 
     def __init__(self, notation: Notation, encoding: str) -> None:
         self._notation, self._encoding = notation, encoding
 
     def glob(self, text: str) -> str:
-        """A glob as fnmatch has it."""
+        """The glob in the syntax of fnmatch."""
         parts = self._notation.glob(text, 0)
         return self._joined(parts, lambda text: re.sub(r"([*?[])", r"[\1]", text))
 
@@ -113,7 +113,7 @@ class RuleReader:
         return self._joined(self._notation.answer(text, begin, template=False), lambda text: text)
 
     def template(self, text: str, begin: int) -> str:
-        """The answer of a regular expression, as `expand` has it."""
+        """The answer of a regular expression, as a template for `Match.expand`."""
         parts = self._notation.answer(text, begin, template=True)
         return self._joined(parts, lambda text: text.replace("\\", r"\\"))
 
@@ -130,7 +130,7 @@ class RuleReader:
 
 
 def rule_reader(encoding: str, *, hex_input: bool, escape_input: bool) -> RuleReader | None:
-    """The reader that the options ask for; None for text as it is."""
+    """The reader that the options ask for; None for plain text."""
     if hex_input:
         return RuleReader(HexNotation(), encoding)
     return RuleReader(EscapeNotation(encoding), encoding) if escape_input else None

@@ -13,7 +13,7 @@ from sockkit.events import Emit, Peer
 
 
 class PeerServer(Protocol):
-    """A server of numbered peers, as far as its operator needs it."""
+    """The part of a server with numbered peers that its operator needs."""
 
     def peers(self) -> list[tuple[Peer, str]]:
         """Each peer, with a text about it for /list. Safe from any thread."""
@@ -26,7 +26,7 @@ class PeerServer(Protocol):
     def send_file(self, number: int | None, path: str) -> None:
         """Send the file at `path` to peer `number`, or to all if that is None, unchanged.
 
-        What is typed afterwards waits until it is sent. Raises UsageError.
+        Lines typed afterwards wait until the file is sent. Raises UsageError.
         """
         ...
 
@@ -51,25 +51,28 @@ class PeerCommands:
     """The commands of both servers. `encoding` is that of the typed lines."""
 
     commands: Sequence[Command]
-    quit_summary = "end, and close what is connected (also Ctrl-D)"
+    quit_summary = "close all connections and end (also Ctrl-D)"
     nobody = "nobody is connected"
 
     def __init__(self, server: PeerServer, encoding: str, emit: Emit) -> None:
         self._server, self._encoding, self._emit = server, encoding, emit
-        self._to: int | Recipient = Recipient.ALL  # a peer's number, or which of the peers
+        self._to: int | Recipient = Recipient.ALL  # who receives text
 
     def _table(
         self, *, recipients: Sequence[Command] = (), others: Sequence[Command] = ()
     ) -> tuple[Command, ...]:
-        """The commands: `recipients` are more that choose who text goes to."""
+        """The commands. `recipients` are further commands that choose the recipient of text."""
         return (
             list_command("/list", self._server.peers, self.nobody, self._emit),
-            Command("/to", "N", "what is typed goes to peer N alone", self._to_one, self._numbers),
+            Command("/to", "N", "send what you type to peer N only", self._to_one, self._numbers),
             Command(
-                "/all", "", "what is typed goes to all", lambda _: self._send_to(Recipient.ALL)
+                "/all",
+                "",
+                "send what you type to all peers",
+                lambda _: self._send_to(Recipient.ALL),
             ),
             *recipients,
-            Command("@N", "TEXT", "send TEXT to peer N, this once", self._once, self._numbers),
+            Command("@N", "TEXT", "send TEXT to peer N, just once", self._once, self._numbers),
             *others,
             hex_command("/hex", self._send_raw),
         )
@@ -85,7 +88,7 @@ class PeerCommands:
         self._server.say(self._recipient(), self._encoded(text))
 
     def send_file(self, path: str) -> None:
-        """Send the file at `path` to whom text goes to. Raises UsageError."""
+        """Send the file at `path` to the recipient of text. Raises UsageError."""
         self._server.send_file(self._recipient(), path)
 
     def complete(self, word: str) -> Completions:
@@ -95,20 +98,20 @@ class PeerCommands:
         self._server.quit()
 
     def _recipient(self) -> int | None:
-        """The number of the peer that text goes to, None for all. Raises UsageError if there is
-        nobody.
+        """The number of the peer that receives text, None for all. Raises UsageError if there is no
+        peer.
         """
         if isinstance(self._to, int):
             return self._number(str(self._to))
         if not self._server.peers():
-            raise UsageError(f"{self.nobody}: that was sent to no one")
+            raise UsageError(f"{self.nobody}: nothing was sent")
         return None
 
     def _number(self, text: str) -> int:
         for peer, _ in self._server.peers():
             if text == str(peer.number):
                 return peer.number
-        raise UsageError(f"there is no peer {text}", "/list shows them, /all is for all")
+        raise UsageError(f"no peer {text}", "/list shows the peers")
 
     def _numbers(self, word: str) -> Completions:
         peers = [(str(peer.number), peer.address) for peer, _ in self._server.peers()]
@@ -149,13 +152,13 @@ class UdpCommands(PeerCommands):
     chooses otherwise.
     """
 
-    nobody = "nobody has been heard yet"
+    nobody = "no peer has sent anything yet"
 
     def __init__(self, server: DatagramServer, encoding: str, emit: Emit) -> None:
         super().__init__(server, encoding, emit)
         self._last = server.last
         self._send_to(Recipient.LAST)
-        summary = "what is typed goes to whom was heard last"
+        summary = "send what you type to the peer heard from most recently"
         last = Command("/last", "", summary, lambda _: self._send_to(Recipient.LAST))
         self.commands = self._table(recipients=[last])
 

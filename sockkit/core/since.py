@@ -8,7 +8,7 @@ from datetime import UTC, datetime, time, timedelta
 from sockkit.core.units import parse_duration
 from sockkit.errors import UsageError
 
-# Of the time when a recording begins and the time now. All are microseconds since 1970.
+# From when a recording begins, and the time now. All times are microseconds since 1970.
 Since = Callable[[int, int], int]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -16,10 +16,11 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 def parse_since(text: str) -> Since:
-    """When `13:59`, `2026-01-31T13:59:00Z` or `5m` is. Raises UsageError.
+    """A function for the time that `13:59`, `2026-01-31T13:59:00Z` or `5m` means. Raises
+    UsageError.
 
-    A time of day is on the day on which the recording begins. A duration is counted back from now.
-    A time without an offset is local.
+    A time of day is on the day on which the recording begins. A duration counts back from now. A
+    time without a UTC offset is local.
     """
     for parse in (_duration, _time_of_day, _date):
         try:
@@ -27,7 +28,7 @@ def parse_since(text: str) -> Since:
         except (ValueError, UsageError):
             pass  # it may be one of the others
     raise UsageError(
-        f"{text!r} is not a time", "give 13:59, 2026-01-31T13:59:00Z, or 5m for five minutes ago"
+        f"{text!r} is not a time", "write 13:59, 2026-01-31T13:59:00Z, or 5m for five minutes ago"
     )
 
 

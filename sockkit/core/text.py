@@ -1,7 +1,7 @@
 """Text encodings and line ends, as transforms from bytes to bytes.
 
 A transform keeps its state between chunks: however the input is split, the output is the same.
-`flush` is for the end of the input, and returns the output that was held back. A transform belongs
+Call `flush` at the end of the input: it returns the output that was held back. A transform belongs
 to one direction of one connection.
 """
 
@@ -29,7 +29,7 @@ class Transform(Protocol):
     """Bytes in, bytes out, in order.
 
     Both methods raise TextError for input that cannot be converted. Its `before` is the output
-    before the fault, which is still to be delivered.
+    before the fault, still to be delivered.
     """
 
     def feed(self, data: bytes) -> bytes: ...
@@ -78,8 +78,8 @@ _MARKS: dict[str, tuple[bytes, ...]] = {
 class Transcoder:
     """Converts bytes from the encoding `source` to `target`. `edits` are applied to the text.
 
-    `what` names the input in errors. After `flush`, `cut` holds the bytes of a character that the
-    input ended within; the output has it as `decode_errors` says.
+    `what` names the input in errors. After `flush`, `cut` holds the bytes of an incomplete last
+    character. The output contains it as `decode_errors` says.
     """
 
     def __init__(
@@ -99,14 +99,14 @@ class Transcoder:
         self._encoder = codecs.getincrementalencoder(target)(encode_errors)
         self._edits = edits
         self._fed = 0
-        self._at = (0, 0)  # the lines, and the characters after them, that were encoded
-        self.fed_at = (0, 0)  # the same before what was fed last
+        self._at = (0, 0)  # the lines encoded, and the characters after them
+        self.fed_at = (0, 0)  # `_at` before the last feed
         self._began = False  # whether any text was encoded
         self.cut = b""
         self._marks = _MARKS.get(codecs.lookup(source).name, ())
 
     def hear(self, listener: Callable[[bytes], None]) -> None:
-        """Call `listener`, too, with all bytes that are fed."""
+        """Also call `listener` with all bytes that are fed."""
         self._listeners.append(listener)
 
     def begin_after(self, lines: int) -> None:
@@ -114,7 +114,7 @@ class Transcoder:
         self._at = (lines, 0)
 
     def follow(self, other: Transcoder) -> None:
-        """Count places as `other` does: what is fed is what it made of what it was fed last."""
+        """Count lines and columns of the input of `other`, whose output is fed to this one."""
 
         def move(_: bytes) -> None:
             self._at = other.fed_at
@@ -132,7 +132,7 @@ class Transcoder:
         try:
             return self._decode(b"", final=True)
         finally:
-            self._fed, self._at = 0, (0, 0)  # what is fed next is another input
+            self._fed, self._at = 0, (0, 0)  # the next feed begins another input
 
     def _decode(self, data: bytes, *, final: bool) -> bytes:
         self._settle_order(data)
@@ -158,10 +158,11 @@ class Transcoder:
             self._marks = ()
 
     def _decode_as_last(self, data: bytes, state: tuple[bytes, int]) -> str:
-        """Decode `data` as if it were the end of the input: then an error has the fault's place.
+        """Decode `data` as if it were the end of the input, so that an error has the place of the
+        fault.
 
-        Before the end Python's ISO 2022 decoders refuse an escape sequence that is longer than
-        they can keep, whatever `decode_errors` says, and lose it and the text before it.
+        If it is not the end, Python's ISO 2022 decoders refuse an escape sequence that is longer
+        than they can keep, whatever `decode_errors` says, and lose it and the text before it.
         """
         self._decoder.setstate(state)
         try:
@@ -175,13 +176,17 @@ class Transcoder:
             self._fed += len(data)
             raise TextError(
                 f"{self._what} is not {self._source}: {place}",
-                "try --errors replace",
+                self._hint(),
                 self._encode(self._edit(text, final=True), final=True),
             ) from error
         except UnicodeError as error:
-            raise TextError(
-                f"{self._what} is not {self._source}: {error}", "try --errors replace"
-            ) from error
+            raise TextError(f"{self._what} is not {self._source}: {error}", self._hint()) from error
+
+    def _hint(self) -> str:
+        """What to do about input that is not `source`: it may be `target` already."""
+        if self.source == codecs.lookup(self._target).name:
+            return "try --errors replace"
+        return f"leave the encoding out if it is {self._target} already, or try --errors replace"
 
     def _edit(self, text: str, final: bool) -> str:
         for edit in self._edits:
@@ -242,16 +247,19 @@ def check_line_codec(name: str) -> str:
     check_codec(name)
     spelled = rb"\u0041 +AEE-".decode(name, Errors.BACKSLASHREPLACE)
     if "\n".encode(name) != b"\n" or spelled.startswith("A") or spelled.endswith("A"):
-        raise UsageError(f"{name} has no line ends that are bytes", "try utf-8 or gbk")
+        raise UsageError(
+            f"{name} cannot be used: its line ends are not single bytes", "try utf-8 or gbk"
+        )
     return name
 
 
 class TextOptions(Value):
     """How to convert text between the user and the peer. Without options bytes are not converted.
 
-    `encoding` is the peer's, and `send_encoding` the one to send in if it differs. `errors` None
-    refuses characters that cannot be sent, and shows received ones as backslash escapes. What is
-    sent is written in hexadecimal with `hex_input`, and with escapes with `escape_input`.
+    `encoding` is the peer's, and `send_encoding` the one to send in if it differs. If `errors` is
+    None, characters that cannot be sent are refused, and bytes that cannot be decoded are shown as
+    backslash escapes. With `hex_input`, the user writes in hexadecimal; with `escape_input`, with
+    escapes.
     """
 
     encoding: str | None = None
@@ -267,7 +275,7 @@ class TextOptions(Value):
         return self.send_encoding or self.encoding
 
     def of_run(self, encoding: str, send_encoding: str) -> TextOptions:
-        """With the encodings of a recorded run where these options name none."""
+        """These options, or with the encodings of a recorded run if they name none."""
         if self.encoding:
             return self
         return self._replace(
@@ -276,14 +284,14 @@ class TextOptions(Value):
 
     @property
     def notation(self) -> str:
-        """The option that says how what is sent is written; empty for text."""
+        """The option for the notation of the input; empty for plain text."""
         escapes = "--escape-input" if self.escape_input else ""
         return "--hex-input" if self.hex_input else escapes
 
     def outbound(self, user: str, what: str, lines: int = 0) -> Transform | None:
         """The transform for sending, from the user's encoding `user`; None for bytes.
 
-        `what` names the input in errors, `lines` of which came before.
+        `what` names the input in errors. `lines` of it came before.
         """
         if self.hex_input:
             from sockkit.core.hexadecimal import HexInput
@@ -296,7 +304,7 @@ class TextOptions(Value):
         return transcoder
 
     def _transcoder(self, user: str, what: str, *, keep: bool = False) -> Transcoder:
-        """`keep` is whether escapes are only checked."""
+        """With `keep`, escapes are only checked and kept."""
         kind = Transcoder
         if self.escape_input:
             from sockkit.core.escapes import CheckedText, EscapedText
@@ -313,27 +321,28 @@ class TextOptions(Value):
         )
 
     def for_all(self, user: str, what: str) -> Transform | None:
-        """What is done once for several peers; what is left to do for each is `for_one`.
+        """The transform that runs once for several peers. `for_one` makes the rest, for each peer.
 
-        A peer may come while the input is amid a character. So this makes whole ones, of UTF-8, and
-        each peer's own encoder begins with one. The same holds for escapes.
+        A peer may connect in the middle of a character of the input. So this one's output is whole
+        characters in UTF-8, and each peer's own encoder begins with a whole one. The same holds for
+        escapes.
         """
         if self.wire is None or self.hex_input:
             return self.outbound(user, what)
         return self._replace(send_encoding="utf-8")._transcoder(user, what, keep=True)
 
     def for_one(self, shared: Transform | None = None) -> Transform | None:
-        """An error has the place where `shared`, the one for all, has met the character."""
+        """The transform for one peer. Its errors name the place in the input of `shared`."""
         if self.wire is None or self.hex_input:
             return None
-        transcoder = self._replace(crlf=False)._transcoder("utf-8", "standard input")
+        transcoder = self._replace(crlf=False)._transcoder("utf-8", "stdin")
         if isinstance(shared, Transcoder):
             transcoder.follow(shared)
         return transcoder
 
     def check(self, user: str, option: str, text: bytes) -> None:
-        """Raise UsageError if the value of `option` is not written right, TextError if it cannot
-        be encoded.
+        """Raise UsageError if the notation of `option`'s value is invalid, and TextError if it
+        cannot be encoded.
         """
         try:
             if transform := self.outbound(user, option):

@@ -10,8 +10,8 @@ _SIZE = r"([0-9]+)(?:([kKmMgG])(?:i?[bB])?|[bB])?"
 _DURATION = r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ms|s|m|h)?"
 _BYTES = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30}
 _UNITS = ("kB", "MB", "GB", "TB")
-MIN_RATED_BYTES = 1000  # fewer are an answer or a line, and how fast they come says nothing
-MIN_RATED = 0.001  # seconds; what is shorter was rounded, not measured
+MIN_RATED_BYTES = 1000  # the rate of a single line says nothing
+MIN_RATED = 0.001  # seconds; a shorter time is too inexact
 _SECONDS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -22,7 +22,9 @@ def parse_size(text: str) -> int:
     match = re.fullmatch(_SIZE, text)
     size = int(match[1]) * _BYTES[(match[2] or "").lower()] if match and len(match[1]) < 20 else 0
     if not 0 < size < 2**31:
-        raise UsageError(f"{text!r} is not a size", "give bytes, as in 1024, 64k or 1M")
+        raise UsageError(
+            f"{text!r} is not a size", f"write 1 to {2**31 - 1} bytes, such as 1024, 64k or 1M"
+        )
     return size
 
 
@@ -31,14 +33,18 @@ def parse_duration(text: str) -> float:
     match = re.fullmatch(_DURATION, text)
     seconds = float(match[1]) * _SECONDS[match[2] or ""] if match else -1.0
     if not 0 <= seconds <= 10 * 365 * 86400:
-        raise UsageError(f"{text!r} is not a duration", "give seconds, or 500ms, 1.5, 2m, 1h")
+        raise UsageError(
+            f"{text!r} is not a duration", "write seconds, such as 5 or 1.5, or 500ms, 2m or 1h"
+        )
     return seconds
 
 
 def parse_mode(text: str) -> int:
     """The file mode that `600` or `0660` means, in octal digits. Raises UsageError."""
     if not re.fullmatch(r"0?[0-7]{3}", text):
-        raise UsageError(f"{text!r} is not a mode", "give three octal digits, as in 600 or 0660")
+        raise UsageError(
+            f"{text!r} is not a file mode", "write three octal digits, such as 600 or 0660"
+        )
     return int(text, 8)
 
 
@@ -47,7 +53,7 @@ def parse_share(text: str) -> float:
     match = re.fullmatch(r"([0-9]+(?:\.[0-9]*)?)%?", text)
     share = float(match[1]) / 100 if match else -1.0
     if not 0 <= share <= 1:
-        raise UsageError(f"{text!r} is not a share", "give 0% to 100%, as in 5%")
+        raise UsageError(f"{text!r} is not a percentage", "write 0% to 100%, such as 5%")
     return share
 
 
@@ -62,7 +68,7 @@ def show_count(count: int, what: str) -> str:
 
 
 def show_amount(size: float) -> str:
-    """`999 bytes`, `1.23 kB`, `545 MB`: three digits, in powers of 1000. For whoever only looks."""
+    """`999 bytes`, `1.23 kB`, `545 MB`: three digits, in powers of 1000. For display only."""
     return _scaled(size, 3)
 
 
@@ -72,12 +78,12 @@ def show_rate(rate: float) -> str:
 
 
 def show_average(size: int, seconds: float) -> str:
-    """The rate of `size` bytes in `seconds`; nothing where there was too little to measure."""
+    """The rate of `size` bytes in `seconds`; empty if there was too little to measure."""
     return show_rate(size / seconds) if size >= MIN_RATED_BYTES and seconds >= MIN_RATED else ""
 
 
 def _scaled(size: float, digits: int) -> str:
-    """With at most so many digits, and always all before the point."""
+    """`size` with at most `digits` digits, but always all before the decimal point."""
     if size < 999.5:
         return show_count(round(size), "byte")
     power = 1

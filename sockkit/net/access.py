@@ -1,4 +1,4 @@
-"""Prepares access lists: reads the files with rules, and resolves the names in them, once."""
+"""Prepares an access list: reads the files of rules, and resolves the names in them, once."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from sockkit.net.openers import opener, resolve
 from sockkit.net.waiting import OnDone, Pending, Start, Steps
 from sockkit.values import Value
 
-MAX_LOOKUP_SECONDS = 10.0  # for one name; the first that is not found ends the start of the server
+MAX_LOOKUP_SECONDS = 10.0  # for one name; the server does not start if a name is not found
 
 Rule = Network | str
-_Placed = Sequence[tuple[str, Rule]]  # rules, each with where it was given, for errors
+_Placed = Sequence[tuple[str, Rule]]  # the option or file and line of each rule, for errors
 _Steps = Generator[Start[list[Endpoint]], list[Endpoint], Any]
 
 
 class AccessOptions(Value):
-    """Rules as they are given: a network, or a name. The files hold more."""
+    """The rules of the command line, and the paths of the files that hold more rules."""
 
     allow: tuple[Rule, ...] = ()
     deny: tuple[Rule, ...] = ()
@@ -39,15 +39,15 @@ def prepare(
 ) -> Pending:
     """Make the access list of a server that listens on `address`.
 
-    A name stands for all its addresses of both families. Failures are UsageError, and ResolveError
-    for a name that is not found in time.
+    A name stands for all its addresses, of both families. `on_done` gets UsageError for wrong
+    options, and ResolveError if a name is not found within MAX_LOOKUP_SECONDS.
     """
     return Steps(_prepare(context, options, address), on_done)
 
 
 def _prepare(context: Context, options: AccessOptions, address: Address) -> _Steps:
     if not opener(address).ip:
-        raise UsageError(f"clients of {address} have no IP address", "leave out --allow and --deny")
+        raise UsageError(f"clients of {address} have no IP address", "remove --allow and --deny")
     allow = _placed("--allow", options.allow, options.allow_file)
     deny = _placed("--deny", options.deny, options.deny_file)
     if options.allow_file and not allow:

@@ -1,14 +1,15 @@
-"""The lingering close: it waits until the peer has what was written to it.
+"""The lingering close: it waits until the peer has acknowledged everything that we sent.
 
-Closing a socket while the peer still sends resets the connection, and a reset can destroy what
-was written last: RFC 1122, section 4.2.2.13. So we half-close first. Then we read and drop what
-the peer still sends, until it has acknowledged everything.
+Closing a socket while the peer still sends resets the connection, and a reset can destroy the bytes
+that we sent last: RFC 1122, section 4.2.2.13. So we half-close first. Then we receive and drop
+bytes until the peer has acknowledged everything.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from enum import Enum, auto
 
 from sockkit.core.units import show_seconds
 from sockkit.errors import SendError, SockkitError, without_traceback
@@ -17,17 +18,17 @@ from sockkit.net.ends.end import End
 from sockkit.net.loop import Loop, Timer
 from sockkit.net.outbox import Outbox
 
-MAX_CLOSE_SECONDS = 60.0  # for one close, however steadily the peer acknowledges
-MAX_SLOW_STALL_SECONDS = 2.0  # without acknowledgement, of a peer dropped for being too slow
-MAX_CHATTER_SECONDS = 2.0  # for which a peer that has acknowledged everything may go on sending
-QUIET_SECONDS = 0.3  # of silence after which a peer that has acknowledged everything is closed
-TICK_SECONDS = 0.05  # between checks of what is acknowledged
-TICK_ALONE_SECONDS = 0.01  # the same, when the program ends with this connection
+MAX_CLOSE_SECONDS = 60.0  # for one close, even if the peer keeps acknowledging
+MAX_SLOW_STALL_SECONDS = 2.0  # without acknowledgement, if we drop the peer because it is too slow
+MAX_CHATTER_SECONDS = 2.0  # a peer that has acknowledged everything may send for so long
+QUIET_SECONDS = 0.3  # after such a silence we close, if the peer has acknowledged everything
+TICK_SECONDS = 0.05  # between checks of the acknowledgements
+TICK_ALONE_SECONDS = 0.01  # the same, if the program ends with this connection
 MAX_READ_BYTES_PER_TICK = 4 * 1024 * 1024  # from all connections together
-# Read of what has arrived, once all that was sent is acknowledged and only we are left to close.
-# Linux keeps at most 6 MiB for a receiver that does not ask for more, tcp(7), tcp_rmem.
+# The most that a hasty close reads of the bytes that have arrived by then. Linux buffers at most
+# 6 MiB for a receiver that does not ask for more: tcp(7), tcp_rmem.
 MAX_ARRIVED_BYTES = 8 * 1024 * 1024
-MAX_CLOSING_CONNECTIONS = 128  # when one more is accepted, the oldest is closed at once
+MAX_CLOSING_CONNECTIONS = 128  # before we accept one more, we close the oldest at once
 
 # Called with the number of bytes that are not acknowledged, and with the error, if any.
 OnClosed = Callable[[int, SockkitError | None], None]
@@ -36,11 +37,11 @@ OnClosed = Callable[[int, SockkitError | None], None]
 class Closer:
     """Closes many connections side by side. Owns the ends that it closes.
 
-    The time, work and descriptors that one peer can cost are bounded. A connection that is
-    `alone` shares them with nobody: it may last for as long as its peer acknowledges more. It is
-    closed as soon as everything is acknowledged, and what has arrived by then is read: somebody
-    may look at it. Unless it is `polite`: then the peer has some time to end its side as well, as
-    it has on a server of many.
+    The time, work and descriptors that one peer can cost are bounded. A connection that is `alone`
+    competes with no others: its close may last for as long as the peer acknowledges more. By
+    default it is closed as soon as everything is acknowledged, after reading the bytes that have
+    arrived, because a view may show them. With `polite` the peer first gets some time to end its
+    own direction, as on a server with many clients.
     """
 
     def __init__(self, loop: Loop, *, alone: bool = False, polite: bool = False) -> None:
@@ -63,15 +64,19 @@ class Closer:
         half_closed: bool,
         abort: bool = False,
     ) -> None:
-        """Close `end` once the peer has acknowledged what was put in `outbox`, or a bound is met.
+        """Close `end` once the peer has acknowledged the bytes of `outbox`, or a bound is exceeded.
 
-        Nothing may be put in `outbox` any more. `ended` is whether the peer has half-closed,
-        `half_closed` whether we have. With `abort` it is not half-closed, and then closed with a
-        reset. `on_closed` is called once, perhaps before this returns.
+        Put nothing in `outbox` afterwards. `ended` is whether the peer has half-closed,
+        `half_closed` whether we have. With `abort` we do not half-close, and close with a reset.
+        `on_closed` is called once, perhaps before this returns.
         """
         closing = _LingeringClose(end, outbox, self._loop.now, on_closed)
-        closing.abort = abort
-        closing.ended, closing.half_closed = ended, half_closed
+        if abort:
+            closing.ours = _Ours.RESET
+        elif half_closed:
+            closing.ours = _Ours.HALF_CLOSED
+        if ended:
+            closing.theirs = _Theirs.ENDED
         self._closing[closing] = None
         if ended:
             end.when_readable(None)
@@ -85,24 +90,24 @@ class Closer:
     def close(self, end: End, outbox: Outbox) -> int:
         """Close `end` at once. Returns how many bytes written to it are not acknowledged.
 
-        If part of what was put in `outbox` was dropped, the peer gets a reset instead of a regular
-        end. Not when `alone`: then the peer has closed, or the program was told to end.
+        If bytes of `outbox` were dropped, the peer gets a reset instead of a regular end. Not if it
+        is `alone`: then the peer has closed, or a signal ends the program.
         """
         return _close(end, outbox, abort=bool(outbox.size + outbox.dropped) and not self._alone)
 
     def reset(self, end: End, outbox: Outbox) -> int:
-        """The same with a reset."""
+        """Close `end` at once with a reset. Returns the same as `close`."""
         return _close(end, outbox, abort=True)
 
     def failed(self, end: End, error: SockkitError) -> None:
-        """What waited for `end` could not be written: close it now."""
+        """Writing to `end` has failed: close it now."""
         for closing in list(self._closing):
             if closing.end is end:
                 closing.failure = error
                 self._close(closing)
 
     def make_space(self) -> None:
-        """Close the oldest at once if there are MAX_CLOSING_CONNECTIONS: one more is accepted."""
+        """Call it before a connection is accepted: bounds how many are closing."""
         if len(self._closing) >= MAX_CLOSING_CONNECTIONS:
             self._close(next(iter(self._closing)))
 
@@ -122,7 +127,7 @@ class Closer:
     def _check_all(self) -> None:
         self._timer = None
         for closing in list(self._closing):
-            if closing.paused:
+            if closing.theirs is _Theirs.PAUSED:
                 self._watch(closing)
             closing.read = 0
             self._review(closing)
@@ -130,7 +135,7 @@ class Closer:
             self._plan_check()
 
     def _watch(self, closing: _LingeringClose) -> None:
-        closing.paused = False
+        closing.theirs = _Theirs.OPEN
         closing.end.when_readable(lambda: self._read(closing))
 
     def _read(self, closing: _LingeringClose) -> None:
@@ -146,12 +151,9 @@ class Closer:
             self._close(closing)
             return
         else:
-            closing.ended = not size
-            if size:
-                closing.last_received = self._loop.now
-            closing.read += size
-            closing.paused = closing.read >= MAX_READ_BYTES_PER_TICK // len(self._closing)
-            if closing.paused or closing.ended:
+            most = MAX_READ_BYTES_PER_TICK // len(self._closing)
+            closing.received(size, self._loop.now, most)
+            if closing.theirs is not _Theirs.OPEN:
                 closing.end.when_readable(None)
         self._review(closing)
 
@@ -167,12 +169,12 @@ class Closer:
             self._close(closing)
 
     def _drain(self, closing: _LingeringClose) -> bool:
-        """Read what has arrived. Returns whether some of it waits for a view that is full."""
+        """Read the bytes that have arrived. Returns True if some must wait for a full view."""
         try:
-            while not closing.ended and closing.arrived < MAX_ARRIVED_BYTES:
+            while closing.theirs is not _Theirs.ENDED and closing.arrived < MAX_ARRIVED_BYTES:
                 size = closing.end.read_into(self._buffer)
                 closing.arrived += size
-                closing.ended, closing.last_received = not size, self._loop.now
+                closing.received(size, self._loop.now, MAX_ARRIVED_BYTES)
         except BlockingIOError:
             held = self._loop.now < closing.last_received + MAX_STALL_SECONDS
             with suppress(SockkitError):
@@ -183,7 +185,7 @@ class Closer:
 
     def _close(self, closing: _LingeringClose) -> None:
         del self._closing[closing]
-        close = self.reset if closing.abort else self.close
+        close = self.reset if closing.ours is _Ours.RESET else self.close
         undelivered = close(closing.end, closing.outbox)
         closing.on_closed(undelivered, closing.failure)
 
@@ -199,57 +201,81 @@ def _close(end: End, outbox: Outbox, *, abort: bool) -> int:
     return undelivered
 
 
+class _Ours(Enum):
+    """Our direction. OPEN: to be half-closed once all is written. RESET: to be reset at the end."""
+
+    OPEN = auto()
+    HALF_CLOSED = auto()
+    RESET = auto()
+
+
+class _Theirs(Enum):
+    """The peer's direction. PAUSED: not read until the next check. ENDED: it has half-closed."""
+
+    OPEN = auto()
+    PAUSED = auto()
+    ENDED = auto()
+
+
 class _LingeringClose:
     """The close of one connection.
 
-    `abort` is whether it ends with a reset. `ended` is whether the peer has half-closed,
-    `half_closed` whether we have. `last_received` is the time of the last receive, `read` the
-    bytes received since the last check, and `paused` whether they are as many as allowed. `arrived`
-    are those read once all was acknowledged. `failure` is the error that ended the close early.
+    `last_received` is the time of the last receive. `read` counts the bytes received since the last
+    check, and `arrived` the bytes read by `_drain`. `failure` is the error that ended the close
+    early.
     """
 
     __slots__ = (
         "_began",
         "_progress",
-        "abort",
         "arrived",
         "end",
-        "ended",
         "failure",
-        "half_closed",
         "last_received",
         "on_closed",
+        "ours",
         "outbox",
-        "paused",
         "read",
+        "theirs",
     )
 
     def __init__(self, end: End, outbox: Outbox, now: float, on_closed: OnClosed) -> None:
         self.end, self.outbox, self.on_closed = end, outbox, on_closed
         self._progress = Progress(end, now)
         self._began = self.last_received = now
-        self.half_closed = self.ended = self.paused = self.abort = False
+        self.ours, self.theirs = _Ours.OPEN, _Theirs.OPEN
         self.failure: SockkitError | None = None
         self.read = self.arrived = 0
 
+    def received(self, size: int, now: float, most: int) -> None:
+        """A read has returned `size` bytes. After `most` bytes it pauses until the next check."""
+        self.read += size
+        if not size:
+            self.theirs = _Theirs.ENDED
+            return
+        self.last_received = now
+        if self.read >= most:
+            self.theirs = _Theirs.PAUSED
+
     def settled(self, now: float, *, alone: bool, hasty: bool) -> bool:
         """Whether the peer has acknowledged everything, or has used up its time."""
+        ended, resets = self.theirs is _Theirs.ENDED, self.ours is _Ours.RESET
         undelivered = self._progress.check(self.outbox.bytes_written, now) + self.outbox.size
         acknowledged_at = self._progress.acknowledged_at
         if undelivered:
-            self.failure = self.end.failure() if self.ended else None
+            self.failure = self.end.failure() if ended else None
             stall = MAX_SLOW_STALL_SECONDS if self.outbox.dropped else MAX_STALL_SECONDS
             stalled = now >= acknowledged_at + stall
             if stalled and alone and not self.failure:
-                self.failure = SendError(f"the peer has taken nothing for {show_seconds(stall)}")
+                self.failure = SendError(f"the peer accepted no data for {show_seconds(stall)}")
             too_long = not alone and now >= self._began + MAX_CLOSE_SECONDS
             return bool(self.failure) or stalled or too_long
         quiet_since = max(acknowledged_at, self.last_received)
         quiet_enough = min(quiet_since + QUIET_SECONDS, acknowledged_at + MAX_CHATTER_SECONDS)
-        return self.ended or self.abort or hasty or now >= quiet_enough
+        return ended or resets or hasty or now >= quiet_enough
 
     def half_close(self) -> None:
         """Half-close, once, when everything in the outbox has been written."""
-        if not (self.half_closed or self.abort or self.outbox.size or self.outbox.dropped):
-            self.half_closed = True
+        if self.ours is _Ours.OPEN and not (self.outbox.size or self.outbox.dropped):
+            self.ours = _Ours.HALF_CLOSED
             self.end.half_close()

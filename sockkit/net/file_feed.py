@@ -1,4 +1,4 @@
-"""Sends a file that a person names while the program runs, piece by piece."""
+"""Sends a file, piece by piece, when the user asks for it at the console or the Ctrl-] prompt."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ PIECE_BYTES = 64 * 1024  # in memory at a time
 
 
 class FileFeed:
-    """Sends the bytes of the regular file at `path`, as many as it has at the beginning.
+    """Sends the regular file at `path`, up to the size that it has at the beginning.
 
-    In a turn of the loop in which `ready()`, `send` is called with a piece of at most `piece`
-    bytes. Call `resume` to begin, and whenever it may be ready again. Once all is sent, or the file
-    cannot be read any more, it says so, and calls `on_end`. `stop` ends it earlier.
+    While `ready()` is true, it calls `send` once per turn of the loop, with at most `piece` bytes.
+    Call `resume` to begin, and whenever it may be ready again. At the end of the file, or when
+    reading fails, it emits an Answer that says so, and calls `on_end`. `stop` ends it earlier.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class FileFeed:
             self._context.loop.call_soon(self._step)
 
     def stop(self) -> None:
-        """Send no more. Says how much was sent. May be called twice."""
+        """Send no more, and emit an Answer that says how much was sent. May be called twice."""
         if self._file >= 0:
             self._close("")
 
@@ -67,7 +67,7 @@ class FileFeed:
             self._send(data)
             self.resume()
         else:
-            self._end(": it has become shorter" if self.left else "")
+            self._end(": the file became shorter" if self.left else "")
 
     def _end(self, why: str) -> None:
         self._close(why)
@@ -83,7 +83,7 @@ class FileFeed:
 def _open(path: str) -> tuple[int, int]:
     """A descriptor of the regular file at `path`, and its size. Raises UsageError."""
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):  # opening another may have an effect
+        if not stat.S_ISREG(os.stat(path).st_mode):  # opening a device may have an effect
             raise UsageError(f"{path} is not a regular file")
         file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
         return file, os.fstat(file).st_size

@@ -1,4 +1,4 @@
-"""A host and a port: how they are resolved and bound, and what a failed bind means."""
+"""Addresses of a host and a port: resolves and binds them, and explains a failed bind."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ Found = list[Endpoint]
 def look_up(address: HostPort, family: int, *, numeric: bool = False) -> Found:
     """The stream endpoints of a host and port, best first, getaddrinfo(3).
 
-    Blocks, unless `numeric`: then only a numeric host is accepted. Raises ResolveError.
+    Blocks during the lookup. With `numeric` it accepts only a numeric host, and does not block.
+    Raises ResolveError.
     """
     flags = socket.AI_NUMERICHOST if numeric else 0
     # An ASCII name given as bytes does not make Python load its IDNA tables.
@@ -44,22 +45,26 @@ def look_up(address: HostPort, family: int, *, numeric: bool = False) -> Found:
         found = socket.getaddrinfo(host, address.port, family, socket.SOCK_STREAM, 0, flags)
     except (socket.gaierror, UnicodeError) as error:
         why = error.strerror if isinstance(error, socket.gaierror) else "not a valid host name"
+        hint = ""
         if error.args[0] == socket.EAI_ADDRFAMILY:
-            why = f"it is no IPv{4 if family == socket.AF_INET else 6} address"
-        raise _not_resolved(address, why) from error
+            version = 4 if family == socket.AF_INET else 6
+            why, hint = f"it is not an IPv{version} address", f"leave out -{version}"
+        elif not address.host.strip("0123456789."):
+            why, hint = "it is not an IPv4 address", "give four numbers of 0 to 255"
+        raise _not_resolved(address, why, hint) from error
     except OSError as error:
         raise _not_resolved(address, str(error.strerror)) from error
     return list(dict.fromkeys(Endpoint(family, name) for family, _, _, _, name in found))
 
 
-def _not_resolved(address: HostPort, why: str | None) -> ResolveError:
+def _not_resolved(address: HostPort, why: str | None, hint: str = "") -> ResolveError:
     told = str(why)
     kind = f"not resolved: {told[:1].lower()}{told[1:]}"
-    return ResolveError(f"could not resolve {address.host}: {told}", kind=kind)
+    return ResolveError(f"could not resolve {address.host}: {told}", hint, kind=kind)
 
 
 def late_answer(host: str, timeout: float) -> TimedOut:
-    """The error for a lookup that has taken `timeout` seconds."""
+    """The error for a lookup that got no answer within `timeout` seconds."""
     why = f"{NO_ANSWER} within {show_seconds(round(timeout, 3))}"
     return TimedOut(f"could not resolve {host}: {why}", kind=f"not resolved: {NO_ANSWER}")
 
@@ -67,7 +72,7 @@ def late_answer(host: str, timeout: float) -> TimedOut:
 def resolve(
     context: Context, address: HostPort, family: int, on_done: OnDone[Found], timeout: float | None
 ) -> Pending:
-    """Resolve `address`: a numeric one at once, a name in a thread."""
+    """Resolve `address`: a numeric one at once, a name in a thread. See `resolve` in openers.py."""
     work = _Lookup(context, address, on_done)
     try:
         found = look_up(address, family, numeric=True)
@@ -79,9 +84,9 @@ def resolve(
 
 
 class _Lookup(Pending):
-    """The lookup of a name, in a thread that the process does not wait for at its end.
+    """The lookup of a name in a thread. The process can exit while the thread still runs.
 
-    A resolver cannot be interrupted: an answer that comes after `cancel` or the timeout is dropped.
+    A lookup cannot be interrupted. If its answer comes after `cancel` or the timeout, we drop it.
     """
 
     def __init__(self, context: Context, address: HostPort, on_done: OnDone[Found]) -> None:
@@ -111,7 +116,7 @@ class _Lookup(Pending):
             self._timer.cancel()
 
     def _look_up(self, family: int) -> None:
-        """Runs in a thread of its own."""
+        """Runs in the lookup's thread."""
         try:
             answer: Found | SockkitError = look_up(self._address, family)
         except ResolveError as error:
@@ -131,19 +136,22 @@ class ByAddress(Value):
 def admission(
     address: HostPort, options: ListenOptions, sockets: SocketOptions
 ) -> ByAddress | None:
-    """Who may come in; None for everybody. Raises UsageError for options of unix sockets."""
+    """What decides which peers a server admits; None for everybody.
+
+    Raises UsageError for options that only unix sockets have.
+    """
     for option, given in (
         ("--unix-mode", sockets.unix_mode is not None),
         ("--allow-users", options.allow_users),
     ):
         if given:
-            raise UsageError(f"{option} is for a unix socket", "leave it out, or --bind unix:/PATH")
+            raise UsageError(f"{option} needs a unix socket", "remove it, or use --bind unix:/PATH")
     return ByAddress(options.access) if options.access else None
 
 
 def bind(sock: socket.socket, endpoint: Endpoint, sockets: SocketOptions) -> None:
     if endpoint.family == socket.AF_INET6:
-        # `::` accepts IPv4 too, whatever the system's default, unless -6 is given.
+        # Unless -6 is given, `::` also accepts IPv4, whatever the system's default is.
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, sockets.family == 6)
     sock.bind(endpoint.address)
 
@@ -156,16 +164,16 @@ def bind_error(error: OSError, address: HostPort, protocol: str) -> BindError:
 
         by = f" by {owner}" if (owner := port_owner(port, protocol)) else ""
         return BindError(
-            f"{what}: port {port} is in use{by}", "try another with -p, or -p 0 for any free one"
+            f"{what}: port {port} is in use{by}", "use another with -p, or -p 0 for any free one"
         )
     if error.errno == errno.EACCES:
         return BindError(
-            f"{what}: port {port} needs privileges",
+            f"{what}: port {port} needs root privileges",
             f"try -p {port + 8000 if port < 1024 else 8080}",
         )
     if error.errno == errno.EADDRNOTAVAIL:
         return BindError(
             f"{what}: this machine does not have that address",
-            "try --bind 127.0.0.1, or --bind 0.0.0.0 for all it has",
+            "use --bind 127.0.0.1, or --bind 0.0.0.0 for all addresses",
         )
     return BindError(f"{what}: {reason(error)}")

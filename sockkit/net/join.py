@@ -1,6 +1,6 @@
-"""Joins a connection to another source and sink: what is read from one is written to the other.
+"""Joins a connection to another source and sink: the bytes read from one are written to the other.
 
-When the other source ends, the peer is told by a half-close.
+When that source ends, we half-close the connection.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sockkit.values import Value
 
 
 class InputEnd:
-    """Passes the end of what we send on to the peer: at once, later, or never."""
+    """Half-closes the connection after our input has ended: at once, later, or never."""
 
     __slots__ = ("_at_once", "_connection", "_emit")
 
@@ -38,7 +38,7 @@ class InputEnd:
         connection.end_input()
 
     def half_close(self) -> None:
-        """The peer has answered, or may wait for this."""
+        """Half-close now: the peer has answered, or it may be waiting for the end of our input."""
         connection = self._connection
         assert connection.ending
         connection.half_close()
@@ -47,9 +47,10 @@ class InputEnd:
 
 
 class Joined(Owner):
-    """What every join has: the connection, and a pump for each direction, which a subclass makes.
+    """The common part of all joins: the connection, and a pump for each direction.
 
-    It decides what a silence is due to, and what follows from one that is too long.
+    A subclass makes the pumps. This class finds out who causes a silence, and ends the connection
+    when a silence is too long.
     """
 
     __slots__ = (
@@ -72,9 +73,9 @@ class Joined(Owner):
         end: End,
         closer: Closer,
         options: EndOptions,
-        source: str = "standard input",
+        source: str = "stdin",
     ) -> None:
-        """Owns `end`. `source` is the name of what has the input."""
+        """Owns `end`. `source` is the name of the input in notices."""
         self._views, self._emit = context.views, context.emit
         self._idle, self._source = options.idle or 0, source
         self._connection = Connection(context.loop, end, self, closer, options)
@@ -101,21 +102,21 @@ class Joined(Owner):
             self._connection.close(idle_error(self._idle))
             return
         if limit is Limit.INPUT_SILENT:
-            told = f"the peer has ended its side and {self._source} is silent: closing"
+            told = f"peer closed and {self._source} is silent: closing"
             self._emit(Notice(told, told))
         unsent = self._unsent()
         lost = f"{show_size(unsent)} of the input did not reach the peer"
         self._connection.finish(SendError(lost) if unsent else None)
 
     def _unsent(self) -> int:
-        """Bytes of the input that are not written."""
+        """How many bytes of the input were read and not written."""
         return self._sender.lane.held + self._connection.outbox.size
 
 
 class JoinOptions(Value):
-    """`outbound` transforms what goes to the peer, `inbound` what it sends.
+    """`outbound` transforms the bytes for the peer, `inbound` the bytes that it sends.
 
-    `opening` goes to the peer first, unchanged.
+    `opening` is sent first, without a transform.
     """
 
     ending: EndOptions
@@ -126,10 +127,10 @@ class JoinOptions(Value):
 
 
 class Join(Joined):
-    """Joins a connection to another end, of which it reads `source` and writes `sink`.
+    """Joins a connection to another end: reads its `source` and writes its `sink`.
 
-    Owns the connection's end. A subclass owns the other: it passes on the end of what the peer
-    sends (`end_sink`), closes it (`closing`), and may say what its failure means (`other_failed`).
+    Owns the connection's end. A subclass owns the other end: it ends its sink (`end_sink`), closes
+    it (`closing`), and may override how its failures are handled (`other_failed`).
     """
 
     def __init__(
@@ -173,7 +174,7 @@ class Join(Joined):
         connection.review()
 
     def end_sink(self) -> None:
-        """The peer has ended, and all that it sent is written: end the sink, too."""
+        """End the sink: the peer has half-closed, and everything that it sent is written."""
         raise NotImplementedError
 
     def other_failed(self, error: SockkitError) -> None:
@@ -195,7 +196,7 @@ class Join(Joined):
     def peer_ended(self) -> None:
         connection = self._connection
         self._emit(PeerEnded(connection.end.peer, connection.bytes_received))
-        with suppress(SockkitError):  # it is gone, and reading it tells
+        with suppress(SockkitError):  # the other end has failed: reading it reports that
             self.end_sink()
 
     def closing(self) -> None:

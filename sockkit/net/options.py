@@ -1,4 +1,4 @@
-"""Socket options, set in one place and reported as steps."""
+"""Socket options: sets them on a new socket, and emits an event for each."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ class SocketOptions(Value):
 
     `family` is 4 or 6 to allow only that version of IP. None and False mean the system's
     default. `buffer_size` is the most bytes that one receive reads; each kind of receive has its
-    own default. `unix_mode` is the mode of a unix socket's file.
+    own default. `unix_mode` is the mode of a unix socket's file. After `probe_after` seconds of
+    silence the system sends keepalive probes, if it has TCP_KEEPIDLE, tcp(7).
     """
 
     family: int | None = None
@@ -28,18 +29,20 @@ class SocketOptions(Value):
     tos: int | None = None
     buffer_size: int | None = None
     unix_mode: int | None = None
+    probe_after: int | None = None
 
     def families(self) -> socket.AddressFamily:
         """The family to resolve for; AF_UNSPEC for both versions of IP."""
         return {4: socket.AF_INET, 6: socket.AF_INET6, None: socket.AF_UNSPEC}[self.family]
 
     def for_datagrams(self) -> SocketOptions:
-        """The same for a datagram socket, whose port is not shared."""
-        return self._replace(reuse_address=False, no_delay=False, keepalive=False)
+        """These options for a datagram socket, whose port is not shared."""
+        return self._replace(reuse_address=False, no_delay=False, keepalive=False, probe_after=None)
 
     def for_tls(self) -> SocketOptions:
-        """The same for TLS, where the first bytes must not wait for the acknowledgement of the
-        handshake's last.
+        """These options for TLS, with TCP_NODELAY.
+
+        Otherwise our first data would wait for the acknowledgement of the handshake's last message.
         """
         return self._replace(no_delay=True)
 
@@ -62,11 +65,14 @@ class SocketOptions(Value):
 
     def _apply(self, sock: socket.socket, family: int, emit: Emit) -> None:
         internet = family != socket.AF_UNIX
+        probed = internet and hasattr(socket, "TCP_KEEPIDLE") and self.probe_after
         settings = [
             (self.reuse_address and internet, socket.SOL_SOCKET, "SO_REUSEADDR", 1),
             (self.reuse_port and internet, socket.SOL_SOCKET, "SO_REUSEPORT", 1),
             (self.no_delay and internet, socket.IPPROTO_TCP, "TCP_NODELAY", 1),
-            (self.keepalive and internet, socket.SOL_SOCKET, "SO_KEEPALIVE", 1),
+            ((self.keepalive and internet) or probed, socket.SOL_SOCKET, "SO_KEEPALIVE", 1),
+            (probed, socket.IPPROTO_TCP, "TCP_KEEPIDLE", self.probe_after),
+            (probed, socket.IPPROTO_TCP, "TCP_KEEPINTVL", self.probe_after),
             (self.send_buffer, socket.SOL_SOCKET, "SO_SNDBUF", self.send_buffer),
             (self.receive_buffer, socket.SOL_SOCKET, "SO_RCVBUF", self.receive_buffer),
         ]
@@ -91,7 +97,7 @@ class SocketOptions(Value):
             try:
                 sock.setsockopt(level, getattr(socket, name), value or 0)
             except (AttributeError, OSError) as error:
-                raise UsageError(f"this system does not set {name}") from error
+                raise UsageError(f"this system does not support {name}") from error
             emit(SocketCall("setsockopt", f"{name} = {value}"))
 
 

@@ -1,8 +1,8 @@
 """Reports the port of a server to scripts, in a file or through a FIFO.
 
-The file may be new, or a regular file of our user that is empty or holds a port. It is locked
-while we serve, so that two servers never share one. Anything else at the path is an error, and is
-not touched. Links are not followed.
+The file may be new, or a regular file of our user that is empty or holds a port. We lock it while
+the server runs, so that two servers never use the same file. Anything else at the path is an error,
+and we do not change it. We do not follow symbolic links.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from sockkit.net.tcp.listen import Bound
 from sockkit.system import fcntl
 
 REFILL_SECONDS = 0.05  # after the line was read from the FIFO, until it is written again
-MAX_ATTEMPTS = 10  # to open a path that others create and remove meanwhile
+MAX_ATTEMPTS = 10  # to open a path while other processes create and remove it
 _MAX_PORT_BYTES = 4096  # a longer file does not hold a port
-_MAX_PIPE_BYTES = 1024 * 1024  # that a FIFO may hold, pipe(7)
+_MAX_PIPE_BYTES = 1024 * 1024  # the most that a FIFO holds, pipe(7)
 _OPEN = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
-_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)  # of link(2), without hard links
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)  # link(2): no hard links here
 
 
 def release(path: str) -> None:
-    """If `path` is a FIFO, let its readers, which wait for a port, read an end instead."""
+    """If `path` is a FIFO, make the readers that wait for a port read end-of-file instead."""
     with suppress(OSError):  # no reader waits
         if stat.S_ISFIFO(os.lstat(path).st_mode):
             os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
@@ -39,16 +39,16 @@ def release(path: str) -> None:
 def port_file(loop: Loop, path: str | None, bound: Bound) -> Iterator[None]:
     """Keep the port (for unix, the address) readable at `path` while serving, as one line.
 
-    A new file is complete as soon as it exists, and is removed at the end if it is still there. A
-    file that existed is rewritten in place, and truncated at the end. Each reader of a FIFO gets
-    the line; serving does not wait for a reader. Raises UsageError for an empty path,
-    OutputError, and BindError if another server uses `path`.
+    A new file is complete as soon as it exists, and is removed at the end. A file that existed is
+    rewritten in place, and truncated at the end. Each reader of a FIFO gets the line; the server
+    does not wait for readers. Raises UsageError for an empty path, BindError if another server uses
+    `path`, and OutputError if `path` cannot be used.
     """
     if path is None:
         yield
         return
     if not path:
-        raise UsageError("--port-file has no name", "give it the path of a file")
+        raise UsageError("--port-file needs the path of a file", "add it")
     try:
         file = _open(loop, path, os.fsencode(f"{bound.port or bound.address}\n"))
     except OSError as error:
@@ -60,9 +60,9 @@ def port_file(loop: Loop, path: str | None, bound: Bound) -> Iterator[None]:
 
 
 class _File:
-    """A regular file, open and locked, that holds `line`. `made` if we have created it.
+    """A regular file, open and locked, that holds `line`. `made` is whether we have created it.
 
-    `close` does not touch a file that somebody has rewritten.
+    `close` removes or truncates it, unless somebody else has rewritten it.
     """
 
     def __init__(self, path: str, descriptor: int, line: bytes, *, made: bool) -> None:
@@ -83,9 +83,9 @@ class _File:
 
 
 class _Fifo:
-    """A FIFO, open and locked. The line is written to it again each time it was read.
+    """A FIFO, open and locked. After each read, the line is written to it again.
 
-    One line fills it: it becomes writable when the line has been read, pipe(7).
+    Its capacity is one page, so it becomes writable only when the line has been read, pipe(7).
     """
 
     def __init__(self, loop: Loop, descriptor: int, line: bytes) -> None:
@@ -119,7 +119,7 @@ class _Fifo:
         self._loop.when_writable(self._descriptor, self._has_been_read)
 
     def _drain(self) -> None:
-        """Discard what it holds: the line of a server that has ended is stale."""
+        """Discard its bytes. They may be the line of a server that has ended."""
         try:
             for _ in range(_MAX_PIPE_BYTES // _MAX_PORT_BYTES):
                 os.read(self._descriptor, _MAX_PORT_BYTES)
@@ -147,7 +147,7 @@ def _open(loop: Loop, path: str, line: bytes) -> _File | _Fifo:
             os.close(descriptor)
             raise
         os.close(descriptor)
-    raise _refused(path, "others make and remove it all the time")
+    raise _refused(path, "other processes keep creating and removing it")
 
 
 def _use(loop: Loop, path: str, descriptor: int, line: bytes) -> _File | _Fifo:
@@ -156,10 +156,10 @@ def _use(loop: Loop, path: str, descriptor: int, line: bytes) -> _File | _Fifo:
     if stat.S_ISFIFO(there.st_mode):
         return _Fifo(loop, descriptor, line)
     if there.st_nlink > 1:
-        raise _refused(path, "it has another name, too (a hard link)")
+        raise _refused(path, "it has another hard link")
     held = os.pread(descriptor, _MAX_PORT_BYTES + 1, 0)
     if len(held) > _MAX_PORT_BYTES or (not _is_port(held) and held != line):
-        raise _refused(path, "it holds something other than a port number")
+        raise _refused(path, "it contains something other than a port number")
     os.truncate(descriptor, 0)
     os.pwrite(descriptor, line, 0)
     return _File(path, descriptor, line, made=False)
@@ -171,7 +171,7 @@ def _is_port(held: bytes) -> bool:
 
 
 def _make(path: str, line: bytes) -> _File | None:
-    """Create a file that holds the line as soon as it exists; None if another server was faster."""
+    """Create the file with `line` in it, in one step. None if another server was faster."""
     draft = os.path.join(os.path.dirname(path), f".port-{os.urandom(6).hex()}")
     descriptor = os.open(draft, _OPEN | os.O_CREAT | os.O_EXCL, 0o666)
     file = _File(path, descriptor, line, made=True)
@@ -209,18 +209,18 @@ def _make_in_place(path: str, line: bytes) -> _File | None:
 
 
 def _lock(path: str, descriptor: int) -> None:
-    """Lock it, flock(2), if the system can. Raises BindError if another server has locked it."""
+    """Lock the file, flock(2), if the system can. Raises BindError if another server holds it."""
     if not fcntl:
         return
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise BindError(
-            f"another server uses --port-file {path}", "give another path, or end that server"
+            f"another server uses --port-file {path}", "use another path, or stop that server"
         ) from error
     except OSError:
         pass
 
 
 def _refused(path: str, why: str) -> SockkitError:
-    return OutputError(f"could not write {path}: {why}", "give --port-file another path")
+    return OutputError(f"could not write {path}: {why}", "use another path")

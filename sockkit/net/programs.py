@@ -1,13 +1,13 @@
-"""Programs that we start: each leads a process group of its own, which ends as a whole.
+"""Programs that we start. Each leads its own process group, which ends as a whole.
 
-A group ends when its leader exits, or when it is told to. It gets SIGTERM, and SIGKILL after
-END_SECONDS. The leader's id cannot be used again before it is reaped, and the group's not before
-its last member is gone. So the group is signalled first, then the leader is reaped, then the group
-is looked at until nobody is left in it.
+We end a group when its leader exits, or when `end` is called: it gets SIGTERM, and SIGKILL after
+END_SECONDS. The system does not reuse the leader's process id before we reap the leader, nor the
+group's id before its last member is gone. So we first signal the group, then reap the leader, then
+check the group until nobody is left in it.
 
-Each is moved to a new session, setsid(2): a terminal of ours neither signals it nor stops it. None
-of its signals is blocked; SIGPIPE and SIGCHLD have their default actions, the latter by
-cli/stopping.py.
+Each program runs in a new session, setsid(2), so our terminal neither signals it nor stops it. No
+signal is blocked in it. SIGPIPE and SIGCHLD have their default actions; for SIGCHLD,
+cli/stopping.py sees to that.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from sockkit.net.loop import Loop, Timer
 
 END_SECONDS = 2.0  # between SIGTERM and SIGKILL
 QUIT_SECONDS = 0.5  # the same, when sockkit itself ends
-KILLED_SECONDS = 0.2  # for which the killed are waited for then
-CHECK_SECONDS = 0.02  # between two looks at a group that is to end
-UNTOLD_CHECK_SECONDS = 0.1  # between two looks at a program whose exit nothing tells of
-QUIT_CHECK_SECONDS = 0.005  # between two looks while sockkit itself ends
+KILLED_SECONDS = 0.2  # how long we then wait for killed programs
+CHECK_SECONDS = 0.02  # between two checks of a group that must end
+UNTOLD_CHECK_SECONDS = 0.1  # between two checks of a program, if there is no pidfd_open(2)
+QUIT_CHECK_SECONDS = 0.005  # between two checks while sockkit itself ends
 
 
 class Program:
-    """A program that runs, with its process group. Made by `Programs.start`.
+    """A running program and its process group. Made by `Programs.start`.
 
     `code` is its exit code once it has exited, or -n if signal n has killed it.
     """
@@ -61,17 +61,17 @@ class Program:
 
     @property
     def number(self) -> int:
-        """The id of its process, and of its group."""
+        """The id of its process and of its group."""
         return self._process.pid
 
     def end(self) -> None:
-        """End it and its group. Returns at once; may be called again."""
+        """End the program and its group. Returns at once. May be called again."""
         self._terminate()
         self.look()
 
     def look(self, *, kill: bool = False) -> None:
-        """Reap it if it has exited, and kill the group if that is due, or to be done now."""
-        if self._is_gone:  # its number may be another's by now
+        """Reap the program if it has exited. Kill the group if its time is over, or with `kill`."""
+        if self._is_gone:  # the system may have reused its id
             return
         if self.code is None:
             self._reap()
@@ -87,14 +87,14 @@ class Program:
             self._look_later()
 
     def when_gone(self, callback: Callable[[], None]) -> None:
-        """Call `callback` once nothing is left of its group, or at once if that is so."""
+        """Call `callback` once no process of the group is left; at once if none is left now."""
         if self._is_gone:
             callback()
         else:
             self._on_gone.append(callback)
 
     def forget(self) -> None:
-        """Tell nobody of its end."""
+        """Do not call back any more."""
         self._on_exit = lambda _: None
         del self._on_gone[1:]
 
@@ -111,7 +111,7 @@ class Program:
             self._loop.when_readable(self._pidfd, None)
             os.close(self._pidfd)
             self._pidfd = None
-        self._terminate()  # the group that it leaves behind
+        self._terminate()  # the rest of its group
         self._loop.call_soon(lambda: self._on_exit(self))
 
     def _gone(self) -> None:
@@ -134,20 +134,20 @@ class Programs:
     """The programs that a run starts, all of one command. `close` ends them."""
 
     def __init__(self, context: Context, words: Sequence[str]) -> None:
-        """`words` are the program and its arguments. Raises UsageError if it cannot be run."""
+        """`words` are the program and its arguments. Raises UsageError if it is not found."""
         self._loop, self._environment = context.loop, context.environment
         self._words = words
         path = shutil.which(words[0], path=self._environment.get("PATH", os.defpath))
         if path is None:
             raise UsageError(
-                f"cannot find or run the program {words[0]!r}",
-                "give its path, or a name in PATH",
+                f"could not find or run the program {words[0]!r}",
+                "check its path, or your PATH",
             )
         self._path = path
         self._running: set[Program] = set()
 
     def __len__(self) -> int:
-        """How many there are, with those whose group has not ended yet."""
+        """The number of programs whose group has not ended yet."""
         return len(self._running)
 
     @property
@@ -161,12 +161,12 @@ class Programs:
         facts: Mapping[str, str],
         on_exit: Callable[[Program], None],
     ) -> Program:
-        """Start one on these descriptors, which stay ours to close.
+        """Start a program on these descriptors. The caller still owns them, and closes them.
 
-        `facts` become variables of its environment. The loop calls `on_exit` once it has exited.
+        `facts` become environment variables. The loop calls `on_exit` once the program has exited.
         Raises SockkitError. Only the main thread may call this, as it sets a signal's action.
         """
-        # What is blocked and ignored stays so in a program, and SIGTERM could not end it.
+        # A program inherits blocked and ignored signals: a blocked SIGTERM could not end it.
         blocked = signal.pthread_sigmask(signal.SIG_SETMASK, ())
         ignored = signal.signal(signal.SIGTTOU, signal.SIG_DFL)  # by cli/stopping.py
         try:
@@ -179,7 +179,7 @@ class Programs:
                 start_new_session=True,
             )
         except OSError as error:
-            hint = "--shell runs what is no program" if error.errno == errno.ENOEXEC else ""
+            hint = "for a script without #! use --shell" if error.errno == errno.ENOEXEC else ""
             told = f"could not start {self.name}: {reason(error)}"
             raise SockkitError(told, hint, kind=told) from error
         finally:
@@ -190,7 +190,7 @@ class Programs:
         return program
 
     def close(self) -> None:
-        """End all of them, within QUIT_SECONDS and KILLED_SECONDS. Does not run the loop."""
+        """End all programs, within QUIT_SECONDS and KILLED_SECONDS. Blocks the loop meanwhile."""
         for program in tuple(self._running):
             program.forget()
             program.end()
@@ -215,7 +215,7 @@ def _open_pidfd(number: int) -> int | None:
 
 
 def _signal(group: int, number: int) -> None:
-    # Nobody is left, or all of them run as another user.
+    # These errors mean that nobody is left in the group, or that all run as another user.
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(group, number)
 

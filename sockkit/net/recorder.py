@@ -1,11 +1,11 @@
-"""Writes a recording: whole lines into a file that nobody else writes.
+"""Writes a recording: whole lines, to a file that nobody else writes at the same time.
 
-A new file is created for our user only. An existing one is refused, unless it is a recording and
-was asked to be continued. Links are never followed. The file is locked while it is written.
+Only our user can read a new file. We refuse an existing file, unless it is a recording and --append
+is given. We never follow symbolic links. The file is locked while we write to it.
 
-Lines wait in memory for a second at the most, so a kill loses no more than that; it may also cut
-the last line. Nothing is flushed to the disk itself, fsync(2): a recording outlives this program,
-not the machine.
+Lines wait in memory for at most a second, so if sockkit is killed, no more is lost; the last line
+may also be cut. We do not call fsync(2): a recording survives a crash of this program, but perhaps
+not of the machine.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from sockkit.net.files import why_not_ours
 from sockkit.net.loop import Loop, Timer
 from sockkit.system import fcntl
 
-WRITE_SECONDS = 1.0  # after which a line that waits is written
-MAX_WAITING_BYTES = 256 * 1024  # that wait; more are written at once
-_FIRST_LINE_BYTES = 64 * 1024  # which hold the first line of a recording: it is short
-_BLOCK = 64 * 1024  # read at once to find where the last line begins
+WRITE_SECONDS = 1.0  # a line waits at most so long before it is written
+MAX_WAITING_BYTES = 256 * 1024  # once so many bytes wait, they are written at once
+_FIRST_LINE_BYTES = 64 * 1024  # the first line of a recording is much shorter
+_BLOCK = 64 * 1024  # bytes of one read, to find the end of the last whole line
 _OPEN = os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 
 
 class Recorder:
-    """The recording at `path`. With `append` an existing one is continued, after its last line.
+    """The recording at `path`. With `append` it continues an existing one, after its last line.
 
-    Raises UsageError for an empty path, and OutputError where the file cannot be used.
+    Raises UsageError for an empty path, and OutputError if the file cannot be used.
     """
 
     def __init__(self, loop: Loop, path: str, *, append: bool = False) -> None:
         if not path:
-            raise UsageError("--record has no name", "give it the path of a file")
+            raise UsageError("--record needs the path of a file", "add it")
         self._loop, self._path = loop, path
         self._lines: list[bytes] = []
         self._size = 0
@@ -47,7 +47,7 @@ class Recorder:
             raise self._failed(reason(error)) from error
 
     def put(self, line: bytes) -> None:
-        """Write one line, or several, within WRITE_SECONDS. Where that fails the loop raises."""
+        """Write one or several lines within WRITE_SECONDS. If that fails, the loop raises."""
         self._lines.append(line)
         self._size += len(line)
         if self._size >= MAX_WAITING_BYTES:
@@ -56,12 +56,12 @@ class Recorder:
             self._timer = self._loop.later(WRITE_SECONDS, self._write)
 
     def close(self) -> None:
-        """Write what waits, and close the file. Raises OutputError where that fails."""
+        """Write the waiting lines, and close the file. Raises OutputError if that fails."""
         told = self._error
         self._write()
         try:
             os.close(self._file)
-        except OSError as error:  # as of a quota, where writes are only checked then
+        except OSError as error:  # some file systems report a full disk or quota only here
             self._error = self._error or self._failed(reason(error))
         if self._error and not told:
             raise self._error
@@ -72,7 +72,7 @@ class Recorder:
             self._timer.cancel()
             self._timer = None
         if self._error:
-            return  # a line more would follow one that is cut
+            return  # the last line in the file may be cut: write nothing after it
         try:
             while lines:
                 lines = lines[os.write(self._file, lines) :]
@@ -81,7 +81,7 @@ class Recorder:
             self._loop.call_soon(self._raise)
 
     def _raise(self) -> None:
-        """End the run. Not the connection whose bytes were recorded: it has not failed."""
+        """Raise the error in the loop, to end the run. The recorded connection has not failed."""
         assert self._error
         raise self._error
 
@@ -93,7 +93,7 @@ class Recorder:
         except FileExistsError:
             there = os.lstat(self._path)
         if stat.S_ISREG(there.st_mode) and not append:
-            raise self._failed("it exists", "continue it with --append, or choose another name")
+            raise self._failed("it already exists", "add to it with --append, or use another name")
         if why := why_not_ours(there):
             raise self._failed(why)
         file = self._claimed(os.open(self._path, _OPEN | os.O_RDWR))
@@ -108,7 +108,7 @@ class Recorder:
         return file
 
     def _claimed(self, file: int) -> int:
-        """`file`, locked. A kill releases the lock."""
+        """Lock `file`, flock(2), and return it. The lock ends with the process."""
         try:
             if fcntl:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -120,8 +120,9 @@ class Recorder:
         return file
 
     def _check_first_line(self, file: int) -> None:
-        """Raise OutputError if the file is no recording. One that is empty, or was cut within its
-        first line, is one.
+        """Raise OutputError if the file is not a recording.
+
+        An empty file is a recording, and so is a file that ends within its first line.
         """
         head = os.pread(file, _FIRST_LINE_BYTES, 0)
         line, end, _ = head.partition(b"\n")

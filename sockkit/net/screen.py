@@ -1,4 +1,7 @@
-"""Shows a view on standard output or in a file, which may be slow, and holds little of it."""
+"""Writes the text of a view to standard output or a file, which may be slow.
+
+The memory that unwritten text takes is bounded.
+"""
 
 from __future__ import annotations
 
@@ -18,20 +21,22 @@ if TYPE_CHECKING:
     from sockkit.net.ends.stdio import StandardOutput
     from sockkit.net.views import View, Views
 
-MAX_GATHERED_BYTES = 64 * 1024  # of what is shown, before it is written within a turn
-# Once so much was freed, glibc keeps as much of what is freed later, mallopt(3) M_TRIM_THRESHOLD.
-# Otherwise it returns memory to the system, and takes it again, for each piece of text: that took
-# a third of a dump's time. Nothing of it is ever used, so it costs no memory by itself.
+MAX_GATHERED_BYTES = 64 * 1024  # of text, which is then written before the turn ends
+# Allocating and freeing a block of this size raises glibc's M_TRIM_THRESHOLD, mallopt(3): from then
+# on glibc keeps that much freed memory. Otherwise it returns memory to the system and asks for it
+# again with each piece of text, which took a third of the time of a dump. The block itself costs no
+# memory, as nothing is written to it.
 KEPT_HEAP_BYTES = 8 * 1024 * 1024
-MAX_WAITING_BYTES = 256 * 1024  # for standard output, before nothing more is moved
+MAX_WAITING_BYTES = 256 * 1024  # for a slow reader; beyond this, connections wait as well
 
 
 class Screen:
-    """Standard output where a view has it, or may get it, or a file that has one.
+    """Standard output, or a file, on which a view is shown.
 
-    It is written once in each turn of the loop, and when MAX_GATHERED_BYTES are to be written.
-    Without a `view` the payload is shown, as ever; with one it goes nowhere. `unshown` gets the
-    records that no view shows.
+    It gathers text, and writes it once per turn of the loop, or earlier if there are
+    MAX_GATHERED_BYTES. On standard output `view` may be None, and be set later: the payload is
+    shown while there is no view, and dropped while there is one. `unshown` is called with each
+    record that no view shows.
     """
 
     def __init__(
@@ -74,13 +79,13 @@ class Screen:
 
     @property
     def unwritten(self) -> int:
-        """Bytes that wait for standard output."""
+        """Bytes that wait for the sink."""
         return self._outbox.size
 
     def finish(self, patience: float | None) -> None:
-        """Write what is held. Raises TimedOut if nothing is accepted for `patience` seconds.
+        """Write all text. Raises TimedOut if the sink accepts nothing for `patience` seconds.
 
-        With None it waits without a bound; with 0 only what is accepted at once is written.
+        With None it waits without a bound; with 0 it writes only what the sink accepts at once.
         """
         self.flush()
         if patience == 0 or not self.unwritten:
@@ -93,11 +98,11 @@ class Screen:
                 check.cancel()
 
     def _check(self, patience: float, before: int) -> None:
-        """Raise TimedOut if nothing was written since `before` bytes were."""
+        """Raise TimedOut if still only `before` bytes are written."""
         written = self._outbox.bytes_written
         if written == before and self.unwritten:
             told = f"{show_size(self.unwritten)} of what was shown not written"
-            raise TimedOut(f"nobody has read standard output for {show_seconds(patience)}: {told}")
+            raise TimedOut(f"stdout was not read for {show_seconds(patience)}: {told}")
         if self.unwritten:
             self._loop.later(patience, partial(self._check, patience, written))
 
@@ -106,13 +111,16 @@ class Screen:
         self.close_sink()
 
     def flush(self) -> None:
-        """Write what is held, as far as it is accepted."""
+        """Write the gathered text. What the sink does not accept now waits in the outbox."""
         gathered, self._gathered, self._size = self._gathered, [], 0
         self._outbox.put(b"".join(gathered))
 
 
 class PayloadOutput:
-    """What the commands know as standard output, where `screen` has the real one, `output`."""
+    """Takes the place of standard output for a command, while `screen` writes to the real one.
+
+    That is `output`. The payload goes to the screen, or nowhere if the screen shows a view.
+    """
 
     kind, descriptor = Kind.OTHER, -1
 
@@ -123,14 +131,14 @@ class PayloadOutput:
         self.when_gone, self.write_failed = output.when_gone, output.write_failed
 
     def write(self, data: bytes | memoryview, /) -> int:
-        if not self._screen.view:  # otherwise it goes nowhere: there is nothing to wait for
+        if not self._screen.view:  # with a view the payload is dropped, and nothing waits
             self._views.check_room()
             self._screen.put(bytes(data))
-            self._screen.flush()  # what is said next comes after it
+            self._screen.flush()  # so that notices come after it
         return len(data)
 
     def end(self) -> None:
-        """It stays open: what is sent may still be shown."""
+        """Do nothing: what we send may still be shown."""
 
     def when_writable(self, callback: Callback | None) -> None:
         self._watch.callback = callback

@@ -1,4 +1,4 @@
-"""Bounds on how long a server waits: for its first client, and for datagrams of anybody.
+"""Bounds on how long a server waits for its first client, and for datagrams from any peer.
 
 When a bound is exceeded, the loop's `run` raises TimedOut, which ends the command.
 """
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from sockkit.net.udp.datagrams import DatagramSocket
 
 
-_LONGER = "check the address that clients use, or give it longer with --connect-timeout"
+_LONGER = "check the address that clients use, or allow more time with --connect-timeout"
 
 
 @contextmanager
 def first_client(loop: Loop, seconds: float | None, *sockets: Bound) -> Iterator[None]:
-    """Raise TimedOut in `loop` if no client has come to any of `sockets` within `seconds`.
+    """Raise TimedOut in `loop` if none of `sockets` gets a client within `seconds`.
 
-    A connection counts once it is admitted, and its handshake is done; a datagram once it is
-    admitted. Without `seconds` there is no bound.
+    A connection counts once it is admitted and its TLS handshake, if any, is done; a datagram once
+    its sender is admitted. Without `seconds` there is no bound.
     """
     if seconds is None:
         yield
@@ -41,7 +41,7 @@ def first_client(loop: Loop, seconds: float | None, *sockets: Bound) -> Iterator
         if late_at is None:
             late_at = loop.now + seconds
         if loop.now >= late_at:
-            told = f"no client has come to {sockets[0].address} within {show_seconds(seconds)}"
+            told = f"no client connected to {sockets[0].address} within {show_seconds(seconds)}"
             raise TimedOut(told, _LONGER)
         return late_at
 
@@ -51,7 +51,7 @@ def first_client(loop: Loop, seconds: float | None, *sockets: Bound) -> Iterator
 
 @contextmanager
 def bounded_silence(loop: Loop, seconds: float | None, sock: DatagramSocket) -> Iterator[None]:
-    """Raise TimedOut in `loop` when nothing was received or sent by `sock` for `seconds`."""
+    """Raise TimedOut in `loop` once `sock` has received and sent nothing for `seconds`."""
     if seconds is None:
         yield
         return

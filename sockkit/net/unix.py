@@ -1,7 +1,7 @@
 """Unix-domain addresses, unix(7): the path of a socket file, or `@name` for an abstract one.
 
-A socket file is replaced only if it is our user's and nobody receives on it, and is removed only
-while it is the one that we made. Nothing but a socket is ever touched.
+We replace a socket file only if it belongs to our user and nobody receives on it. We remove one
+only if we have created it. We never touch a file that is not a socket.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ def resolve(
 ) -> Pending:
     """Call `on_done` at once: there is nothing to look up."""
     if address.abstract and sys.platform != "linux":
-        on_done(UsageError(f"{address} is abstract, which only Linux has", "give unix:/PATH"))
+        on_done(
+            UsageError(f"{address} is an abstract address, which only Linux has", "use unix:/PATH")
+        )
     else:
         on_done([endpoint(address)])
     return Done()
@@ -50,21 +52,21 @@ def endpoint(address: UnixPath) -> Endpoint:
 
 
 def admission(address: UnixPath, options: ListenOptions, sockets: SocketOptions) -> OneUser | None:
-    """Who may come in; None for everybody. Raises UsageError."""
+    """What decides which users a server admits; None for everybody. Raises UsageError."""
     from sockkit.net.unix_users import users_admission
 
     if address.abstract and sockets.unix_mode is not None:
-        raise UsageError(f"{address} has no mode", "leave out --unix-mode, or give unix:/PATH")
+        raise UsageError(f"{address} has no file mode", "remove --unix-mode, or use unix:/PATH")
     return users_admission(address, options.allow_users)
 
 
 def bind(
     sock: socket.socket, endpoint: Endpoint, sockets: SocketOptions
 ) -> Callable[[], None] | None:
-    """Bind `sock`, and return what removes the socket file.
+    """Bind `sock`, and return a function that removes the socket file; None if there is no file.
 
-    A stale socket file is replaced; for streams only with `reuse_address`. A datagram socket then
-    gets the credentials of each sender.
+    Replaces a stale socket file; for streams only with `reuse_address`. From then on a datagram
+    socket gets the credentials of each sender. Raises OSError.
     """
     path, datagrams = endpoint.address, sock.type == socket.SOCK_DGRAM
     if datagrams and hasattr(socket, "SO_PASSCRED"):  # before anybody can send
@@ -88,9 +90,9 @@ def bind(
 
 @contextlib.contextmanager
 def _creating(mode: int | None) -> Iterator[None]:
-    """Within the block files are created with `mode` at most, umask(2).
+    """Within the block, new files get no more permissions than `mode`, umask(2).
 
-    The file never has wider rights, as it would for a moment with chmod(2).
+    With chmod(2) the file would have wider permissions for a moment.
     """
     if mode is None:
         yield
@@ -106,16 +108,16 @@ def bind_error(error: OSError, address: UnixPath, protocol: str) -> BindError:
     why, hint = reason(error), ""
     if error.errno == errno.EADDRINUSE and not address.path.startswith("@"):
         there = _socket_at(address.path)
-        hint = "give another path"
+        hint = "use another path"
         if not there:
             why = "that file exists and is not a socket"
         elif there.st_uid != os.geteuid():
-            hint = f"that socket is another user's: {hint}"
+            hint = f"that socket belongs to another user: {hint}"
     return BindError(f"could not listen on {address}: {why}", hint)
 
 
 def _socket_at(path: str) -> os.stat_result | None:
-    """What lstat(2) says of the socket file at `path`; None if there is none."""
+    """The result of lstat(2) for the socket file at `path`; None if there is none."""
     try:
         there = os.lstat(path)
     except OSError:
@@ -124,9 +126,9 @@ def _socket_at(path: str) -> os.stat_result | None:
 
 
 def _is_stale(path: str) -> bool:
-    """Whether there is a socket file of our user on which nobody receives.
+    """Whether `path` is a socket file of our user, and nobody receives on it.
 
-    Connecting a datagram socket does not disturb a server of either kind, and finds it.
+    To find out, we connect a datagram socket to it, which no server of either kind notices.
     """
     there = _socket_at(path)
     if not there or there.st_uid != os.geteuid():
@@ -143,10 +145,10 @@ def _is_stale(path: str) -> bool:
 
 
 def _remove_stale(path: str) -> None:
-    """Remove a stale socket file. All else is left for bind(2), which then fails.
+    """Remove a stale socket file. Leave any other file there: bind(2) then fails.
 
-    Between a look and unlink(2) another server could have replaced the file. So it is moved where
-    nobody else binds, and looked at again there.
+    Between the check and unlink(2), another server could replace the file. So we first move it to
+    a folder where nobody else binds, and check it again there.
     """
     if not _is_stale(path):
         return

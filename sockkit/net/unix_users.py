@@ -1,4 +1,4 @@
-"""The users of unix sockets: who a peer is, and which users a server admits, unix(7)."""
+"""The users of unix sockets: the credentials of peers, and which users a server admits, unix(7)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CREDENTIALS_BYTES = _UCRED.size
 
 
 class Credentials(NamedTuple):
-    """Numbers of a process, its user and its group; all as this process sees them."""
+    """The ids of a process, its user and its group, as this process sees them (namespaces)."""
 
     process: int
     user: int
@@ -31,7 +31,10 @@ def parse_credentials(data: bytes) -> Credentials:
 
 
 def peer_credentials(sock: socket.socket) -> Credentials | None:
-    """Who had connected, or listened, at the other side of a stream socket; None if unknown."""
+    """The credentials of the process that connected or listened at the other side of `sock`.
+
+    None if the system does not tell.
+    """
     try:
         return parse_credentials(
             sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS_BYTES)
@@ -41,7 +44,7 @@ def peer_credentials(sock: socket.socket) -> Credentials | None:
 
 
 class OneUser:
-    """Admits the processes of one user; not root's, unless it is that user."""
+    """Admits only the processes of one user; not even root's, unless it is that user."""
 
     def __init__(self, user: int) -> None:
         self._user = user
@@ -53,13 +56,14 @@ class OneUser:
 
 
 def users_admission(address: UnixPath, allow_users: str | None) -> OneUser | None:
-    """Our own user alone, or None for everybody.
+    """What admits only our own user; None to admit everybody.
 
-    A file's mode says who may use it, and nothing does so for an abstract address: its default is
-    our own user. Raises UsageError if this system does not tell who a peer is.
+    The mode of a socket file already says who may connect. An abstract address has no mode, so by
+    default only our own user is admitted there. Raises UsageError if the system does not tell the
+    credentials of peers.
     """
     if (allow_users or (OWN if address.abstract else ANY)) == ANY:
         return None
     if not hasattr(socket, "SO_PEERCRED"):
-        raise UsageError("this system does not tell who a peer is", "give --allow-users any")
+        raise UsageError("this system does not tell who a peer is", "use --allow-users any")
     return OneUser(os.geteuid())

@@ -1,4 +1,4 @@
-"""Worker processes under a supervisor: this process, which replaces any that dies."""
+"""Worker processes. This process is their supervisor, and replaces each worker that dies."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from sockkit.net.loop import Loop
 # supervisor.
 _TERMINAL_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
 _STOP_SIGNALS = (signal.SIGTERM, *_TERMINAL_SIGNALS)
-GROUP_SIGNAL_SECONDS = 0.1  # in which a signal that has ended a worker may end the supervisor too
-MAX_EVENT_BYTES = 65_536  # of one pickled event
-RESTART_PAUSE_SECONDS = 1.0  # before a worker that lived less than this is replaced
+GROUP_SIGNAL_SECONDS = 0.1  # the signal that ended a worker may reach the supervisor so much later
+MAX_EVENT_BYTES = 65_536  # the largest pickled event that a worker sends
+RESTART_PAUSE_SECONDS = 1.0  # the pause before we replace a worker that lived less than this
 
 
 class Workers:
     """`count` processes that each run `work(number, loop, emit)`, numbered from 1.
 
-    They inherit what was opened before. So a listener stays open when its worker dies, and its
-    clients wait for the next worker. A worker ends when this process ends, however that happens.
-    The supervisor emits the events of all workers, so that they are counted together. Needs
-    pidfd_open(2); raises UsageError without.
+    Workers inherit the descriptors that were open before. So a listener stays open when its worker
+    dies, and its clients wait for the next worker. When this process ends, for any reason, its
+    workers end too. The supervisor emits the events of all workers, so that they are counted
+    together. Raises UsageError if the system has no pidfd_open(2).
     """
 
     def __init__(
         self, loop: Loop, count: int, work: Callable[[int, Loop, Emit], None], emit: Emit
     ) -> None:
         if not hasattr(os, "pidfd_open"):
-            raise UsageError("--workers needs Linux", "leave it out")
+            raise UsageError("--workers needs Linux", "remove it")
         self._loop, self._count, self._work, self._emit = loop, count, work, emit
         self._processes: dict[
             int, tuple[int, int, float]
@@ -47,7 +47,7 @@ class Workers:
         self._events_out.setblocking(False)
 
     def run(self) -> None:
-        """Run until something raises: a signal, or SockkitError if a worker cannot be started."""
+        """Run until a signal raises Stopped. Raises SockkitError if a worker cannot be started."""
         try:
             self._loop.when_readable(self._events_in.fileno(), self._emit_events)
             for number in range(1, self._count + 1):
@@ -55,13 +55,13 @@ class Workers:
                     self._start(number)
                 except OSError as error:
                     raise SockkitError(
-                        f"could not begin worker {number}: {reason(error)}"
+                        f"could not start worker {number}: {reason(error)}"
                     ) from error
             self._loop.run()
         finally:
             os.close(self._lifeline)
             for process, pidfd, _ in self._processes.values():
-                signal.pidfd_send_signal(pidfd, signal.SIGKILL)  # even if it was stopped
+                signal.pidfd_send_signal(pidfd, signal.SIGKILL)  # ends a stopped process, too
                 os.waitpid(process, 0)
                 os.close(pidfd)
             os.close(self._lifeline_out)
@@ -79,7 +79,7 @@ class Workers:
             pass
 
     def _send_event(self, event: Event) -> None:
-        """Runs in a worker. Never waits: an event that does not fit is dropped."""
+        """Runs in a worker. Never blocks: if the socket is full, the event is dropped."""
         data = pickle.dumps(event)
         try:
             if len(data) <= MAX_EVENT_BYTES:
@@ -88,7 +88,8 @@ class Workers:
             pass
 
     def _start(self, number: int) -> None:
-        # Until the worker has reset its handlers, a signal would be lost in ours. So it is blocked.
+        # Before the worker has reset the signal handlers, it would run ours, and the signal would
+        # be lost. So signals are blocked until then.
         masked = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
         try:
             process = os.fork()
@@ -135,11 +136,11 @@ class Workers:
         self._loop.when_readable(pidfd, None)
         os.close(pidfd)
         code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
-        how = f"was killed by {signal_name(-code)}" if code < 0 else f"ended with {code}"
+        how = f"was killed by {signal_name(-code)}" if code < 0 else f"exited with {code}"
         text = f"worker {number} (process {process}) {how}: replacing it"
         told = Failure(text, "a worker ended and is replaced")
         died_early = self._loop.now - began < RESTART_PAUSE_SECONDS
         pause = RESTART_PAUSE_SECONDS if died_early else GROUP_SIGNAL_SECONDS
-        # If a signal to the whole group has ended the worker, it ends us before this is emitted.
+        # If a signal to the whole process group ended the worker, it ends us before we emit this.
         self._loop.later(GROUP_SIGNAL_SECONDS, lambda: self._emit(told))
         self._loop.later(pause, lambda: self._restart(number))

@@ -132,7 +132,7 @@ def test_it_goes_on_and_writes_again_when_it_can(trouble: str, kept: Kept, soon:
         kept.loop.run()
     kept.told(words)  # once
     end()
-    kept.told(words, "is written again")
+    kept.told(words, "writing the history")
     assert kept.lines() == [f"{number}{long}" for number in range(6)]
     kept.history.close()
     if trouble == "locked":
@@ -154,7 +154,7 @@ def test_what_waits_is_bounded_and_what_is_lost_is_told(
         kept.history.keep(line)
     kept.told("locked")
     other.execute("COMMIT")
-    kept.told("locked", "3 lines in all were dropped")
+    kept.told("locked", "3 lines were dropped")
     assert kept.lines() == said[3:]
     other.execute("BEGIN EXCLUSIVE")
     kept.history.keep("last")
@@ -198,7 +198,7 @@ def test_one_that_is_locked_at_the_beginning(loop: Loop, tmp_path: Path, soon: N
     kept.history.keep("hi")
     other.execute("COMMIT")
     other.close()
-    kept.told("locked", "is written again")
+    kept.told("locked", "writing the history")
     assert kept.lines() == ["hi"]
     kept.history.close()
 
@@ -208,7 +208,7 @@ def test_one_that_is_removed_is_made_again(kept: Kept, soon: None) -> None:
     run_until(kept.loop, lambda: kept.lines() == ["before"])
     kept.path.unlink()
     kept.history.keep("after")
-    kept.told("has been removed: it is made again")
+    kept.told("was removed: creating it again")
     kept.history.close()
     assert kept.lines() == ["after"]
 
@@ -217,7 +217,7 @@ def test_somebody_elses_in_its_place_stays(kept: Kept, soon: None) -> None:
     kept.path.unlink()
     kept.path.symlink_to("elsewhere")
     kept.history.keep("hi")
-    kept.told("has been removed", "it is a symbolic link")
+    kept.told("was removed", "it is a symbolic link")
     with pytest.raises(OutputError, match="could not write 1 lines"):
         kept.history.close()
     assert not (kept.path.parent / "elsewhere").exists()
@@ -293,7 +293,7 @@ def test_a_file_that_cannot_be_used(
             path = tmp_path / "none" / "room.db"
     before = path.lstat() if path.is_symlink() or path.exists() else None
     names = os.listdir(tmp_path)
-    with pytest.raises(OutputError, match=f"could not keep the history in .*: {FOREIGN[what]}"):
+    with pytest.raises(OutputError, match=f"could not write the history .*: {FOREIGN[what]}"):
         History(kit.context(loop), str(path))
     after = path.lstat() if before else None
     for field in ("st_ino", "st_mode", "st_size", "st_mtime_ns"):

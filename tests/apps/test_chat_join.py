@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from sockkit.apps.chat_join import ChatJoin, _session_options
+from sockkit.apps.chat_join import ChatJoin
+from sockkit.apps.chat_visit import session_options
 from sockkit.core.address import HostPort
-from sockkit.core.chat.actions import Admit
-from sockkit.core.chat.protocol import MARK
+from sockkit.core.chat.actions import Admit, Deliver
+from sockkit.core.chat.protocol import MARK, PASSWORD_REQUIRED, welcome
 from sockkit.core.chat.room import Room, RoomOptions
 from sockkit.core.chat.view import ChatView
 from sockkit.core.text import Errors
@@ -18,9 +19,12 @@ from sockkit.net.ends.stdio import Stdio
 from sockkit.net.options import SocketOptions
 from sockkit.net.tcp.dial import ConnectOptions
 from sockkit.net.tcp.session import SessionOptions
+from tests.net import kit
 from tests.support import HERE, Program, peer, read_all, run
 
 pytestmark = pytest.mark.process
+
+IN = f"{welcome('guest-1')}\n".encode()
 
 
 def test_its_first_words() -> None:
@@ -30,10 +34,13 @@ def test_its_first_words() -> None:
         with Program(*arguments, stdin=-1) as program:
             sock, _ = listener.accept()
             with sock, sock.makefile("rb") as file:
-                lines = [file.readline().decode() for _ in range(3)]
-                assert lines == ["/sockkit\n", "/nick 小雪\n", "/password x y\n"]
+                assert file.readline() + file.readline() == "/sockkit\n/nick 小雪\n".encode()
+                program.type(b"hi\n")
+                sock.sendall(f"{PASSWORD_REQUIRED}\n".encode())
+                assert file.readline() == b"/password x y\n"
+                sock.sendall(f"{welcome('小雪')}\n".encode())
                 program.end_input()
-                assert file.read() == b""
+                assert file.read() == b"hi\n"
             assert program.status() == 0
 
 
@@ -43,16 +50,17 @@ class End:
 
 def options_of(**options: Any) -> SessionOptions:
     ends: Any = End(), End()
+    nothing: Any = None
     config = ChatJoin(HostPort(HERE, 9000), ConnectOptions(), SocketOptions(), **options)
-    return _session_options(config, Stdio(*ends, "utf-8"), ChatView())
+    return session_options(config, kit.context(nothing, Stdio(*ends, "utf-8")), (ChatView(),))
 
 
-def test_the_room_lets_in_whoever_says_them() -> None:
-    mark, _, words = options_of(name="小雪", password="x y").opening.partition(b"\n")
+def test_the_room_admits_a_newcomer_by_them() -> None:
+    mark, _, name = options_of(name="小雪").opening.partition(b"\n")
     assert mark == MARK.encode()
-    room = Room(RoomOptions(flood=0, password="x y"))
+    room = Room(RoomOptions(flood=0))
     room.join(1, 0.0)
-    assert any(isinstance(event, Admit) for event in room.feed(1, words, 0.0))
+    assert [type(event) for event in room.feed(1, name, 0.0)] == [Admit, Deliver]
     assert room.names() == ["小雪"]
 
 
@@ -66,23 +74,25 @@ def test_what_is_said_is_converted_as_its_options_say() -> None:
 
 def test_nothing_that_comes_is_lost() -> None:
     def room(sock: socket.socket) -> None:
+        sock.sendall(IN)
         read_all(sock)  # a connection that is closed with something unread is reset
-        sock.sendall("* hi\n[a] \x1b 你".encode())
+        sock.sendall("[a] \x1b 你".encode())
 
     with peer(room) as port:
         status, out, _ = run("chat", "join", HERE, str(port))
-    assert (status, out.decode()) == (0, "* hi\n[a] \x1b 你")
+    assert (status, out.decode()) == (0, IN.decode() + "[a] \x1b 你")
 
 
 def test_names_have_the_colours_that_it_is_given() -> None:
     def room(sock: socket.socket) -> None:
+        sock.sendall(IN)
         read_all(sock)
         sock.sendall(b"[alex] hi\n")
 
     with peer(room) as port:
         arguments = ["chat", "join", HERE, str(port), "--color", "alex=red"]
         status, out, _ = run(*arguments, env={"FORCE_COLOR": "1"})
-    assert (status, out) == (0, b"\x1b[31m[alex] \x1b[39mhi\n")
+    assert (status, out) == (0, IN + b"\x1b[31m[alex] \x1b[39mhi\n")
 
 
 def test_a_room_that_is_not_there() -> None:
@@ -91,7 +101,7 @@ def test_a_room_that_is_not_there() -> None:
     assert run("chat", "join", HERE, port)[0] == 7
     status, _, stderr = run("chat", "join", "--udp", "--reconnect", HERE, port)
     assert status == 2
-    assert "over UDP has no --reconnect" in stderr
+    assert "--reconnect cannot be used with --udp" in stderr
 
 
 def test_only_the_last_connection_ends_standard_output() -> None:

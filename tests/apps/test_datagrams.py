@@ -92,7 +92,7 @@ def test_a_line_is_a_datagram_of_its_own(
 
 def test_what_has_no_place_in_the_encoding() -> None:
     made = messages(DatagramOptions(GBK))
-    with pytest.raises(TextError, match="standard input"):
+    with pytest.raises(TextError, match="character 1 of stdin is not in gbk"):
         made.pack("👋".encode())
     with pytest.raises(TextError, match="--reply"):
         made.encode("👋".encode(), "--reply")
@@ -129,12 +129,22 @@ def test_on_a_terminal_nothing_is_obeyed_and_many_are_labelled() -> None:
         assert made.show(PEER, b"\x1b[2J") == label + b"\\x1b[2J\n"
 
 
+def test_enter_alone_is_not_signed_where_somebody_types() -> None:
+    signing, typing = DatagramOptions(BYTES, name="a"), messages(DatagramOptions(BYTES), typed=True)
+    assert messages(signing, typed=True).skips(b"")
+    assert not messages(signing, typed=True).skips(b" ")
+    assert not messages(signing).skips(b"")
+    assert not typing.skips(b"")
+
+
 def test_a_signature_has_its_colour() -> None:
     options, colors = DatagramOptions(BYTES, lines=True), {"小雪": "magenta", "2": "red"}
     made = messages(options, colors=colors)
     assert made.show(PEER, "小雪:a:b".encode()) == "\x1b[35m小雪:\x1b[39ma:b\n".encode()
     assert made.show(PEER, b"no signature") == b"no signature\n"
     labelled = messages(options._replace(label=True), colors=colors)
+    signed = "\x1b[31m[2 10.0.0.7:51234]\x1b[39m \x1b[35m小雪:\x1b[39mx\n"  # the label's stays red
+    assert labelled.show(PEER, "小雪:x".encode()) == signed.encode()
     assert labelled.show(PEER, b"x").startswith(b"\x1b[31m[2 10.0.0.7:51234]\x1b[39m x")
 
 

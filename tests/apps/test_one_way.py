@@ -24,11 +24,11 @@ def test_what_is_not_given_excludes_nothing() -> None:
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (RECEIVING, "--recv-only and --linger"),
-        (SENDING, "--send-only and --linger"),
-        (RECEIVING._replace(send_only=True), "--recv-only and --send-only"),
+        (RECEIVING, "--recv-only cannot be used with --linger"),
+        (SENDING, "--send-only cannot be used with --linger"),
+        (RECEIVING._replace(send_only=True), "--recv-only cannot be used with --send-only"),
     ],
 )
 def test_what_means_nothing_is_an_error(options: ConversationOptions, told: str) -> None:
-    with pytest.raises(UsageError, match=f"^{told} exclude each other: leave out one$"):
+    with pytest.raises(UsageError, match=f"^{told}: remove one of them$"):
         check_one_way(options, USELESS, USELESS)

@@ -70,7 +70,7 @@ def test_a_client_asks_for_the_name_of_the_address(run: Run) -> None:
 
 
 def test_what_cannot_be_meant_is_told_before_anything_is_opened(run: Run) -> None:
-    with pytest.raises(UsageError, match="no name to check"):
+    with pytest.raises(UsageError, match="no server name to check"):
         secure_dialling(run.context, ConnectOptions(), UnixPath("/x"), ClientTls())
     listen = ListenOptions(HostPort("localhost", 0))
     with pytest.raises(UsageError, match="could not read /missing"):

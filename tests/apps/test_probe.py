@@ -154,7 +154,7 @@ def test_options_that_need_or_exclude_each_other(
         site.run("a:1", send=b"x")
     monkeypatch.setattr("sockkit.net.probe.wait.MAX_TARGETS", 3)
     for rules in (Rules(wait=1.0), Rules(any_one=True)):
-        with pytest.raises(UsageError, match="3 targets at most: these are 4"):
+        with pytest.raises(UsageError, match="3 targets: 4 were given"):
             site.run("a:1-4", rules=rules)
 
 

@@ -86,15 +86,15 @@ def test_each_connection_has_transforms_of_its_own(context: Context) -> None:
 
 def test_what_would_have_nothing_to_do_is_a_usage_error(context: Context) -> None:
     assert find_program(context, ["cat"], reply=None, label=False).name == "cat"
-    with pytest.raises(
-        UsageError, match="--reply cannot be combined with --exec or --shell: leave"
-    ):
+    with pytest.raises(UsageError, match="--reply cannot be used with --exec or --shell: remove"):
         find_program(context, ["cat"], reply="")
-    with pytest.raises(UsageError, match="--label cannot be combined"):
+    with pytest.raises(
+        UsageError, match="--label cannot be used with --exec or --shell: remove it"
+    ):
         find_program(context, ["cat"], label=True)
-    with pytest.raises(UsageError, match="--slow-timeout cannot be combined"):
+    with pytest.raises(UsageError, match="--slow-timeout cannot be used with"):
         find_program(context, ["cat"], slow_timeout=1.0)
-    with pytest.raises(UsageError, match="cannot find or run the program 'no-such-program'"):
+    with pytest.raises(UsageError, match="could not find or run the program 'no-such-program'"):
         find_program(context, ["no-such-program"])
 
 
@@ -137,4 +137,4 @@ def test_what_was_meant_for_a_shell_is_told(context: Context) -> None:
     told: list[Event] = []
     find_program(context._replace(emit=told.append), ["cat", "|", "cat"])
     (notice,) = told
-    assert notice == Notice("--exec runs no shell, so '|' is an argument of cat: try --shell")
+    assert notice == Notice("--exec uses no shell, so '|' is an argument of cat: try --shell")

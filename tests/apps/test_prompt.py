@@ -117,7 +117,7 @@ def test_the_view_is_chosen_where_it_can_be() -> None:
     for line in ("view hex", "view text", "timestamps on", "timestamps off", "timestamps maybe"):
         editing.offered[0].run(line)
     assert switch.did == ["hex", "text", True, False]
-    assert editing.events[1:] == [Answer("write timestamps on|off")]
+    assert editing.events[1:] == [Answer("usage: timestamps on|off")]
     assert all(command.at_once for command in view_commands(switch))
 
 

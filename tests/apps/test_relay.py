@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from sockkit.apps.relay import CLIENTS_ENCODING, Relay, _check_source, _warn_of_strangers, run
+from sockkit.apps.relay import CLIENTS_ENCODING, Relay, _check_source, run, warn_if_open
 from sockkit.core.access import parse_rule
 from sockkit.core.address import HostPort
+from sockkit.core.faults import FaultOptions
 from sockkit.core.text import TextOptions
-from sockkit.errors import ConnectError, Stopped, TimedOut, UsageError
+from sockkit.errors import ConnectError, ReceiveError, Stopped, TimedOut, UsageError
 from sockkit.events import Closed, Event, Listening, Notice, Unreachable
 from sockkit.net.access import AccessOptions
 from sockkit.net.loop import Loop
@@ -138,7 +140,7 @@ def test_once(target: Target) -> None:
 
 def test_once_and_a_number_of_connections_exclude_each_other(target: Target) -> None:
     listen = ListenOptions(HostPort(HERE, 0), max_connections=3)
-    with pytest.raises(UsageError, match="--once and --max-connections exclude each other"):
+    with pytest.raises(UsageError, match="--once cannot be used with --max-connections"):
         relayed(config(target, once=True, listen=listen), lambda _: None)
 
 
@@ -152,6 +154,24 @@ def test_a_target_that_is_not_there(target: Target) -> None:
     assert len(kit.of_kind(relayed(config(target), client), Unreachable)) == 1
     with pytest.raises(ConnectError, match="refused"):
         relayed(config(target, once=True), client)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="tcp(7), TCP_LINGER2")
+def test_a_stalled_connection_ends_with_its_client(
+    target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is sent to the client any more, which would make its system answer with a reset."""
+    monkeypatch.setattr("sockkit.apps.relay.STALL_PROBE_SECONDS", 1)
+
+    def client(port: int) -> None:
+        with connect(port) as sock:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_LINGER2, 1)  # seconds, 60 by default
+            ask(sock, b"four")
+            sock.sendall(b"x")
+
+    stalling = config(target, once=True, faults=FaultOptions(stall_at=4))
+    with pytest.raises(ReceiveError, match="reset by peer"):
+        relayed(stalling, client)
 
 
 def test_a_silence_ends_a_connection_and_the_others_live_on(target: Target) -> None:
@@ -266,7 +286,7 @@ def test_who_is_warned_of_strangers(
     events: list[Event] = []
     nothing: Any = None
     context = kit.context(nothing, emit=events.append)
-    _warn_of_strangers(context, Bound(address, port), config(target, **changed))
+    warn_if_open(context, Bound(address, port), config(target, **changed))
     notices = [event.text for event in kit.of_kind(events, Notice)]
     told = "anyone who can reach this port can reach the target: restrict it with --allow"
     assert notices == ([told] if warns else [])

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support import HERE, run
+from tests.refusal import refusal
+from tests.support import HERE
 
 pytestmark = pytest.mark.process
 
 
 def relay(*arguments: str, host: str = HERE) -> tuple[int, str]:
-    status, _, stderr = run("relay", "--udp", "-p", "0", *arguments, host, "9")
+    status, _, stderr = refusal("relay", "--udp", "-p", "0", *arguments, host, "9")
     return status, stderr
 
 
@@ -32,7 +33,7 @@ def relay(*arguments: str, host: str = HERE) -> tuple[int, str]:
 def test_what_only_connections_have_is_refused(arguments: tuple[str, ...]) -> None:
     status, stderr = relay(*arguments)
     assert status == 2
-    assert f"{arguments[0]} and --udp exclude each other" in stderr
+    assert f"{arguments[0]} cannot be used with --udp" in stderr
 
 
 def test_peers_cannot_share_a_port_to_send_from() -> None:

@@ -152,7 +152,7 @@ def test_what_is_selected(site: Site) -> None:
     assert site.run(json=True, since=parse_since("2027-01-01")) == ""
     site.events.clear()
     site.run(peers=(1, 7, 5))
-    assert site.notices == [f"{site.path}: there is no peer 5, 7"]
+    assert site.notices == [f"{site.path}: no peer 5, 7"]
 
 
 @pytest.mark.parametrize(
@@ -248,7 +248,7 @@ def test_a_followed_recording_that_is_rewritten_is_shown_from_its_beginning(site
         "* 2026-01-31 19:59:59.000002 tcp-client started",
         "> hi",
     ]
-    assert site.notices == [f"{site.path} was rewritten: it is shown from its beginning"] * 2
+    assert site.notices == [f"{site.path} was rewritten: showing it from the beginning"] * 2
 
 
 @pytest.mark.parametrize(
@@ -267,7 +267,9 @@ def test_what_comes_before_damage_is_shown(site: Site) -> None:
     site.write(TALK)
     lines = site.path.read_bytes().splitlines(keepends=True)
     site.path.write_bytes(b"".join((*lines[:3], b"{}\n", lines[3])))
-    with pytest.raises(SockkitError, match=f"{site.path} is damaged: line 4: it is no record"):
+    with pytest.raises(
+        SockkitError, match=f"{site.path} is damaged: line 4: it is not a sockkit record"
+    ):
         site.run()
     assert site.out.read_text() == "> hi\n"
 
@@ -279,7 +281,7 @@ def test_a_directory(site: Site) -> None:
 
 def test_a_foreign_file(site: Site) -> None:
     site.path.write_bytes(b"\x7fELF\n")
-    with pytest.raises(SockkitError, match="is not a recording of sockkit: line 1") as caught:
+    with pytest.raises(SockkitError, match="is not a sockkit recording: line 1") as caught:
         site.run(pcap=str(site.path.with_name("out.pcapng")))
     assert caught.value.status == 1
 
@@ -306,7 +308,7 @@ def test_a_new_file_of_packets_is_for_our_user_only(site: Site) -> None:
 
 def test_packets_without_a_name(site: Site) -> None:
     site.write([])
-    with pytest.raises(UsageError, match="--pcap has no name"):
+    with pytest.raises(UsageError, match="--pcap needs the path of a file"):
         site.run(pcap="")
 
 
@@ -333,12 +335,12 @@ def test_packets_that_cannot_be_written(site: Site) -> None:
 @pytest.mark.parametrize(
     ("fields", "why"),
     [
-        ({"hex": True, "json": True}, "--hex and --json exclude each other"),
-        ({"as_text": True, "pcap": "x"}, "--text and --pcap exclude each other"),
-        ({"json": True, "timestamps": True}, "--json has the times already"),
-        ({"pcap": "x", "timestamps": True}, "--pcap has the times already"),
-        ({"pcap": "x", "text": TextOptions("gbk")}, "--pcap has the bytes as they are"),
-        ({"path": "-", "follow": True}, "standard input cannot be followed"),
+        ({"hex": True, "json": True}, "--hex cannot be used with --json"),
+        ({"as_text": True, "pcap": "x"}, "--text cannot be used with --pcap"),
+        ({"json": True, "timestamps": True}, "--json always shows the times"),
+        ({"pcap": "x", "timestamps": True}, "--pcap always shows the times"),
+        ({"pcap": "x", "text": TextOptions("gbk")}, "--pcap writes the bytes unchanged"),
+        ({"path": "-", "follow": True}, "stdin cannot be followed"),
         ({"path": os.devnull, "follow": True}, "/dev/null cannot be followed"),
         ({"path": "/nonexistent"}, "could not read /nonexistent: no such file"),
     ],
@@ -352,9 +354,9 @@ def test_what_cannot_be(site: Site, fields: dict[str, Any], why: str) -> None:
 def test_what_cannot_be_on_a_terminal(site: Site) -> None:
     site.write(SERVER)
     site.terminal = True
-    with pytest.raises(UsageError, match="packets are not for a terminal"):
+    with pytest.raises(UsageError, match="a terminal cannot show packets"):
         site.run(pcap="-")
-    with pytest.raises(UsageError, match="standard input is a terminal"):
+    with pytest.raises(UsageError, match="stdin is a terminal"):
         site.run(path="-")
 
 

@@ -55,7 +55,7 @@ def test_a_time_is_that_of_a_clock() -> None:
 
 CHINESE = "你好，世界！今天天气不错。\n".encode("gbk")
 GBK = Notice("looks like GBK: try -E gbk")
-BINARY = Notice("not all of this is text: Ctrl-] view hex shows the bytes")
+BINARY = Notice("some of this is not text: Ctrl-] view hex shows the bytes")
 
 
 def transcoder_of(source: str) -> Transcoder:

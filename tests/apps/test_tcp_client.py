@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import socket
 from pathlib import Path
 from queue import SimpleQueue
@@ -10,8 +11,9 @@ from sockkit.apps.conversation import ConversationOptions
 from sockkit.apps.tcp_client import TcpClient, run
 from sockkit.core.address import Address, HostPort, UnixPath
 from sockkit.core.text import TextOptions
-from sockkit.errors import ConnectError, ReceiveError, TextError
-from sockkit.events import Connected, Event, InputEnded, PeerEnded, StreamTotal
+from sockkit.errors import ConnectError, ReceiveError, TextError, TimedOut
+from sockkit.events import Connected, Event, InputEnded, PeerEnded, StreamTotal, Waiting
+from sockkit.net import waiting
 from sockkit.net.ends.stdio import Input, Output, Stdio
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
@@ -29,9 +31,12 @@ class Client:
         self._input, self._output = path / "in", path / "out"
         self.events: list[Event] = []
 
-    def run(self, address: Address, data: bytes, text: TextOptions = BYTES) -> None:
+    def run(
+        self, address: Address, data: bytes, text: TextOptions = BYTES, timeout: float = 10.0
+    ) -> None:
         self._input.write_bytes(data)
-        config = TcpClient(address, ConnectOptions(), SocketOptions(), ConversationOptions(text))
+        connect, conversation = ConnectOptions(timeout), ConversationOptions(text)
+        config = TcpClient(address, connect, SocketOptions(), conversation)
         with self._input.open("rb") as given, self._output.open("wb") as got, Loop() as loop:
             loop.later(kit.WAIT, kit.too_late)
             stdio = Stdio(Input(loop, given.fileno()), Output(loop, got.fileno()), "utf-8")
@@ -71,6 +76,23 @@ def test_text(client: Client) -> None:
     with peer(serve) as port:
         client.run(HostPort(HERE, port), "你好\n".encode(), TextOptions("gbk", crlf=True))
     assert client.output.decode() == "谢谢"
+
+
+def test_a_long_wait_for_a_connection_is_explained(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "WONDER_SECONDS", 0.01)
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server((HERE, 0), backlog=0))
+        address = listener.getsockname()
+        for _ in range(3):  # more than its backlog holds
+            each = stack.enter_context(socket.socket())
+            each.setblocking(False)
+            each.connect_ex(address)
+        with pytest.raises(TimedOut):
+            client.run(HostPort(*address), b"", timeout=0.5)
+    told = f"still connecting to 127.0.0.1 port {address[1]} (-w SECONDS gives up sooner)"
+    assert [event for event in client.events if isinstance(event, Waiting)] == [Waiting(told)]
 
 
 def test_nobody_answers(client: Client) -> None:

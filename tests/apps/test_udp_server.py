@@ -20,7 +20,7 @@ def test_it_says_who_is_new_and_how_much_came() -> None:
         sock.settimeout(5)
         sock.sendto("再见".encode("gbk"), (HERE, server.port))
         assert sock.recv(100) == "你好".encode("gbk")
-        server.said("heard for the first time")
+        server.said("new peer")
         server.process.send_signal(signal.SIGTERM)
         assert server.output() == "再见\n".encode()
         assert server.status() == 143

@@ -138,12 +138,12 @@ def test_a_person_switches_between_dump_and_payload_and_offsets_go_on(shown: Sho
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (ViewOptions(hex=True, json=True), "--hex and --json exclude each other"),
-        (ViewOptions(json=True, timestamps=True), "--json has the times already"),
+        (ViewOptions(hex=True, json=True), "--hex cannot be used with --json"),
+        (ViewOptions(json=True, timestamps=True), "--json always shows the times"),
         (ViewOptions(append=True), "--append needs --record"),
         (ViewOptions(record="a", output="./a"), "--record and --output are the same file"),
-        (ViewOptions(record="-"), "--record is for a file"),
-        (ViewOptions(output="-"), "--output is for a file"),
+        (ViewOptions(record="-"), "--record writes a file, not stdout"),
+        (ViewOptions(output="-"), "--output writes a file, not stdout"),
     ],
 )
 def test_what_excludes_each_other(shown: Shown, options: ViewOptions, told: str) -> None:

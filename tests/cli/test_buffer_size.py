@@ -181,7 +181,7 @@ def answering() -> Iterator[int]:
         thread.join(WAIT)
 
 
-@pytest.mark.parametrize("words", ["udp-client --expect 1", "chat join --udp"])
+@pytest.mark.parametrize("words", ["udp-client --expect 1", "chat join --udp --name a"])
 def test_a_client_of_datagrams(
     words: str, command: Command, receives: list[int], answering: int
 ) -> None:

@@ -8,8 +8,8 @@ from sockkit.cli.main import status
 def test_it_has_two_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert status(["chat", "--help"]) == 0
     out = capsys.readouterr().out
-    assert "serve  Open a room." in out
-    assert "join   Join one." in out
+    assert "serve  Open a chat room." in out
+    assert "join   Join a chat room." in out
 
 
 @pytest.mark.parametrize(("arguments", "says"), [(["serv"], "serve"), ([], "Usage")])

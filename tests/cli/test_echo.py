@@ -78,14 +78,14 @@ def test_a_unix_address(monkeypatch: pytest.MonkeyPatch) -> None:
         (["--reply", "no rule"], "'no rule' is not a rule"),
         (["--reply-re", "(=x"], "unterminated"),
         (["--reply-re", r"a=\1"], "group"),
-        (["--drop", "101%"], "'101%' is not a share"),
-        (["--drop", "-1%"], "share"),
+        (["--drop", "101%"], "'101%' is not a percentage"),
+        (["--drop", "-1%"], "percentage"),
         (["--delay", "soon"], "'soon' is not a duration"),
         (["--close-after", "0"], "--close-after"),
         (["--workers", "0"], "--workers"),
         (["--workers", "257"], "--workers"),
         (["-E", "klingon"], "klingon"),
-        (["word"], "word"),
+        (["1"], "two ports: -p 0 and 1: leave one out"),
     ],
 )
 def test_what_cannot_be_meant_is_named(

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 
 from sockkit.cli import params
-from sockkit.cli.params import File, Parsed, server_address
+from sockkit.cli.params import File, Parsed, listening, server_address
+from sockkit.cli.tcp_server import command
 from sockkit.core.address import HostPort, UnixPath
 from sockkit.errors import UsageError
 
@@ -113,13 +116,54 @@ def test_server_address(
     [
         (None, None, "no port"),
         ("::", None, "no port"),
-        (UnixPath("/x"), 80, "-p 80 and --bind unix:/x"),
-        (UnixPath("/x"), 0, "-p 0 and --bind unix:/x"),
+        (UnixPath("/x"), 80, "unix:/x has no port: remove 80"),
+        (UnixPath("/x"), 0, "unix:/x has no port: remove 0"),
     ],
 )
 def test_no_server_address(bind: UnixPath | str | None, port: int | None, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         server_address(bind, port, None)
+
+
+@pytest.mark.parametrize(
+    ("given", "address"),
+    [
+        ("80", HostPort("127.0.0.1", 80)),
+        ("0.0.0.0 80", HostPort("0.0.0.0", 80)),
+        ("[::1]:80", HostPort("::1", 80)),
+        ("-p 80 0.0.0.0", HostPort("0.0.0.0", 80)),
+        ("--bind :: 80", HostPort("::", 80)),
+        ("unix:/x", UnixPath("/x")),
+        ("80 --exec cat", HostPort("127.0.0.1", 80)),
+    ],
+)
+def test_words_say_where_to_listen(given: str, address: object) -> None:
+    assert listening(server_values(given)) == address
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("-p 1 2", "two ports: -p 1 and 2: leave one out"),
+        ("-p 1 a:2", "two ports: -p 1 and a:2: leave one out"),
+        ("--bind :: ::1 2", "two addresses: --bind :: and ::1: leave one out"),
+        ("--bind unix:/x 80", "unix:/x has no port: remove 80"),
+        ("-p 80 unix:/x", "unix:/x has no port: remove 80"),
+        ("localhost", "no port to listen on: give -p 8080"),
+        (":80", "':80' has no address: write 80, or 0.0.0.0:80 for all"),
+        ("1 2 3", "unexpected '3' after an address and a port"),
+        ("-p 1 --exec tr a-z", "unexpected 'a-z': quote a command of several words"),
+    ],
+)
+def test_words_that_contradict_an_option(given: str, says: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(says)):
+        listening(server_values(given))
+
+
+def server_values(given: str) -> dict[str, Any]:
+    values = command.make_context("tcp-server", given.split()).params
+    assert values
+    return values
 
 
 def test_a_shell_completes_a_file_as_a_file(tmp_path: Path) -> None:

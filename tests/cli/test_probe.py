@@ -94,7 +94,7 @@ def test_services_of_udp(monkeypatch: pytest.MonkeyPatch) -> None:
         (["h:80", "--"], "no COMMAND after --"),
         (["h:80", "--match", "("], "--match"),
         (["h:80", "--wait", "x"], "--wait"),
-        (["h:80", "--tls", "--udp"], "--tls and --udp exclude each other"),
+        (["h:80", "--tls", "--udp"], "--tls cannot be used with --udp"),
         (["h:80", "--tls-name", "x"], "--tls-name needs --tls"),
         (["h:80", "--buffer-size", "9"], "--buffer-size"),
     ],

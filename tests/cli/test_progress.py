@@ -20,10 +20,14 @@ def test_nothing_speaks_against_it() -> None:
 @pytest.mark.parametrize(
     ("more", "edits", "words"),
     [
-        ({"quiet": True}, False, "-q and --progress exclude each other: leave out one"),
-        ({"execute": "cat"}, False, "--progress cannot be combined with --exec or --shell"),
+        ({"quiet": True}, False, "--progress cannot be used with -q: remove one of them"),
+        ({"execute": "cat"}, False, "--progress cannot be used with --exec or --shell"),
         ({"shell": "cat"}, False, "the program has the connection"),
-        ({}, True, "no place beside the line editor: redirect stdin or stdout, or add --no-edit"),
+        (
+            {},
+            True,
+            "with line editing: redirect stdin or stdout, or add --no-edit",
+        ),
     ],
 )
 def test_what_leaves_it_no_place(more: dict[str, Any], edits: bool, words: str) -> None:

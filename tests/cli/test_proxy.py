@@ -62,11 +62,11 @@ def test_the_environment_counts_only_if_asked(command: str, monkeypatch: Patch) 
 def test_a_room_by_udp_has_no_proxy(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["chat", "join", "--udp", "--proxy", "env", "--name", "me", "h", "1"]
     assert status(words) == 2
-    assert "--proxy and --udp exclude each other: leave out one" in capsys.readouterr().err
+    assert "--proxy cannot be used with --udp: remove one of them" in capsys.readouterr().err
 
 
 def test_a_unix_socket_has_none() -> None:
-    with pytest.raises(UsageError, match="unix:/x is not reached through a proxy"):
+    with pytest.raises(UsageError, match="unix:/x cannot be reached through a proxy"):
         chosen_proxy(values("http://h"), UnixPath("/x"))
     assert chosen_proxy(values("env"), UnixPath("/x")) is None
 
@@ -113,7 +113,7 @@ def test_a_person_is_asked(url: str, tty: Tty, monkeypatch: Patch) -> None:
     monkeypatch.setenv("ALL_PROXY", "socks5h://bob@h:1")
     proxy = chosen_proxy(values(url), TARGET)
     assert proxy == Proxy("socks5h", HostPort("h", 1), "bob", "h\udcff")
-    assert tty.asked == ["Password of bob at socks5h://h:1: "]
+    assert tty.asked == ["Password for bob at socks5h://h:1: "]
 
 
 def test_nobody_is_asked(tty: Tty, monkeypatch: Patch) -> None:
@@ -148,7 +148,7 @@ def test_the_question_at_a_terminal(answer: str) -> None:
             stdin=terminal.child, stdout=subprocess.PIPE, start_new_session=True,
             preexec_fn=terminal.control,
         ) as program:  # fmt: skip
-            terminal.shows(b"Password of bob at socks5://127.0.0.1:")
+            terminal.shows(b"Password for bob at socks5://127.0.0.1:")
             terminal.type(typed)
             if answer == "SIGTERM":
                 program.process.send_signal(signal.SIGTERM)
@@ -171,5 +171,5 @@ def test_a_service_is_never_asked() -> None:
     with peer(serve) as port:
         proxy = f"socks5://bob@{HERE}:{port}"
         got = run("tcp-client", "--proxy", proxy, HERE, "1", start_new_session=True)
-    told = f"the proxy 127.0.0.1 port {port} refused the user and the password"
+    told = f"the proxy 127.0.0.1 port {port} rejected the user or the password"
     assert got == (97, b"", f"sockkit: {told}\n")

@@ -107,8 +107,33 @@ def test_the_target_is_written_as_for_a_client(
 
 
 @pytest.mark.parametrize(
+    ("words", "here"),
+    [
+        ("8080 h 80", HostPort("127.0.0.1", 8080)),
+        ("8080 h:80", HostPort("127.0.0.1", 8080)),
+        ("0.0.0.0 8080 h 80", HostPort("0.0.0.0", 8080)),
+        ("[::]:8080 h 80", HostPort("::", 8080)),
+        ("unix:/run/x h 80", UnixPath("/run/x")),
+        ("-p 8080 h 80", HostPort("127.0.0.1", 8080)),
+        ("-p 8080 0.0.0.0 h 80", HostPort("0.0.0.0", 8080)),
+    ],
+)
+def test_what_is_before_the_target_is_where_to_listen(
+    words: str, here: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = started(*words.split(), monkeypatch=monkeypatch)
+    assert (config.listen.address, config.address) == (here, HostPort("h", 80))
+
+
+def test_a_program_has_no_target(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = started("8080", "--exec", "cat", monkeypatch=monkeypatch)
+    assert (config.listen.address, config.address) == (HostPort("127.0.0.1", 8080), None)
+
+
+@pytest.mark.parametrize(
     ("words", "says"),
     [
+        (["-p", "1", "2", "h", "80"], "two ports: -p 1 and 2"),
         (["-p", "0"], "HOST PORT"),
         (["there.example", "80"], "-p 8080"),
         (["-p", "0", "there.example"], "PORT"),
@@ -121,8 +146,14 @@ def test_the_target_is_written_as_for_a_client(
         (["-p", "0", "--seed", "0", "there.example", "80"], "--seed needs a fault"),
         (["-p", "0", "--errors", "strict", "there.example", "80"], "--errors needs -E"),
         (["-p", "0", "--timestamps", "there.example", "80"], "--timestamps needs --hex"),
-        (["-p", "0", "--udp", "--backlog", "1", "there.example", "80"], "--backlog and --udp"),
-        (["-p", "0", "--udp", "--keepalive", "there.example", "80"], "--keepalive and --udp"),
+        (
+            ["-p", "0", "--udp", "--backlog", "1", "there.example", "80"],
+            "--backlog cannot be used with --udp",
+        ),
+        (
+            ["-p", "0", "--udp", "--keepalive", "there.example", "80"],
+            "--keepalive cannot be used with --udp",
+        ),
     ],
 )
 def test_wrong_command_lines(

@@ -18,7 +18,8 @@ from sockkit.cli.render import (
     complain,
 )
 from sockkit.cli.status_lines import write_stderr
-from sockkit.core import event_throttle
+from sockkit.core import event_throttle, token_bucket
+from sockkit.errors import BROKEN_OFF
 from sockkit.events import (
     Answer,
     Closed,
@@ -35,6 +36,7 @@ from sockkit.events import (
     Hint,
     InputEnded,
     Listening,
+    Named,
     NewPeer,
     Notice,
     Peer,
@@ -51,6 +53,7 @@ from sockkit.events import (
     Tunnelled,
     Unanswered,
     Unreachable,
+    Waiting,
 )
 from sockkit.net.loop import Loop
 from sockkit.term.color import Palette
@@ -58,7 +61,7 @@ from tests.support import WAIT
 
 Capture = pytest.CaptureFixture[str]
 SERVER, CLIENT = Peer(0, "10.0.0.1:80"), Peer(2, "10.0.0.7:51234")
-ONLY = " (this machine only; --bind 0.0.0.0 opens it to others)"
+ONLY = " (this machine only; --bind 0.0.0.0 for others)"
 
 LINES: list[tuple[int, Event, str]] = [
     (QUIET, Failure("part was not sent"), "sockkit: part was not sent"),
@@ -96,9 +99,15 @@ LINES: list[tuple[int, Event, str]] = [
     (
         VERBOSE,
         Unanswered("10.0.0.7:7", "port 7"),
-        "* a datagram from 10.0.0.7:7 is not answered: port 7",
+        "* datagram from 10.0.0.7:7 not answered: port 7",
     ),
     (NORMAL, Listening("127.0.0.1:80", True), f"* listening on 127.0.0.1:80{ONLY}"),
+    (
+        NORMAL,
+        Listening("[::1]:80", True),
+        "* listening on [::1]:80 (this machine only; --bind :: for others)",
+    ),
+    (NORMAL, Listening("127.0.0.2:80", True), "* listening on 127.0.0.2:80 (this machine only)"),
     (NORMAL, Listening("0.0.0.0:80", False), "* listening on 0.0.0.0:80"),
     (NORMAL, Notice("look"), "* look"),
     (QUIET, Answer("nobody is connected"), "* nobody is connected"),
@@ -108,11 +117,11 @@ LINES: list[tuple[int, Event, str]] = [
         TargetChosen("10.0.0.1:80", "10.0.0.7:5"),
         "* sending to 10.0.0.1:80 from 10.0.0.7:5",
     ),
-    (VERBOSE, NewPeer(CLIENT), "* [2] 10.0.0.7:51234 heard for the first time"),
+    (VERBOSE, NewPeer(CLIENT), "* [2] 10.0.0.7:51234 new peer"),
     (
         VERBOSE,
         PeerForgotten(CLIENT),
-        "* [2] 10.0.0.7:51234 forgotten, to make room: it was silent for longest",
+        "* [2] 10.0.0.7:51234 forgotten to make room: silent for longest",
     ),
     (VERBOSE, DatagramTotal("sent", 1200, 2400), "* sent 2,400 bytes in 1,200 datagrams"),
     (
@@ -124,13 +133,14 @@ LINES: list[tuple[int, Event, str]] = [
     (VERBOSE, FrameTotal(SERVER, "sent", 1), "* sent 1 frame"),
     (VERBOSE, FrameTotal(CLIENT, "received", 1200), "* [2] 10.0.0.7:51234 received 1,200 frames"),
     (VERBOSE, Connecting("10.0.0.1:80"), "* connecting to 10.0.0.1:80"),
-    (VERBOSE, ConnectFailed("[::1]:80", "refused"), "* no connection to [::1]:80: refused"),
+    (VERBOSE, ConnectFailed("[::1]:80", "refused"), "* could not connect to [::1]:80: refused"),
     (
         VERBOSE,
         Connected(SERVER, "10.0.0.7:51234"),
         "* connected to 10.0.0.1:80 from 10.0.0.7:51234",
     ),
     (VERBOSE, Connected(CLIENT, "10.0.0.1:80"), "* [2] 10.0.0.7:51234 connected"),
+    (VERBOSE, Named(CLIENT, "小雪"), "* [2] 10.0.0.7:51234 is 小雪"),
     (
         VERBOSE,
         Secured(
@@ -152,30 +162,31 @@ LINES: list[tuple[int, Event, str]] = [
     (
         VERBOSE,
         PeerUser(SERVER, 12, 0, 5),
-        "* the peer is process 12 of root (user 0), group 5",
+        "* peer is process 12 of root (user 0), group 5",
     ),
     (
         VERBOSE,
         PeerUser(CLIENT, 12, 2**32 - 1, 0),
-        "* [2] 10.0.0.7:51234 the peer is process 12 of user 4294967295, group 0",
+        "* [2] 10.0.0.7:51234 peer is process 12 of user 4294967295, group 0",
     ),
     (
         VERBOSE,
         InputEnded(SERVER, 5),
-        "* input ended, sending side closed after 5 bytes",
+        "* input ended (5 bytes sent), half-closed",
     ),
-    (VERBOSE, InputEnded(SERVER, 5, False), "* input ended after 5 bytes"),
+    (VERBOSE, InputEnded(SERVER, 5, False), "* input ended (5 bytes sent)"),
     (
         VERBOSE,
         HalfClosed(SERVER, True),
-        "* the peer has answered and is silent: sending side closed",
+        "* peer answered and is silent: half-closed",
     ),
-    (VERBOSE, HalfClosed(SERVER, False), "* the peer does not answer: sending side closed"),
+    (VERBOSE, HalfClosed(SERVER, False), "* peer does not answer: half-closed"),
     (VERBOSE, Hint("try this"), "* try this"),
+    (VERBOSE, Waiting("no word yet"), "* no word yet"),
     (
         VERBOSE,
         PeerEnded(CLIENT, 1234),
-        "* [2] 10.0.0.7:51234 the peer has ended its side after 1,234 bytes",
+        "* [2] 10.0.0.7:51234 peer closed (1,234 bytes received)",
     ),
     (
         VERBOSE,
@@ -215,10 +226,10 @@ LINES: list[tuple[int, Event, str]] = [
     (
         VERBOSE,
         ProgramStarted(CLIENT, "cat", 9, "the socket itself"),
-        "* [2] 10.0.0.7:51234 cat runs as process 9 on the socket itself",
+        "* [2] 10.0.0.7:51234 cat started as process 9 on the socket itself",
     ),
-    (VERBOSE, ProgramStarted(SERVER, "cat", 9, "pipes"), "* cat runs as process 9 on pipes"),
-    (VERBOSE, ProgramEnded(SERVER, "cat", 3), "* cat has exited with 3"),
+    (VERBOSE, ProgramStarted(SERVER, "cat", 9, "pipes"), "* cat started as process 9 on pipes"),
+    (VERBOSE, ProgramEnded(SERVER, "cat", 3), "* cat exited with 3"),
     (VERBOSE, ProgramEnded(SERVER, "cat", -9), "* cat was killed by SIGKILL"),
     (
         VERBOSE,
@@ -260,7 +271,7 @@ def test_who_types_is_told_who_comes_and_goes(
     level: int, event: Event, line: str, capsys: Capture
 ) -> None:
     coming = isinstance(
-        event, Connected | Tunnelled | Closed | TargetChosen | NewPeer | CommandsOffered
+        event, Connected | Named | Tunnelled | Closed | TargetChosen | NewPeer | CommandsOffered
     )
     shown = level <= NORMAL or coming
     assert said(event, renderer(NORMAL, True), capsys) == (f"{line}\n" if shown else "")
@@ -268,7 +279,7 @@ def test_who_types_is_told_who_comes_and_goes(
 
 
 def test_who_types_is_told_that_the_peer_says_no_more(capsys: Capture) -> None:
-    assert "ended its side" in said(PeerEnded(SERVER, 0), renderer(NORMAL, True), capsys)
+    assert "peer closed" in said(PeerEnded(SERVER, 0), renderer(NORMAL, True), capsys)
 
 
 @pytest.mark.parametrize(
@@ -313,6 +324,17 @@ def test_nobody_to_tell(
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.parametrize(
+    ("level", "watched", "shown"),
+    [(NORMAL, True, True), (NORMAL, False, False), (VERBOSE, False, True), (QUIET, True, False)],
+)
+def test_who_watches_is_told_what_is_waited_for(
+    level: int, watched: bool, shown: bool, capsys: Capture
+) -> None:
+    told = said(Waiting("no word yet"), Renderer(level, False, PLAIN, watched), capsys)
+    assert told == ("* no word yet\n" if shown else "")
+
+
 def test_a_peer_has_its_colour_and_a_failure_is_red(capsys: Capture) -> None:
     colored = Renderer(VERBOSE, False, Palette(True, {"2": "magenta"}))
     assert said(Connected(CLIENT, ""), colored, capsys) == (
@@ -328,15 +350,16 @@ def test_a_peer_has_its_colour_and_a_failure_is_red(capsys: Capture) -> None:
         (Closed(CLIENT, 0, 0, "10.0.0.7 reset", "reset"), "reset"),
         (Closed(CLIENT, 0, 0, "too slow"), "too slow"),
         (Connected(CLIENT, ""), "connected"),
+        (Named(CLIENT, "a"), "got a name"),
         (Secured(CLIENT, *[""] * 7), "encrypted with TLS"),
-        (PeerEnded(CLIENT, 0), "have ended their side"),
-        (InputEnded(CLIENT, 0, True), "told the end of our input"),
-        (HalfClosed(CLIENT, True), "told the end of our input later"),
-        (StreamTotal(CLIENT, "sent", 1, "copy", 0.1), "totals of a direction"),
-        (NewPeer(CLIENT), "heard for the first time"),
-        (PeerForgotten(CLIENT), "forgotten, to make room"),
-        (ProgramStarted(CLIENT, "cat", 9, "pipes"), "programs started"),
-        (ProgramEnded(CLIENT, "cat", 0), "programs ended"),
+        (PeerEnded(CLIENT, 0), "peer closed"),
+        (InputEnded(CLIENT, 0, True), "input ended"),
+        (HalfClosed(CLIENT, True), "half-closed later"),
+        (StreamTotal(CLIENT, "sent", 1, "copy", 0.1), "totals of one direction"),
+        (NewPeer(CLIENT), "new peer"),
+        (PeerForgotten(CLIENT), "peer forgotten to make room"),
+        (ProgramStarted(CLIENT, "cat", 9, "pipes"), "program started"),
+        (ProgramEnded(CLIENT, "cat", 0), "program ended"),
         (Unanswered("10.0.0.7:7", "port 7"), "not answered: port 7"),
         (Failure("10.0.0.7 lost", "lost"), "lost"),
         (Notice("10.0.0.7 look", "look"), "look"),
@@ -386,6 +409,20 @@ def test_what_a_user_causes_is_always_said(event: Event, capsys: Capture) -> Non
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    "event", [Unreachable("refused"), Closed(CLIENT, 1, 2, "reset", BROKEN_OFF, lost=False)]
+)
+def test_what_happens_to_many_clients_of_a_relay_is_said_once(event: Event) -> None:
+    rates: list[float] = []
+
+    def passes(_: str, rate: float) -> bool:
+        rates.append(rate)
+        return True
+
+    Renderer(NORMAL, False, PLAIN).emitter(lambda line: None, passes)(event)
+    assert [token_bucket.BURST_SECONDS * rate for rate in rates] == [1]
+
+
 def test_counts_come_in_time_and_the_last_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(event_throttle, "FIRST_COUNT_SECONDS", 0.01)
     monkeypatch.setattr(event_throttle, "MAX_COUNT_SECONDS", 0.01)
@@ -404,3 +441,20 @@ def test_counts_come_in_time_and_the_last_at_the_end(monkeypatch: pytest.MonkeyP
         assert lines[2:] == ["* 1 more: reset"]
         counts.finish()
         assert len(lines) == 3
+
+
+def test_counts_have_words_of_their_own() -> None:
+    lines: list[str] = []
+    with Loop() as loop:
+        counts = Counts(loop, lines.append, "{kind}: {count:,} more")
+        for _ in range(1006):
+            counts.passes("reset", 1.0)
+        counts.finish()
+    assert lines == ["reset: 1,001 more"]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.255.255.255", "[::1]"])
+def test_where_a_server_listens_fits_80_columns(host: str, capsys: Capture) -> None:
+    assert (
+        len(said(Listening(f"{host}:65535", True), renderer(NORMAL, False), capsys)) <= 81
+    )  # with a newline

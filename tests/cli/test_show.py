@@ -63,10 +63,10 @@ def test_since(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("options", "why"),
     [
-        ("--since noon", "'noon' is not a time: give 13:59"),
-        ("--peer one", "is not a valid integer"),
-        ("--peer -1", "is not in the range"),
-        ("it.rec other.rec", "Got unexpected extra argument (other.rec)"),
+        ("--since noon", "'noon' is not a time: write 13:59"),
+        ("--peer one", "'one' is not allowed: give 0 or more"),
+        ("--peer -1", "-1 is not allowed: give 0 or more"),
+        ("it.rec other.rec", "unexpected 'other.rec'"),
     ],
 )
 def test_what_cannot_be(options: str, why: str, capfd: pytest.CaptureFixture[str]) -> None:

@@ -63,8 +63,35 @@ def test_garbage_is_looked_for_while_a_command_runs() -> None:
 
 
 def test_quiet_and_verbose_exclude_each_other() -> None:
-    with pytest.raises(UsageError, match=r"^-q and -v exclude each other"):
+    with pytest.raises(UsageError, match=r"^-q cannot be used with -v"):
         started(lambda *_: None, quiet=True, verbose=1)
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"lang": "zh"}, "--lang needs --explain: add --explain, or remove --lang"),
+        ({"explain": True, "verbose": 1}, "--explain cannot be used with -v: remove -v"),
+        ({"explain": True, "quiet": True}, "--explain cannot be used with -q: remove one of them"),
+        ({"explain": True, "workers": 2}, "--explain cannot be used with --workers: remove"),
+    ],
+)
+def test_what_explaining_excludes(values: dict[str, Any], told: str) -> None:
+    with pytest.raises(UsageError, match=f"^{told}"):
+        start("test", lambda *_: None, None, {"quiet": False, "verbose": 0, **values})
+
+
+def test_a_run_is_explained(capfd: pytest.CaptureFixture[str]) -> None:
+    def run(config: None, context: Context) -> None:
+        context.emit(SocketCall("connect", "127.0.0.1:80"))
+        context.emit(Notice("look"))
+
+    values = {"quiet": False, "verbose": 0, "explain": True, "lang": "en", "workers": 1}
+    start("test", run, None, values)
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert ">>> s.connect(('127.0.0.1', 80))" in err.splitlines()
+    assert err.splitlines()[-1] == "* look"
 
 
 @pytest.mark.parametrize(
@@ -212,7 +239,7 @@ def test_without_a_descriptor_it_says_so(monkeypatch: pytest.MonkeyPatch) -> Non
         raise OSError(errno.EMFILE, "Too many open files")
 
     monkeypatch.setattr(os, "pipe", full)
-    with pytest.raises(SockkitError, match="could not begin: too many open files") as caught:
+    with pytest.raises(SockkitError, match="could not start: too many open files") as caught:
         started(lambda *_: None)
     assert caught.value.status == 1
 
@@ -225,7 +252,7 @@ def test_without_a_descriptor_for_what_is_dropped_it_says_so(
         only=lambda path, flags: (path, flags) == (os.devnull, os.O_WRONLY),
     )  # fmt: skip
     values = {"quiet": False, "verbose": 0, "send_only": True}
-    with pytest.raises(SockkitError, match="could not begin: too many open files"):
+    with pytest.raises(SockkitError, match="could not start: too many open files"):
         start("test", lambda *_: None, None, values)
 
 

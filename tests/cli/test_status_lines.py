@@ -66,7 +66,7 @@ def test_what_is_not_taken_waits_and_then_is_counted(pipe: Pipe, loop: Loop) -> 
     pipe.read()
     status.close()
     fit = MAX_WAITING_BYTES // 10
-    assert pipe.read() == [*lines[:fit], "* 100 lines not shown: nobody took them", "last"]
+    assert pipe.read() == [*lines[:fit], "* 100 lines not shown: stderr was not read", "last"]
 
 
 def test_the_loop_writes_what_waits(pipe: Pipe, loop: Loop) -> None:

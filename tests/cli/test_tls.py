@@ -135,14 +135,14 @@ def test_an_option_without_tls_is_no_use(make: Any, name: str, value: object) ->
 )
 def test_what_is_checked_is_said_once(first: str, second: str) -> None:
     given = {f"tls_{name}": bytes(32) for name in (first, second)}
-    with pytest.raises(UsageError, match=f"--tls-{first} and --tls-{second} exclude each other"):
+    with pytest.raises(UsageError, match=f"--tls-{first} cannot be used with --tls-{second}"):
         client_tls(values(**given))
 
 
 @pytest.mark.parametrize("command", ["echo -p 0 --udp", "chat serve -p 0 --udp"])
 def test_datagrams_are_not_encrypted(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert status([*command.split(), "--tls"]) == 2
-    assert "--tls and --udp exclude each other" in capsys.readouterr().err
+    assert "--tls cannot be used with --udp" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("option", ["key", "key_password_file"])
@@ -189,13 +189,13 @@ def test_a_person_is_asked_for_it(files: Files, monkeypatch: Patch) -> None:
     made = identity(files)
     assert made
     assert made.passphrase == b"h\xff"
-    assert tty.asked == [f"Passphrase of {made.key}: "]
+    assert tty.asked == [f"Passphrase for {made.key}: "]
 
 
 @pytest.mark.parametrize("nobody", [{"there": False}, {"ours": False}, {"answer": None}])
 def test_nobody_answers(nobody: dict[str, Any], files: Files, monkeypatch: Patch) -> None:
     Tty(monkeypatch, **nobody)
-    with pytest.raises(UsageError, match="is encrypted: give --tls-key-password-file"):
+    with pytest.raises(UsageError, match="is encrypted: add --tls-key-password-file"):
         identity(files)
 
 
@@ -207,7 +207,7 @@ def test_a_service_is_never_asked(files: Files) -> None:
     command = [*SERVER, files.cert, "--tls-key", files.encrypted("PKCS8")]
     ended = run(*command, start_new_session=True)
     assert ended[:2] == (2, b"")
-    assert "encrypted.pem is encrypted: give --tls-key-password-file" in ended[2]
+    assert "encrypted.pem is encrypted: add --tls-key-password-file" in ended[2]
 
 
 @pytest.mark.process
@@ -226,7 +226,7 @@ def test_the_question_at_a_terminal(answer: str, files: Files) -> None:
             *command, stdin=terminal.child, stdout=subprocess.PIPE, start_new_session=True,
             preexec_fn=terminal.control,
         ) as program:  # fmt: skip
-            terminal.shows(b"Passphrase of ")
+            terminal.shows(b"Passphrase for ")
             terminal.type(typed)
             if answer == "right":
                 program.said("listening on ")

@@ -65,7 +65,9 @@ def test_a_name_is_left_to_be_resolved(name: str) -> None:
 
 @pytest.mark.parametrize("text", ["10.0.0.1-10.0.0.9", "10.0.0.1-9", "::1-::9", "[::1-::9]"])
 def test_a_range_is_no_name(text: str) -> None:
-    with pytest.raises(UsageError, match=r"is a range: write it as networks, as 10\.0\.0\.0/28"):
+    with pytest.raises(
+        UsageError, match=r"is a range: write it as networks, such as 10\.0\.0\.0/28"
+    ):
         parse_rule(text)
 
 
@@ -83,7 +85,7 @@ def test_so_is_an_address_of_one_interface() -> None:
     ],
 )
 def test_what_is_no_rule(text: str) -> None:
-    with pytest.raises(UsageError, match="is no address, network or name") as caught:
+    with pytest.raises(UsageError, match="is not an address, network or name") as caught:
         parse_rule(text)
     assert "10.0.0.0/8" in caught.value.hint
 
@@ -91,9 +93,9 @@ def test_what_is_no_rule(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "hint"),
     [
-        ("10.0.0.5/8", "give 10.0.0.5 or 10.0.0.0/8"),
-        ("2001:db8::1/32", "give 2001:db8::1 or 2001:db8::/32"),
-        ("fe80::%eth0/64", "leave the %INTERFACE out"),
+        ("10.0.0.5/8", "write 10.0.0.5 or 10.0.0.0/8"),
+        ("2001:db8::1/32", "write 2001:db8::1 or 2001:db8::/32"),
+        ("fe80::%eth0/64", "remove the %INTERFACE"),
     ],
 )
 def test_what_is_refused_says_what_to_give(text: str, hint: str) -> None:
@@ -116,7 +118,10 @@ def test_the_rules_of_a_file() -> None:
         ("f line 5", "a.example"),
     ]
     assert parse_rules("", "f") == parse_rules("# none\n\n", "f") == []
-    with pytest.raises(UsageError, match=r"f line 2: '10.0.0.5/8' may mean.*: give 10.0.0.5 or"):
+    with pytest.raises(
+        UsageError,
+        match=r"f line 2: '10.0.0.5/8' could be the address or its network: write 10.0.0.5 or",
+    ):
         parse_rules("::1\n10.0.0.5/8\n", "f")
 
 

@@ -13,10 +13,12 @@ from sockkit.core.address import (
     UnixPath,
     parse_address,
     parse_host,
+    parse_listening,
     parse_port,
     parse_unix,
     show,
     split_port,
+    split_relay,
 )
 from sockkit.errors import UsageError
 
@@ -93,10 +95,10 @@ def test_addresses(words: list[str], address: Address) -> None:
         ),
         (["https://a"], "'https://a' is not a host: leave out https://"),
         (["/tmp/a", "80"], "'/tmp/a' is not a host: write unix:/tmp/a"),
-        (["localhost:80", "81"], "'localhost:80' has a port, '81' is another"),
+        (["localhost:80", "81"], "two ports: 'localhost:80' and '81'"),
         (["localhost", "65536"], "'65536' is not a port"),
-        (["localhost", "80", "81"], "'81' after a host and a port"),
-        (["unix:/a", "80"], "'80' after unix:/a"),
+        (["localhost", "80", "81"], "unexpected '81' after a host and a port"),
+        (["unix:/a", "80"], "unexpected '80' after unix:/a"),
         (["unix:"], "'unix:' is not a unix address"),
         (["unix:@"], "'unix:@' is not a unix address"),
         (["unix:" + "a" * 108], "a' is not a unix address"),
@@ -115,6 +117,64 @@ def test_only_usage_errors_and_ports_in_range(words: list[str]) -> None:
     with contextlib.suppress(UsageError):
         address = parse_address(words, SERVICES.get)
         assert isinstance(address, UnixPath) or (address.host and 1 <= address.port <= 65535)
+    with contextlib.suppress(UsageError):
+        _, port = parse_listening(words, SERVICES.get)
+        assert port is None or 0 <= port <= 65535
+    place, target = split_relay(words)
+    assert [*place, *target] == words
+
+
+@pytest.mark.parametrize(
+    ("words", "place"),
+    [
+        ([], (None, None)),
+        (["8080"], (None, 8080)),
+        (["0"], (None, 0)),
+        (["http"], (None, 80)),
+        (["localhost"], ("localhost", None)),
+        (["::"], ("::", None)),
+        (["0.0.0.0", "8080"], ("0.0.0.0", 8080)),
+        (["0.0.0.0", "0"], ("0.0.0.0", 0)),
+        (["localhost:0"], ("localhost", 0)),
+        (["[::]:8080"], ("::", 8080)),
+        (["unix:/a"], (UnixPath("/a"), None)),
+    ],
+)
+def test_where_to_listen(words: list[str], place: object) -> None:
+    assert parse_listening(words, SERVICES.get) == place
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["a", "80", "81"], "unexpected '81' after an address and a port"),
+        (["65536"], "'65536' is not a port: give 0 to 65535"),
+        ([":80"], "':80' has no address: write 80, or 0.0.0.0:80 for all"),
+        (["a:"], "'' is not a port"),
+        (["a:1", "2"], "two ports: 'a:1' and '2': leave one out"),
+    ],
+)
+def test_nowhere_to_listen(words: list[str], says: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(says)):
+        parse_listening(words, SERVICES.get)
+
+
+@pytest.mark.parametrize(
+    ("words", "place", "target"),
+    [
+        ("", "", ""),
+        ("a:80", "", "a:80"),
+        ("a 80", "", "a 80"),
+        ("8080 a 80", "8080", "a 80"),
+        ("8080 a:80", "8080", "a:80"),
+        ("0.0.0.0 8080 a 80", "0.0.0.0 8080", "a 80"),
+        ("0.0.0.0 8080 unix:/a", "0.0.0.0 8080", "unix:/a"),
+        ("0.0.0.0:8080 a 80", "0.0.0.0:8080", "a 80"),
+        ("8080 unix:", "", "8080 unix:"),
+    ],
+)
+def test_a_relay_s_words(words: str, place: str, target: str) -> None:
+    assert split_relay(words.split()) == (place.split(), target.split())
 
 
 @given(st.ip_addresses().map(str), st.integers(1, 65535))
@@ -146,3 +206,38 @@ def test_addresses_read_as_people_say_them() -> None:
     assert str(HostPort("::1", 80)) == "::1 port 80"
     assert str(UnixPath("@a")) == "unix:@a"
     assert parse_host("[::1]") == "::1"
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "a,",
+        "(a",
+        "a)",
+        "a\uff0c",
+        "a\uff1a80",
+        "\uff08a",
+        "a\uff09",
+        "\u2013x",
+        "\u2014p",
+        "\u2212p",
+        "\uff0dp",
+    ],
+)
+def test_no_host_has_marks_that_belong_elsewhere(host: str) -> None:
+    with pytest.raises(UsageError, match="is not a host"):
+        parse_host(host)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "b\xfccher.example",
+        "\u4f8b\u5b50.example",
+        "\uff4c\uff4f",
+        "a-b",
+        "127\u30020\u30020\u30021",
+    ],
+)
+def test_what_the_resolver_makes_ascii_is_a_host(host: str) -> None:
+    assert parse_host(host) == host

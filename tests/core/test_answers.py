@@ -43,7 +43,7 @@ def test_as_many_answers_as_expected() -> None:
     wait.end_input(110.0)
     assert wait.counts
     wait.active(113.0)
-    assert bound(wait, 1) == (114.0, "1 of 2 answers came within 4 s")
+    assert bound(wait, 1) == (114.0, "1 of 2 answers received within 4 s")
     for received in (2, 3):
         assert bound(wait, received) == (110.0, "")
 
@@ -78,7 +78,7 @@ def test_where_nothing_is_sent_only_what_was_asked_for_ends_the_wait() -> None:
     assert bound(AnswerWait(AnswerOptions(recv_only=True, idle=4.0), 100.0))[0] == 104.0
     wait = AnswerWait(AnswerOptions(recv_only=True, expect=2, timeout=9.0), 100.0)
     assert wait.counts
-    assert bound(wait, 1) == (109.0, "1 of 2 answers came within 9 s")
+    assert bound(wait, 1) == (109.0, "1 of 2 answers received within 9 s")
     assert bound(wait, 2) == (100.0, "")
 
 

@@ -71,7 +71,7 @@ def test_a_handshake_that_is_not_recorded() -> None:
         packets = list(made.message("sent", b"hi"))
         assert [flags for _, flags, _ in shown(packets)] == ["S", "SA", "A", "PA"]
         assert [packet.comment for packet in packets] == [
-            "the handshake is made up",
+            "the handshake was not recorded: this one is made up",
             "",
             "",
             "",
@@ -139,7 +139,7 @@ def test_a_datagram_that_udp_cannot_carry() -> None:
     stream = UDP._replace(transport="unix-datagram")
     packets = list(UdpPackets(stream, 0).message("sent", bytes(MAX_DATAGRAM) + b"rest"))
     assert [data for _, _, data in shown(packets)] == [bytes(MAX_DATAGRAM), b"rest"]
-    assert packets[0].comment == "one datagram of 65511 bytes in several"
+    assert packets[0].comment == "one datagram of 65511 bytes, split into several"
 
 
 def first(local: str, remote: str, *, place: int = 0, dialled: bool = True) -> tuple[Segment, str]:

@@ -49,18 +49,18 @@ class Prompting:
     [
         ("hex 01 03", [b"\1\3"]),
         ("hex  e4bda0 ", [b"\xe4\xbd\xa0"]),
-        ("hex", ["write hex 48 65 0a"]),
+        ("hex", ["usage: hex 48 65 0a"]),
         ("list", ["nobody is here"]),
-        ("list all", ["write list"]),
+        ("list all", ["usage: list"]),
         ("view hex", ["hex"]),
-        ("view", ["write view hex|text"]),
-        ("view both", ["write view hex|text"]),
+        ("view", ["usage: view hex|text"]),
+        ("view both", ["usage: view hex|text"]),
         ("send-file a b  c", ["a b  c"]),
         ("send-file none", ["there is none: make one"]),
-        ("quit now", ["write quit"]),
-        ("/list", ["there is no /list: help lists the commands"]),
-        ("li\x1b", ["there is no li\\x1b: help lists the commands"]),
-        ("list\nquit", ["there is no list\\x0aquit: help lists the commands"]),
+        ("quit now", ["usage: quit"]),
+        ("/list", ["unknown command /list: help lists the commands"]),
+        ("li\x1b", ["unknown command li\\x1b: help lists the commands"]),
+        ("list\nquit", ["unknown command list\\x0aquit: help lists the commands"]),
     ],
 )
 def test_a_command_is_run_or_answered(line: str, did: list[object]) -> None:
@@ -80,12 +80,12 @@ def test_peers_are_listed_with_their_numbers() -> None:
 
 def test_help_lists_the_table_and_itself() -> None:
     assert Prompting().run("help") == [
-        "hex 48 65 0a     send these bytes, and no line end",
+        "hex 48 65 0a     send these bytes, without a line end",
         "list             the peers that are connected",
         "view hex|text    hex or text",
         "send-file PATH   a file",
         "help             this list",
-        "quit             end, after all that was typed is sent (also Ctrl-D)",
+        "quit             send all that was typed, then end (also Ctrl-D)",
     ]
 
 

@@ -14,6 +14,7 @@ from wcwidth import wcswidth, wcwidth
 from sockkit.core import dump_text
 from sockkit.core.dump_text import TextColumn, TextEncoding
 from tests.dumps import Line, lines
+from tests.support import fewer
 
 # Characters of each encoding, without blanks and dots, by which others are found.
 CHINESE = "abz09~{}温度湿正常。，℃设备"
@@ -110,6 +111,7 @@ def test_bytes_of_any_kind_keep_their_columns_and_drive_no_terminal(
 
 
 @pytest.mark.parametrize("encoding", STATEFUL)
+@fewer(40)
 @given(st.text("abz09あ漢字한글😀\x1b~+-", max_size=60), st.lists(st.integers(0, 200), max_size=8))
 def test_so_does_text_with_states(encoding: str, text: str, places: list[int]) -> None:
     data = text.encode(encoding, "replace")

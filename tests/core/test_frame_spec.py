@@ -39,11 +39,11 @@ def test_a_spec_is_a_rule(spec: str, rule: object) -> None:
 @pytest.mark.parametrize(
     ("spec", "says"),
     [
-        ("", "no kind of frame"),
-        ("lines", "no kind of frame"),
-        ("line:", "'line' is no kind"),
-        ("LINE", "no kind of frame"),
-        ("size:3", "'size' is no kind of frame"),
+        ("", "unknown kind"),
+        ("lines", "unknown kind"),
+        ("line:", "'line' is an unknown kind"),
+        ("LINE", "unknown kind"),
+        ("size:3", "'size' is an unknown kind"),
         ("fixed", "the size ''"),
         ("fixed:0", "the size '0'"),
         ("fixed:-1", "the size '-1'"),
@@ -52,35 +52,35 @@ def test_a_spec_is_a_rule(spec: str, rule: object) -> None:
         (f"fixed:{MAX_FRAME_BYTES + 1}", "from 1 to 1,048,576"),
         ("fixed:99999999999999999999", "the size"),
         ("delim:", "the delimiter ''"),
-        ("delim:0d0", "two for a byte"),
-        ("delim:0x0d", "hex digits"),
+        ("delim:0d0", "two digits per byte"),
+        ("delim:0x0d", "is not hex"),
         ("delim:" + "00" * (MAX_MARKER_BYTES + 1), "more than 16 bytes"),
         ("len", "like len:2be"),
         ("len:", "like len:2be"),
         ("len:5be", "1, 2, 3, 4 or 8 bytes, not 5"),
         ("len:0", "1, 2, 3, 4 or 8 bytes, not 0"),
-        ("len:2", "2be (big endian) or 2le (little)"),
+        ("len:2", "needs a byte order: write 2be (big endian) or 2le (little endian)"),
         ("len:2xx", "like len:2be"),
         ("len:2be4", "like len:2be"),
         ("len:2be+", "like len:2be"),
-        (f"len:2be+{MAX_OFFSET + 1}", "what is added to the length '+4097'"),
-        (f"len:2be-{MAX_OFFSET + 1}", "what is added to the length '-4097'"),
-        (f"len@{MAX_OFFSET + 1}:2be", "the place of the length '4097'"),
+        (f"len:2be+{MAX_OFFSET + 1}", "the number added to the length '+4097'"),
+        (f"len:2be-{MAX_OFFSET + 1}", "the number added to the length '-4097'"),
+        (f"len@{MAX_OFFSET + 1}:2be", "the offset of the length '4097'"),
         ("len@:2be", "like len:2be"),
         ("start:aa55", "the length ''"),
         ("start:,len:1", "the marker ''"),
         ("start:aa5,len:1", "the marker 'aa5'"),
-        ("start:aa55,len@1:1", "a length at 1 would be within the marker"),
+        ("start:aa55,len@1:1", "a length at 1 would be inside the marker"),
         ("start:aa55,fixed:3", "the length 'fixed:3'"),
         ("gap", "'' is not a duration"),
         ("gap:x", "'x' is not a duration"),
-        ("gap:0", "the gap '0' is no time"),
+        ("gap:0", "the gap '0' must be longer than 0"),
     ],
 )
 def test_what_is_no_spec_is_said_with_the_part_that_is_wrong(spec: str, says: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_frame(spec)
-    assert str(caught.value).startswith(f"{spec!r} is not a frame: ")
+    assert str(caught.value).startswith(f"{spec!r} is not a frame rule: ")
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
     assert "len:2be" in str(caught.value)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from sockkit.core import gbk as module
 from sockkit.core.gbk import GbkDetector, looks_like_gbk
 from sockkit.core.line_detector import MAX_EXAMINED_BYTES, MIN_EXAMINED_BYTES
+from tests.support import fewer
 
 CHINESE = "你好，世界！今天天气不错。\n"
 
@@ -55,6 +56,7 @@ def test_it_gives_up_after_much_that_is_something_else() -> None:
     )
 
 
+@fewer(40)
 @given(st.text())
 def test_what_is_utf8_is_never_taken_for_it(text: str) -> None:
     data = text.encode("utf-8", "ignore")

@@ -101,7 +101,7 @@ def test_what_is_not_bytes(text: str, column: int, before: bytes, problem: str) 
 
 @pytest.mark.parametrize("text", ["", " ", ",\n"])
 def test_a_command_has_bytes(text: str) -> None:
-    with pytest.raises(UsageError, match="there are no bytes"):
+    with pytest.raises(UsageError, match="no bytes given"):
         parse_hex(text)
     assert outcome(text.encode()) == (b"", "")
 

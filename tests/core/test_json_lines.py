@@ -26,6 +26,7 @@ from sockkit.core.records import (
     Stream,
 )
 from sockkit.errors import ExitStatus
+from tests.support import fewer
 
 NOON = 1_769_860_799_000_001  # 2026-01-31 11:59:59.000001
 STREAM = Stream(3, "tcp", "127.0.0.1:8080", "[fe80::1%eth0]:51234", dialled=False)
@@ -92,12 +93,14 @@ def message(data: bytes, direction: Direction = "sent", mark: str = "") -> Messa
     return Message(NOON, STREAM, direction, data, mark)
 
 
+@fewer(40)
 @given(st.lists(records), codecs, codecs)
 def test_a_record_comes_back(all_of: list[Record], sent: str | None, received: str | None) -> None:
     lines = JsonLines(sent, received)
     assert [decode(lines.show(record)) for record in all_of] == all_of
 
 
+@fewer(40)
 @given(st.lists(records), codecs)
 def test_a_line_is_one_line_and_safe_to_show(all_of: list[Record], encoding: str | None) -> None:
     lines = JsonLines(encoding, encoding)
@@ -190,7 +193,7 @@ def test_more_streams_than_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 LINE = fields(RECORDS[3])
 FORGED: list[tuple[dict[str, Any], str]] = [
     ({"sockkit": 2}, "it has version 2 of the format, this sockkit reads 1"),
-    ({"sockkit": True}, "it is no record of sockkit"),
+    ({"sockkit": True}, "it is not a sockkit record"),
     ({"time": 5}, "its time is not like 2026-01-31T13:59:59.000000Z"),
     ({"time": "2026-01-31T11:59:59Z"}, "its time is not like"),
     ({"time": "2026-02-30T11:59:59.000000Z"}, "its time is not a time"),
@@ -283,9 +286,9 @@ def test_a_field_that_is_missing(name: str) -> None:
         (b"\xff", "not JSON"),
         (b"[" * 100_000, "not JSON"),
         (b"9" * 10_000, "not JSON"),
-        (b"[]", "no record of sockkit"),
-        (b"{}", "no record of sockkit"),
-        (b'{"sockkit":NaN}', "no record of sockkit"),
+        (b"[]", "it is not a sockkit record"),
+        (b"{}", "it is not a sockkit record"),
+        (b'{"sockkit":NaN}', "it is not a sockkit record"),
         (b" " * (MAX_LINE_BYTES + 1), "too long"),
     ],
 )

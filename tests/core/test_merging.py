@@ -20,7 +20,7 @@ from sockkit.core.merging import (
 )
 from sockkit.core.text import Errors, TextOptions
 from sockkit.errors import TextError
-from tests.support import splits
+from tests.support import fewer, splits
 
 
 class Peers:
@@ -248,6 +248,7 @@ def test_frames_are_split_before_they_are_converted() -> None:
 
 
 @pytest.mark.parametrize("spec", ["line", "nul", "fixed:3", "start:61,len:1", "len:1", "gap:1"])
+@fewer(40)
 @given(
     chunks=st.lists(
         st.tuples(

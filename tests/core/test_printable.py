@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockkit.core.printable import Printable, escape, escape_address
+from sockkit.core.printable import Printable, aligned, escape, escape_address
 from tests.support import splits
 
 DANGEROUS = [*range(0x20), *range(0x7F, 0xA0), *map(ord, "\u061c\u200e\u200f\u2028\u2029")]
@@ -82,3 +82,10 @@ def test_visible_text_is_not_touched(text: str) -> None:
 )
 def test_no_address_ends_the_label_that_it_stands_in(address: str, shown: str) -> None:
     assert escape_address(address) == shown
+
+
+def test_two_columns() -> None:
+    assert aligned([("/who", "list"), ("/msg NAME", "send")]) == [
+        "/who        list",
+        "/msg NAME   send",
+    ]

@@ -50,10 +50,10 @@ def test_a_url(url: str, proxy: Proxy) -> None:
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("10.0.0.1:1080", "has no scheme: give SCHEME://"),
+        ("10.0.0.1:1080", "has no scheme: write SCHEME://"),
         ("10.0.0.1:1080", "HOST[:PORT], as in socks5h://127.0.0.1:1080"),
         ("", "has no scheme"),
-        ("https://127.0.0.1", "unknown proxy scheme: it is one of socks5h, socks5,"),
+        ("https://127.0.0.1", "unknown proxy scheme: use one of socks5h, socks5,"),
         ("socks5://", "invalid host in the proxy URL"),
         ("socks5://:1080", "invalid host in the proxy URL"),
         ("socks5://::1:1080", "put an IPv6 address in brackets"),
@@ -61,10 +61,10 @@ def test_a_url(url: str, proxy: Proxy) -> None:
         ("http://h:1/path", "invalid port in the proxy URL"),
         *((f"http://h:{port}", "invalid port in the proxy URL")
           for port in ("", "0", "65536", "http", "１", "+1", "99999999999")),
-        ("socks5://:pw@h", "password has no user"),
-        ("socks4://bob:pw@h", "SOCKS4 has no passwords: leave it out"),
+        ("socks5://:pw@h", "has a password but no user"),
+        ("socks4://bob:pw@h", "SOCKS4 has no passwords: remove it"),
         ("socks4://b%00b@h", "a SOCKS4 user cannot contain a NUL byte"),
-        ("http://b%3Ab:pw@h", "no colon"),
+        ("http://b%3Ab:pw@h", "cannot contain a colon"),
         (f"socks5://{'b' * 256}@h", "user is longer than 255 bytes"),
         (f"socks5://b:{'é' * 128}@h", "password is longer than 255 bytes"),
     ],
@@ -134,9 +134,9 @@ def test_schemes(scheme: str, protocol: str, resolves: bool, has_passwords: bool
 @pytest.mark.parametrize(
     ("address", "words"),
     [
-        (UnixPath("/x"), "unix:/x is not reached through a proxy: leave out --proxy"),
+        (UnixPath("/x"), "unix:/x cannot be reached through a proxy: remove --proxy"),
         (HostPort("fe80::1%eth0", 1), "names an interface of this machine"),
-        (HostPort("::1", 1), "a SOCKS4 proxy does not reach the IPv6 address ::1"),
+        (HostPort("::1", 1), "a SOCKS4 proxy cannot reach the IPv6 address ::1"),
         (TARGET, ""),
     ],
 )
@@ -173,7 +173,7 @@ def test_the_environment(environment: dict[str, str], host: str | None) -> None:
 
 
 def test_an_environment_that_is_wrong() -> None:
-    with pytest.raises(UsageError, match=r"^ALL_PROXY: the proxy has no scheme: give SCHEME"):
+    with pytest.raises(UsageError, match=r"^ALL_PROXY: the proxy URL has no scheme: write SCHEME"):
         environment_proxy({"all_proxy": "127.0.0.1:8080"}, TARGET)
 
 

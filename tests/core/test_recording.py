@@ -11,6 +11,7 @@ from sockkit.core.recording import CUT, EMPTY, NO_END, Line, Reader
 from sockkit.core.records import Begun, Exit, Message, Record, Stream
 from sockkit.errors import SockkitError
 from tests.core.test_json_lines import records
+from tests.support import fewer
 
 STREAM = Stream(0, "tcp", "10.0.0.1:4000", "10.0.0.2:80", dialled=True)
 WHOLE: list[Record] = [
@@ -54,6 +55,7 @@ def test_every_cut_shows_what_comes_before() -> None:
             assert missing == CUT
 
 
+@fewer(40)
 @given(st.lists(records), st.data())
 def test_a_cut_of_any_recording(middle: list[Record], data: st.DataObject) -> None:
     lines = [JsonLines().show(record) for record in (WHOLE[0], *middle, WHOLE[3])]
@@ -87,7 +89,7 @@ def test_damage(damage: bytes, why: str) -> None:
     [
         (b"GET / HTTP/1.0\r\n", "line 1: it is not JSON"),
         (b"GET", "line 1: it is not JSON"),
-        (b"{}\n", "line 1: it is no record of sockkit"),
+        (b"{}\n", "line 1: it is not a sockkit record"),
         (b'{"sockkit":2,"x', "line 1: it is not JSON"),
         (LINES[1], "line 1: it is not the beginning of a run"),
         (LINES[1][:-1], "line 1: it is not the beginning of a run"),
@@ -95,7 +97,7 @@ def test_damage(damage: bytes, why: str) -> None:
     ],
 )
 def test_what_is_no_recording(foreign: bytes, why: str) -> None:
-    with pytest.raises(SockkitError, match=f"^it.rec is not a recording of sockkit: {why}"):
+    with pytest.raises(SockkitError, match=f"^it.rec is not a sockkit recording: {why}"):
         read(foreign)
 
 
@@ -120,7 +122,7 @@ def test_another_recording_in_place_of_one() -> None:
     reader.begin_again()
     assert [line.record for line in reader.feed(DATA)] == WHOLE
     reader.begin_again()
-    with pytest.raises(SockkitError, match="is not a recording of sockkit: line 1: it is not JSON"):
+    with pytest.raises(SockkitError, match="is not a sockkit recording: line 1: it is not JSON"):
         list(reader.feed(b"what?\n"))
 
 

@@ -95,7 +95,8 @@ def test_a_regex_is_searched_for(rule: str, message: str, answer: str | None) ->
 def test_what_is_no_rule_is_named(text: str, kind: object) -> None:
     with pytest.raises(UsageError, match=f"^{re.escape(repr(text))} is not a rule") as caught:
         kind(text)  # type: ignore[operator]
-    assert caught.value.hint == "write PATTERN=ANSWER"
+    every = ", or '*=ANSWER' for every message" if kind is glob else ""
+    assert caught.value.hint == f"write PATTERN=ANSWER{every}"
 
 
 @pytest.mark.parametrize(

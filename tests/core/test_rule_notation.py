@@ -81,7 +81,7 @@ def test_an_error_in_a_file_names_the_line_too() -> None:
 
 
 def test_what_the_encoding_does_not_have() -> None:
-    with pytest.raises(UsageError, match="cannot be said in gbk"):
+    with pytest.raises(UsageError, match="cannot be encoded in gbk"):
         reader("escape", "gbk").answer(r"\U0001f600")
 
 

@@ -82,20 +82,20 @@ def test_what_is_typed_is_done(lines: list[str], done: list[object], typing: Typ
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("/nope", "there is no /nope"),
-        ("/", "there is no /"),
-        ("/last", "there is no /last"),
-        ("/to", "write /to N"),
-        ("@2", "write @N TEXT"),
-        ("@2hi", "write @N TEXT"),
-        ("@2hi there", "write @N TEXT"),
-        ("/list 2", "write /list"),
-        ("/to 9", "there is no peer 9"),
-        ("/to x", "there is no peer x"),
-        ("/kick 02", "there is no peer 02"),
-        ("@9 hi", "there is no peer 9"),
-        ("@0 hi", "there is no peer 0"),
-        pytest.param(f"@{'9' * 9999} hi", "there is no peer 99", id="@999… hi"),
+        ("/nope", "unknown command /nope"),
+        ("/", "unknown command /"),
+        ("/last", "unknown command /last"),
+        ("/to", "usage: /to N"),
+        ("@2", "usage: @N TEXT"),
+        ("@2hi", "usage: @N TEXT"),
+        ("@2hi there", "usage: @N TEXT"),
+        ("/list 2", "usage: /list"),
+        ("/to 9", "no peer 9"),
+        ("/to x", "no peer x"),
+        ("/kick 02", "no peer 02"),
+        ("@9 hi", "no peer 9"),
+        ("@0 hi", "no peer 0"),
+        pytest.param(f"@{'9' * 9999} hi", "no peer 99", id="@999… hi"),
         ("/hex 4z", "column 2: 'z' is not a hexadecimal digit"),
     ],
 )
@@ -121,7 +121,7 @@ def test_help_lists_the_commands_of_the_server(udp: bool, commands: list[str]) -
     lines = typing.answers()
     assert [line.split()[0] for line in lines] == commands
     assert lines[0] == "/list           the peers that are connected"
-    assert lines[-3] == "/hex 48 65 0a   send these bytes, and no line end"
+    assert lines[-3] == "/hex 48 65 0a   send these bytes, without a line end"
 
 
 def test_the_prompt_names_whom_it_goes_to(typing: Typing) -> None:
@@ -136,7 +136,7 @@ def test_text_for_one_who_has_left_goes_to_nobody(typing: Typing) -> None:
     typing.type("/to 2")
     typing.place.here.pop(0)
     assert typing.type("secret") == []
-    assert "there is no peer 2" in typing.answers()[0]
+    assert "no peer 2" in typing.answers()[0]
 
 
 def test_nobody_is_there() -> None:
@@ -144,7 +144,7 @@ def test_nobody_is_there() -> None:
     assert typing.type("/hex 4z", "hi", "/list") == []
     assert "column 2: 'z' is not" in typing.events.pop(0).text  # type: ignore[union-attr]
     assert typing.answers() == [
-        "nobody is connected: that was sent to no one",
+        "nobody is connected: nothing was sent",
         "nobody is connected",
     ]
 
@@ -157,12 +157,12 @@ def test_where_there_are_no_connections_the_last_one_is_answered() -> None:
         *[(3, b"A", True), (3, b"back\n")],
     ]
     typing.type("/kick 2")
-    assert "there is no /kick" in typing.answers()[0]
+    assert "unknown command /kick" in typing.answers()[0]
     typing.place.here.clear()
     assert typing.type("hi", "/all", "ho", "/list") == []
     assert typing.answers() == [
-        *["nobody has been heard yet: that was sent to no one"] * 2,
-        "nobody has been heard yet",
+        *["no peer has sent anything yet: nothing was sent"] * 2,
+        "no peer has sent anything yet",
     ]
 
 

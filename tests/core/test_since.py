@@ -55,7 +55,7 @@ def test_a_time(text: str, since: int) -> None:
     "text", ["", "now", "25:00", "5:30", "2026-W05-1", "2026-02-30", "T05:30", "-5m"]
 )
 def test_what_is_no_time(text: str) -> None:
-    with pytest.raises(UsageError, match="is not a time: give 13:59"):
+    with pytest.raises(UsageError, match="is not a time: write 13:59"):
         parse_since(text)
 
 

@@ -107,7 +107,7 @@ def test_shares(text: str, share: float) -> None:
     ],
 )
 def test_what_is_no_share_is_named(text: str) -> None:
-    with pytest.raises(UsageError, match=f"^{re.escape(repr(text))} is not a share"):
+    with pytest.raises(UsageError, match=f"^{re.escape(repr(text))} is not a percentage"):
         parse_share(text)
 
 
@@ -145,7 +145,7 @@ def test_modes(text: str, mode: int) -> None:
     "text", ["", "6", "60", "0o600", "888", "1777", "04755", "rw-", "-600", "６００"]
 )
 def test_what_is_no_mode_is_named(text: str) -> None:
-    with pytest.raises(UsageError, match=f"{text!r} is not a mode: give three octal digits"):
+    with pytest.raises(UsageError, match=f"{text!r} is not a file mode: write three octal digits"):
         parse_mode(text)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.test_floods import counted, longest, stop
+from tests.refusal import refusal
 from tests.support import (
     HERE,
     WAIT,
@@ -176,7 +177,7 @@ def flood_of_datagrams(command: list[str], many: int) -> float:
         if command[0] == "udp-server":
             assert program.process.stdout
             assert set(program.process.stdout.read()) <= set(b"/who")
-            assert program.stderr.count("heard for the first time") == 1
+            assert program.stderr.count("new peer") == 1
     return most
 
 
@@ -254,14 +255,20 @@ def flood_of_refused(command: list[str], options: list[str]) -> float:
 @pytest.mark.parametrize(
     ("command", "words"),
     [
-        (["tcp-server", "--once", "--max-connections", "1"], "--once and --max-connections"),
-        (["echo", "--udp", "--max-connections", "1"], "--max-connections and --udp"),
-        (["udp-server", "--allow", "10.0.0.5/8"], "give 10.0.0.5 or 10.0.0.0/8"),
-        (["chat", "serve", "--udp", "--deny", "10.1"], "is no address, network or name"),
+        (
+            ["tcp-server", "--once", "--max-connections", "1"],
+            "--once cannot be used with --max-connections",
+        ),
+        (
+            ["echo", "--udp", "--max-connections", "1"],
+            "--max-connections cannot be used with --udp",
+        ),
+        (["udp-server", "--allow", "10.0.0.5/8"], "write 10.0.0.5 or 10.0.0.0/8"),
+        (["chat", "serve", "--udp", "--deny", "10.1"], "is not an address, network or name"),
     ],
 )
 def test_what_cannot_be_meant(command: list[str], words: str) -> None:
-    status, out, told = run(*command, "-p", "0")
+    status, out, told = refusal(*command, "-p", "0")
     assert (status, out) == (2, b"")
     assert words in told
 
@@ -278,7 +285,7 @@ def test_a_unix_socket_has_no_rules(command: list[str], tmp_path: Path) -> None:
     place = f"unix:{tmp_path}/socket"
     status, _, told = run(*command, "--bind", place, "--deny", "10.0.0.7")
     assert status == 2
-    assert told.endswith("have no IP address: leave out --allow and --deny\n")
+    assert told.endswith("have no IP address: remove --allow and --deny\n")
 
 
 @pytest.mark.parametrize(

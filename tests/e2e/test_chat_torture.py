@@ -129,7 +129,7 @@ def beyond_bounds(mib: int) -> None:
         for _ in range(mib):
             two.sock.sendall(b"x" * 2**20)
         two.say("", "/nick " + "n" * 2**20, "still here")
-        assert two.hears("longer than") == "* that line is longer than 4096 bytes, and was not sent"
+        assert two.hears("longer than") == "* line not sent: it is longer than 4,096 bytes"
         assert one.hears("still") == "[guest-2] still here"
         assert server.peak() - before < 8 * 2**20
 

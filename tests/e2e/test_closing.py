@@ -104,7 +104,7 @@ def test_a_member_of_a_room_leaves(way: str) -> None:
         if way.startswith("server"):
             assert program.status() == 0
         else:
-            last = b"you have been sent away" if operated else b"good-bye"
+            last = b"the operator has disconnected you" if operated else b"goodbye"
             assert last in heard.splitlines()[-1]
         assert errors(program) == []
 
@@ -112,7 +112,7 @@ def test_a_member_of_a_room_leaves(way: str) -> None:
 @pytest.mark.parametrize(
     ("options", "last"),
     [
-        (["--password", "x"], b"* that is not the password: good-bye\n"),
+        (["--password", "x"], b"* wrong password, goodbye\n"),
         (["--max-connections", "1"], b"* the room is full\n"),
     ],
     ids=["wrong password", "full"],

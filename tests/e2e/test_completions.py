@@ -20,6 +20,7 @@ asked = pytest.mark.parametrize(
     [
         ("sockkit tcp-", ["tcp-client", "tcp-server"]),
         ("sockkit chat jo", ["join"]),
+        ("sockkit help chat ", ["join", "serve"]),
         ("sockkit chat serve --max", ["--max-connections"]),
         ("sockkit tcp-server --until ", ["both", "either", "peer", "stdin"]),
     ],
@@ -62,12 +63,13 @@ def test_fish_describes_whole(tmp_path: Path) -> None:
     code = "source $argv[1]; complete -C 'sockkit '"
     command = [need("fish"), "--no-config", "-c", code, str(FOLDER / "sockkit.fish")]
     summaries = {name: summary for name, (_, summary) in COMMANDS.items()}
+    summaries["help"] = "Show the help of a command."
     assert dict(line.split("\t") for line in output(*command, home=tmp_path)) == summaries
 
 
 @asked
 def test_zsh(line: str, answers: list[str], tmp_path: Path) -> None:
-    """As the README says: completions/ in fpath, then compinit."""
+    """With completions/ in fpath, then compinit: at each TAB of a session."""
     setup = f"fpath=({FOLDER} $fpath); autoload -U compinit; compinit -D -u; PROMPT='ready> '"
     (tmp_path / ".zshrc").write_text(setup)
     env = {"PATH": PATH, "HOME": str(tmp_path), "LC_ALL": "C.UTF-8", "TERM": "xterm"}
@@ -83,10 +85,13 @@ def test_zsh(line: str, answers: list[str], tmp_path: Path) -> None:
         )
         try:
             terminal.shows(b"ready> ")
-            terminal.type(line.encode() + b"\t")
-            for answer in answers:
-                terminal.shows(answer.encode())
-            terminal.type(CLEAR + b"exit\n")
+            for _ in range(3):
+                terminal.seen = b""
+                terminal.type(line.encode() + b"\t")
+                for answer in answers:
+                    terminal.shows(answer.encode())
+                terminal.type(CLEAR)
+            terminal.type(b"exit\n")
             assert zsh.wait(WAIT) == 0
         finally:
             zsh.kill()

@@ -263,14 +263,14 @@ def test_a_datagram_that_was_cut_is_told_of() -> None:
     with echo("--udp", "--buffer-size", "10") as program:
         assert by_udp(program.port, b"x" * 20) == [b"x" * 10]
         program.said("a datagram of 20 bytes from 127.0.0.1:")
-        program.said("was cut to 10: give a larger --buffer-size")
+        program.said("was truncated to 10: use a larger --buffer-size")
 
 
 def test_an_answer_that_is_no_datagram_is_told_of() -> None:
     """In capitals it is longer than the largest there is."""
     with echo("--udp", "--upper") as program:
         assert by_udp(program.port, "ŉ".encode() * 30_000, b"next", wanted=1) == [b"NEXT"]
-        program.said("a datagram of 90,000 bytes is larger than")
+        program.said("a datagram of 90,000 bytes is too large for the path")
 
 
 @pytest.mark.parametrize("delay", [[], ["--delay", "100ms"]], ids=["at once", "late"])

@@ -410,7 +410,7 @@ def test_a_call_that_fails_ends_that_client(
                     break
             assert sock.recv(1) == b""
         program.said("FAILED")
-        program.said("closed (")
+        program.said("closed (sent ")
         answered(witness)
         eventually(lambda: program.descriptors() == before)
         assert errors(program) == []
@@ -580,7 +580,7 @@ def backtracking(kind: socket.SocketKind, more: list[str]) -> float:
         attackers = [threading.Thread(target=attack, args=[client()]) for _ in range(4)]
         for attacker in attackers:
             attacker.start()
-        program.said("took more than 10 ms")
+        program.said("took longer than 10 ms")
         began = time.monotonic()
         for _ in range(10):
             asks(witness)

@@ -201,7 +201,7 @@ def test_what_comes_from_ourselves_is_not_answered(
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         sock.bind(("127.0.0.2", program.port))
         assert not is_answered(sock, program.port, message, answer)
-        assert f"127.0.0.2:{program.port} is not answered" in program.said("it seems to come")
+        assert f"127.0.0.2:{program.port} not answered" in program.said("it seems to come")
 
 
 @ANSWERING

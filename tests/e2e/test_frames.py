@@ -10,7 +10,8 @@ import threading
 import pytest
 
 from tests.e2e.test_server import heard, joined
-from tests.support import HERE, WAIT, Program, connect, conversation, read_all, read_exactly, run
+from tests.refusal import refusal
+from tests.support import HERE, WAIT, Program, connect, conversation, read_all, read_exactly
 
 
 def label(number: int, sock: socket.socket) -> bytes:
@@ -141,18 +142,21 @@ def test_echo_waits_for_a_whole_frame() -> None:
     [
         (["udp-client", HERE, "9"], "a datagram is a frame already"),
         (["udp-server", "-p", "0"], "a datagram is a frame already"),
-        (["echo", "--udp", "-p", "0"], "--frame and --udp exclude each other"),
+        (["echo", "--udp", "-p", "0"], "--frame cannot be used with --udp"),
     ],
 )
 def test_a_datagram_is_a_frame_already(arguments: list[str], says: str) -> None:
-    status, out, err = run(*arguments, "--frame", "line")
+    status, out, err = refusal(*arguments, "--frame", "line")
     assert (status, out) == (2, b"")
     assert says in err
     assert err.count("\n") == 1
 
 
 def test_a_wrong_spec_is_said_in_one_line() -> None:
-    status, _, err = run("tcp-client", HERE, "9", "--frame", "len:2")
+    status, _, err = refusal("tcp-client", HERE, "9", "--frame", "len:2")
     assert status == 2
-    assert "a length of 2 bytes is 2be (big endian) or 2le (little)" in err
+    assert (
+        "a length of 2 bytes needs a byte order: write 2be (big endian) or 2le (little endian)"
+        in err
+    )
     assert err.count("\n") == 1

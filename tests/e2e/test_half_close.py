@@ -34,7 +34,7 @@ from tests.support import (
 PIPE = subprocess.PIPE
 REQUEST = b"GET /slow HTTP/1.0\r\n\r\n"
 PAGE = b"slow, but whole\n" * 10_000
-NO_ANSWER = "no answer came after our half-close"
+NO_ANSWER = "no answer after our half-close"
 NEVER = "--half-close never"
 TLS_PORT = "this port expects TLS, try --tls"
 SOON = patched(
@@ -130,7 +130,7 @@ def test_the_whole_answer_of_a_slow_proxy(when: str, slow: SlowServer, proxy: st
     with Program("tcp-client", "-v", "--half-close", when, proxy, stdin=PIPE) as client:
         client.type(REQUEST)
         client.end_input()
-        client.said(f"input ended after {len(REQUEST)} bytes")
+        client.said(f"input ended ({len(REQUEST)} bytes sent)")
         assert not slow.dropped.wait(0.3)
         slow.released.set()
         head, _, page = client.output().partition(b"\r\n\r\n")
@@ -148,7 +148,7 @@ def test_an_automatic_half_close_follows_the_answer(kind: str) -> None:
         program.end_input()
         assert read_exactly(sock, 8) == b"question"
         sock.sendall(b"answer")
-        program.said("has answered and is silent: sending side closed")
+        program.said("answered and is silent: half-closed")
         assert read_all(sock) == b""
         sock.sendall(b", and more")
         sock.close()
@@ -170,7 +170,7 @@ def test_an_automatic_half_close_that_is_not_answered(kind: str) -> None:
 @both
 def test_never_leaves_the_end_to_the_peer(kind: str) -> None:
     with conversation(kind, "-v", "--half-close", "never", command=SOON) as (program, sock):
-        program.said("input ended after 0 bytes")
+        program.said("input ended (0 bytes sent)")
         sock.settimeout(1.0)
         with pytest.raises(TimeoutError):
             sock.recv(1)

@@ -59,7 +59,11 @@ NEVER = {
     *of("net.proxy", "protocols", "tunnel"),
     *of("net.probe", "datagrams", "reply", "wait"),
     *of("core", "escapes", "hexadecimal", "patterns", "replies", "rule_notation"),
-    *of("cli", "progress_lines", "replace"),
+    *of("cli", "advice", "help", "progress_lines", "replace"),
+    *of("cli.explain", "connections", "en", "narrator", "passing", "python", "role", "story"),
+    *of("cli.explain", "telling", "zh"),
+    *of("core.habits", "advice", "draft", "foreign", "line", "near", "places", "table"),
+    "sockkit.core.habits",
     *("sockkit.core.progress", "sockkit.net.progress"),
     *of("net", "unix", "unix_users"),
     "sockkit.net.udp.unix",
@@ -91,7 +95,8 @@ REPLAY |= of("net.replay", "playing", "lines", "client", "server", "recording", 
 SHOW = of("core", "recording", "selection", "since") | of("net.ends", "followed")
 SHOW |= of("apps", "show")
 RELAY = of("net.relay", "pair", "server") | of("apps", "relay")
-CHAT = ROOM | of("core.chat", "protocol", "names", "view") | of("apps", "chat_history", "chat_join")
+CHAT = ROOM | of("core.chat", "commands", "greeting", "protocol", "names", "view")
+CHAT |= of("apps", "chat_history", "chat_join", "chat_typed", "chat_visit")
 
 
 class Budget(NamedTuple):
@@ -105,7 +110,7 @@ BUDGETS = {
     "tcp-client": Budget(65, CONSOLE | LISTENING | MANY | DATAGRAMS | ECHO | CHAT),
     "probe": Budget(59, CONSOLE | LISTENING | MANY | STREAMS | DATAGRAMS | ECHO | CHAT),
     "udp-client": Budget(62, CONSOLE | LISTENING | MANY | STREAMS | ECHO | CHAT),
-    "chat join": Budget(71, CONSOLE | LISTENING | MANY | DATAGRAMS | ECHO | ROOM),
+    "chat join": Budget(75, CONSOLE | LISTENING | MANY | DATAGRAMS | ECHO | ROOM),
     "tcp-server": Budget(67, CONSOLE | ONE | STREAMS | DATAGRAMS | ECHO | CHAT),
     "tcp-server --once": Budget(
         68, CONSOLE | of("net.tcp", "dial") | MANY | DATAGRAMS | ECHO | CHAT
@@ -116,7 +121,7 @@ BUDGETS = {
         69,
         CONSOLE | MANY | of("net.tcp", "session") | of("core", "answers") | DATAGRAMS | ECHO | CHAT,
     ),
-    "chat serve": Budget(90, ONE | MANY | STREAMS | DATAGRAMS | ECHO),
+    "chat serve": Budget(92, ONE | MANY | STREAMS | DATAGRAMS | ECHO),
 }
 
 
@@ -162,6 +167,22 @@ def test_a_command_loads_what_it_needs(command: str, nobody: str) -> None:
     foreign |= RELAY if command != "relay" else set()
     assert more & (NEVER | foreign) == set()
     assert len(more) <= BUDGETS[command].most, sorted(more)
+
+
+@pytest.mark.parametrize(("language", "other"), [("en", "zh"), ("zh", "en")])
+def test_explaining_loads_one_language(language: str, other: str, nobody: str) -> None:
+    words = ["--explain", "--lang", language, HERE, nobody]
+    with Program("tcp-client", *words, command=patched(TELL)) as program:
+        more = loaded(program) - bare()
+    explain = of("cli.explain", "connections", "narrator", "passing", "python", "role", "story")
+    explain |= of("cli.explain", "telling", language)
+    seen = of("net", "screen", "taps", "views") | of("core", "event_throttle", "token_bucket")
+    own = explain | seen | of("net", "hang_ups") | of("net.ends", "watch")
+    own |= {"sockkit.cli.explain", "sockkit.core.records"}
+    assert explain <= more
+    assert more & (NEVER | BUDGETS["tcp-client"].foreign) - own == set()
+    assert len(more) <= BUDGETS["tcp-client"].most + len(own)
+    assert f"sockkit.cli.explain.{other}" not in more
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.refusal import refusal
 from tests.screen import ENTER, Screen, client
 from tests.support import (
     HERE,
@@ -66,9 +67,9 @@ def test_what_is_piped(kind: str, options: tuple[str, ...], data: bytes, sent: b
 @BOTH
 def test_a_fault_is_told_after_what_comes_before_it_is_sent(kind: str) -> None:
     for option, data, sent, told in (
-        (HEX, b"48 65\n6c 6g 6f\n", b"Hel", "line 2, column 5 of standard input: 'g' is not"),
-        (HEX, b"48 656", b"He", "line 1, column 6 of standard input: the digit '6' is left over"),
-        (ESCAPES, b"a\nb\\q", b"a\nb", "line 2, column 2 of standard input: \\q is not an escape"),
+        (HEX, b"48 65\n6c 6g 6f\n", b"Hel", "line 2, column 5 of stdin: 'g' is not"),
+        (HEX, b"48 656", b"He", "line 1, column 6 of stdin: the digit '6' is left over"),
+        (ESCAPES, b"a\nb\\q", b"a\nb", "line 2, column 2 of stdin: \\q is not an escape"),
     ):
         with conversation(kind, option, stdin=subprocess.PIPE) as (program, sock):
             program.type(data)
@@ -124,7 +125,7 @@ def test_a_greeting_and_the_input_are_two() -> None:
     with conversation("tcp-server --once", *options, stdin=subprocess.PIPE) as (program, sock):
         program.type(b"2 z\n")
         assert read_exactly(sock, 2) == b"\1\2"
-        program.said("line 1, column 3 of standard input: 'z'")
+        program.said("line 1, column 3 of stdin: 'z'")
 
 
 def test_many_clients_get_it() -> None:
@@ -139,7 +140,7 @@ def test_many_clients_get_it() -> None:
             program.type(b"1\\n")
             assert read_exactly(one, 2) == read_exactly(two, 2) == b"A\n"
             program.type(b"\\q\n")
-            program.said("line 1, column 13 of standard input: \\q is not an escape")
+            program.said("line 1, column 13 of stdin: \\q is not an escape")
     with conversation("tcp-server", HEX, "-E", "gbk", stdin=subprocess.PIPE) as (program, one):
         program.type(b"c4 e3 0")
         assert read_exactly(one, 2) == b"\xc4\xe3"
@@ -159,7 +160,7 @@ def test_many_clients_get_it() -> None:
     ],
 )
 def test_a_wrong_option_is_told_before_anything_is_bound(command: list[str]) -> None:
-    status, out, said = run(*command, HEX)
+    status, out, said = refusal(*command, HEX)
     assert (status, out) == (2, b"")
     assert said.count("\n") == 1
     assert command[-2] in said
@@ -170,7 +171,7 @@ def test_a_wrong_option_is_told_before_anything_is_bound(command: list[str]) -> 
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
-        (["tcp-client", HEX, ESCAPES, HERE, "9"], "exclude"),
+        (["tcp-client", HEX, ESCAPES, HERE, "9"], "--hex-input cannot be used with --escape-input"),
         (["tcp-client", HEX, "-C", HERE, "9"], "--crlf"),
         (["udp-client", HEX, "--name", "a", HERE, "9"], "--name"),
         (["udp-client", HEX, "--send-encoding", "gbk", HERE, "9"], "--send-encoding"),
@@ -181,7 +182,7 @@ def test_a_wrong_option_is_told_before_anything_is_bound(command: list[str]) -> 
     ],
 )
 def test_what_has_no_meaning_is_a_usage_error(arguments: list[str], word: str) -> None:
-    status, _, said = run(*arguments)
+    status, _, said = refusal(*arguments)
     assert (status, said.count("\n")) == (2, 1)
     assert word in said
 
@@ -222,7 +223,7 @@ def test_faults_of_datagrams_name_their_line() -> None:
         port = str(sock.getsockname()[1])
         status, _, said = run("udp-client", HEX, HERE, port, data=b"01\n02\n03 4z\n05\n")
         assert status == 65
-        assert "line 3, column 5 of standard input: 'z'" in said
+        assert "line 3, column 5 of stdin: 'z'" in said
         assert [sock.recv(9), sock.recv(9)] == [b"\1", b"\2"]
 
 
@@ -231,7 +232,7 @@ def test_a_line_that_fits_no_datagram_is_not_cut() -> None:
         long = b" " * 700_000 + b"41\n"
         status, _, said = run("udp-client", HEX, HERE, str(echo.port), data=b"41" + long)
         assert status == 55
-        assert "655,070 bytes does not fit a datagram" in said
+        assert "655,070 bytes does not fit in a datagram" in said
 
 
 def test_a_udp_server_answers() -> None:
@@ -244,7 +245,7 @@ def test_a_udp_server_answers() -> None:
         sock.send(b"?")
         server.type(b"\\q\na\\0\n")
         assert sock.recv(9) == b"a\0"
-        server.said("line 1, column 1 of standard input: \\q is not an escape")
+        server.said("line 1, column 1 of stdin: \\q is not an escape")
 
 
 def test_echo_answers_by_rules_in_hexadecimal(tmp_path: Path) -> None:
@@ -276,7 +277,7 @@ def test_echo_answers_and_greets_with_escapes() -> None:
 def test_a_line_that_is_wrong_is_refused_and_the_next_one_goes(tmp_path: Path) -> None:
     with client(tmp_path, HEX) as (screen, sock):
         screen.type(f"48 6g{ENTER}")
-        screen.shows("this line was not sent: line 1, column 5 of standard input: 'g' is not")
+        screen.shows("this line was not sent: line 1, column 5 of stdin: 'g' is not")
         screen.type(f"48 123{ENTER}48,69{ENTER}1 2{ENTER}")
         assert read_exactly(sock, 4) == b"Hi\1\2"
         sock.close()
@@ -286,7 +287,7 @@ def test_a_line_that_is_wrong_is_refused_and_the_next_one_goes(tmp_path: Path) -
 def test_escapes_are_typed(tmp_path: Path) -> None:
     with client(tmp_path, ESCAPES, "-E", "gbk", "-C") as (screen, sock):
         screen.type(f"a\\q{ENTER}你\\x41\\n{ENTER}")
-        screen.shows("this line was not sent: line 1, column 2 of standard input: \\q is not")
+        screen.shows("this line was not sent: line 1, column 2 of stdin: \\q is not")
         assert read_exactly(sock, 6) == "你A\n\r\n".encode("gbk")
         sock.close()
         assert screen.status() == 65
@@ -299,7 +300,7 @@ def test_the_operator_types_bytes(tmp_path: Path) -> None:
         with connect(port) as sock:
             screen.shows("connected")
             screen.type(f"@1 48 06{ENTER}/hex 4 5{ENTER}/hex 01 03 0{ENTER}41 4g{ENTER}42{ENTER}")
-            screen.shows("column 5 of standard input: 'g'")
+            screen.shows("column 5 of stdin: 'g'")
             screen.shows("column 7: the digit '0' is left over")
             assert read_exactly(sock, 5) == b"H\6\4\5B"
             screen.type("\x04")
@@ -313,7 +314,7 @@ def test_without_an_editor(tmp_path: Path) -> None:
     ):
         terminal.type(b"48 06\nzz\n0x69\n")
         assert read_exactly(sock, 3) == b"H\6i"
-        program.said("this line was not sent: line 2, column 1 of standard input")
+        program.said("this line was not sent: line 2, column 1 of stdin")
         terminal.type(b"\x04")
         sock.close()
         assert program.status() == 65

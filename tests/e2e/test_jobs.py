@@ -96,7 +96,7 @@ def test_a_client(tmp_path: Path, options: str, kind: str) -> None:
         sock, _ = listener.accept()
         with sock, sock.makefile("rb") as lines:
             sock.settimeout(WAIT)
-            sock.sendall(b"first\n")
+            sock.sendall(b"* you are alex; hi\nfirst\n")
             screen.shows("first")
             stopped(screen)
             screen.type(f"bg{ENTER}")

@@ -115,7 +115,7 @@ def test_an_attempt_is_shown_as_a_clients_is() -> None:
         _, _, err = probe("-v", f"{HERE}:{live},{dead}")
     assert f"* connecting to {HERE}:{live}" in err
     assert any(line.startswith(f"* connected to {HERE}:{live} from ") for line in err)
-    assert f"* no connection to {HERE}:{dead}: connection refused" in err
+    assert f"* could not connect to {HERE}:{dead}: connection refused" in err
 
 
 # Many at once.
@@ -189,7 +189,7 @@ def test_it_waits_until_the_last_one_listens() -> None:
         program = stack.enter_context(
             Program("probe", "-v", "--wait", "60", f"{HERE}:{live},{port}")
         )
-        program.said(f"no connection to {HERE}:{port}")
+        program.said(f"could not connect to {HERE}:{port}")
         later.listen()
         lines = program.output().decode().splitlines()
         assert [line.split()[1] for line in lines] == ["open", "open"]
@@ -375,7 +375,7 @@ def test_udp() -> None:
         target = f"{HERE}:{mute.getsockname()[1]}"
         status, lines, (error,) = probe("--udp", "-w", "0.2", target)
         assert (status, lines) == (28, [f"{target} no answer"])
-        assert "UDP does not tell" in error
+        assert "UDP cannot tell" in error
     status, lines, _ = probe("--udp", target)
     assert (status, lines) == (7, [f"{target} refused"])
 

@@ -143,8 +143,8 @@ def test_udp_counts_the_bytes_of_datagrams() -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["-q"], "-q and --progress exclude each other"),
-        (["--exec", "cat"], "--progress cannot be combined with --exec or --shell"),
+        (["-q"], "--progress cannot be used with -q"),
+        (["--exec", "cat"], "--progress cannot be used with --exec or --shell"),
     ],
 )
 def test_where_it_has_no_place(options: list[str], words: str) -> None:
@@ -156,7 +156,7 @@ def test_where_it_has_no_place(options: list[str], words: str) -> None:
 def test_it_has_no_place_beside_the_line_editor(tmp_path: Path) -> None:
     with Screen(tmp_path, "tcp-server", "--progress", "-p", "0") as screen:
         assert screen.status() == 2
-        screen.shows("--progress has no place beside the line editor")
+        screen.shows("--progress cannot be used with line editing")
 
 
 def test_in_the_background_nothing_is_drawn(tmp_path: Path, file: Path) -> None:

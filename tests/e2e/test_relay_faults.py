@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.refusal import refusal
 from tests.support import (
     HERE,
     WAIT,
@@ -312,12 +313,12 @@ def test_an_idle_connection_costs_no_time() -> None:
         ("--rate 0", "'0' is not a size"),
         ("--chunk 0", "'0' is not a size"),
         ("--delay -1", "'-1' is not a duration"),
-        ("--refuse 101%", "'101%' is not a share"),
+        ("--refuse 101%", "'101%' is not a percentage"),
         ("--faults up", "'up' is not one of"),
     ],
 )
 def test_options_that_make_no_sense_are_one_line(options: str, said: str) -> None:
-    status, out, err = run("relay", "-p", "0", *options.split(), HERE, "9")
+    status, out, err = refusal("relay", "-p", "0", *options.split(), HERE, "9")
     assert (status, out) == (2, b"")
     assert said in err
     assert len(err.splitlines()) == 1

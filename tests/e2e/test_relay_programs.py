@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.test_programs import ends, line, number, runs
+from tests.refusal import refusal
 from tests.support import (
     CLIENT,
     HERE,
@@ -52,8 +53,8 @@ def test_each_client_has_a_program_of_its_own() -> None:
                 assert line(sock) == f"tcp {sock.getsockname()[1]}".encode()
                 assert through(sock, data) == data
         program.said("] 127.0.0.1:")
-        program.said("runs as process")
-        program.said("/bin/sh has exited with 0")
+        program.said("started as process")
+        program.said("/bin/sh exited with 0")
         assert errors(program) == []
 
 
@@ -80,7 +81,7 @@ def through(sock: socket.socket, data: bytes) -> bytes:
 def test_its_exit_closes_a_client_that_has_not_ended() -> None:
     with relaying("--shell", "echo last; exit 3") as (program, port), connect(port) as sock:
         assert read_all(sock) == b"last\n"
-        program.said("has exited with 3")
+        program.said("exited with 3")
         program.said("closed (sent 0 bytes, received 5 bytes")
 
 
@@ -274,15 +275,15 @@ REFUSED = [
 
 @pytest.mark.parametrize(("options", "name"), REFUSED)
 def test_what_has_no_meaning_for_a_program_is_refused(options: tuple[str, ...], name: str) -> None:
-    status, out, told = run(RELAY, "-p", "0", "--exec", "cat", *options)
+    status, out, told = refusal(RELAY, "-p", "0", "--exec", "cat", *options)
     assert (status, out) == (2, b"")
-    assert told == f"sockkit: {name} cannot be combined with --exec or --shell: leave it out\n"
+    assert told == f"sockkit: {name} cannot be used with --exec or --shell: remove it\n"
 
 
 def test_a_program_that_is_missing_is_an_error_before_listening() -> None:
-    status, _, told = run(RELAY, "-p", "0", "--exec", "no-such-program")
+    status, _, told = refusal(RELAY, "-p", "0", "--exec", "no-such-program")
     assert status == 2
-    assert told.startswith("sockkit: cannot find or run the program 'no-such-program'")
+    assert told.startswith("sockkit: could not find or run the program 'no-such-program'")
 
 
 def test_a_public_bind_is_warned_of() -> None:
@@ -314,7 +315,7 @@ def test_an_interactive_shell_at_a_terminal() -> None:
             CLIENT, "--no-edit", HERE, str(port), stdin=terminal.child, stdout=terminal.child
         ) as client,
     ):
-        program.said("runs as process")
+        program.said("started as process")
         terminal.type(b"echo $((40 + 2))\n")
         terminal.shows(b"\n42\r\n")
         terminal.type(b"exit\n")
@@ -327,7 +328,7 @@ def test_netcat_has_a_program() -> None:
         command = [nc, "-N", HERE, str(port)]
         done = subprocess.run(command, input=b"hello\n", capture_output=True, timeout=WAIT)
         assert (done.returncode, done.stdout) == (0, b"HELLO\n")
-        program.said("tr has exited with 0")
+        program.said("tr exited with 0")
 
 
 def test_no_descriptor_is_left() -> None:

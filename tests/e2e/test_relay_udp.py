@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import HERE, WAIT, Program, eventually, run
+from tests.support import HERE, WAIT, Program, eventually, rests, run
 
 
 @contextlib.contextmanager
@@ -53,11 +53,12 @@ def test_a_datagram_of_any_size_goes_both_ways(size: int, target: socket.socket)
         assert sock.recv(70_000) == b"y" * size
 
 
-def test_thousands_of_peers_are_heard_and_few_are_kept(target: socket.socket) -> None:
+@pytest.mark.parametrize("count", [500, pytest.param(5000, marks=pytest.mark.torture)])
+def test_thousands_of_peers_are_heard_and_few_are_kept(count: int, target: socket.socket) -> None:
     with relaying(port(target), "--max-connections", "50", "-v") as relay:
         assert relay.port
         before = relay.descriptors()
-        for number in range(2000):
+        for number in range(count):
             with client(relay) as sock:
                 sock.send(b"%d" % number)
                 data, sender = target.recvfrom(100)
@@ -65,7 +66,7 @@ def test_thousands_of_peers_are_heard_and_few_are_kept(target: socket.socket) ->
                 target.sendto(data, sender)
                 assert sock.recv(100) == data
         assert relay.descriptors() <= before + 50
-        relay.said("forgotten, to make room")
+        relay.said("forgotten to make room")
 
 
 def test_fewer_peers_are_kept_where_descriptors_are_few(target: socket.socket) -> None:
@@ -254,3 +255,31 @@ def test_unix_sockets_at_both_sides(tmp_path: Path) -> None:
             again.bind(there)
             sock.send(b"b")
             assert again.recv(100) == b"b"
+
+
+def test_two_relays_aimed_at_each_other_pass_a_datagram_round_a_bounded_number_of_times(
+    target: socket.socket,
+) -> None:
+    free = port(target)
+    target.close()
+    command = ("relay", "--udp", "-p", str(free), HERE)
+    with contextlib.ExitStack() as stack:
+        one = stack.enter_context(relaying(free))
+        two = stack.enter_context(Program(*command, str(one.port)))
+        two.said("listening")
+        sock = stack.enter_context(client(one))
+        sock.send(b"round and round")
+        eventually(lambda: "seems to go round" in one.stderr + two.stderr)
+        rests(one)
+        rests(two)
+        assert len(one.stderr.splitlines()) + len(two.stderr.splitlines()) == 3
+
+
+@pytest.mark.parametrize(("bind", "host"), [(HERE, "localhost"), ("0.0.0.0", HERE)])
+def test_a_relay_to_itself_does_not_start(bind: str, host: str, target: socket.socket) -> None:
+    free = str(port(target))
+    target.close()
+    status, _, told = run("relay", "--udp", "-4", "--bind", bind, "-p", free, host, free)
+    assert status == 2
+    where = f"{host} port {free}"
+    assert told == f"sockkit: the target {where} is this relay itself: give another one\n"

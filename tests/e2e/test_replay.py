@@ -26,6 +26,7 @@ from sockkit.core.records import (
     Record,
     Stream,
 )
+from tests.refusal import refusal
 from tests.support import (
     HERE,
     WAIT,
@@ -380,7 +381,7 @@ def test_a_peer_of_a_server_s_recording(path: Path) -> None:
             assert replay("--verify", *more, recording, HERE, echo.port) == SAME
             got.append(replay(*more, recording, HERE, echo.port)[1])
         status, _, told = replay("--peer", "3", recording, HERE, echo.port)
-        lacks = "has no peer 3: give one that it has: 1, 2"
+        lacks = "has no peer 3: its peers are 1, 2"
         assert (status, told) == (2, f"sockkit: {recording} {lacks}\n")
     assert [sorted(got[0]), got[1]] == [sorted(b"peer 1peer 2"), b"peer 2"]
 
@@ -452,7 +453,7 @@ def test_what_is_no_recording_or_is_damaged(path: Path, tmp_path: Path) -> None:
         assert told == (
             1,
             b"",
-            f"sockkit: {path} is not a recording of sockkit: line 1: it is not JSON\n",
+            f"sockkit: {path} is not a sockkit recording: line 1: it is not JSON\n",
         )
         recording = write(path, Opened(NOW, CLIENT), Message(NOW, CLIENT, "sent", b"hi\n"))
         with path.open("ab") as file:
@@ -467,7 +468,7 @@ def test_what_is_no_recording_or_is_damaged(path: Path, tmp_path: Path) -> None:
         write(path, Opened(NOW, CLIENT), Message(NOW, CLIENT, "sent", b"hi\n"))
         path.write_bytes(path.read_bytes()[:-100] + b'{"sockkit":1,')
         status, out, error = replay("-i", "0.2", path, HERE, port)
-        assert (status, out, error) == (0, b"", f"* {path}: its last line is cut\n")
+        assert (status, out, error) == (0, b"", f"* {path}: its last line is incomplete\n")
         status, _, error = replay(tmp_path, HERE, port)
         assert status == 2
 
@@ -504,19 +505,19 @@ def test_nobody_listens(path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--lockstep", "--speed", "2", HERE, "9"], "exclude each other"),
-        (["--speed", "0", HERE, "9"], "'0' is no speed"),
-        (["--speed", "nan", HERE, "9"], "'nan' is no speed"),
+        (["--lockstep", "--speed", "2", HERE, "9"], "cannot be used with"),
+        (["--speed", "0", HERE, "9"], "'0' is not a speed"),
+        (["--speed", "nan", HERE, "9"], "'nan' is not a speed"),
         (["--once", HERE, "9"], "--once needs --serve"),
         (["-p", "0", HERE, "9"], "--port needs --serve"),
-        (["--serve", "-p", "0", HERE, "9"], "--serve connects to nobody"),
+        (["--serve", "-p", "0", HERE, "9"], "--serve takes no address"),
         (["--serve"], "no port to listen on"),
-        (["--serve", "-p", "0", "--source", HERE], "--source and --serve exclude each other"),
+        (["--serve", "-p", "0", "--source", HERE], "--source cannot be used with --serve"),
     ],
 )
 def test_options_that_mean_nothing(arguments: list[str], told: str, path: Path) -> None:
     recording = write(path, Opened(NOW, CLIENT))
-    status, _, error = replay(recording, *arguments)
+    status, _, error = refusal("replay", str(recording), *arguments)
     assert status == 2
     assert told in error
 

@@ -112,7 +112,7 @@ def test_input_is_not_read_before_a_client() -> None:
             # What is in the pipe is still there when the first client has come and gone.
             with connect(program.port) as first:
                 assert read_exactly(first, 6) == b"early\n"
-            program.said("closed (")
+            program.said("closed (sent ")
             feed.write(b"for the next\n")
             with connect(program.port) as second:
                 assert read_exactly(second, 13) == b"for the next\n"
@@ -125,6 +125,7 @@ def test_the_end_of_input_ends_nothing() -> None:
             program.type(b"last")
             program.end_input()
             assert read_exactly(early, 4) == b"last"
+            program.said("* stdin has ended; clients stay connected (--once ends after the first)")
             early.sendall(b"still heard\n")
             assert heard(program, 12) == b"still heard\n"
             early.shutdown(socket.SHUT_WR)
@@ -245,8 +246,8 @@ def test_port_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("shell", ["sh", "bash"])
 def test_the_recipe_for_scripts(shell: str, tmp_path: Path) -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    recipe = re.search(r"\$ mkfifo port\n(?:\$ .*\n)+", readme)
+    recipes = (Path(__file__).parents[2] / "docs" / "recipes.md").read_text(encoding="utf-8")
+    recipe = re.search(r"\$ mkfifo port\n(?:\$ .*\n)+", recipes)
     assert recipe
     (tmp_path / "sent.bin").write_bytes(b"hello" * 100)
     script = re.sub(r"^\$ ", "", recipe[0], flags=re.MULTILINE)
@@ -409,7 +410,7 @@ def test_what_cannot_be_encoded_is_placed_in_the_input_once_for_all_clients() ->
             server.type("three\n你\U0001f600\n".encode())
             assert read_exactly(late, 8) == "three\n你".encode("gbk")
             told = server.said("was not sent")
-            assert "at line 4, character 2 of standard input is not in gbk" in told
+            assert "at line 4, character 2 of stdin is not in gbk" in told
         server.process.terminate()
         assert server.status() == 143
         assert server.stderr.count("was not sent") == 1

@@ -88,24 +88,37 @@ STREAMS = [
 ]
 
 
-@pytest.mark.parametrize(("protocol", "stream"), STREAMS, ids=lambda it: str(it[1:4]))
-def test_tshark_follows_a_stream(protocol: str, stream: Stream, tmp_path: Path) -> None:
+def run_of(stream: Stream, began: int, most: int) -> tuple[list[Record], tuple[bytes, bytes]]:
+    """The records of a run with one stream, and what each side sent, the one that began first."""
     noise = random.Random(14)
-    most = 65_507 if protocol == "udp" else 200_000
-    records: list[Record] = [Begun(NOW, "test"), Opened(NOW, stream)]
+    records: list[Record] = [Begun(began, "test"), Opened(began, stream)]
     passed: dict[Direction, bytes] = {"sent": b"", "received": b""}
     first: Direction = "sent" if stream.dialled else "received"
     for place, size in enumerate([5, 1, 1400, most, 0, 3, 65_000, most]):
         direction: Direction = first if place == 0 else noise.choice(["sent", "received"])
         data = noise.randbytes(size)
         passed[direction] += data
-        records.append(Message(NOW + place, stream, direction, data))
-    records += [Ended(NOW + 9, stream, "received"), Closed(NOW + 9, stream), Exit(NOW + 9, 0)]
+        records.append(Message(began + place, stream, direction, data))
+    end = began + 9
+    records += [Ended(end, stream, "received"), Closed(end, stream), Exit(end, 0)]
+    sent, received = passed["sent"], passed["received"]
+    return records, (sent, received) if stream.dialled else (received, sent)
+
+
+def test_tshark_follows_every_kind_of_stream(tmp_path: Path) -> None:
+    """One recording of a run for each: tshark takes half a second to start."""
+    records: list[Record] = []
+    sides: dict[str, list[tuple[bytes, bytes]]] = {"tcp": [], "udp": []}
+    for number, (protocol, stream) in enumerate(STREAMS):
+        most = 65_507 if protocol == "udp" else 200_000
+        more, both = run_of(stream, NOW + 10 * number, most)
+        records += more
+        sides[protocol].append(both)
     path = tmp_path / "out.pcapng"
     assert shown(write(tmp_path / "it.rec", records), "--pcap", path) == (0, b"", "")
     assert wrong(path, "_ws.malformed") == ""
-    sides = (passed["sent"], passed["received"])[:: 1 if stream.dialled else -1]
-    assert followed(path, protocol) == [sides]
+    for protocol, expected in sides.items():
+        assert followed(path, protocol, len(expected)) == expected
 
 
 def test_streams_of_several_runs_do_not_mix(tmp_path: Path) -> None:
@@ -162,7 +175,7 @@ def test_what_a_server_records(tmp_path: Path) -> None:
         program.said("connection reset by peer")
         with socket.create_connection((HERE, int(port))) as two:
             two.sendall(b"\xff\0\x1b")
-        program.said("the peer has ended its side after 3 bytes")
+        program.said("peer closed (3 bytes received)")
         program.process.send_signal(signal.SIGINT)
         assert program.status() == 130
     status, out, told = shown(path)
@@ -195,7 +208,7 @@ def test_a_recording_is_shown_in_the_encoding_of_its_run(tmp_path: Path) -> None
     assert out.count(b" \x1b[2J\n") == 2
     assert len([line for line in out.splitlines() if line.endswith(b" tcp-server started")]) == 1
     status, out, told = shown("--received", "--peer", "7", "--peer", "1", path)
-    assert told == f"* {path}: there is no peer 7\n"
+    assert told == f"* {path}: no peer 7\n"
     assert shown("--since", "2999-01-01", path) == (0, b"", f"* {path}: nothing matches\n")
 
 
@@ -212,10 +225,10 @@ def test_a_kill_loses_the_last_second_at_the_most(tmp_path: Path) -> None:
     status, out, told = shown(path)
     assert status == 0
     assert b"hello\n" in out
-    assert "it has no end: the command was killed, or still runs" in told
+    assert "it has no end: the command was killed or is still running" in told
     with path.open("ab") as file:
         file.write(b'{"sockkit":1,"time":"2026')
-    assert "its last line is cut" in shown(path)[2]
+    assert "its last line is incomplete" in shown(path)[2]
     with server("--record", str(path), "--append") as (program, port):
         program.process.send_signal(signal.SIGINT)
         assert program.status() == 130
@@ -248,7 +261,7 @@ def test_stdout_that_is_gone_or_full(tmp_path: Path) -> None:
         program.process.stdout.close()
         assert program.status() == 141
     with open("/dev/full", "wb") as full, Program("show", str(path), stdout=full) as program:
-        gone(program, 23, "could not write standard output: no space left on device")
+        gone(program, 23, "could not write stdout: no space left on device")
     with Program("show", "--follow", str(path)) as program:
         assert program.process.stdout
         program.process.stdout.read(100)

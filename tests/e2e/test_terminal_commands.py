@@ -85,39 +85,40 @@ def test_bytes_are_not_converted(tmp_path: Path) -> None:
         assert read_exactly(sock, len(data)) == data
 
 
-@pytest.mark.parametrize("leave", [CTRL_C, CTRL_D, ESCAPE, ENTER])
-def test_the_prompt_is_left(leave: str, tmp_path: Path) -> None:
+def test_the_prompt_is_left(tmp_path: Path) -> None:
     with client(tmp_path) as (screen, sock):
-        screen.type("half")
-        screen.prompts("> half")
-        screen.type(KEY)
-        screen.prompts(PROMPT)
-        if leave in (CTRL_C, ESCAPE):
-            screen.type("li")
-            screen.prompts(f"{PROMPT} li")
-        screen.type(leave)
-        screen.prompts("> half")
-        screen.type(f" a line{ENTER}")
-        assert read_exactly(sock, 12) == b"half a line\n"
-
-
-@pytest.mark.parametrize("inside", ["line", "command"])
-def test_in_a_paste_the_key_is_text(inside: str, tmp_path: Path) -> None:
-    with client(tmp_path) as (screen, sock):
-        screen.prompts(">")
-        if inside == "command":
+        for leave in (CTRL_C, CTRL_D, ESCAPE, ENTER):
+            screen.prompts(">")
+            screen.type("half")
+            screen.prompts("> half")
             screen.type(KEY)
             screen.prompts(PROMPT)
-        screen.type(PASTE.format(f"a{KEY}quit\r"))
-        screen.shows("a^]quit")
-        screen.type(ENTER)
-        if inside == "line":
-            assert read_exactly(sock, 7) == b"a\x1dquit\n"
-        else:
-            screen.shows("* there is no a\\x1dquit")
-        screen.prompts(">")
-        screen.type(f"on{ENTER}")
-        assert read_exactly(sock, 3) == b"on\n"
+            if leave in (CTRL_C, ESCAPE):
+                screen.type("li")
+                screen.prompts(f"{PROMPT} li")
+            screen.type(leave)
+            screen.prompts("> half")
+            screen.type(f" a line{ENTER}")
+            assert read_exactly(sock, 12) == b"half a line\n"
+
+
+def test_in_a_paste_the_key_is_text(tmp_path: Path) -> None:
+    with client(tmp_path) as (screen, sock):
+        for inside in ("line", "command"):
+            screen.prompts(">")
+            if inside == "command":
+                screen.type(KEY)
+                screen.prompts(PROMPT)
+            screen.type(PASTE.format(f"a{KEY}quit\r"))
+            screen.until(lambda lines: any("a^]quit" in line for line in lines[-2:]))
+            screen.type(ENTER)
+            if inside == "line":
+                assert read_exactly(sock, 7) == b"a\x1dquit\n"
+            else:
+                screen.shows("* unknown command a\\x1dquit")
+            screen.prompts(">")
+            screen.type(f"on{ENTER}")
+            assert read_exactly(sock, 3) == b"on\n"
 
 
 def test_lines_that_look_like_commands_are_sent_by_a_client(tmp_path: Path) -> None:
@@ -150,7 +151,7 @@ def test_help_lists_what_there_is(tmp_path: Path) -> None:
         screen.shows("12345")
         host, port = sock.getsockname()
         order(screen, "list", f"{host}:{port} sent 0 bytes, received 5 bytes")
-        order(screen, "/list", "there is no /list: help lists the commands")
+        order(screen, "/list", "unknown command /list: help lists the commands")
 
 
 def test_the_hint_is_for_a_person_at_the_editor(tmp_path: Path) -> None:
@@ -177,25 +178,25 @@ def test_what_is_shown_is_chosen_while_it_runs(tmp_path: Path, somebody: Person)
         screen.type(f"{KEY}view h{TAB}")
         screen.prompts(f"{PROMPT} view hex")
         screen.type(ENTER)
-        order(screen, "one", "there is no one")  # the view is chosen by now
+        order(screen, "one", "unknown command one")  # the view is chosen by now
         sock.sendall(b"\1\3AB")
         screen.shows("01 03 41 42")
         screen.type(f"{KEY}hex ff00{ENTER}")
         screen.shows("ff 00")
-        order(screen, "view", "write view hex|text")
+        order(screen, "view", "usage: view hex|text")
         screen.type(f"{KEY}timestamps on{ENTER}")
-        order(screen, "two", "there is no two")
+        order(screen, "two", "unknown command two")
         sock.sendall(b"CD")
         screen.until(lambda lines: any(re.search(r"\d\d:\d\d:\d\d\.\d{6}", line) for line in lines))
         screen.type(f"{KEY}view text{ENTER}")
-        order(screen, "three", "there is no three")
+        order(screen, "three", "unknown command three")
         sock.sendall("再见\n".encode(encoding))
         screen.shows("再见")
 
 
 @pytest.mark.parametrize("kind", ["tcp-client", "tcp-server", "udp-server"])
 def test_bytes_that_are_no_text_earn_one_hint(kind: str, tmp_path: Path) -> None:
-    hint = "* not all of this is text: Ctrl-] view hex shows the bytes"
+    hint = "* some of this is not text: Ctrl-] view hex shows the bytes"
     with contextlib.ExitStack() as stack:
         if kind == "tcp-client":
             screen, sock = stack.enter_context(client(tmp_path))
@@ -295,17 +296,18 @@ def test_a_file_that_did_not_arrive_is_an_error(tmp_path: Path) -> None:
         said(screen, "of the input did not reach the peer")
 
 
-@pytest.mark.parametrize(
-    ("name", "answer"),
-    [("none", "no such file"), ("", "is not a regular file"), ("fifo", "is not a regular file")],
-)
-def test_what_cannot_be_sent_is_said(name: str, answer: str, tmp_path: Path) -> None:
+def test_what_cannot_be_sent_is_said(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     with client(tmp_path) as (screen, sock):
-        screen.type(f"{KEY}send-file {tmp_path}/{name}{ENTER}")
-        said(screen, answer)
-        screen.type(f"on{ENTER}")
-        assert read_exactly(sock, 3) == b"on\n"
+        for name, answer in (
+            ("none", f"{tmp_path}/none: no such file"),
+            ("", f"{tmp_path}/ is not a regular file"),
+            ("fifo", f"{tmp_path}/fifo is not a regular file"),
+        ):
+            screen.type(f"{KEY}send-file {tmp_path}/{name}{ENTER}")
+            said(screen, answer)
+            screen.type(f"on{ENTER}")
+            assert read_exactly(sock, 3) == b"on\n"
 
 
 def test_a_server_sends_a_file_to_whom_text_goes_to(tmp_path: Path) -> None:
@@ -378,7 +380,7 @@ def test_a_udp_server_sends_to_whom_was_heard(tmp_path: Path) -> None:
         server(tmp_path, "udp-server", "-p", "0") as screen,
         datagrams(screen.port) as sock,
     ):
-        order(screen, f"send-file {path}", "nobody has been heard yet")
+        order(screen, f"send-file {path}", "no peer has sent anything yet")
         sock.send(b"hello")
         screen.shows("hello")
         screen.type(f"{KEY}send-file {path}{ENTER}{KEY}hex 01{ENTER}two{ENTER}")
@@ -400,10 +402,10 @@ def test_in_a_chat_room(udp: list[str], tmp_path: Path) -> None:
             screen.type(ENTER)
             screen.type(f"句{ENTER}")
             room.shows("半句")
-            order(room, "list", "1 here: alex")
-            order(room, "send-file /etc/hosts", "there is no send-file")
+            order(room, "list", f"{'' if udp else '[1] '}{HERE}:")
+            order(room, "send-file /etc/hosts", "unknown command send-file")
             order(screen, "list", f"{HERE}:{room.port} ")
-            order(screen, "send-file /etc/hosts", "there is no send-file")
+            order(screen, "send-file /etc/hosts", "unknown command send-file")
             order(room, "kick alex", "alex ")
 
 

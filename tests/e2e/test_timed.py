@@ -6,6 +6,7 @@ mark is that of a machine with two cores that has nothing else to do.
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import subprocess
 import time
@@ -21,6 +22,7 @@ from tests.e2e import test_echo_torture as echo
 from tests.e2e import test_floods as floods
 from tests.e2e import test_interop as interop
 from tests.e2e import test_programs as programs
+from tests.e2e import test_relay_torture as relays
 from tests.e2e import test_signals as signals
 from tests.e2e import test_terminal as plain
 from tests.e2e import test_terminal_client as client
@@ -154,6 +156,13 @@ def test_a_client_that_sends_single_bytes_takes_little_of_the_processor(kind: st
 
 def test_20_000_connections_that_reset() -> None:
     assert floods.flood_of_resets([], 20_000) < 0.1
+
+
+@pytest.mark.timeout(300)
+def test_20_000_connections_that_reset_through_a_relay() -> None:
+    """Others wait for longer than on a server: the target is dialled for each client."""
+    with contextlib.ExitStack() as stack:
+        assert relays.flood_of_resets(stack, 20_000) < 0.3
 
 
 @floods.by_udp

@@ -400,7 +400,7 @@ def test_a_character_cut_by_the_end_is_reported(kind: str, encoding: str) -> Non
         sock.close()
         assert program.output().startswith(b"ok\\x")
         assert program.status(END) == 0
-        assert "last character was cut" in program.stderr
+        assert "last character is incomplete" in program.stderr
 
 
 # The n-th call of NAME fails with ERROR, and says so once. A marker in the environment would

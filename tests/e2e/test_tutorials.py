@@ -128,7 +128,7 @@ def test_chat_by_hand_serves_both_at_once() -> None:
             screen.type(b"welcome\n")
             for sock in (alex, kim):
                 assert read_exactly(sock, 8) == b"welcome\n"
-        server.said("closed (")
+        server.said("closed (sent ")
         screen.type(b"still there?\n")
         assert read_exactly(alex, 13) == b"still there?\n"
         server.process.send_signal(signal.SIGINT)

@@ -67,7 +67,7 @@ def test_a_line_too_long_is_one_error_line() -> None:
         status, _, stderr = run("udp-client", *AT_ONCE, "--lines", HERE, port_of(sock), data=line)
         assert sock.recv(100) == b"ok"
     assert status == 55
-    assert "65,508 bytes does not fit a datagram" in stderr
+    assert "65,508 bytes does not fit in a datagram" in stderr
     assert stderr.count("\n") == 1
 
 
@@ -132,7 +132,7 @@ def test_answers_end_it_or_their_lack() -> None:
         arguments = ["udp-client", "--expect", "2", "-w", "300ms", HERE, port_of(sock)]
         status, _, stderr = run(*arguments, data=b"x")
         assert status == 28
-        assert "0 of 2 answers came within 0.3 s" in stderr
+        assert "0 of 2 answers received within 0.3 s" in stderr
 
 
 def test_a_silence_ends_it_and_answers_put_that_off() -> None:
@@ -179,7 +179,7 @@ def test_more_than_a_thousand_peers_are_all_heard() -> None:
                 sock.sendto(b"hi", (HERE, server.port))
                 line = server.process.stdout.readline().decode()
                 assert line == f"[{number} {host}:{port_of(sock)}] hi\n"
-        assert "[1] " in server.said("forgotten, to make room")
+        assert "[1] " in server.said("forgotten to make room")
         assert server.resident() - before < 4 * 2**20
 
 
@@ -343,8 +343,10 @@ def test_a_pair_that_talks_on_terminals(tmp_path: Path) -> None:
             server.until(lambda lines: any(map(label.fullmatch, lines)))
             server.type("在\r")
             client.shows("在")
-            client.type("\r")
-            server.until(lambda lines: sum("小雪:" in line for line in lines) == 2)
+            client.type("\r")  # which sends nothing, as it would be a signature alone
+            client.type("hi\r")
+            server.until(lambda lines: any("小雪:hi" in line for line in lines))
+            assert sum("小雪:" in line for line in server.lines()) == 2
             client.type("\x03")
             assert client.status(END) == 130
         server.type("\x04")
@@ -408,7 +410,7 @@ def test_a_line_that_is_too_long_leaves_nothing_behind() -> None:
         assert server.process.stdout.readline() == b"here\n"
         server.type(b"x" * 140_000 + b"tail\nnext\n")
         assert sock.recv(LARGEST) == b"next"
-        server.said("does not fit a datagram")
+        server.said("does not fit in a datagram")
 
 
 def test_a_pair_that_talks() -> None:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import HERE, WAIT, Program, eventually, run
+from tests.refusal import refusal
+from tests.support import HERE, WAIT, Program, eventually
 
 
 @contextlib.contextmanager
@@ -100,20 +101,20 @@ def test_on_a_public_address_it_warns_unless_somebody_is_allowed() -> None:
 @pytest.mark.parametrize(
     ("more", "told"),
     [
-        (["--exec", "cat", "--reply", "x"], "--reply cannot be combined with --exec or --shell"),
+        (["--exec", "cat", "--reply", "x"], "--reply cannot be used with --exec or --shell"),
         (
             ["--exec", "cat", "--answer", "all"],
-            "--answer cannot be combined with --exec or --shell",
+            "--answer cannot be used with --exec or --shell",
         ),
-        (["--exec", "cat", "--lines"], "--lines cannot be combined with --exec or --shell"),
-        (["--exec", "cat", "--shell", "cat"], "--exec and --shell exclude each other"),
-        (["--exec", "no-such-program"], "cannot find or run the program 'no-such-program'"),
+        (["--exec", "cat", "--lines"], "--lines cannot be used with --exec or --shell"),
+        (["--exec", "cat", "--shell", "cat"], "--exec cannot be used with --shell"),
+        (["--exec", "no-such-program"], "could not find or run the program 'no-such-program'"),
         (["--exec", "'"], "cannot be split"),
         (["--max-connections", "5"], "--max-connections needs --exec or --shell"),
     ],
 )
 def test_what_makes_no_sense_is_told(more: list[str], told: str) -> None:
-    status, out, err = run("udp-server", "-p", "0", *more)
+    status, out, err = refusal("udp-server", "-p", "0", *more)
     assert (status, out) == (2, b"")
     assert told in err
 

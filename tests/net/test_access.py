@@ -130,6 +130,6 @@ def test_a_name_has_so_much_time(loop: Loop, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_peers_of_a_unix_socket_have_no_address(loop: Loop) -> None:
     with pytest.raises(
-        UsageError, match=r"clients of unix:/s have no IP address: leave out --allow and"
+        UsageError, match=r"clients of unix:/s have no IP address: remove --allow and"
     ):
         prepared(loop, AccessOptions(allow=("a.example",)), UnixPath("/s"))

@@ -454,7 +454,7 @@ def test_alone_a_peer_that_takes_nothing_is_given_up_and_that_is_said(
     alone.outbox.put(bytes(1000))
     alone.close()
     assert alone.closed() > 0
-    assert str(alone.failure) == "the peer has taken nothing for 10 s"
+    assert str(alone.failure) == "the peer accepted no data for 10 s"
     assert module.MAX_STALL_SECONDS <= alone.loop.now - began < module.MAX_STALL_SECONDS + 1
 
 

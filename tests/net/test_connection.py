@@ -424,9 +424,9 @@ def test_an_end_that_cannot_be_told_is_a_failure_of_sending(site: Make) -> None:
 def test_an_input_that_fails_ends_it_at_once(site: Make) -> None:
     """Then the peer is not to blame, and not waited for."""
     at = site(EndOptions())
-    at.connection.sending_failed(SockkitError("could not read standard input"))
+    at.connection.sending_failed(SockkitError("could not read stdin"))
     assert at.told == ["closed"]
-    assert str(at.result.error) == "could not read standard input"
+    assert str(at.result.error) == "could not read stdin"
 
 
 @pytest.mark.parametrize("code", [errno.ECONNRESET, errno.ETIMEDOUT, errno.EHOSTUNREACH])
@@ -721,7 +721,7 @@ def test_what_the_peer_sends_while_it_is_closed_is_thrown_away(site: Make) -> No
     assert at.closes() == CLEAN
 
 
-# Joined to a second pair of ends, as standard input and output are, or another connection.
+# Joined to a second pair of ends, as stdin and output are, or another connection.
 
 
 class Joined(Owner):

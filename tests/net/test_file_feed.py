@@ -111,7 +111,7 @@ def test_a_file_that_becomes_shorter(loop: Loop, tmp_path: Path) -> None:
     os.truncate(path, 12)
     place.ready = 9
     place.run()
-    assert place.said == [f"12 of 25 bytes of {path} sent: it has become shorter"]
+    assert place.said == [f"12 of 25 bytes of {path} sent: the file became shorter"]
     assert place.ends == 1
 
 

@@ -134,6 +134,13 @@ def test_a_name_nobody_knows_is_an_answer_too(
     assert str(answer) == "could not resolve nowhere.invalid: Name or service not known"
 
 
+def test_a_number_of_an_address_that_is_too_large_is_named(asker: Asker) -> None:
+    asker.asks("192.168.1.300")
+    run_until(asker.loop, lambda: bool(asker.told))
+    why = "it is not an IPv4 address: give four numbers of 0 to 255"
+    assert str(asker.told[0]) == f"could not resolve 192.168.1.300: {why}"
+
+
 def test_a_system_without_another_thread_is_an_answer_too(
     asker: Asker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -237,7 +244,7 @@ def test_what_has_no_address_is_a_resolve_error(host: str, monkeypatch: pytest.M
 
 
 def test_the_other_family_is_a_resolve_error() -> None:
-    with pytest.raises(ResolveError):
+    with pytest.raises(ResolveError, match="it is not an IPv6 address: leave out -6"):
         look_up(HostPort("127.0.0.1", 80), V6)
 
 

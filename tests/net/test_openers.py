@@ -84,7 +84,7 @@ def test_a_new_kind_is_found_and_its_bind_explained_by_its_row(
     free = Endpoint(socket.AF_INET, (HERE, listener.port))
     with pytest.raises(BindError, match="not at name:nice"):
         kit.listening(loop, ListenOptions(name))
-    with pytest.raises(UsageError, match="name:nice is no address for UDP"):
+    with pytest.raises(UsageError, match="name:nice is not a UDP address"):
         kit.bound(loop, ListenOptions(name))
     dialling = partial(dial, kit.context(loop), name, ConnectOptions(), SocketOptions())
     with contextlib.closing(wait_for(loop, dialling)) as stream:

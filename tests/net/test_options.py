@@ -39,6 +39,15 @@ def test_an_option_is_set_only_when_asked_for(
     ]
 
 
+@pytest.mark.skipif(not hasattr(socket, "TCP_KEEPIDLE"), reason="tcp(7)")
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
+def test_a_peer_may_be_asked_whether_it_is_still_there(family: int) -> None:
+    with SocketOptions(probe_after=7).open(family, lambda _: None) as sock:
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 7
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL) == 7
+
+
 @pytest.mark.parametrize(
     ("family", "level", "names"),
     [
@@ -108,6 +117,6 @@ def test_what_the_system_does_not_set_is_a_usage_error_and_leaks_nothing(
     if missing:
         monkeypatch.delattr(socket, "SO_REUSEPORT")
     monkeypatch.setattr(socket, "socket", Recorded)
-    with pytest.raises(UsageError, match="does not set SO_REUSEPORT"):
+    with pytest.raises(UsageError, match="does not support SO_REUSEPORT"):
         SocketOptions(reuse_port=True).open(socket.AF_INET, lambda _: None)
     assert [sock.fileno() for sock in opened] == [-1]

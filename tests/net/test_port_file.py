@@ -126,7 +126,7 @@ def test_a_file_with_something_else_stays(held: str, loop: Loop, tmp_path: Path)
     path = tmp_path / "port"
     path.write_text(held)
     with unchanged(path):
-        refused(loop, path, "it holds something other than a port")
+        refused(loop, path, "it contains something other than a port")
     assert path.read_text() == held
 
 
@@ -134,7 +134,7 @@ def test_a_long_file_stays(loop: Loop, tmp_path: Path) -> None:
     path = tmp_path / "port"
     path.write_text("80" + "\n" * 4094 + "precious\n")
     with unchanged(path):
-        refused(loop, path, "it holds something other than a port")
+        refused(loop, path, "it contains something other than a port")
 
 
 @pytest.mark.parametrize("made", [True, False])
@@ -148,7 +148,10 @@ def test_what_somebody_wrote_meanwhile_stays(made: bool, loop: Loop, tmp_path: P
 
 
 def test_no_name(loop: Loop) -> None:
-    with pytest.raises(UsageError, match="has no name"), port_file(loop, "", Bound()):
+    with (
+        pytest.raises(UsageError, match="--port-file needs the path of a file"),
+        port_file(loop, "", Bound()),
+    ):
         pass
 
 
@@ -185,7 +188,7 @@ def test_somebody_elses_file_stays(
     path.touch()
     (tmp_path / "other").hardlink_to(path)
     with unchanged(path):
-        refused(loop, path, "a hard link")
+        refused(loop, path, "it has another hard link")
     (tmp_path / "other").unlink()
     monkeypatch.setattr(os, "geteuid", lambda: path.stat().st_uid + 1)
     with unchanged(path):

@@ -114,7 +114,7 @@ def noticed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize("name", ["", "no-such-program", "./no-such", "/", "/dev/null", "a/b"])
 def test_what_cannot_be_run_is_a_usage_error_that_names_it(name: str, site: Site) -> None:
-    with pytest.raises(UsageError, match="cannot find or run the program") as caught:
+    with pytest.raises(UsageError, match="could not find or run the program") as caught:
         site.programs(name, "x")
     assert repr(name) in str(caught.value)
 
@@ -148,7 +148,9 @@ def test_what_is_no_program_for_the_system_may_be_one_for_a_shell(
     own = tmp_path / "own"
     own.write_text("echo a script without its first line\n")
     own.chmod(0o755)
-    with pytest.raises(SockkitError, match="exec format error: --shell"):
+    with pytest.raises(
+        SockkitError, match="exec format error: for a script without #! use --shell"
+    ):
         site.start(str(own))
 
 

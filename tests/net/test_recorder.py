@@ -77,7 +77,7 @@ def test_an_existing_file_is_not_touched(loop: Loop, tmp_path: Path) -> None:
     path = tmp_path / "there"
     for content in (b"", b"mine", FIRST):
         path.write_bytes(content)
-        refused(loop, path, "it exists: continue it with --append", append=False)
+        refused(loop, path, "it already exists: add to it with --append", append=False)
 
 
 def test_it_is_continued(loop: Loop, tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_what_is_no_file_of_ours(append: bool, loop: Loop, tmp_path: Path) -> No
     refused(loop, fifo, "it is not a regular file", append=append)
     refused(loop, tmp_path, "it is not a regular file", append=append)
     refused(loop, missing / "file", "no such file or directory", append=append)
-    with pytest.raises(UsageError, match="--record has no name"):
+    with pytest.raises(UsageError, match="--record needs the path of a file"):
         Recorder(loop, "", append=append)
 
 

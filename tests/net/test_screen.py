@@ -69,5 +69,5 @@ def test_a_reader_that_reads_nothing_for_too_long_is_a_timeout(
     pipe.views._idle = 60.0
     kit.skip_time(loop, monkeypatch)
     pipe.views.tap(STREAM).passed("sent", bytes(500_000))
-    with pytest.raises(TimedOut, match=r"nobody has read standard output for 60 s: [0-9,]+ bytes"):
+    with pytest.raises(TimedOut, match=r"stdout was not read for 60 s: [0-9,]+ bytes"):
         pipe.views.end()

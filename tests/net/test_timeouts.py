@@ -38,8 +38,8 @@ def test_nobody_comes(loop: Loop, clock: kit.Clock) -> None:
         with pytest.raises(TimedOut) as raised:
             passes(loop, clock, 0.2)
     assert str(raised.value) == (
-        "no client has come to 127.0.0.1:7 within 5 s: check the address that clients use, or give "
-        "it longer with --connect-timeout"
+        "no client connected to 127.0.0.1:7 within 5 s: check the address that clients use, or "
+        "allow more time with --connect-timeout"
     )
 
 

@@ -69,7 +69,7 @@ def test_what_binding_made_is_removed_and_nothing_else(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("code", "why"),
     [
-        (errno.EADDRINUSE, "that file exists and is not a socket: give another path"),
+        (errno.EADDRINUSE, "that file exists and is not a socket: use another path"),
         (errno.EACCES, "permission denied"),
     ],
 )
@@ -95,7 +95,7 @@ def test_only_linux_has_abstract_names(loop: Loop, monkeypatch: pytest.MonkeyPat
     found: list[object] = []
     resolve(kit.context(loop), UnixPath("@x"), socket.AF_UNSPEC, found.append)
     assert isinstance(found[0], UsageError)
-    assert str(found[0]) == "unix:@x is abstract, which only Linux has: give unix:/PATH"
+    assert str(found[0]) == "unix:@x is an abstract address, which only Linux has: use unix:/PATH"
     resolve(kit.context(loop), UnixPath("/x"), socket.AF_UNSPEC, found.append)
     assert found[1] == [Endpoint(socket.AF_UNIX, "/x")]
 
@@ -134,7 +134,7 @@ def test_the_umask_is_put_back_when_binding_fails(usual_umask: int, tmp_path: Pa
 
 def test_an_abstract_name_has_no_mode() -> None:
     options = ListenOptions(UnixPath("@x"))
-    with pytest.raises(UsageError, match="unix:@x has no mode: leave out --unix-mode"):
+    with pytest.raises(UsageError, match="unix:@x has no file mode: remove --unix-mode"):
         unix.admission(UnixPath("@x"), options, SocketOptions(unix_mode=0o600))
 
 
@@ -146,7 +146,7 @@ def test_options_of_unix_sockets_are_for_no_other(
     sockets: SocketOptions, users: str | None, option: str, loop: Loop
 ) -> None:
     options = ListenOptions(HostPort(kit.HERE, 0), allow_users=users)
-    words = f"{option} is for a unix socket"
+    words = f"{option} needs a unix socket"
     with pytest.raises(UsageError, match=words):
         kit.listening(loop, options, sockets)
     with pytest.raises(UsageError, match=words):

@@ -28,7 +28,7 @@ def test_where_the_system_tells_nothing_nobody_is_known(monkeypatch: pytest.Monk
     with ours, theirs, monkeypatch.context() as patch:
         patch.delattr(socket, "SO_PEERCRED")
         assert peer_credentials(ours) is None
-        with pytest.raises(UsageError, match="does not tell who a peer is: give --allow-users any"):
+        with pytest.raises(UsageError, match="does not tell who a peer is: use --allow-users any"):
             users_admission(ABSTRACT, None)
         assert users_admission(FILE, None) is None
 

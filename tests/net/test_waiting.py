@@ -8,8 +8,18 @@ from typing import Any
 import pytest
 
 from sockkit.errors import ConnectError, Stopped, TimedOut
+from sockkit.events import Event, Waiting
 from sockkit.net.loop import Loop
-from sockkit.net.waiting import Done, OnDone, Pending, Start, Steps, wait_for
+from sockkit.net.waiting import (
+    WONDER_SECONDS,
+    Done,
+    OnDone,
+    Pending,
+    Silence,
+    Start,
+    Steps,
+    wait_for,
+)
 from tests.net import kit
 
 loop = kit.loop
@@ -154,3 +164,57 @@ def test_steps_that_are_done_may_be_cancelled() -> None:
 
 def test_what_is_done_may_be_cancelled() -> None:
     Done().cancel()
+
+
+class Watched:
+    """A silence, and what it is told of."""
+
+    def __init__(self, loop: Loop, patch: pytest.MonkeyPatch) -> None:
+        self._loop, self._clock = loop, kit.Clock(loop, patch)
+        self.events: list[Event] = []
+        self.received: int | None = 7
+        self.silence = Silence(loop, self.events.append, "still here", lambda: self.received)
+
+    def passes(self, seconds: float) -> None:
+        self._clock.passes(seconds)
+        kit.do(self._loop, kit.turns(), self._loop.stop)
+        self._loop.run()
+
+
+@pytest.fixture
+def watched(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> Watched:
+    return Watched(loop, monkeypatch)
+
+
+def test_a_silence_is_explained_once(watched: Watched) -> None:
+    watched.silence.start()
+    watched.passes(WONDER_SECONDS - 0.1)
+    assert watched.events == []
+    watched.passes(0.2)
+    watched.passes(10 * WONDER_SECONDS)
+    assert watched.events == [Waiting("still here")]
+
+
+def test_what_is_received_is_no_silence(watched: Watched) -> None:
+    watched.silence.start()
+    for _ in range(3):
+        watched.received = (watched.received or 0) + 1
+        watched.passes(WONDER_SECONDS + 0.1)
+    assert watched.events == []
+    watched.passes(WONDER_SECONDS + 0.1)
+    assert watched.events == [Waiting("still here")]
+
+
+def test_a_wait_for_something_else_is_no_silence(watched: Watched) -> None:
+    watched.received = None
+    watched.silence.start()
+    watched.passes(10 * WONDER_SECONDS)
+    assert watched.events == []
+
+
+def test_after_its_end_nothing_is_said(watched: Watched) -> None:
+    watched.silence.stop()
+    watched.silence.start()
+    watched.silence.stop()
+    watched.passes(2 * WONDER_SECONDS)
+    assert watched.events == []

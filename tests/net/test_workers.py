@@ -132,7 +132,7 @@ def test_one_that_ends_at_once_is_not_replaced_at_once(
     crew.on_begin = lambda: crew.enough(4)
     crew.run(1, lambda _: os._exit(3))
     assert time.monotonic() - began >= 0.6
-    assert "ended with 3" in ended(crew.events[0])
+    assert "exited with 3" in ended(crew.events[0])
     assert crew.is_gone()
 
 
@@ -146,7 +146,7 @@ def test_a_fault_in_one_ends_it_alone(crew: Crew, monkeypatch: pytest.MonkeyPatc
     crew.on_begin = lambda: crew.enough(2)
     crew.run(1, fail)
     assert "LookupError" in ended(crew.events[0])
-    assert "ended with 1" in ended(crew.events[1])
+    assert "exited with 1" in ended(crew.events[1])
     assert crew.is_gone()
 
 
@@ -171,7 +171,7 @@ def test_one_ends_when_who_began_it_has_gone(crew: Crew, monkeypatch: pytest.Mon
 
     crew.on_begin = cut
     crew.run(1)
-    assert "ended with 0" in ended(crew.events[0])
+    assert "exited with 0" in ended(crew.events[0])
     assert crew.is_gone()
 
 

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import functools
+import re
+import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,25 +15,90 @@ FAULT = Fault("a pause is left out", "sockkit/net/tcp/server.py", "wait()\n", ""
 LEAST = {"core": 20, "net": 40, "apps": 15, "cli": 20, "term": 5}
 
 
+DEFINITION = re.compile(r" *(async )?def ")
+
+
+@functools.cache
+def source(file: str) -> str:
+    return (ROOT / file).read_text(encoding="utf-8")
+
+
+def compiles(fault: Fault, text: str) -> None:
+    """Raise what is wrong with the text that has the fault.
+
+    There are a thousand faults, and their whole files would take seconds to compile. What is
+    changed within a function is compiled with that function, and with all if that does not do.
+    """
+    planted = fault.planted(text)
+    first = text[: text.index(fault.old)].count("\n")
+    try:
+        compile(function(planted.split("\n"), first, fault.new.count("\n")), fault.file, "exec")
+    except (SyntaxError, ValueError):
+        compile(planted, fault.file, "exec")
+
+
+def function(lines: list[str], first: int, more: int) -> str:
+    """The function of line `first`. Raises ValueError if the `more` lines go on beyond its end."""
+    start = next((n for n in range(first, -1, -1) if DEFINITION.match(lines[n])), None)
+    if start is None:
+        raise ValueError("a line outside of functions")
+    depth = indentation(lines[start])
+    outside = (n for n in range(start + 1, len(lines)) if ends(lines[n], depth))
+    end = next(outside, len(lines))
+    if not start <= first <= first + more < end:
+        raise ValueError("lines outside of the function")
+    return textwrap.dedent("\n".join(lines[start:end]))
+
+
+def ends(line: str, depth: int) -> bool:
+    return bool(line.strip()) and indentation(line) <= depth and not line.lstrip().startswith(")")
+
+
+def indentation(line: str) -> int:
+    return len(line) - len(line.lstrip())
+
+
 def problems(fault: Fault) -> list[str]:
     """Why it cannot be planted, or what it is to be run against and is not there."""
     found = [f"{fault.name}: nothing changes"] if fault.new == fault.old else []
     try:
-        compile(fault.planted((ROOT / fault.file).read_text(encoding="utf-8")), fault.file, "exec")
+        compiles(fault, source(fault.file))
     except (OSError, SyntaxError, ValueError) as error:
         found.append(f"{fault.name}: {error}")
     if not all(fault.stages()):
         found.append(f"{fault.name}: there are no tests to run it against")
     for test in (test for tests in fault.stages() for test in tests):
         file, _, name = test.partition("::")
-        path = ROOT / file
-        if not path.exists() or f"def {name.partition('[')[0]}" not in path.read_text("utf-8"):
+        if not (ROOT / file).exists() or f"def {name.partition('[')[0]}" not in source(file):
             found.append(f"{fault.name}: there is no {test}")
     return found
 
 
 def test_every_fault_fits() -> None:
     assert [problem for fault in load(FAULTS) for problem in problems(fault)] == []
+
+
+@pytest.mark.parametrize(
+    ("new", "fits"),
+    [
+        ("x = 2", True),
+        ("x = (2", False),
+        ("x = 2\nelse:", False),
+        ("x = 2\nreturn 1", False),
+        ("x = 2\n    nonlocal y", False),
+        ("x = 2\n\n\ndef k():\n    pass", True),
+        ("x = 2\n\n\ndef k():\n    pass\n  pass", False),
+    ],
+)
+def test_a_fault_that_python_cannot_read_does_not_fit(new: str, fits: bool) -> None:
+    text = "def f():\n    return 0\n\n\ndef g(\n    y,\n):\n    x = 1\n\n\ndef h():\n    pass\n"
+    fault = FAULT._replace(old="x = 1", new=new)
+    if fits:
+        compiles(fault, text)
+    else:
+        with pytest.raises(SyntaxError):
+            compiles(fault, text)
+    compiles(fault._replace(old="def f():\n    return 0", new="y = 1"), text)
 
 
 def test_there_are_enough_of_them() -> None:

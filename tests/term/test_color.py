@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from sockkit.events import Peer
-from sockkit.term.color import COLORS, Palette, wanted
+from sockkit.term.color import COLORS, MAX_PEERS, Palette, wanted
 
 
 @pytest.mark.parametrize(
@@ -37,6 +37,28 @@ def test_a_fixed_colour_is_by_any_of_a_peers_names(name: str) -> None:
     peer = Peer(2, "10.0.0.7:51234")
     assert Palette(True, {name: "red"}).of_peer(peer) == "red"
     assert Palette(True, {"10.0.0.8": "red"}).of_peer(peer) == COLORS[1]
+
+
+def test_a_peer_that_comes_back_keeps_its_colour() -> None:
+    peers: dict[str, str] = {}
+    out, err = Palette(True, {"9": "cyan"}, peers), Palette(True, {"9": "cyan"}, peers)
+    assert out.of_peer(Peer(1, "10.0.0.7:5")) == err.of_peer(Peer(8, "10.0.0.7:5")) == COLORS[0]
+    assert err.of_peer(Peer(2, "10.0.0.7:6")) == out.of_peer(Peer(7, "10.0.0.7:6")) == COLORS[1]
+    assert out.of_peer(Peer(9, "10.0.0.7:5")) == "cyan"  # which the user chose
+
+
+def test_peers_without_an_address_take_turns() -> None:
+    palette = Palette(True)
+    assert [palette.of_peer(Peer(number, "unix")) for number in (1, 2)] == list(COLORS[:2])
+
+
+def test_the_colours_of_a_bounded_number_of_peers_are_kept() -> None:
+    peers: dict[str, str] = {}
+    palette = Palette(True, None, peers)
+    for number in range(1, MAX_PEERS + 2):
+        palette.of_peer(Peer(number, f"10.0.0.7:{number}"))
+    assert len(peers) == MAX_PEERS
+    assert "10.0.0.7:1" not in peers
 
 
 def test_paint() -> None:

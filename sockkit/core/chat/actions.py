@@ -15,11 +15,15 @@ if TYPE_CHECKING:
     from sockkit.core.chat.presence import Presence
 
 
-class Deliver(NamedTuple):
-    """Deliver a line to the member `to`, or where that is None to all members but `author`.
+OPERATOR: Hashable = "operator"  # in place of a member's key: who runs the room
 
-    `text` may also be several lines of that kind, with line ends between them. `said` lines are
-    kept in the history. `presence` is the change that the line tells of.
+
+class Deliver(NamedTuple):
+    """Deliver a line to the member `to`, or if that is None to all members except `author`.
+
+    The operator sees what goes to all, and what goes to OPERATOR. `text` may be several lines with
+    line ends between them. `said` lines are kept in the history. `presence` is the change that the
+    line tells of.
     """
 
     text: str
@@ -34,9 +38,12 @@ class Deliver(NamedTuple):
 
 
 class Admit(Value):
-    """Send `member` the lines of `greeting`, then `history`, and from now on what is for all."""
+    """Send `member`, now called `name`, the lines of `greeting`, then `history`, and from now on
+    what goes to all.
+    """
 
     member: Hashable
+    name: str
     greeting: tuple[str, ...]
     history: tuple[Block, ...]
 

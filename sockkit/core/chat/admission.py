@@ -30,7 +30,7 @@ def check_password(password: str, encoding: str = "utf-8") -> str:
     except UnicodeEncodeError as error:
         raise UsageError("the password is not text in your encoding", "give another") from error
     if "\n" in password or "\r" in password:
-        raise UsageError("the password has a line end in it", "a typed line can never match it")
+        raise UsageError("the password contains a line end", "give one that is one line")
     if len(password.encode(encoding, "backslashreplace")) > MAX_PASSWORD_BYTES:
         raise UsageError(
             f"the password is longer than {MAX_PASSWORD_BYTES} bytes", "give a shorter one"
@@ -90,7 +90,7 @@ class Admission:
 
 
 class PasswordCheck:
-    """Compares lines with the password. How long that takes does not tell how much of one fits.
+    """Compares lines with the password, in a time that does not show how much of it is right.
 
     `encoding` is the members'. A character that it lacks is typed as the backslash escape that
     `chat join` sends.

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
+from sockkit.core.chat import commands
+from sockkit.core.chat.commands import Row, help_lines
 from sockkit.core.chat.names import fold_name
+from sockkit.core.command_prompt import list_command
 from sockkit.core.console import Command, Completions
-from sockkit.events import Answer, Emit
+from sockkit.errors import UsageError
+from sockkit.events import Answer, Emit, Peer
+
+NOBODY = "nobody is here"
 
 
 class ChatRoom(Protocol):
     """A room, as far as its operator needs it. `ChatDelivery.handle` carries out its actions."""
+
+    @property
+    def operator_rows(self) -> Sequence[Row]: ...
 
     def names(self) -> list[str]:
         """Safe from any thread."""
@@ -23,11 +32,19 @@ class ChatRoom(Protocol):
         """Raises UsageError if nobody has that name."""
         ...
 
+    def whisper(self, name: str, text: str) -> Iterable[Any]:
+        """Raises UsageError if nobody has that name."""
+        ...
+
 
 class ChatDelivery(Protocol):
     """The server of a room."""
 
     def handle(self, actions: Iterable[Any], /) -> None: ...
+
+    def peers(self) -> list[tuple[Peer, str]]:
+        """Each member, with its name and more about it."""
+        ...
 
     def quit(self) -> None: ...
 
@@ -35,19 +52,38 @@ class ChatDelivery(Protocol):
 class ChatCommands:
     """The commands of every room. `encoding` is that of the typed lines."""
 
-    prompt, quit_summary = "> ", "close the room (also Ctrl-D)"
+    prompt, quit_summary = "> ", commands.CLOSE.summary
 
     def __init__(
         self, room: ChatRoom, server: ChatDelivery, quit_word: str, encoding: str, emit: Emit
     ) -> None:
         self._room, self._server, self._encoding, self._emit = room, server, encoding, emit
-        commands = [
-            Command("/who", "", "who is here", self.who, at_once=True),
-            Command("/kick", "NAME", "send NAME away", self._kick, self.complete),
-        ]
+        self._quit_word = quit_word
+        made = [self._command(row) for row in room.operator_rows if row != commands.SLASH]
         if quit_word:
-            commands.append(Command(quit_word, "", "", lambda _: self.quit()))
-        self.commands = tuple(commands)
+            made.append(Command(quit_word, "", "", lambda _: self.quit()))
+        self.commands = tuple(made)
+
+    def _command(self, row: Row) -> Command:
+        if row == commands.LIST:
+            listing = list_command(row.name, self._server.peers, NOBODY, self._emit)
+            return listing._replace(summary=row.summary)
+        actions: dict[Row, Callable[[str], None]] = {
+            commands.WHO: self.who,
+            commands.MSG: self._whisper,
+            commands.ME: lambda text: self.say(f"*{text}*"),
+            commands.KICK: self._kick,
+            commands.HELP: self._help,
+            commands.CLOSE: lambda _: self.quit(),
+        }
+        return Command(
+            row.name,
+            row.argument,
+            row.summary,
+            actions[row],
+            self.complete if row.argument.startswith("NAME") else lambda _: (),
+            at_once=row == commands.WHO,
+        )
 
     def decode(self, line: bytes) -> str:
         return line.decode(self._encoding, "backslashreplace").strip()
@@ -64,9 +100,19 @@ class ChatCommands:
         self._server.quit()
 
     def who(self, _: str) -> None:
-        """Answer who is here."""
+        """List who is here."""
         names = self._room.names()
-        self._emit(Answer(f"{len(names)} here: {', '.join(names)}" if names else "nobody is here"))
+        self._emit(Answer(f"{len(names)} here: {', '.join(names)}" if names else NOBODY))
+
+    def _whisper(self, argument: str) -> None:
+        name, _, text = argument.partition(" ")
+        if not text.strip():
+            raise UsageError(f"usage: {commands.MSG.usage}")
+        self._server.handle(self._room.whisper(name, text.strip()))
 
     def _kick(self, name: str) -> None:
         self._server.handle(self._room.kick(name))
+
+    def _help(self, _: str) -> None:
+        for line in help_lines(self._room.operator_rows, self._quit_word, "Ctrl-D"):
+            self._emit(Answer(line))

@@ -11,17 +11,28 @@ from sockkit.errors import UsageError
 
 
 class Member:
-    """`name` is empty until it is admitted. Others know of it once it is `introduced`."""
+    """`name` is empty until it is admitted. Others know of it once it is `introduced`.
+
+    A newcomer first waits for the password, if there is one, and is not counted as a member.
+    """
 
     def __init__(self, key: Hashable, bucket: TokenBucket, address: str) -> None:
         self.key = key
         self.name = self.wanted_name = ""
         self.address = address  # that its wrong passwords count against
+        self.waiting = True  # it has not given the password
+        self.guest_name = ""  # meant for it, from when it came
+        self.history_end = 0  # how many lines had been said when it came
         self.introduced = False
         self.failed_passwords = 0
         self.received = ReceivedLines()
         self.bucket = bucket
         self.charged = False  # for more than its lines
+
+    @property
+    def arriving(self) -> bool:
+        """Whether what it has sent admits it: a line, or more than a line may have."""
+        return not (self.waiting or self.name) and self.received.begun
 
 
 class Members:
@@ -51,12 +62,17 @@ class Members:
             self._names.remove(departed.name)
         return departed
 
+    def name(self, key: Hashable) -> str:
+        """The name of a member; empty if it has none yet, or is not known. Safe from any thread."""
+        member = self._members.get(key)
+        return member.name if member else ""
+
     def names(self) -> list[str]:
         """Safe from any thread."""
         return [member.name for member in list(self._members.values()) if member.name]
 
     def find(self, name: str) -> Hashable | None:
-        """The key of the member with that name, whatever its case and width."""
+        """The key of the member with that name; the case and width of letters do not matter."""
         return self._names.find(name)
 
     def why_refused(self, member: Member, name: str) -> str:
@@ -73,6 +89,12 @@ class Members:
             self._names.remove(member.name)
         member.name = name
         self._names.add(name, member.key)
+
+    def rename_guest(self, member: Member) -> None:
+        """Give `member` the name of a guest: its own, if nobody has taken that meanwhile."""
+        taken = member.guest_name and self._names.in_use(member.guest_name)
+        name = "" if taken else member.guest_name
+        self.rename(member, name or self.new_guest_name())
 
     def new_guest_name(self) -> str:
         """A name that nobody has."""

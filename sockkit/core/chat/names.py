@@ -74,7 +74,7 @@ class Names:
         self._skeleton_owners: dict[str, Hashable] = {}
 
     def find(self, name: str) -> Hashable | None:
-        """The owner of `name`, whatever its case and width."""
+        """The owner of `name`; the case and width of its letters do not matter."""
         return self._owners.get(fold_name(name)) if len(name) <= MAX_NAME_LENGTH else None
 
     def in_use(self, name: str, owner: Hashable | None = None) -> bool:
@@ -86,7 +86,7 @@ class Names:
         """Raises UsageError unless `owner` may have `name`."""
         check_name(name)
         if self.in_use(name, owner):
-            raise UsageError(f"{name} is taken")
+            raise UsageError(f'the name "{name}" is taken')
 
     def add(self, name: str, owner: Hashable) -> None:
         """Make `owner` the owner of `name`, which must not be in use."""
@@ -100,40 +100,40 @@ class Names:
 
 
 def check_name(name: str) -> str:
-    """`name`, if it is valid. Raises UsageError, which says what a name must be."""
+    """`name`, if it is valid. Raises UsageError, which says what is wrong with it."""
     if not name or len(name) > MAX_NAME_LENGTH or width(name) > MAX_NAME_COLUMNS:
-        raise UsageError(f"a name has 1 to {MAX_NAME_COLUMNS} columns")
+        raise UsageError(f"a name must be 1 to {MAX_NAME_COLUMNS} columns wide")
     plain = unicodedata.normalize("NFKC", name)
     if len(plain) > MAX_NAME_LENGTH:  # some characters are compatible with whole phrases
-        raise UsageError(f"a name has 1 to {MAX_NAME_COLUMNS} columns")
+        raise UsageError(f"a name must be 1 to {MAX_NAME_COLUMNS} columns wide")
     _check_characters(name, plain)
     letters = filter(str.isalpha, "" if plain.isascii() else plain)
     words = [unicodedata.name(letter, "").split(" ")[0] for letter in letters]
     if len({word for word in words if word in _ALPHABETS}) > 1:
-        raise UsageError("a name does not mix alphabets that look alike")
+        raise UsageError("a name cannot mix alphabets whose letters look alike")
     if any(skeletons(name) & skeletons(reserved) for reserved in (RESERVED, "you")):
-        raise UsageError(f"nobody is named {name}")
+        raise UsageError(f'the name "{name}" is reserved')
     return name
 
 
 def _check_characters(name: str, plain: str) -> None:
     kinds = {unicodedata.category(character)[0] for character in name}
     if "C" in kinds or "Z" in kinds:
-        raise UsageError("a name has no spaces and no control characters")
+        raise UsageError("a name cannot contain spaces or invisible characters")
     if _FORBIDDEN & set(name) or _FORBIDDEN & set(plain):
-        raise UsageError("a name has none of " + " ".join(sorted(_FORBIDDEN)))
+        raise UsageError("a name cannot contain any of " + " ".join(sorted(_FORBIDDEN)))
     if not name.isascii() and any(map(_like_a_delimiter, name)):
         raise UsageError(
-            "a name has nothing that looks like one of " + " ".join(sorted(_DELIMITERS))
+            "a name cannot contain anything that looks like one of " + " ".join(sorted(_DELIMITERS))
         )
     if not name.isascii() and _one_of(INVISIBLE).search(_EMOJI_SELECTOR.sub("", name)):
-        raise UsageError("a name has no characters that nobody sees")
+        raise UsageError("a name cannot contain invisible characters")
     if not kinds & {"L", "N", "S"}:
-        raise UsageError("a name has a letter, a digit or a symbol")
+        raise UsageError("a name must contain a letter, a digit or a symbol")
     if unicodedata.category(name[0])[0] == "M":
-        raise UsageError("a name does not begin with a mark")
+        raise UsageError("a name cannot begin with a combining mark")
     if _longest_run_of_marks(name) > MAX_MARKS:
-        raise UsageError(f"a name has at most {MAX_MARKS} marks on a letter")
+        raise UsageError(f"a name can have at most {MAX_MARKS} combining marks on a letter")
 
 
 def _like_a_delimiter(character: str) -> bool:

@@ -1,21 +1,22 @@
 """The lines of a chat room, and what `chat join` recognises in them.
 
-A line that somebody says begins with `[`, and one of the room's own with `* `. What people choose
-(messages, the message of the day, what the operator says) only appears in lines that are said.
-The room's own lines contain nothing that people choose but names, which have no spaces. `chat join`
-recognises lines as a whole, so nobody can forge one that it acts on. Over UDP what somebody says
-begins with a name and a colon, and a name has no `*`.
+What somebody says is a line that begins with `[`. A notice of the room begins with `* `. Text that
+people choose (messages, the message of the day, what the operator says) appears only in lines that
+are said. The only thing in a notice that people choose is a name, and a name has no spaces.
+`chat join` recognises a notice as a whole line, so nobody can forge one that it acts on. Over UDP
+what somebody says begins with a name and a colon, and no name has a `*`.
 
-Every line that `chat join` acts on is made and recognised in this module. MARK goes the other way:
-`chat join` sends it first.
+This module makes and recognises every line that `chat join` acts on. MARK goes the other way:
+`chat join` sends it first. A room says nothing before the line by which `greets` knows it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from sockkit.core.chat.commands import ARGUMENTS, Row, help_lines
 from sockkit.core.chat.names import MAX_NAME_LENGTH, RESERVED
 from sockkit.errors import SendError, SockkitError
 from sockkit.values import Value
@@ -25,31 +26,33 @@ MAX_WHO_BYTES = 16 * 1024  # of the line that says who is here
 
 MARK = "/sockkit"  # the first line of a client that speaks the room's encoding
 
-GOOD_BYE = "* good-bye"
-KICKED = "* you have been sent away"
+GOODBYE = "* goodbye"
+KICKED = "* the operator has disconnected you"
 ROOM_FULL = "* the room is full"
-TOO_MANY_WAITING = "* too many from your address are waiting: try later"
-PASSWORD_REQUIRED = "* this room has a password: type it"
-WRONG_PASSWORD = "* that is not the password"
-LAST_WRONG_PASSWORD = f"{WRONG_PASSWORD}: good-bye"
-TOO_FAST = "* too fast: what comes now is not sent"  # over UDP
+TOO_MANY_WAITING = "* too many connections from your address wait for the password: try again later"
+PASSWORD_REQUIRED = "* this room needs a password: type it"
+WRONG_PASSWORD = "* wrong password"
+LAST_WRONG_PASSWORD = f"{WRONG_PASSWORD}, goodbye"
+TOO_FAST = "* too fast: your messages are dropped until you slow down"  # over UDP
 
 # What a line means to the member that receives it.
-ROOM_CLOSES = (GOOD_BYE, KICKED, ROOM_FULL)  # the room will close the connection, without a fault
+ROOM_CLOSES = (GOODBYE, KICKED, ROOM_FULL)  # the room closes the connection, and that is no error
 WANTS_PASSWORD = (PASSWORD_REQUIRED, WRONG_PASSWORD, LAST_WRONG_PASSWORD)
 NOT_ADMITTED = (*WANTS_PASSWORD, ROOM_FULL, TOO_MANY_WAITING)
 
-_WELCOME = "; what you type is said to all, /help tells more"
+_WELCOME = "everyone here sees what you type, /help lists the commands"
+REFUSED_US = "the room refused us"
 _NAME = f"([^ ]{{1,{MAX_NAME_LENGTH}}})"
 _SAID = re.compile(rf"\[(?:you to )?([^\] ]{{1,{MAX_NAME_LENGTH}}})(?: to you)?\] (.*)")
-_YOU_ARE = re.compile(rf"\* you are {_NAME}(?:{_WELCOME})?")
+# What follows the name may change: people choose none of it.
+_YOU_ARE = re.compile(rf"\* you are (?:now {_NAME}|{_NAME}(?:; .*)?)")
 _JOINED = re.compile(rf"\* {_NAME} joined")
 _DEPARTED = re.compile(rf"\* {_NAME} left(?: \(.*\))?")
 _RENAMED = re.compile(rf"\* {_NAME} is now {_NAME}")
-_JOIN_REFUSED = re.compile(
-    r"\* (?:\S+ is taken|the room is full|a name (?:has|does not) .*|nobody is named \S+)"
+_NAME_REFUSED = re.compile(
+    r'\* (?:the name "\S+" is (?:taken|reserved)|a name (?:must|can|cannot) .*)'
 )
-_TOO_LONG = re.compile(r"\* that is longer than \d+ characters, and was not sent")
+_TOO_LONG = re.compile(r"\* message not sent: it is longer than [\d,]+ characters")
 
 
 class Said(NamedTuple):
@@ -63,6 +66,12 @@ class YouAre(Value):
     """The reader is in the room, and has this name."""
 
     name: str
+
+
+class NameRefused(Value):
+    """The reader cannot have the name that it wants. `line` says why."""
+
+    line: str
 
 
 class Joined(Value):
@@ -84,14 +93,19 @@ class Status(Value):
     line: str
 
 
-def parse(line: str) -> Said | YouAre | Joined | Departed | Renamed | Status | None:
+Meaning = Said | YouAre | NameRefused | Joined | Departed | Renamed | Status
+
+
+def parse(line: str) -> Meaning | None:
     """What a line of a room means to `chat join`; None for a line that it only shows."""
     if found := _SAID.fullmatch(line):
         return Said(*found.groups())
     if line in ROOM_CLOSES or line in NOT_ADMITTED:
         return Status(line)
     if found := _YOU_ARE.fullmatch(line):
-        return YouAre(*found.groups())
+        return YouAre(found[1] or found[2])
+    if _NAME_REFUSED.fullmatch(line):
+        return NameRefused(line)
     if found := _JOINED.fullmatch(line):
         return Joined(*found.groups())
     if found := _DEPARTED.fullmatch(line):
@@ -99,6 +113,11 @@ def parse(line: str) -> Said | YouAre | Joined | Departed | Renamed | Status | N
     if found := _RENAMED.fullmatch(line):
         return Renamed(*found.groups())
     return None
+
+
+def greets(line: str) -> bool:
+    """Whether `line` is one that only a room says first."""
+    return isinstance(parse(line), YouAre | NameRefused | Status)
 
 
 def said(name: str, text: str) -> str:
@@ -125,12 +144,17 @@ def replayed(line: str) -> str:
     return line if _SAID.fullmatch(line) else said_by_server(line)
 
 
-def you_are(name: str) -> str:
-    return f"* you are {name}"
-
-
 def welcome(name: str) -> str:
-    return f"{you_are(name)}{_WELCOME}"
+    return f"* you are {name}; {_WELCOME}"
+
+
+def you_are_now(name: str) -> str:
+    return f"* you are now {name}"
+
+
+def refused(why: str) -> str:
+    """`why` is the error of `Names.check`, or over UDP that the room is full."""
+    return f"* {why}"
 
 
 def joined(name: str) -> str:
@@ -148,60 +172,49 @@ def renamed(before: str, name: str) -> str:
 # Lines of the rooms over UDP, which have no connection to close.
 
 
-def join_refused(why: str) -> str:
-    """`why` is that the room is full, or the error of `Names.check`."""
-    return f"* {why}"
-
-
 def too_long(max_characters: int) -> str:
-    return f"* that is longer than {max_characters} characters, and was not sent"
+    return f"* message not sent: it is longer than {max_characters:,} characters"
 
 
 def refusal(line: str) -> SockkitError | None:
     """The error for a member whose room over UDP sends `line`; None if that refuses nothing."""
     if line == TOO_FAST or _TOO_LONG.fullmatch(line):
-        return SendError("the room did not take all that was said", "see what it said")
-    if _JOIN_REFUSED.fullmatch(line):
-        return SockkitError("the room did not let us in", "see what it said")
+        return SendError("the room dropped some messages", "its lines above say why")
+    if line == ROOM_FULL or _NAME_REFUSED.fullmatch(line):
+        return SockkitError(REFUSED_US, "its last line says why")
     return None
 
 
 # Replies to one member, which `chat join` only shows.
 
-LINE_TOO_LONG = f"* that line is longer than {MAX_LINE_BYTES} bytes, and was not sent"
-NO_PASSWORD_CAME = "* no password came: good-bye"
-NO_PASSWORD_NEEDED = "* no password is needed"
-
-ARGUMENTS = {"/msg": "NAME TEXT", "/me": "TEXT", "/nick": "NAME"}
-_HELP = (
-    "/nick NAME  be called NAME",
-    "/who  who is here",
-    "/msg NAME TEXT  tell NAME alone",
-    "/me TEXT  say what you do",
-    "//TEXT  say a line that begins with /",
-    "/quit  leave; so does {quit_word} alone",
-)
+LINE_TOO_LONG = f"* line not sent: it is longer than {MAX_LINE_BYTES:,} bytes"
+NO_PASSWORD_CAME = "* no password came in time: goodbye"
+NO_PASSWORD_NEEDED = "* this room needs no password"
 
 
-def help_lines(quit_word: str) -> list[str]:
-    return [f"* {line.format(quit_word=quit_word)}" for line in _HELP]
+def help_notices(rows: Iterable[Row], quit_word: str) -> list[str]:
+    return [f"* {line}" for line in help_lines(rows, quit_word)]
 
 
 def usage(command: str) -> str:
-    return f"* write {command} {ARGUMENTS[command]}"
+    return f"* usage: {command} {ARGUMENTS[command]}"
 
 
 def unknown(command: str) -> str:
-    return f"* there is no {command} like that: /help tells what there is"
+    return f"* unknown command {command}: /help lists the commands"
 
 
 def nobody(name: str) -> str:
-    return f"* nobody here is {name}: /who tells who is"
+    return f"* {nobody_called(name)}: /who lists who is here"
+
+
+def nobody_called(name: str) -> str:
+    return f"nobody here is called {name}"
 
 
 def who(names: Sequence[str], max_bytes: int = MAX_WHO_BYTES) -> str:
-    """The line that says who is here, at most `max_bytes` long in UTF-8. It counts the names that
-    do not fit.
+    """The line that lists who is here, at most `max_bytes` long in UTF-8. It counts the names
+    that do not fit.
     """
     shown, remaining = 0, max_bytes - len("* 1,000,000 here:  and 1,000,000 more")
     for name in names:

@@ -41,6 +41,11 @@ class ReceivedLines:
     def has_line(self) -> bool:
         return b"\n" in self._held
 
+    @property
+    def begun(self) -> bool:
+        """Whether there is a line, or more than a line may have."""
+        return self.has_line() or len(self._held) > MAX_LINE_BYTES
+
     def drop_long(self) -> bool:
         """Drop what has arrived of a line that is too long. Returns True once for each of them."""
         end = self._held.find(b"\n")

@@ -1,9 +1,13 @@
 """The rules of a chat room, without I/O: members, names, lines in, lines out.
 
 The caller chooses the keys of members. What a member sends may come in pieces of any size. The
-methods return actions, for the caller to carry out in order. Time is an argument, in seconds of
-any one clock. Every line that members see begins with `[name] `, for what somebody says, or with
-`* `, for what the room says: a member's text is never the beginning of a line.
+methods return actions, which the caller carries out in order. Time is an argument, in seconds of
+any one clock. Every line that members see begins with `[name] ` (somebody says it) or with `* `
+(the room says it): a member's text is never the beginning of a line.
+
+A newcomer without a password to give is admitted at its first line, or when the caller introduces
+it. If that line is `/nick NAME`, it comes by that name, and nobody ever hears of a guest. The
+caller holds back for it what is said meanwhile.
 
 Nearly all lines are plain text to be said. Those that have come together are handled together, and
 become one `Deliver`; the members see the same as if they were handled one by one.
@@ -14,10 +18,13 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable
 
 from sockkit.core.chat import protocol
-from sockkit.core.chat.actions import Action, Admit, Deliver, Disconnect
+from sockkit.core.chat.actions import OPERATOR, Action, Admit, Deliver, Disconnect
 from sockkit.core.chat.admission import MAX_PASSWORD_ATTEMPTS, Admission
+from sockkit.core.chat.commands import MEMBER
+from sockkit.core.chat.commands import OPERATOR as OPERATOR_ROWS
 from sockkit.core.chat.history import RecentLines
 from sockkit.core.chat.members import Member, Members
+from sockkit.core.chat.names import RESERVED, fold_name
 from sockkit.core.chat.presence import Presence
 from sockkit.core.chat.received import (
     COMMAND_COST_CHARACTERS,
@@ -52,6 +59,8 @@ class RoomOptions(Value):
 class Room:
     """`encoding` is that of the lines that members send."""
 
+    operator_rows = OPERATOR_ROWS
+
     def __init__(self, options: RoomOptions, encoding: str = "utf-8") -> None:
         self._options, self._encoding = options, encoding
         self._members = Members()
@@ -70,13 +79,15 @@ class Room:
         return self._members.names()
 
     def find(self, name: str) -> Hashable | None:
-        """The key of the member with that name, whatever its case and width."""
+        """The key of the member with that name; the case and width of letters do not matter."""
         return self._members.find(name)
 
+    def name(self, key: Hashable) -> str:
+        """The name of a member; empty if it has none yet, or is not known. Safe from any thread."""
+        return self._members.name(key)
+
     def join(self, key: Hashable, now: float, peer: str = "") -> list[Action]:
-        """Add a newcomer from the address `peer`. Once admitted it has a name; `introduce` tells
-        the others.
-        """
+        """Add a newcomer from the address `peer`. It has a name once it is admitted."""
         address = self._admission.address(peer)
         member = Member(key, TokenBucket(self._options.flood, now), address)
         self._members.add(member)
@@ -85,44 +96,82 @@ class Room:
             return [Deliver(protocol.ROOM_FULL, to=key), Disconnect(key)]
         if reply == protocol.TOO_MANY_WAITING:
             return [Deliver(reply, to=key), Disconnect(key)]
-        return [Deliver(reply, to=key)] if reply else self._admit(member)
+        if reply:
+            return [Deliver(reply, to=key)]
+        self._seat(member)
+        member.guest_name = self._members.new_guest_name()
+        return []
+
+    def _seat(self, member: Member) -> None:
+        """Count a newcomer as a member from now on: it need not give the password any more."""
+        member.waiting = False
+        member.history_end = self._recent.added
+        self._admission.remove(member.address)
 
     def _full(self) -> bool:
         max_members = self._options.max_members
         admitted = len(self._members) - self._admission.waiting
         return max_members is not None and admitted >= max_members
 
+    def holds(self, key: Hashable) -> bool:
+        """Whether that is a newcomer that will be admitted by its first line, or by `admit`."""
+        member = self._members.get(key)
+        return bool(member and not member.waiting and not member.name)
+
+    def admit(self, key: Hashable) -> list[Action]:
+        """Admit a newcomer that need not give the password, unless it is admitted."""
+        return self._admit(self._members[key]) if self.holds(key) else []
+
     def _admit(self, member: Member) -> list[Action]:
-        self._admission.remove(member.address)
         wanted = member.wanted_name
         refusal = self._members.why_refused(member, wanted) if wanted else ""
-        guest = refusal or not wanted
-        self._members.rename(member, self._members.new_guest_name() if guest else wanted)
-        lines = [f"* {refusal}"] if refusal else []
+        if refusal or not wanted:
+            self._members.rename_guest(member)
+        else:
+            self._members.rename(member, wanted)
+        lines = [protocol.refused(refusal)] if refusal else []
         lines += [protocol.welcome(member.name)]
         motd = self._options.motd.splitlines()
         lines += [protocol.said_by_server(escape(line)) for line in motd]
-        return [Admit(member.key, tuple(lines), self._recent.blocks())]
+        history = self._recent.blocks(member.history_end)
+        return [Admit(member.key, member.name, tuple(lines), history)]
 
     def introduce(self, key: Hashable) -> list[Action]:
-        """Tell the others of a newcomer, unless they know. Its first line does so too."""
+        """Admit a newcomer that need not give the password, and tell the others of it. Does nothing
+        if they know. Its first line does so too.
+        """
         member = self._members.get(key)
-        if not member or not member.name or member.introduced:
+        if not member or member.waiting or member.introduced:
             return []
+        admitted = self.admit(key)
         member.introduced = True
-        return [Deliver(protocol.joined(member.name), author=key, presence=Presence(key, True))]
+        joined = protocol.joined(member.name)
+        return [*admitted, Deliver(joined, author=key, presence=Presence(key, True))]
+
+    def _arrive(self, member: Member) -> list[Action]:
+        """Admit a newcomer by its first line, which stays unless it is the name it wants."""
+        (line,) = member.received.peek(1) or (b"",)
+        word, _, name = visible_text(line, self._encoding).partition(" ")
+        member.wanted_name = name.strip() if word == "/nick" else ""
+        admitted = self._admit(member)
+        if not member.wanted_name:
+            return admitted
+        member.received.drop([line])
+        member.bucket.spend(0)
+        named = member.name == member.wanted_name
+        return [*admitted, *(self.introduce(member.key) if named else ())]
 
     def expire(self, key: Hashable) -> list[Action]:
-        """Disconnect a newcomer that has not typed the password in time."""
+        """Disconnect a newcomer that has not given the password in time."""
         member = self._members.get(key)
-        if not member or member.name:
+        if not member or not member.waiting:
             return []
         return [Deliver(protocol.NO_PASSWORD_CAME, to=key), Disconnect(key)]
 
     def leave(self, key: Hashable, why: str = "") -> list[Action]:
         """Remove a member whose connection has ended; `why` if the member did not choose to."""
         departed = self._members.remove(key)
-        if departed and not departed.name:
+        if departed and departed.waiting:
             self._admission.remove(departed.address)
         if not departed or not departed.introduced:
             return []
@@ -133,8 +182,10 @@ class Room:
 
     def feed(self, key: Hashable, data: bytes, now: float) -> list[Action]:
         """Handle `data` from a member. Empty `data` is the end of what the member sends."""
-        self._members[key].received.feed(data)
-        return self.resume(key, now)
+        member = self._members[key]
+        member.received.feed(data)
+        ended = not (data or member.received.has_line())
+        return [*(self.admit(key) if ended else ()), *self.resume(key, now)]
 
     def charge(self, key: Hashable, size: int) -> None:
         """Count `size` bytes that were no text against a member's rate limit."""
@@ -156,7 +207,7 @@ class Room:
 
     def _line_delay(self, member: Member, now: float) -> float:
         """Seconds until the rate limit, or a wrong password, allows the next line."""
-        retry = 0.0 if member.name else self._admission.retry_delay(member.address, now)
+        retry = 0.0 if not member.waiting else self._admission.retry_delay(member.address, now)
         return max(retry, member.bucket.wait(now))
 
     def resume(self, key: Hashable, now: float) -> list[Action]:
@@ -164,6 +215,7 @@ class Room:
         member = self._members.get(key)
         if not member:
             return []
+        arrived = self._arrive(member) if member.arriving else []
         budget = self._turn.remaining(now)
         actions, spent = self._plain_lines(member, budget, now)
         while spent < budget and not (actions and isinstance(actions[-1], Disconnect)):
@@ -176,7 +228,7 @@ class Room:
                 actions += more
                 spent += cost
         self._turn.spend(spent)
-        return actions
+        return [*arrived, *actions]
 
     def _plain_lines(self, member: Member, budget: int, now: float) -> tuple[list[Action], int]:
         """Handle the next lines together if all of them are plain text. Returns their cost too."""
@@ -198,7 +250,7 @@ class Room:
 
     def _next_line(self, member: Member, now: float) -> tuple[list[Action], int]:
         """Handle one line. Returns its cost too."""
-        line, admitted = member.received.pop(), bool(member.name)
+        line, admitted = member.received.pop(), not member.waiting
         actions = self._line(member, line) if admitted else self._password(member, line, now)
         if actions and isinstance(actions[-1], Disconnect):
             member.received.clear()
@@ -212,7 +264,7 @@ class Room:
         if not text:
             return []
         if text == self._options.quit_word:
-            return [Deliver(protocol.GOOD_BYE, to=member.key), Disconnect(member.key)]
+            return [Deliver(protocol.GOODBYE, to=member.key), Disconnect(member.key)]
         if text.startswith("/") and not text.startswith("//"):
             word, _, rest = text.partition(" ")
             return self._command(member, word, rest.strip())
@@ -231,7 +283,8 @@ class Room:
         if self._admission.accepts(line, member.address):
             if self._full():
                 return [Deliver(protocol.ROOM_FULL, to=key), Disconnect(key)]
-            return [*self._admit(member), *self.introduce(key)]
+            self._seat(member)
+            return self.introduce(key)
         if line.startswith(b"/nick "):
             name = line.decode(self._encoding, "backslashreplace").removeprefix("/nick ")
             member.wanted_name = escape(name.strip())
@@ -256,29 +309,29 @@ class Room:
             case "/me":
                 return self._speak(member, f"*{rest}*")
             case "/help":
-                lines = protocol.help_lines(self._options.quit_word)
+                lines = protocol.help_notices(MEMBER, self._options.quit_word)
                 return [Deliver(line, to=key) for line in lines]
             case "/password":
                 return [Deliver(protocol.NO_PASSWORD_NEEDED, to=key)]
             case "/quit":
-                return [Deliver(protocol.GOOD_BYE, to=key), Disconnect(key)]
+                return [Deliver(protocol.GOODBYE, to=key), Disconnect(key)]
             case _:
                 return [Deliver(protocol.unknown(word), to=key)]
 
     def _rename(self, member: Member, name: str) -> list[Action]:
         if refusal := self._members.why_refused(member, name):
-            return [Deliver(f"* {refusal}", to=member.key)]
+            return [Deliver(protocol.refused(refusal), to=member.key)]
         before = member.name
         self._members.rename(member, name)
         if before == name:
             return []
-        you = Deliver(protocol.you_are(name), to=member.key)
+        you = Deliver(protocol.you_are_now(name), to=member.key)
         if not member.introduced:
             return [you, *self.introduce(member.key)]
         return [you, Deliver(protocol.renamed(before, name), author=member.key)]
 
     def _whisper(self, member: Member, name: str, text: str) -> list[Action]:
-        to = self.find(name)
+        to = OPERATOR if fold_name(name) == RESERVED else self.find(name)
         if to is None:
             return [Deliver(protocol.nobody(name), to=member.key)]
         if not text:
@@ -286,7 +339,7 @@ class Room:
         return [
             *self.introduce(member.key),
             Deliver(protocol.said_to_you(member.name, text), to=to),
-            Deliver(protocol.said_by_you(self._members[to].name, text), to=member.key),
+            Deliver(protocol.said_by_you(self.name(to) or RESERVED, text), to=member.key),
         ]
 
     # What the operator does.
@@ -297,7 +350,21 @@ class Room:
 
     def kick(self, name: str) -> list[Action]:
         """Disconnect the member with that name. Raises UsageError if there is none."""
+        key = self._called(name)
+        return [Deliver(protocol.KICKED, to=key), Disconnect(key)]
+
+    def whisper(self, name: str, text: str) -> list[Action]:
+        """Say `text` as the server, to the member with that name alone. Raises UsageError if there
+        is none.
+        """
+        key, text = self._called(name), escape(text)
+        return [
+            Deliver(protocol.said_to_you(RESERVED, text), to=key),
+            Deliver(protocol.said_by_you(self.name(key), text), to=OPERATOR),
+        ]
+
+    def _called(self, name: str) -> Hashable:
         key = self.find(name)
         if key is None:
-            raise UsageError(f"nobody here is {name}")
-        return [Deliver(protocol.KICKED, to=key), Disconnect(key)]
+            raise UsageError(protocol.nobody_called(name), "/who lists who is here")
+        return key

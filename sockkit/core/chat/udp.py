@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 from sockkit.core.chat import protocol
-from sockkit.core.chat.actions import Deliver
+from sockkit.core.chat.actions import OPERATOR, Deliver
+from sockkit.core.chat.commands import UDP_MEMBER, UDP_OPERATOR
 from sockkit.core.chat.names import MAX_NAME_LENGTH, RESERVED, Names, fold_name
 from sockkit.core.chat.presence import Presence
 from sockkit.core.printable import escape
@@ -21,7 +22,7 @@ MAX_MEMBERS = 1024  # one more replaces a silent one
 MAX_SILENCE_SECONDS = 300.0  # of a member, which then has departed
 MAX_MESSAGE_CHARACTERS = 4096
 MAX_DATAGRAM_BYTES = 4 * MAX_MESSAGE_CHARACTERS
-MAX_WHO_BYTES = 1024  # of the line that says who is here, as it may go to a forged address
+MAX_WHO_BYTES = 1024  # of the line that lists who is here, as it may go to a forged address
 
 # Whoever forges addresses can join as a thousand members, which must not push out the others. So
 # newcomers are on trial if many join at once, until they send again after a while.
@@ -31,8 +32,6 @@ MAX_TRIAL_SECONDS = 60.0  # after which any member is
 MIN_SILENCE_SECONDS = 60.0  # after which a newcomer may replace a member not on trial
 MAX_JOINS_PER_SECOND = 1000.0  # datagrams of more strangers are ignored
 TRIAL_RATE_FACTOR = 2.0  # all members on trial share the rate limit of this many members
-
-HELP = "a message is name:text; /who tells who is here, /quit leaves, //TEXT says /TEXT"
 
 
 class _Member:
@@ -52,6 +51,8 @@ class UdpRoom:
     With `max_members` one more newcomer is refused. `now` is in seconds of any one clock.
     """
 
+    operator_rows = UDP_OPERATOR
+
     def __init__(
         self, quit_word: str = "q", max_members: int | None = None, flood: float = 0
     ) -> None:
@@ -69,6 +70,11 @@ class UdpRoom:
 
     def addresses(self) -> list[Hashable]:
         return list(self._members)
+
+    def name(self, address: Hashable) -> str:
+        """Safe from any thread."""
+        member = self._members.get(address)
+        return member.name if member else ""
 
     def receive(self, address: Hashable, message: str, now: float) -> list[Deliver]:
         """Handle a datagram. A signature without text joins the room and says nothing."""
@@ -88,7 +94,7 @@ class UdpRoom:
             try:
                 out, member = self._admit(address, signature, now)
             except UsageError as error:
-                return [Deliver(protocol.join_refused(str(error)), to=address)]
+                return [Deliver(protocol.refused(str(error)), to=address)]
         elif len(signature) > MAX_NAME_LENGTH or (
             signature and fold_name(signature) != fold_name(member.name)
         ):
@@ -108,10 +114,24 @@ class UdpRoom:
 
     def kick(self, name: str) -> list[Deliver]:
         """Remove the member with that name. Raises UsageError if there is none."""
+        address = self._called(name)
+        return [Deliver(protocol.KICKED, to=address), *self._leave(address)]
+
+    def whisper(self, name: str, text: str) -> list[Deliver]:
+        """Say `text` as the server, to the member with that name alone. Raises UsageError if there
+        is none. No member's line begins so: a name has no spaces.
+        """
+        address, text = self._called(name), escape(text)
+        return [
+            Deliver(f"{RESERVED} to you:{text}", to=address),
+            Deliver(f"you to {self._members[address].name}:{text}", to=OPERATOR),
+        ]
+
+    def _called(self, name: str) -> Hashable:
         address = self._names.find(name)
         if address is None:
-            raise UsageError(f"nobody here is {name}")
-        return [Deliver(protocol.KICKED, to=address), *self._leave(address)]
+            raise UsageError(protocol.nobody_called(name), "/who lists who is here")
+        return address
 
     def expire(self, now: float) -> list[Deliver]:
         """Remove the members that have been silent for too long."""
@@ -168,7 +188,10 @@ class UdpRoom:
             return [Deliver(f"{member.name}:{text.removeprefix('/')}", author=address)]
         if text == "/who":
             return [Deliver(protocol.who(self.names(), MAX_WHO_BYTES), to=address)]
-        return [Deliver(f"* {HELP}", to=address)]
+        if text != "/help":
+            return [Deliver(protocol.unknown(text.partition(" ")[0]), to=address)]
+        lines = protocol.help_notices(UDP_MEMBER, self._quit_word)
+        return [Deliver("\n".join(lines), to=address)]
 
     def _leave(self, address: Hashable) -> list[Deliver]:
         member = self._members.pop(address)

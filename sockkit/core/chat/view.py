@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 
 from sockkit.core.chat import protocol
+from sockkit.core.chat.commands import MEMBER, completions
 from sockkit.core.chat.names import fold_name
 from sockkit.core.chat.protocol import Departed, Joined, Renamed, Said, Status, YouAre
 from sockkit.values import Value
@@ -13,15 +14,6 @@ from sockkit.values import Value
 MAX_HELD_CHARACTERS = 64 * 1024  # of a line whose end has not arrived
 MAX_NAMES = 4096  # that are remembered for completion
 MAX_SEARCHED_CHARACTERS = 4096  # of a line, in which the reader's own name is looked for
-
-COMMANDS = {
-    "/nick": "be called something else",
-    "/who": "who is here",
-    "/msg": "tell one alone",
-    "/me": "say what you do",
-    "/help": "what there is to type",
-    "/quit": "leave",
-}
 
 
 class ChatView:
@@ -47,9 +39,10 @@ class ChatView:
         self._open = False  # the text shown so far does not end its line
         self._torn = False  # that line is an earlier connection's
         self._own_name = ""
-        self.room_closes = False  # the connection, and has said so
-        self.not_admitted = False  # to the room
-        self.wants_password = False  # the room does, and the reader has not typed it
+        self.room_closes = False  # the room has said that it closes the connection
+        self.not_admitted = False  # the room has said that the reader is not in it
+        self.wants_password = False  # the room has asked for its password
+        self.on_status: Callable[[], None] = lambda: None  # the room has said one of these things
         self._names: dict[str, None] = {}  # the longest silent first
 
     @property
@@ -106,7 +99,7 @@ class ChatView:
         """Completions of the last word of `text`: commands if it is the first word, or names."""
         before, _, word = text.rpartition(" ")
         if not before and word.startswith("/"):
-            return [(name, what) for name, what in COMMANDS.items() if name.startswith(word)]
+            return completions(MEMBER, word)
         names, folded = list(self._names) if word else [], fold_name(word)
         return [(name, "") for name in names if fold_name(name).startswith(folded)]
 
@@ -127,6 +120,7 @@ class ChatView:
             case YouAre(name):
                 self._own_name = name
                 self.not_admitted = False
+                self.on_status()
             case Joined(name):
                 self._remember(name)
             case Departed(name):
@@ -138,6 +132,7 @@ class ChatView:
                 self.room_closes = self.room_closes or line in protocol.ROOM_CLOSES
                 self.not_admitted = self.not_admitted or line in protocol.NOT_ADMITTED
                 self.wants_password = self.wants_password or line in protocol.WANTS_PASSWORD
+                self.on_status()
 
     def _remember(self, name: str) -> None:
         self._names.pop(name, None)

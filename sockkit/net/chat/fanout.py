@@ -1,4 +1,4 @@
-"""The fan-out: all that one turn of the loop has for a member goes out in one send."""
+"""The fan-out: all lines that one turn of the loop has for a member go out in one send."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Fanout:
-    """Delivers lines to `members`, and to `show`, at the end of each turn."""
+    """Collects lines, and delivers them to `members` and to `show` at the end of each turn."""
 
     def __init__(
         self, loop: Loop, members: Mapping[int, Member], show: Callable[[list[Deliver]], None]
@@ -43,8 +43,15 @@ class Fanout:
         if not (self._outs or self._closing):
             self._loop.call_soon(self._deliver)
 
+    def hold(self, member: Member) -> None:
+        """From now on, hold the public lines back for a newcomer, until `greet`."""
+        member.since, member.held = len(self._outs), []
+
     def greet(self, member: Member, event: Admit) -> None:
-        """Send an admitted member the greeting and the history, and public lines from now on."""
+        """Send an admitted member the greeting, the history and the lines held back for it.
+
+        From now on it gets all public lines.
+        """
         if any(out.to == member.number for out in self._outs):
             self._deliver()
         encoding = member.encoding
@@ -52,7 +59,11 @@ class Fanout:
         member.send(greeting.encode(encoding, "backslashreplace"))
         for block in event.history:
             member.send(block.encoded(encoding))
-        member.since = len(self._outs)
+        if member.held is None:
+            member.since = len(self._outs)
+        else:
+            held, member.held = member.held, None
+            member.send(b"".join(held))
 
     def _deliver(self) -> None:
         outs, self._outs = self._outs, []
@@ -68,17 +79,17 @@ class Fanout:
                 rendered[member.encoding] = _Rendered(outs, member.encoding)
             lines = rendered[member.encoding]
             if member.number in special or member.since:
-                member.send(lines.of(member, special.get(member.number, ())))
+                member.deliver(lines.of(member, special.get(member.number, ())))
                 member.since = 0 if member.since < math.inf else math.inf
             else:
-                member.send(lines.public)
+                member.deliver(lines.public)
         self._show(outs)
         for member in closing:
             member.connection.close_lingering()
 
 
 class _Rendered:
-    """A turn's lines in one encoding. `public` are those for all members."""
+    """The lines of one turn, in one encoding. `public` holds the lines for all members."""
 
     def __init__(self, outs: list[Deliver], encoding: str) -> None:
         self._outs = outs
@@ -90,7 +101,7 @@ class _Rendered:
         self._places = [0, *accumulate(map(len, each))]  # where each of `outs` begins in `public`
 
     def of(self, member: Member, special: Sequence[int]) -> bytes:
-        """The lines for `member`. `special` are the indexes of those by it, or for it alone."""
+        """The lines for `member`. `special` are the indexes of lines by it, or only for it."""
         end = len(self._outs)
         place = self._places[end if member.since > end else int(member.since)]
         pieces: list[bytes] = []

@@ -17,9 +17,10 @@ from sockkit.net.reader import Reader
 if TYPE_CHECKING:
     from sockkit.net.chat.server import ChatServer
 
-MAX_OUTBOX_BYTES = 4 * 1024 * 1024  # that wait for one member
+MAX_OUTBOX_BYTES = 4 * 1024 * 1024  # a member for which more bytes wait is dropped
+MAX_HELD_BYTES = MAX_OUTBOX_BYTES // 4  # for a newcomer; with more it is admitted at once
 MAX_RECEIVE_BYTES = 64 * 1024  # of one receive by default
-MAX_TELNET_RECEIVE_BYTES = 16 * 1024  # where telnet commands come, which take longer than text
+MAX_TELNET_RECEIVE_BYTES = 16 * 1024  # of one receive with telnet commands: they take longer
 _LOST, _TOO_SLOW, _IDLE = "connection lost", "too slow", "silent for too long"
 
 
@@ -33,11 +34,12 @@ class Member(Owner):
         self._server = server
         self.peer: Peer = end.peer
         self.number = end.peer.number
-        self.since: float = math.inf  # how many of the turn's lines came before it was admitted
+        self.since: float = math.inf  # how many of the turn's lines came before it
+        self.held: list[bytes] | None = None  # public lines, until the member is admitted
         self.timers: dict[str, Timer] = {}  # by purpose; they are cancelled when it departs
-        self._pause: Timer | None = None  # until it is read again
+        self._pause: Timer | None = None  # until we read it again
         self._input = MemberInput(server.options.encoding, server.options.client_encoding)
-        self.close_reason = ""  # why it departed, unless by its own wish
+        self.close_reason = ""  # why it departed; empty if it left by itself
         ending = silence_only(server.options.idle)
         self.connection = Connection(server.loop, end, self, server.closer, ending)
         self._reader = Reader(
@@ -63,10 +65,19 @@ class Member(Owner):
             self.close_reason = _TOO_SLOW
             self.connection.close_lingering(drop=True)
 
+    def deliver(self, data: bytes) -> None:
+        """Send `data`, or hold it back until the member is admitted; at most MAX_HELD_BYTES."""
+        if self.held is None:
+            self.send(data)
+            return
+        self.held.append(data)
+        if sum(map(len, self.held)) > MAX_HELD_BYTES:
+            self._server.loop.call_soon(lambda: self._server.introduce(self))
+
     # What the connection and its reader report.
 
     def wants_more(self) -> bool:
-        """Whether it may be read now. If it has sent too much, it is read later."""
+        """Whether to read the member now. If it has sent too much, we read it later."""
         if not self._pause:
             room, now, number = self._server.room, self._server.loop.now, self.number
             self._wait(max(room.resume_delay(number, now), room.charge_delay(number, now)))
@@ -116,14 +127,14 @@ class Member(Owner):
             self._reader.resume()
 
     def held_up(self, limit: Limit) -> bool:
-        return self._pause is not None  # it may have sent what we do not read yet
+        return self._pause is not None  # it may have sent bytes that we have not read yet
 
     def over(self, limit: Limit | None) -> None:
         self.close_reason = _IDLE
         self.connection.close_lingering()
 
     def closing(self) -> None:
-        """Stop being a member."""
+        """The member departs."""
         if self.connection.error and not self.close_reason:
             self.close_reason = _LOST
         if self._pause:
@@ -131,7 +142,7 @@ class Member(Owner):
         self._server.departed(self)
 
     def closed(self, result: Result) -> None:
-        """What a member loses by its own reset is not reported as a problem."""
+        """Bytes that a member loses by its own reset are not reported as a problem."""
         unsent = 0 if result.error or result.failure else result.unsent
         why = self.close_reason if self.close_reason in (_TOO_SLOW, _IDLE) else ""
         closed = closed_event(self.connection, result, unsent, why)

@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from sockkit.core.chat.actions import Deliver
+from sockkit.core.chat.actions import OPERATOR, Deliver
 from sockkit.core.chat.udp import MAX_DATAGRAM_BYTES, MAX_SILENCE_SECONDS, UdpRoom
 from sockkit.errors import SockkitError
+from sockkit.events import Peer
 from sockkit.net.chat.presence import PresenceClock
 from sockkit.net.context import Context
+from sockkit.net.endpoint import show_address
 from sockkit.net.outbox import LineOutbox
 from sockkit.net.udp.datagrams import DatagramSocket, Received
 from sockkit.net.udp.service import DatagramService
 
-MAX_WAITING_BYTES = 4 * 1024 * 1024  # for the system, and as many for standard output
+MAX_WAITING_BYTES = 4 * 1024 * 1024  # that wait for the system; as many for standard output
 
 
 class UdpChatServer:
-    """Owns neither socket nor streams. `shown` makes what the operator sees of a line."""
+    """Owns neither the socket nor the streams. `shown` converts lines for the operator."""
 
     def __init__(
         self,
@@ -49,7 +51,7 @@ class UdpChatServer:
     def run(self, on_typed: Callable[[bytes], None]) -> None:
         """Serve until `quit`. Raises SockkitError, also for a signal.
 
-        `on_typed` is called with what the operator types, and with no bytes at its end.
+        `on_typed` is called with the bytes that the operator types, and with b"" at their end.
         """
         try:
             self._stdio.output.when_gone(self._output_gone)
@@ -91,13 +93,24 @@ class UdpChatServer:
             if delivery.presence and self._presence.hold_back(delivery, delivery.presence):
                 continue
             data = delivery.text.encode(self._encoding, "backslashreplace")
+            if delivery.to is OPERATOR:
+                self._show(delivery.text)
+                continue
             if delivery.to is not None:
                 self._service.send(data, delivery.to)
                 continue
             for address in self._room.addresses():
                 if address != delivery.author:
                     self._service.send(data, address)
-            self._output.put_lines(partial(self._shown, delivery.text), 1)
+            self._show(delivery.text)
+
+    def _show(self, line: str) -> None:
+        self._output.put_lines(partial(self._shown, line), 1)
+
+    def peers(self) -> list[tuple[Peer, str]]:
+        """Each member's address, with its name."""
+        members = self._room.addresses()
+        return [(Peer(0, show_address(where)), self._room.name(where)) for where in members]
 
     def _expire(self) -> None:
         self.handle(self._room.expire(self._loop.now))

@@ -16,9 +16,9 @@ from sockkit.net.scheduler import Scheduler, Task
 from sockkit.net.udp.datagrams import DatagramSocket, Received
 from sockkit.net.udp.service import DatagramService
 
-MAX_HELD_DATAGRAMS = 64  # of one peer, that are still to be answered
-MAX_HELD_BYTES = 4 * 1024 * 1024  # of the datagrams of all peers that are still to be answered
-MAX_DELAYED_ANSWERS = 1024  # that wait for their delay to pass; one more is dropped
+MAX_HELD_DATAGRAMS = 64  # datagrams of one peer that wait for an answer
+MAX_HELD_BYTES = 4 * 1024 * 1024  # datagrams of all peers that wait for an answer
+MAX_DELAYED_ANSWERS = 1024  # answers that wait for their delay; further ones are dropped
 
 
 class UdpEcho:
@@ -29,7 +29,7 @@ class UdpEcho:
     ) -> None:
         self._scheduler = scheduler
         self._tasks: dict[Any, _PeerTask] = {}  # of peers that wait or are costly, and some more
-        self._held_bytes = 0  # of datagrams that are still to be answered
+        self._held_bytes = 0  # of datagrams that wait for an answer
         self._delay = options.delay
         self._answer = options.responder().answer if options.responder else None
         self._one_by_one = bool(options.responder or options.drop or options.delay)
@@ -45,13 +45,13 @@ class UdpEcho:
     def _received(self, got: Received) -> None:
         if got.cut:
             problem = got.problem(show_address(got.address))
-            self._service.failed(ReceiveError(problem, kind="a datagram was cut"))
+            self._service.failed(ReceiveError(problem, kind="a datagram was truncated"))
         if not self._service.answerable(got):
             return
         if self._one_by_one:
             for datagram in got.datagrams():
                 self._respond(datagram, got.address)
-        else:  # those that one call received, one call sends
+        else:  # one call sends all datagrams that one call has received
             self._service.outbox.put(got.data, got.size, got.address)
 
     def _respond(self, data: bytes, to: Any) -> None:
@@ -63,10 +63,10 @@ class UdpEcho:
             self._send(data, to)
 
     def _schedule(self, data: bytes, to: Any) -> None:
-        """Have the scheduler make the answer, nearly always now."""
+        """Have the scheduler make the answer. It nearly always does so at once."""
         task = self._tasks.get(to) or _PeerTask(self, to)
         if len(task.held) >= MAX_HELD_DATAGRAMS or self._held_bytes > MAX_HELD_BYTES:
-            self._report_lost("datagrams come faster than answers can be made")
+            self._report_lost("datagrams come faster than they can be answered")
             return
         task.held.append(data)
         self._held_bytes += len(data)
@@ -88,15 +88,15 @@ class UdpEcho:
         elif len(self._delayed) < MAX_DELAYED_ANSWERS:
             self._delayed.put((data, to))
         else:
-            self._report_lost(f"more than {MAX_DELAYED_ANSWERS} answers wait for their time")
+            self._report_lost(f"more than {MAX_DELAYED_ANSWERS} delayed answers are waiting")
 
     def _report_lost(self, why: str) -> None:
-        told = f"{why}: some are lost"
+        told = f"{why}: some are dropped"
         self._service.failed(SockkitError(told, kind=told))
 
 
 class _PeerTask(Task):
-    """The answers for one peer. `held` are its datagrams that are still to be answered."""
+    """The answers for one peer. `held` are its datagrams that wait for an answer."""
 
     def __init__(self, echo: UdpEcho, address: Any) -> None:
         self._echo, self._address = echo, address

@@ -1,7 +1,7 @@
-"""An end whose reading half is disturbed: what its peer sends comes late, in pieces, or stops.
+"""An end that applies faults to the bytes that its peer sends: they come late, in pieces, or stop.
 
-It reads the end below ahead, for as long as there is room, and hands out what is due. Everything
-else is the end's own.
+It reads ahead from the end that it wraps, as long as there is room, and returns the bytes that are
+due. Writing is not changed.
 """
 
 from __future__ import annotations
@@ -9,22 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from sockkit.core.address import Address
 from sockkit.core.faults import Fault
 from sockkit.core.stream_faults import StreamFaults
 from sockkit.errors import SockkitError, without_traceback
 from sockkit.net.ends.end import Callback, Kind, PeerEnd
 from sockkit.net.ends.watch import Watch
+from sockkit.net.ends.wrapped_end import WrappedEnd
 from sockkit.net.loop import Loop, Timer
 
 MAX_READ_BYTES = 64 * 1024  # at a time
 
 
-class DisturbedEnd:
-    """Owns `end`. Lanes copy it, and each read returns one piece.
+class DisturbedEnd(WrappedEnd):
+    """Each read returns one piece.
 
-    `on_stop` is called once if the faults stop it, with the bytes that were passed on until then.
-    That is in the turn after the reader has come for more, so that it has passed on all of them.
+    If a fault stops the stream, `on_stop` is called once, with the fault and the number of bytes
+    returned before it. That is after the reader has asked for more, so it has passed them all on.
     """
 
     __slots__ = (
@@ -38,33 +38,23 @@ class DisturbedEnd:
         "_timer",
         "_told",
         "_watch",
-        "end",
-        "peer",
-        "remote",
     )
-    kind, descriptor = Kind.OTHER, -1
+    kind = Kind.OTHER
 
     def __init__(
         self,
         loop: Loop,
         end: PeerEnd,
         faults: StreamFaults,
-        on_stop: Callable[[Fault, int], None] = lambda fault, passed: None,
+        on_stop: Callable[[Fault, int], None],
     ) -> None:
-        self._loop, self.end, self._faults, self._on_stop = loop, end, faults, on_stop
+        super().__init__(end)
+        self._loop, self._faults, self._on_stop = loop, faults, on_stop
         self._watch = Watch(loop, self._is_due)
         self._timer: Timer | None = None  # until something is due
-        self._reset: Timer | None = None  # until a reset by the peer is told
-        self._error: SockkitError | None = None  # what comes after all that is held
+        self._reset: Timer | None = None  # until we report a reset by the peer
+        self._error: SockkitError | None = None  # to raise after all bytes that are held
         self._reading = self._released = self._told = False
-        self.peer, self.remote = end.peer, end.remote
-
-    @property
-    def name(self) -> str:
-        return self.end.name
-
-    def local(self) -> Address | None:
-        return self.end.local()
 
     @property
     def holds(self) -> bool:
@@ -72,7 +62,7 @@ class DisturbedEnd:
         return (self._faults.due or 0.0) > self._loop.now
 
     def release(self) -> None:
-        """Disturb no more: drop what is held, and from now on read the end below itself."""
+        """End the faults: drop the bytes that are held, and read the wrapped end from now on."""
         if not self._released:
             callback = self._watch.callback
             self._stop()
@@ -117,20 +107,20 @@ class DisturbedEnd:
         return not self._faults.at_end
 
     def _is_due(self) -> bool:
-        """Whether a read has something: bytes, the end, an error, or a stop to be told."""
+        """Whether a read has a result now: bytes, the end, an error, or a stop to report."""
         if self._faults.stop:
             return not self._told
         due = self._faults.due
         return due is not None and due <= self._loop.now
 
     def _raise_error(self) -> None:
-        """Raise what has ended the stream, the first time."""
+        """Raise the error that has ended the stream, once."""
         error, self._error = self._error, None
         if error:
             raise error
 
     def _wait(self) -> None:
-        """Have the reader called when something is due."""
+        """Have the reader called when bytes are due."""
         if self._timer:
             self._timer.cancel()
             self._timer = None
@@ -142,7 +132,7 @@ class DisturbedEnd:
     # The end below.
 
     def _read_ahead(self) -> None:
-        """Read the end below while there is room."""
+        """Watch the wrapped end while there is room for more bytes."""
         wanted = self._faults.room > 0
         if wanted != self._reading:
             self._reading = wanted
@@ -150,7 +140,7 @@ class DisturbedEnd:
 
     def _arrived(self) -> None:
         room = min(self._faults.room, MAX_READ_BYTES)
-        if not room:  # others have filled what all may hold since this was asked for
+        if not room:  # other ends have used up the space that all of them share
             self._read_ahead()
             return
         buffer = memoryview(bytearray(room))
@@ -167,7 +157,10 @@ class DisturbedEnd:
             self._wait()
 
     def when_reset(self, callback: Callable[[SockkitError], None] | None) -> None:
-        """As late as bytes are. A direction that has stalled fails then, as nobody reads it."""
+        """As for every PeerEnd, but a reset is reported with the delay that bytes have.
+
+        A direction that has stalled then fails, because nobody reads it any more.
+        """
         if self._reset:
             self._reset.cancel()
             self._reset = None
@@ -188,7 +181,7 @@ class DisturbedEnd:
         self._reset = self._loop.later(self._faults.delay, tell)
 
     def _stop(self) -> None:
-        """Wait for nothing, drop what is held, and from now on leave reading to the end below."""
+        """Cancel the timers, drop the bytes that are held, and read the wrapped end from now on."""
         self._released = True
         self._watch.callback = None
         self._faults.drop()
@@ -202,37 +195,17 @@ class DisturbedEnd:
     def close(self) -> None:
         unread = self._faults.held and not self._faults.at_end
         self._stop()
-        (self.end.abort if unread else self.end.close)()
+        if unread:  # a socket that is closed with unread bytes also resets
+            self.end.abort()
+        else:
+            self.end.close()
 
     def abort(self) -> None:
         self._stop()
         self.end.abort()
 
-    # What only the end itself knows.
-
-    def when_writable(self, callback: Callback | None) -> None:
-        self.end.when_writable(callback)
-
-    def write(self, data: bytes | memoryview, /) -> int:
-        return self.end.write(data)
-
-    def half_close(self) -> None:
-        self.end.half_close()
-
-    def read_failed(self, error: OSError, /) -> SockkitError:
-        return self.end.read_failed(error)
-
-    def write_failed(self, error: OSError, /) -> SockkitError:
-        return self.end.write_failed(error)
-
-    def queued(self) -> int:
-        return self.end.queued()
-
-    def undelivered(self, queued: int | None = None) -> int:
-        return self.end.undelivered(queued)
-
     def failure(self) -> SockkitError | None:
-        """An error that was read ahead, and nobody has met, is one too."""
+        """Also returns an error that reading ahead has met and no read has raised yet."""
         failed = self.end.failure()
         if not failed and self._error:
             error, self._error = self._error, None

@@ -1,7 +1,7 @@
-"""The file of -o: what is received goes there as well, as it was on the wire.
+"""The file of -o, which gets a copy of all bytes received, unchanged.
 
-It is opened as a shell opens one for `>`: created or truncated, and links are followed. It may be a
-device or a FIFO, and a slow reader of it holds the peers back, as one of standard output does.
+We open it as a shell does for `>`: we create or truncate it, and follow symbolic links. It may be a
+device or a FIFO. If its reader is slow, we receive less, as with standard output.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _OPEN = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NONBLOCK | os.O_NOCTTY
 
 
 class ReceivedBytes:
-    """The view of what is received, by everybody, without anything added."""
+    """A view that shows the bytes received from all peers, with nothing added."""
 
     def show(self, record: Record, /) -> bytes:
         return (
@@ -27,9 +27,9 @@ class ReceivedBytes:
 
 
 class OutputFile:
-    """The file at `path`, as a sink. A new one has the mode `mode`, less the umask.
+    """The file at `path`, as a sink. A new file gets the permissions `mode`, less the umask.
 
-    Raises UsageError for an empty path, and OutputError.
+    Raises UsageError for an empty path, and OutputError if the file cannot be opened.
     """
 
     kind = Kind.OTHER
@@ -38,13 +38,13 @@ class OutputFile:
         self, loop: Loop, path: str, *, option: str = "--output", mode: int = 0o666
     ) -> None:
         if not path:
-            raise UsageError(f"{option} has no name", "give it the path of a file")
+            raise UsageError(f"{option} needs the path of a file", "add it")
         self._loop, self.name = loop, path
         try:
             self.descriptor = os.open(path, _OPEN, mode)
         except OSError as error:
             failed = self.write_failed(error)
-            failed.hint = "start what reads it first" if _is_fifo(path) else ""
+            failed.hint = "start its reader first" if _is_fifo(path) else ""
             raise failed from error
 
     def write(self, data: bytes | memoryview, /) -> int:
@@ -62,7 +62,7 @@ class OutputFile:
         return OutputError(f"could not write {self.name}: {reason(error)}")
 
     def close(self) -> None:
-        """Raises OutputError: some file systems only then say that they are full."""
+        """Raises OutputError: some file systems report only here that they are full."""
         try:
             os.close(self.descriptor)
         except OSError as error:

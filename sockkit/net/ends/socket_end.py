@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import select
 import socket
 import struct
 from collections.abc import Callable
@@ -14,6 +15,8 @@ from sockkit.net.endpoint import to_address
 from sockkit.net.ends.end import Callback, Kind, os_error, receive_error, send_error
 from sockkit.net.loop import Loop
 from sockkit.system import TIOCOUTQ, ioctl_number
+
+_POLLRDHUP: int = getattr(select, "POLLRDHUP", 0)  # only Linux has it
 
 
 class SocketEnd:
@@ -59,7 +62,7 @@ class SocketEnd:
 
     def read_into(self, buffer: memoryview, /) -> int:
         try:
-            # A program that had the socket may have made it block again.
+            # A program to which the socket was lent may have made it blocking again.
             return self._socket.recv_into(buffer, 0, socket.MSG_DONTWAIT)
         except BlockingIOError:
             raise
@@ -91,20 +94,21 @@ class SocketEnd:
     def local(self) -> Address | None:
         try:
             return to_address(self._socket.getsockname())
-        except OSError:  # on some systems it has none after a reset
+        except OSError:  # on some systems a socket has no address after a reset
             return None
 
     def lend(self, on_over: Callable[[SockkitError | None], None]) -> int:
-        """Lend the socket to a program: returns its descriptor, which blocks from now on.
+        """Lend the socket to a program. Returns its descriptor, which is blocking from now on.
 
-        Until `take_back` call nothing else. `on_over` is called once: with an error when the peer
-        resets the connection, with None when both sides have ended it, or when it was the program
-        that met the reset. The peer's end alone only the program reads.
+        Call no other method until `take_back`. `on_over` is called once: with an error if the peer
+        resets the connection; with None if both sides have ended it, or if a call of the program
+        has already returned the reset. If only the peer ends its side, the program reads that, and
+        `on_over` is not called.
         """
 
         def hung_up(reset: bool) -> None:
             self._loop.when_hung_up(self.descriptor, None)
-            # A unix socket is also hung up while what its peer sent before it closed is unread.
+            # A unix socket also counts as hung up while bytes of a peer that has closed are unread.
             if reset or self._socket.family != socket.AF_UNIX:
                 on_over(self._reset_error() if reset else None)
 
@@ -115,7 +119,8 @@ class SocketEnd:
     def when_reset(self, callback: Callable[[SockkitError], None] | None) -> None:
         """Call `callback` in each turn of the loop once the peer has reset; None to stop.
 
-        For who does not read now. What the peer sent before, and the error, can still be read.
+        Use it while you do not read. The bytes sent before the reset, and then the error, can still
+        be read.
         """
         self._on_reset = callback
         self._loop.when_hung_up(self.descriptor, self._hung_up if callback else None)
@@ -123,21 +128,22 @@ class SocketEnd:
     def _hung_up(self, reset: bool) -> None:
         if reset and self._on_reset:
             self._on_reset(self._reset_error())
-        else:  # both sides have ended, and it is told by reading
+        else:  # both sides have ended: reading reports that
             self._loop.when_hung_up(self.descriptor, None)
 
     def _reset_error(self) -> SockkitError:
-        # Asking for the error itself, SO_ERROR, would keep it from whoever reads the socket.
+        # Reading SO_ERROR would clear the error, and a later read would not raise it.
         return self.read_failed(os_error(errno.ECONNRESET))
 
     def take_back(self) -> None:
-        """The program has exited."""
+        """Use the socket again: the program has exited, or was not started."""
         self._was_lent = True
         self._loop.when_hung_up(self.descriptor, None)
         self._socket.setblocking(False)
 
     def half_close(self) -> None:
-        self._emit(SocketCall("shutdown", f"the sending side to {self.peer.address}"))
+        first = self._peer_first()
+        self._emit(SocketCall("shutdown", f"the sending side to {self.name}", self.peer, first))
         try:
             self._socket.shutdown(socket.SHUT_WR)
             self._half_closed = True
@@ -145,8 +151,14 @@ class SocketEnd:
             if error.errno != errno.ENOTCONN:  # the peer has reset: the next receive raises that
                 raise self.write_failed(error) from error
 
+    def _peer_first(self) -> bool:
+        """Whether the peer has half-closed, even if we have not read that yet: poll(2)."""
+        poll = select.poll()
+        poll.register(self.descriptor, _POLLRDHUP)
+        return any(happened & _POLLRDHUP for _, happened in poll.poll(0))
+
     def undelivered(self, queued: int | None = None) -> int:
-        # What a unix socket has accepted is in the peer's buffer: nothing can destroy it.
+        # Bytes that a unix socket accepts are in the peer's buffer at once: no reset destroys them.
         if self._socket.family == socket.AF_UNIX:
             return 0
         # The FIN counts as one byte, and is acknowledged last: RFC 9293, section 3.4.
@@ -158,16 +170,16 @@ class SocketEnd:
 
         TCP counts bytes, and one for a FIN; a unix socket counts the memory it uses.
         """
-        closed = self._socket.fileno() < 0  # its number may be somebody else's by now
+        closed = self._socket.fileno() < 0  # another file may have its number by now
         return 0 if closed else ioctl_number(self.descriptor, TIOCOUTQ) or 0
 
     def failure(self) -> SockkitError | None:
-        # Once the peer has half-closed, reading does not show a reset.
+        # Once the peer has half-closed, a read returns 0 and does not raise a reset.
         error = self._error() or self._told_reset()
         return self.write_failed(error) if error else None
 
     def _error(self) -> OSError | None:
-        """The error that waits on the socket, which is told once."""
+        """The pending error of the socket, SO_ERROR, which the system returns once."""
         try:
             code = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         except OSError as error:
@@ -175,10 +187,10 @@ class SocketEnd:
         return os_error(code) if code else None
 
     def _told_reset(self) -> OSError | None:
-        """The reset that a program was told of while it had the socket; None if there was none.
+        """A reset that the system has already reported to the program; None if there was none.
 
-        The system tells it once. But a connection that is over has no peer, and TCP is not over
-        before everything is acknowledged.
+        The system reports a reset only once. We recognize it afterwards: bytes are not acknowledged
+        although the socket has no peer any more. After a regular end, all would be acknowledged.
         """
         if not self._was_lent or self._socket.family == socket.AF_UNIX or not self.queued():
             return None
@@ -190,7 +202,8 @@ class SocketEnd:
         return None
 
     def close(self) -> None:
-        self._emit(SocketCall("close", f"the connection to {self.peer.address}"))
+        first = self._peer_first()
+        self._emit(SocketCall("close", f"the connection to {self.name}", self.peer, first))
         self._socket.close()
 
     def abort(self) -> None:

@@ -1,9 +1,9 @@
 """Standard input and output as a source and a sink that never block.
 
-Other processes share them, so their flags are never changed. A pipe or terminal is opened a second
-time, through /proc, as a file description of our own with O_NONBLOCK. Where that fails, or would
-open something else (the master of a pseudo-terminal opens a new one, pty(7)), we read only when
-it is ready, and write no more than a ready pipe or terminal accepts at once. A socket is used with
+Other processes share them, so we never change their flags. We open a pipe or terminal again,
+through /proc, which makes a new file description with O_NONBLOCK. If that fails, or would open
+something else (for the master of a pseudo-terminal it opens a new one, pty(7)), we read only when
+it is ready, and write no more than a ready pipe or terminal accepts at once. On a socket we use
 MSG_DONTWAIT. A regular file never blocks.
 """
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sockkit.core.command_prompt import CommandPrompt
     from sockkit.core.console import Assistant
 
-_GONE = "whoever read standard output has left"
+_GONE = "nobody reads stdout any more"
 # From asm-generic/ioctls.h; Python has no names for them.
 _TIOCGPTN, _TIOCGDEV = 0x80045430, 0x80045432
 
@@ -51,17 +51,17 @@ def _inherited_socket(descriptor: int) -> socket.socket | None:
 
 
 def open_for(descriptor: int, mode: int) -> bool:
-    """Whether it is open for `mode`, O_RDONLY or O_WRONLY. Without fcntl it is assumed to be."""
+    """Whether `descriptor` is open for `mode`, O_RDONLY or O_WRONLY. True if there is no fcntl."""
     return not fcntl or fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE in (mode, os.O_RDWR)
 
 
 def _reopened(descriptor: int, mode: int) -> int:
-    """A new descriptor of the same pipe or terminal, not blocking; or `descriptor` itself."""
+    """A new, non-blocking descriptor of the same pipe or terminal; else `descriptor` itself."""
     terminal = os.isatty(descriptor)
     if not (terminal or stat.S_ISFIFO(os.fstat(descriptor).st_mode)):
         return descriptor
     if terminal and ioctl_number(descriptor, _TIOCGPTN) is not None:
-        return descriptor  # only the master of a pseudo-terminal has that
+        return descriptor  # only the master of a pseudo-terminal has TIOCGPTN
     try:
         own = os.open(f"/proc/self/fd/{descriptor}", mode | os.O_NONBLOCK | os.O_NOCTTY)
     except OSError:
@@ -76,11 +76,11 @@ def _reopened(descriptor: int, mode: int) -> int:
 class StandardInput:
     """Standard input, as a Source.
 
-    With `never_waits` a read that finds nothing raises BlockingIOError. Otherwise read only when it
-    is readable.
+    With `never_waits`, a read that finds nothing raises BlockingIOError. Otherwise it may block:
+    read only when it is readable.
     """
 
-    name = "standard input"
+    name = "stdin"
     kind: Kind
     descriptor: int
     terminal: bool
@@ -100,7 +100,7 @@ class StandardInput:
         raise NotImplementedError
 
     def deliver_to(self, receive: Callable[[bytes], None]) -> None:
-        """Call `receive` with whatever is read from now on, and with no bytes at the end."""
+        """Call `receive` with all input from now on, and with no bytes at its end."""
         buffer = memoryview(bytearray(64 * 1024))
 
         def read() -> None:
@@ -127,7 +127,7 @@ class Input(StandardInput):
         self.kind = _kind(descriptor) if self._readable else Kind.OTHER
         self.terminal = os.isatty(descriptor)
         if not self._readable:
-            # It is always ready, so that a read raises the error.
+            # /dev/null is always readable, so that somebody reads and gets the error.
             self.descriptor = os.open(os.devnull, os.O_RDONLY)
         else:
             self.descriptor = _reopened(descriptor, os.O_RDONLY)
@@ -158,7 +158,7 @@ class Input(StandardInput):
             return 0, 0
         try:
             return os.lseek(self.descriptor, 0, os.SEEK_CUR), os.fstat(self.descriptor).st_size
-        except OSError:  # of a file system that has gone
+        except OSError:  # the file system is gone
             return 0, 0
 
     def when_readable(self, callback: Callback | None) -> None:
@@ -166,7 +166,7 @@ class Input(StandardInput):
 
 
 class UnreadInput(StandardInput):
-    """In place of a standard input that is never read: nothing comes of it, and it never ends."""
+    """Takes the place of standard input if we must not read it: has no bytes, and never ends."""
 
     kind, descriptor = Kind.OTHER, -1
     terminal, never_waits = False, True
@@ -182,28 +182,28 @@ class UnreadInput(StandardInput):
 
 
 class StandardOutput(Sink, Protocol):
-    """Standard output: where the payload goes. `terminal` is whether a person sees it."""
+    """Standard output, as commands use it. `terminal` is whether it is a terminal."""
 
     terminal: bool
 
     def when_gone(self, callback: Callable[[OutputGone], None]) -> None:
-        """Call `callback`, and no earlier one, once nobody can read it any more."""
+        """Call `callback` once nobody can read the output any more. Replaces an earlier one."""
         ...
 
     def end(self) -> None:
-        """All is written: close it, so that whoever reads it goes on. A terminal stays open."""
+        """Close it, so that its reader sees the end. All must be written. Terminals stay open."""
         ...
 
 
 class Output:
     """Standard output, as a Sink.
 
-    `edited` means that `descriptor` is a non-blocking pipe of our own, whose bytes a line editor
-    shows above its line. `in_line` says whether the terminal's cursor stands in an unfinished line.
+    With `edited`, `descriptor` is a non-blocking pipe of ours, and a line editor shows its bytes
+    above the prompt. `in_line` is whether the terminal's cursor is in an unfinished line.
     `before_write` is called before each write to a terminal.
     """
 
-    name = "standard output"
+    name = "stdout"
 
     def __init__(self, loop: Loop, descriptor: int, *, edited: bool = False) -> None:
         self._loop = loop
@@ -246,7 +246,7 @@ class Output:
         return size
 
     def _write_while_ready(self, data: bytes | memoryview, size: int) -> int:
-        """Write pieces of `size` bytes, PIPE_BUF in all, while it is ready for each."""
+        """Write pieces of `size` bytes, at most PIPE_BUF in all, as long as it is writable."""
         written = 0
         while written < min(len(data), select.PIPE_BUF):
             if not select.select([], [self.descriptor], [], 0)[1]:
@@ -260,9 +260,9 @@ class Output:
         self._loop.when_writable(self.descriptor, callback)
 
     def when_gone(self, callback: Callable[[OutputGone], None]) -> None:
-        """Call `callback`, and no earlier one, once the last reader of a pipe has closed it.
+        """Call `callback` once the last reader of a pipe has closed it. Replaces an earlier one.
 
-        Linux only. The writing end of a pipe is never readable, but epoll(7) reports EPOLLERR then.
+        Linux only: epoll(7) then reports EPOLLERR for the writing end, which is never readable.
         """
 
         def gone() -> None:
@@ -273,9 +273,9 @@ class Output:
             self._loop.when_readable(self.descriptor, gone)
 
     def end(self) -> None:
-        """Close it, so that whoever reads it goes on. A terminal stays open.
+        """Close it, so that its reader sees the end. All must be written. A terminal stays open.
 
-        All must be written. The descriptor that we were started with becomes /dev/null.
+        The original descriptor becomes /dev/null.
         """
         if self.terminal or not self._writable:
             return
@@ -303,8 +303,8 @@ class Output:
 class Stdio(Value):
     """The standard streams of a command; `encoding` is the user's.
 
-    `assist` gives the line editor, if there is one, what its prompt and completions come from. Call
-    it again when the prompt has changed. `offer` gives it the commands of the Ctrl-] prompt; None
+    `assist` tells the line editor, if there is one, where its prompt and completions come from.
+    Call it again when the prompt has changed. `offer` sets the commands of its Ctrl-] prompt; None
     without a line editor.
     """
 

@@ -1,4 +1,4 @@
-"""An end with a tap: what passes is seen, and nothing else differs."""
+"""An end with a tap: it works like the end that it wraps, and a tap sees the bytes."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import errno
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
-from sockkit.core.address import Address
 from sockkit.core.records import Direction
 from sockkit.errors import SockkitError
 from sockkit.events import FrameTotal
 from sockkit.net.ends.end import Callback, Kind, PeerEnd
+from sockkit.net.ends.wrapped_end import WrappedEnd
 from sockkit.net.taps import Gate
 
 if TYPE_CHECKING:
@@ -18,16 +18,17 @@ if TYPE_CHECKING:
     from sockkit.net.views import Views
 
 
-# Read at a time where frames are made of it: each can be one byte, and take 10 µs to show.
-FRAMED_READ_BYTES = 4096  # fewer would count as tiny pieces, coalesce.py
+# The most that one read returns if frames are shown: each byte can be a frame, which takes 10 µs to
+# show. A smaller read would count as a tiny piece, coalesce.py.
+FRAMED_READ_BYTES = 4096
 
 
-class TappedEnd:
-    """Owns `end`, and reports to `tap`. Lanes copy it. While the views are full it blocks.
+class TappedEnd(WrappedEnd):
+    """Reports the bytes to `tap`. While the views are full, it is neither readable nor writable.
 
-    Even then a reset is told, once all that the peer sent before it is read: whoever reads or
-    writes then gets the error. Otherwise peers that reset could fill the memory and the
-    descriptors of a run whose view nobody reads.
+    Even then it reports a reset, once all bytes sent before it are read: a read or a write then
+    raises the error. Otherwise a run whose view nobody reads would keep the memory and descriptors
+    of all connections that peers have reset.
     """
 
     __slots__ = (
@@ -40,16 +41,12 @@ class TappedEnd:
         "_tap",
         "_views",
         "_write_gate",
-        "end",
         "kind",
-        "peer",
-        "remote",
     )
-    descriptor = -1  # all bytes pass through us
 
     def __init__(self, end: PeerEnd, views: Views, tap: Tap) -> None:
-        self.end, self._views, self._tap = end, views, tap
-        self.peer, self.remote = end.peer, end.remote
+        super().__init__(end)
+        self._views, self._tap = views, tap
         self.kind = Kind.ENCRYPTED if end.kind is Kind.ENCRYPTED else Kind.OTHER
         self._read_gate = Gate(views, end.when_readable, self._watch_reset)
         self._write_gate = Gate(views, end.when_writable, self._watch_reset)
@@ -57,13 +54,6 @@ class TappedEnd:
         self._reset_watched = self._reset_told = False
         self._ended: set[Direction] = set()
         self._reset: Direction | Literal[""] = ""
-
-    @property
-    def name(self) -> str:
-        return self.end.name
-
-    def local(self) -> Address | None:
-        return self.end.local()
 
     # What passes.
 
@@ -130,7 +120,7 @@ class TappedEnd:
         if isinstance(cause, OSError) and cause.errno in (errno.ECONNRESET, errno.EPIPE):
             self._reset = "received"
 
-    # The peer's reset. While the views are full nobody reads, and so nobody meets it.
+    # The peer's reset. While the views are full, nobody reads, so no read raises it.
 
     def when_reset(self, callback: Callable[[SockkitError], None] | None) -> None:
         self._on_reset = callback
@@ -151,21 +141,21 @@ class TappedEnd:
 
     def _was_reset(self, error: SockkitError) -> None:
         if self._views.full:
-            self._unwatch_reset()  # what is unread has to wait
+            self._unwatch_reset()  # unread bytes have to wait
             if self._on_reset:
                 self._views.when_room(self._watch_reset)
             self._reset_told = True
             self._read_gate.call()
             self._write_gate.call()
         elif not self._on_reset:
-            self._unwatch_reset()  # whoever reads or writes meets it
+            self._unwatch_reset()  # the next read or write raises it
         if self._on_reset:
             self._on_reset(error)
 
     def _meet_reset(self, failed: Callable[[OSError], SockkitError]) -> None:
-        """Raise BlockingIOError, unless the peer has reset and all that it sent is read.
+        """Raise BlockingIOError, unless the peer has reset and all its bytes are read.
 
-        Then raise what that is for us, or return: nothing passes any more.
+        After a reset, raise the error, or return if the next call on the wrapped end raises it.
         """
         try:
             if self._reset_told and not self.end.has_bytes():
@@ -175,23 +165,6 @@ class TappedEnd:
                 raise failed(cause) from cause
             raise
         raise BlockingIOError
-
-    # What only the end itself knows.
-
-    def has_bytes(self) -> bool:
-        return self.end.has_bytes()
-
-    def read_failed(self, error: OSError, /) -> SockkitError:
-        return self.end.read_failed(error)
-
-    def write_failed(self, error: OSError, /) -> SockkitError:
-        return self.end.write_failed(error)
-
-    def queued(self) -> int:
-        return self.end.queued()
-
-    def undelivered(self, queued: int | None = None) -> int:
-        return self.end.undelivered(queued)
 
     def failure(self) -> SockkitError | None:
         error = self.end.failure()

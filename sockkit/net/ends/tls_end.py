@@ -1,12 +1,12 @@
-"""TLS as an end: an ssl.SSLObject between two buffers in memory, over another end.
+"""TLS as an end: an ssl.SSLObject between two buffers in memory, on top of another end.
 
-Nothing here blocks. The end below moves encrypted bytes, and this one decides when: a read may
-have to write (the answer to a key update), and a write may have to wait. Python's documentation of
-ssl.MemoryBIO describes the two buffers; close_notify is RFC 8446, section 6.1.
+Nothing here blocks. The end below moves encrypted bytes. A read may have to write (the answer to a
+key update), and a write may have to wait. Python's documentation of ssl.MemoryBIO describes the two
+buffers; close_notify is RFC 8446, section 6.1.
 
-A call reads from the end below once at most. A peer can send without end what decrypts to nothing,
-such as key updates, faster than it is decrypted: whoever read until there is data would never
-return to the loop.
+A call reads from the end below at most once. A peer can send records without data, such as key
+updates, faster than we decrypt them: a call that read until there is data might never return to the
+loop.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from sockkit.net.ends.watch import Watch
 from sockkit.net.loop import Loop
 
 BAD_CERTIFICATE = b"\x15\x03\x03\x00\x02\x02\x2a"  # an alert: RFC 8446, sections 5.1 and 6
-_AHEAD_BYTES = 16 * 1024  # decrypted at once where nobody has given a buffer
+_AHEAD_BYTES = 16 * 1024  # decrypted at a time if the caller passes no buffer
 
 
 class _State(Enum):
@@ -36,10 +36,10 @@ class _State(Enum):
 
 
 class TlsEnd:
-    """Owns `end`, and speaks TLS over it. `handshake` comes first.
+    """Owns `end`, and speaks TLS over it. Call `handshake` first.
 
-    Sizes are those of the decrypted bytes, but `queued` counts encrypted ones, and `undelivered`
-    as many at most. `prefix` is that of the options which hints name.
+    Sizes are in decrypted bytes, except `queued`, which counts encrypted bytes. `undelivered` is an
+    upper bound. `prefix` begins the names of the options in hints.
     """
 
     kind, descriptor, prefix = Kind.ENCRYPTED, -1, "--tls"
@@ -47,7 +47,7 @@ class TlsEnd:
     def __init__(
         self, loop: Loop, end: End, context: ssl.SSLContext, name: str | None, *, server: bool
     ) -> None:
-        """`name` is that of the server, for a client to ask for and to check."""
+        """`name` is the server's name, which a client asks for (SNI) and checks."""
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.tls = context.wrap_bio(incoming, outgoing, server_side=server, server_hostname=name)
         self._end, self.peer, self.remote = end, end.peer, end.remote
@@ -71,7 +71,7 @@ class TlsEnd:
             self._end.when_reset(callback)
 
     def handshake(self, *, confirm: bool = True) -> None:
-        """Go on with the handshake. Without `confirm` the last word is left to it, or `refuse`.
+        """Continue the handshake. Unless `confirm`, call `confirm` or `refuse` when it is done.
 
         Raises BlockingIOError while it waits for the peer, ssl.SSLError, and SockkitError.
         """
@@ -92,15 +92,16 @@ class TlsEnd:
         raise BlockingIOError  # see the module's docstring
 
     def confirm(self) -> None:
-        """Send the last that the handshake has to say. Raises SockkitError."""
+        """Send our last message of the handshake. Raises SockkitError."""
         self._outbox.flush()
 
     def refuse(self) -> None:
         """Tell a server that we do not accept its certificate, although OpenSSL does.
 
-        With TLS 1.3 an alert takes the place of our last word in the handshake: until then it may
-        be in plain text, RFC 8446, section 5.1. Before that version the server is done already,
-        and gets a regular end. Raises BlockingIOError and SockkitError.
+        With TLS 1.3 we send an alert instead of our last message of the handshake; at that point it
+        may be in plain text, RFC 8446, section 5.1. With older versions the server has finished its
+        handshake already, and we end the session regularly. Raises BlockingIOError and
+        SockkitError.
         """
         if self.tls.version() == "TLSv1.3":
             self._end.write(BAD_CERTIFICATE)
@@ -154,15 +155,15 @@ class TlsEnd:
 
     def _decrypt(self, buffer: memoryview) -> int:
         size = self._inbox.decrypt(self.tls, buffer)
-        self._outbox.answer()  # key updates, or with the alert that says what failed
+        self._outbox.answer()  # to a key update; or an alert that says what failed
         return size
 
     def _broken(self, error: ssl.SSLError) -> SockkitError:
         if isinstance(error, ssl.SSLEOFError):
             return ReceiveError(
-                f"receiving from {self.name} failed: it ended without close_notify, "
-                "so what it sent may be truncated",
-                kind="receiving failed: truncated",
+                f"receiving from {self.name} failed: it closed without close_notify, "
+                "so data may be missing",
+                kind="closed without close_notify, so data may be missing",
             )
         from sockkit.net.tls.words import broken, renamed
 
@@ -176,7 +177,7 @@ class TlsEnd:
         self._inbox.fill(size)
 
     def _decrypt_ahead(self) -> None:
-        """Decrypt what has come, so that nothing of it waits."""
+        """Decrypt all bytes that have come."""
         piece = memoryview(bytearray(_AHEAD_BYTES))
         while size := self._decrypt(piece):
             self._plain += piece[:size]
@@ -219,9 +220,9 @@ class TlsEnd:
             return 0
         try:
             return self._outbox.write(self.tls, data)
-        except ssl.SSLError as error:  # what was received has broken it, and reading tells of that
+        except ssl.SSLError as error:  # received bytes have broken the session: reading reports how
             raise SendError(
-                f"sending to {self.name} failed: its TLS is broken", kind="sending failed"
+                f"sending to {self.name} failed: its TLS session is broken", kind="sending failed"
             ) from error
 
     def _nothing_waits(self) -> None:
@@ -242,16 +243,16 @@ class TlsEnd:
     # The end.
 
     def half_close(self) -> None:
-        """Send close_notify. What the peer sends can still be read."""
+        """Send close_notify. We can still read what the peer sends."""
         self._check_open(self.write_failed)
         if self._state is _State.HALF_CLOSED:
             return
         self._state = _State.HALF_CLOSED
-        self._decrypt_ahead()  # what waits would make the next call fail
+        self._decrypt_ahead()  # with data left, the next call would fail
         try:
             self.tls.unwrap()
         except ssl.SSLError:
-            pass  # it waits for the peer's close_notify, or the session is broken
+            pass  # OpenSSL waits for the peer's close_notify, or the session is broken
         try:
             self._outbox.flush()
         except SockkitError:
@@ -264,7 +265,7 @@ class TlsEnd:
         return self._outbox.take_failure() or self._end.failure()
 
     def close(self) -> None:
-        """Close it. What it has accepted is still written, for a bounded time."""
+        """Close the end. Bytes that it has accepted are still written, for a bounded time."""
         if self._state is _State.CLOSED:
             return
         failed = unread = False
@@ -275,7 +276,7 @@ class TlsEnd:
         except SockkitError:
             failed = True
         if unread:
-            self.abort()  # the peer must not take it for a regular end
+            self.abort()  # the peer must not mistake this for a regular end
             return
         reset, outbox = self._inbox.state is Receiving.RESET, self._outbox
         self.release()
@@ -291,16 +292,14 @@ class TlsEnd:
             self._end.abort()
 
     def release(self) -> None:
-        """Do no more, and free what OpenSSL holds. The end below stays open.
-
-        May be called twice.
-        """
+        """Stop, and free OpenSSL's memory. The end below stays open. May be called twice."""
         if self._state is _State.CLOSED:
             return
         self._state = _State.CLOSED
         self._read_watch.callback = self._write_watch.callback = None
         self._end.when_readable(None)
-        # Others may refer to us, and a failure to all, until the garbage collector finds them.
+        # Callers may refer to this end for a while, and a failure refers to many objects. So we
+        # drop the references here, and do not wait for the garbage collector.
         self._outbox.take_failure()
         self._plain.clear()
         del self.tls, self._inbox, self._outbox

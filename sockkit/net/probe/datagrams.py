@@ -1,4 +1,4 @@
-"""Asks a target by UDP: it is open if it answers, and otherwise nobody knows."""
+"""Asks a target over UDP. If it answers, it is open; if it is silent, we cannot tell."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def ask_by_datagram(
 ) -> Pending:
     """Call `on_done` with the seconds that the answer took.
 
-    ConnectError is for a target that refuses, TimedOut for one that is silent.
+    It gets ConnectError if the target refuses, and TimedOut if the target is silent.
     """
     return Steps(_steps(context, options, address), on_done)
 
@@ -52,13 +52,13 @@ def _silent(address: Address, options: AttemptOptions) -> TimedOut:
     within = show_seconds(options.connect.timeout)
     return TimedOut(
         f"no answer from {address} within {within}",
-        "it may be open and silent, or filtered: UDP does not tell",
+        "it may be open and silent, or filtered: UDP cannot tell",
         kind=NO_ANSWER,
     )
 
 
 class _Exchange(Pending):
-    """Sends one datagram, and waits for an answer. One who refuses is followed by the next."""
+    """Sends one datagram, and waits for an answer. If an endpoint refuses, it tries the next."""
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class _Exchange(Pending):
             on_done(outcome)
 
     def _aim(self, refusal: SockkitError | None) -> None:
-        """Send to the next endpoint. Without one `refusal` is the outcome."""
+        """Send to the next endpoint. If there is none, `refusal` is the outcome."""
         try:
             found = next(self._aims, None)
             if found:
@@ -126,9 +126,9 @@ class _Exchange(Pending):
             self._judge(data)
 
     def _judge(self, data: bytes) -> None:
-        """Whether a datagram matches. One that does not may be followed by one that does.
+        """Finish if a datagram matches. If not, go on: a later one may match.
 
-        A receive may bring many. None is searched once the attempt is over: a search may be slow.
+        One receive may return many. Once the attempt is over, we search no more, as that is slow.
         """
         if not self._on_done:
             return

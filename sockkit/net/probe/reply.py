@@ -1,4 +1,4 @@
-"""Asks the peer of a stream a question, and waits for the reply that is expected."""
+"""Sends a question to the peer of a stream, and waits for the expected reply."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from sockkit.net.ends.end import End
 from sockkit.net.loop import Loop, Timer
 from sockkit.net.waiting import OnDone, Pending
 
-PAUSE_SECONDS = 0.02  # of the peer, after which a reply that has grown by little is searched
+PAUSE_SECONDS = 0.02  # how long to wait for more, before we search a reply that has grown little
 
 
 def no_reply(name: str, timeout: float) -> TimedOut:
     """The error for a peer that has connected and sends nothing."""
-    return TimedOut(f"{name} has sent nothing within {show_seconds(timeout)}", kind="no reply")
+    return TimedOut(f"{name} sent nothing within {show_seconds(timeout)}", kind="no reply")
 
 
 class Ask(Pending):
-    """Sends what `question` says, and reads until its pattern matches.
+    """Sends the question, and reads until its pattern matches the reply.
 
-    Does not own `end`, and half-closes nothing: many servers would drop their answer. Calls
-    `on_done` with None for a match. An error is for a reply that does not match: one of `timeout`
-    seconds, one that has ended, and one that is too long.
+    Does not own `end`, and does not half-close it, because many servers would then drop their
+    answer. Calls `on_done` with None for a match, and with an error if the reply has ended, is too
+    long, or does not match within `timeout` seconds.
     """
 
     def __init__(

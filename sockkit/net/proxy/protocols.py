@@ -1,12 +1,12 @@
-"""What is said to a proxy, and what its answers mean: SOCKS5, SOCKS4 and HTTP's CONNECT.
+"""The protocols of proxies: SOCKS5, SOCKS4 and HTTP's CONNECT.
 
-python-socks writes the messages, and reads the answers of SOCKS proxies. Where it does not do what
-is needed, this module does: a user without a password, a user that is not ASCII, and HTTP answers,
-of which it takes `FOO 200` for a success.
+python-socks writes the messages, and parses the answers of SOCKS proxies. This module does what
+python-socks does not: a user without a password, a user that is not ASCII, and HTTP answers, where
+python-socks accepts `FOO 200` as a success.
 
-A conversation is a generator that knows no socket. It yields what to send and how many bytes of the
-answer to read, or HEAD, and is resumed with those bytes. It ends when the connection to the target
-stands, and raises ProxyError. Nothing is read that the target has sent.
+A conversation is a generator that knows no socket. It yields the bytes to send, and how many bytes
+of the answer to read, or HEAD; it is resumed with those bytes. It returns when the proxy has
+connected us to the target, and raises ProxyError. It never reads bytes of the target.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from sockkit.core.address import HostPort, show
 from sockkit.core.proxy import Proxy, wire
 from sockkit.errors import ProxyError, ResolveError
 
-HEAD = 0  # read to the empty line at the end of a head of HTTP
+HEAD = 0  # means: read up to the empty line that ends the head of an HTTP answer
 MAX_NAME_BYTES = 255  # SOCKS5 has one byte for the length, RFC 1928
-MAX_REASON_CHARACTERS = 100  # of what an HTTP proxy says of its status
-_LOGIN = (b"407", b"401")  # the second is tinyproxy's for a wrong password
+MAX_REASON_CHARACTERS = 100  # of the reason phrase of an HTTP proxy, to show
+_LOGIN = (b"407", b"401")  # tinyproxy answers 401 to a wrong password
 _STATUS_LINE = re.compile(rb"HTTP/\d(?:\.\d)? (\d{3})(?: ([^\r\n]*))?\r?\n")
 _SOCKS5_WORDS: dict[int, str] = {
     socks5.ReplyCode.CONNECTION_NOT_ALLOWED: "its rules do not allow it",
@@ -34,15 +34,16 @@ _SOCKS5_WORDS: dict[int, str] = {
     socks5.ReplyCode.HOST_UNREACHABLE: "host unreachable",
     socks5.ReplyCode.CONNECTION_REFUSED: "connection refused",
     socks5.ReplyCode.TTL_EXPIRED: "TTL expired",
-    socks5.ReplyCode.COMMAND_NOT_SUPPORTED: "it does not make connections",
-    socks5.ReplyCode.ADDRESS_TYPE_NOT_SUPPORTED: "it does not know this kind of address",
+    socks5.ReplyCode.COMMAND_NOT_SUPPORTED: "it does not support CONNECT",
+    socks5.ReplyCode.ADDRESS_TYPE_NOT_SUPPORTED: "it does not support this type of address",
 }
 _SOCKS4_WORDS: dict[int, str] = {
-    socks4.ReplyCode.CONNECTION_FAILED: "it asks this machine who the user is (identd)",
-    socks4.ReplyCode.AUTHENTICATION_FAILED: "this machine says that the user is another (identd)",
+    socks4.ReplyCode.CONNECTION_FAILED: "it cannot reach identd on this machine",
+    socks4.ReplyCode.AUTHENTICATION_FAILED: "identd on this machine reports another user",
 }
 _FIRST_BYTES = {"SOCKS5": b"\5", "SOCKS4": b"\0", "HTTP": b"HTTP/"}
-# After the version, the reply and a reserved byte come the kind of an address, it, and a port.
+# A SOCKS5 reply: version, reply code, a reserved byte, address type, address, port. These are the
+# sizes of the last two.
 _ADDRESS_SIZES: dict[int, int] = {
     socks5.AddressType.IPV4: 4 + 2,
     socks5.AddressType.IPV6: 16 + 2,
@@ -52,24 +53,24 @@ Conversation = Generator[tuple[bytes, int], bytes, None]
 
 
 class TargetRefused(ProxyError):  # noqa: N818 - the name of what happened
-    """The proxy works, and did not reach the target; it may reach another address of it."""
+    """The proxy works, but did not connect to the target. Another address of it may work."""
 
 
 def conversation(proxy: Proxy, target: HostPort) -> Conversation:
-    """The one in which `proxy` connects us to `target`. Raises ResolveError."""
+    """The conversation that asks `proxy` to connect us to `target`. Raises ResolveError."""
     talk = {"SOCKS5": _socks5, "SOCKS4": _socks4, "HTTP": _http}[proxy.protocol]
     return talk(proxy, target._replace(host=_wire_name(target.host)))
 
 
 def _wire_name(host: str) -> str:
-    """`host` as it is sent. Raises ResolveError for one that would be part of another message."""
+    """`host` as it is sent. Raises ResolveError for a name that could inject another message."""
     try:
         name = host.encode("idna").decode()
         if not name.isprintable() or " " in name or len(name) > MAX_NAME_BYTES:
             raise ValueError("it cannot be sent")
         if is_ip_address(name):
-            ip_address(name)  # which takes fewer for an address than python-socks does
-    except ValueError as error:  # and UnicodeError, which is one
+            ip_address(name)  # stricter than python-socks
+    except ValueError as error:  # UnicodeError is a subclass
         raise ResolveError(f"could not resolve {host}: not a valid host name") from error
     return name
 
@@ -79,22 +80,22 @@ def _refused(proxy: Proxy, target: HostPort, why: str) -> TargetRefused:
 
 
 def _wants_user(proxy: Proxy) -> ProxyError:
-    told = f"the proxy {proxy.address} wants a user and a password"
-    hint = f"give them as in {proxy.scheme}://USER@{show(*proxy.address)}"
+    told = f"the proxy {proxy.address} requires a user and a password"
+    hint = f"add the user, as in {proxy.scheme}://USER@{show(*proxy.address)}"
     return ProxyError(told, hint, transient=False)
 
 
 def _refuses_user(proxy: Proxy) -> ProxyError:
-    told = f"the proxy {proxy.address} refused the user and the password"
+    told = f"the proxy {proxy.address} rejected the user or the password"
     return ProxyError(told, transient=False)
 
 
 def _not_one(proxy: Proxy, answer: bytes) -> ProxyError:
-    """The error for a peer that speaks another protocol."""
+    """The error if the proxy speaks another protocol."""
     protocol = proxy.protocol
     article, other = ("an", "socks5h") if protocol == "HTTP" else ("a", "http")
     hint = f"try another scheme, such as {other}://"
-    if answer.startswith(_FIRST_BYTES[protocol]):  # it is the right one, spoken badly
+    if answer.startswith(_FIRST_BYTES[protocol]):  # the right protocol, but an invalid answer
         hint = ""
     elif protocol == "HTTP" and answer.startswith((b"\0", b"\5")):
         hint = "it answers like a SOCKS proxy: try socks5h://"
@@ -104,7 +105,7 @@ def _not_one(proxy: Proxy, answer: bytes) -> ProxyError:
 
 
 class _Login(socks5.AuthRequest):
-    """python-socks's own takes ASCII alone."""
+    """Replaces the class of python-socks, which accepts only ASCII."""
 
     def dumps(self) -> bytes:
         user, password = wire(self.username), wire(self.password)
@@ -129,13 +130,13 @@ def _socks5(proxy: Proxy, target: HostPort) -> Conversation:
         _read(proxy, connection.receive, answer)
     answer = yield connection.send(socks5.ConnectRequest(target.host, target.port)), 2
     if answer[0] == socks5.SOCKS_VER and answer[1] != socks5.ReplyCode.SUCCEEDED:
-        raise _refused(proxy, target, _SOCKS5_WORDS.get(answer[1], "it does not say why"))
+        raise _refused(proxy, target, _SOCKS5_WORDS.get(answer[1], "no reason given"))
     answer = yield from _to_the_end(answer)
     _read(proxy, connection.receive, answer)
 
 
 def _to_the_end(answer: bytes) -> Generator[tuple[bytes, int], bytes, bytes]:
-    """Reads the rest of the reply of which `answer` is the beginning: an address and a port."""
+    """Read the rest of the reply that begins with `answer`: an address and a port."""
     answer += yield b"", 2
     size = _ADDRESS_SIZES.get(answer[3], 0)
     if answer[3] == socks5.AddressType.DOMAIN:
@@ -150,18 +151,18 @@ def _socks4(proxy: Proxy, target: HostPort) -> Conversation:
     """SOCKS4, and SOCKS4A for a name."""
     connection = socks4.Connection()
     request = connection.send(socks4.ConnectRequest(target.host, target.port, None))
-    # The user comes behind the port and the address. python-socks takes ASCII alone.
+    # The user follows the port and the address. python-socks accepts only ASCII.
     request = request[:8] + wire(proxy.user or "") + request[8:]
     answer = yield request, 2
     if answer[0] != socks4.RSV:
         raise _not_one(proxy, answer)
     if answer[1] != socks4.ReplyCode.REQUEST_GRANTED:
-        raise _refused(proxy, target, _SOCKS4_WORDS.get(answer[1], "it does not say why"))
+        raise _refused(proxy, target, _SOCKS4_WORDS.get(answer[1], "no reason given"))
     _read(proxy, connection.receive, answer + (yield b"", socks4.ConnectReply.SIZE - 2))
 
 
 def _read(proxy: Proxy, receive: Callable[[bytes], object], answer: bytes) -> None:
-    """Have python-socks read `answer`, which raises ValueError for some."""
+    """Have python-socks parse `answer`. Raises ProxyError if it is invalid."""
     try:
         receive(answer)
     except (ReplyError, ValueError) as error:
@@ -169,7 +170,7 @@ def _read(proxy: Proxy, receive: Callable[[bytes], object], answer: bytes) -> No
 
 
 def _http(proxy: Proxy, target: HostPort) -> Conversation:
-    """CONNECT, RFC 9110, section 9.3.6. The user is sent without being asked for."""
+    """CONNECT, RFC 9110, section 9.3.6. We send the user before the proxy asks for it."""
     user = password = None
     if proxy.user is not None:  # python-socks encodes them as Latin-1
         user, password = (

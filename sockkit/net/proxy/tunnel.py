@@ -1,8 +1,8 @@
-"""A connection through a proxy: connect to it, and have it connect us to the target.
+"""A connection through a proxy: we connect to the proxy, and it connects us to the target.
 
-Of what comes from the proxy not one byte is read that may be the target's: an answer of a known
-size is read in that size, and a head of HTTP byte by byte. So the end is handed over as it is, and
-TLS and the kernel's lanes work on it as on any other.
+We never read a byte that may come from the target: if we know the size of the proxy's answer, we
+read exactly that size, and we read the head of an HTTP answer byte by byte. So we can hand over the
+end as it is, and TLS and the kernel's lanes work on it as on any other.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from sockkit.net.waiting import OnDone, Pending, Start
 if TYPE_CHECKING:
     from sockkit.net.tcp.dial import ConnectOptions
 
-MAX_HEAD_BYTES = 64 * 1024  # of an HTTP proxy's answer, of which only the first line counts
+MAX_HEAD_BYTES = 64 * 1024  # of an HTTP proxy's answer; we use only its first line
 
 
 def dial_through(
@@ -45,10 +45,11 @@ def dial_through(
     deadline: float,
     connect: Start[PeerEnd],
 ) -> Generator[Start[Any], Any, PeerEnd]:
-    """The steps of dialling `address` through the proxy of `options`, to which `connect` connects.
+    """The steps of dialling `address` through the proxy of `options`.
 
-    If the address is resolved here, its endpoints are tried in turn, each by a connection of its
-    own. Raises ProxyError, ResolveError, TimedOut and UsageError.
+    `connect` connects to the proxy. If we resolve the address ourselves, we try its endpoints in
+    turn, each with a new connection to the proxy. Raises ProxyError, ResolveError, TimedOut and
+    UsageError.
     """
     proxy = options.proxy
     assert proxy
@@ -73,15 +74,15 @@ def dial_through(
 def _late(proxy: Proxy, target: HostPort, timeout: float) -> TimedOut:
     within = f"within {show_seconds(timeout)}"
     return TimedOut(
-        f"the proxy {proxy.address} did not connect us to {target} {within}",
-        "give it longer with --connect-timeout",
+        f"the proxy {proxy.address} did not connect to {target} {within}",
+        "allow more time with --connect-timeout",
     )
 
 
 def _targets(
     context: Context, proxy: Proxy, address: HostPort, family: int, deadline: float
 ) -> Generator[Start[Any], Any, list[HostPort]]:
-    """What to ask the proxy for, best first: the name, or the addresses that it has."""
+    """The targets to ask the proxy for, best first: the name, or the addresses of the name."""
     if proxy.resolves:
         return [address]
     if proxy.protocol == "SOCKS4":
@@ -103,9 +104,9 @@ def _reach(proxy: Proxy, connect: Start[PeerEnd]) -> Generator[Start[Any], Any, 
 
 
 class Tunnel(Pending):
-    """Carries on the conversation `talk` over `end`, which it owns until it calls `on_done`.
+    """Holds the conversation `talk` over `end`, which it owns until it calls `on_done`.
 
-    `expiry` is a time, and the error for a conversation that lasts longer.
+    `expiry` is a time, and the error if the conversation lasts longer.
     """
 
     def __init__(
@@ -132,7 +133,7 @@ class Tunnel(Pending):
             self._end.close()
 
     def _release(self) -> None:
-        """Use the end no more."""
+        """Stop using the end."""
         self._ended = True
         self._timer.cancel()
         self._end.when_readable(None)
@@ -173,10 +174,10 @@ class Tunnel(Pending):
             while self._unsent:
                 self._unsent = self._unsent[self._end.write(self._unsent) :]
         except SendError:
-            self._unsent = b""  # what it has answered before it closed says more
+            self._unsent = b""  # the proxy's answer, sent before it closed, says more
 
     def _receive(self) -> None:
-        """Read the part of the answer that is wanted, and no byte more."""
+        """Read the wanted part of the answer, and not one byte more."""
         while missing := self._missing():
             buffer = bytearray(missing)
             size = self._end.read_into(memoryview(buffer))
@@ -187,9 +188,9 @@ class Tunnel(Pending):
             self._heard = True
 
     def _missing(self) -> int:
-        """How many bytes to read at most."""
+        """The most bytes to read now."""
         if self._wanted != HEAD:
             return self._wanted - len(self._got)
         if len(self._got) > MAX_HEAD_BYTES:
-            raise ProxyError(f"the proxy {self._proxy.address} sends a head without an end")
+            raise ProxyError(f"the proxy {self._proxy.address} sends an endless header")
         return not self._got.endswith((b"\n\r\n", b"\n\n"))

@@ -1,4 +1,4 @@
-"""One direction of a peer of a relay: converts datagrams, disturbs them, and passes them on."""
+"""One direction of a relay's UDP peer: converts datagrams, applies faults, and passes them on."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sockkit.core.faults import Disturbed, Fault, FaultOptions, Held, Pacer
+from sockkit.core.units import show_count
 from sockkit.errors import SockkitError
 from sockkit.events import Emit, Failure, Peer
 from sockkit.net.echo.delay import DelayQueue
@@ -19,18 +20,18 @@ if TYPE_CHECKING:
     from sockkit.core.datagram_faults import DatagramFaults
     from sockkit.core.records import Direction
 
-HELD_SECONDS = 0.1  # for which a reordered datagram waits for the next one
-MAX_DELAYED_BYTES = 8 * 1024 * 1024  # of one direction of a peer, that wait for their time
-MAX_ALL_DELAYED_BYTES = 64 * 1024 * 1024  # of all peers
-DATAGRAM_COST = 256  # bytes of memory that a datagram takes besides its own
+HELD_SECONDS = 0.1  # a reordered datagram waits this long for the next one
+MAX_DELAYED_BYTES = 8 * 1024 * 1024  # waiting to be sent, for one direction of a peer
+MAX_ALL_DELAYED_BYTES = 64 * 1024 * 1024  # waiting to be sent, for all peers together
+DATAGRAM_COST = 256  # bytes of memory for each datagram, besides its data
 
 Convert = Callable[[bytes], bytes]  # raises TextError
-Tell = Callable[[str, str], None]  # a fault, and in words what is done to all datagrams
+Tell = Callable[[str, str], None]  # the fault, and its settings in words
 Put = Callable[[bytes | memoryview, int], None]  # datagrams, and the size of each
 
 
 class WayOptions(Value):
-    """What the ways of one direction share. Without `convert` bytes pass as they are."""
+    """The settings of one direction, for all peers. Without `convert`, the bytes do not change."""
 
     loop: Loop
     emit: Emit
@@ -41,15 +42,15 @@ class WayOptions(Value):
 
     @property
     def disturbs(self) -> bool:
-        """Whether the datagrams of this direction are disturbed."""
+        """Whether faults apply to this direction."""
         chosen = self.faults.disturbed in (Disturbed.BOTH, self.direction)
         return chosen and self.faults.of_datagrams
 
 
 class Way:
-    """Passes the datagrams of `peer` on to `put`, several at once if nothing is done to them.
+    """Passes the datagrams of `peer` on to `put`, several at once if they do not change.
 
-    Each fault is told by `tell`. `size` is how many bytes were passed on.
+    Calls `tell` for each fault. `size` counts the bytes that were passed on.
     """
 
     def __init__(self, options: WayOptions, peer: Peer, put: Put, tell: Tell) -> None:
@@ -81,7 +82,7 @@ class Way:
             self._convert(datagram)
 
     def stop(self) -> None:
-        """Drop what waits, and tell how much that was."""
+        """Drop the datagrams that wait, and report how many there were."""
         if self._release:
             self._release.cancel()
         waiting = len(self._queue) + (len(self._faults.flush()[0]) if self._faults else 0)
@@ -89,7 +90,7 @@ class Way:
         self._options.delayed.size -= self._waiting
         self._waiting = 0
         if waiting:
-            self._lost(waiting, "they still waited when the peer was given up")
+            self._lost(waiting, "they were still waiting when the peer timed out")
 
     def _convert(self, datagram: bytes) -> None:
         convert = self._options.convert
@@ -127,14 +128,14 @@ class Way:
             )
 
     def _delay(self, datagram: bytes) -> None:
-        """Pass it on when it is due. What does not fit into the queue is dropped."""
+        """Pass it on when it is due. Drop it if the queue is full."""
         if not self._pacer:
             self._send(datagram, max(len(datagram), 1))
             return
         cost, delayed = len(datagram) + DATAGRAM_COST, self._options.delayed
         full = self._waiting + cost > MAX_DELAYED_BYTES
         if full or delayed.size + cost > MAX_ALL_DELAYED_BYTES:
-            self._lost(1, "too much waits for its --delay or --rate")
+            self._lost(1, "too many are waiting for --delay or --rate")
             return
         self._waiting += cost
         delayed.size += cost
@@ -148,7 +149,7 @@ class Way:
         self._send(datagram, max(len(datagram), 1))
 
     def _lost(self, count: int, why: str) -> None:
-        told = f"lost {count:,} of the datagrams {self._whose}: {why}"
+        told = f"lost {show_count(count, 'datagram')} {self._whose}: {why}"
         self._options.emit(Failure(told, f"lost datagrams: {why}"))
 
     def _send(self, data: bytes | memoryview, size: int) -> None:

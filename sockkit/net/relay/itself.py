@@ -1,4 +1,4 @@
-"""A relay whose target is the relay itself: each client would make one more, without end."""
+"""Detects a relay whose target is itself: each client would cause another, without end."""
 
 from __future__ import annotations
 
@@ -18,10 +18,13 @@ if TYPE_CHECKING:
     Number = IPv4Address | IPv6Address
 
 
-def check_target(listen: Address, target: Address) -> None:
-    """Raise UsageError if `target` is where we are to listen, as far as numbers tell that."""
+def check_target(listen: Address, target: Address, given: Address | None = None) -> None:
+    """Raise UsageError if `target` is where we listen, as far as IP addresses show it.
+
+    `given` is how the user has written the target.
+    """
     if _is_same(listen, target):
-        raise UsageError(f"the target {target} is this relay itself", "give another one")
+        raise UsageError(f"the target {given or target} is this relay itself", "give another one")
 
 
 def _is_same(listen: Address, target: Address) -> bool:
@@ -32,7 +35,8 @@ def _is_same(listen: Address, target: Address) -> bool:
     here, there = _number(listen.host), _number(target.host)
     if not (here and there):
         return False
-    return here == there or (here.is_unspecified and _is_own(there))
+    hears = here.version in (6, there.version)  # a socket on :: hears IPv4, too
+    return here == there or (here.is_unspecified and hears and _is_own(there))
 
 
 def _number(host: str | None) -> Number | None:
@@ -56,10 +60,9 @@ def _is_own(address: Number) -> bool:
 
 
 class OwnConnections:
-    """Those that we have made to `target`, to recognize one that comes to us as a client.
+    """Remembers our connections to `target`, to recognize one that reaches us as a client.
 
-    Both its addresses must be those of one of ours: connections to different addresses may have
-    one local port.
+    Compares both addresses: connections to different addresses may share a local port.
     """
 
     def __init__(self, target: Address) -> None:
@@ -68,13 +71,13 @@ class OwnConnections:
         self._sockets = WeakValueDictionary()
 
     def add(self, sock: socket.socket, to: Endpoint) -> None:
-        """Called before anybody can have accepted the connection that `sock` is to make."""
+        """Remember a connection. Call this before the other side can accept it."""
         name = sock.getsockname()
         if isinstance(name, tuple):
             self._sockets[to_address(name), to_address(to.address)] = sock
 
     def refusal(self, client: PeerEnd) -> ConnectError | None:
-        """Why this client is not relayed, if it is one of them."""
+        """The error if this client is one of our own connections, otherwise None."""
         sock = self._sockets.get((client.remote, client.local()))
         if sock is None or sock.fileno() < 0:
             return None

@@ -1,22 +1,23 @@
-"""A pair of a relay: a client, and the connection to the target that was made for it.
+"""Pairs: a client of a relay, and the connection to the target that the relay makes for it.
 
-What one side sends, the other gets, and so are its half-close and its reset. Neither side has a
-linger: a half-closed connection lives until the other side ends, or nothing moves for too long.
+Bytes, half-closes and resets pass from each side to the other. Neither side has a linger: a
+half-closed connection lives until the other side ends, or until the idle timeout.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from enum import Enum, auto
 from functools import cache
 from typing import TYPE_CHECKING
 
 from sockkit.core.ending import EndOptions, HalfClose, Limit, idle_error
 from sockkit.core.text import Transform
-from sockkit.errors import ReceiveError, SendError, SockkitError, TimedOut, reason
+from sockkit.errors import BROKEN_OFF, ReceiveError, SendError, SockkitError, TimedOut, reason
 from sockkit.events import Closed, Notice, PeerEnded, StreamTotal
 from sockkit.net.closing import Closer
-from sockkit.net.connection import Connection, Direction, Result, closed_with_reason
+from sockkit.net.connection import Connection, Direction, Result, Stage, closed_with_reason
 from sockkit.net.context import Context
 from sockkit.net.ends.end import Kind, PeerEnd, PeerExited
 from sockkit.net.join import Joined
@@ -32,20 +33,20 @@ if TYPE_CHECKING:
 
 Dial = Callable[[PeerEnd, OnDone[PeerEnd]], Pending]  # connects to the target for a client
 
-_NOT_DIALLING = Done()
-# Where the system has no socket for the target's connection, it may have one soon. So the client
+_NOTHING = Done()
+# If the system has no socket for the connection to the target, it may have one soon. So the client
 # waits, but not for ever.
 DIAL_PAUSE_SECONDS = 0.5
 MAX_DIAL_PAUSES = 20
-RESET_SECONDS = 5.0  # for one side to take what the other sent before its reset
+RESET_SECONDS = 5.0  # to deliver to one side what the other sent before its reset
 
 
 class Shared(Value):
-    """What the pairs of a run share.
+    """What all pairs share.
 
     `dial` connects to the target for a client. `to_target` and `to_client` make a connection's
     transforms. `idle` is in seconds, None for no bound; `buffer_size` is as in lanes.py. `faults`
-    are what to disturb the pairs with.
+    are the faults to apply.
     """
 
     context: Context
@@ -59,36 +60,50 @@ class Shared(Value):
 
 
 class Outcome(Value):
-    """How a pair has ended. `unreachable` is set if the target was not reached, and `closed` if it
-    was; `error` is what has ended it early, or the failure of its close. `totals` says how much was
-    moved by then.
+    """How a pair has ended.
+
+    `error` has ended it early, or is the failure of its close. `closed` is None if the target could
+    not be reached. `totals` says how many bytes were moved.
     """
 
     error: SockkitError | None = None
     closed: Closed | None = None
-    unreachable: bool = False
     totals: str = ""
 
 
 _OPEN = Outcome()
 
 
-class Pair:
-    """Owns the client's end, and the target's once it is dialled.
+class _Stage(Enum):
+    """How far a pair has come.
 
-    `on_closed` is called once, after both are closed; not after `close`. There may be thousands:
-    what is needed for a while only is dropped then.
+    PAUSED: the system had no socket, so it dials again later. RELAYING: both sides are open.
+    ENDING: one side is closed. CLOSED: its outcome is reported.
+    """
+
+    DIALLING = auto()
+    PAUSED = auto()
+    RELAYING = auto()
+    ENDING = auto()
+    CLOSED = auto()
+
+
+class Pair:
+    """Owns the client's end, and the target's end once it is dialled.
+
+    `on_closed` is called once, after both are closed, but not after `close`. There may be thousands
+    of pairs, so they are small.
     """
 
     __slots__ = (
-        "_dialling",
         "_end",
         "_on_closed",
-        "_open",
         "_outcome",
         "_pauses",
+        "_pending",
         "_shared",
         "_sides",
+        "_stage",
         "peer",
     )
 
@@ -97,47 +112,54 @@ class Pair:
     ) -> None:
         self._shared, self._end, self._on_closed = shared, end, on_closed
         self._pauses = 0
-        self._dialling: Pending | Timer = _NOT_DIALLING
+        self._pending: Pending | Timer = _NOTHING  # while DIALLING or PAUSED
         self._sides: list[_Side] = []
-        self._open = 0  # sides
+        self._stage = _Stage.DIALLING
         self._outcome = _OPEN
         self.peer = end.peer
 
     def start(self) -> None:
-        """Dial the target. The client is not read before that is done."""
+        """Dial the target. We do not read the client before we are connected."""
         faults = self._shared.faults
         if faults and faults.refuses(self._end):
             self._end.abort()
-            self._on_closed(self, Outcome(closed=Closed(self.peer, 0, 0)))
+            self._finish(Outcome(closed=Closed(self.peer, 0, 0)))
             return
         self._end.when_reset(self._left)
         self._dial()
 
-    def _dial(self) -> None:
-        self._dialling = _NOT_DIALLING
-        dialling = self._shared.dial(self._end, self._dialled)
-        if not (self._sides or isinstance(self._dialling, Timer)):
-            self._dialling = dialling
-
     def close(self) -> None:
         """Close all at once, and report nothing."""
-        self._on_closed = lambda *_: None
         if not self._sides:
             self._give_up()
+        self._stage = _Stage.CLOSED
         for side in self._sides:
             side.connection.close()
 
+    def _finish(self, outcome: Outcome) -> None:
+        self._stage = _Stage.CLOSED
+        self._on_closed(self, outcome)
+
+    # Until there is a connection to the target.
+
+    def _dial(self) -> None:
+        self._stage = _Stage.DIALLING
+        dialling = self._shared.dial(self._end, self._dialled)
+        if self._stage is _Stage.DIALLING:
+            self._pending = dialling
+
     def _left(self, error: SockkitError) -> None:
-        """The client has reset before it was relayed. What it had sent is still passed on."""
+        """The client has reset while we dial. If it has sent bytes, they are still passed on."""
         with suppress(SockkitError):  # the reset itself
             if self._end.has_bytes():
                 self._end.when_reset(None)
                 return
         self._give_up()
-        self._on_closed(self, Outcome(error, Closed(self.peer, 0, 0, error.kind, lost=False)))
+        closed = Closed(self.peer, 0, 0, error.kind, BROKEN_OFF, lost=False)
+        self._finish(Outcome(error, closed))
 
     def _give_up(self) -> None:
-        self._dialling.cancel()
+        self._pending.cancel()
         self._end.when_reset(None)
         self._end.close()
 
@@ -145,54 +167,65 @@ class Pair:
         if isinstance(target, SockkitError) and self._waits(target):
             return
         self._end.when_reset(None)
-        self._dialling = _NOT_DIALLING
+        self._pending = _NOTHING
         if isinstance(target, SockkitError):
             self._end.close()
-            self._on_closed(self, Outcome(target, unreachable=True))
-            return
+            self._finish(Outcome(target))
+        else:
+            self._stage = _Stage.RELAYING
+            self._join(target)
+
+    def _waits(self, error: SockkitError) -> bool:
+        """Dial again later if our system was the problem, not the target."""
+        if self._pauses >= MAX_DIAL_PAUSES or not lacks_resources(error):
+            return False
+        self._stage, self._pauses = _Stage.PAUSED, self._pauses + 1
+        context = self._shared.context
+        why = reason(error.__cause__) if isinstance(error.__cause__, OSError) else str(error)
+        told = f"no socket for a connection to the target ({why})"
+        context.emit(Notice(f"{told}: its client waits", f"{told}: a client waits"))
+        self._pending = context.loop.later(DIAL_PAUSE_SECONDS, self._dial)
+        return True
+
+    # From then on.
+
+    def _join(self, target: PeerEnd) -> None:
         shared = self._shared
-        # An encrypted peer may drop its answer when it is told the end: see HalfClose.
+        # An encrypted peer may drop its answer if we half-close too early: see HalfClose.
         auto = HalfClose.AUTO if target.kind is Kind.ENCRYPTED else HalfClose.NOW
         if shared.faults:
             self._end, target = shared.faults.disturb(self._end, target, self._stopped)
         client = _Side(shared, self._end, _ending(shared.idle, HalfClose.NOW), self)
         server = _Side(shared, target, _ending(shared.idle, auto), self)
-        self._sides, self._open = [client, server], 2
+        self._sides = [client, server]
         client.join(server, shared.to_target())
         server.join(client, shared.to_client())
         for side in self._sides:
             side.start()
 
     def _stopped(self, fault: Fault) -> None:
-        """A direction has stopped on purpose, and perhaps the connection with it."""
+        """A fault has stopped a direction, and perhaps the connection."""
         for side in self._sides:
             side.stopped(fault)
 
-    def _waits(self, error: SockkitError) -> bool:
-        """Dial again later if it was not the target that could not be reached."""
-        if self._pauses >= MAX_DIAL_PAUSES or not lacks_resources(error):
-            return False
-        self._pauses += 1
-        context = self._shared.context
-        why = reason(error.__cause__) if isinstance(error.__cause__, OSError) else str(error)
-        told = f"no socket for a connection to the target ({why})"
-        context.emit(Notice(f"{told}: its client waits", f"{told}: a client waits"))
-        self._dialling = context.loop.later(DIAL_PAUSE_SECONDS, self._dial)
-        return True
-
     def closed(self, side: _Side, result: Result) -> None:
-        """One side is closed. If it has failed, the other ends in the same way."""
-        self._open -= 1
+        """One side is closed. If it failed, end the other in the same way."""
+        if self._stage is _Stage.CLOSED:
+            return
         other = self._sides[side is self._sides[0]]
         failed = result.error or (result.failure if result.undelivered else None)
         if not self._outcome.error and (failed or side is self._sides[0]):
             closed = closed_with_reason(side.connection, result)
             if side is self._sides[0]:  # sent is what the client has sent, as in records
                 closed = closed._replace(sent=closed.received, received=closed.sent)
+            if isinstance(failed, SendError | ReceiveError):
+                closed = closed._replace(kind=BROKEN_OFF)
             self._outcome = Outcome(failed, closed, totals=self._sides[1].connection.totals)
-        if not self._open:
-            self._on_closed(self, self._outcome)
-        elif failed:
+        if self._stage is _Stage.ENDING:
+            self._finish(self._outcome)
+            return
+        self._stage = _Stage.ENDING
+        if failed:
             other.other_failed(failed)
 
 
@@ -212,6 +245,7 @@ class _Side(Joined):
         "_loop",
         "_other",
         "_pair",
+        "_reset_timer",
         "_timed",
     )
     _other: _Side
@@ -221,7 +255,8 @@ class _Side(Joined):
         super().__init__(context, end, shared.closer, ending, "the other side")
         self._end, self._loop, self._buffer_size = end, context.loop, shared.buffer_size
         self._pair, self._faults, self._has_exited = pair, shared.faults, False
-        # Without a bound on silence nobody asks when something has passed.
+        self._reset_timer: Timer | None = None
+        # Without an idle timeout nobody needs to know when bytes pass.
         self._timed = shared.idle is not None or ending.half_close is HalfClose.AUTO
 
     @property
@@ -247,22 +282,23 @@ class _Side(Joined):
         self._end.when_reset(self._was_reset)
 
     def stopped(self, fault: Fault) -> None:
-        """Reset or close it, once its peer has what was sent until now."""
+        """Reset or close it, once its peer has received what was sent."""
         if fault == "reset":
             self._connection.reset_lingering()
         elif fault == "closed":
             self._connection.close_lingering()
 
     def other_failed(self, error: SockkitError) -> None:
-        """The other side is gone: end this one in the same way."""
+        """The other side has failed: end this one in the same way."""
         if isinstance(error, TimedOut):
             self._close_silent()
         else:
             self._connection.reset_lingering()
 
     def held_up(self, limit: Limit) -> bool:
-        """The other peer is not silent while it acknowledges what this one has sent. And what is
-        held on purpose is our silence.
+        """Also True for an idle timeout if the other peer still acknowledges bytes.
+
+        A silence that a fault causes does not count either.
         """
         if limit is Limit.IDLE:
             ends = (self._end, self._other._end)
@@ -284,7 +320,7 @@ class _Side(Joined):
             super().over(limit)
 
     def _close_silent(self) -> None:
-        """A peer that has not taken everything must not see a clean end."""
+        """Close. If unsent bytes are left, reset: the peer must not see a clean end."""
         if self._sender.lane.held:
             self._connection.reset()
         else:
@@ -292,7 +328,7 @@ class _Side(Joined):
 
     def peer_ended(self) -> None:
         if self._connection.error:
-            return  # it has reset, and a write has met that: this is no half-close
+            return  # a write has failed with the peer's reset: this is not a half-close
         self._emit(PeerEnded(self._connection.end.peer, self._connection.bytes_received))
         self._other._input_end.reached()
         if self._has_exited:
@@ -300,6 +336,8 @@ class _Side(Joined):
 
     def closing(self) -> None:
         self._end.when_reset(None)
+        if self._reset_timer:
+            self._reset_timer.cancel()
         if self._faults:
             self._faults.release(self._end)
         pump = self._receiver
@@ -319,39 +357,45 @@ class _Side(Joined):
             self._other._sending_failed(error)
         elif isinstance(error, ReceiveError):
             self._connection.receiving_failed(error)
-        elif isinstance(error, PeerExited):  # what it wrote has stalled
+        elif isinstance(error, PeerExited):  # its output has stalled
             self._other._connection.reset_lingering()
             self._connection.close()
-        else:  # what this peer has sent cannot be converted
+        else:  # what this peer sent cannot be converted
             self._connection.error = error
             self._connection.reset()
 
     def _sending_failed(self, error: SendError) -> None:
-        """What this peer has sent is still passed on, if the other takes it in time."""
+        """This peer accepts nothing more. The bytes that it sent before are still passed on."""
         self._connection.sending_failed(error)
-        self._loop.later(RESET_SECONDS, self._connection.close)
+        self._after_reset(self._connection.close)
 
     def _was_reset(self, error: SockkitError) -> None:
-        """Whoever reads the connection meets the error itself, after what was sent before it."""
+        """The peer has reset. Reading raises the error, too, after the bytes sent before it."""
         self._end.when_reset(None)
         if isinstance(error, PeerExited):
             self._exited()
         elif self._connection.receiving is not Direction.OPEN:
             self._connection.receiving_failed(error)
-        else:
-            self._loop.later(RESET_SECONDS, lambda: self._give_up(error))
+        elif not self._reset_timer:  # a write may have reported the reset already
+            self._after_reset(lambda: self._give_up(error))
 
     def _exited(self) -> None:
-        """It is a program that has exited: close both once the other has what it wrote."""
+        """This side is a program and has exited: deliver its output, then close both."""
         self._has_exited = True
         if self._connection.receiving is not Direction.OPEN:
             self._other._connection.close_lingering()
             self._connection.close()
 
-    def _give_up(self, error: SockkitError) -> None:
-        if not self._connection.is_open:
+    def _after_reset(self, callback: Callable[[], None]) -> None:
+        """Call `callback` in RESET_SECONDS, unless the connection is closed by then."""
+        if self._reset_timer:
+            self._reset_timer.cancel()
+        if self._connection.stage in (Stage.CLOSING, Stage.CLOSED):
             return
+        self._reset_timer = self._loop.later(RESET_SECONDS, callback)
+
+    def _give_up(self, error: SockkitError) -> None:
         if self._receiver.blocked:
             self._connection.receiving_failed(error)
         else:
-            self._loop.later(RESET_SECONDS, lambda: self._give_up(error))
+            self._after_reset(lambda: self._give_up(error))

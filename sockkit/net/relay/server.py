@@ -9,57 +9,41 @@ from sockkit.net.descriptors import free_descriptors
 from sockkit.net.ends.end import PeerEnd
 from sockkit.net.relay.pair import Outcome, Pair, Shared
 from sockkit.net.tcp.listen import Listener
-from sockkit.net.waiting import Done, OnDone, Pending, wait_for
+from sockkit.net.waiting import Done, OnDone, Pending, Start, wait_for
 
-# Left to the pipes of lanes, lookups and further attempts to connect: of all that are free a share,
-# and never fewer than these.
+# Descriptors left for pipes, name lookups and further attempts to connect: this share of the free
+# ones, and at least MIN_SPARE.
 SPARE_SHARE = 8
 MIN_SPARE = 16
 
 
 class RelayServer:
-    """Owns neither `listener` nor what `shared` has."""
+    """Relays each client. At the end it closes `listener`, all pairs and all lingering closes."""
 
     def __init__(self, listener: Listener, shared: Shared) -> None:
         self._listener, self._shared = listener, shared
         self._context = shared.context
         self._pairs: set[Pair] = set()
+        self._on_outcome: Callable[[Outcome], None] = self._report
 
     def run(self) -> None:
         """Relay until a signal raises Stopped."""
-        self._run(lambda _, outcome: self._report(outcome))
+        self._run(lambda _: self._accept(self._accepted))
 
     def run_one(self) -> None:
-        """Relay one client. Raises the SockkitError that has ended it early."""
-        outcome = self._run(None)
+        """Relay one client. Raises a SockkitError if one has ended the pair early."""
+
+        def start(done: OnDone[Outcome]) -> Pending:
+            self._on_outcome = done
+            return self._accept(self._accepted_last)
+
+        outcome = self._run(start)
         if outcome.error:
             outcome.error.so_far = outcome.totals
             raise outcome.error
         self._report(outcome)
 
-    def _run(self, on_closed: Callable[[Pair, Outcome], None] | None) -> Outcome:
-        """Relay all clients if there is `on_closed`, and otherwise return the first outcome."""
-
-        def start(done: OnDone[Outcome]) -> Pending:
-            def closed(pair: Pair, outcome: Outcome) -> None:
-                self._pairs.discard(pair)
-                self._listener.released()
-                if on_closed:
-                    on_closed(pair, outcome)
-                else:
-                    done(outcome)
-
-            def accepted(end: PeerEnd) -> None:
-                if not on_closed:
-                    self._listener.close()
-                self._shared.closer.make_space()
-                pair = Pair(self._shared, end, closed)
-                self._pairs.add(pair)
-                pair.start()
-
-            self._listener.accept(accepted, _most_pairs())
-            return Done()
-
+    def _run(self, start: Start[Outcome]) -> Outcome:
         try:
             return wait_for(self._context.loop, start)
         finally:
@@ -67,6 +51,25 @@ class RelayServer:
             for pair in self._pairs:
                 pair.close()
             self._shared.closer.close_all()
+
+    def _accept(self, accepted: Callable[[PeerEnd], None]) -> Pending:
+        self._listener.accept(accepted, _most_pairs())
+        return Done()
+
+    def _accepted(self, end: PeerEnd) -> None:
+        self._shared.closer.make_space()
+        pair = Pair(self._shared, end, self._closed)
+        self._pairs.add(pair)
+        pair.start()
+
+    def _accepted_last(self, end: PeerEnd) -> None:
+        self._listener.close()
+        self._accepted(end)
+
+    def _closed(self, pair: Pair, outcome: Outcome) -> None:
+        self._pairs.discard(pair)
+        self._listener.released()
+        self._on_outcome(outcome)
 
     def _report(self, outcome: Outcome) -> None:
         if outcome.closed:
@@ -76,6 +79,6 @@ class RelayServer:
 
 
 def _most_pairs() -> int | None:
-    """How many pairs there are descriptors for; None if that is not known."""
+    """How many pairs there are free descriptors for; None if that is not known."""
     free = free_descriptors()
     return free if free is None else max((free - max(free // SPARE_SHARE, MIN_SPARE)) // 2, 1)

@@ -1,8 +1,8 @@
 """The relay over UDP: each peer has a socket of its own, connected to the target.
 
-What that socket receives goes to its peer alone. Over UDP nothing tells that a peer has ended. So
-one is given up after a silence of both sides, or makes place for another when it has been silent
-the longest. A peer costs a descriptor and two bounded queues; all share one buffer.
+What that socket receives goes to its peer alone. UDP does not show that a peer has gone. So a peer
+times out when both sides are silent, and if there are too many peers, the longest silent one is
+forgotten. A peer costs a descriptor and two bounded queues; all share one buffer.
 """
 
 from __future__ import annotations
@@ -17,17 +17,18 @@ from sockkit.net.context import Context
 from sockkit.net.endpoint import show_address
 from sockkit.net.loop import Timer
 from sockkit.net.relay.datagram_way import Way, WayOptions
+from sockkit.net.relay.loop_guard import LoopGuard, host
 from sockkit.net.relay.udp_target import Target
 from sockkit.net.udp.datagrams import DatagramOutbox, DatagramSocket, Received
 from sockkit.net.udp.service import DatagramService
 from sockkit.values import Value
 
-MAX_WAITING_BYTES = 1024 * 1024  # for one receiver, while the system accepts nothing; more is lost
-MAX_WAITING = 4096  # receives whose datagrams wait for one receiver, as empty ones have no bytes
+MAX_WAITING_BYTES = 1024 * 1024  # for one receiver, while its socket is full; more is dropped
+MAX_WAITING = 4096  # batches that wait for one receiver, because empty datagrams have no bytes
 
 
 class RelayOptions(Value):
-    """At most `most` peers, each of which may be silent for `idle` seconds."""
+    """At most `most` peers. Each times out after `idle` seconds of silence."""
 
     sent: WayOptions
     received: WayOptions
@@ -36,10 +37,10 @@ class RelayOptions(Value):
 
 
 class RelayedPeer:
-    """A peer and its socket to the target, with what goes each way.
+    """A peer, its socket to the target, and a Way for each direction.
 
-    Until the target answers, what the peer has sent last is kept: another of the target's addresses
-    may be tried with it, `tries` times at the most.
+    Until the target answers, the last datagrams of the peer are kept, to send them to another of
+    the target's addresses, at most `tries` times.
     """
 
     def __init__(
@@ -53,7 +54,8 @@ class RelayedPeer:
     ) -> None:
         self.address, self.peer, self.sock = address, peer, sock
         self.began_at = self.active_at = options.sent.loop.now
-        self.answered, self.tries = False, 0
+        self.answered = self.suspect = False  # suspect: it may be a relay that is aimed at us
+        self.tries = 0
         self._kept: tuple[bytes, int] | None = None
         soon = options.sent.loop.call_soon
         self._outbox = DatagramOutbox(
@@ -67,7 +69,7 @@ class RelayedPeer:
         self.received = Way(options.received, peer, back, partial(self._tell, options.received))
 
     def use(self, sock: DatagramSocket) -> None:
-        """Close the socket, and try `sock` instead with what is kept."""
+        """Replace the socket by `sock`, and resend the datagrams that are kept."""
         self._outbox.use(sock)
         self._close()
         self.sock = sock
@@ -79,7 +81,7 @@ class RelayedPeer:
         self.sent.stop()
         self.received.stop()
         if self._outbox.count:
-            told = "lost datagrams: the target had not taken them when their peer was given up"
+            told = "lost datagrams: they were not sent to the target before their peer timed out"
             self._service.failed(SendError(told, kind=told))
         self._outbox.stop()
         self._close()
@@ -100,7 +102,7 @@ class RelayedPeer:
         self._put(self._outbox, None, data, size)
 
     def _put(self, outbox: DatagramOutbox, to: Any, data: bytes | memoryview, size: int) -> None:
-        """Send it, or have a bounded amount wait. A receiver that is slow holds nobody up."""
+        """Send it, or queue it up to a limit. A slow receiver delays nobody else."""
         if outbox.size < MAX_WAITING_BYTES and outbox.count < MAX_WAITING:
             outbox.put(data, size, to)
             return
@@ -110,7 +112,7 @@ class RelayedPeer:
 
 
 class DatagramRelay:
-    """Owns the sockets of its peers, but not `sock`, which hears them."""
+    """Owns the sockets of its peers, but not `sock`, which receives from them."""
 
     def __init__(
         self, context: Context, sock: DatagramSocket, target: Target, options: RelayOptions
@@ -123,6 +125,7 @@ class DatagramRelay:
         self._pause = partial(sock.when_readable, None)
         self._peers: dict[Any, RelayedPeer] = {}  # the longest silent first
         self._ours: set[str] = set()  # the addresses of their sockets
+        self._guard = LoopGuard(context.loop)
         self._count = 0
         self._timer: Timer | None = None
 
@@ -148,6 +151,8 @@ class DatagramRelay:
             return
         self._moved(each)
         each.tries = self._target.others
+        if not each.answered:
+            self._guard.heard(got)
         if got.cut:
             self._emit(Failure(got.problem(each.peer.address), "a datagram was cut"))
         each.sent.pass_on(got)
@@ -157,10 +162,10 @@ class DatagramRelay:
             views.when_room(self._service.start)
 
     def _new(self, got: Received) -> RelayedPeer | None:
-        """One more peer, in place of the longest silent if there are too many.
+        """A new peer; if there are too many, the longest silent one is forgotten.
 
-        None if what it sends must not be relayed: anybody can forge the address of a sender, and a
-        datagram that goes round would go round for ever.
+        None if the datagram must not be relayed: anybody can forge the address of a sender, and a
+        datagram must not go round.
         """
         if not self._service.answerable(got):
             return None
@@ -168,8 +173,12 @@ class DatagramRelay:
         if self._target.is_at(shown) or shown in self._ours:
             self._emit(Unanswered(shown, "it seems to come from the target, or from this relay"))
             return None
-        # First, though opening a socket may fail: two cannot have the port of --source, and the
-        # last descriptor may be the one that this frees.
+        suspect = self._guard.suspects(got)
+        if suspect and not self._guard.admits(got):
+            self._break_circle(got, shown)
+            return None
+        # Do this first, although opening a socket may fail: only one socket can have the port of
+        # --source, and this may free the last descriptor.
         while len(self._peers) >= self._options.most:
             oldest = next(iter(self._peers.values()))
             self._emit(PeerForgotten(oldest.peer))
@@ -179,10 +188,20 @@ class DatagramRelay:
         self._count += 1
         self._emit(NewPeer(peer))
         each = RelayedPeer(got.address, peer, sock, self._options, self._service, self._failed)
+        each.suspect = suspect
         self._peers[got.address] = each
         self._listen(each)
         self._wait()
         return each
+
+    def _break_circle(self, got: Received, shown: str) -> None:
+        """Drop a datagram, and the suspect peers of its host: others would go on through them."""
+        why = "it seems to go round between this relay and others"
+        kind = "dropped a datagram that seems to go round"
+        self._emit(Failure(f"dropped a datagram from {shown}: {why}", kind))
+        for each in list(self._peers.values()):
+            if each.suspect and not each.answered and host(each.address) == host(got.address):
+                self._drop(each)
 
     # From the target to the peers.
 
@@ -194,28 +213,29 @@ class DatagramRelay:
         soon, sock = self._loop.call_soon, each.sock
         for got in sock.incoming(lambda error: soon(partial(self._failed, each, sock, error))):
             each.answered = True
+            self._guard.answered()
             self._moved(each)
             if got.cut:
                 self._emit(Failure(got.problem("the target"), "a datagram was cut"))
             each.received.pass_on(got)
 
     def _failed(self, each: RelayedPeer, sock: DatagramSocket, error: SockkitError) -> None:
-        """A failure ends nothing. Before the first answer another address may be tried.
+        """Report a failure. Before the first answer, try another address of the target.
 
-        That of a socket that is used no more is only told.
+        A failure of a socket that was replaced is only reported.
         """
         refused = isinstance(error, ConnectError)
         self._emit(Failure(str(error), "the target refuses datagrams" if refused else error.kind))
         gone = self._peers.get(each.address) is not each or each.sock is not sock
         if gone or not refused:
             return
-        if each.sock.transport != "udp":  # a unix socket stays connected to what is gone
+        if each.sock.transport != "udp":  # a unix socket stays connected to the socket that is gone
             self._drop(each)
         elif each.tries and not each.answered:
             self._try_next(each)
 
     def _try_next(self, each: RelayedPeer) -> None:
-        """Send what is kept to the target's next address."""
+        """Resend the datagrams that are kept, to the target's next address."""
         self._target.refused(each.sock)
         self._ours.discard(each.sock.address)
         try:
@@ -233,7 +253,7 @@ class DatagramRelay:
         self._peers[each.address] = self._peers.pop(each.address)
 
     def _wait(self) -> None:
-        """Give the longest silent up when its time comes."""
+        """Set the timer for the peer that times out first."""
         oldest = next(iter(self._peers.values()), None)
         if oldest and not self._timer:
             self._timer = self._loop.at(oldest.active_at + self._options.idle, self._review)

@@ -1,6 +1,6 @@
-"""Plays one side of a recording over lines: it takes the player's steps when they are due.
+"""Plays one side of a recording over lines: carries out the steps of the player when they are due.
 
-The steps are taken strictly in the order of the recording, whatever connections they belong to.
+It does so strictly in the order of the recording, even if steps belong to different connections.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from sockkit.net.replay.lines import Line
 from sockkit.net.waiting import Done, OnDone, Pending
 from sockkit.values import Value
 
-MAX_LINES = 1000  # open at a time: each takes a descriptor
-MAX_STEPS_PER_TURN = 64  # before others on the loop are served
-MAX_OUTPUT_BYTES = 64 * 1024  # that wait for standard output, before nothing more is received
+MAX_LINES = 1000  # open at the same time; each takes a descriptor
+MAX_STEPS_PER_TURN = 64  # then the loop serves others
+MAX_OUTPUT_BYTES = 64 * 1024  # while more wait for standard output, nothing is received
 DELIVERY_CHECK_SECONDS = 0.01  # between checks whether a line may be reset
 CHECKS_PER_SILENCE = 8
 MIN_CHECK_SECONDS = 0.01
-MAX_PAUSE_SECONDS = 3600.0  # in one wait: a forged time may be too far away for the system
+MAX_PAUSE_SECONDS = 3600.0  # of one timer: a forged time may be too large for the system
 
 # Opens the line of a conversation.
 OpenLine: TypeAlias = Callable[["Playing", Conversation, OnDone[Line]], Pending]
 
 
 class PlayingOptions(Value):
-    """What is received is written to `output`, if there is one.
+    """Received bytes are written to `output`, if there is one.
 
-    Something may be awaited in silence for `idle` seconds; without, for ever.
+    After `idle` seconds of silence we stop waiting for the peer; None means never.
     """
 
     output: Outbox | None = None
@@ -43,7 +43,7 @@ class PlayingOptions(Value):
 
 
 class Playing(Pending):
-    """Calls `on_done` with the error that ended it, or with None when all is played."""
+    """Plays `steps`. Calls `on_done` with None when all is played, or with the error."""
 
     def __init__(
         self,
@@ -93,7 +93,7 @@ class Playing(Pending):
         self.wake()
 
     def wake(self) -> None:
-        """Something was sent or received, or standard output has room again."""
+        """Bytes were sent or received, or standard output has room again."""
         self._silence.moved()
         self._clock.soon()
 
@@ -126,7 +126,7 @@ class Playing(Pending):
             self._end(error)
 
     def _take_next(self) -> bool:
-        """Take the next step, if it is due."""
+        """Carry out the next step, if it is due. Returns whether it was."""
         self._check_difference()
         step = self._step or self._next_step()
         self._step = step
@@ -150,7 +150,7 @@ class Playing(Pending):
         return step
 
     def _waits(self, step: Step) -> bool:
-        """Whether it is too early for `step`. The loop calls `_advance` again when it is not."""
+        """Whether `step` must wait. If so, the loop calls `_advance` again later."""
         if self._opening:
             return True
         if self._is_early(step):
@@ -226,7 +226,7 @@ class Playing(Pending):
             raise error
 
     def _check_failure(self, step: Step) -> None:
-        """Raise what has ended the line too early, unless the peer has reset it as recorded."""
+        """Raise the error that ended the line early, unless it is the reset that was recorded."""
         failure = self._lines.failures.pop(step.conversation, None)
         if step.do is Do.CLOSE:
             self._player.closed(step.conversation)
@@ -234,7 +234,7 @@ class Playing(Pending):
             raise failure
 
     def _check_short(self, awaited: Conversation) -> None:
-        """Raise an error if what is awaited cannot come any more."""
+        """Raise an error if the peer has ended and the awaited bytes cannot come any more."""
         if not awaited.ended:
             return
         self._player.closed(awaited)
@@ -243,10 +243,10 @@ class Playing(Pending):
         raise self._lines.failures.get(awaited) or SockkitError(told)
 
     def _check_silence(self, seconds: float) -> None:
-        """Give up on what is still awaited: nothing was received for `seconds`.
+        """Nothing was received for `seconds`: stop waiting for the peer.
 
-        Without --verify and --lockstep, a conversation whose answer stops short is ended with a
-        notice. Where the peer is not to blame, such as for a recorded pause, the wait goes on.
+        Without --verify and --lockstep, end a conversation whose answer is incomplete with a
+        notice. If the peer does not cause the silence, as in a recorded pause, go on waiting.
         """
         told = f"nothing was received for {show_seconds(seconds)}"
         strict = self._player.options.verify or self._player.options.lockstep
@@ -259,7 +259,7 @@ class Playing(Pending):
             self._player.ended(conversation)
             self._clock.soon()
         if self._opening or (self._step and self._is_early(self._step)):
-            self._silence.moved()  # it is not the peer that is waited for
+            self._silence.moved()  # we do not wait for the peer
         elif (self._step or not self._player.wants_records) and self._silence.exceeded:
             self._end(TimedOut(f"{told}: {self._what_blocks()}"))
 
@@ -267,12 +267,12 @@ class Playing(Pending):
         awaited = self._player.awaited(self._step) if self._step else None
         if awaited:
             return f"{self._player.subject(awaited)} has {awaited.so_far}"
-        return "the peer takes nothing more" if self._step else "the answer stays behind"
+        return "the peer accepts no more data" if self._step else "the answer is incomplete"
 
     # The end.
 
     def _review(self) -> None:
-        """Finish the lines that are complete. All is over with the last of them."""
+        """Close the lines that are complete. After the last one, end."""
         if self._over:
             return
         for conversation in self._lines.to_finish(self._player.complete):
@@ -307,7 +307,7 @@ class Playing(Pending):
 class _Lines:
     """The lines that are open, by conversation. `failures` ended some of them early.
 
-    `held_back` says that one of them has received nothing because there was no room.
+    `held_back` is whether a line has stopped receiving because there was no room.
     """
 
     def __init__(self) -> None:
@@ -322,7 +322,7 @@ class _Lines:
 
     @property
     def still_open(self) -> int:
-        """How many the recording has not closed yet."""
+        """How many lines the recording has not closed yet."""
         return len(self._open) - len(self._finishing) - len(self._closing)
 
     def add(self, conversation: Conversation, line: Line) -> None:
@@ -339,12 +339,12 @@ class _Lines:
             self._finishing[conversation] = now
 
     def finish(self, conversation: Conversation, now: float) -> None:
-        """It is to be closed once it is complete."""
+        """Mark the line of `conversation` to be closed once it is complete."""
         if conversation not in self._closing:
             self._finishing[conversation] = now
 
     def to_finish(self, complete: Callable[[Conversation], bool]) -> list[Conversation]:
-        """Those that are complete now, once."""
+        """The marked conversations that are complete now. Each is returned once."""
         found = [each for each in self._finishing if complete(each)]
         for each in found:
             del self._finishing[each]
@@ -352,11 +352,11 @@ class _Lines:
         return found
 
     def silent(self, since: float) -> list[Conversation]:
-        """Those that are to be finished, and have received nothing since then."""
+        """The marked conversations that have received nothing since that time."""
         return [each for each, moved_at in self._finishing.items() if moved_at <= since]
 
     def remove(self, conversation: Conversation) -> bool:
-        """It is closed. Returns whether the recording had closed it."""
+        """Remove a closed line. Returns whether the recording had closed it."""
         self._open.pop(conversation, None)
         closing = conversation in self._closing or conversation in self._finishing
         self._closing.discard(conversation)
@@ -365,7 +365,7 @@ class _Lines:
 
 
 class _Clock:
-    """Calls `callback` in the next turn, or at the earliest time asked for; perhaps too early."""
+    """Calls `callback` in the next turn, or at the earliest of the times set; perhaps too early."""
 
     def __init__(self, loop: Loop, callback: Callback) -> None:
         self._loop, self._callback = loop, callback
@@ -398,9 +398,9 @@ class _Clock:
 
 
 class _Silence:
-    """Calls `callback` several times in each period of `seconds`, with the seconds.
+    """Calls `callback(seconds)` CHECKS_PER_SILENCE times in each period of `seconds`.
 
-    `exceeded` says that nothing has moved for as long.
+    `exceeded` is whether no bytes have moved for so long.
     """
 
     def __init__(

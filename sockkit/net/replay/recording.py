@@ -1,6 +1,6 @@
 """The file of a recording, read by position, so that many can read it at once.
 
-It may be huge: only a chunk of it is held, and reading yields after each.
+The file may be huge. We hold only one chunk of it, and yield after each chunk.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from sockkit.core.records import Begun, Closed, Exit, Listening, Opened, Record
 from sockkit.errors import SockkitError, UsageError, reason
 
 CHUNK_BYTES = 64 * 1024
-MAX_SHOWN = 10  # numbers of peers in an error
-MAX_PLACES = 100_000  # connections of one recording that are served: each takes memory
+MAX_SHOWN = 10  # peer numbers in an error message
+MAX_PLACES = 100_000  # conversations of one recording that a server plays; each takes memory
 
 
 class Place(NamedTuple):
@@ -37,10 +37,10 @@ class Read(NamedTuple):
 
 
 class Recording:
-    """Owns the file at `path`. What is added to it later is not read: we may record into it.
+    """Owns the file at `path`. Lines added later are not read, as we may record into that file.
 
-    Raises UsageError if it cannot be read by position. `missing` says what an unfinished recording
-    has not, once it was read to its end.
+    Raises UsageError if it cannot be read by position. After it was read to its end, `missing` says
+    what an unfinished recording lacks.
     """
 
     def __init__(self, path: str, name: str) -> None:
@@ -54,7 +54,7 @@ class Recording:
         self._size = there.st_size
         if not stat.S_ISREG(there.st_mode):
             self.close()
-            raise UsageError(f"{name} is not a file", "save the recording in one first")
+            raise UsageError(f"{name} is not a file", "save the recording to a file first")
 
     def close(self) -> None:
         os.close(self._file)
@@ -71,7 +71,7 @@ class Recording:
         self.missing = reader.missing
 
     def _chunks(self, at: int) -> Iterator[bytes]:
-        """What the file has from `at` on, and then no bytes."""
+        """The chunks of the file from `at` on, and then b"" for its end."""
         while data := self._chunk(at):
             at += len(data)
             yield data
@@ -85,20 +85,20 @@ class Recording:
 
 
 class Numbers:
-    """Which peers a recording has, and which of those that are `wanted` it lacks."""
+    """The numbers of the peers in a recording, and which of the `wanted` numbers it lacks."""
 
     def __init__(self, wanted: frozenset[int]) -> None:
         self._found: set[int] = set()
         self.lacking = set(wanted)
 
     def __str__(self) -> str:
-        """All numbers, or as many as a line has room for."""
+        """All numbers, or the first MAX_SHOWN and "others"."""
         numbers = sorted(self._found)
         rest = ["others"] if len(numbers) > MAX_SHOWN else []
         return ", ".join([*map(str, numbers[:MAX_SHOWN]), *rest])
 
     def __len__(self) -> int:
-        """How many there are, but not many more than can be shown."""
+        """How many there are; at most one more than MAX_SHOWN."""
         return len(self._found)
 
     def add(self, read: Read) -> None:
@@ -142,17 +142,17 @@ def conversation_steps(recording: Recording, player: Player, place: Place) -> It
 
 
 class Index:
-    """Where the conversations of a recording begin, of all peers or of these.
+    """Where the conversations of a recording begin: those of `peers`, or of all if it is empty.
 
-    `datagrams` says of which kind they are: those of the kind that comes first.
+    `datagrams` is whether the first is of datagrams. Only those of the same kind are counted.
     """
 
     def __init__(self, peers: frozenset[int]) -> None:
         self._peers = peers
         self._offsets, self._lines = array("Q"), array("Q")
-        self._known: set[int] = set()  # peers of the present run
+        self._known: set[int] = set()  # peers of the current run of the recording
         self.datagrams = False
-        self.left_out = 0  # conversations of the other kind, or too many
+        self.left_out = 0  # conversations of the other kind, or beyond MAX_PLACES
 
     def __len__(self) -> int:
         return len(self._offsets)

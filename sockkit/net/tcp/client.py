@@ -1,4 +1,4 @@
-"""A client of the server of many."""
+"""A client of tcp-server, which serves many clients."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 
 class ClientOptions(Value):
-    """`outbound` and `inbound` make the transforms of one client. It sends frames by the rule
-    `frame`, or lines without one.
+    """`outbound` and `inbound` make the transforms of one client.
 
-    A client that acknowledges nothing of what waits for it for `slow_timeout` seconds is dropped.
+    What it sends is split into frames by the rule `frame`, or into lines without a rule. A client
+    is dropped if bytes wait for it and it acknowledges none for `slow_timeout` seconds.
     """
 
     ending: EndOptions
@@ -38,7 +38,7 @@ class ClientOptions(Value):
 
 
 class Host(Protocol):
-    """What a client needs of its server."""
+    """The server, as a client uses it."""
 
     context: Context
     buffer: memoryview
@@ -51,28 +51,28 @@ class Host(Protocol):
     def received(self, client: Client, parts: list[Part]) -> None: ...
 
     def reply(self, client: Client) -> None:
-        """The client has sent something: answer it, if that is wanted."""
+        """The client has sent something: send it the reply, if the server has one."""
         ...
 
     def busy(self, client: Client, waits: bool) -> None:
-        """The client's outbox has begun to wait, or is empty again."""
+        """Bytes have begun to wait in the client's outbox (`waits`), or it is empty again."""
         ...
 
     def held_up(self) -> bool:
-        """Whether standard input is not read because some client is slow."""
+        """Whether a slow client keeps the server from reading standard input."""
         ...
 
     def departed(self, client: Client) -> None:
-        """It has departed. Its connection may still be closing."""
+        """The client has departed. Its connection may still be closing."""
         ...
 
     def closed(self, client: Client, *, missed: bool) -> None:
-        """Its connection is closed. `missed` says whether it did not get everything."""
+        """The client's connection is closed. `missed` is True if it did not get everything."""
         ...
 
 
 class Client(Owner):
-    """What it sends and receives never waits for another client."""
+    """One client. Owns `end`. It never waits for another client, except for standard streams."""
 
     def __init__(self, host: Host, end: End, options: ClientOptions) -> None:
         self._host, self._options = host, options
@@ -82,7 +82,7 @@ class Client(Owner):
         self.connection = Connection(loop, end, self, host.closer, options.ending)
         self._reader = Reader(loop, self.connection, self, host.buffer)
         self._slow = SlowTimer(loop, self.connection, options.slow_timeout, self._too_slow)
-        self.undecoded = False  # whether it sent bytes that are not text
+        self.undecoded = False  # whether it has sent bytes that could not be decoded
         self.peer = end.peer
         self.last_received = loop.now
 
@@ -90,9 +90,10 @@ class Client(Owner):
         self.connection.start(self._reader)
 
     def send(self, data: bytes, *, raw: bool = False, whole: bool = False) -> None:
-        """Send input. `raw` bytes are not transformed, and a `whole` text flushes the transform.
+        """Send input. `raw` bytes are not transformed; a `whole` text flushes the transform.
 
-        Raises TextError, after sending what comes before the fault; nothing of a `whole` text.
+        Raises TextError if it cannot be converted. The text before the fault is sent, unless it is
+        `whole`.
         """
         try:
             if self._outbound and not raw:
@@ -110,7 +111,7 @@ class Client(Owner):
         self.connection.end_input()
 
     def resume(self) -> None:
-        """Read on, if the server has space and its own outbox is empty."""
+        """Continue reading, if the server has space and the client's outbox is empty."""
         self._reader.resume()
 
     # What the connection and its reader report.
@@ -138,9 +139,9 @@ class Client(Owner):
             return
         emit = self._host.context.emit
         if self._inbound and (cut := self._inbound.cut):
-            told = f"the last character of {self.peer.address} was cut: {cut!r}"
-            emit(Notice(told, "the last character was cut"))
-        if not self.connection.error:  # else it may have been a reset, which sending was told of
+            told = f"the last character of {self.peer.address} is incomplete: {cut!r}"
+            emit(Notice(told, "the last character is incomplete"))
+        if not self.connection.error:  # otherwise it may be a reset, which sending has reported
             emit(PeerEnded(self.peer, self.connection.bytes_received))
 
     def drained(self) -> None:
@@ -159,7 +160,7 @@ class Client(Owner):
 
     def closing(self) -> None:
         self._slow.stop()
-        self._host.departed(self)  # which writes its last line before its end is reported
+        self._host.departed(self)  # writes its last line before we report its end
 
     def closed(self, result: Result) -> None:
         self._host.context.emit(closed_with_reason(self.connection, result))
@@ -175,14 +176,14 @@ class Client(Owner):
 
     def _too_slow(self) -> None:
         bound = show_seconds(self._options.slow_timeout)
-        told = f"dropped, it was too slow for {bound} (--slow-timeout)"
+        told = f"dropped: too slow for {bound} (--slow-timeout)"
         self.connection.close_lingering(SendError(told), drop=True)
 
 
 class SlowTimer:
     """Calls `on_slow` once the peer has acknowledged nothing for `timeout` seconds.
 
-    It runs while something waits for the peer.
+    Start it when bytes begin to wait for the peer, and stop it when none wait.
     """
 
     def __init__(

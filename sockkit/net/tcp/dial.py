@@ -1,4 +1,4 @@
-"""Dialling: the endpoints of an address race, and the first to connect wins.
+"""Dialling: connects to several endpoints of an address, and keeps the first that answers.
 
 This is Happy Eyeballs, RFC 8305.
 """
@@ -41,23 +41,25 @@ if TYPE_CHECKING:
     from sockkit.net.tls.contexts import TlsSetup
 
 ATTEMPT_DELAY_SECONDS = 0.25  # before the next endpoint is tried too, RFC 8305 section 5
-# A unix listener with a full backlog answers EAGAIN, and nothing tells when there is space again.
+# A unix listener with a full backlog answers EAGAIN, and the system does not report when there is
+# space again. So we retry.
 BACKLOG_RETRY_SECONDS = 0.05
 
-# The system has no socket for us, which says nothing of the peer: socket(2).
+# The system has no socket for us, socket(2). This says nothing about the peer.
 NO_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
-LocalEndpoints = dict[int, Endpoint]  # what to bind our socket to, by family
+LocalEndpoints = dict[int, Endpoint]  # the endpoints to bind our socket to, by family
 
 
 class ConnectOptions(Value):
-    """`timeout` bounds resolving and connecting together, in seconds. `source` is bound to.
+    """How to connect. `timeout` is in seconds, for resolving and connecting together.
 
-    With `proxy` the connection goes through it, which takes part of `timeout`. With `tls` the
-    connection is encrypted; a handshake has a bound of its own. `resolve` takes the place of the
-    lookup, for who dials many ports of one host. `number` is the peer's, for who dials several.
-    `on_behalf_of` is whom the records of a view say to be at our side, if it is not we.
-    `on_connect` is called with each socket that begins to connect, and where to.
+    The socket is bound to `source`, if it is given. With `proxy`, the connection goes through that
+    proxy, within `timeout`. With `tls`, it is encrypted; the handshake has its own timeout.
+    `resolve` replaces the lookup, for a caller that dials many ports of one host. `number` is the
+    peer's number, for a caller that dials several peers. In the records of views, `on_behalf_of`
+    replaces our local address: a relay passes its client's. `on_connect` is called with each socket
+    that begins to connect, and its endpoint.
     """
 
     timeout: float = 10.0
@@ -79,9 +81,9 @@ def dial(
 ) -> Pending:
     """Connect to `address`, and call `on_done` with the connection, which it then owns.
 
-    `on_done` is called once, by the loop, never before this returns. Failures are ResolveError,
-    ConnectError, TimedOut, UsageError, and BindError for a bad `source`; with a proxy ProxyError,
-    with TLS TrustError and HandshakeError too.
+    The loop calls `on_done` once, never before this returns. Errors are ResolveError, ConnectError,
+    TimedOut, UsageError, and BindError for a bad `source`; with a proxy also ProxyError, with TLS
+    also TrustError and HandshakeError.
     """
     if special := opener(address).dial:
         return special(context, address, options, sockets, on_done)
@@ -116,7 +118,7 @@ def _dial(
 def resolve_source(
     context: Context, options: ConnectOptions, on_done: OnDone[LocalEndpoints]
 ) -> Pending:
-    """Find the endpoints of `options.source`, one for each family that it has."""
+    """Find the endpoints of `options.source`, at most one per family."""
 
     def found(outcome: list[Endpoint] | SockkitError) -> None:
         if isinstance(outcome, ResolveError):
@@ -139,9 +141,9 @@ def reachable_from(
     options: ConnectOptions,
     name: str,
 ) -> list[Endpoint]:
-    """Those of `found` whose family we have a local endpoint of. Raises BindError if none is.
+    """The endpoints of `found` for whose family we have a local endpoint.
 
-    `name` is that of what is dialled, for the error.
+    Raises BindError if there is none; `name` is the dialled address, for its message.
     """
     if not options.source:
         return found
@@ -149,13 +151,13 @@ def reachable_from(
     if not reachable:
         raise BindError(
             f"could not use {options.source.host or options.source} to reach {name}",
-            "give --source an address of this machine, of the same kind",
+            "use an address of this machine and of the same family with --source",
         )
     return reachable
 
 
 def interleave(endpoints: list[Endpoint]) -> list[Endpoint]:
-    """The families in turn, beginning with that of the first endpoint: RFC 8305, section 4."""
+    """Alternate between the families, beginning with the first endpoint: RFC 8305, section 4."""
     if len(endpoints) < 2:
         return endpoints
     first = [point for point in endpoints if point.family == endpoints[0].family]
@@ -167,7 +169,7 @@ def interleave(endpoints: list[Endpoint]) -> list[Endpoint]:
 class _Race(Pending):
     """Connects to the endpoints of one address, until one has connected or all have failed.
 
-    Everything that the loop calls goes through `_step`, which alone ends the race.
+    All callbacks of the loop go through `_step`. Only `_step` ends the race.
     """
 
     def __init__(
@@ -217,7 +219,7 @@ class _Race(Pending):
             won = step()
         except SockkitError as error:
             self.cancel()
-            failure = error  # reported by the loop, as `start` may have called this
+            failure = error  # reported in the next turn, as `dial` may not have returned yet
             self._loop.call_soon(lambda: self._on_done(failure))
         else:
             if won:
@@ -233,7 +235,7 @@ class _Race(Pending):
         self._try_next()
 
     def _try_next(self) -> None:
-        """Try the next endpoint, and those after it for as long as they fail at once."""
+        """Try the next endpoint. If it fails at once, try the one after it, and so on."""
         if self._next:
             self._next.cancel()
         while self._endpoints:
@@ -271,7 +273,7 @@ class _Race(Pending):
                 sock.bind(source.address)
         except OSError as error:
             if error.errno == errno.EADDRINUSE and len(self._attempts) > 1:
-                raise  # another attempt of ours has it, and may succeed
+                raise  # another attempt of ours uses that port, and may succeed
             raise BindError(
                 f"could not connect from {source}: {reason(error)}",
                 _hint(source),
@@ -327,26 +329,26 @@ class _Race(Pending):
         self._emit(ConnectFailed(str(endpoint), reason(error)))
 
     def _failure(self) -> SockkitError:
-        """The error to report when every attempt has failed."""
+        """The error to report if all attempts have failed."""
         reasons = {reason(error) for _, error in self._failures}
         each = [f"{endpoint} {reason(error)}" for endpoint, error in self._failures]
         why = reasons.pop() if len(reasons) == 1 else ", ".join(each)
         code = self._failures[-1][1].errno
         timed_out = code == errno.ETIMEDOUT
         failure = TimedOut if timed_out else ConnectError
-        hint = "it takes datagrams: try udp-client" if code == errno.EPROTOTYPE else ""
+        hint = "it is a datagram socket: use udp-client" if code == errno.EPROTOTYPE else ""
         told = f"could not connect to {self._name}: {why}"
         error = failure(told, hint, kind=self._kind(timed_out))
         error.__cause__ = self._cause()
         return error
 
     def _cause(self) -> OSError | None:
-        """What has failed, of several failures the one of our own system."""
+        """The cause of the failure. A lack of resources on our side comes before other causes."""
         errors = [error for _, error in self._failures]
         return min(errors, key=lambda error: error.errno not in NO_RESOURCES, default=None)
 
     def _kind(self, silent: bool) -> str:
-        """What has happened, of several reasons the one that says most of the peer."""
+        """The kind of the failure. Of several kinds, the one that says most about the peer."""
         kinds = [_kind(error) for _, error in self._failures]
         if silent:
             return NO_ANSWER
@@ -354,19 +356,19 @@ class _Race(Pending):
 
     def _expire(self) -> None:
         why = f" within {show_seconds(self._options.timeout)}"
-        if self._failures:  # they say more than the silence of the others
+        if self._failures:  # these say more than the silence of the other endpoints
             told = [f"{endpoint} {reason(error)}" for endpoint, error in self._failures]
             told += [f"{endpoint} no answer{why}" for endpoint in self._attempts.values()]
             why = f": {', '.join(told)}"
         raise TimedOut(
             f"could not connect to {self._name}{why}",
-            "give it longer with --connect-timeout",
+            "allow more time with --connect-timeout",
             kind=NO_ANSWER,
         ) from self._cause()
 
 
 def lacks_resources(error: SockkitError) -> bool:
-    """Whether the system had no socket for us, so that nothing is known of the peer."""
+    """Whether the system had no socket for us. Then we know nothing about the peer."""
     cause = error.__cause__
     return isinstance(cause, OSError) and cause.errno in NO_RESOURCES
 
@@ -378,8 +380,8 @@ def _kind(error: OSError) -> str:
 
 def _hint(source: Endpoint) -> str:
     if source.family == socket.AF_UNIX:
-        return "give another --source unix:/PATH, or leave it out"
-    return "give --source an address of this machine and a free port"
+        return "use another --source unix:/PATH, or remove it"
+    return "use an address of this machine and a free port with --source"
 
 
 def _bind_unix(sock: socket.socket, source: Endpoint, sockets: SocketOptions) -> None:
@@ -400,13 +402,14 @@ def _tell_user(sock: socket.socket, peer: Peer, emit: Emit) -> None:
 def _connected(sock: socket.socket, endpoint: Endpoint) -> Any:
     """The local address of a connected socket. Raises OSError if connecting failed."""
     try:
-        # Reading SO_ERROR would consume the reset of a peer that sent something and reset at once.
-        # This leaves it behind the bytes that were sent.
+        # If the peer has sent something and reset at once, reading SO_ERROR would clear the reset.
+        # A peek does not: the bytes can still be read, and then the reset.
         sock.recv(1, socket.MSG_PEEK)
     except BlockingIOError:
         pass
     local, remote = sock.getsockname(), endpoint.address
     if sock.family != socket.AF_UNIX and local[:2] == remote[:2]:
-        # Nobody listens: the system gave us that very port, and TCP connected us to ourselves.
+        # Nobody listens there. The system chose that same port for us, and TCP connected our socket
+        # to itself.
         raise os_error(errno.ECONNREFUSED)
     return local

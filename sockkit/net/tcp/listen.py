@@ -1,4 +1,4 @@
-"""Listeners: they bind a socket and accept connections."""
+"""Listeners, which bind a socket and accept connections."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from sockkit.net.tls.handshake import Handshakes
     from sockkit.net.unix_users import Credentials
 
-ACCEPT_PAUSE_SECONDS = 1.0  # after the system had no resources for one more connection
-WARNING_INTERVAL_SECONDS = 60.0  # between two notices of that
-MAX_ACCEPTS_PER_TURN = 64  # before others on the loop are served
+ACCEPT_PAUSE_SECONDS = 1.0  # after accepting has failed for lack of resources
+WARNING_INTERVAL_SECONDS = 60.0  # between two notices of such a failure
+MAX_ACCEPTS_PER_TURN = 64  # then the loop serves others
 
-# The connection failed before it was accepted, accept(2). The next one may succeed.
+# Errors of a connection that failed before we accepted it, accept(2). The next one may succeed.
 _FAILED_EARLY = {
     errno.ECONNABORTED,
     errno.EPERM,
@@ -48,13 +48,12 @@ _FAILED_EARLY = {
 
 
 class ListenOptions(Value):
-    """Where a server listens. Port 0 lets the system choose.
+    """Where a server listens, and whom it admits. Port 0 lets the system choose.
 
-    Who may come in is decided by `access`, on a unix socket by `allow_users`, and over TCP by how
-    many connections are open, at most `max_connections`. `allow_users` is "own", "any" or None for
-    the default. With `tls` connections are encrypted. `timeout` is for how long the first client
-    is waited for, in seconds; see net/timeouts.py. Views see what passes on connections that are
-    `tapped`; a relay's see it on the other side.
+    `access` decides which peers may come in; on a unix socket, `allow_users` does: "own", "any", or
+    None for the default. At most `max_connections` are open. With `tls`, connections are encrypted.
+    `timeout` is how long the server waits for its first client, in seconds; see net/timeouts.py. If
+    `tapped`, views see the connections here; those of a relay see them at the target instead.
     """
 
     address: Address
@@ -68,10 +67,10 @@ class ListenOptions(Value):
 
 
 class Bound(Protocol):
-    """A bound socket.
+    """A bound socket: a listener, or a datagram socket.
 
-    `port` is None for a unix address. `used` says if a client has come. `transport` is as in
-    records.
+    `port` is None for a unix address. `used` is whether a client has come. `transport` is its name
+    in records.
     """
 
     address: str
@@ -85,7 +84,7 @@ class Bound(Protocol):
 
 
 def announce(bound: Bound, context: Context) -> None:
-    """Emit that the server is ready: whoever waits for this can connect from now on."""
+    """Emit that the server is ready: clients can connect from now on."""
     context.emit(Listening(bound.address, is_local(bound.address)))
     if context.views:
         context.views.listening(bound.transport, bound.address)
@@ -104,10 +103,10 @@ def listen(
 
 
 class Listener:
-    """Owns a listening socket. `port` is the one that is bound, None for a unix address.
+    """Owns a listening socket. `port` is the bound port, None for a unix address.
 
-    Connections are numbered from 1 in the order in which they are accepted. Those that the options
-    refuse are closed at once, and get no number and no byte.
+    Connections are numbered from 1 in the order in which they are accepted. A connection that the
+    options refuse is closed at once: it gets no number, and not one byte is sent to it.
     """
 
     def __init__(
@@ -122,7 +121,7 @@ class Listener:
         self._admission: Admission | None = kind.admission(options.address, options, sockets)
         self._numbers = count(1)
         self._handshakes: Handshakes | None = None
-        self._connections = 0  # that are open: handed over, and not released
+        self._connections = 0  # open ones: handed over and not released
         self._most: int | None = None
         self.used = False
         self._on_accepted: Callable[[PeerEnd], None] | None = None
@@ -138,10 +137,11 @@ class Listener:
         return opener(self._options.address).stream
 
     def accept(self, on_accepted: Callable[[PeerEnd], None], most: int | None = None) -> None:
-        """Hand each connection that is accepted to `on_accepted`, which then owns it.
+        """Accept connections, and pass each to `on_accepted`, which then owns it.
 
-        With TLS that is once its handshake is done. `released` is to be called once for each.
-        While `most` are open, with handshakes under way, newcomers wait in the backlog.
+        With TLS it is passed on when its handshake is done. The caller must call `released` once
+        for each connection. While `most` connections are open, including those whose handshake is
+        under way, new ones wait in the backlog.
         """
         self._on_accepted, self._most = on_accepted, most
         if tls := self._options.tls:
@@ -152,18 +152,18 @@ class Listener:
         self._context.loop.when_readable(self._socket.fileno(), self._ready)
 
     def released(self) -> None:
-        """A connection that was handed over is closed: there is space for one more."""
+        """A connection passed to `on_accepted` is closed: there is space for one more."""
         self._connections -= 1
         self._resume()
 
     def _resume(self) -> None:
-        """Accept again at once after a pause."""
+        """End a pause, and accept again."""
         self._pause.end()
         if self._on_accepted:
             self._context.loop.when_readable(self._socket.fileno(), self._ready)
 
     def adopt(self, loop: Loop, number: int, of: int, emit: Emit) -> None:
-        """Use the loop of a forked process, the `number`-th `of` several."""
+        """Use the loop of a forked process: it is process `number`, from 1, `of` so many."""
         self._context = self._context._replace(loop=loop, emit=emit)
         self._numbers = count(number, of)  # so that no two processes use one number
 
@@ -222,7 +222,7 @@ class Listener:
         return None
 
     def _views_are_full(self) -> bool:
-        """Newcomers wait in the backlog while nobody reads a view: each would be shown in it."""
+        """Whether the views are full. Then new connections, which they would show, must wait."""
         views = self._context.views
         if not (views and views.full):
             return False
@@ -234,7 +234,7 @@ class Listener:
         return self._connections + (self._handshakes.connections if self._handshakes else 0)
 
     def _wait(self, error: OSError) -> None:
-        """Accept nothing for a while: the system has no resources for it."""
+        """Pause: the system has no resources for another connection."""
         self._context.loop.when_readable(self._socket.fileno(), None)
         self._pause.begin(self._context, error)
 
@@ -258,7 +258,7 @@ class Listener:
             self._hand_over(end)
 
     def _refusal(self, address: SocketAddress, credentials: Credentials | None) -> str:
-        """Why a connection from `address` is refused; empty if it is not."""
+        """The reason to refuse a connection from `address`; empty to admit it."""
         why = self._admission.refusal(address, credentials) if self._admission else ""
         return why or self._full()
 
@@ -272,7 +272,7 @@ class Listener:
         self._context.emit(Notice(told, f"refused a connection ({why})"))
 
     def _hand_over(self, end: PeerEnd) -> None:
-        if self._handshakes and (why := self._full()):  # it was not when it came
+        if self._handshakes and (why := self._full()):  # it was not full before the handshake
             end.close()
             self._refused(end.peer.address, why)
         elif self._on_accepted:
@@ -296,12 +296,12 @@ class _Pause:
         self._warn_after = 0.0
 
     def begin(self, context: Context, error: OSError) -> None:
-        """Say why, if that was not said lately."""
+        """Begin a pause. Emits why, at most once in WARNING_INTERVAL_SECONDS."""
         loop = context.loop
         self._timer = loop.later(ACCEPT_PAUSE_SECONDS, self._on_end)
         if loop.now >= self._warn_after:
             self._warn_after = loop.now + WARNING_INTERVAL_SECONDS
-            told = f"could not accept a connection ({reason(error)}): newcomers wait"
+            told = f"could not accept a connection ({reason(error)}): new clients wait"
             context.emit(Notice(told))
 
     def end(self) -> None:

@@ -1,12 +1,12 @@
-"""A connection that a program has.
+"""A connection on which a program runs.
 
-Where nothing has to look at the bytes or the clock, the program gets the socket itself, and no byte
-passes through this process: we only wait for its exit, and for the peer's reset. Otherwise it gets
-pipes, and the connection is joined to them.
+If sockkit has no need to see the bytes, the program gets the socket itself, and no byte passes
+through this process: we only wait for the program's exit, and for a reset by the peer. Otherwise
+the program gets pipes, and we join the connection to them.
 
-Its exit ends the connection: what it wrote is delivered, and what the peer still sends is dropped.
-A reset, or the end of both directions, ends the program. A peer's end alone is only the end of the
-program's input.
+When the program exits, the connection ends: we deliver what the program wrote, and drop what the
+peer still sends. A reset, or the end of both directions, ends the program. If only the peer ends
+its direction, the program's input ends.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ from sockkit.net.reader import Reader
 from sockkit.net.tcp.client import SlowTimer
 from sockkit.values import Value
 
-EXIT_SECONDS = 0.5  # for a program to exit by itself once both directions have ended
+EXIT_SECONDS = 0.5  # a program has so long to exit by itself after both directions have ended
 
-# For what is read and dropped once a program reads no more; all connections share it.
+# For bytes that we read and drop, because the program reads no more. All connections share it.
 _drop_buffer = memoryview(bytearray(64 * 1024))
 
 
 class Shared(Value):
     """What the connections of a run share.
 
-    `make_options` makes the options of one connection's join; without it programs get the sockets
-    themselves.
+    `make_options` makes the options of one connection's join. If it is None, programs get the
+    sockets themselves.
     """
 
     context: Context
@@ -51,9 +51,10 @@ class Shared(Value):
 
 
 class Outcome(Value):
-    """How a connection with a program ended. `code` is the program's, None if none was started.
+    """How a connection with a program ended.
 
-    `closed` is what a server tells of it. `totals` says how much was moved, where that is known.
+    `code` is the exit code of the program, None if none was started. `closed` is the event that a
+    server emits. `totals` says how many bytes were moved; it is empty if that is not known.
     """
 
     error: SockkitError | None
@@ -65,8 +66,8 @@ class Outcome(Value):
 class Served(Owner):
     """One connection, `end`, and its program. Owns both.
 
-    `start` begins it. `on_closed` is called once, when the connection is closed and the program has
-    exited; not after `close`.
+    `on_closed` is called once, when the connection is closed and the program has exited, but not
+    after `close`.
     """
 
     def __init__(
@@ -79,14 +80,14 @@ class Served(Owner):
         self.peer: Peer = end.peer
 
     def start(self) -> None:
-        """Start the program. If that fails, the connection is closed, and the error reported."""
+        """Start the program. If that fails, close the connection and report the error."""
         try:
             self._begin()
         except SockkitError as error:
             self._close(without_traceback(error))
 
     def close(self) -> None:
-        """Close the connection at once, and report nothing. The run ends the program."""
+        """Close the connection at once, and report nothing. The caller ends the program."""
         self._on_closed = lambda *_: None
         if self._connection:
             self._connection.close()
@@ -94,7 +95,7 @@ class Served(Owner):
             self._end.close()
 
     def when_gone(self, callback: Callable[[], None]) -> None:
-        """Call `callback` once nothing is left of the program and what it has started."""
+        """Call `callback` once no process of the program's group is left."""
         if self._program:
             self._program.when_gone(callback)
         else:
@@ -129,14 +130,14 @@ class Served(Owner):
         self._review()
 
     def _close(self, error: SockkitError | None = None) -> None:
-        """Close it once the peer has what was sent, or at once after an error of the peer's."""
+        """Close the connection once the peer has acknowledged everything; at once after a reset."""
         self._connection = Connection(
             self._shared.context.loop, self._end, self, self._shared.closer
         )
         if error and self._program:
             self._connection.receiving_failed(error)
         else:
-            # A close alone would tell the peer nothing while others have the socket open.
+            # While another process has the socket open, closing ours would not end the connection.
             self._connection.half_close()
             self._connection.close_lingering(error)
 
@@ -154,7 +155,7 @@ class Served(Owner):
 
 
 class ServedOnSocket(Served):
-    """Its program has the socket itself."""
+    """The program gets the socket itself."""
 
     _end: SocketEnd
 
@@ -173,7 +174,7 @@ class ServedOnSocket(Served):
         super().close()
 
     def _outcome(self, result: Result, code: int | None) -> Outcome:
-        """The program has moved the bytes, and how many is not known."""
+        """Without byte counts: the program has moved the bytes, so we do not know how many."""
         outcome = super()._outcome(result, code)
         return outcome._replace(closed=outcome.closed._replace(sent=None, received=None), totals="")
 
@@ -191,7 +192,7 @@ class ServedOnSocket(Served):
 
 
 class ServedByPipes(Served):
-    """Its program has pipes."""
+    """The program gets pipes."""
 
     _end: PeerEnd
 
@@ -222,7 +223,7 @@ class ServedByPipes(Served):
 
 
 class _ProgramJoin(Join):
-    """A connection joined to the pipes of a program, which it owns as well."""
+    """A connection joined to the pipes of a program. Owns the pipes, too."""
 
     def __init__(
         self,
@@ -250,19 +251,19 @@ class _ProgramJoin(Join):
             self._end.when_reset(self._was_reset)
 
     def _was_reset(self, error: SockkitError) -> None:
-        """Whoever reads the connection meets the error itself. But a full pipe may stop it."""
+        """The peer has reset. A read raises the error; but while the pipe is full, nobody reads."""
         if self._receiver.blocked or self._connection.receiving is not Direction.OPEN:
             self._connection.receiving_failed(error)
 
     def exited(self) -> None:
-        """The program has exited: close once the peer has what it wrote."""
+        """The program has exited: close once the peer has received its output."""
         self._has_exited = True
         if self._connection.is_open and not self._input_ended:
             self._slow.start()
         self._drain()
 
     def _drain(self) -> None:
-        # Others may still have its standard output open: what it holds now is the rest.
+        # Other processes may still have its standard output open: only what the pipe holds counts.
         if not self._connection.is_open:
             return
         if self._input_ended:
@@ -286,7 +287,7 @@ class _ProgramJoin(Join):
         self._pipes.half_close()
 
     def other_failed(self, error: SockkitError) -> None:
-        """The program reads no more, or has exited: neither is the connection's failure."""
+        """The program reads no more, or has exited. The connection itself has not failed."""
         if isinstance(error, SendError):
             self._drop_received()
         else:
@@ -297,16 +298,16 @@ class _ProgramJoin(Join):
         self._slow.stop()
         self._end.when_reset(None)
         if self._connection.error and not self._has_exited:
-            self._end_program()  # before it could take a cut input for a whole one
+            self._end_program()  # before it can mistake the cut input for a complete one
         self._pipes.close()
 
     def closed(self, result: Result) -> None:
         self._on_closed(result)
 
     def _too_slow(self) -> None:
-        self._connection.close(SendError("the peer takes nothing of what the program wrote"))
+        self._connection.close(SendError("the peer accepts none of the program's output"))
 
-    # What the program does not read.
+    # Bytes that the program does not read.
 
     def _drop_received(self) -> None:
         reader = Reader(self._loop, self._connection, self, _drop_buffer)
@@ -322,7 +323,11 @@ class _ProgramJoin(Join):
 
 
 def program_pipes(theirs: ExitStack) -> tuple[int, int, int, int]:
-    """Two pipes, a program's standard input and output; its ends are closed with `theirs`."""
+    """Make two pipes, for a program's standard input and output. Raises SockkitError.
+
+    Returns the program's input, our end of it, our end of its output, and its output. Closing
+    `theirs` closes the program's two ends.
+    """
     made: list[int] = []
     try:
         made += os.pipe()
@@ -338,7 +343,7 @@ def program_pipes(theirs: ExitStack) -> tuple[int, int, int, int]:
 
 
 def client_subject(end: End) -> str:
-    """The subject of the certificate that a client has shown; empty without one."""
+    """The subject of the client's certificate; empty if it has shown none."""
     from sockkit.net.ends.tapped_end import TappedEnd
     from sockkit.net.ends.tls_end import TlsEnd
     from sockkit.net.tls.handshake import subject
@@ -348,5 +353,5 @@ def client_subject(end: End) -> str:
 
 
 def serve(shared: Shared, end: End, on_closed: Callable[[Served, Outcome], None]) -> Served:
-    """The connection `end` with a program, which its `start` starts."""
+    """Make the object that runs a program on the connection `end`. Call its `start` next."""
     return (ServedByPipes if shared.make_options else ServedOnSocket)(shared, end, on_closed)

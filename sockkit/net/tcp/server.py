@@ -1,8 +1,8 @@
-"""The server of many: sends standard input to all clients, and writes what they send.
+"""tcp-server with many clients: sends standard input to all of them, and writes what they send.
 
-Memory is bounded by three rules. Standard input is read only while all outboxes are empty. A
-client is read only while standard output and its own outbox are empty. A client whose outbox
-waits for too long is dropped.
+Three rules bound the memory. We read standard input only while all outboxes are empty. We read a
+client only while nothing waits for standard output or in the client's outbox. We drop a client if
+bytes wait in its outbox for too long.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sockkit.core.merging import Part
 from sockkit.core.text import Transform
 from sockkit.core.units import show_size
 from sockkit.errors import OutputGone, SendError, SockkitError, TextError, raise_lost
-from sockkit.events import Failure, Peer
+from sockkit.events import Failure, Notice, Peer
 from sockkit.net.closing import Closer
 from sockkit.net.context import Context
 from sockkit.net.ends.end import End
@@ -29,14 +29,15 @@ from sockkit.values import Value
 if TYPE_CHECKING:
     from sockkit.net.file_feed import FileFeed
 
-MAX_RECEIVE_BYTES = 64 * 1024  # of one receive by default, and so about what waits for a client
+CLIENTS_STAY = "stdin has ended; clients stay connected (--once ends after the first)"
+MAX_RECEIVE_BYTES = 64 * 1024  # of one receive by default; about as much can wait for a client
 
 
 class ServerOptions(Value):
     """`shared` transforms standard input once, before the clients' own transforms.
 
-    `greet` and `reply` have been transformed by `shared` already. `label` makes what begins
-    a peer's lines or frames.
+    `greet` and `reply` are already transformed by `shared`. `label` makes the beginning of a peer's
+    lines or frames.
     """
 
     clients: ClientOptions
@@ -48,7 +49,7 @@ class ServerOptions(Value):
 
 
 class Stage(Enum):
-    """QUITTING: accepts and reads nothing, and delivers the rest. CLOSED: all is closed."""
+    """QUITTING: accepts and reads nothing more, and delivers the rest. CLOSED: all is closed."""
 
     SERVING = auto()
     QUITTING = auto()
@@ -56,10 +57,11 @@ class Stage(Enum):
 
 
 class Totals:
-    """Counts the bytes of clients that are closed, and what did not arrive, or arrived changed."""
+    """Counts the bytes of closed clients, and losses: input not sent or not converted."""
 
     def __init__(self) -> None:
         self.sent = self.received = 0
+        self.read = 0  # bytes of standard input
         self.missed = 0  # clients that did not get all of the input
         self.refused = 0  # parts of the input that could not be encoded
         self.undecoded = 0  # clients that sent what could not be decoded
@@ -74,19 +76,22 @@ class Totals:
 
 
 class Backlog:
-    """The clients for which something waits, and a file that is sent to some while nothing does."""
+    """The clients with waiting bytes, and a file that is sent to some of the clients.
+
+    The next piece of the file is sent when no bytes wait for its recipients.
+    """
 
     def __init__(self) -> None:
         self.busy: set[Client] = set()
         self._file: FileFeed | None = None
-        self._recipients: dict[Client, None] = {}  # of the file, as far as they are open; in order
+        self._recipients: dict[Client, None] = {}  # open clients that get the file, in order
 
     @property
     def sends_file(self) -> bool:
         return self._file is not None
 
     def change(self, client: Client, waits: bool) -> None:
-        """Something waits for `client`, or does no longer: it is sent, or the client departed."""
+        """Bytes wait for `client`, or none any more: they were sent, or the client has departed."""
         (self.busy.add if waits else self.busy.discard)(client)
         if not client.connection.is_open:
             self._recipients.pop(client, None)
@@ -113,7 +118,7 @@ class Backlog:
             context,
             path,
             PIECE_BYTES,
-            ready=lambda: recipients.keys().isdisjoint(self.busy),  # in steps of the fewer
+            ready=lambda: recipients.keys().isdisjoint(self.busy),
             send=self._send,
             on_end=ended,
         )
@@ -184,7 +189,7 @@ class Server:
         return Done()
 
     def _close(self) -> None:
-        """Close all there is; what clients have not finished is still written."""
+        """Close everything. The unfinished lines of clients are still written."""
         self._stage = Stage.CLOSED
         self._backlog.stop()
         self._listener.close()
@@ -221,7 +226,7 @@ class Server:
         self._clients[number].connection.close_lingering()
 
     def quit(self) -> None:
-        """Read nothing more, and end `run` once everything that was read is delivered."""
+        """Read nothing more. `run` ends once everything that was read is delivered."""
         self._stage = Stage.QUITTING
         self._backlog.stop()
         self._listener.close()
@@ -306,6 +311,7 @@ class Server:
             self._on_typed(data)
         else:
             self._send(data, list(self._clients.values()))
+        self._totals.read += size
         if not size:
             self._end_input()
 
@@ -332,5 +338,7 @@ class Server:
     def _end_input(self) -> None:
         self._input_ended = True
         self._watch_input()
+        if self._totals.read and not self._on_typed:  # a service is often started with no input
+            self.context.emit(Notice(CLIENTS_STAY))
         for client in list(self._clients.values()):
             client.end_input()

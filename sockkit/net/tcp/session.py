@@ -1,8 +1,8 @@
 """A session: one connection joined to standard input and standard output.
 
-tcp-client runs one once it is connected, and so do tcp-server --once and chat join. When it ends
-without an error, everything read from either side has been written to the other. Otherwise the
-error says how many bytes were.
+tcp-client, tcp-server --once and chat join run a session on their connection. If it ends without an
+error, all bytes read from either side have been written to the other. Otherwise the error says how
+many were.
 """
 
 from __future__ import annotations
@@ -11,7 +11,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sockkit.core.ending import EndOptions
-from sockkit.core.hints import Glance, Hints, Stream, is_http_request, is_tls_alert
+from sockkit.core.hints import (
+    STDIN_ENDED,
+    Glance,
+    Hints,
+    Stream,
+    is_http_request,
+    is_tls_alert,
+)
 from sockkit.core.text import Transcoder, Transform
 from sockkit.core.units import show_size
 from sockkit.errors import OutputGone, SockkitError, TextError
@@ -24,7 +31,7 @@ from sockkit.net.ends.end import End, Kind
 from sockkit.net.join import Joined
 from sockkit.net.options import SocketOptions
 from sockkit.net.pump import Pump
-from sockkit.net.waiting import Done, OnDone, Pending, wait_for
+from sockkit.net.waiting import Done, OnDone, Pending, Silence, wait_for
 from sockkit.values import Value
 
 if TYPE_CHECKING:
@@ -34,14 +41,15 @@ if TYPE_CHECKING:
 
 
 class SessionOptions(Value):
-    """What a session sends besides standard input, and its transforms, which it alone may use.
+    """The transforms of a session, and what it sends besides standard input.
 
-    `opening` is sent first, unchanged. `greet` and `reply` are in the user's encoding, and are
-    transformed like standard input. With a `reply` standard input is not read: the reply is sent
-    once the peer has sent something. `label` begins each line that is written, unless it is empty,
-    or each frame with the rule `frame`.
+    No other session may use the same transforms. `opening` is sent first, unchanged. `greet` and
+    `reply` are in the user's encoding, and are transformed like standard input. With a `reply`,
+    standard input is not read; the reply is sent once the peer has sent something. With
+    `holds_input`, standard input is not read before `release_input` is called. `label` makes the
+    beginning of each line that is written, or of each frame if there is a rule `frame`.
     `may_half_close` is whether the command has an option for the half-close, which a hint may name.
-    With `ends_output` standard output is closed once the peer has ended and all of it is written.
+    With `ends_output`, standard output is closed once the peer has ended and all is written.
     """
 
     ending: EndOptions
@@ -54,6 +62,7 @@ class SessionOptions(Value):
     frame: FrameRule | None = None
     may_half_close: bool = False
     ends_output: bool = False
+    holds_input: bool = False
 
 
 def run_session(context: Context, session: Session) -> None:
@@ -81,9 +90,11 @@ class Session(Joined):
         self._on_done: OnDone[None] = lambda _: None
         self._closer = Closer(context.loop, alone=True)
         self._ends_output = options.ends_output
+        unbounded = options.ending.linger is None and options.ending.idle is None
+        self._may_wonder = unbounded and options.may_half_close and options.reply is None
         super().__init__(context, end, self._closer, options.ending)
         self._input = SessionInput(
-            context, self._connection, options, sockets.buffer_size, self._input_end.reached
+            context, self._connection, options, sockets.buffer_size, self._input_written
         )
         self._output = SessionOutput(
             context,
@@ -94,10 +105,11 @@ class Session(Joined):
             self._receiving_failed,
         )
         self._sender, self._receiver = self._input.pump, self._output.pump
+        self._silence = Silence(context.loop, context.emit, STDIN_ENDED, self._heard)
         self._totals = SessionTotals(context, self._connection, options, self._input, self._output)
 
     def start(self, on_done: OnDone[None]) -> Pending:
-        """Start. Calls `on_done` once: with None if nothing was lost. `close` ends it earlier."""
+        """Start. Calls `on_done` once, with None or with the error. After `close`, not at all."""
         self._on_done = on_done
         self._context.stdio.output.when_gone(self._receiving_failed)
         self._connection.start(self._receiver, self._sender)
@@ -106,8 +118,9 @@ class Session(Joined):
         return Done()
 
     def close(self) -> None:
-        """Close what is open, and emit how much was moved. Call it once, at the end."""
+        """Close the connection, and emit how many bytes were moved. Call it once, at the end."""
         self._on_done = lambda _: None
+        self._silence.stop()
         self._input.close()
         self._connection.close()
         self._closer.close_all()  # if the lingering close had begun
@@ -122,8 +135,16 @@ class Session(Joined):
 
     @property
     def sent_input(self) -> bool:
-        """Whether anything of standard input was read."""
+        """Whether any byte of standard input was read."""
         return bool(self._sender.bytes_read)
+
+    def release_input(self) -> None:
+        """With `holds_input`, read standard input from now on."""
+        self._input.release()
+
+    def say_text(self, text: bytes) -> None:
+        """Send `text`, converted like standard input. Call it between two reads of that."""
+        self._input.say_text(text)
 
     def moved(self) -> tuple[int, int]:
         """The bytes sent and received so far."""
@@ -152,6 +173,16 @@ class Session(Joined):
     def drained(self) -> None:
         self._input.drained()
 
+    def _input_written(self) -> None:
+        """All of our input is written. If no timeout bounds the silence, say what we wait for."""
+        self._input_end.reached()
+        if self._connection.is_open and self._may_wonder:
+            self._silence.start()
+
+    def _heard(self) -> int | None:
+        """How many bytes were received; None while we wait for standard output."""
+        return None if self._receiver.blocked else self._connection.bytes_received
+
     def peer_ended(self) -> None:
         self._context.emit(PeerEnded(self._connection.end.peer, self._connection.bytes_received))
         self._totals.peer_ended()
@@ -175,7 +206,7 @@ class Session(Joined):
 
 
 class SessionTotals:
-    """How many bytes a session has moved, and what to try if an answer is missing."""
+    """Reports how many bytes a session has moved, and a hint if an answer is missing."""
 
     def __init__(
         self,
@@ -204,7 +235,7 @@ class SessionTotals:
         )
 
     def record(self, error: SockkitError, undelivered: int) -> None:
-        """Record in `error.so_far` how many bytes were moved, `undelivered` of them in vain."""
+        """Record in `error.so_far` how many bytes were moved, and how many were not delivered."""
         self._hints.failed(error, self._connection.bytes_received, self._context.loop.now)
         if isinstance(error, OutputGone):
             return
@@ -236,7 +267,7 @@ class SessionTotals:
 
 
 class SessionInput:
-    """What is sent: opening and greeting, then standard input or the reply.
+    """The sending direction: the opening and greeting, then standard input or the reply.
 
     `on_end` is called once, when all of it is written.
     """
@@ -252,6 +283,7 @@ class SessionInput:
         self._context, self._connection, self._options = context, connection, options
         self._on_end = on_end
         self._then: Callable[[], None] = self._start_pump  # once the outbox is empty
+        self._held = options.holds_input
         self._replied = False
         self._lenient: Lenient | None = None
         self._file: FileFeed | None = None
@@ -280,12 +312,18 @@ class SessionInput:
 
     @property
     def file_left(self) -> int:
-        """Bytes of a file that are not sent."""
+        """How many bytes of a file that is being sent are not sent yet."""
         return self._file.left if self._file else 0
 
     def start(self) -> None:
         self._put(self._options.opening)
         self._send_text(self._options.greet, self._start_pump)
+
+    def release(self) -> None:
+        """Read standard input, once everything to be sent before it is written."""
+        self._held = False
+        if not self._connection.outbox.size:
+            self.drained()
 
     def close(self) -> None:
         if self._file:
@@ -294,8 +332,12 @@ class SessionInput:
     def say(self, data: bytes) -> None:
         """Send `data` unchanged. Call it between two reads of standard input."""
         self._put(data)
-        if self._connection.outbox.size:
+        if self._connection.outbox.size and not self._held:
             self.pump.pause()
+
+    def say_text(self, text: bytes) -> None:
+        """Send `text`, converted like standard input."""
+        self.say(self._converted(text))
 
     def send_file(self, path: str) -> None:
         """Send the file at `path`, and read standard input afterwards. Raises UsageError."""
@@ -333,7 +375,7 @@ class SessionInput:
             self._then()
 
     def _start_pump(self) -> None:
-        if self._options.reply is None:
+        if self._options.reply is None and not self._held:
             self._then = self.pump.resume
             self.pump.start()
 
@@ -343,13 +385,16 @@ class SessionInput:
             self._send_text(text, self._on_end)
 
     def _send_text(self, text: bytes, then: Callable[[], None]) -> None:
-        """Send `text`, all of it, as standard input is sent. Call `then` when it is written."""
+        """Send a whole text, converted like standard input. Call `then` when it is written."""
         self._then = then
-        if self._outbound:
-            text = self._outbound.feed(text) + self._outbound.flush()
-        self._put(text)
+        self._put(self._converted(text))
         if not self._connection.outbox.size:
             self.drained()
+
+    def _converted(self, text: bytes) -> bytes:
+        if self._outbound:
+            return self._outbound.feed(text) + self._outbound.flush()
+        return text
 
     def _put(self, data: bytes) -> None:
         if data:
@@ -361,7 +406,10 @@ class SessionInput:
 
 
 class SessionOutput:
-    """What the peer sends, written to standard output. `on_received` is called after each step."""
+    """The receiving direction: writes what the peer sends to standard output.
+
+    `on_received` is called after each step.
+    """
 
     def __init__(
         self,
@@ -401,6 +449,6 @@ class SessionOutput:
     def _received_all(self) -> None:
         if self._inbound and (cut := self._inbound.cut):
             shown = " ".join(f"0x{byte:02x}" for byte in cut)
-            told = f"the peer's last character was cut: it ended after {shown}"
+            told = f"the peer's last character is incomplete: it ended after {shown}"
             self._emit(Notice(told))
         self._connection.receiver_ended()

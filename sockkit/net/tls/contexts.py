@@ -1,4 +1,4 @@
-"""The contexts of OpenSSL, made of a command's options before it dials or listens."""
+"""Makes OpenSSL contexts from the options of a command, before it dials or listens."""
 
 from __future__ import annotations
 
@@ -25,10 +25,12 @@ _OLD_CIPHERS = "DEFAULT@SECLEVEL=0"  # OpenSSL allows the old versions with no o
 
 
 class TlsSetup(Value):
-    """What handshakes need. For a client `name` is the server's, and `fingerprint`, if it is given,
-    what the SHA-256 of its certificate must be. For a server `fingerprint` is that of the
-    certificate that was made for this run, if one was. `timeout` is the seconds that a handshake
-    may take. Hints name options that begin with `prefix`.
+    """The settings of handshakes.
+
+    For a client, `name` is the server's name, and `fingerprint`, if given, is the SHA-256 that the
+    server's certificate must have. For a server, `fingerprint` is that of the certificate made for
+    this run, if one was made. `timeout` is for one handshake, in seconds. The options in hints
+    begin with `prefix`.
     """
 
     context: ssl.SSLContext
@@ -40,12 +42,15 @@ class TlsSetup(Value):
 
 
 def client(options: ClientTls, address: Address, context: Context) -> TlsSetup:
-    """Raises UsageError."""
+    """The setup of a client that dials `address`. Raises UsageError."""
     return clients(options, [address], context)[0]
 
 
 def clients(options: ClientTls, addresses: Sequence[Address], context: Context) -> list[TlsSetup]:
-    """One for each address, which share what takes long to make. Raises UsageError."""
+    """A setup for each address. They share one context, which takes long to make.
+
+    Raises UsageError.
+    """
     names = [_server_name(options, address) for address in addresses]
     made = _client_context(options, context)
     return [
@@ -59,8 +64,8 @@ def _server_name(options: ClientTls, address: Address) -> str | None:
     host = (address.host or "").partition("%")[0].removesuffix(".")  # no scope id, no root
     name = options.name or host or None
     if not (name or options.insecure or options.fingerprint):
-        hint = f"give the server's with {options.prefix}-name"
-        raise UsageError(f"{address} has no name to check", hint)
+        hint = f"add one with {options.prefix}-name"
+        raise UsageError(f"{address} has no server name to check", hint)
     return name
 
 
@@ -81,7 +86,7 @@ def _client_context(options: ClientTls, context: Context) -> ssl.SSLContext:
 
 
 def _checked(made: ssl.SSLContext, name: str | None) -> str | None:
-    """`name`, if OpenSSL takes it. Raises UsageError."""
+    """`name`, if OpenSSL accepts it. Raises UsageError."""
     try:
         made.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=name)
     except ValueError as error:  # and UnicodeError, which is one
@@ -90,9 +95,9 @@ def _checked(made: ssl.SSLContext, name: str | None) -> str | None:
 
 
 def server(options: ServerTls, host: str, context: Context) -> TlsSetup:
-    """`host` is where it listens. Raises UsageError."""
+    """The setup of a server that listens on `host`. Raises UsageError."""
     made = _context(ssl.PROTOCOL_TLS_SERVER, options.minimum, options.alpn, context)
-    # A client that never reads would meet a reset when it closes: tickets wait for it.
+    # If a client never reads, tickets stay unread, and closing its socket then causes a reset.
     made.num_tickets = 0
     made.options |= ssl.OP_NO_TICKET
     fingerprint = None
@@ -113,22 +118,22 @@ def _context(
 ) -> ssl.SSLContext:
     made = ssl.SSLContext(protocol)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # the user is told in our words
+        warnings.simplefilter("ignore", DeprecationWarning)  # we emit a Notice instead
         made.minimum_version = _VERSIONS[minimum]
     if minimum in _OLD:
         made.set_ciphers(_OLD_CIPHERS)
         told = f"TLS {minimum} is allowed (--tls-min), and is weak: others may read what is sent"
         context.emit(Notice(told))
-    # Python 3.13 sets the first, which refuses small home-made certificates, and the second.
+    # Python 3.13 sets both. The first one refuses simple home-made certificates.
     made.verify_flags &= ~ssl.VERIFY_X509_STRICT
     made.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    made.options |= ssl.OP_NO_RENEGOTIATION  # a peer could make us compute
+    made.options |= ssl.OP_NO_RENEGOTIATION  # with it, a peer could cost us much computing time
     if alpn:
         try:
             made.set_alpn_protocols(alpn)
         except (ssl.SSLError, UnicodeError) as error:
-            told = f"{','.join(alpn)!r} is no list of protocols"
-            raise UsageError(told, "give --tls-alpn as in h2,http/1.1") from error
+            told = f"{','.join(alpn)!r} is not a list of protocols"
+            raise UsageError(told, "write --tls-alpn as in h2,http/1.1") from error
     if path := context.environment.get("SSLKEYLOGFILE"):
         try:
             made.keylog_filename = path
@@ -141,7 +146,7 @@ def _trust(context: ssl.SSLContext, path: str) -> None:
     try:
         context.load_verify_locations(path)
     except ssl.SSLError as error:
-        raise UsageError(f"{path} holds no certificates in PEM") from error
+        raise UsageError(f"{path} contains no PEM certificates") from error
     except OSError as error:
         raise UsageError(f"could not read {path}: {reason(error)}") from error
 
@@ -158,14 +163,14 @@ def _identify(context: ssl.SSLContext, identity: Identity) -> None:
 
 
 def _no_identity(identity: Identity, error: ssl.SSLError | ValueError) -> UsageError:
-    """What is wrong with the files, of which OpenSSL does not even say which it is about."""
+    """The error about the files of `identity`: finds out which file OpenSSL has refused."""
     cert, key = identity.cert, identity.key or identity.cert
     if getattr(error, "reason", "") == "KEY_VALUES_MISMATCH":
-        return UsageError(f"the key in {key} is not that of the certificate in {cert}")
+        return UsageError(f"the key in {key} does not match the certificate in {cert}")
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cert)
     except ssl.SSLError:
-        return UsageError(f"{cert} holds no certificate in PEM")
+        return UsageError(f"{cert} contains no PEM certificate")
     if identity.passphrase is not None:
         return UsageError(f"the passphrase of {key} is wrong")
-    return UsageError(f"{key} holds no key in PEM", "" if identity.key else "give --tls-key")
+    return UsageError(f"{key} contains no PEM key", "" if identity.key else "add --tls-key")

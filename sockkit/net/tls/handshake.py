@@ -1,4 +1,4 @@
-"""Handshakes: of a client, and of a server with many at once."""
+"""TLS handshakes: one of a client, and the many of a server at the same time."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from sockkit.net.tls.contexts import TlsSetup
 from sockkit.net.tls.words import handshake_error, is_plain, no_handshake, renamed
 from sockkit.net.waiting import OnDone, Pending
 
-MAX_HANDSHAKES = 1024  # at once; when one more begins, the one silent for longest is closed
-STEP_SECONDS = 0.005  # that a step takes with a large key
+MAX_HANDSHAKES = 1024  # at a time; when one more begins, the longest silent one is closed
+STEP_SECONDS = 0.005  # the longest time of one step, with a large key
 # An alert, protocol_version: RFC 8446, sections 5.1 and 6.
 NOT_TLS = b"\x15\x03\x01\x00\x02\x02\x46"
 MAX_SHOWN_CHARACTERS = 200  # of a name in a certificate
 
 
 def secure(context: Context, end: End, tls: TlsSetup, on_done: OnDone[TlsEnd]) -> Pending:
-    """Do a client's handshake over `end`, and call `on_done` with an end that is trusted.
+    """Do a client's handshake over `end`, and call `on_done` with a TLS end whose peer is trusted.
 
-    Owns `end`. Failures are TrustError, HandshakeError and TimedOut.
+    Owns `end`. Errors are TrustError, HandshakeError and TimedOut.
     """
 
     def done(outcome: TlsEnd | SockkitError) -> None:
@@ -46,8 +46,8 @@ def secure(context: Context, end: End, tls: TlsSetup, on_done: OnDone[TlsEnd]) -
 class Handshake(Pending, Task):
     """One handshake over `end`, which it owns until it calls `on_done`.
 
-    `on_heard` is called when the peer has sent something, and then calls `serve`. `close` is called
-    with `end` if it fails.
+    `on_heard` is called when the peer has sent something; it must have `serve` called. If the
+    handshake fails, `close` is called with `end`.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Handshake(Pending, Task):
         self._below.close()
 
     def _release(self) -> None:
-        """Use the end below no more."""
+        """Stop using the end below."""
         self._timer.cancel()
         self._ended = True
         if self._end:
@@ -104,9 +104,10 @@ class Handshake(Pending, Task):
         self._on_done(end)
 
     def _step(self, end: TlsEnd) -> SockkitError | None:
-        """Returns why it has failed, or None if it is done. Raises BlockingIOError if neither.
+        """Do one step. Returns None when the handshake is done, or the error if it has failed.
 
-        What it returns was never raised: a traceback would keep what OpenSSL holds.
+        Raises BlockingIOError if it must wait for the peer. The returned error was never raised, so
+        that no traceback keeps OpenSSL's objects alive.
         """
         server = self._tls.server
         try:
@@ -124,7 +125,7 @@ class Handshake(Pending, Task):
         return None
 
     def _secured(self) -> TlsEnd:
-        """Made late: a peer that says nothing costs none of OpenSSL's memory."""
+        """The TLS end. It is made late, so that a silent peer takes no memory of OpenSSL."""
         if not self._end:
             tls = self._tls
             self._end = TlsEnd(self._loop, self._below, tls.context, tls.name, server=tls.server)
@@ -139,7 +140,7 @@ class Handshake(Pending, Task):
         why = f"its fingerprint is {shown.hex()}"
         return TrustError(
             f"the certificate of {end.name} is not trusted: {why}",
-            "give that with --tls-fingerprint if it is the right one",
+            "if that is the right one, use it with --tls-fingerprint",
             kind=f"not trusted: {why}",
         )
 
@@ -147,14 +148,14 @@ class Handshake(Pending, Task):
         try:
             end.refuse()
         except (BlockingIOError, SockkitError):
-            pass  # the server has left, or takes nothing
+            pass  # the server has closed, or accepts nothing
 
     def _answer_plainly(self) -> None:
-        """Tell a client that does not speak TLS; OpenSSL says nothing to it."""
+        """Send an alert to a client that does not speak TLS. OpenSSL sends none."""
         try:
             self._below.write(NOT_TLS)
         except (BlockingIOError, SockkitError):
-            pass  # it has left, or takes nothing
+            pass  # the client has closed, or accepts nothing
 
     def _fail(self, error: SockkitError) -> None:
         self._release()
@@ -173,10 +174,10 @@ class Handshake(Pending, Task):
 
 
 class Handshakes:
-    """The handshakes of a server. Each end is handed to `on_done` when its own is done.
+    """The handshakes of a server. `on_done` gets each TLS end when its handshake is done.
 
-    None waits for another, and what they compute leaves time for others on the loop. At most
-    MAX_HANDSHAKES are under way.
+    No handshake waits for another peer, and a scheduler bounds the time that they compute in one
+    turn of the loop. At most MAX_HANDSHAKES are under way.
     """
 
     def __init__(
@@ -190,7 +191,7 @@ class Handshakes:
 
     @property
     def connections(self) -> int:
-        """How many they keep open, with those that have failed and are being closed."""
+        """How many connections are open here, including failed ones that are being closed."""
         return len(self._under_way) + len(self._closer)
 
     def begin(self, end: End) -> None:
@@ -214,7 +215,7 @@ class Handshakes:
         self._closer.close_all()
 
     def _close(self, end: End) -> None:
-        """Close `end` so that the alert arrives although the client has sent more."""
+        """Close `end` so that the alert arrives, even if the client has sent more."""
         self._closer.make_space()
         Connection(self._loop, end, Owner(), self._closer).close_lingering()
 
@@ -235,13 +236,16 @@ class Handshakes:
 
 
 def _fingerprint(end: TlsEnd) -> bytes:
-    """The SHA-256 of the peer's certificate; nothing if it has shown none."""
+    """The SHA-256 of the peer's certificate; empty if it has shown none."""
     shown = end.tls.getpeercert(binary_form=True)
     return hashlib.sha256(shown).digest() if shown else b""
 
 
 def _refused(end: TlsEnd) -> bytes:
-    """The same during a handshake that fails, as far as Python shows it: no public call does."""
+    """The SHA-256 of a certificate that OpenSSL has refused; empty if Python does not tell it.
+
+    Python has no public call for this.
+    """
     try:
         first = end.tls._sslobj.get_unverified_chain()[0]  # type: ignore[attr-defined]
         return hashlib.sha256(first.public_bytes(_ssl.ENCODING_DER)).digest()
@@ -269,7 +273,7 @@ def subject(end: TlsEnd) -> str:
 
 
 def _fields(end: TlsEnd) -> dict[str, Any]:
-    """What the peer's certificate says; nothing if it is not checked, or is no text."""
+    """The fields of the peer's certificate; empty if it was not checked, or cannot be decoded."""
     try:
         return end.tls.getpeercert() or {}
     except (ssl.SSLError, ValueError):  # one byte that is not UTF-8, anywhere in it
@@ -277,6 +281,6 @@ def _fields(end: TlsEnd) -> dict[str, Any]:
 
 
 def _name(parts: object) -> str:
-    """A distinguished name, as getpeercert() gives it, in one line."""
+    """A distinguished name, from getpeercert(), in one line."""
     pairs = [pair for part in parts for pair in part] if isinstance(parts, tuple) else []
     return ", ".join(f"{key}={value}" for key, value in pairs)[:MAX_SHOWN_CHARACTERS]

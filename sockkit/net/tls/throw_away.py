@@ -1,6 +1,6 @@
-"""A certificate for one run of a server, made by the package `cryptography`.
+"""Makes a self-signed certificate for one run of a server, with the package `cryptography`.
 
-Clients know it by its fingerprint. Its key never gets a name in the file system that lasts.
+Clients recognize it by its fingerprint. Its key is never stored in a file that outlives the start.
 """
 
 from __future__ import annotations
@@ -9,27 +9,26 @@ import datetime
 import ipaddress
 import os
 import ssl
-import sys
 import tempfile
 
-from sockkit.errors import UsageError
+from sockkit.core.packages import missing
 
 LIFETIME = datetime.timedelta(days=365)
-CLOCK_DIFFERENCE = datetime.timedelta(days=1)  # by which a client's clock may be behind
+CLOCK_DIFFERENCE = datetime.timedelta(days=1)  # a client's clock may be so much behind ours
 
 
 def install(context: ssl.SSLContext, host: str) -> bytes:
-    """Have `context` show a new certificate for `host` and this machine's own names.
+    """Make a certificate for `host`, localhost and the loopback addresses, and use it in `context`.
 
-    Returns its SHA-256. Raises UsageError if `cryptography` is not installed.
+    Returns its SHA-256. Raises SockkitError if `cryptography` is not installed.
     """
     cert, key, fingerprint = _make(host)
-    # OpenSSL reads files alone.
+    # OpenSSL reads certificates only from files.
     if hasattr(os, "memfd_create"):
         descriptor = os.memfd_create("key")  # closed on exec
         path = f"/proc/self/fd/{descriptor}"
     else:
-        descriptor, path = tempfile.mkstemp()  # which only we may read
+        descriptor, path = tempfile.mkstemp()  # only our user can read it
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(key + cert)
@@ -42,15 +41,14 @@ def install(context: ssl.SSLContext, host: str) -> bytes:
 
 
 def _make(host: str) -> tuple[bytes, bytes, bytes]:
-    """A certificate that signs itself, its key, both in PEM, and its SHA-256."""
+    """A self-signed certificate and its key, both in PEM, and the certificate's SHA-256."""
     try:
         from cryptography import x509
         from cryptography.hazmat.primitives import hashes, serialization
         from cryptography.hazmat.primitives.asymmetric import ec
     except ImportError as error:
-        raise UsageError(
-            "making a certificate needs the Python package cryptography, which is not installed",
-            f"give --tls-cert and --tls-key, or run {sys.executable} -m pip install cryptography",
+        raise missing(
+            "cryptography", error, "making a certificate", "add --tls-cert and --tls-key, or "
         ) from error
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "sockkit, for one run")])

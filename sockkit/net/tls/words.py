@@ -1,4 +1,4 @@
-"""What OpenSSL's errors mean, in words, and what to try."""
+"""Explains OpenSSL's errors in plain words, with hints."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from sockkit.errors import HandshakeError, ReceiveError, SockkitError, TrustErro
 
 Failure = TypeVar("Failure", bound=SockkitError)
 
-# The names are OpenSSL's, in ssl.SSLError.reason; an alert of the peer has ALERT in its name.
+# The names are those of ssl.SSLError.reason. A name with ALERT in it is an alert from the peer.
 _PLAIN = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "PACKET_LENGTH_TOO_LONG"}
-_ECHOED = {"UNEXPECTED_MESSAGE"}  # what a client meets whose own words come back
+_ECHOED = {"UNEXPECTED_MESSAGE"}  # a client gets it if the peer echoes its own bytes
 _NO_VERSION = {"UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION", "VERSION_TOO_LOW"}
 _NO_CIPHER = {"NO_SHARED_CIPHER", "TLSV1_ALERT_INSUFFICIENT_SECURITY"}
-# With TLS 1.2 also that of a server that wants a certificate: RFC 5246, section 7.4.6.
+# With TLS 1.2, a server that wants a certificate may send it, too: RFC 5246, section 7.4.6.
 _REFUSED = {"SSLV3_ALERT_HANDSHAKE_FAILURE"}
 _NO_PROTOCOL = {"TLSV1_ALERT_NO_APPLICATION_PROTOCOL", "NO_APPLICATION_PROTOCOL"}
 _WANTS_CERTIFICATE = {"TLSV13_ALERT_CERTIFICATE_REQUIRED"}
@@ -31,23 +31,23 @@ _REFUSED_CERTIFICATE = {
 }
 _OLD = "for an old device lower --tls-min"
 
-# Of verification: the numbers are OpenSSL's X509_V_ERR_*.
+# Errors of verification: OpenSSL's X509_V_ERR_*.
 _NOT_YET, _EXPIRED, _SELF_SIGNED, _SELF_SIGNED_CHAIN, _UNKNOWN_ISSUER, _NO_LEAF_CHAIN = (
     9, 10, 18, 19, 20, 21,
 )  # fmt: skip
 _WRONG_HOST, _WRONG_ADDRESS = 62, 64
-_TRUST_IT = "give its issuer with --tls-ca, or its SHA-256 with --tls-fingerprint"
-_NAME_IT = "give the name in its certificate with --tls-name"
+_TRUST_IT = "add its issuer with --tls-ca, or its SHA-256 with --tls-fingerprint"
+_NAME_IT = "use the name in its certificate with --tls-name"
 
 
-# What a relay's options for its target do not have.
+# A relay has no such options for its target.
 _NOT_OF_TARGETS = ("--tls-cert", "--tls-min", "--tls-alpn")
 
 
 def renamed(error: Failure, prefix: str) -> Failure:
-    """`error`, whose hint names options that begin with `prefix` in place of --tls.
+    """`error`, with a hint whose options begin with `prefix` instead of --tls.
 
-    Those with another prefix are fewer: a hint at one that is not there is left out.
+    Some options exist only as --tls: a hint that names one of these is dropped.
     """
     if prefix != "--tls":
         missing = any(option in error.hint for option in _NOT_OF_TARGETS)
@@ -60,16 +60,16 @@ def _reason(error: ssl.SSLError) -> str:
 
 
 def _plainly(error: ssl.SSLError) -> str:
-    """OpenSSL's own name for it, as words."""
+    """OpenSSL's name of the error, in lower case and with spaces."""
     return _reason(error).lower().replace("_", " ") or "OpenSSL does not say why"
 
 
 def not_trusted(
     name: str, error: ssl.SSLCertVerificationError, fingerprint: bytes = b""
 ) -> TrustError:
-    """The error for a certificate of the server `name` that failed a check.
+    """The error if the certificate of the server `name` has failed a check.
 
-    `fingerprint` is its SHA-256, if that is known.
+    `fingerprint` is the certificate's SHA-256, if it is known.
     """
     code = error.verify_code
     if code in (_WRONG_HOST, _WRONG_ADDRESS):
@@ -91,25 +91,25 @@ def not_trusted(
 
 
 def _about_certificates(reason: str, *, server: bool) -> tuple[str, str] | None:
-    """What an alert about certificates says, and what to try."""
+    """The meaning of an error about certificates, and a hint; None for other errors."""
     if reason in _WANTS_CERTIFICATE:
-        return "it wants a certificate from us", "give --tls-cert and --tls-key"
+        return "it requires a client certificate", "add --tls-cert and --tls-key"
     if reason in _NO_CERTIFICATE:
         return "it sent no certificate", ""
     if reason in _REFUSED_CERTIFICATE:
-        return "it refuses our certificate", "" if server else "give another one with --tls-cert"
+        return "it rejected our certificate", "" if server else "use another one with --tls-cert"
     return None
 
 
 def is_plain(error: ssl.SSLError) -> bool:
-    """Whether the peer of a server has sent something that is not TLS."""
+    """Whether the peer has sent bytes that are not TLS."""
     return _reason(error) in _PLAIN
 
 
 def no_handshake(
     name: str, error: ssl.SSLError, fingerprint: bytes = b"", *, server: bool
 ) -> SockkitError:
-    """The error for a handshake with `name` that failed. `server` says whether we are one.
+    """The error if the handshake with `name` has failed. `server` is whether we are the server.
 
     `fingerprint` is that of the peer's certificate, if it is known.
     """
@@ -127,9 +127,12 @@ def no_handshake(
     elif reason in _NO_CIPHER:
         why, hint = "no cipher in common", _OLD
     elif reason in _REFUSED:
-        why, hint = "it refuses all that we offer", "it may want --tls-cert, or a lower --tls-min"
+        why, hint = (
+            "it accepts none of our TLS settings",
+            "it may want --tls-cert, or a lower --tls-min",
+        )
     elif reason in _NO_PROTOCOL:
-        why = "it speaks none of the protocols of --tls-alpn"
+        why = "it supports none of the protocols of --tls-alpn"
     elif isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
         why, hint = "it closed the connection", "" if server else "does it speak TLS?"
     else:
@@ -138,14 +141,15 @@ def no_handshake(
 
 
 def handshake_error(name: str, why: str, hint: str = "") -> HandshakeError:
-    """The error for a peer `name` with which there is no TLS, or no more."""
+    """The error if TLS with the peer `name` has failed for the reason `why`."""
     return HandshakeError(f"TLS with {name} failed: {why}", hint, kind=f"TLS failed: {why}")
 
 
 def broken(name: str, error: ssl.SSLError) -> SockkitError:
-    """The error for a session with `name` that broke after the handshake.
+    """The error if the session with `name` breaks after the handshake.
 
-    A client learns only then that its certificate is refused: RFC 8446, section 4.4.2.4.
+    With TLS 1.3, a client learns only then that its certificate is refused: RFC 8446, section
+    4.4.2.4.
     """
     if about := _about_certificates(_reason(error), server=False):
         return handshake_error(name, *about)

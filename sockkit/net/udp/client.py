@@ -22,9 +22,9 @@ Aim = tuple[DatagramSocket, Endpoint]  # a socket, and where its datagrams go
 
 
 class DatagramClient:
-    """Owns its sockets: that of `aim`, and those that it takes from `others`.
+    """Owns the socket of `aim`, and each socket that it takes from `others`.
 
-    When an address refuses, it goes on with the next of `others`.
+    If an address refuses datagrams, it goes on with the next of `others`.
     """
 
     answers = False
@@ -46,11 +46,11 @@ class DatagramClient:
         self._wait = AnswerWait(options, context.loop.now)
         self._timer: Timer | None = None
         self._refused: SockkitError | None = None
-        self._unencoded = False  # a line that was typed
+        self._unencoded = False  # whether a typed line could not be converted
         self._exchange = DatagramExchange(context, self._socket, messages, self)
 
     def run(self) -> None:
-        """Return when all was sent and the answers have been written. Raises SockkitError."""
+        """Run until all input is sent and the answers are written. Raises SockkitError."""
         try:
             if self._connected:
                 self._exchange.sender.keep_first()
@@ -69,9 +69,9 @@ class DatagramClient:
             self._socket.close()
         receiver = self._exchange.receiver
         if receiver.cut:
-            raise ReceiveError(f"{show_count(receiver.cut, 'datagram')} came in part")
+            raise ReceiveError(f"{show_count(receiver.cut, 'datagram')} truncated")
         if receiver.undecoded:
-            raise TextError(f"{show_count(receiver.undecoded, 'datagram')} could not be decoded")
+            raise TextError(f"{show_count(receiver.undecoded, 'datagram')} not decoded")
         if self._unencoded:
             raise TextError("part of what was typed was not sent")
 
@@ -121,7 +121,7 @@ class DatagramClient:
         self._review()
 
     def failed(self, error: SockkitError) -> None:
-        """End with this error, unless another address may answer, or a person typed the line."""
+        """Raise `error`, unless another address can be tried, or a typed line was wrong."""
         if isinstance(error, ConnectError):
             if not self._refused:
                 self._context.loop.call_soon(self._move_on)
@@ -135,7 +135,7 @@ class DatagramClient:
     # The next address.
 
     def _move_on(self) -> None:
-        """The address has refused: try the next one, if all that was sent can be sent again."""
+        """The address has refused: try the next one, if everything sent so far can be resent."""
         error, self._refused = self._refused, None
         assert error
         if not self._exchange.sender.can_resend() or not self._aim_at_next():
@@ -155,19 +155,19 @@ class DatagramClient:
         return True
 
     def _check_taken(self, error: SockkitError | None) -> None:
-        """Raise `error`, or one of ours, if the peer takes nothing of what waits for it."""
+        """Raise an error if datagrams wait because the peer accepts none: `error`, or SendError."""
         if not (self._socket.waits_for_peer and self._exchange.sender.outbox.waits):
-            return  # standard output takes nothing, or our own system
+            return  # we wait for standard output, or for our own system
         if error:
             raise error
         from sockkit.net.delivery import MAX_STALL_SECONDS
 
         if self._context.loop.now >= self._wait.active_at + MAX_STALL_SECONDS:
             stall = show_seconds(MAX_STALL_SECONDS)
-            raise SendError(f"{self._peer.address} has taken nothing for {stall}")
+            raise SendError(f"{self._peer.address} accepted no data for {stall}")
 
     def _review(self) -> None:
-        """Finish when all answers have been received; otherwise wait, for as long as allowed."""
+        """Finish once the answers have come; otherwise set the timer for the next check."""
         if self._timer:
             self._timer.cancel()
         loop, sender = self._context.loop, self._exchange.sender

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 MAX_RECEIVE_BYTES = 65_536  # bytes of one receive: a datagram, or many of UDP_GRO
 MAX_PAYLOAD_BYTES = 65_507  # bytes of a datagram: what IPv4's length field allows, RFC 768
 MAX_SEGMENTS = 64  # datagrams that one call may send, UDP_MAX_SEGMENTS
-MAX_RECEIVES_PER_TURN = 64  # before others on the loop are served
-BULK_BYTES_PER_SECOND = 1.25e9  # a receiver that writes to a file is no faster
+MAX_RECEIVES_PER_TURN = 64  # then the loop serves others
+BULK_BYTES_PER_SECOND = 1.25e9  # about as fast as a receiver can write to a file
 
 # From linux/udp.h and asm-generic/socket.h; Python has no names for them.
 _SOL_UDP, _UDP_SEGMENT, _UDP_GRO = 17, 103, 104
@@ -40,11 +40,11 @@ ControlMessage = tuple[int, int, bytes]  # its level, its type, its data: cmsg(3
 
 
 class Received(NamedTuple):
-    """Datagrams of one peer that one call received.
+    """The datagrams of one peer that one call has received.
 
-    `data` holds them, one after the other, each of `size` bytes, but the last may be shorter. It is
+    `data` holds them one after the other, each of `size` bytes; the last may be shorter. It is
     valid until the next call. `true_size` is larger than `data` if a datagram was cut. On a unix
-    socket `address` is empty if the peer has none, and `credentials` say who sent it.
+    socket, `address` is empty if the peer has none, and `credentials` are those of the sender.
     """
 
     data: memoryview
@@ -59,19 +59,19 @@ class Received(NamedTuple):
         return self.true_size > len(self.data)
 
     def problem(self, sender: str) -> str:
-        """What to report of a datagram that was cut."""
+        """The message about a datagram that was cut."""
         return (
-            f"a datagram of {self.true_size:,} bytes from {sender} was cut to "
-            f"{len(self.data):,}: give a larger --buffer-size"
+            f"a datagram of {self.true_size:,} bytes from {sender} was truncated to "
+            f"{len(self.data):,}: use a larger --buffer-size"
         )
 
     @property
     def starts(self) -> range:
-        """Where in `data` each begins."""
+        """The offset in `data` of each datagram."""
         return range(0, max(len(self.data), 1), self.size)
 
     def datagrams(self) -> list[bytes]:
-        """Each of them, copied."""
+        """A copy of each datagram."""
         return [bytes(self.data[at : at + self.size]) for at in self.starts]
 
 
@@ -83,17 +83,17 @@ def segments(size: int) -> int:
 class DatagramSocket:
     """Owns a UDP socket. `remote` is the only peer of a connected socket.
 
-    `dialled` says that it is a client's. A datagram is cut to the `buffer_size` of `sockets`, if
-    they have one. Datagrams that `admission` refuses are never `incoming`.
+    `dialled` is whether the socket is a client's. A datagram is cut to the `buffer_size` of
+    `sockets`, if that is set. `incoming` leaves out datagrams that `admission` refuses.
 
-    `dropped` counts the datagrams that the system had no space for, socket(7) SO_RXQ_OVFL.
-    `active_at` is when a datagram was last received and admitted, or sent; `used` says whether one
-    was ever received.
+    `dropped` counts the datagrams for which the system had no space, socket(7) SO_RXQ_OVFL.
+    `active_at` is the time when a datagram was last sent, or received and admitted. `used` is
+    whether one was ever received and admitted.
     """
 
     max_receive_bytes = MAX_RECEIVE_BYTES  # if `sockets` have no `buffer_size`
-    waits_for_peer = False  # if the system does not accept a datagram; otherwise for the system
-    ancillary_bytes = 2 * socket.CMSG_SPACE(4)  # of the control messages that a receive gets
+    waits_for_peer = False  # whether a datagram that must wait does so for the peer, not our system
+    ancillary_bytes = 2 * socket.CMSG_SPACE(4)  # the most bytes of control messages of a receive
 
     def __init__(
         self,
@@ -128,7 +128,7 @@ class DatagramSocket:
         return DatagramTap(context.views, self.transport, self.address, remote, dialled=dialled)
 
     def _prepare(self) -> None:
-        """Set the options that this kind of socket has."""
+        """Set the socket options that this kind of socket needs."""
         try_option(self._socket, socket.SOL_SOCKET, _SO_RXQ_OVFL, 1)
         if self.buffer_size is None:
             try_option(self._socket, _SOL_UDP, _UDP_GRO, 1)
@@ -154,7 +154,7 @@ class DatagramSocket:
         return self._remote
 
     def watch(self, views: Views, peer: Peer) -> None:
-        """Have `views` see what passes, as if `peer` sent and received it."""
+        """Have `views` see the datagrams. Records show `peer`, for which a relay sends them."""
         from sockkit.net.udp.tap import DatagramTap
 
         assert self._remote
@@ -164,7 +164,7 @@ class DatagramSocket:
         )
 
     def share_buffer(self, other: DatagramSocket) -> None:
-        """Receive into the buffer of `other`: of many sockets, one is read at a time."""
+        """Receive into the buffer of `other`, to save memory: only one socket is read at a time."""
         self._buffer = other._buffer
 
     def when_readable(self, callback: Callback | None) -> None:
@@ -177,7 +177,7 @@ class DatagramSocket:
         self._context.loop.when_writable(self._socket.fileno(), callback)
 
     def incoming(self, on_fail: Callable[[SockkitError], None]) -> Iterator[Received]:
-        """Receive what there is, a bounded number of times. An error ends it: see `on_fail`."""
+        """Receive until nothing is left, a bounded number of times. An error ends it: `on_fail`."""
         for _ in range(MAX_RECEIVES_PER_TURN):
             try:
                 got = self.receive()
@@ -193,7 +193,7 @@ class DatagramSocket:
                 yield got
 
     def _admits(self, got: Received, admission: Admission) -> bool:
-        """Whether the sender is admitted. If not, emits each datagram's loss."""
+        """Whether the sender is admitted. If not, emits a Notice for each datagram."""
         why = admission.refusal(got.address, got.credentials)
         if why:
             sender = show_address(got.address)
@@ -249,10 +249,9 @@ class DatagramSocket:
         except OSError as error:
             where = show_address(address) if address else self._remote
             if error.errno == errno.EMSGSIZE:
+                told = f"a datagram of {min(size, len(data)):,} bytes is too large"
                 raise SendError(
-                    f"a datagram of {min(size, len(data)):,} bytes is larger than the way to "
-                    f"{where} takes",
-                    kind="a datagram is larger than its way takes",
+                    f"{told} for the path to {where}", kind="a datagram is too large for its path"
                 ) from error
             why = reason(error)
             raise self._refused(error) or SendError(
@@ -274,16 +273,16 @@ class DatagramSocket:
         return self._socket.sendto(datagram, address) if address else self._socket.send(datagram)
 
     def _pace(self, size: int) -> None:
-        """Wait some microseconds, so that bulk is not sent faster than BULK_BYTES_PER_SECOND.
+        """Wait some microseconds, so that we send no faster than BULK_BYTES_PER_SECOND.
 
-        UDP has no flow control. It spins, because no timer is fine enough.
+        UDP has no flow control. This spins, because no timer is precise enough.
         """
         while (now := time.perf_counter()) < self._paced_until:
             os.sched_yield()
         self._paced_until = now + size / BULK_BYTES_PER_SECOND
 
     def _refused(self, error: OSError) -> SockkitError | None:
-        """The error for an ICMP refusal. Only a connected socket gets it, with a later call."""
+        """The error for an ICMP refusal. A later call on a connected socket reports it."""
         if error.errno != errno.ECONNREFUSED:
             return None
         why = reason(error)
@@ -292,13 +291,13 @@ class DatagramSocket:
         return refusal
 
     def close(self) -> None:
-        """Close the socket, and emit what was lost. May be called twice."""
+        """Close the socket, and emit how many datagrams were lost. May be called twice."""
         if self._socket.fileno() < 0:
             return
         emit = self._context.emit
         if self.dropped:
-            lost = f"at least {self.dropped:,} are lost"
-            emit(Notice(f"datagrams came faster than they were taken: {lost}"))
+            lost = f"at least {self.dropped:,} lost"
+            emit(Notice(f"datagrams came faster than they were read: {lost}"))
         emit(SocketCall("close", f"the socket on {self.address}"))
         self.when_readable(None)
         self.when_writable(None)
@@ -306,11 +305,12 @@ class DatagramSocket:
 
 
 class DatagramOutbox:
-    """Sends at once what the system accepts and keeps the rest, in order.
+    """Sends the datagrams that the system accepts now, and keeps the rest in order.
 
-    There is no bound: check `size`, the bytes that wait, or `waits` before you put. `on_sent` is
-    called with the number of bytes sent and the size of their datagrams, `on_fail` with the error
-    of what is dropped, and `on_empty` when all that waited has been sent.
+    There is no bound: check `size`, the number of waiting bytes, or `waits` before you put more.
+    `on_sent` is called with the number of bytes sent and the size of their datagrams. `on_fail` is
+    called with the error if datagrams had to be dropped. `on_empty` is called when all waiting
+    datagrams have been sent.
     """
 
     def __init__(
@@ -328,16 +328,16 @@ class DatagramOutbox:
 
     @property
     def waits(self) -> bool:
-        """Whether a datagram waits, even an empty one, or what was sent waits to be shown."""
+        """Whether a datagram waits, even an empty one, or the views are full."""
         return bool(self._pending) or bool(self._socket.tap and self._socket.tap.full)
 
     @property
     def count(self) -> int:
-        """How many times something was put that waits."""
+        """How many calls of `put` still have datagrams that wait."""
         return len(self._pending)
 
     def use(self, sock: DatagramSocket) -> None:
-        """Drop what waits, and send through `sock` from now on."""
+        """Drop the waiting datagrams, and send through `sock` from now on."""
         self.stop()
         self._socket = sock
 
@@ -350,14 +350,14 @@ class DatagramOutbox:
             self._socket.when_writable(self._ready)
 
     def stop(self) -> None:
-        """Drop what waits."""
+        """Drop the waiting datagrams."""
         if self._pending:
             self._pending.clear()
             self.size = 0
             self._socket.when_writable(None)
 
     def _send(self, data: bytes | memoryview, size: int, address: Any) -> bytes | memoryview | None:
-        """Send what the system accepts. Returns what remains, None for nothing."""
+        """Send as much as the system accepts. Returns the rest; None if nothing is left."""
         try:
             sent = self._socket.send(data, size, address)
         except BlockingIOError:
@@ -388,7 +388,7 @@ class DatagramOutbox:
 
 
 def try_option(sock: socket.socket, level: int, name: int, value: int) -> None:
-    """Set a socket option. A system without it is no error: everything works without it."""
+    """Set a socket option that we can do without: ignore a system that does not have it."""
     try:
         sock.setsockopt(level, name, value)
     except OSError:

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 class Messages(Protocol):
     """Turns standard input into datagrams, and datagrams into standard output.
 
-    With `packs` standard input is lines; without, it is cut into datagrams. With `shows` a line is
-    written for each datagram; without, its bytes are; with `drops`, nothing is. `hello` and
-    `good_bye` are datagrams before and after all others.
+    With `packs`, each line of standard input becomes a datagram; otherwise it is cut at a size.
+    With `shows`, each datagram is written as a line; with `drops`, not at all; otherwise its bytes
+    are written. `hello` is sent before all other datagrams, and `good_bye` after them.
     """
 
     packs: bool
@@ -38,8 +38,12 @@ class Messages(Protocol):
         """The datagram of a line. Raises TextError."""
         ...
 
+    def skips(self, line: bytes) -> bool:
+        """Whether `line` is not sent at all."""
+        ...
+
     def before_quit(self, lines: list[bytes]) -> list[bytes]:
-        """The lines before the first that ends standard input; all of them if none does."""
+        """The lines before the first one that ends the input, such as /quit; else all lines."""
         ...
 
     def show(self, peer: Peer, datagram: bytes) -> bytes:
@@ -48,10 +52,10 @@ class Messages(Protocol):
 
 
 class Handler(Protocol):
-    """What udp-client and udp-server do differently.
+    """The parts of the exchange in which udp-client and udp-server differ.
 
-    With `answers` what is received may be answered at once. Then nothing is received while answers
-    wait.
+    `answers` is whether datagrams may be answered automatically. Then nothing is received while
+    answers wait to be sent.
     """
 
     answers: bool
@@ -73,11 +77,11 @@ class Handler(Protocol):
 
 class State(Enum):
     OPEN = auto()
-    CLOSING = auto()  # reads and receives nothing; what waits is still sent and written
+    CLOSING = auto()  # reads and receives nothing more, but sends and writes the rest
 
 
 class DatagramExchange:
-    """Owns neither the socket nor the standard streams. Their errors end the loop's run."""
+    """Owns neither the socket nor the standard streams. If these fail, the loop's `run` raises."""
 
     def __init__(
         self, context: Context, sock: DatagramSocket, messages: Messages, handler: Handler
@@ -100,16 +104,16 @@ class DatagramExchange:
         )
 
     def start(self, on_typed: Callable[[bytes], None] | None = None) -> None:
-        """Start sending and receiving. With `on_typed` standard input goes there instead."""
+        """Start sending and receiving. With `on_typed`, that gets standard input instead."""
         self._context.stdio.output.when_gone(self._output_gone)
         self._on_typed = on_typed
         self._reader.start(on_typed)
         self.review()
 
     def send_file(self, path: str, targets: list[Any]) -> None:
-        """Send the file at `path` to `targets`, cut as standard input is, which waits meanwhile.
+        """Send the file at `path` to `targets`, cut into datagrams like standard input.
 
-        Raises UsageError.
+        Standard input waits meanwhile. Raises UsageError.
         """
         from sockkit.net.file_feed import FileFeed  # few runs need it
 
@@ -134,14 +138,14 @@ class DatagramExchange:
         raise error
 
     def move(self, sock: DatagramSocket) -> None:
-        """Use `sock` instead, and send through it what was refused: see `sender.can_resend`."""
+        """Use `sock` from now on, and resend the refused datagrams: see `sender.can_resend`."""
         self.receiver.use(sock)
         self.sender.resend(sock, self._handler.targets())
         self.review()
 
     @property
     def idle(self) -> bool:
-        """Whether everything read has been sent, and everything received written."""
+        """Whether all input read is sent, and all datagrams received are written."""
         return not self.sender.outbox.waits and not self.receiver.output.size
 
     def moved(self) -> tuple[int, int]:
@@ -149,7 +153,7 @@ class DatagramExchange:
         return self.sender.total.size, self.receiver.total.size
 
     def review(self) -> None:
-        """Read and receive what may be now. Call it when the targets have changed."""
+        """Read and receive, unless something must wait. Call it when the targets have changed."""
         if self._state is State.OPEN:
             if self._file:
                 self._file.resume()
@@ -159,7 +163,7 @@ class DatagramExchange:
             self._context.loop.stop()
 
     def finish(self) -> None:
-        """Read and receive no more. End the loop's run once all has been sent and written."""
+        """Read and receive no more. Stop the loop once all is sent and written."""
         self._state = State.CLOSING
         if self._file:
             self._file.stop()
@@ -168,7 +172,7 @@ class DatagramExchange:
         self.review()
 
     def stop(self) -> None:
-        """Drop what waits, and emit how much was exchanged."""
+        """Drop everything that waits, and emit how many datagrams were exchanged."""
         self.finish()
         self._reader.stop()
         self.sender.outbox.stop()

@@ -1,6 +1,6 @@
 """Opens datagram sockets, bound for a server or aimed at one address, also for multicast, udp(7).
 
-Unix datagram sockets are opened here, too; what differs is in net/udp/unix.py.
+Unix datagram sockets are opened here, too; net/udp/unix.py has their differences.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sockkit.net.tcp.dial import ConnectOptions
     from sockkit.net.tcp.listen import ListenOptions
 
-ANSWER_PATIENCE_SECONDS = 0.02  # for which others may wait for a receiver that is full
+ANSWER_PATIENCE_SECONDS = 0.02  # others wait at most so long for a receiver that is full
 RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024  # asked for; the system may allow less
 _SO_RCVBUFFORCE = 33  # asm-generic/socket.h; Python has no name for it
 
@@ -36,9 +36,9 @@ _SO_RCVBUFFORCE = 33  # asm-generic/socket.h; Python has no name for it
 class UdpOptions(Value):
     """Options of datagram sockets besides SocketOptions.
 
-    With `join` a server receives from that multicast group only, on the interface that has the
-    address it would be bound to otherwise. `patience` is for how long a server waits for a unix
-    receiver that is full, in seconds.
+    With `join`, a server receives only from that multicast group, on the interface that has the
+    server's address. `patience` is how long a server waits for a unix receiver that is full, in
+    seconds.
     """
 
     broadcast: bool = False
@@ -47,7 +47,7 @@ class UdpOptions(Value):
 
 
 class Route(Value):
-    """Where datagrams go, and the local endpoint to send them from, None for any."""
+    """The endpoint to send datagrams to, and the local endpoint to send them from (None: any)."""
 
     to: Endpoint
     source: Endpoint | None = None
@@ -137,9 +137,9 @@ def connect_datagrams(
 ) -> Iterator[tuple[DatagramSocket, Endpoint]]:
     """Open a client's socket for each route in turn; yields it, and where its datagrams go.
 
-    The socket is connected, so that refusals are reported to it. Not with `broadcast` or for a
-    group: then answers come from other addresses than the one it sends to. Opening the first one
-    raises BindError, ConnectError, UsageError.
+    The socket is connected, so that it gets refusals. With `broadcast`, or for a group, it is not
+    connected, because answers then come from other addresses. Raises BindError, ConnectError and
+    UsageError when the first socket is opened.
     """
     _opener(address, udp)
     failure: OSError | None = None
@@ -165,16 +165,16 @@ def connect_datagrams(
 
 
 def _hint(error: OSError, *, ip: bool) -> str:
-    """What to try when a socket could not be aimed."""
+    """The hint for an error of `_aim`."""
     if not ip:
-        return "it takes streams: try tcp-client" if error.errno == errno.EPROTOTYPE else ""
-    return "give --broadcast" if error.errno == errno.EACCES else ""
+        return "it is a stream socket: use tcp-client" if error.errno == errno.EPROTOTYPE else ""
+    return "add --broadcast" if error.errno == errno.EACCES else ""
 
 
 def _aim(
     context: Context, sock: socket.socket, route: Route, sockets: SocketOptions, udp: UdpOptions
 ) -> DatagramSocket:
-    """Bind `sock` to the route's source and connect it, if answers come from there alone."""
+    """Bind `sock` to the route's source. Connect it, unless answers come from other addresses."""
     if route.to.family == socket.AF_UNIX:
         return _aim_unix(context, sock, route, sockets)
     if route.source:
@@ -201,7 +201,7 @@ def _aim_unix(
     except OSError as error:
         mine = route.source or "an address of its own"
         raise BindError(
-            f"could not send from {mine}: {reason(error)}", "give another --source unix:/PATH"
+            f"could not send from {mine}: {reason(error)}", "use another --source unix:/PATH"
         ) from error
     context.emit(SocketCall("bind", show_address(sock.getsockname())))
     made = UnixDatagramSocket(context, sock, route.to, sockets, dialled=True)
@@ -210,9 +210,9 @@ def _aim_unix(
 
 
 def is_group(endpoint: Endpoint) -> bool:
-    """Whether it is a multicast address, RFC 5771 and RFC 4291 section 2.7.
+    """Whether `endpoint` is a multicast address, RFC 5771 and RFC 4291 section 2.7.
 
-    It is an endpoint of the internet.
+    It must be an IPv4 or IPv6 endpoint.
     """
     host = str(endpoint.address[0])
     if endpoint.family == socket.AF_INET6:
@@ -224,10 +224,10 @@ def _opener(address: Address, udp: UdpOptions) -> Opener:
     """The row of `address`. Raises UsageError if it has no datagrams, or not with these options."""
     kind = opener(address)
     if not kind.datagrams:
-        raise UsageError(f"{address} is no address for UDP", "give a host and a port")
+        raise UsageError(f"{address} is not a UDP address", "use HOST PORT")
     for option, given in (("--broadcast", udp.broadcast), ("--join", udp.join)):
         if given and not kind.ip:
-            raise UsageError(f"{option} and {address} exclude each other", "leave out one")
+            raise UsageError(f"{option} cannot be used with {address}", "remove one of them")
     return kind
 
 
@@ -256,7 +256,7 @@ def _bind_source(sock: socket.socket, mine: Endpoint, to: Endpoint, emit: Emit) 
     except OSError as error:
         raise BindError(
             f"could not send from {mine}: {reason(error)}",
-            "give --source an address of this machine and a free port",
+            "use an address of this machine and a free port with --source",
         ) from error
     emit(SocketCall("bind", str(mine)))
 
@@ -273,7 +273,7 @@ def _send_by(sock: socket.socket, mine: Endpoint) -> None:
 def _group(group: Endpoint, address: Address, name: str) -> Endpoint:
     """Check the group. For IPv6 on the loopback, add the interface, as in `ff02::1%eth0`."""
     if not is_group(group):
-        raise UsageError(f"{name} is not a multicast group", "give one as 239.1.2.3 or ff02::1")
+        raise UsageError(f"{name} is not a multicast group", "use one such as 239.1.2.3 or ff02::1")
     local = address.host in ("::1", "127.0.0.1")
     if group.family == socket.AF_INET or group.address[3] or not local:
         return group

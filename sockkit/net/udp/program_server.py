@@ -1,15 +1,16 @@
-"""Gives each peer of a datagram socket a program of its own.
+"""Starts a program for each peer of a datagram socket.
 
-The program's standard input and output is one end of a pair of datagram sockets, socketpair(2): a
-datagram of the peer is one read, and one write is a datagram to the peer. An empty datagram is
-therefore the end of its input to most programs. Over UDP nothing tells that a peer has ended. So a
-program ends by itself, or makes place for another when its peer has been silent the longest.
+The program's standard input and output are one side of a pair of datagram sockets, socketpair(2):
+each read returns one datagram of the peer, and each write sends one to the peer. So most programs
+take an empty datagram for the end of their input. UDP does not show that a peer has ended. A
+program ends by itself, or it is ended when another peer needs one and its peer has been silent for
+longest.
 
-What a peer can cost is bounded. There are at most `most` peers. Nobody's program is taken away
-within KEPT_SECONDS of a datagram: a flood of forged addresses starts no more than `most` programs
-in that time. One is started in a turn of the loop. A program that does not read loses what comes
-when its socket is full, as any UDP receiver does; one whose datagrams the system does not accept
-waits in its write.
+What a peer can cost is bounded. There are at most `most` peers. A program is not ended within
+KEPT_SECONDS of its peer's last datagram, so a flood of forged addresses starts at most `most`
+programs in that time. Only one program starts per turn of the loop. If a program does not read,
+datagrams are lost once its socket is full, as for any UDP receiver. If the system does not accept
+the datagrams of a program, the program blocks in its write.
 """
 
 from __future__ import annotations
@@ -35,23 +36,23 @@ from sockkit.net.udp.datagrams import MAX_RECEIVE_BYTES, DatagramSocket, Receive
 from sockkit.net.udp.service import DatagramService
 from sockkit.values import Value
 
-KEPT_SECONDS = 5.0  # for which a silent peer keeps its program although others want one
-MAX_READS_PER_TURN = 64  # of one program's datagrams, before others on the loop are served
-MAX_LAST_READS = 4096  # of what a program wrote before it exited; others of its group may go on
-MAX_WAITING_BYTES = 1024 * 1024  # of what all programs wrote, while the system accepts nothing
+KEPT_SECONDS = 5.0  # a silent peer keeps its program for so long, even if other peers wait
+MAX_READS_PER_TURN = 64  # of one program's datagrams; then the loop serves others
+MAX_LAST_READS = 4096  # after a program has exited; others of its group may write on
+MAX_WAITING_BYTES = 1024 * 1024  # from all programs, while the system accepts no datagrams
 
 Convert = Callable[[bytes], bytes]  # raises TextError
 
 
 class Conversion(Value):
-    """What becomes of a peer's datagrams and of the program's; each is converted by itself."""
+    """How the datagrams of a peer and of its program are converted, each by itself."""
 
     inbound: Convert = bytes
     outbound: Convert = bytes
 
 
 class PeerProgram:
-    """One peer and its program, or what waits until that has started."""
+    """One peer, and its program once that has started."""
 
     def __init__(self, address: Any, peer: Peer, pair: ProgramPair) -> None:
         self.address, self.peer, self.pair = address, peer, pair
@@ -105,12 +106,12 @@ class DatagramProgramServer:
         self._peers[got.address] = each
         each.heard_at = self._loop.now
         if got.cut:
-            self._emit(Failure(got.problem(each.peer.address), "a datagram was cut"))
+            self._emit(Failure(got.problem(each.peer.address), "a datagram was truncated"))
         for datagram in got.datagrams():
             self._pass_on(each, datagram)
 
     def _new(self, address: Any) -> PeerProgram:
-        """One more peer, in place of the longest silent if there are too many."""
+        """Add a peer. If there are too many, it replaces the one that is silent for longest."""
         shown = show_address(address)
         if len(self._peers) >= self._most:
             oldest = next(iter(self._peers.values()))
@@ -131,7 +132,7 @@ class DatagramProgramServer:
         try:
             each.pair.write(self._conversion.inbound(datagram))
         except BlockingIOError:
-            self._lost(each, "the program does not read as fast as datagrams come")
+            self._lost(each, "the program reads too slowly")
         except SockkitError as error:
             self._lost(each, str(error), error.kind)
 
@@ -142,7 +143,7 @@ class DatagramProgramServer:
     # The programs.
 
     def _start_next(self) -> None:
-        """Start one program of those that wait, if another may run."""
+        """Start the program of the first peer that waits, if one more may run."""
         address, each = next(iter(self._waiting.items()), (None, None))
         if not each or len(self._programs) >= self._most:  # called again when one is gone
             return
@@ -179,7 +180,7 @@ class DatagramProgramServer:
             self._drop(each)
 
     def _drop(self, each: PeerProgram) -> None:
-        """End the program, if it has not ended, and forget the peer."""
+        """Forget the peer, and end its program."""
         if self._peers.get(each.address) is each:
             del self._peers[each.address]
         self._waiting.pop(each.address, None)
@@ -199,14 +200,14 @@ class DatagramProgramServer:
         each.pair.when_readable(lambda: self._read(each))
 
     def _read(self, each: PeerProgram) -> None:
-        """Send what the program has written; while the system does not accept it, read no more."""
+        """Send what the program has written. While datagrams wait for the system, read no more."""
         if self._service.outbox.waits:
             each.pair.when_readable(None)
         else:
             self._send(each, MAX_READS_PER_TURN)
 
     def _send(self, each: PeerProgram, most: int) -> None:
-        """Send `most` datagrams at the most, and none when MAX_WAITING_BYTES wait already."""
+        """Send at most `most` datagrams, and none if MAX_WAITING_BYTES wait already."""
         for _ in range(most):
             if self._service.outbox.size >= MAX_WAITING_BYTES:
                 return

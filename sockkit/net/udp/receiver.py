@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 class DatagramReceiver:
-    """Receives datagrams and writes them. `output` holds what waits for standard output.
+    """Receives datagrams and writes them. `output` holds the bytes that wait for standard output.
 
-    It receives only while `output` and `outbox`, the outbox for answers if there are any, are
-    empty. While other datagrams wait it goes on: their receiver may wait for us. `on_change` is
-    called when either begins to wait, and when `output` is empty again. `cut` and `undecoded` count
-    the datagrams that were cut or could not be decoded.
+    It receives only while nothing waits in `output`, or in `outbox`, which holds automatic answers.
+    While other datagrams wait to be sent, it goes on, because their receiver may wait for us.
+    `on_change` is called when bytes begin to wait in either, and when `output` is empty again.
+    `cut` and `undecoded` count the datagrams that were cut or could not be decoded.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class DatagramReceiver:
 
     @property
     def blocked(self) -> bool:
-        """Whether it waits for standard output, or for answers to be sent."""
+        """Whether bytes wait for standard output, or answers wait to be sent."""
         return bool(self.output.size) or bool(self._outbox and self._outbox.waits)
 
     def review(self) -> None:
@@ -69,7 +69,7 @@ class DatagramReceiver:
             drops = self._messages.drops
             if got.cut and not drops:
                 self.cut += 1
-                self._emit(Failure(got.problem(peer.address), "a datagram was cut"))
+                self._emit(Failure(got.problem(peer.address), "a datagram was truncated"))
             if shows:
                 shown += self._lines(peer, got)
                 size += len(got.data)
@@ -85,7 +85,7 @@ class DatagramReceiver:
             self._on_change()
 
     def _lines(self, peer: Peer, got: Received) -> list[bytes]:
-        """The line for each datagram. For one that cannot be decoded a failure is emitted."""
+        """The lines to write, one for each datagram. Emits a Failure if one cannot be decoded."""
         lines: list[bytes] = []
         for datagram in got.datagrams():
             try:

@@ -1,8 +1,8 @@
-"""Decides which datagrams may be answered automatically, so that answers never loop.
+"""Decides which datagrams we may answer automatically, so that answers never loop.
 
-Anybody can forge the source address of a datagram. We answer none that seems to come from
-ourselves, from a service that answers everything, or from an address that nothing can be sent to.
-A unix socket may send without an address: that is said once.
+Anybody can forge the source address of a datagram. We do not answer a datagram that seems to come
+from ourselves, from a service that answers everything, or from an address to which nothing can be
+sent. A unix socket may have no address; we emit that once.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sockkit.net.udp.open import is_group
 # RFC 862 to 868: old services that answer every datagram. Some still run.
 _ANSWERS_ALL = {7: "echo", 13: "daytime", 17: "qotd", 19: "chargen", 37: "time"}
 _MAPPED = "::ffff:"
-NAMELESS = "a datagram came from a socket without an address: such a peer cannot be answered"
+NAMELESS = "a datagram came from a socket without an address: its peer cannot be answered"
 
 
 class ReplyFilter:
@@ -42,7 +42,7 @@ class ReplyFilter:
         return not why
 
     def has_address(self, address: Any) -> bool:
-        """Whether there is an address to answer. The first time that there is none, emits that."""
+        """Whether the peer has an address. The first time that one has none, emits that."""
         if not address and not self._told_nameless:
             self._told_nameless = True
             self._emit(Notice(NAMELESS))
@@ -50,12 +50,12 @@ class ReplyFilter:
 
     def _refusal(self, address: Any) -> str:
         if not isinstance(address, tuple):
-            return "it seems to come from here" if address == self._bound_to else ""
+            return "it seems to come from this program" if address == self._bound_to else ""
         port, host = address[1], _host(address)
         if port in _ANSWERS_ALL:
             return f"port {port} is the service {_ANSWERS_ALL[port]}, which answers everything"
         if port == self._bound_to[1] and self._is_ours(address):
-            return "it seems to come from here"
+            return "it seems to come from this program"
         if (
             not port
             or _is_unspecified(host)
@@ -66,7 +66,7 @@ class ReplyFilter:
         return ""
 
     def _is_ours(self, address: Any) -> bool:
-        """Whether `address` is one of this machine, and so our socket's own."""
+        """Whether `address`, whose port is ours, belongs to this machine: then it is our socket."""
         if not self._any_address:
             return bool(address[0] == self._bound_to[0] and address[3:] == self._bound_to[3:])
         family = socket.AF_INET6 if len(address) > 2 else socket.AF_INET
@@ -87,7 +87,7 @@ def _host(address: Any) -> str:
 
 
 def _is_unspecified(host: str) -> bool:
-    """Whether it is the address of a host without one: RFC 1122, 3.2.1.3; RFC 4291, 2.5.2."""
+    """Whether it is the unspecified address: RFC 1122, 3.2.1.3; RFC 4291, 2.5.2."""
     return host == "::" or host.startswith("0.")
 
 

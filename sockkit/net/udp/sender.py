@@ -15,13 +15,13 @@ from sockkit.net.udp.datagrams import MAX_PAYLOAD_BYTES, DatagramOutbox, Datagra
 if TYPE_CHECKING:
     from sockkit.net.udp.exchange import Handler, Messages
 
-HOLD_SECONDS = 0.01  # for which a datagram that is not full waits for more input
-MAX_RESENT_BYTES = 1024 * 1024  # kept to be sent again if the first address refuses
-KEPT_OVERHEAD_BYTES = 64  # counted for each datagram kept besides its own bytes
-REFUSAL_SECONDS = 1.0  # in which a refusal still belongs to the first datagram
+HOLD_SECONDS = 0.01  # a datagram that is not full waits so long for more input
+MAX_RESENT_BYTES = 1024 * 1024  # kept, to be resent if the first address refuses
+KEPT_OVERHEAD_BYTES = 64  # counted for each datagram that is kept, besides its data
+REFUSAL_SECONDS = 1.0  # a refusal within this time is about the first datagrams
 
 
-# A line may be longer than its datagram: \U00000041 is one byte. No line has more bytes for each.
+# A line may be longer than its datagram: \U00000041 is 10 bytes for 1. No notation takes more.
 MAX_LINE_BYTES = 10 * MAX_PAYLOAD_BYTES
 
 
@@ -46,7 +46,7 @@ class Total:
 
 
 class FirstDatagrams:
-    """All that was sent, for as long as a refusal means that none of it arrived. No I/O."""
+    """Keeps all datagrams sent, as long as a refusal means that none has arrived. No I/O."""
 
     def __init__(self) -> None:
         self.kept: list[tuple[bytes, int]] = []  # data, and the size of its datagrams
@@ -54,7 +54,7 @@ class FirstDatagrams:
         self._until = 0.0
 
     def keep(self, data: bytes | memoryview, size: int, now: float) -> bool:
-        """Keep what is sent. False if it is too much or too late: then `kept` is not complete."""
+        """Keep datagrams. False if they are too many or too late: then `kept` is incomplete."""
         if not self.kept:
             self._until = now + REFUSAL_SECONDS
         self._space -= len(data) + KEPT_OVERHEAD_BYTES
@@ -70,7 +70,7 @@ class FirstDatagrams:
 class DatagramSender:
     """Sends datagrams and counts them. `outbox` holds those that wait for the system.
 
-    `sent_at` is when the last one was sent. Errors are reported to the handler.
+    `sent_at` is the time when the last one was sent. The handler gets all errors.
     """
 
     def __init__(
@@ -94,15 +94,17 @@ class DatagramSender:
         self.sent_at = self._loop.now
 
     def send(self, data: bytes | memoryview, size: int, targets: list[Any]) -> None:
-        """Send `data` to each of `targets`, in datagrams of `size` bytes or less for the last."""
+        """Send `data` to each target, in datagrams of `size` bytes; the last may be shorter."""
         if self._first and not self._first.keep(data, size, self._loop.now):
             self._first = None
         for target in targets:
             self.outbox.put(data, size, target)
 
     def send_lines(self, lines: list[bytes], targets: list[Any]) -> None:
-        """Send each of `lines` as a datagram."""
+        """Send each of `lines` as a datagram, unless the messages skip it."""
         for line in lines:
+            if self._messages.skips(line):
+                continue
             try:
                 datagram = _fitting(self._messages.pack(_whole(line)))
             except SockkitError as error:
@@ -111,19 +113,19 @@ class DatagramSender:
                 self.send(datagram, MAX_PAYLOAD_BYTES, targets)
 
     def keep_first(self) -> None:
-        """Keep what is sent from now on, for `resend`."""
+        """From now on keep the datagrams, for `resend`."""
         self._first = FirstDatagrams()
 
     def forget_first(self) -> None:
-        """The peer has answered: do not resend what was sent."""
+        """The peer has answered: the datagrams will not be resent."""
         self._first = None
 
     def can_resend(self) -> bool:
-        """Whether all that was sent is kept: it was little, and not long ago."""
+        """Whether all datagrams are kept: they were few, and sent not long ago."""
         return bool(self._first and self._first.may_be_sent_again(self._loop.now))
 
     def resend(self, sock: DatagramSocket, targets: list[Any]) -> None:
-        """Send through `sock` from now on, first what the other address has refused."""
+        """Send through `sock` from now on. First resend the datagrams that were refused."""
         assert self._first
         kept = self._first.kept
         self.outbox.use(sock)
@@ -134,17 +136,17 @@ class DatagramSender:
 
 
 def _whole(line: bytes) -> bytes:
-    """`line`, if it is all of the line."""
+    """`line`, if it is complete. Raises SendError if the line splitter has cut it."""
     if len(line) > MAX_LINE_BYTES:
-        raise SendError(f"a line of more than {MAX_LINE_BYTES:,} bytes does not fit a datagram")
+        raise SendError(f"a line of more than {MAX_LINE_BYTES:,} bytes does not fit in a datagram")
     return line
 
 
 def _fitting(datagram: bytes) -> bytes:
     if len(datagram) > MAX_PAYLOAD_BYTES:
         raise SendError(
-            f"a line of {len(datagram):,} bytes does not fit a datagram, which has "
-            f"{MAX_PAYLOAD_BYTES:,} at most"
+            f"a line of {len(datagram):,} bytes does not fit in a datagram "
+            f"(at most {MAX_PAYLOAD_BYTES:,} bytes)"
         )
     return datagram
 
@@ -153,8 +155,8 @@ class InputState(Enum):
     """The state of standard input."""
 
     OPEN = auto()
-    CONSOLE = auto()  # it goes to the operator's console
-    HELD = auto()  # it waits until a file is sent
+    CONSOLE = auto()  # the operator's console gets it
+    HELD = auto()  # it waits while a file is sent
     ENDED = auto()
 
 
@@ -187,7 +189,7 @@ class InputReader:
         self._timer: Timer | None = None
 
     def start(self, on_typed: Callable[[bytes], None] | None) -> None:
-        """Send `hello`. With `on_typed` standard input goes there; no bytes mean its end."""
+        """Send `hello`, and start reading. With `on_typed`, that gets the input; b"" is its end."""
         if self._messages.hello is not None:
             self._sender.send(self._messages.hello, MAX_PAYLOAD_BYTES, self._handler.targets())
         self.release(on_typed)
@@ -199,7 +201,7 @@ class InputReader:
             self._input.when_readable(None)
 
     def release(self, on_typed: Callable[[bytes], None] | None) -> None:
-        """Read standard input, for `on_typed` if that is given."""
+        """Read standard input again. With `on_typed`, that gets the input."""
         if self._state is InputState.ENDED:
             return
         self._state = InputState.CONSOLE if on_typed else InputState.OPEN
@@ -209,7 +211,7 @@ class InputReader:
     def review(self) -> None:
         """Read, if there are targets and nothing waits to be sent."""
         if self._state is InputState.CONSOLE:
-            return  # it is read as it comes
+            return  # the console reads it all the time
         reads = self._state is InputState.OPEN and not self._sender.outbox.waits
         reads = reads and bool(self._handler.targets())
         self._input.when_readable(self._read if reads else None)
@@ -244,7 +246,7 @@ class InputReader:
         self._handler.input_ended()
 
     def _fill(self) -> bool:
-        """Read what there is, at most what one call sends. Returns whether the input has ended."""
+        """Fill the buffer, which holds what one call sends. Returns whether the input has ended."""
         while self._filled < len(self._buffer):
             try:
                 size = self._input.read_into(self._buffer[self._filled :])
@@ -258,7 +260,7 @@ class InputReader:
         return False
 
     def _send_lines(self, data: bytes, ended: bool) -> bool:
-        """Send the complete lines. Returns whether the input ends, at its end or by a line."""
+        """Send the complete lines. Returns whether the input has ended, perhaps by such a line."""
         lines = self._lines.feed(data) + (self._lines.flush() if ended else [])
         said = self._messages.before_quit(lines)
         self._sender.send_lines(said, self._handler.targets())

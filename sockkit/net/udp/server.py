@@ -7,21 +7,22 @@ from typing import Any
 
 from sockkit.core.peers import PeerTable, Recipient
 from sockkit.errors import OutputGone, ReceiveError, SendError, SockkitError, TextError, raise_lost
-from sockkit.events import Failure, NewPeer, Peer, PeerForgotten, PeerUser
+from sockkit.events import Failure, NewPeer, Notice, Peer, PeerForgotten, PeerUser
 from sockkit.net.context import Context
 from sockkit.net.endpoint import show_address
 from sockkit.net.udp.datagrams import MAX_PAYLOAD_BYTES, DatagramSocket, Received
 from sockkit.net.udp.exchange import DatagramExchange, Messages
 from sockkit.net.udp.reply_filter import ReplyFilter
 
-# All unix sockets without an address. It is shown, but is none of those that can be chosen.
+# Stands for all unix sockets without an address. The user sees it, but cannot send to it.
 NAMELESS_PEER = Peer(0, "unix")
+STAYS = "stdin has ended; datagrams are still received (Ctrl-C ends)"
 
 
 class DatagramServer:
     """Owns neither the socket nor the standard streams.
 
-    `answer` says which peers get standard input, `reply` is sent for each datagram received.
+    `answer` says which peers get standard input. `reply`, if any, answers each datagram.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class DatagramServer:
         raise_lost(
             (self._unsent, "{} not sent", SendError),
             (self._unreceived, "{} not received", ReceiveError),
-            (self._exchange.receiver.cut, "{} received in part", ReceiveError),
+            (self._exchange.receiver.cut, "{} truncated", ReceiveError),
             (self._unencoded, "{} not encoded", TextError),
             (self._exchange.receiver.undecoded, "{} not decoded", TextError),
             what="datagrams: ",
@@ -105,7 +106,8 @@ class DatagramServer:
         return [self._table.address(last.number)] if last else []
 
     def input_ended(self) -> None:
-        pass  # peers may still send
+        if self._exchange.sender.total.count and not self.answers:
+            self._emit(Notice(STAYS))  # peers may still send
 
     def failed(self, error: SockkitError) -> None:
         if isinstance(error, ReceiveError):
@@ -129,7 +131,7 @@ class DatagramServer:
             if got.credentials:
                 self._emit(PeerUser(heard.peer, *got.credentials))
         if self._reply is not None and self._reply_filter.answerable(got.address):
-            self._replying = True  # a failure of these is counted apart from those of typed lines
+            self._replying = True  # failures of answers are counted apart from those of input
             for _ in got.datagrams():
                 self._exchange.sender.send(self._reply, MAX_PAYLOAD_BYTES, [got.address])
             self._replying = False

@@ -1,7 +1,7 @@
-"""Unix datagram sockets, unix(7): how they differ from UDP's, and a client's own address.
+"""Unix datagram sockets, unix(7): how they differ from UDP, and the address of a client.
 
-The system loses no datagram that it has accepted. It accepts none for a receiver whose queue is
-full, so a receiver that takes nothing must not hold up the others.
+The system does not lose a datagram that it has accepted. It accepts none for a receiver whose queue
+is full. Such a receiver must not hold up the others.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from sockkit.net.udp.datagrams import ControlMessage, DatagramSocket, Received
 from sockkit.net.unix import bind
 from sockkit.net.unix_users import CREDENTIALS_BYTES, parse_credentials
 
-# A datagram has at most what a sender's buffer takes, by default 208 KiB: socket(7), wmem_default.
+# A datagram is limited by the sender's buffer, by default 208 KiB: socket(7), wmem_default.
 MAX_DATAGRAM_BYTES = 256 * 1024
 MIN_RETRY_SECONDS, MAX_RETRY_SECONDS = 0.001, 0.05  # between attempts to send to a full receiver
 _MAX_PATH_BYTES = 107  # of an address, without the closing NUL
 
 
 class UnixDatagramSocket(DatagramSocket):
-    """Owns a unix datagram socket; `unbind` is called when it is closed.
+    """Owns a unix datagram socket. `unbind` is called when it is closed.
 
-    A receiver that has been full for `patience` seconds loses what is sent to it, with an error,
-    until it takes a datagram. A connected socket's only peer is waited for without a bound.
+    If the queue of a receiver has been full for `patience` seconds, datagrams to it are lost, with
+    an error, until it accepts one. For the only peer of a connected socket we wait without a bound.
     """
 
     max_receive_bytes = MAX_DATAGRAM_BYTES
     waits_for_peer = True
-    # Credentials fill it. So the system passes on no descriptors that a peer sends (SCM_RIGHTS).
+    # The credentials fill it, so we never get descriptors that a peer sends (SCM_RIGHTS).
     ancillary_bytes = socket.CMSG_SPACE(CREDENTIALS_BYTES) if hasattr(socket, "SO_PASSCRED") else 0
     patience = 0.0
     unbind: Callable[[], None] | None = None
@@ -70,19 +70,23 @@ class UnixDatagramSocket(DatagramSocket):
         return sent
 
     def _wait(self, what: str, address: Any) -> None:
-        """Note that the receiver is full. Raises SendError if it has been so for too long."""
+        """Note that the receiver is full. Raises SendError if it has been full for too long."""
         now = self._context.loop.now
         since = self._full_since.setdefault(address, now)
         if len(self._full_since) > MAX_PEERS:
             del self._full_since[next(iter(self._full_since))]
         self._pause = min(2 * self._pause, MAX_RETRY_SECONDS)
         if now - since >= self.patience:
-            why = f"it has taken nothing for {show_seconds(self.patience)}"
+            why = f"it accepted no data for {show_seconds(self.patience)}"
             told = f"lost {what} for {show_address(address)}: {why}"
             raise SendError(told, kind=f"lost datagrams for a peer: {why}")
 
     def when_writable(self, callback: Callback | None) -> None:
-        """As for every end. Nothing tells when a receiver has space: then it is tried again."""
+        """Call `callback` once in each turn when a send may succeed; None to stop.
+
+        The system does not report when a receiver has space again, so without a connected peer this
+        is a timer.
+        """
         if self.connected:
             super().when_writable(callback)
             return
@@ -98,7 +102,7 @@ class UnixDatagramSocket(DatagramSocket):
             callback()
 
     def _refused(self, error: OSError) -> SockkitError | None:
-        """Nobody has the peer's socket any more; each call after the first says ENOTCONN."""
+        """The error if the peer's socket is closed. After the first call, the errno is ENOTCONN."""
         gone = error.errno in (errno.ECONNREFUSED, errno.ENOTCONN)
         if not self.connected or not gone:
             return None
@@ -123,11 +127,11 @@ def bind_client(
     sockets: SocketOptions,
     environment: Mapping[str, str],
 ) -> Callable[[], None] | None:
-    """Give `sock`, connected to `to`, an address to be answered at; returns what removes it.
+    """Bind `sock`, which is connected to `to`, so that it can get answers.
 
-    That is `source`, or one of its own: abstract if `to` is, otherwise a file in a folder that
-    nobody else can enter. Since it is connected already, nobody else can send to it. Raises
-    OSError.
+    Its address is `source`, or a new one: abstract if `to` is abstract, otherwise a file in a
+    folder that nobody else can enter. Because the socket is connected already, only the peer can
+    send to it. Returns a function that removes the address, or None. Raises OSError.
     """
     if source:
         return bind(sock, source, sockets)
@@ -152,7 +156,7 @@ def bind_client(
 def _private_folder(environment: Mapping[str, str]) -> str:
     """Make a folder that only our user can enter, for one socket. Raises OSError.
 
-    It is in XDG_RUNTIME_DIR, if that is ours, or else among the temporary files.
+    It is in XDG_RUNTIME_DIR if that belongs to our user, otherwise in TMPDIR or /tmp.
     """
     runtime, temporary = environment.get("XDG_RUNTIME_DIR", ""), environment.get("TMPDIR", "")
     places = [runtime] if _is_our_folder(runtime) else []

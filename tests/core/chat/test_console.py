@@ -5,14 +5,17 @@ from typing import Any
 
 import pytest
 
+from sockkit.core.chat.commands import OPERATOR
 from sockkit.core.chat.console import ChatCommands
 from sockkit.core.console import Console
 from sockkit.errors import UsageError
-from sockkit.events import Answer, Event
+from sockkit.events import Answer, Event, Peer
 
 
 class Place:
     """A room of alex and 小雪 and its server, and what was done there."""
+
+    operator_rows = OPERATOR
 
     def __init__(self, quit_word: str = "q", encoding: str = "utf-8") -> None:
         self.done: list[Any] = []
@@ -24,6 +27,12 @@ class Place:
 
     def announce(self, text: str) -> Iterable[Any]:
         return ["said", text]
+
+    def whisper(self, name: str, text: str) -> Iterable[Any]:
+        return ["whispered", name, text]
+
+    def peers(self) -> list[tuple[Peer, str]]:
+        return [(Peer(1, "here:1"), "alex")]
 
     def kick(self, name: str) -> Iterable[Any]:
         if name not in self.names():
@@ -54,9 +63,14 @@ HINT = "/help lists the commands, //text sends /text"
         ("/kick 小雪", [("kicked", "小雪")]),
         ("/kick bob", ["nobody here is bob"]),
         (" /who ", ["2 here: alex, 小雪"]),
-        ("/kick", ["write /kick NAME"]),
-        ("/who all", ["write /who"]),
-        ("/x\x1b", [f"there is no /x\\x1b: {HINT}"]),
+        ("/kick", ["usage: /kick NAME"]),
+        ("/me waves", [("said", "*waves*")]),
+        ("/msg 小雪 hi there", [("whispered", "小雪", "hi there")]),
+        ("/msg 小雪", ["usage: /msg NAME TEXT"]),
+        ("/list", ["[1] here:1 alex"]),
+        ("//TEXT", [("said", "/TEXT")]),
+        ("/who all", ["usage: /who"]),
+        ("/x\x1b", [f"unknown command /x\\x1b: {HINT}"]),
         ("/quit", ["quit"]),
         ("q", ["quit"]),
         (" q ", ["quit"]),
@@ -82,7 +96,7 @@ def test_what_a_line_does(typed: str, done: list[Any]) -> None:
 def test_the_quit_word_may_look_like_a_command(quit_word: str, quits: bool) -> None:
     here = Place(quit_word)
     here.console.feed(b"\n/bye\n")
-    assert here.done == (["quit"] if quits else [f"there is no /bye: {HINT}"])
+    assert here.done == (["quit"] if quits else [f"unknown command /bye: {HINT}"])
 
 
 def test_bytes_that_are_no_text_are_shown_as_such() -> None:
@@ -95,10 +109,14 @@ def test_help_lists_every_command() -> None:
     here = Place()
     here.console.feed(b"/help\n")
     assert here.done == [
-        "/who         who is here",
-        "/kick NAME   send NAME away",
-        "/help        this list; //text sends a line that begins with a slash",
-        "/quit        close the room (also Ctrl-D)",
+        "/who             list who is here",
+        "/list            list who is here, with number and address",
+        "/msg NAME TEXT   send TEXT to NAME only",
+        "/me TEXT         say *TEXT*, to tell what you do",
+        "/kick NAME       disconnect NAME",
+        "//TEXT           send /TEXT, a line that begins with a slash",
+        "/help            show this list",
+        "/quit            close the room (also: q, Ctrl-D)",
     ]
 
 
@@ -106,7 +124,8 @@ def test_help_lists_every_command() -> None:
     ("typed", "words"),
     [
         ("/k", ["/kick"]),
-        ("/", ["/who", "/kick", "/help", "/quit"]),
+        ("/", ["/who", "/list", "/msg", "/me", "/kick", "/help", "/quit"]),
+        ("/msg A", ["alex"]),
         ("/kick A", ["alex"]),
         ("/kick ", []),
         ("hi 小", ["小雪"]),

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import pytest
+
+from sockkit.core.chat import history
 from sockkit.core.chat.history import FULL_BLOCK_CHARACTERS, MAX_RECENT_CHARACTERS, RecentLines
 
 
@@ -47,3 +50,31 @@ def test_newcomers_share_what_they_are_shown() -> None:
     after = {id(block.encoded("utf-8")) for block in recent.blocks()}
     assert len(after - set(map(id, before))) <= 2
     assert max(map(len, before)) < 3 * (FULL_BLOCK_CHARACTERS + 1000)
+
+
+@pytest.mark.parametrize("kept", [2, 5])
+def test_what_was_handed_out_does_not_change(kept: int) -> None:
+    recent = RecentLines(kept)
+    recent.extend(["one", "two"])
+    blocks = recent.blocks()
+    recent.extend(["three", "four"])
+    assert b"".join(block.encoded("utf-8") for block in blocks) == b"one\ntwo\n"
+    assert shown(recent).endswith("three\nfour\n")
+
+
+@pytest.mark.parametrize("kept", [1, 5, 100])
+@pytest.mark.parametrize("full", [1, 20, 1000])
+def test_what_came_later_can_be_left_out(
+    kept: int, full: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "FULL_BLOCK_CHARACTERS", full)
+    recent = RecentLines(kept)
+    lines = [f"line {number}" for number in range(10)]
+    recent.extend(lines)
+    for added in range(11):
+        shown = [line for block in recent.blocks(added) for line in block.lines]
+        assert shown == lines[max(10 - kept, 0) : added]
+        assert "".join(
+            block.encoded("utf-8").decode() for block in recent.blocks(added)
+        ) == "".join(f"{line}\n" for line in shown)
+    assert recent.blocks(10) == recent.blocks()

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from sockkit.core.chat.actions import Action, Admit, Deliver, Disconnect
+from sockkit.core.chat.actions import OPERATOR, Action, Admit, Deliver, Disconnect
 from sockkit.core.chat.admission import FIRST_RETRY_SECONDS, MAX_WAITING, MAX_WAITING_AFTER_FAILURE
 from sockkit.core.chat.history import MAX_RECENT_CHARACTERS
 from sockkit.core.chat.names import MAX_NAME_LENGTH, fold_name
@@ -38,6 +38,7 @@ class Talk:
         self.room = Room(options, encoding)
         self.now = 0.0
         self.got: dict[int, list[str]] = {}
+        self.operator: list[str] = []  # what only the operator is told
         self.gone: set[int] = set()
         self.admitted: set[int] = set()
 
@@ -52,6 +53,8 @@ class Talk:
                     *event.greeting,
                     *(line for block in event.history for line in block.lines),
                 ]
+            elif event.to == OPERATOR:
+                self.operator += event.lines
             elif event.to is not None:
                 self.got[event.to] += event.lines  # type: ignore[index]
             else:
@@ -94,7 +97,7 @@ def test_a_newcomer_has_a_name_and_is_told_so() -> None:
     talk = Talk(RoomOptions(motd="be\nkind"))
     talk.join(1, 2)
     assert talk.heard(1) == [
-        "* you are guest-1; what you type is said to all, /help tells more",
+        "* you are guest-1; everyone here sees what you type, /help lists the commands",
         "[server] be",
         "[server] kind",
         "* guest-2 joined",
@@ -112,6 +115,7 @@ def test_a_newcomer_has_a_name_and_is_told_so() -> None:
         ("/msg guest-1 psst", ["* guest-2 joined", "[guest-2 to you] psst"]),
         ("/nick 小雪", ["* 小雪 joined"]),
         ("/nick server", []),
+        ("/msg server psst", ["* guest-2 joined"]),
         ("/who", []),
         ("q", []),
     ],
@@ -128,13 +132,110 @@ def test_others_know_of_a_newcomer_by_its_first_line(first: str, others: list[st
     assert talk.heard(1) == ([] if others else ["* guest-2 joined"])
 
 
+@pytest.mark.parametrize("cut", range(1, 12))
+def test_a_newcomer_whose_first_line_is_its_name_is_never_a_guest(cut: int) -> None:
+    talk = Talk()
+    talk.join(1)
+    talk.heard(1)
+    talk.got[2] = []
+    line = "/nick 小雪\n".encode()
+    talk.deliver(talk.room.join(2, 0))
+    talk.say(2, line[:cut])
+    assert (talk.heard(1), talk.heard(2), talk.room.names()) == ([], [], ["guest-1"])
+    talk.say(2, line[cut:])
+    assert talk.heard(2) == [
+        "* you are 小雪; everyone here sees what you type, /help lists the commands"
+    ]
+    talk.deliver(talk.room.introduce(2))
+    talk.join(3)
+    assert talk.heard(1) == ["* 小雪 joined", "* guest-3 joined"]
+
+
+def test_a_newcomer_whose_guest_name_is_taken_gets_another() -> None:
+    talk = Talk()
+    talk.join(1)
+    talk.got[2] = []
+    talk.deliver(talk.room.join(2, 0))
+    talk.say(1, "/nick guest-2")
+    assert talk.heard(1)[-1] == "* you are now guest-2"
+    talk.deliver(talk.room.introduce(2))
+    assert talk.heard(1) == ["* guest-3 joined"]
+
+
+def test_a_newcomer_is_shown_what_was_said_before_it_came() -> None:
+    """What is said while its name may come is held back for it by the server."""
+    talk = Talk(FREE._replace(history=3))
+    talk.join(1)
+    talk.say(1, "one\ntwo\nthree\nfour")
+    talk.got[2] = []
+    talk.deliver(talk.room.join(2, 0))
+    assert (talk.room.holds(2), talk.room.holds(1), talk.room.holds(3)) == (True, False, False)
+    talk.say(1, "five")
+    talk.say(2, "/nick bob")
+    assert talk.heard(2)[1:] == ["[guest-1] three", "[guest-1] four"]
+    assert not talk.room.holds(2)
+
+
+def test_what_a_newcomer_says_first_is_not_in_the_history_it_is_shown() -> None:
+    talk = Talk(FREE._replace(history=2))
+    talk.join(1)
+    talk.say(1, "one\ntwo")
+    talk.got[2] = []
+    talk.deliver(talk.room.join(2, 0))
+    talk.say(2, "three\nfour")
+    assert talk.heard(2)[1:] == ["[guest-1] one", "[guest-1] two"]
+    assert talk.heard(1)[-2:] == ["[guest-2] three", "[guest-2] four"]
+
+
+def test_a_newcomer_that_cannot_have_its_name_is_told_why_and_is_a_guest() -> None:
+    talk = Talk()
+    talk.join(1)
+    talk.got[2] = []
+    talk.deliver(talk.room.join(2, 0))
+    talk.say(2, "/nick Guest-1")
+    assert talk.heard(2) == [
+        '* the name "Guest-1" is taken',
+        "* you are guest-2; everyone here sees what you type, /help lists the commands",
+    ]
+
+
+@pytest.mark.parametrize("sent", ["", "hal", "/nick bob"])
+def test_a_newcomer_that_ends_its_side_is_greeted(sent: str) -> None:
+    talk = Talk()
+    talk.got[1] = []
+    talk.deliver(talk.room.join(1, 0))
+    if sent:
+        talk.say(1, sent.encode())
+    assert talk.heard(1) == []
+    talk.say(1, b"")
+    assert talk.heard(1)[0].startswith(f"* you are {'bob' if 'bob' in sent else 'guest-1'}; ")
+
+
+def test_a_newcomer_whose_first_line_does_not_end_is_greeted_and_refused() -> None:
+    talk = Talk()
+    talk.got[1] = []
+    talk.deliver(talk.room.join(1, 0))
+    talk.say(1, b"/nick " + b"x" * MAX_LINE_BYTES)
+    greeting, refusal = talk.heard(1)
+    assert greeting.startswith("* you are guest-1; ")
+    assert refusal.startswith("* line not sent")
+
+
+def test_newcomers_that_have_not_said_who_they_are_count() -> None:
+    talk = Talk(FREE._replace(max_members=1))
+    talk.got.update({1: [], 2: []})
+    talk.deliver(talk.room.join(1, 0))
+    talk.deliver(talk.room.join(2, 0))
+    assert (talk.heard(2), talk.gone) == (["* the room is full"], {2})
+
+
 def test_a_name_is_free_again_for_others(talk: Talk) -> None:
     talk.say(1, "/nick bob")
     talk.say(2, "/nick alex")  # which was 1's
-    assert talk.heard(2)[-1] == "* you are alex"
+    assert talk.heard(2)[-1] == "* you are now alex"
     talk.deliver(talk.room.leave(2))
     talk.say(1, "/nick alex")
-    assert talk.heard(1)[-1] == "* you are alex"
+    assert talk.heard(1)[-1] == "* you are now alex"
 
 
 def test_nobody_hears_of_one_that_came_and_left_at_once() -> None:
@@ -159,13 +260,13 @@ def test_nobody_hears_of_one_that_came_and_left_at_once() -> None:
         ("//x", [], ["[alex] /x"]),
         ("/me waves", [], ["[alex] *waves*"]),
         ("/msg 小雪 psst", ["[you to 小雪] psst"], ["[alex to you] psst"]),
-        ("/msg bob psst", ["* nobody here is bob: /who tells who is"], []),
+        ("/msg bob psst", ["* nobody here is called bob: /who lists who is here"], []),
         ("/who", ["* 2 here: alex, 小雪"], []),
-        ("/nick 小雪", ["* 小雪 is taken"], []),
-        ("/nick bob", ["* you are bob"], ["* alex is now bob"]),
-        ("/nick Alex", ["* you are Alex"], ["* alex is now Alex"]),
-        ("/password x", ["* no password is needed"], []),
-        ("/nope", ["* there is no /nope like that: /help tells what there is"], []),
+        ("/nick 小雪", ['* the name "小雪" is taken'], []),
+        ("/nick bob", ["* you are now bob"], ["* alex is now bob"]),
+        ("/nick Alex", ["* you are now Alex"], ["* alex is now Alex"]),
+        ("/password x", ["* this room needs no password"], []),
+        ("/nope", ["* unknown command /nope: /help lists the commands"], []),
         ("a\x1b[2J\u202e", [], ["[alex] a\\x1b[2J\\u202e"]),
         ("hi\r[小雪] x", [], ["[alex] hi\\x0d[小雪] x"]),
         ("* 小雪 left", [], ["[alex] * 小雪 left"]),
@@ -188,12 +289,23 @@ def test_a_name_that_cannot_be(name: str, talk: Talk) -> None:
 def test_leaving(word: str, talk: Talk) -> None:
     talk.say(1, f"{word}\nnot said")
     assert talk.gone == {1}
-    assert talk.heard(1) == ["* good-bye"]
+    assert talk.heard(1) == ["* goodbye"]
     talk.deliver(talk.room.leave(1, "too slow"))
     assert talk.heard(2) == ["* alex left (too slow)"]
     talk.join(3)
     talk.say(3, "/nick alex")
-    assert "* you are alex" in talk.heard(3)
+    assert "* you are now alex" in talk.heard(3)
+
+
+def test_the_operator_and_a_member_speak_alone(talk: Talk) -> None:
+    talk.deliver(talk.room.whisper("ALEX", "psst\x1b"))
+    assert talk.heard(1) == ["[server to you] psst\\x1b"]
+    talk.say(1, "/msg Server thanks")
+    assert talk.heard(1) == ["[you to server] thanks"]
+    assert talk.operator == ["[you to alex] psst\\x1b", "[alex to you] thanks"]
+    assert talk.heard(2) == []
+    with pytest.raises(UsageError, match="nobody here is called bob"):
+        talk.room.whisper("bob", "psst")
 
 
 def test_lines_however_they_are_cut(talk: Talk) -> None:
@@ -210,7 +322,7 @@ def test_a_line_too_long_is_refused_and_skipped_to_its_end(talk: Talk) -> None:
     for _ in range(50):
         talk.say(1, b"x" * 1000)
     talk.say(1, b"x\nnext\n")
-    assert talk.heard(1) == [f"* that line is longer than {MAX_LINE_BYTES} bytes, and was not sent"]
+    assert talk.heard(1) == [f"* line not sent: it is longer than {MAX_LINE_BYTES:,} bytes"]
     assert talk.heard(2) == ["[alex] next"]
     talk.say(1, b"x" * (MAX_LINE_BYTES + 1) + b"\nnext\n" + b"y" * MAX_LINE_BYTES + b"\n")
     assert talk.heard(2) == ["[alex] next", f"[alex] {'y' * MAX_LINE_BYTES}"]
@@ -346,8 +458,8 @@ def test_a_name_beyond_all_bounds_is_not_looked_for(talk: Talk) -> None:
         talk.say(2, f"/nick {name}")
         talk.say(2, f"/msg {name} hi")
         assert [line[:20] for line in talk.heard(2)] == [
-            "* a name has 1 to 32",
-            "* nobody here is " + name[:3],
+            "* a name must be 1 t",
+            "* nobody here is cal",
         ]
     assert talk.heard(1) == []
 
@@ -371,7 +483,7 @@ def test_who_says_no_password_is_let_go() -> None:
     for member in (1, 2):
         talk.deliver(talk.room.expire(member))
     assert talk.gone == {2}
-    assert talk.heard(2)[-1] == "* no password came: good-bye"
+    assert talk.heard(2)[-1] == "* no password came in time: goodbye"
 
 
 @pytest.mark.parametrize("line", ["sesame\r", "/password sesame\r", "/nick bob\r\nsesame\r"])
@@ -387,10 +499,10 @@ def test_a_password() -> None:
     talk.join(1, 2, 3)
     talk.say(1, "sesame")
     talk.say(2, "hi\nsesame\nhello")
-    assert talk.heard(2)[1:] == ["* that is not the password"]
+    assert talk.heard(2)[1:] == ["* wrong password"]
     assert talk.room.resume_delay(2, talk.now) == FIRST_RETRY_SECONDS
     talk.later(FIRST_RETRY_SECONDS, 2)
-    assert talk.heard(3) == ["* this room has a password: type it"]
+    assert talk.heard(3) == ["* this room needs a password: type it"]
     talk.say(3, "a\nb\nc")
     for wait in (FIRST_RETRY_SECONDS, 2 * FIRST_RETRY_SECONDS):
         assert talk.gone == set()
@@ -407,7 +519,7 @@ def test_who_guesses_does_not_fill_the_room() -> None:
         talk.got[member] = []
         talk.deliver(talk.room.join(member, talk.now, peer))
     assert talk.gone == set(range(MAX_WAITING, MAX_WAITING + 9))
-    assert talk.heard(MAX_WAITING)[-1].startswith("* too many from your address")
+    assert talk.heard(MAX_WAITING)[-1].startswith("* too many connections from your address")
     talk.say(0, "guess")
     for member in range(MAX_WAITING_AFTER_FAILURE, MAX_WAITING):
         talk.deliver(talk.room.leave(member))
@@ -457,10 +569,10 @@ def test_a_name_comes_before_the_password() -> None:
     talk.say(1, "/nick 小雪\n/password sesame")
     assert talk.heard(1)[1].startswith("* you are 小雪;")
     talk.say(2, "/nick 小雪\nsesame")
-    assert talk.heard(2)[1] == "* 小雪 is taken"
+    assert talk.heard(2)[1] == '* the name "小雪" is taken'
     talk.say(3, "/nick bob\n/password open\n/password sesame")
     talk.later(FIRST_RETRY_SECONDS, 3)
-    assert talk.heard(3)[1] == "* that is not the password"
+    assert talk.heard(3)[1] == "* wrong password"
     assert talk.room.names() == ["小雪", "guest-1", "bob"]
     assert talk.heard(1) == ["* guest-1 joined", "* bob joined"]
 
@@ -487,7 +599,7 @@ def test_the_operator(talk: Talk) -> None:
     assert talk.heard(1) == talk.heard(2) == ["[server] hello\\x1b"]
     talk.deliver(talk.room.kick("ALEX"))
     assert talk.gone == {1}
-    with pytest.raises(UsageError, match="nobody here is bob"):
+    with pytest.raises(UsageError, match="nobody here is called bob"):
         talk.room.kick("bob")
 
 

@@ -6,7 +6,6 @@ from sockkit.core.chat.names import MAX_NAME_LENGTH
 from sockkit.core.chat.presence import Presence
 from sockkit.core.chat.protocol import refusal
 from sockkit.core.chat.udp import (
-    HELP,
     JOINS_PER_SECOND_WITHOUT_TRIAL,
     MAX_JOINS_PER_SECOND,
     MAX_MEMBERS,
@@ -20,6 +19,12 @@ from sockkit.core.chat.udp import (
 )
 from sockkit.core.token_bucket import BURST_SECONDS
 from sockkit.errors import ExitStatus, UsageError
+
+HELP = """\
+* /who     list who is here
+* //TEXT   send /TEXT, a line that begins with a slash
+* /help    show this list
+* /quit    leave the room (also: q)"""
 
 
 @pytest.fixture
@@ -47,7 +52,8 @@ def room() -> UdpRoom:
         ("/quit", [Deliver("* alex left", author="A", presence=Presence("A", False))]),
         ("alex:/who", [Deliver("* 2 here: 小雪, alex", to="A")]),
         ("alex://who", [Deliver("alex:/who", author="A")]),
-        ("/nick bob", [Deliver(f"* {HELP}", to="A")]),
+        ("/nick bob", [Deliver("* unknown command /nick: /help lists the commands", to="A")]),
+        ("/help", [Deliver(HELP, to="A")]),
         ("", []),
         ("alex:\x1b[2J\n* bob joined", [Deliver("alex:\\x1b[2J\\x0a* bob joined", author="A")]),
     ],
@@ -70,10 +76,10 @@ def test_newcomers(room: UdpRoom) -> None:
     ("message", "told"),
     [
         ("", ""),
-        ("小雪:hi", "* 小雪 is taken"),
-        ("server:hi", "* nobody is named server"),
-        ("a\x1bb:x", "* a name has no spaces and no control characters"),
-        ("x" * 4097, "* that is longer than 4096 characters, and was not sent"),
+        ("小雪:hi", '* the name "小雪" is taken'),
+        ("server:hi", '* the name "server" is reserved'),
+        ("a\x1bb:x", "* a name cannot contain spaces or invisible characters"),
+        ("x" * 4097, "* message not sent: it is longer than 4,096 characters"),
     ],
 )
 def test_who_cannot_come_in(message: str, told: str, room: UdpRoom) -> None:
@@ -106,11 +112,19 @@ def test_too_fast_is_told_once_and_not_sent() -> None:
     room = UdpRoom(flood=2)
     said = [room.receive("A", f"a:{number}", 0.0)[-1:] for number in range(13)]
     assert [out[0].text for out in said[:10]] == [f"a:{number}" for number in range(10)]
-    assert [out[0].text for out in said[10:11]] == ["* too fast: what comes now is not sent"]
+    assert [out[0].text for out in said[10:11]] == [
+        "* too fast: your messages are dropped until you slow down"
+    ]
     assert said[11:] == [[], []]
     assert room.receive("A", "a:again", 0.6) == [Deliver("a:again", author="A")]
     again = [room.receive("A", f"a:{number}", 0.6) for number in range(5)]
-    assert again == [[Deliver("* too fast: what comes now is not sent", to="A")], [], [], [], []]
+    assert again == [
+        [Deliver("* too fast: your messages are dropped until you slow down", to="A")],
+        [],
+        [],
+        [],
+        [],
+    ]
 
 
 def test_it_is_full() -> None:
@@ -122,10 +136,10 @@ def test_it_is_full() -> None:
 def test_the_operator(room: UdpRoom) -> None:
     assert room.announce("hi\x1b") == [Deliver("server:hi\\x1b")]
     assert room.kick("ALEX") == [
-        Deliver("* you have been sent away", to="A"),
+        Deliver("* the operator has disconnected you", to="A"),
         Deliver("* alex left", author="A", presence=Presence("A", False)),
     ]
-    with pytest.raises(UsageError, match="nobody here is bob"):
+    with pytest.raises(UsageError, match="nobody here is called bob"):
         room.kick("bob")
 
 
@@ -183,7 +197,7 @@ def test_what_all_newcomers_may_say_together_is_bounded() -> None:
         room.receive(number, f"n{number}:hi", MIN_TRIAL_SECONDS)[-1].text for number in range(500)
     ]
     assert sum(line.endswith(":hi") for line in said) == 2 * 10 * 5
-    assert said[-1] == "* too fast: what comes now is not sent"
+    assert said[-1] == "* too fast: your messages are dropped until you slow down"
     assert room.receive("A", "hi", MIN_TRIAL_SECONDS) == [Deliver("alex:hi", author="A")]
 
 
@@ -236,7 +250,7 @@ def test_whoever_cannot_have_a_name_knows_it(name: str, room: UdpRoom) -> None:
     (told,) = room.receive("C", f"{name}:hi", 2.0)
     error = refusal(told.text)
     assert error
-    assert str(error).startswith("the room did not let us in")
+    assert str(error).startswith("the room refused us")
 
 
 def test_other_words_are_no_refusal() -> None:
@@ -245,6 +259,6 @@ def test_other_words_are_no_refusal() -> None:
     errors = [refusal(out[0].text) for out in answers if out]
     assert [error.status if error else None for error in errors] == [None] * 5 + [55]
     (full,) = room.receive("B", "b:", 0.0)
-    assert str(refusal(full.text)).startswith("the room did not let us in")
+    assert str(refusal(full.text)).startswith("the room refused us")
     for line in ("bob:* the room is full", "* bob left", "a:b is not sent", "* a joined"):
         assert refusal(line) is None

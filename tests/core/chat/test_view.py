@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 
+from sockkit.core.chat import protocol
 from sockkit.core.chat.names import MAX_NAME_LENGTH
 from sockkit.core.chat.protocol import welcome
-from sockkit.core.chat.view import COMMANDS, MAX_HELD_CHARACTERS, MAX_NAMES, ChatView
+from sockkit.core.chat.view import MAX_HELD_CHARACTERS, MAX_NAMES, ChatView
 
 WELCOME = f"{welcome('bob')}\n"
 
@@ -49,13 +50,13 @@ def test_names_and_commands_are_completed() -> None:
     assert complete("hi b") == ["Bea"]
     assert complete("a") == []
     assert complete("") == []
-    assert complete("/") == list(COMMANDS)
+    assert complete("/") == ["/nick", "/who", "/msg", "/me", "/help", "/quit"]
     assert complete("/n") == ["/nick"]
 
 
 @pytest.mark.parametrize(
     ("line", "parted"),
-    [("* good-bye", True), ("* you have been sent away", True), ("[a] * good-bye", False)],
+    [("* goodbye", True), ("* the operator has disconnected you", True), ("[a] * goodbye", False)],
 )
 def test_it_knows_when_the_room_has_taken_its_leave(line: str, parted: bool) -> None:
     chat = ChatView()
@@ -63,7 +64,7 @@ def test_it_knows_when_the_room_has_taken_its_leave(line: str, parted: bool) -> 
     assert chat.room_closes is parted
 
 
-@pytest.mark.parametrize("line", ["* good-bye", "* the room is full"])
+@pytest.mark.parametrize("line", ["* goodbye", "* the room is full"])
 def test_half_a_line_is_not_acted_on(line: str) -> None:
     """A member may be called `good-bye`, and the connection be lost when it joins."""
     chat = ChatView()
@@ -79,16 +80,24 @@ def test_half_a_line_is_not_acted_on(line: str) -> None:
 def test_it_knows_whether_the_room_has_let_the_reader_in() -> None:
     chat = ChatView()
     told = [
-        ("* this room has a password: type it", True),
+        ("* this room needs a password: type it", True),
         (welcome("guest-1"), False),
-        ("* that is not the password", True),
+        ("* wrong password", True),
         ("[a] * you are bob", True),
-        ("* you are bob", False),
+        ("* you are now bob", False),
         ("* the room is full", True),
     ]
     for line, outside in told:
         chat.feed(f"{line}\n")
         assert chat.not_admitted is outside, line
+
+
+def test_it_tells_when_that_may_have_changed() -> None:
+    chat, told = ChatView(), []
+    chat.on_status = lambda: told.append((chat.not_admitted, chat.wants_password, chat.room_closes))
+    for line in ("[a] hi", protocol.PASSWORD_REQUIRED, "* a joined", welcome("b"), "* goodbye"):
+        chat.feed(f"{line}\n")
+    assert told == [(True, True, False), (False, True, False), (False, True, True)]
 
 
 def test_what_no_room_of_ours_says_is_no_name() -> None:

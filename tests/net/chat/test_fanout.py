@@ -25,12 +25,19 @@ class Someone:
     def __init__(self, number: int, encoding: str = "utf-8") -> None:
         self.number, self.encoding, self.since = number, encoding, math.inf
         self.sent: list[bytes] = []
+        self.held: list[bytes] | None = None
         self.left_after: int | None = None
         self.connection = self
 
     def send(self, data: bytes) -> None:
         if data:
             self.sent.append(data)
+
+    def deliver(self, data: bytes) -> None:
+        if self.held is None:
+            self.send(data)
+        else:
+            self.held.append(data)
 
     def close_lingering(self) -> None:
         self.left_after = len(self.sent)
@@ -44,7 +51,7 @@ class Site:
 
     def greet(self, *members: Any) -> None:
         for member in members:
-            self.fanout.greet(member, Admit(member.number, (f"hello {member.number}",), ()))
+            self.fanout.greet(member, Admit(member.number, "a", (f"hello {member.number}",), ()))
 
     def turn(self) -> None:
         self.loop.call_soon(self.loop.stop)
@@ -106,7 +113,7 @@ def test_what_was_said_before_is_sent_with_the_greeting(loop: Loop) -> None:
     one = Someone(1, "gbk")
     recent = RecentLines(9)
     recent.extend(["[a] 好", "[a] x"])
-    Site(loop, one).fanout.greet(one, Admit(1, ("hello",), recent.blocks()))  # type: ignore[arg-type]
+    Site(loop, one).fanout.greet(one, Admit(1, "a", ("hello",), recent.blocks()))  # type: ignore[arg-type]
     assert b"".join(one.sent) == "hello\n[a] 好\n[a] x\n".encode("gbk")
 
 
@@ -158,3 +165,23 @@ def test_everybody_hears_all_of_it_in_order(turns: list[list[Deliver] | int]) ->
                 site.turn()
         site.turn()
         assert {member.number: b"".join(member.sent).decode() for member in members} == expected
+
+
+def test_a_newcomer_gets_what_was_held_back_after_its_greeting(loop: Loop) -> None:
+    """From the moment when it came, in the middle of a turn."""
+    one, late = Someone(1), Someone(2)
+    site = Site(loop, one)
+    site.greet(one)
+    site.fanout.put(Deliver("before"))
+    site.members[2] = late
+    site.fanout.hold(late)  # type: ignore[arg-type]
+    site.fanout.put(Deliver("[a] x"))
+    site.turn()
+    site.fanout.put(Deliver("[a] y"))
+    site.turn()
+    assert late.sent == []
+    site.fanout.put(Deliver("[a] z"))
+    site.greet(late)
+    site.fanout.put(Deliver("* late joined", author=2))
+    site.turn()
+    assert b"".join(late.sent) == b"hello 2\n[a] x\n[a] y\n[a] z\n"

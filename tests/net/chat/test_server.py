@@ -15,7 +15,7 @@ from sockkit.core.address import HostPort
 from sockkit.core.chat.actions import Deliver
 from sockkit.core.chat.room import Room, RoomOptions
 from sockkit.errors import SendError
-from sockkit.events import Closed, Connected, Event
+from sockkit.events import Closed, Connected, Event, Named
 from sockkit.net import closing
 from sockkit.net.chat import member
 from sockkit.net.chat import server as module
@@ -200,10 +200,10 @@ def test_who_is_sent_away_gets_what_waits_and_is_told(
         site.server.handle(site.server.room.kick("guest-1"))
 
     site.run(
-        lambda: len(site.server._members) == 1,
+        lambda: site.server.room.names() == ["guest-1"],
         kick,
         lambda: len(site.server.closer) == 1,
-        lambda: site.has(one, "you have been sent away"),
+        lambda: site.has(one, "the operator has disconnected you"),
     )
     assert f"[server] {motd}" in site.lines(one)
     (closed,) = kit.of_kind(site.events, Closed)
@@ -216,8 +216,8 @@ def test_who_has_missed_something_at_the_end_is_counted(
     monkeypatch.setattr(closing, "MAX_STALL_SECONDS", 0.1)
     site = Site(loop, stack, RoomOptions(flood=0, motd="x" * 3_000_000))
     site.member()
-    with pytest.raises(SendError, match="did not reach 1 of the members"):
-        site.run(lambda: len(site.server._members) == 1)
+    with pytest.raises(SendError, match="1 member did not receive every line"):
+        site.run(lambda: site.server.room.names() == ["guest-1"])
     (closed,) = kit.of_kind(site.events, Closed)
     assert re.fullmatch(r"[\d,]+ bytes not sent", closed.problem)
 
@@ -289,7 +289,7 @@ def test_words_that_did_not_reach_a_member_are_told_at_the_end(
     kit.Gathering(site.output.far)
     one = site.member()
     lines = [Deliver("x" * 4000)] * 5000  # more than the system takes
-    with pytest.raises(SendError, match="did not reach 1 of the members"):
+    with pytest.raises(SendError, match="1 member did not receive every line"):
         site.run(lambda: site.has(one, "you are"), lambda: site.server.handle(lines))
 
 
@@ -345,3 +345,117 @@ def test_who_says_and_hears_nothing_for_long_enough_has_to_leave(
     site.run(lambda: bool(of_kind(site.events, Closed)))
     assert site.has(one, "you are")
     assert [event.problem for event in of_kind(site.events, Closed)] == ["silent for too long"]
+
+
+def test_a_newcomer_that_sends_its_name_is_never_a_guest(
+    loop: Loop, stack: contextlib.ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both are the same number of turns here; a third that says nothing is a guest in time."""
+    monkeypatch.setattr(module, "NAME_WAIT_SECONDS", 0.5)
+    site = Site(loop, stack)
+    named = site.member()
+    others: list[socket.socket] = []
+    site.run(
+        lambda: len(site.server._members) == 1,
+        lambda: named.send("/sockkit\n/nick 小雪\n".encode()) > 0,
+        lambda: site.has(named, "* you are 小雪; "),
+        lambda: others.append(site.member()),
+        lambda: site.has(named, "* guest-2 joined"),
+    )
+    assert site.has(others[0], "* you are guest-2; ")
+    assert "guest" not in "".join(site.lines(named)[:-1])
+    assert [event.name for event in of_kind(site.events, Named)] == ["小雪", "guest-2"]
+
+
+@pytest.mark.parametrize("history", [0, 1, 9])
+def test_a_newcomer_misses_nothing_while_its_name_may_come(
+    history: int, loop: Loop, stack: contextlib.ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "NAME_WAIT_SECONDS", kit.WAIT)
+    site = Site(loop, stack, RoomOptions(flood=0, history=history))
+    one, two = site.member(), site.member()
+    site.run(
+        lambda: one.send(b"before\n") > 0,
+        lambda: site.has(one, "you are"),
+        lambda: len(site.server._members) == 2,
+        lambda: one.send(b"a\n") > 0,
+        lambda: len(site.kept) == 2,
+        lambda: one.send(b"b\nc\n") > 0,
+        lambda: len(site.kept) == 4,
+        lambda: two.send(b"/nick bob\n") > 0,
+        lambda: site.has(two, "[guest-1] c"),
+    )
+    said = [line for line in site.lines(two) if line.startswith("[") and "before" not in line]
+    assert said == ["[guest-1] a", "[guest-1] b", "[guest-1] c"]
+    assert site.lines(two)[0].startswith("* you are bob; ")
+
+
+def test_a_newcomer_for_whom_much_is_held_back_is_admitted_at_once(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "NAME_WAIT_SECONDS", kit.WAIT)
+    monkeypatch.setattr(member, "MAX_HELD_BYTES", 100)
+    one = site.member()
+    site.run(
+        lambda: len(site.server._members) == 1,
+        lambda: site.server.handle([Deliver("x" * 90)]),
+        lambda: not site.has(one, "* "),
+        lambda: site.server.handle([Deliver("y" * 90)]),
+        lambda: site.has(one, "y" * 90),
+    )
+    assert [line[:9] for line in site.lines(one)] == ["* you are", "x" * 9, "y" * 9]
+
+
+def test_a_newcomer_is_greeted_before_the_room_closes(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "NAME_WAIT_SECONDS", kit.WAIT)
+    one = site.member()
+    site.run(
+        lambda: len(site.server._members) == 1,
+        lambda: site.server.handle([Deliver("[server] bye")]),
+    )
+    one.setblocking(True)
+    assert site.has(one, "* you are guest-1; ")
+    assert site.has(one, "[server] bye")
+
+
+@pytest.mark.parametrize("encoding", [None, "gbk"])
+def test_a_silent_newcomer_does_not_wait_for_the_name_after_the_mark(
+    encoding: str | None, loop: Loop, stack: contextlib.ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MARK_WAIT_SECONDS", 0.1)
+    monkeypatch.setattr(module, "NAME_WAIT_SECONDS", 0.07)
+    waits: list[float] = []
+    later = loop.later
+    monkeypatch.setattr(
+        loop, "later", lambda delay, call: (waits.append(delay), later(delay, call))[1]
+    )
+    site = Site(loop, stack, client_encoding=encoding)
+    one = site.member()
+    site.run(lambda: site.has(one, "* you are guest-1; "))
+    assert (0.0 in waits) == bool(encoding)
+    assert (0.07 in waits) == (not encoding)
+
+
+def test_the_operator_sees_who_is_here_and_what_is_for_the_operator_alone(site: Site) -> None:
+    one, two = site.member(), site.member()
+    listed: list[str] = []
+    site.run(
+        lambda: one.send(b"/nick bob\n") > 0,
+        lambda: site.has(one, "you are bob"),
+        lambda: two.send(b"x\n") > 0,
+        lambda: site.has(one, "[guest-2] x"),
+        lambda: site.server.handle(site.server.room.whisper("bob", "psst")),
+        lambda: site.has(one, "[server to you] psst"),
+        lambda: one.send(b"/msg server thanks\n") > 0,
+        lambda: site.has(one, "[you to server] thanks"),
+        lambda: listed.extend(about for _, about in site.server.peers()),
+    )
+    assert not site.has(two, "psst")
+    assert not site.has(two, "thanks")
+    assert sorted(about.split(":")[0] for about in listed) == ["bob", "guest-2"]
+    site.output.release()
+    shown = site.output.far.take().decode().splitlines()
+    assert shown[-4:-2] == ["[you to bob] psst", "[bob to you] thanks"]
+    assert not any("psst" in line for line in site.kept)

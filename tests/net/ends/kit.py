@@ -377,7 +377,8 @@ def tapped(loop: Loop, end: Any) -> TappedEnd:
 def disturbed(loop: Loop, end: Any) -> DisturbedEnd:
     """The same end, whose bytes come a turn late and in pieces."""
     options = FaultOptions(delay=1e-6, jitter=1e-6, chunk=5000)
-    return DisturbedEnd(loop, end, StreamFaults(options, "1 1 sent", Held()))
+    faults = StreamFaults(options, "1 1 sent", Held())
+    return DisturbedEnd(loop, end, faults, lambda fault, passed: None)
 
 
 def over_tls(below: Case, *, server: bool, cut: bool) -> Case:

@@ -516,7 +516,7 @@ def is_none(name: str, use: str, code: int) -> bool:
     return use == "ask" or (name == "pty" and code == errno.EIO)
 
 
-WORDS = {"source": "standard input", "sink": "standard output", "both": "there:1"}
+WORDS = {"source": "stdin", "sink": "stdout", "both": "there:1"}
 HALVES = [
     *(pytest.param(name, "both", id=name) for name in ENDS if "memory" not in name),
     *(("pipe", half) for half in ("source", "sink")),
@@ -585,7 +585,7 @@ def test_a_sink_in_single_writes_fails_in_words(
             patch.setattr(os, "open", refuse)
             case = make("pipe", half="sink")
             system = System(patch, nth, code)
-            with pytest.raises(OutputError, match="standard output") as caught, system.use():
+            with pytest.raises(OutputError, match="stdout") as caught, system.use():
                 case.end.write(b"x")
             assert caught.value.__cause__ is system.raised
             case.release()

@@ -51,7 +51,7 @@ def test_a_file_is_made_as_the_umask_allows(loop: Loop, tmp_path: Path) -> None:
     [
         ("", "is a directory"),
         ("missing/file", "no such file or directory"),
-        ("fifo", "no such device or address: start what reads it first"),
+        ("fifo", "no such device or address: start its reader first"),
     ],
 )
 def test_what_cannot_be_opened_is_named(loop: Loop, tmp_path: Path, name: str, why: str) -> None:
@@ -63,7 +63,7 @@ def test_what_cannot_be_opened_is_named(loop: Loop, tmp_path: Path, name: str, w
 
 
 def test_an_empty_path_is_none(loop: Loop) -> None:
-    with pytest.raises(UsageError, match="--output has no name"):
+    with pytest.raises(UsageError, match="--output needs the path of a file"):
         OutputFile(loop, "")
 
 

@@ -41,9 +41,21 @@ def test_each_call_that_ends_it_is_told(kind: str, stack: Stack) -> None:
     end.half_close()
     end.close()
     assert events == [
-        SocketCall("shutdown", "the sending side to there:1"),
-        SocketCall("close", "the connection to there:1"),
+        SocketCall("shutdown", "the sending side to there:1", end.peer),
+        SocketCall("close", "the connection to there:1", end.peer),
     ]
+
+
+@pytest.mark.parametrize("kind", ["tcp", "unix"])
+@pytest.mark.parametrize("call", ["half_close", "close"])
+def test_it_tells_who_was_the_first_to_end(kind: str, call: str, stack: Stack) -> None:
+    """Even if what the peer sent before it ended is not read yet."""
+    events: list[SocketCall] = []
+    made = net_kit.stream_end(kind, stack, emit=events.append)
+    made.far.give(b"unread")
+    made.far.close()
+    getattr(made.end, call)()
+    assert [event.peer_first for event in events] == [True]
 
 
 def test_the_end_counts_as_queued_and_not_as_undelivered(make: Make) -> None:

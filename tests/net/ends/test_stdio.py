@@ -176,17 +176,17 @@ def test_what_is_open_the_other_way_only_says_so(
         return os.open(tmp_path / "file" if kind == "file" else "/dev/null", mode)
 
     source = kit.stdio_end(Input, shared(os.O_WRONLY), Far(-1), stack)
-    with pytest.raises(SockkitError, match="standard input is not open for reading"):
+    with pytest.raises(SockkitError, match="stdin is not open for reading"):
         source.end.read_into(memoryview(bytearray(9)))
     sink = kit.stdio_end(Output, shared(os.O_RDONLY), Far(-1), stack)
-    with pytest.raises(OutputError, match="standard output is not open for writing"):
+    with pytest.raises(OutputError, match="stdout is not open for writing"):
         sink.end.write(b"x")
     assert source.end.kind is sink.end.kind is Kind.OTHER
 
 
 def test_a_full_device_says_so(stack: contextlib.ExitStack) -> None:
     made = opened(Output, "/dev/full", os.O_WRONLY, stack)
-    with pytest.raises(OutputError, match="standard output: no space left on device") as caught:
+    with pytest.raises(OutputError, match="stdout: no space left on device") as caught:
         made.end.write(b"x")
     assert isinstance(caught.value.__cause__, OSError)
 
@@ -201,13 +201,13 @@ def test_a_descriptor_that_does_not_serve_is_an_error_of_ours(
     os.dup2(wrong, made.shared)
     os.close(wrong)
     use = made.end.read_into if make is kit.source else made.end.write
-    with pytest.raises(SockkitError, match=r"could not .* standard .*put: bad file descriptor"):
+    with pytest.raises(SockkitError, match=r"could not .* std.*: bad file descriptor"):
         use(memoryview(bytearray(9)))
 
 
 def test_a_directory_cannot_be_read(stack: contextlib.ExitStack, tmp_path: Path) -> None:
     made = opened(Input, tmp_path, os.O_RDONLY, stack)
-    with pytest.raises(SockkitError, match="standard input: is a directory"):
+    with pytest.raises(SockkitError, match="stdin: is a directory"):
         made.end.read_into(memoryview(bytearray(9)))
 
 

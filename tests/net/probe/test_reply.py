@@ -143,7 +143,7 @@ def test_a_reply_without_end(loop: Loop) -> None:
 def test_a_pattern_that_takes_too_long(loop: Loop) -> None:
     asked = Asked(loop, "(a|a)*$")
     asked.theirs.write(b"a" * 5000 + b"b")
-    told(asked.settle(), "no match: the pattern took more than 0.02 s", 1)
+    told(asked.settle(), "no match: the pattern took longer than 0.02 s", 1)
 
 
 def test_cancel(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -123,16 +123,16 @@ def test_heads_that_grant(head: bytes) -> None:
 # Refusals.
 
 SOCKS5 = {
-    1: "it does not say why",
+    1: "no reason given",
     2: "its rules do not allow it",
     3: "network unreachable",
     4: "host unreachable",
     5: "connection refused",
     6: "TTL expired",
-    7: "it does not make connections",
-    8: "it does not know this kind of address",
-    9: "it does not say why",
-    255: "it does not say why",
+    7: "it does not support CONNECT",
+    8: "it does not support this type of address",
+    9: "no reason given",
+    255: "no reason given",
 }
 
 
@@ -153,10 +153,10 @@ def test_a_refusal_of_socks5(code: int, why: str) -> None:
 @pytest.mark.parametrize(
     ("code", "why"),
     [
-        (0x5B, "it does not say why"),
-        (0x5C, "it asks this machine who the user is (identd)"),
-        (0x5D, "this machine says that the user is another (identd)"),
-        (0, "it does not say why"),
+        (0x5B, "no reason given"),
+        (0x5C, "it cannot reach identd on this machine"),
+        (0x5D, "identd on this machine reports another user"),
+        (0, "no reason given"),
     ],
 )
 def test_a_refusal_of_socks4(code: int, why: str) -> None:
@@ -187,8 +187,8 @@ def test_a_refusal_of_http(line: str, why: str) -> None:
 def test_a_user_that_is_missing(scheme: str, answers: bytes) -> None:
     with pytest.raises(ProxyError) as failed:
         play(f"{scheme}://h", V4, answers)
-    told = "the proxy h port 1080 wants a user and a password"
-    assert str(failed.value) == f"{told}: give them as in {scheme}://USER@h:1080"
+    told = "the proxy h port 1080 requires a user and a password"
+    assert str(failed.value) == f"{told}: add the user, as in {scheme}://USER@h:1080"
     assert not failed.value.transient
 
 
@@ -204,7 +204,7 @@ def test_a_user_that_is_missing(scheme: str, answers: bytes) -> None:
 def test_a_user_that_is_refused(scheme: str, answers: bytes) -> None:
     with pytest.raises(ProxyError) as failed:
         play(f"{scheme}://bob:pw@h", V4, answers)
-    assert str(failed.value) == "the proxy h port 1080 refused the user and the password"
+    assert str(failed.value) == "the proxy h port 1080 rejected the user or the password"
     assert not failed.value.transient
 
 

@@ -201,7 +201,7 @@ def test_a_head_without_an_end(site: Make) -> None:
         assert made.outcomes == []
         made.answers(b"x" * 1000)
     made.answers(b"x" * 1000)
-    assert made.failed() == "the proxy h port 1080 sends a head without an end"
+    assert made.failed() == "the proxy h port 1080 sends an endless header"
 
 
 def test_cancelled(site: Make, loop: Loop) -> None:
@@ -354,7 +354,7 @@ def test_what_is_not_about_the_address_is_not_tried_again(client: Client) -> Non
         read_exactly(sock, 3)
         sock.sendall(b"\5\xff")
 
-    with peer(serve) as port, pytest.raises(ProxyError, match="wants a user"):
+    with peer(serve) as port, pytest.raises(ProxyError, match="requires a user and a password"):
         client.dial(at(port, "socks5"))
     assert count == 1
 
@@ -423,8 +423,8 @@ def test_a_proxy_that_accepts_and_says_nothing(client: Client) -> None:
         port = listener.getsockname()[1]
         with pytest.raises(TimedOut) as failed:
             client.dial(at(port), timeout=0.1)
-    told = f"the proxy 127.0.0.1 port {port} did not connect us to db.example port 5432"
-    hint = "does it speak SOCKS5? If so, give it longer with --connect-timeout"
+    told = f"the proxy 127.0.0.1 port {port} did not connect to db.example port 5432"
+    hint = "does it speak SOCKS5? If so, allow more time with --connect-timeout"
     assert str(failed.value) == f"{told} within 0.1 s: {hint}"
 
 
@@ -445,7 +445,7 @@ def test_the_time_to_connect_counts(client: Client, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(("to", "told"), [
-    (UnixPath("/x"), "unix:/x is not reached through a proxy"),
+    (UnixPath("/x"), "unix:/x cannot be reached through a proxy"),
     (HostPort("fe80::1%lo", 1), "names an interface"),
 ])  # fmt: skip
 def test_a_target_that_no_proxy_reaches(to: Address, told: str, client: Client) -> None:

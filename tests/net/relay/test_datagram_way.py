@@ -158,7 +158,7 @@ def test_what_does_not_fit_is_dropped_and_told(
     case = make(delay=1.0)
     case.get(b"abc", 1)
     assert case.failures() == [
-        "lost 1 of the datagrams from 10.0.0.7:7000: too much waits for its --delay or --rate"
+        "lost 1 datagram from 10.0.0.7:7000: too many are waiting for --delay or --rate"
     ]
     assert case.passes(1.1) == [b"a", b"b"]
     case.get(b"d")
@@ -171,7 +171,7 @@ def test_what_waits_at_the_end_is_told(make: Make) -> None:
     case.get(b"abc", 1)
     case.way.stop()
     assert case.passes(2.0) == []
-    assert "lost 3 of the datagrams from 10.0.0.7:7000" in case.failures()[0]
+    assert "lost 3 datagrams from 10.0.0.7:7000" in case.failures()[0]
     assert case.delayed.size == 0
 
 
@@ -180,7 +180,7 @@ def test_what_is_held_at_the_end_is_told(make: Make) -> None:
     case.get(b"a")
     case.way.stop()
     assert case.passes(2.0) == []
-    assert "lost 1 of the datagrams for 10.0.0.7:7000" in case.failures()[0]
+    assert "lost 1 datagram for 10.0.0.7:7000" in case.failures()[0]
     case = make()
     case.way.stop()
     assert case.failures() == []

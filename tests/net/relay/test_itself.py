@@ -41,6 +41,7 @@ def test_a_target_that_is_the_relay(listen: Address, target: Address) -> None:
         (HostPort(HERE, 80), HostPort("127.0.0.2", 80)),
         (HostPort(HERE, 80), HostPort("localhost", 80)),  # it may have another address as well
         (HostPort("0.0.0.0", 80), HostPort("192.0.2.1", 80)),  # of no machine: RFC 5737
+        (HostPort("0.0.0.0", 80), HostPort("::1", 80)),
         (HostPort(HERE, 80), UnixPath("/tmp/x")),
         (UnixPath("/tmp/y"), UnixPath("/tmp/x")),
     ],

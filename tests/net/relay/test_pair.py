@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sockkit.core.text import TextOptions
-from sockkit.errors import ConnectError, ReceiveError, TimedOut
+from sockkit.errors import BROKEN_OFF, ConnectError, ReceiveError, TimedOut
 from sockkit.events import Event, HalfClosed, PeerEnded, StreamTotal
 from sockkit.net.closing import Closer
 from sockkit.net.delivery import MAX_STALL_SECONDS
@@ -100,9 +100,9 @@ class Relayed:
             turn(self.loop)
         return bytes(got)
 
-    def passes(self, seconds: float) -> None:
-        for _ in range(round(seconds / 0.1)):
-            self.clock.passes(0.1)
+    def passes(self, seconds: float, step: float = 0.1) -> None:
+        for _ in range(round(seconds / step)):
+            self.clock.passes(step)
             turn(self.loop)
 
     @property
@@ -168,14 +168,14 @@ def test_a_half_close_passes_and_the_other_direction_lives_on(relay: Make, name:
     it.half_close(first)
     assert read_all(last) == b"all of it"
     assert at_end(last)
-    it.passes(1000)
+    it.passes(1000, step=5)
     assert not it.outcomes
     it.send(last, b"late")
     assert read_all(first) == b"late"
     it.half_close(last)
     assert at_end(first)
     it.passes(0.5)
-    assert (it.outcome.error, it.outcome.unreachable) == (None, False)
+    assert it.outcome.error is None
     assert it.totals() == ((4, 9) if name == "client" else (9, 4))
     assert [event.peer for event in kit.of_kind(it.events, PeerEnded)] == [
         end.peer for end in (first.other, last.other)
@@ -197,6 +197,7 @@ def test_a_reset_passes_after_what_was_sent_before_it(relay: Make, name: str) ->
     assert "connection reset" in str(it.outcome.error)
     assert it.outcome.closed
     assert it.outcome.closed.problem == "receiving failed: connection reset by peer"
+    assert it.outcome.closed.kind == BROKEN_OFF
 
 
 @both
@@ -220,6 +221,17 @@ def test_a_write_that_meets_the_reset(relay: Make, name: str) -> None:
     it.passes(RESET_SECONDS + 1)
     assert was_reset(last)
     assert it.outcome.error
+
+
+@both
+def test_no_timer_keeps_what_is_closed(relay: Make, name: str) -> None:
+    it = relay()
+    first, last = it.far(name)
+    last.write(b"x")
+    it.reset(first)
+    it.passes(1.0)
+    assert it.outcome.error
+    assert [timer for timer in it.loop._timers if timer.callback] == []
 
 
 @both
@@ -302,7 +314,7 @@ def test_a_target_that_is_not_reached(relay: Make) -> None:
     error = ConnectError("could not connect")
     it.dialling.done(error)
     turn(it.loop)
-    assert it.outcome == Outcome(error, unreachable=True)
+    assert it.outcome == Outcome(error)
     assert at_end(it.client)
 
 
@@ -315,7 +327,7 @@ def test_the_target_is_not_reached_at_once(relay: Make, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(Relayed, "_dial", dial)
     it = relay(connect=False)
-    assert it.outcome.unreachable
+    assert not it.outcome.closed
 
 
 def test_a_client_that_resets_while_the_target_is_dialled(relay: Make) -> None:
@@ -323,7 +335,7 @@ def test_a_client_that_resets_while_the_target_is_dialled(relay: Make) -> None:
     it.reset(it.client)
     assert it.dialling.cancelled
     assert "connection reset" in str(it.outcome.error)
-    assert not it.outcome.unreachable
+    assert it.outcome.closed
     assert it.totals() == (0, 0)
 
 

@@ -256,6 +256,66 @@ def test_services_that_answer_everything_are_no_peers(
     assert relaying.target.nothing
 
 
+def test_what_relays_pass_round_is_dropped_soon(
+    relaying: Relaying, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if the target were a relay that is aimed at this one: each answer has a new sender."""
+    monkeypatch.setattr("sockkit.net.relay.loop_guard.SUSPECTS_PER_SECOND", 1.0)
+    kit.Clock(relaying.loop, monkeypatch)
+    relaying.start()
+    data, peers = b"x", [relaying.peer() for _ in range(7)]
+    for peer in peers[:6]:
+        peer.sock.send(data)
+        assert relaying.target.heard() == [data]
+    peers[6].sock.send(data)
+    relaying.told(Failure)
+    (told,) = relaying.failures()
+    assert told == (
+        f"dropped a datagram from {HERE}:{peers[6].address[1]}: "
+        "it seems to go round between this relay and others"
+    )
+    assert relaying.target.nothing
+    # The first peer is honest. Those after it may be the circle, and would pass on what it sends.
+    assert [*relaying.relay._peers] == [peers[0].address]
+    assert len(of_kind(relaying.events, Closed)) == 5
+    other = relaying.peer()
+    other.sock.send(b"y")
+    assert relaying.target.heard() == [b"y"]
+
+
+def test_a_peer_that_was_answered_stays_whatever_goes_round(
+    relaying: Relaying, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sockkit.net.relay.loop_guard.SUSPECTS_PER_SECOND", 0.4)
+    monkeypatch.setattr("sockkit.net.relay.loop_guard.ANSWERED_SECONDS", 0.0)
+    relaying.start()
+    peers = [relaying.peer() for _ in range(4)]
+    first, answered = peers[:2]
+    for peer in (first, answered):
+        peer.sock.send(b"x")
+        relaying.target.heard()
+    relaying.target.sock.sendto(b"an answer", relaying.target.sender)
+    assert answered.heard() == [b"an answer"]
+    for peer in peers[2:]:
+        peer.sock.send(b"x")
+    relaying.told(Failure)
+    assert answered.address in relaying.relay._peers
+
+
+def test_many_peers_may_send_the_same_to_a_target_that_answers(
+    relaying: Relaying, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sockkit.net.relay.loop_guard.SUSPECTS_PER_SECOND", 0.4)
+    relaying.start()
+    for _ in range(5):
+        peer = relaying.peer()
+        peer.sock.send(b"x")
+        assert relaying.target.heard() == [b"x"]
+        relaying.target.sock.sendto(b"y", relaying.target.sender)
+        assert peer.heard() == [b"y"]
+    assert relaying.failures() == []
+
+
 # Who is slow.
 
 
@@ -303,7 +363,7 @@ def test_what_waits_when_its_peer_is_given_up_is_told(
     peer.sock.send(b"second")
     relaying.peer().sock.send(b"another")
     assert relaying.target.heard() == [b"another"]
-    assert "the target had not taken them" in relaying.failures()[0]
+    assert "not sent to the target before their peer timed out" in relaying.failures()[0]
 
 
 # What views see.

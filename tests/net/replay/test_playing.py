@@ -223,7 +223,7 @@ def test_a_peer_that_takes_nothing(scene: Scene) -> None:
     scene.play(OPENED, *many, ASKS[0])
     for _ in range(7):
         scene.passes(1)
-    assert scene.told == "nothing was received for 5 s: the peer takes nothing more"
+    assert scene.told == "nothing was received for 5 s: the peer accepts no more data"
 
 
 def test_a_reader_that_is_slow_holds_the_peer_back(scene: Scene) -> None:

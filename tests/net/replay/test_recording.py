@@ -89,7 +89,7 @@ def test_damage_names_the_line_wherever_reading_begins(tmp_path: Path) -> None:
 def test_a_cut_line_is_told(tmp_path: Path) -> None:
     with recorded(tmp_path, RECORDS[:4], b'{"sockkit":1,') as it:
         assert len([read for read in it.read() if read]) == 4
-        assert it.missing == "its last line is cut"
+        assert it.missing == "its last line is incomplete"
 
 
 @pytest.mark.parametrize("path", ["no", ".", "fifo"])

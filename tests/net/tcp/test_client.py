@@ -147,7 +147,7 @@ def make(loop: Loop, stack: contextlib.ExitStack) -> Make:
     ) -> Case:
         options = ClientOptions(
             EndOptions(until, linger, idle),
-            outbound=lambda: text.outbound("utf-8", "standard input"),
+            outbound=lambda: text.outbound("utf-8", "stdin"),
             inbound=lambda: text.inbound("utf-8"),
             slow_timeout=slow,
         )
@@ -277,8 +277,7 @@ def test_a_client_that_takes_nothing_is_dropped_and_named(make: Make) -> None:
     closed = case.closed()
     assert case.host.missed
     assert closed.problem == (
-        "dropped, it was too slow for 0.05 s (--slow-timeout), "
-        f"{size - closed.sent:,} bytes not sent"
+        f"dropped: too slow for 0.05 s (--slow-timeout), {size - closed.sent:,} bytes not sent"
     )
     assert len(case.far.take()) == closed.sent  # then a reset
 

@@ -188,7 +188,7 @@ def test_a_port_in_use_is_an_error_with_a_hint(reuse: bool, server: Server) -> N
     ("address", "code", "says", "hint"),
     [
         (HostPort("192.0.2.1", 0), None, "does not have that address", "--bind"),
-        (HostPort(HERE, 80), errno.EACCES, "port 80 needs privileges", "-p 8080"),
+        (HostPort(HERE, 80), errno.EACCES, "port 80 needs root privileges", "-p 8080"),
         (HostPort(HERE, 0), errno.EMFILE, "too many open files", ""),
         (UnixPath("/nonexistent/socket"), None, "no such file or directory", ""),
     ],
@@ -256,7 +256,7 @@ def test_everything_else_at_the_path_stays(
             left_behind(path)
             monkeypatch.setattr(os, "geteuid", lambda: path.stat().st_uid + 1)
     before = state_of(path)
-    with pytest.raises(BindError, match=r"(already in use|not a socket):.* give another path"):
+    with pytest.raises(BindError, match=r"(already in use|not a socket):.* use another path"):
         server.listen(UnixPath(str(path)), sockets)
     assert state_of(path) == before
 

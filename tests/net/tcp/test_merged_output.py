@@ -1,4 +1,4 @@
-"""What clients send, as one standard output: patience with unfinished lines, and what is lost.
+"""What clients send, as one stdout: patience with unfinished lines, and what is lost.
 
 Which bytes make a line, and its label, is in tests/core/test_merging.py.
 """
@@ -28,7 +28,7 @@ loop = kit.loop
 class Output:
     """Standard output that accepts `space` bytes; without a reader it is gone."""
 
-    name = "standard output"
+    name = "stdout"
 
     def __init__(self) -> None:
         self.got = bytearray()
@@ -38,7 +38,7 @@ class Output:
 
     def write(self, data: bytes | memoryview) -> int:
         if self.gone:
-            raise OutputGone("whoever read standard output has left")
+            raise OutputGone("nobody reads stdout any more")
         size = min(len(data), self.space - len(self.got))
         if not size:
             raise BlockingIOError

@@ -162,7 +162,7 @@ def test_pipes_that_cannot_be_made_are_an_error_of_that_connection(
 @by_pipes
 def test_nothing_keeps_the_buffers_of_a_connection_that_was_reset(site: Site) -> None:
     text = TextOptions("gbk")
-    outbound, inbound = text.outbound("utf-8", "what the program writes"), text.inbound("utf-8")
+    outbound, inbound = text.outbound("utf-8", "the program's output"), text.inbound("utf-8")
     site.options = site.options._replace(outbound=outbound, inbound=inbound)
     site.shell("echo ready; sleep 60")
     assert site.line() == "ready"
@@ -198,7 +198,7 @@ def test_a_peer_that_takes_nothing_of_the_rest_is_given_up(
     site.shell("head -c 700000 /dev/zero")  # less than a pipe holds
     outcome = site.outcome()
     assert outcome.code == 0
-    told = "the peer takes nothing of what the program wrote"
+    told = "the peer accepts none of the program's output"
     assert str(outcome.error) == told
     closed = outcome.closed
     assert closed.sent is not None

@@ -21,7 +21,7 @@ from sockkit.core.address import HostPort
 from sockkit.core.ending import EndOptions, Until
 from sockkit.core.text import Errors, TextOptions
 from sockkit.errors import OutputError, OutputGone, SendError, SockkitError, Stopped, TextError
-from sockkit.events import Closed, Connected, Event, Failure
+from sockkit.events import Closed, Connected, Event, Failure, Notice
 from sockkit.net import closing
 from sockkit.net.ends.stdio import Input, Output, Stdio
 from sockkit.net.loop import Loop
@@ -30,7 +30,7 @@ from sockkit.net.tcp import merged_output
 from sockkit.net.tcp import server as module
 from sockkit.net.tcp.client import ClientOptions
 from sockkit.net.tcp.listen import ListenOptions
-from sockkit.net.tcp.server import Server, ServerOptions
+from sockkit.net.tcp.server import CLIENTS_STAY, Server, ServerOptions
 from tests.net import kit
 from tests.net.kit import HERE, Far, Feeding, Gathering, Made, noise
 from tests.support import eventually, read_all, read_exactly
@@ -39,7 +39,7 @@ loop, stack = kit.loop, kit.stack
 
 
 class Serving:
-    """A server with pipes for standard input and output, served until `stop`."""
+    """A server with pipes for stdin and output, served until `stop`."""
 
     def __init__(
         self,
@@ -106,7 +106,7 @@ class Serving:
             self.ask(lambda: True)
 
     def clog(self, client: socket.socket) -> None:
-        """Have the client send more than standard output, a pipe, holds."""
+        """Have the client send more than stdout, a pipe, holds."""
         client.sendall(noise(200_000))
         eventually(lambda: self.ask(lambda: self.server._output.waits))
 
@@ -150,7 +150,7 @@ def serve(loop: Loop, stack: contextlib.ExitStack) -> Iterator[Serve]:
     ) -> Serving:
         clients = ClientOptions(
             ending,
-            outbound=lambda: text.outbound("utf-8", "standard input"),
+            outbound=lambda: text.outbound("utf-8", "stdin"),
             inbound=lambda: text.inbound("utf-8"),
             slow_timeout=slow,
         )
@@ -232,6 +232,17 @@ def test_the_end_of_input_ends_nothing(serve: Serve) -> None:
     assert [event.problem for event in server.told(Closed)] == [""]
     late.sendall(b"still\n")
     assert server.shown(6) == b"still\n"
+    assert server.told(Notice) == [Notice(CLIENTS_STAY)]
+
+
+def test_the_end_of_an_empty_input_is_not_told(serve: Serve) -> None:
+    server = serve()
+    server.input.far.close()
+    early = server.client()
+    early.shutdown(socket.SHUT_WR)
+    assert read_all(early) == b""
+    server.told(Closed)
+    assert not kit.of_kind(server.events, Notice)
 
 
 @pytest.mark.parametrize("linger", [None, 0.05])
@@ -416,7 +427,7 @@ def test_an_input_that_cannot_be_read_ends_the_server(
 ) -> None:
     server = serve()
     client = server.client()
-    error = SockkitError("could not read standard input")
+    error = SockkitError("could not read stdin")
     kit.fail_nth(monkeypatch, Input, "read_into", 1, error)
     server.type(b"x")
     assert server.error() is error

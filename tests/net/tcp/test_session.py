@@ -18,7 +18,7 @@ import pytest
 
 from sockkit.core import hints
 from sockkit.core.ending import EndOptions, HalfClose, Until
-from sockkit.core.hints import NO_ANSWER, TLS_PORT
+from sockkit.core.hints import NO_ANSWER, STDIN_ENDED, TLS_PORT
 from sockkit.core.text import TextOptions
 from sockkit.errors import (
     OutputError,
@@ -41,6 +41,7 @@ from sockkit.events import (
     PeerEnded,
     SocketCall,
     StreamTotal,
+    Waiting,
 )
 from sockkit.net import closing, connection, file_feed
 from sockkit.net.connection import Result
@@ -51,6 +52,7 @@ from sockkit.net.ends.typed_input import TypedInput
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
 from sockkit.net.tcp.session import Session, SessionOptions, run_session
+from sockkit.net.waiting import WONDER_SECONDS
 from tests.net import kit
 from tests.net.kit import Far, Feeding, Gathering, Made, noise
 from tests.support import eventually, read_all, read_exactly
@@ -228,7 +230,7 @@ def clock(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> kit.Clock:
 def text(options: TextOptions) -> dict[str, object]:
     """Both transforms, as a command makes them."""
     return {
-        "outbound": options.outbound("utf-8", "standard input"),
+        "outbound": options.outbound("utf-8", "stdin"),
         "inbound": options.inbound("utf-8"),
     }
 
@@ -369,7 +371,7 @@ def test_how_long_a_peer_that_takes_nothing_is_waited_for(
     stdio = Stdio(source.end, kit.sink("pipe", stack, tmp_path).end, "utf-8")
     context, began = kit.context(loop, stdio), loop.now
     session = Session(context, made.end, SessionOptions(EndOptions(Until.STDIN)), SocketOptions())
-    with pytest.raises(SendError, match="the peer has taken nothing for") as caught:
+    with pytest.raises(SendError, match="the peer accepted no data for") as caught:
         run_session(context, session)
     assert 5 < loop.now - began < 20
     assert caught.value.status == 55
@@ -540,12 +542,54 @@ def test_linger_bounds_the_peers_silence_after_our_end(linger: float, begin: Beg
     assert not kit.of_kind(talk.events, PeerEnded)
 
 
+WONDER = 1.1 * WONDER_SECONDS
+
+
+def test_a_peer_that_says_no_more_is_told_of(begin: Begin, clock: kit.Clock) -> None:
+    talk = begin(may_half_close=True)
+    talk.lasts(clock, WONDER)  # the input is still open
+    assert not kit.of_kind(talk.events, Waiting)
+    talk.end_input()
+    talk.told(InputEnded)
+    talk.lasts(clock, WONDER)
+    assert talk.told(Waiting) == Waiting(STDIN_ENDED)
+    talk.peer.close()
+    assert talk.result() is None
+
+
+def test_a_full_output_is_no_silence_of_the_peer(begin: Begin, clock: kit.Clock) -> None:
+    talk = begin(may_half_close=True)
+    sent = kit.fill(talk.peer.fileno())
+    talk.end_input()
+    talk.told(InputEnded)
+    talk.lasts(clock, WONDER)
+    talk.lasts(clock, WONDER)
+    assert not kit.of_kind(talk.events, Waiting)
+    gathering = Gathering(talk.output.far)
+    talk.peer.close()
+    assert talk.result() is None
+    assert len(gathering.result()) == sent
+
+
+@pytest.mark.parametrize("bound", [{"linger": MOST}, {"idle": 2 * MOST}, {"may_half_close": False}])
+def test_a_silence_that_is_bounded_or_of_another_kind_is_not_told_of(
+    bound: dict[str, Any], begin: Begin, clock: kit.Clock
+) -> None:
+    talk = begin(**{"may_half_close": True, **bound})
+    talk.end_input()
+    talk.told(InputEnded)
+    talk.lasts(clock, WONDER)
+    talk.peer.close()
+    assert talk.result() is None
+    assert not kit.of_kind(talk.events, Waiting)
+
+
 @pytest.mark.parametrize("linger", [0.0, LINGER])
 def test_linger_bounds_our_silence_after_the_peers_end(linger: float, begin: Begin) -> None:
     talk = begin(linger=linger)
     talk.peer.shutdown(socket.SHUT_WR)
     assert talk.result() is None
-    assert "standard input is silent" in kit.of_kind(talk.events, Notice)[0].text
+    assert "peer closed and stdin is silent: closing" in kit.of_kind(talk.events, Notice)[0].text
     assert read_all(talk.peer) == b""
 
 
@@ -1059,7 +1103,7 @@ def test_a_typed_line_that_has_no_place_is_left_out_and_told_at_the_end(
 
     source = kit.source
     monkeypatch.setattr(kit, "source", typed)
-    talk = begin(outbound=GBK.outbound("utf-8", "standard input"))
+    talk = begin(outbound=GBK.outbound("utf-8", "stdin"))
     talk.type("早\n👋\n好\n".encode())
     talk.end_input()
     talk.peer.shutdown(socket.SHUT_WR)

@@ -182,7 +182,7 @@ def test_the_server_is_told_the_name(made: Made) -> None:
 
 @pytest.mark.parametrize("options", [{}, {"ca": "ca.pem"}])
 def test_a_socket_in_the_file_system_has_no_name(options: dict[str, str], made: Made) -> None:
-    with pytest.raises(UsageError, match=r"unix:/run/x has no name to check: .*--tls-name"):
+    with pytest.raises(UsageError, match=r"unix:/run/x has no server name to check: .*--tls-name"):
         made.client(UnixPath("/run/x"), **options)
 
 
@@ -208,7 +208,7 @@ def test_many_names_share_what_takes_long_to_make(made: Made) -> None:
     assert [setup.name for setup in setups] == ["a.example", "b.example", "fe80::1"]
     assert len({id(setup.context) for setup in setups}) == 1
     assert len(made.events) == 1
-    with pytest.raises(UsageError, match="has no name to check"):
+    with pytest.raises(UsageError, match="has no server name to check"):
         contexts.clients(ClientTls(), [*hosts, UnixPath("/x")], made._run())
 
 
@@ -249,7 +249,7 @@ def test_a_protocol_is_agreed_on(server: bool, made: Made) -> None:
 
 @pytest.mark.parametrize("names", [("",), ("x" * 256,), ("ü",)])
 def test_protocols_that_cannot_be_meant(names: tuple[str, ...], made: Made) -> None:
-    with pytest.raises(UsageError, match="no list of protocols: give --tls-alpn as"):
+    with pytest.raises(UsageError, match="not a list of protocols: write --tls-alpn as"):
         made.trusting(alpn=names)
 
 
@@ -337,8 +337,8 @@ def mismatched(made: Made) -> Identity:
 @pytest.mark.parametrize(
     ("identity", "words"),
     [
-        (mismatched, r"the key in .*other.example.key is not that of the certificate in .*e.pem"),
-        (Made.encrypted, "encrypted.key holds no key in PEM"),
+        (mismatched, r"the key in .*other.example.key does not match the certificate in .*e.pem"),
+        (Made.encrypted, "encrypted.key contains no PEM key"),
         (
             lambda made: made.encrypted()._replace(passphrase=b"wrong"),
             "the passphrase of .*encrypted.key is wrong",
@@ -351,19 +351,19 @@ def mismatched(made: Made) -> Identity:
             lambda made: made.encrypted()._replace(
                 cert=made.file("bad", BAD), passphrase=PASSPHRASE
             ),
-            "bad holds no certificate in PEM",
+            "bad contains no PEM certificate",
         ),
         (
             lambda made: made.identity()._replace(cert=made.file("bad", BAD)),
-            "bad holds no certificate in PEM",
+            "bad contains no PEM certificate",
         ),
         (
             lambda made: made.identity()._replace(key=made.file("bad", BAD)),
-            "bad holds no key in PEM",
+            "bad contains no PEM key",
         ),
         (
             lambda made: made.identity()._replace(key=None),
-            "example.pem holds no key in PEM: give --tls-key",
+            "example.pem contains no PEM key: add --tls-key",
         ),
         (lambda made: Identity("/missing"), "could not read /missing or /missing: no such file"),
     ],
@@ -380,8 +380,8 @@ def test_files_that_say_nothing_are_told_in_words(
 @pytest.mark.parametrize("server", [False, True])
 def test_authorities_that_are_none(server: bool, made: Made) -> None:
     for path, words in [
-        (made.file("bad", BAD), "bad holds no certificates in PEM"),
-        (made.file("empty", b""), "empty holds no certificates in PEM"),
+        (made.file("bad", BAD), "bad contains no PEM certificates"),
+        (made.file("empty", b""), "empty contains no PEM certificates"),
         ("/missing", "could not read /missing: no such file"),
     ]:
         with pytest.raises(UsageError, match=words):

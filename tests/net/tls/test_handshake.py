@@ -418,7 +418,7 @@ def test_a_certificate_that_is_not_trusted_ends_a_clients_handshake(place: Place
     assert isinstance(client.outcome, TrustError)
     shown = tls.fingerprint(tls.leaf()).hex()
     assert f"it is not for other.example (SHA-256 {shown})" in str(client.outcome)
-    assert place.told() == [(1, "TLS failed: it refuses our certificate")]
+    assert place.told() == [(1, "TLS failed: it rejected our certificate")]
 
 
 def by_fingerprint(place: Place, fingerprint: bytes) -> Client:
@@ -441,11 +441,13 @@ def test_a_wrong_fingerprint_fails_before_any_data(version: ssl.TLSVersion, plac
     client = by_fingerprint(place, bytes(32))
     assert isinstance(client.outcome, TrustError)
     shown = tls.fingerprint(tls.leaf()).hex()
-    assert f"its fingerprint is {shown}: give that with --tls-fing" in str(client.outcome)
+    assert f"its fingerprint is {shown}: if that is the right one, use it with --tls-fing" in str(
+        client.outcome
+    )
     assert client.near.closed
     assert client.events == []
     if version is tls.V13:
-        assert place.told() == [(1, "TLS failed: it refuses our certificate")]
+        assert place.told() == [(1, "TLS failed: it rejected our certificate")]
         assert place.done == []
     else:
         assert place.told() == []
@@ -473,7 +475,7 @@ def test_the_alert_reaches_a_client_that_has_sent_more(place: Place) -> None:
     assert place.told() == [(1, "TLS failed: it sent no certificate")]
     client.end.write(bytes(50_000))
     place.passes(0.1)
-    with pytest.raises(HandshakeError, match="it wants a certificate from us"):
+    with pytest.raises(HandshakeError, match="it requires a client certificate"):
         read(client.end)
 
 

@@ -15,7 +15,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from sockkit.errors import UsageError
+from sockkit.errors import SockkitError
 from sockkit.net.tls import throw_away
 from sockkit.net.tls.throw_away import install
 from tests.net import tls
@@ -131,6 +131,6 @@ def test_a_machine_with_memory_files_makes_no_other(
 def test_without_the_package_the_error_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cryptography", None)
     with pytest.raises(
-        UsageError, match=r"--tls-cert and --tls-key, or run \S+ -m pip install cryptography"
+        SockkitError, match=r"--tls-cert and --tls-key, or run \S+ -m pip install cryptography"
     ):
         install(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), "")

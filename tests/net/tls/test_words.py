@@ -87,8 +87,8 @@ def demands(version: ssl.TLSVersion, *, stranger: bool = False) -> Callable[[Bot
     return change
 
 
-TRUST_IT = ": give its issuer with --tls-ca, or its SHA-256 with --tls-fingerprint"
-NAME_IT = ": give the name in its certificate with --tls-name"
+TRUST_IT = ": add its issuer with --tls-ca, or its SHA-256 with --tls-fingerprint"
+NAME_IT = ": use the name in its certificate with --tls-name"
 
 
 @pytest.mark.parametrize(
@@ -114,14 +114,14 @@ def test_a_certificate_that_is_not_trusted(change: Callable[[Both], None], words
     assert isinstance(told, TrustError)
     assert f"the certificate of there:1 is not trusted: {words}" in str(told)
     refused = no_handshake("here:2", server.error, server=True)
-    assert str(refused) == "TLS with here:2 failed: it refuses our certificate"
+    assert str(refused) == "TLS with here:2 failed: it rejected our certificate"
 
 
 NO_VERSION = "no TLS version in common"
 NO_CIPHER = "no cipher in common"
-REFUSES = "it refuses all that we offer: it may want --tls-cert, or a lower --tls-min"
-REFUSES_OURS = "it refuses our certificate: give another one with --tls-cert"
-WANTS_OURS = "it wants a certificate from us: give --tls-cert and --tls-key"
+REFUSES = "it accepts none of our TLS settings: it may want --tls-cert, or a lower --tls-min"
+REFUSES_OURS = "it rejected our certificate: use another one with --tls-cert"
+WANTS_OURS = "it requires a client certificate: add --tls-cert and --tls-key"
 UNKNOWN = "its certificate is not trusted: unable to get local issuer certificate"
 
 
@@ -216,8 +216,8 @@ def failure(reason: str | None) -> ssl.SSLError:
 @pytest.mark.parametrize(
     ("reason", "words"),
     [
-        ("TLSV1_ALERT_NO_APPLICATION_PROTOCOL", "it speaks none of the protocols of --tls-alpn"),
-        ("NO_APPLICATION_PROTOCOL", "it speaks none of the protocols of --tls-alpn"),
+        ("TLSV1_ALERT_NO_APPLICATION_PROTOCOL", "it supports none of the protocols of --tls-alpn"),
+        ("NO_APPLICATION_PROTOCOL", "it supports none of the protocols of --tls-alpn"),
         ("VERSION_TOO_LOW", NO_VERSION + OLD),
         ("SOMETHING_NEW", "something new"),
         (None, "OpenSSL does not say why"),
@@ -264,7 +264,7 @@ def test_a_session_that_breaks_later(reason: str, kind: type, words: str) -> Non
     [
         ("give --tls-ca or --tls-fingerprint", "give --to-tls-ca or --to-tls-fingerprint"),
         ("try it without --tls", "try it without --to-tls"),
-        ("give --tls-cert and --tls-key", ""),  # a relay shows its target none
+        ("add --tls-cert and --tls-key", ""),  # a relay shows its target none
         ("for an old device lower --tls-min", ""),
     ],
 )

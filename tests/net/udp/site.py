@@ -52,6 +52,9 @@ class Words:
             raise TextError("no such text")
         return self._mark % line
 
+    def skips(self, line: bytes) -> bool:
+        return line == b"skipped"
+
     def before_quit(self, lines: list[bytes]) -> list[bytes]:
         return lines[: lines.index(b"quit")] if b"quit" in lines else lines
 

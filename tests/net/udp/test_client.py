@@ -349,7 +349,7 @@ def test_a_unix_peer_that_takes_nothing_of_the_last_is_given_up(
     unix_client.source.far.give(b"x\n" * 5000)
     began = unix_client.clock.monotonic()
     passing = [step for _ in range(15) for step in unix_client.passes(1.0)]
-    with pytest.raises(SendError, match=r"peer has taken nothing for 10 s \(sent "):
+    with pytest.raises(SendError, match=r"peer accepted no data for 10 s \(sent "):
         unix_client.run(AnswerOptions(linger=1.0), kit.turns(), *passing)
     assert 10.0 <= unix_client.clock.monotonic() - began < 13.0
 

@@ -108,7 +108,7 @@ def test_what_came_too_fast_is_told(site: Site) -> None:
     server.receive()
     server.close()
     (notice,) = kit.of_kind(site.events, Notice)
-    assert notice.text.endswith(f"at least {100 - got} are lost")
+    assert notice.text.endswith(f"at least {100 - got} lost")
 
 
 def test_bulk_has_a_pace(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

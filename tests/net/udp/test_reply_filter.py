@@ -125,7 +125,7 @@ def test_a_unix_socket_is_not_answered_by_itself(
     assert reply_filter.answerable(b"\0other")
     assert reply_filter.answerable("/a/path")
     assert not reply_filter.answerable(sock.bound_to)
-    assert events == [Unanswered(sock.address, "it seems to come from here")]
+    assert events == [Unanswered(sock.address, "it seems to come from this program")]
 
 
 def test_that_a_sender_has_no_address_is_told_once(

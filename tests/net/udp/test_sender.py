@@ -65,7 +65,7 @@ def test_what_is_not_full_waits_a_moment(make: Make) -> None:
 
 def test_lines_are_packed_and_what_cannot_be_is_told(make: Make) -> None:
     made = make(packs=True, hello=b"first", good_bye=b"last")
-    made.input.far.give(b"a\nbad\n\n" + b"x" * MAX_PAYLOAD_BYTES + b"\nlong")
+    made.input.far.give(b"a\nskipped\nbad\n\n" + b"x" * MAX_PAYLOAD_BYTES + b"\nlong")
     made.input.far.close()
     assert made.arrive(5) == [b"first", b"<a>", b"<>", b"<long>", b"last"]
     assert [type(error) for error in made.failures] == [TextError, SendError]

@@ -18,7 +18,8 @@ from sockkit.net.ends.stdio import Stdio
 from sockkit.net.loop import Loop
 from sockkit.net.tcp.listen import ListenOptions
 from sockkit.net.udp.reply_filter import ReplyFilter
-from sockkit.net.udp.server import DatagramServer
+from sockkit.net.udp.sender import InputState
+from sockkit.net.udp.server import STAYS, DatagramServer
 from tests.net import kit
 from tests.net.udp.site import LINES, Full, bound
 from tests.support import HERE
@@ -141,6 +142,31 @@ def test_input_goes_to_the_last_or_to_all(answer: Recipient, make: Make) -> None
             one.recv(100)
 
 
+@pytest.mark.parametrize("reply", [None, b"reply"])
+def test_the_end_of_the_input_is_told_where_some_was_sent(reply: bytes | None, make: Make) -> None:
+    made = make(reply=reply)
+    one = made.peer()
+    ended = lambda: made.server._exchange._reader._state is InputState.ENDED  # noqa: E731
+    made.run(
+        said(one, b"a"),
+        lambda: made.input.give(b"hi\n") is None,
+        heard(one, reply or b"hi"),
+        lambda: made.input.close() is None,
+        ended,
+    )
+    told = [event for event in made.events if isinstance(event, Notice)]
+    assert told == ([] if reply else [Notice(STAYS)])
+
+
+def test_the_end_of_an_empty_input_is_not_told(make: Make) -> None:
+    made = make()
+    one = made.peer()
+    made.input.close()
+    ended = lambda: made.server._exchange._reader._state is InputState.ENDED  # noqa: E731
+    made.run(said(one, b"a"), ended)
+    assert not [event for event in made.events if isinstance(event, Notice)]
+
+
 def test_what_the_operator_says(make: Make) -> None:
     made = make()
     one, two = made.peer(), made.peer()
@@ -173,7 +199,7 @@ def test_who_must_not_be_answered_gets_no_reply(
 def test_what_came_in_part_makes_the_end_a_failure(make: Make) -> None:
     made = make(buffer_size=4)
     peer = made.peer()
-    with pytest.raises(ReceiveError, match=r"^datagrams: 2 received in part$"):
+    with pytest.raises(ReceiveError, match=r"^datagrams: 2 truncated$"):
         made.run(
             *[said(peer, b"12345"), said(peer, b"1234"), said(peer, b"12345")],
             lambda: made.server._exchange.receiver.total.count == 3,
@@ -191,7 +217,7 @@ def test_what_is_not_sent_is_told_and_makes_the_end_a_failure(make: Make) -> Non
             lambda: made.server.say(1, b"ok\n") is None,
             heard(peer, b"ok"),
         )
-    assert "does not fit a datagram" in kit.of_kind(made.events, Failure)[0].text
+    assert "does not fit in a datagram" in kit.of_kind(made.events, Failure)[0].text
 
 
 @pytest.mark.parametrize("reply", [None, b"ok"])

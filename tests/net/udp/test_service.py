@@ -122,7 +122,7 @@ def test_one_that_is_too_long_is_a_failure(service: Service) -> None:
     to: Any = service.client.bound_to
     service.service.send(bytes(70_000), to)
     (failure,) = of_kind(service.events, Failure)
-    assert "larger than" in failure.text
+    assert "is too large for the path to" in failure.text
 
 
 def test_one_that_has_stopped_hears_nobody(

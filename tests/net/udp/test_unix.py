@@ -140,7 +140,9 @@ def test_one_larger_than_the_buffer_tells_its_size(unix: Unix) -> None:
 
 def test_one_larger_than_the_system_sends_is_an_error(unix: Unix) -> None:
     unix.server()
-    with pytest.raises(SendError, match="a datagram of 1,000,000 bytes is larger than the way to"):
+    with pytest.raises(
+        SendError, match="a datagram of 1,000,000 bytes is too large for the path to"
+    ):
         unix.client().send(bytes(1_000_000), 1_000_000)
 
 
@@ -259,9 +261,9 @@ def test_a_receiver_that_takes_nothing_holds_up_the_others_once_and_briefly(
     assert made.box.waits
     run_until(unix.loop, lambda: not made.box.waits)
     assert 5.0 <= unix.loop.now - began < 6.0
-    told = f"lost 1 datagram for unix:{made.names[0]}: it has taken nothing for 5 s"
+    told = f"lost 1 datagram for unix:{made.names[0]}: it accepted no data for 5 s"
     assert [str(error) for error in made.failed] == [told] * 2
-    assert made.failed[0].kind == "lost datagrams for a peer: it has taken nothing for 5 s"
+    assert made.failed[0].kind == "lost datagrams for a peer: it accepted no data for 5 s"
     assert [made.free.recv(100) for _ in range(2)] == [b"answer"] * 2
     made.put(0, 1)
     assert not made.box.waits, "what is for the full one is lost at once"
@@ -445,7 +447,7 @@ def test_without_a_place_for_its_file_a_client_says_so(
         unix.client()
     assert str(caught.value) == (
         "could not send from an address of its own: permission denied: "
-        "give another --source unix:/PATH"
+        "use another --source unix:/PATH"
     )
 
 
@@ -476,7 +478,7 @@ def test_a_source_of_ones_own(kind: str, unix: Unix) -> None:
 def test_a_source_that_is_taken(unix: Unix) -> None:
     unix.server()
     taken = unix.plain("taken").getsockname()
-    with pytest.raises(BindError, match="taken: address already in use: give another --source"):
+    with pytest.raises(BindError, match="taken: address already in use: use another --source"):
         unix.client(source=taken)
     assert os.path.lexists(taken)
 
@@ -491,7 +493,7 @@ def test_a_client_of_an_abstract_address_has_one_too(unix: Unix) -> None:
     [
         ("nothing", "no such file or directory"),
         ("stale", "connection refused"),
-        ("streams", "it takes streams: try tcp-client"),
+        ("streams", "it is a stream socket: use tcp-client"),
     ],
 )
 def test_who_cannot_be_sent_to(what: str, says: str, unix: Unix) -> None:

@@ -1,0 +1,81 @@
+"""What a person types into chat join while not in the room."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sockkit.core.units import show_count, show_size
+from sockkit.errors import SendError, SockkitError
+from sockkit.events import Notice
+from sockkit.net.context import Context
+
+MAX_TYPED_BYTES = 64 * 1024  # kept; no more is read until it is said
+MAX_READ_BYTES = 4096  # at once
+QUIT = b"/quit"
+
+
+class TypedAhead:
+    """Keeps the lines until the room hears them. Stdin that is not a terminal is not read.
+
+    `on_leave` is called when the person leaves, by QUIT or by the end of stdin: with an error if
+    lines were kept.
+    """
+
+    def __init__(self, context: Context, on_leave: Callable[[SockkitError | None], None]) -> None:
+        self._input, self._emit, self._on_leave = context.stdio.input, context.emit, on_leave
+        self._kept = b""
+        self._reading = False
+        self._marked: int | None = None  # how many lines a notice has marked, None before `mark`
+
+    def read(self) -> None:
+        """Keep what is typed from now on."""
+        if self._input.terminal and len(self._kept) <= MAX_TYPED_BYTES:
+            self._reading = True
+            self._input.when_readable(self._read)
+
+    def stop(self) -> None:
+        """Read no more: what is typed from now on is for others to read."""
+        if self._reading:
+            self._reading = False
+            self._input.when_readable(None)
+
+    def mark(self) -> None:
+        """Mark lines as kept, those typed before and those that follow."""
+        self._marked = self._marked or 0
+        self._tell()
+
+    def take(self) -> bytes:
+        """What was kept, for the room, which hears what is typed from now on."""
+        self.stop()
+        kept, self._kept = self._kept, b""
+        if self._marked:
+            self._emit(Notice(f"sent {show_count(self._marked, 'kept line')}"))
+        self._marked = None
+        return kept
+
+    def _read(self) -> None:
+        buffer = memoryview(bytearray(MAX_READ_BYTES))
+        try:
+            size = self._input.read_into(buffer)
+        except BlockingIOError:
+            return
+        except SockkitError as error:
+            self._on_leave(error)
+            return
+        *lines, rest = (self._kept + bytes(buffer[:size])).split(b"\n")
+        if not size or QUIT in lines:
+            said = lines[: lines.index(QUIT)] if QUIT in lines else [*lines, rest]
+            unsaid = SendError("some typed lines were not sent: not connected to the room")
+            self._on_leave(unsaid if any(said) else None)
+            return
+        self._kept += bytes(buffer[:size])
+        self._tell()
+        if len(self._kept) > MAX_TYPED_BYTES:
+            self.stop()
+            self._emit(Notice(f"{show_size(MAX_TYPED_BYTES)} kept: no more until connected"))
+
+    def _tell(self) -> None:
+        lines = self._kept.count(b"\n")
+        if self._marked is not None and lines > self._marked:
+            self._marked = lines
+            self._emit(Notice(f"kept until connected ({show_count(lines, 'line')})"))
