@@ -2,12 +2,14 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+SOURCES := $(shell find sockkit -name '*.py') $(wildcard completions/* man/*)
 JOBS := 4# tests at once: on 2 cores, as most wait for a program
 # pytest keeps its assertions compiled, whatever this shell says: without them each of its processes
 # needs ten seconds before the first test.
 PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
 
-.PHONY: help demo test unit torture test-all unit-others check suite completions events picture bench clean
+.PHONY: help demo test unit torture test-all unit-others check suite completions events man pyz picture bench clean
 
 help:
 	@echo 'make demo         install sockkit in $(VENV) and watch it work'
@@ -18,8 +20,10 @@ help:
 	@echo 'make bench        measure against nc, ncat and socat, where installed'
 	@echo 'make completions  write completions/ anew'
 	@echo 'make events       write docs/events.md anew'
+	@echo 'make man          write man/ anew'
+	@echo 'make pyz          make sockkit.pyz, one file that runs with nothing installed'
 	@echo 'make picture      draw the pictures in docs/ anew'
-	@echo 'make clean        remove $(VENV), $(VENV)-* and caches'
+	@echo 'make clean        remove $(VENV), $(VENV)-*, sockkit.pyz and caches'
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -27,43 +31,51 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV) \
 	  || { rm -rf $(VENV); echo 'Python cannot make a virtual environment: try sudo apt install python3-venv'; exit 1; }
 
-$(VENV)/installed: $(BIN)/python pyproject.toml $(shell find sockkit -name '*.py')
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check '.[tls]'
+$(VENV)/installed: $(BIN)/python pyproject.toml $(SOURCES)
+	$(PIP) '.[tls]'
 	@touch $@
 
-$(VENV)/dev: $(BIN)/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check '.[dev]'
-	@touch $@
+# sockkit itself and all that its checks and tests need. pip would compile with one process, and
+# also what never runs from source.
+$(VENV)/dev: $(BIN)/python pyproject.toml $(SOURCES)
+	$(PIP) --no-compile '.[dev]'
+	@$(BIN)/python -m compileall -qq -j 2 -x '/(mypyc?|pygments)/' $(VENV)/lib || true
+	@touch $(VENV)/installed $@
 
 demo: $(VENV)/installed
 	$(BIN)/python scripts/demo.py $(BIN)/sockkit
 
-check: $(VENV)/dev $(VENV)/installed
+check: $(VENV)/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python scripts/check_structure.py
 	$(BIN)/python scripts/make_completions.py --check
 	$(BIN)/python scripts/make_events.py --check
+	$(BIN)/python scripts/make_man.py --check
 
-test: check suite
+# The checks run while the tests are compiled, of which nothing is printed.
+test: $(VENV)/dev
+	@$(MAKE) --no-print-directory -j 2 check $(VENV)/collected
+	@$(MAKE) --no-print-directory suite
 
 # What has changed is compiled once, by two processes, before all of them need it. What a file says
 # against being collected, the run that follows says again.
 $(VENV)/collected: $(VENV)/dev $(shell find tests -name 'test_*.py')
 	@printf '%s\n' $(filter tests/%,$?) \
-	  | xargs -r -P 2 -n 80 env $(PYTEST) -p no:cacheprovider --collect-only -qq >/dev/null 2>&1 || true
+	  | xargs -r -P 2 -n 140 env $(PYTEST) -p no:cacheprovider --collect-only -qq >/dev/null 2>&1 || true
 	@touch $@
 
-suite: $(VENV)/dev $(VENV)/installed $(VENV)/collected
+suite: $(VENV)/dev $(VENV)/collected
 	$(PYTEST) -n $(JOBS) --dist worksteal
 
-unit: $(VENV)/dev $(VENV)/installed $(VENV)/collected
+unit: $(VENV)/dev $(VENV)/collected
 	$(PYTEST) -n 2 --dist worksteal -m 'not process and not torture'
 
-torture: $(VENV)/dev $(VENV)/installed
+torture: $(VENV)/dev
 	$(PYTEST) -m torture --durations=0 --durations-min=5
-	HYPOTHESIS_PROFILE=full $(PYTEST) -n 2 --dist worksteal tests/core
+	HYPOTHESIS_PROFILE=full $(PYTEST) -n 2 --dist worksteal tests/core \
+	  $(shell grep -rl --include='test_*.py' '^@given' tests/net)
 
 test-all: check
 	$(BIN)/python scripts/each_python.py suite
@@ -80,9 +92,15 @@ completions: $(VENV)/installed
 events: $(VENV)/installed
 	$(BIN)/python scripts/make_events.py
 
-picture: $(VENV)/dev $(VENV)/installed
+man: $(VENV)/installed
+	$(BIN)/python scripts/make_man.py
+
+pyz: $(VENV)/installed
+	$(BIN)/python -m scripts.make_pyz
+
+picture: $(VENV)/dev
 	$(BIN)/python scripts/make_picture.py $(BIN)/sockkit
 
 clean:
-	rm -rf $(VENV) $(VENV)-* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-* .mypy_cache .pytest_cache .ruff_cache .hypothesis sockkit.pyz
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

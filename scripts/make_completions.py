@@ -1,4 +1,4 @@
-"""Writes completions/ from the program itself; with --check only compares them."""
+"""Writes completions/ from the program's options; with --check only compares the files."""
 
 from __future__ import annotations
 
@@ -18,6 +18,14 @@ FILES = {
     "powershell": "sockkit.ps1",
 }
 
+MENDED = {  # what click's scripts get wrong
+    # At the second TAB of a session, _sockkit is loaded already. It would only register itself
+    # again, and complete nothing.
+    "zsh": {"== loadautofunc ]]": "== (loadautofunc|shfunc) ]]"},
+    # A description would be cut at its first comma.
+    "fish": {'string split "," $completion': 'string split -m 1 "," $completion'},
+}
+
 
 def script(shell: str) -> str:
     """The script that `shell` loads to complete `sockkit` command lines."""
@@ -27,8 +35,11 @@ def script(shell: str) -> str:
     text = kind(group, {}, NAME, COMPLETE)
     # Not `source()`: for bash it would run this machine's bash to check its version.
     source = (text.source_template % text.source_vars()).strip() + "\n"
-    # click's fish function would cut a description at its first comma.
-    return source.replace('string split "," $completion', 'string split -m 1 "," $completion')
+    for old, new in MENDED.get(shell, {}).items():
+        if source.count(old) != 1:
+            raise SystemExit(f"click's script for {shell} does not have {old!r} once")
+        source = source.replace(old, new)
+    return source
 
 
 def main() -> int:

@@ -1,6 +1,6 @@
-"""Draws the pictures in docs/ from programs on real pseudo-terminals.
+"""Draws the pictures in docs/ by running programs on pseudo-terminals.
 
-Run it after a change of what the terminal shows: `make picture`.
+Run `make picture` after a change to what the terminal shows.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pyte
 
-COLUMNS, ROWS = 62, 14
+COLUMNS, ROWS = 62, 16
 CELL, LINE, MARGIN, GAP = 8.4, 18, 12, 16
 MAX_WAIT_SECONDS = 20.0  # for a text to appear
 COLORS = {
@@ -48,7 +48,7 @@ class Window:
         fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, size)
 
     def shows(self, text: str) -> str:
-        """Wait until a line has `text`, and return the line."""
+        """Wait until a line contains `text`, and return the line."""
         end = time.monotonic() + MAX_WAIT_SECONDS
         while time.monotonic() < end:
             for line in self.screen.display:
@@ -59,7 +59,7 @@ class Window:
         raise SystemExit(f"{self.title} does not show {text!r}: {self.screen.display}")
 
     def address(self) -> tuple[str, str]:
-        """The address that a server listens on, from what it shows."""
+        """The address that a server listens on, read from its screen."""
         line = self.shows("listening")
         return ("127.0.0.1", line.split("127.0.0.1:")[1].split()[0])
 
