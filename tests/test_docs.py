@@ -21,9 +21,13 @@ from sockkit.cli.main import status
 from sockkit.errors import ExitStatus
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCUMENTS = ["README.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))]
+DOCUMENTS = [
+    "README.md",
+    "README.zh-CN.md",
+    *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))),
+]
 PLACEHOLDERS = {"HOST": "127.0.0.1", "PORT": "9", "$p": "9", "FILE": "/dev/null", "N": "1"}
-PLACEHOLDERS |= {"SHA256": "ab" * 32}
+PLACEHOLDERS |= {"SHA256": "ab" * 32, "COMMAND": "echo"}
 ELIDED = "…"
 
 
@@ -56,10 +60,14 @@ def read(document: str) -> str:
 
 
 def code(text: str) -> Iterator[str]:
-    """Each line of a block of code, and each span of it in running text."""
+    """Each line of a block of code, and each span of it in running text.
+
+    Where a block has lines with a prompt, the others are what a program shows.
+    """
     parts = re.split(r"^```\w*\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
     for block in parts[1::2]:
-        yield from block.replace("\\\n", " ").splitlines()
+        lines = block.replace("\\\n", " ").splitlines()
+        yield from [line for line in lines if re.match(r"\w*\$ ", line)] or lines
     for prose in parts[::2]:
         for span in re.findall(r"`((?:[^`\n]|\n(?!\n))+)`", prose):
             yield span.replace("\\|", "|").replace("\n", " ")
@@ -160,7 +168,7 @@ def calls_of_example(line: str) -> Iterator[list[str]]:
         "sockkit tcp-client 127.0.0.1 \\\n  --lines 9",
         "sockkit tcp-client 127.0.0.1 99999",
         "sockkit tcp-client 127.0.0.1 9 more",
-        "sockkit tcp-server 8080",
+        "sockkit tcp-server 8080 -p 8081",
         "sockkit echo --upper",
         "sockkit echo -p 9 --backlog",
         "sockkit tcp-clent 127.0.0.1 9",
