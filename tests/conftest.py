@@ -5,11 +5,15 @@ A program under test inherits its signals, its mask, its umask and its environme
 
 from __future__ import annotations
 
+import ctypes
+import fcntl
 import gc
 import locale
 import os
 import resource
 import signal
+import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -28,6 +32,11 @@ KEPT = {"PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"}
 CHANGING = ("PYTHON", "LC_", "LANG", "SOCKKIT_", "_SOCKKIT_", "NO_COLOR", "FORCE_COLOR")
 OWN = {"COLUMNS", "LINES"}  # a terminal's size, which it has itself
 DESCRIPTORS = 1024  # the usual limit, which some tests come near
+
+# sched.h, bits/ioctls.h and net/if.h of Linux
+CLONE_NEWNET = 0x40000000
+SIOCSIFFLAGS = 0x8914
+IFF_UP = 1
 
 E2E = "tests/e2e/"  # whole programs: all of them are processes
 
@@ -71,10 +80,25 @@ def set_limits() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (least, hard))
 
 
+def set_network() -> None:
+    """Give each worker of xdist a loopback of its own, where the system lets it.
+
+    A port that one test has given up, or where it expects a refusal, is soon that of a server in
+    another worker, which would have a client too many. See network_namespaces(7).
+    """
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return
+    if ctypes.CDLL(None).unshare(CLONE_NEWNET):
+        return  # it needs a user with the rights of root
+    with socket.socket() as sock:
+        fcntl.ioctl(sock, SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", IFF_UP))
+
+
 set_signals()
 set_environment()
 set_input()
 set_limits()
+set_network()
 
 # A run is repeated exactly by the next. HYPOTHESIS_PROFILE=search looks further, and elsewhere.
 # With `full` there are twice as many examples, and as many in tests that have few, as each is slow.

@@ -171,7 +171,7 @@ def test_a_stalled_connection_holds_little_and_ends_with_its_client() -> None:
 @pytest.mark.parametrize(("option", "end"), [("--reset-at", "reset"), ("--close-at", "end")])
 def test_both_connections_end_after_exactly_so_many_bytes(way: str, option: str, end: str) -> None:
     met: list[tuple[int, str]] = []
-    done = threading.Event()
+    connected, done = threading.Event(), threading.Event()
 
     def until_the_end(sock: socket.socket) -> tuple[int, str]:
         size = 0
@@ -184,12 +184,14 @@ def test_both_connections_end_after_exactly_so_many_bytes(way: str, option: str,
 
     def serve(sock: socket.socket) -> None:
         if way == "received":
+            assert connected.wait(WAIT)
             sock.sendall(bytes(3000))
         met.append(until_the_end(sock))
         done.set()
 
     with peer(serve) as target, relay(option, "1000", "--faults", way, target=target) as program:
         with connect(program.port) as sock:
+            connected.set()
             if way == "sent":
                 sock.sendall(bytes(3000))
             here = until_the_end(sock)

@@ -77,6 +77,10 @@ class Relayed:
         assert end.write(data) == len(data)
         turn(self.loop)
 
+    def half_close(self, end: MemoryEnd) -> None:
+        end.half_close()
+        turn(self.loop)
+
     def passes(self, seconds: float) -> None:
         for _ in range(max(round(seconds / 0.1), 1)):
             self.clock.passes(0.1)
@@ -126,14 +130,14 @@ def test_only_the_direction_that_was_chosen_is_late(relay: Make, direction: Dist
 def test_half_closes_pass_as_late_as_bytes(relay: Make) -> None:
     it = relay(delay=0.5)
     it.send(it.client, b"question")
-    it.client.half_close()
+    it.half_close(it.client)
     it.passes(0.3)
     assert not at_end(it.target)
     it.passes(0.3)
     assert read_all(it.target) == b"question"
     assert at_end(it.target)
     it.send(it.target, b"answer")
-    it.target.half_close()
+    it.half_close(it.target)
     it.passes(0.6)
     assert read_all(it.client) == b"answer"
     assert at_end(it.client)
@@ -164,7 +168,7 @@ def test_a_stalled_direction_passes_nothing_and_the_other_goes_on(
     it = relay(stall_at=5, disturbed="sent" if way == "client" else "received")
     sender, receiver = getattr(it, way), getattr(it, other)
     it.send(sender, b"0123456789")
-    sender.half_close()
+    it.half_close(sender)
     it.passes(100)
     assert read_all(receiver) == b"01234"
     assert not at_end(receiver)
