@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sockkit.core.text import Transform
 from sockkit.errors import SockkitError, without_traceback
+from sockkit.net.bulk import Bulk, bulk_of
 from sockkit.net.coalesce import PAUSE_SECONDS
 from sockkit.net.ends.end import Sink, Source
 from sockkit.net.kernel import LITTLE_BYTES, Unfit, Wait
@@ -33,6 +34,7 @@ class Pump:
         "_before",
         "_began",
         "_buffer_size",
+        "_bulk",
         "_ended",
         "_finishing",
         "_loop",
@@ -69,6 +71,9 @@ class Pump:
         self._should_pause = should_pause
         self._began = self._ended = loop.now
         self.lane: Lane = choose(source, sink, transform, buffer_size, loop.pools)
+        self._bulk: Bulk | None = None
+        if not isinstance(self.lane, Light):
+            self._bulk = bulk_of(loop, source, sink)
         if glance:
             self.lane = First(source, sink, glance, buffer_size, self.lane)
 
@@ -130,6 +135,8 @@ class Pump:
         except SockkitError as error:
             self._fail(error)
             return
+        if self._bulk and lane.bytes_read != read:
+            self._bulk.received(lane.bytes_read - read)
         if self._on_progress and (lane.bytes_read, lane.bytes_written) != (read, written):
             self._on_progress()
         if wait is Wait.END:
@@ -165,6 +172,7 @@ class Pump:
         self._before = (self.bytes_read, self.bytes_written)
         self.lane.close()
         self.lane = lane
+        self._bulk = self._bulk or bulk_of(self._loop, self._source, self._sink)
         if self._finishing:
             self.lane.finish()
 
@@ -186,6 +194,8 @@ class Pump:
             return
         if wait is Wait.END:
             self._ended = self._loop.now
+            if self._bulk:
+                self._bulk.stop()
         if self._waiting is Wait.SOURCE:
             self._source.when_readable(None)
         elif self._waiting is Wait.SINK:

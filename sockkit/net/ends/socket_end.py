@@ -17,6 +17,8 @@ from sockkit.net.loop import Loop
 from sockkit.system import TIOCOUTQ, ioctl_number
 
 _POLLRDHUP: int = getattr(select, "POLLRDHUP", 0)  # only Linux has it
+_SO_BUF_LOCK = 72  # Linux, asm-generic/socket.h: which buffers have a size that was asked for
+_SNDBUF_LOCKED = 1
 
 
 class SocketEnd:
@@ -96,6 +98,27 @@ class SocketEnd:
             return to_address(self._socket.getsockname())
         except OSError:  # on some systems a socket has no address after a reset
             return None
+
+    def is_local(self) -> bool:
+        """Whether it is a TCP connection within this machine, from an address to itself."""
+        try:
+            here, there = self._socket.getsockname(), self._socket.getpeername()
+        except OSError:  # the peer has reset
+            return False
+        return isinstance(here, tuple) and here[0] == there[0]
+
+    def wake_at(self, size: int) -> None:
+        """Count as readable once `size` bytes have arrived, or the peer ends: SO_RCVLOWAT."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size)
+
+    def limit_queue(self, size: int) -> None:
+        """Let no more than `size` bytes wait to be sent, unless another size was asked for."""
+        try:
+            asked = self._socket.getsockopt(socket.SOL_SOCKET, _SO_BUF_LOCK) & _SNDBUF_LOCKED
+        except OSError:  # Linux before 5.14
+            return
+        if not asked:  # the system doubles the size, for its own needs: socket(7)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size // 2)
 
     def lend(self, on_over: Callable[[SockkitError | None], None]) -> int:
         """Lend the socket to a program. Returns its descriptor, which is blocking from now on.

@@ -11,13 +11,14 @@ import pytest
 from sockkit.core.address import HostPort
 from sockkit.errors import ReceiveError, SendError, SockkitError
 from sockkit.events import Event, SocketCall
+from sockkit.net.ends import socket_end
 from sockkit.net.ends.end import Kind
 from sockkit.net.ends.socket_end import SocketEnd
 from tests.net import kit as net_kit
 from tests.net.ends import kit
 from tests.net.ends.kit import Make
 from tests.net.kit import Stack
-from tests.support import eventually
+from tests.support import eventually, reset
 
 loop, stack, make = net_kit.loop, net_kit.stack, kit.make
 
@@ -198,3 +199,25 @@ def test_a_socket_knows_its_own_address(make: Make) -> None:
     case = make("tcp")
     assert case.end.local() == HostPort(*case.end._socket.getsockname())
     assert make("unix").end.local() is None
+
+
+# Bulk.
+
+
+def test_a_connection_from_an_address_to_itself_is_local(make: Make, stack: Stack) -> None:
+    assert make("tcp").end.is_local()
+    assert not make("unix").end.is_local()
+    made = net_kit.stream_end("tcp", stack)
+    reset(socket.socket(fileno=os.dup(made.far.descriptor)))
+    made.far.close()
+    assert not made.end.is_local()
+
+
+def test_a_queue_stays_as_it_is_where_the_system_does_not_tell_who_set_it(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket_end, "_SO_BUF_LOCK", 9999)
+    end = make("tcp").end
+    before = end._socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+    end.limit_queue(before // 2)
+    assert end._socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) == before
