@@ -75,7 +75,7 @@ _TOUCH = {
         "test_endings", "test_statuses",
     ),
     "session|ending|hints|conversation": ("test_half_close",),
-    "pump|lanes|kernel|net/pools|net/selector|session|ends/": (
+    "pump|net/bulk|lanes|kernel|net/pools|net/selector|session|ends/": (
         "test_urgent", "test_torture",
     ),
     "loop|stopping|start|main|workers": ("test_signals",),

@@ -38,6 +38,8 @@ _NOTHING = memoryview(b"")
 class Lane(Protocol):
     """One way to move bytes. `held` counts the bytes that were read and not yet written.
 
+    The counters go on from those of the lane before.
+
     `step` moves a bounded number of bytes without blocking, and returns what to wait for. It may be
     called `steps` times in a row without a check that the ends are ready. After `finish` the lane
     reads no more, and ends once it holds nothing. If reading fails, `step` raises the error after

@@ -31,7 +31,6 @@ class Pump:
     """
 
     __slots__ = (
-        "_before",
         "_began",
         "_buffer_size",
         "_bulk",
@@ -66,7 +65,6 @@ class Pump:
         self._on_progress, self._on_end, self._on_fail = on_progress, on_end, on_fail
         self._waiting: Wait | None = None
         self._buffer_size = buffer_size
-        self._before = (0, 0)  # bytes read and written by earlier lanes
         self._finishing = False
         self._should_pause = should_pause
         self._began = self._ended = loop.now
@@ -79,11 +77,11 @@ class Pump:
 
     @property
     def bytes_read(self) -> int:
-        return self._before[0] + self.lane.bytes_read
+        return self.lane.bytes_read
 
     @property
     def bytes_written(self) -> int:
-        return self._before[1] + self.lane.bytes_written
+        return self.lane.bytes_written
 
     @property
     def seconds(self) -> float:
@@ -169,7 +167,7 @@ class Pump:
             self._source, self._sink, None, self._buffer_size, unfit, self._loop.pools
         )
         self._wait(None)  # the new lane may need another callback
-        self._before = (self.bytes_read, self.bytes_written)
+        lane.bytes_read, lane.bytes_written = self.bytes_read, self.bytes_written
         self.lane.close()
         self.lane = lane
         self._bulk = self._bulk or bulk_of(self._loop, self._source, self._sink)
