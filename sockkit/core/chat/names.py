@@ -20,6 +20,7 @@ MAX_NAME_COLUMNS = 32
 MAX_NAME_LENGTH = 4 * MAX_NAME_COLUMNS  # characters, including combining marks
 MAX_MARKS = 4  # on one letter, of marks that have no column of their own, UTS 39 section 5.4
 RESERVED = "server"
+_MISLEADING = ("you", "operator", "sockkit")  # the room and the program speak of these
 
 _ALPHABETS = ("LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC")
 # The selector that has an emoji drawn in colour.
@@ -111,7 +112,7 @@ def check_name(name: str) -> str:
     words = [unicodedata.name(letter, "").split(" ")[0] for letter in letters]
     if len({word for word in words if word in _ALPHABETS}) > 1:
         raise UsageError("a name cannot mix alphabets whose letters look alike")
-    if any(skeletons(name) & skeletons(reserved) for reserved in (RESERVED, "you")):
+    if any(skeletons(name) & skeletons(reserved) for reserved in (RESERVED, *_MISLEADING)):
         raise UsageError(f'the name "{name}" is reserved')
     return name
 

@@ -33,7 +33,7 @@ def test_names(name: str) -> None:
         "", " ", "bob ", "a b", "a\u3000b", "a\tb", "a\x1bb", "a\u202eb", "a\u200bb", "x" * 33,
         "ｓｅｒｖｅｒ", "[bob]", "*bob", "a:b", "/who", "［a", "..", "\u0301a",
         "\u0430lex", "αlex", "e" + "\u0301" * 200, "あ" * 17,
-        "server", "Server", "You", "\u3164", "\u2800", "\uffa0", "serv\ufe0fer",
+        "server", "Server", "You", "Operator", "sockkit", "\u3164", "\u2800", "\uffa0", "serv\ufe0fer",
         "ꓢerver", "ꓢꓰꓣꓦꓰꓣ", "ᏚᎬᎡᏙᎬᎡ", "ѕеrvеr", "𝐬𝐞𝐫𝐯𝐞𝐫", "ⓢⓔⓡⓥⓔⓡ", "ꜱᴇʀᴠᴇʀ", "🆂🅴🆁🆅🅴🆁",
         "ˢᵉʳᵛᵉʳ", "ſerver", "ʏᴏᴜ", "ꓬꓳꓴ", "server\u17d2", "se\u1039rver",
         "server\u2800", "server\xad", "serverː", "a∗",
