@@ -22,47 +22,45 @@ SEND_QUEUE_BYTES = 512 * 1024
 class Bulk:
     """Watches how much a pump receives from `source`, and adapts both sockets to it.
 
-    The last bytes after much are delayed by up to two LOOK_SECONDS. `stop` ends that.
+    It does nothing if `source` is not a connection within this machine. The last bytes after much
+    are delayed by up to two LOOK_SECONDS. `stop` ends that.
     """
 
-    __slots__ = ("_loop", "_raised", "_received", "_sink", "_source", "_timer")
+    __slots__ = ("_loop", "_low_water", "_received", "_sink", "_source", "_timer")
 
-    def __init__(self, loop: Loop, source: SocketEnd, sink: Sink) -> None:
-        self._loop, self._source, self._sink = loop, source, sink
+    def __init__(self, loop: Loop, source: Source, sink: Sink) -> None:
+        self._loop, self._sink = loop, sink
+        self._source: SocketEnd | None = None
+        if isinstance(source, SocketEnd) and source.is_local():
+            self._source = source
         self._received = 0  # since the last look
         self._timer: Timer | None = None  # until the next look; None if nothing comes
-        self._raised = False
+        self._low_water = 1
 
     def received(self, size: int) -> None:
         """Call it after each step."""
         self._received += size
-        if not self._timer:
+        if size and self._source and not self._timer:
             self._timer = self._loop.later(LOOK_SECONDS, self._look)
 
     def _look(self) -> None:
         size, self._received = self._received, 0
         self._timer = self._loop.later(LOOK_SECONDS, self._look) if size else None
         if size < LOW_WATER_BYTES:
-            self._lower()
-        elif size >= MUCH_BYTES and not self._raised:
-            self._raised = True
-            self._source.wake_at(LOW_WATER_BYTES)
+            self._wake_at(1)
+        elif size >= MUCH_BYTES and self._low_water == 1:
+            self._wake_at(LOW_WATER_BYTES)
             if isinstance(self._sink, SocketEnd) and self._sink.is_local():
                 self._sink.limit_queue(SEND_QUEUE_BYTES)
 
-    def _lower(self) -> None:
-        if self._raised:
-            self._raised = False
-            self._source.wake_at(1)
+    def _wake_at(self, size: int) -> None:
+        if self._source and size != self._low_water:
+            self._low_water = size
+            self._source.wake_at(size)
 
     def stop(self) -> None:
         """Wake the reader for any byte again."""
         if self._timer:
             self._timer.cancel()
             self._timer = None
-        self._lower()
-
-
-def bulk_of(loop: Loop, source: Source, sink: Sink) -> Bulk | None:
-    """The one to tell what is received; None if `source` is not a connection in this machine."""
-    return Bulk(loop, source, sink) if isinstance(source, SocketEnd) and source.is_local() else None
+        self._wake_at(1)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from sockkit.core.text import Transform
 from sockkit.errors import SockkitError, without_traceback
-from sockkit.net.bulk import Bulk, bulk_of
 from sockkit.net.coalesce import PAUSE_SECONDS
 from sockkit.net.ends.end import Sink, Source
 from sockkit.net.kernel import LITTLE_BYTES, Unfit, Wait
@@ -16,6 +15,9 @@ from sockkit.net.loop import Loop
 
 if TYPE_CHECKING:
     from sockkit.core.hints import Glance
+    from sockkit.net.bulk import Bulk
+
+BULK_BYTES = 1024 * 1024  # once so much has come, net/bulk.py watches
 
 
 class Pump:
@@ -70,8 +72,6 @@ class Pump:
         self._began = self._ended = loop.now
         self.lane: Lane = choose(source, sink, transform, buffer_size, loop.pools)
         self._bulk: Bulk | None = None
-        if not isinstance(self.lane, Light):
-            self._bulk = bulk_of(loop, source, sink)
         if glance:
             self.lane = First(source, sink, glance, buffer_size, self.lane)
 
@@ -133,8 +133,8 @@ class Pump:
         except SockkitError as error:
             self._fail(error)
             return
-        if self._bulk and lane.bytes_read != read:
-            self._bulk.received(lane.bytes_read - read)
+        if lane.bytes_read >= BULK_BYTES:
+            self._watch(lane.bytes_read - read)
         if self._on_progress and (lane.bytes_read, lane.bytes_written) != (read, written):
             self._on_progress()
         if wait is Wait.END:
@@ -145,6 +145,13 @@ class Pump:
             self._loop.later(PAUSE_SECONDS, lambda: self._wait(self._waiting or wait))
         elif wait is not self._waiting:
             self._wait(wait)
+
+    def _watch(self, size: int) -> None:
+        if not self._bulk:
+            from sockkit.net.bulk import Bulk  # not needed for less
+
+            self._bulk = Bulk(self._loop, self._source, self._sink)
+        self._bulk.received(size)
 
     def _pass_on(self) -> None:
         """Called instead of `_step` by a Light lane without callbacks: does less per message."""
@@ -170,7 +177,6 @@ class Pump:
         lane.bytes_read, lane.bytes_written = self.bytes_read, self.bytes_written
         self.lane.close()
         self.lane = lane
-        self._bulk = self._bulk or bulk_of(self._loop, self._source, self._sink)
         if self._finishing:
             self.lane.finish()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,6 @@ from sockkit.net.bulk import (
     MUCH_BYTES,
     SEND_QUEUE_BYTES,
     Bulk,
-    bulk_of,
 )
 from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.loop import Loop
@@ -33,10 +33,8 @@ class Case:
         self.loop = loop
         self.source: SocketEnd = kit.stream_end("tcp", stack).end
         self.sink: SocketEnd = kit.stream_end("tcp", stack).end
-        made = bulk_of(loop, self.source, self.sink)
-        assert made
-        self.bulk: Bulk = made
-        stack.callback(made.stop)
+        self.bulk = Bulk(loop, self.source, self.sink)
+        stack.callback(self.bulk.stop)
 
     def receives(self, *sizes: int) -> None:
         """So much is received between one look and the next."""
@@ -117,19 +115,26 @@ def test_a_queue_whose_size_was_asked_for_keeps_it(case: Case) -> None:
     assert case.low_water == LOW_WATER_BYTES
 
 
-def test_only_connections_within_this_machine_are_watched(loop: Loop, stack: kit.Stack) -> None:
-    near, sink = kit.stream_end("unix", stack).end, kit.stream_end("tcp", stack).end
-    assert bulk_of(loop, near, sink) is None
+def is_watched(loop: Loop, source: Any, sink: Any) -> bool:
+    watch = Bulk(loop, source, sink)
+    watch.received(MUCH_BYTES)
+    watched = watch._timer is not None
+    watch.stop()
+    return watched
+
+
+def test_only_connections_within_this_machine_are_watched(
+    loop: Loop, stack: kit.Stack, tmp_path: Path
+) -> None:
+    sink = kit.stream_end("tcp", stack).end
+    assert is_watched(loop, kit.stream_end("tcp", stack).end, sink)
+    assert not is_watched(loop, kit.stream_end("unix", stack).end, sink)
+    assert not is_watched(loop, kit.source("pipe", stack, tmp_path).end, sink)
     with socket.create_server(("127.0.0.2", 0)) as listener, socket.socket() as sock:
         sock.bind(("127.0.0.3", 0))
         sock.connect(listener.getsockname())
         far = SocketEnd(loop, sock, kit.PEER, lambda _: None)
-        assert bulk_of(loop, far, sink) is None
-
-
-def test_a_pipe_is_not_watched(loop: Loop, stack: kit.Stack, tmp_path: Path) -> None:
-    sink = kit.stream_end("tcp", stack).end
-    assert bulk_of(loop, kit.source("pipe", stack, tmp_path).end, sink) is None
+        assert not is_watched(loop, far, sink)
 
 
 def test_the_rest_of_much_is_passed_on(
@@ -165,8 +170,7 @@ def test_a_pump_that_stops_leaves_its_source_as_it_was(
     kit.skip_time(loop, monkeypatch)
     source, sink = kit.stream_end("tcp", stack), kit.sink("file", stack, tmp_path)
     pump = made_pump(loop, stack, source, sink)
-    assert pump._bulk
-    pump._bulk.received(MUCH_BYTES)
+    pump._watch(MUCH_BYTES)
     run_for(loop, LOOK_SECONDS)
     assert option(source.end, socket.SO_RCVLOWAT) == LOW_WATER_BYTES
     pump.stop()
