@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sockkit.core.text import Transform
 from sockkit.errors import SockkitError, without_traceback
+from sockkit.net.bulk import Bulk
 from sockkit.net.coalesce import PAUSE_SECONDS
 from sockkit.net.ends.end import Sink, Source
 from sockkit.net.kernel import LITTLE_BYTES, Unfit, Wait
@@ -15,9 +16,8 @@ from sockkit.net.loop import Loop
 
 if TYPE_CHECKING:
     from sockkit.core.hints import Glance
-    from sockkit.net.bulk import Bulk
 
-BULK_BYTES = 1024 * 1024  # once so much has come, net/bulk.py watches
+BULK_BYTES = 1024 * 1024  # once so much has come, a Bulk watches it
 
 
 class Pump:
@@ -148,8 +148,6 @@ class Pump:
 
     def _watch(self, size: int) -> None:
         if not self._bulk:
-            from sockkit.net.bulk import Bulk  # not needed for less
-
             self._bulk = Bulk(self._loop, self._source, self._sink)
         self._bulk.received(size)
 
