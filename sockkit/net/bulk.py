@@ -1,8 +1,8 @@
 """Larger steps while much comes in over a connection within this machine.
 
 By default the system wakes a reader for each segment, and some MiB queue up at each socket. When
-their turn comes, the processor's cache no longer has what it needs for them. If the reader wakes
-for a quarter of a MiB, and sends from a short queue, it moves twice as much in a second.
+their turn comes, they have left the processor's cache. A reader that wakes for 256 KiB, and sends
+from a short queue, moves twice as many bytes in a second.
 
 Between machines, a short queue might not fill the network's path, so there nothing is changed.
 """
@@ -15,7 +15,7 @@ from sockkit.net.loop import Loop, Timer
 
 LOOK_SECONDS = 0.005  # between two looks at how much has come
 MUCH_BYTES = 1024 * 1024  # between two looks: about 200 MB a second
-LOW_WATER_BYTES = 256 * 1024  # between two looks, less is little
+LOW_WATER_BYTES = 256 * 1024  # what the reader wakes for, while so much comes between two looks
 SEND_QUEUE_BYTES = 512 * 1024
 
 

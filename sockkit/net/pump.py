@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sockkit.core.text import Transform
 from sockkit.errors import SockkitError, without_traceback
-from sockkit.net.bulk import Bulk
+from sockkit.net.bulk import MUCH_BYTES, Bulk
 from sockkit.net.coalesce import PAUSE_SECONDS
 from sockkit.net.ends.end import Sink, Source
 from sockkit.net.kernel import LITTLE_BYTES, Unfit, Wait
@@ -16,8 +16,6 @@ from sockkit.net.loop import Loop
 
 if TYPE_CHECKING:
     from sockkit.core.hints import Glance
-
-BULK_BYTES = 1024 * 1024  # once so much has come, a Bulk watches it
 
 
 class Pump:
@@ -133,7 +131,7 @@ class Pump:
         except SockkitError as error:
             self._fail(error)
             return
-        if lane.bytes_read >= BULK_BYTES:
+        if lane.bytes_read >= MUCH_BYTES:
             self._watch(lane.bytes_read - read)
         if self._on_progress and (lane.bytes_read, lane.bytes_written) != (read, written):
             self._on_progress()
