@@ -148,7 +148,13 @@ class Program:
         self.process.stdin.close()
 
     def descriptors(self) -> int:
-        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+        """How many it has, without files and folders: an import has some open for a moment."""
+        folder = f"/proc/{self.process.pid}/fd"
+        names = []
+        for number in os.listdir(folder):
+            with contextlib.suppress(FileNotFoundError):  # closed since
+                names.append(os.readlink(f"{folder}/{number}"))
+        return sum(not name.startswith("/") or name.startswith("/dev/") for name in names)
 
     def resident(self) -> int:
         """Resident memory in bytes."""
