@@ -315,22 +315,30 @@ def test_the_recorded_pauses(path: Path) -> None:
     )
     hours = [Message(NOW + 3600 * SECOND * n, CLIENT, "sent", b"%d" % n) for n in range(4)]
     long = write(path.with_suffix(".long"), Opened(NOW, CLIENT), *hours)
-    took = []
+    took = 0.0
 
     def serve(sock: socket.socket) -> None:
+        nonlocal took
         read_exactly(sock, 1)
         began = time.monotonic()
         read_exactly(sock, 3)
-        took.append(time.monotonic() - began)
+        took = time.monotonic() - began
         read_all(sock)
 
     with peer(serve) as port:
-        assert replay(recording, HERE, port)[0] == 0
-        assert replay("--speed", "3", recording, HERE, port)[0] == 0
+
+        def took_more_than(seconds: float, *options: str) -> bool:
+            """A server that is itself held up sees less: then it looks again."""
+            for _ in range(5):
+                assert replay(*options, recording, HERE, port)[0] == 0
+                if took > seconds:
+                    return True
+            return False
+
+        assert took_more_than(0.25)
+        assert took_more_than(0.08, "--speed", "3")
         assert replay("--speed", "max", long, HERE, port)[0] == 0
         assert replay("--speed", "1000000", long, HERE, port)[0] == 0
-    assert took[0] > 0.25
-    assert took[1] > 0.08
 
 
 @paces
