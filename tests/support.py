@@ -192,20 +192,24 @@ def peer(
 ) -> Iterator[int]:
     """A plain server for one connection at a time; gives its port.
 
-    `serve` gets each accepted socket, which is closed after it. What it raises fails the
-    test.
+    `serve` gets each accepted socket, which is closed after it, also of clients that connected
+    shortly before the end. What it raises fails the test.
     """
     listener = socket.create_server((host, 0), family=socket.AddressFamily(family))
     listener.settimeout(WAIT)
     failures: list[BaseException] = []
+    last = socket.socket(family)  # our own client: whoever connected before it is served
+    last.settimeout(WAIT)
 
     def loop() -> None:
         while True:
             try:
-                sock, _ = listener.accept()
+                sock, address = listener.accept()
             except OSError:
                 return
             with sock:
+                if address == bound:
+                    return
                 sock.settimeout(WAIT)
                 try:
                     serve(sock)
@@ -213,15 +217,17 @@ def peer(
                     failures.append(error)
                     return
 
+    last.bind((host, 0))
+    bound = last.getsockname()
     thread = threading.Thread(target=loop, daemon=True)
     thread.start()
     try:
         yield listener.getsockname()[1]
     finally:
-        with contextlib.suppress(OSError):
-            listener.shutdown(socket.SHUT_RDWR)  # wakes accept
-        listener.close()
+        last.connect(listener.getsockname())
         thread.join(WAIT)
+        last.close()
+        listener.close()
     if failures:
         raise failures[0]
 

@@ -68,7 +68,7 @@ def probe(*arguments: str, **more: object) -> tuple[int, list[str], list[str]]:
 def test_what_there_is_to_find(tmp_path: Path) -> None:
     with listening() as (live,), refusing() as dead, silent() as hole:
         status, lines, err = probe(
-            "-w", "300ms", f"{HERE}:{hole},{live}", f"localhost:{dead}", "nosuch.invalid:1",
+            "-w", "1", f"{HERE}:{hole},{live}", f"localhost:{dead}", "nosuch.invalid:1",
             f"unix:{tmp_path}/none",
         )  # fmt: skip
     assert status == 7
@@ -331,7 +331,7 @@ def banner(sock: socket.socket) -> None:
 def test_a_banner_that_matches() -> None:
     with peer(banner) as port:
         assert probe("--match", r"^220 \S+ ready", f"{HERE}:{port}")[0] == 0
-        status, (line,), err = probe("-w", "0.3", "--match", "^SSH-", f"{HERE}:{port}")
+        status, (line,), err = probe("-w", "1", "--match", "^SSH-", f"{HERE}:{port}")
     assert status == 1
     assert line == rf'{HERE}:{port} no match: "220 mail.example ready\x0d\x0a"'
     assert len(err) == 1
@@ -369,7 +369,7 @@ def test_udp() -> None:
         target = f"{HERE}:{server.port}"
         assert probe("--udp", target)[0] == 0
         assert probe("--udp", "--send", "PING", "--match", "^PONG$", target)[0] == 0
-        assert probe("--udp", "-w", "0.3", "--send", "x", "--match", "^PONG$", target)[0] == 1
+        assert probe("--udp", "-w", "1", "--send", "x", "--match", "^PONG$", target)[0] == 1
     with socket.socket(type=socket.SOCK_DGRAM) as mute:
         mute.bind((HERE, 0))
         target = f"{HERE}:{mute.getsockname()[1]}"

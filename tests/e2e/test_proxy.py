@@ -390,10 +390,10 @@ def test_it_accepts_and_says_no_more(part: bytes) -> None:
         over.wait(WAIT)
 
     with peer(serve) as port:
-        words = ["-w", "200ms", "h.invalid", "1"]
+        words = ["-w", "1s", "h.invalid", "1"]
         status, out, stderr = client(f"http://{HERE}:{port}", *words)
         over.set()
-    told = f"the proxy {HERE} port {port} did not connect to h.invalid port 1 within 0.2 s"
+    told = f"the proxy {HERE} port {port} did not connect to h.invalid port 1 within 1 s"
     assert (status, out) == (28, b"")
     doubt = "" if part else "does it speak HTTP? If so, "
     assert stderr == f"sockkit: {told}: {doubt}allow more time with --connect-timeout\n"

@@ -239,8 +239,8 @@ def test_a_datagram_that_differs_or_is_missing(path: Path) -> None:
         assert b"74 57 6f" in out
         more = Message(NOW, UDP, "sent", b"end")
         recording = write(path, Opened(NOW, UDP), sent[0], *[answers[0]] * 2, more)
-        status, _, told = replay("--lockstep", "-i", "0.3", recording, HERE, echo.port)
-        lacks = "nothing was received for 0.3 s: the answer has 1 of 2 datagrams"
+        status, _, told = replay("--lockstep", "-i", "1", recording, HERE, echo.port)
+        lacks = "nothing was received for 1 s: the answer has 1 of 2 datagrams"
         assert (status, told) == (28, f"sockkit: {lacks}\n")
         status, _, told = replay("--verify", recording, HERE, echo.port)
         assert (status, told) == (1, "sockkit: the answer differs at byte 0 of datagram 2\n")
@@ -297,12 +297,12 @@ def test_a_rest_that_does_not_come(path: Path) -> None:
         sock.sendall(b"hel")
         read_all(sock)
 
-    lacks = "nothing was received for 0.3 s: the answer has 3 of 5 bytes"
+    lacks = "nothing was received for 1 s: the answer has 3 of 5 bytes"
     with peer(serve) as port:
         for how in ("--verify", "--lockstep"):
-            told = replay(how, "-i", "0.3", recording, HERE, port)[::2]
+            told = replay(how, "-i", "1", recording, HERE, port)[::2]
             assert told == (28, f"sockkit: {lacks}\n")
-        assert replay("-i", "0.3", recording, HERE, port) == (0, b"hel", f"* {lacks}\n")
+        assert replay("-i", "1", recording, HERE, port) == (0, b"hel", f"* {lacks}\n")
 
 
 def test_the_recorded_pauses(path: Path) -> None:
@@ -543,7 +543,7 @@ def test_a_client_of_a_played_server_that_sends_less(path: Path) -> None:
         sock.sendall(b"que")
         sock.shutdown(socket.SHUT_WR)
         assert read_all(sock) == b"answer"
-    with playing("--once", "-i", "0.2", recording) as server, connect(server.port) as sock:
+    with playing("--once", "-i", "1", recording) as server, connect(server.port) as sock:
         sock.sendall(b"que")
         assert read_all(sock) == b""
         assert server.status() == 28

@@ -210,7 +210,7 @@ def control_c(kind: str, terminal: Terminal, wait: float) -> None:
 @pytest.mark.parametrize("end", ["reset", "idle", "term", "hang-up"])
 def test_other_ends(kind: str, end: str, terminal: Terminal) -> None:
     """The fixture compares the terminal's flags after each."""
-    options = ["-i", "300ms"] if end == "idle" else []
+    options = ["-i", "1"] if end == "idle" else []
     with conversation(
         kind, "--no-edit", *options, stdin=terminal.child, stdout=terminal.child
     ) as (program, sock):  # fmt: skip

@@ -140,11 +140,11 @@ def test_a_silence_ends_it_and_answers_put_that_off() -> None:
         program.type(b"x")
         program.end_input()
         _, address = sock.recvfrom(100)
-        for _ in range(3):  # longer together than the silence, 1 s
+        for _ in range(6):  # longer together than the silence, 1 s
             with contextlib.suppress(subprocess.TimeoutExpired):
-                program.process.wait(0.4)
+                program.process.wait(0.2)
             sock.sendto(b".", address)
-        assert program.output() == b"..."
+        assert program.output() == b"......"
         assert program.status(END) == 0
 
 
