@@ -39,6 +39,12 @@ def processor() -> str:
     return found[1] if found else platform.machine()
 
 
+def stolen() -> float:
+    """Seconds of processor time that the host gave to other machines, since the start: proc(5)."""
+    ticks = int(Path("/proc/stat").read_text().split()[8])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def describe() -> list[str]:
     """Lines of Markdown. They include the load of the last minute, which shows a busy machine."""
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
