@@ -191,7 +191,7 @@ class ProgramFailed(SockkitError):  # noqa: N818
 
     def __init__(self, status: int) -> None:
         self.status = status
-        super().__init__(f"the program failed with {status}")
+        super().__init__(f"the program failed with exit status {status}")
 
 
 class Stopped(SockkitError):  # noqa: N818

@@ -170,7 +170,7 @@ class _Join:
     def _pause(self, error: SockkitError) -> None:
         seconds = RECONNECT_PAUSES_SECONDS[min(self._failures, len(RECONNECT_PAUSES_SECONDS) - 1)]
         self._failures += 1
-        self._context.emit(Notice(f"{error}: connecting again in {show_seconds(seconds)}"))
+        self._context.emit(Notice(f"{error}: reconnecting in {show_seconds(seconds)}"))
         self._timer = self._context.loop.later(seconds, self._dial)
         self._typed.read()
         self._typed.mark()

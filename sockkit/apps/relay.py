@@ -63,7 +63,7 @@ def run(config: Relay, context: Context) -> None:
     if config.once and config.listen.max_connections:
         raise UsageError(
             "--once cannot be used with --max-connections",
-            "remove --max-connections: one client is relayed",
+            "remove --max-connections: --once relays one client",
         )
     raise_limit()
     if config.faults.stall_at is not None:

@@ -102,7 +102,7 @@ def _serve(config: Replay, context: Context, recording: Recording, name: str) ->
     _tell(recording, context, name)
     if index.left_out:
         left_out = show_count(index.left_out, "recorded connection")
-        context.emit(Notice(f"{left_out} skipped: of another kind, or too many"))
+        context.emit(Notice(f"{left_out} skipped: streams mixed with datagrams, or too many"))
     shows = not config.play.verify
     programme = Programme(recording, index, config.play, config.idle, config.once, shows)
     (_serve_datagrams if index.datagrams else _serve_streams)(config, context, programme)

@@ -166,9 +166,9 @@ def _view(config: Show, context: Context) -> RecordView:
 def _source(config: Show, context: Context, reader: Reader) -> Iterator[Source]:
     if config.path == STANDARD:
         if context.stdio.input.terminal:
-            raise UsageError("stdin is a terminal", "name the FILE of a recording")
+            raise UsageError("stdin is a terminal", "give the FILE of a recording")
         if config.follow:
-            raise UsageError("stdin cannot be followed", "name the FILE of a recording")
+            raise UsageError("stdin cannot be followed", "give the FILE of a recording")
         yield context.stdio.input
         return
     with _opened(config.path) as file:

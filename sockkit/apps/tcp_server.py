@@ -68,7 +68,7 @@ def _check(config: TcpServer) -> None:
     if config.once and config.listen.max_connections:
         raise UsageError(
             "--once cannot be used with --max-connections",
-            "remove --max-connections: one client is served",
+            "remove --max-connections: --once serves one client",
         )
 
 

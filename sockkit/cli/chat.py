@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sockkit.cli.commands import LazyGroup
 
-_HELP = """A chat room that anyone can join with nc, and a comfortable client for it."""
+_HELP = """A chat room that anyone can join with nc, and a convenient client for it."""
 
 _EPILOG = """\b
 Try it in three terminals:

@@ -49,7 +49,8 @@ _MEMBER = Bundle(
         *PASSWORD,
         UDP,
         Option(["--reconnect"], is_flag=True,
-               help="Connect again when the connection is lost. The pauses grow from 1s to 30s."),
+               help="Reconnect when the connection is lost. The pauses between attempts grow "
+               "from 1s to 30s."),
     ),
 ).saying(
     name="Use this name in the room, for example alice.",

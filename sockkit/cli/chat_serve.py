@@ -52,10 +52,10 @@ _ROOM = Bundle(
         Option(["--flood"], type=click.FloatRange(0), metavar="LINES", default=10.0,
                show_default=True,
                help="Read at most this many lines a second from a member. With --udp, more are "
-                    "refused. 0 is no limit."),
+                    "refused. 0 means no limit."),
         UDP,
         Option(["--quit-word"], metavar="WORD", default="q", show_default=True,
-               help="Let a member leave with a line that is only WORD."),
+               help="Let a member leave by sending a line that is only WORD."),
     ),
 ).saying(
     udp="Use UDP, not TCP. Such a room has no password, no history, no --motd and no TLS.",
@@ -77,7 +77,7 @@ _TIME = SERVER_TIME.only("timeout", "idle").saying(
          "status 28.",
 )  # fmt: skip
 _ACCESS = ACCESS.saying(
-    max_connections="Let at most N members in at a time. One more is told that the room is full.",
+    max_connections="Let at most N members in at a time. Any more are told that the room is full.",
 )
 
 

@@ -38,7 +38,7 @@ COMMANDS = {
     "replay": ("sockkit.cli.replay", "Play a recording again, as the client or the server."),
     "show": ("sockkit.cli.show", "Show a recording as text, hex, JSON or packets."),
 }
-_HELP_COMMAND = {"help": ("sockkit.cli.help", "Show the help of a command.")}
+_HELP_COMMAND = {"help": ("sockkit.cli.help", "Show help for a command.")}
 
 _HELP = """Talk to sockets from the shell: connect, listen, send, show.
 

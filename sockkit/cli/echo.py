@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 _HELP = """Echo what arrives, or answer by rules, for testing. Serves TCP and UDP on one port,
 until stopped (Ctrl-C).
 
-A rule is PATTERN=ANSWER. With --reply, PATTERN has the wildcards * and ?. With --reply-re,
-it is a regular expression, and ANSWER may use its groups. A message is a line, over UDP a
-datagram, with --frame a frame. The first rule that matches a message gives the answer. A
+A rule is PATTERN=ANSWER. With --reply, PATTERN may contain the wildcards * and ?. With --reply-re,
+it is a regular expression, and ANSWER may use its groups. A message is a line; over UDP, a
+datagram; with --frame, a frame. The first rule that matches a message gives the answer. A
 message that no rule matches is echoed.
 """
 
@@ -69,7 +69,7 @@ _ANSWERS = Bundle(
                     "comment."),
         GREET,
         Option(["--delay"], type=DURATION, metavar="DURATION", default="0",
-               help="Send each answer this much later, for example 200ms."),
+               help="Delay each answer by this long, for example 200ms."),
         Option(["--drop"], type=_SHARE, metavar="PERCENT", default="0%",
                help="Do not answer this share of datagrams, for example 5%."),
         Option(["--close-after"], type=click.IntRange(1), metavar="N",
@@ -83,21 +83,21 @@ _TEXT = Bundle("Text", (encoding("utf-8", LINE_ENCODING),)).saying(
     encoding="Set the encoding of messages and answers, for example gbk.",
 )
 _VIEW = VIEW.saying(
-    timestamps="Start each message of --hex with the time.",
+    timestamps="With --hex, start each message with the time.",
     frame="Split the byte stream into messages, for example len:2be. The rules, --hex and --json "
           "use these. SPEC is line, nul, fixed:16, delim:0d0a, len:2be (a length of 2 bytes, big "
-          "endian, then so many bytes), start:aa55,len@2:1 (a marker, then a length), or gap:20ms "
-          "(a silence). Without this option, a message is a line.",
+          "endian, then that many bytes), start:aa55,len@2:1 (a marker, then a length), or "
+          "gap:20ms (a silence). Without this option, a message is a line.",
 )  # fmt: skip
 _TIME = SERVER_TIME.only("timeout", "idle").saying(
-    timeout="Give up when nobody comes for this long, for example 30s. The exit status "
+    timeout="Give up when no client comes for this long, for example 30s. The exit status "
             "is then 28. Default: wait for ever. Not with --workers.",
     idle="Close a connection after this long without data, for example 30s. Data in either "
          "direction counts. With --udp, the command ends after this long without a datagram, with "
          "exit status 28.",
 )  # fmt: skip
 _ACCESS = ACCESS.saying(
-    max_connections="Accept at most N clients at a time. One more is closed at once. With "
+    max_connections="Accept at most N clients at a time. Any more are closed at once. With "
                     "--workers, N is for each process.",
 )  # fmt: skip
 _TLS = SERVER_TLS.saying(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _EXAMPLES_SHOWN = 4
 
-_HELP = """Show the help of COMMAND, or without one of sockkit.
+_HELP = """Show the help for COMMAND. Without COMMAND, show the help for sockkit.
 
 This is what `sockkit COMMAND --help` shows.
 """

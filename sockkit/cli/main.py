@@ -74,7 +74,7 @@ def status(arguments: list[str]) -> int:
         while place and place.tb_next:
             place = place.tb_next
         where = f" ({place.tb_frame.f_code.co_filename}:{place.tb_lineno})" if place else ""
-        complain(f"this is a fault in sockkit, please report it: {error!r}{where}")
+        complain(f"this is a bug in sockkit, please report it: {error!r}{where}")
         return ExitStatus.FAILED
 
 

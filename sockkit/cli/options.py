@@ -65,7 +65,7 @@ LISTENING = Bundle(
                     "without a file (Linux only)."),
         *_FAMILY,
         Option(["--unix-mode"], type=MODE, metavar="MODE",
-               help="Set the mode of the file of unix:/PATH, for example 660. Only users who may "
+               help="Set the file mode of unix:/PATH, for example 660. Only users who may "
                     "write to the file can connect. Default: what the umask allows."),
         Option(["--port-file"], type=File(), metavar="FILE",
                help="Write the port to FILE once listening, for scripts. If FILE is a FIFO (mkfifo "
@@ -89,7 +89,7 @@ _TUNING = (
     Option(["--receive-buffer"], type=SIZE, metavar="SIZE",
            help="Set the system's receive buffer, for example 256k (SO_RCVBUF)."),
     Option(["--reuse-port"], is_flag=True,
-           help="Share the port with others that set this option (SO_REUSEPORT)."),
+           help="Share the port with other sockets that set this option (SO_REUSEPORT)."),
     Option(["--ttl"], type=click.IntRange(1, 255), metavar="N",
            help="Let packets pass at most N routers, 1 to 255 (IP_TTL)."),
     Option(["--tos"], type=click.IntRange(0, 255), metavar="N",
@@ -97,7 +97,7 @@ _TUNING = (
 )  # fmt: skip
 _STREAM = (
     Option(["--no-delay"], is_flag=True,
-           help="Send small pieces at once, without collecting (TCP_NODELAY)."),
+           help="Send small pieces at once, without collecting them (TCP_NODELAY)."),
     Option(["--keepalive"], is_flag=True,
            help="Check that a silent peer is still there (SO_KEEPALIVE)."),
 )  # fmt: skip
@@ -107,8 +107,8 @@ _BACKLOG = Option(
     help="Let at most N connections wait to be accepted. The system may allow fewer.",
 )  # fmt: skip
 _BIND_CLOSING = "Bind a port while old connections on it are closing (SO_REUSEADDR)."
-_BIND_SOURCE = "Bind the port of --source while it is closing (SO_REUSEADDR)."
-_BIND_SHARED = "Bind a port that others with this option have (SO_REUSEADDR)."
+_BIND_SOURCE = "Bind --source while an old connection on it closes (SO_REUSEADDR)."
+_BIND_SHARED = "Bind a port that others with this option already use (SO_REUSEADDR)."
 CLIENT_SOCKET = Bundle("Socket", (*_TUNING, _reuse_address(False, _BIND_SOURCE), *_STREAM))
 SERVER_SOCKET = Bundle(
     "Socket", (_BACKLOG, *_TUNING, _reuse_address(True, _BIND_CLOSING), *_STREAM)
@@ -200,13 +200,14 @@ IDLE = Option(
 )  # fmt: skip
 LINGER = Option(
     ["--linger"], type=DURATION, metavar="DURATION",
-    help="Once one side has ended, leave when the other is silent this long. Default: 5s after the "
-         "peer's end; no limit after the end of stdin, but 1s at a terminal.",
+    help="Once one side has ended, leave when the other is silent for this long. Default: 5s after "
+    "the peer's end; no limit after the end of stdin, but 1s at a terminal.",
 )  # fmt: skip
 _UNTIL = Option(
     ["--until"],
     type=EnumChoice(Until),
-    help="Choose whose end ends the session. Default: both; if stdin is a terminal, peer.",
+    help="Choose which side must end to end the session. Default: both; if stdin is a "
+    "terminal, peer.",
 )
 _NO_CLIENT = (
     "Give up when no client connects for this long, for example 30s. The exit status is then 28. "
@@ -244,7 +245,7 @@ _RULES = (
 )  # fmt: skip
 _MAX_CONNECTIONS = Option(
     ["--max-connections"], type=click.IntRange(1), metavar="N",
-    help="Accept at most N clients at a time. One more is closed at once.",
+    help="Accept at most N clients at a time. Any more are closed at once.",
 )  # fmt: skip
 ACCESS = Bundle("Access", (*_RULES, _MAX_CONNECTIONS))
 UDP_ACCESS = Bundle("Access", _RULES).saying(
@@ -303,8 +304,8 @@ UDP_PROGRAMS = Bundle("Programs", (*PROGRAMS.options, _MAX_CONNECTIONS)).saying(
     execute="Run CMD for each peer, with the peer as its stdin and stdout. Each read and each "
             "write of CMD is a datagram. CMD is split into words as by a shell, and run without "
             "one: --exec 'tr a-z A-Z'.",
-    max_connections="Run at most N programs at a time. Default: 100. One more peer replaces the "
-                    "one that has been silent longest. Needs --exec or --shell.",
+    max_connections="Run at most N programs at a time. Default: 100. Beyond that, a new peer "
+    "replaces the one that has been silent longest. Needs --exec or --shell.",
 )  # fmt: skip
 
 
@@ -345,9 +346,9 @@ CHAT_TERMINAL = TERMINAL.saying(
 
 LINES = Option(
     ["--lines"], is_flag=True,
-    help="Send a line as a datagram, print a datagram as a line. On a terminal, and with -E or -C, "
-         "this is the default. Otherwise stdin is cut at --buffer-size, and datagrams are printed "
-         "as they are.",
+    help="Send each line as a datagram, and print each datagram as a line. On a terminal, and with "
+    "-E or -C, this is the default. Otherwise stdin is split at --buffer-size, and datagrams are "
+    "printed as they are.",
 )  # fmt: skip
 LABEL = Option(
     ["--label"], is_flag=True,

@@ -131,14 +131,16 @@ def _fingerprint(text: str) -> bytes:
 
 def _server_name(text: str) -> str:
     if not re.fullmatch(r"[\w.:-]+", text):
-        raise UsageError(f"{text!r} cannot be the name of a server", "as in server.example")
+        raise UsageError(
+            f"{text!r} cannot be the name of a server", "give one such as server.example"
+        )
     return text
 
 
 def _protocols(text: str) -> tuple[str, ...]:
     names = tuple(text.split(","))
     if not all(name.isascii() and 0 < len(name) < 256 for name in names):
-        raise UsageError(f"{text!r} is no list of protocols", "as in h2,http/1.1")
+        raise UsageError(f"{text!r} is not a list of protocols", "write it as in h2,http/1.1")
     return names
 
 

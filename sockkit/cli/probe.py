@@ -17,13 +17,13 @@ from sockkit.cli.tls import CLIENT_TLS, client_tls
 
 _HELP = """Check which targets accept connections, or wait until they do (--wait).
 
-A TARGET is HOST:PORTS, [IPV6]:PORTS or unix:/PATH, with PORTS such as 22,80,8000-8100. Two
-words alone may be HOST PORTS. Each target gets a line: open, refused, no answer, or what
-else is wrong. On a terminal, with more than 24 targets, only the open ones are shown, and
+A TARGET is HOST:PORTS, [IPV6]:PORTS or unix:/PATH, with PORTS such as 22,80,8000-8100. A single
+target may also be two words: HOST PORTS. Each target gets a line: open, refused, no answer, or
+another error. On a terminal, with more than 24 targets, only the open ones are shown, and
 the others are counted.
 
-The exit status is 0 if all targets are open, otherwise 7. If there is only one target, it
-is the status of its error. When all targets are open, COMMAND replaces sockkit: it has
+The exit status is 0 if all targets are open, otherwise 7. If there is only one target, the exit
+status is that of its error. When all targets are open, COMMAND replaces sockkit: it has
 stdout to itself, so the lines go to stderr.
 
 With --udp, a target is open only if it answers. One that gives no answer may be open, too.
@@ -52,9 +52,9 @@ _PROBE = Bundle(
     "Probe",
     (
         Option(["--wait"], type=DURATION, metavar="DURATION",
-               help="Try until all are open, for at most this long: 30s. Then the exit status is "
-                    "28. Names are looked up again, too. 0 tries once. Only the last result is "
-                    "shown."),
+               help="Try until all targets are open, for up to this long, such as 30s. After that, "
+               "the exit status is 28. Names are looked up again each time. 0 tries once. "
+               "Only the last result is shown."),
         Option(["--any", "any_one"], is_flag=True,
                help="Stop at the first open target, and show only that."),
         Option(["--send"], metavar="TEXT",
@@ -67,8 +67,8 @@ _PROBE = Bundle(
     ),
 ).saying(udp="Probe with datagrams, not with TCP.")  # fmt: skip
 _TIME = PROBE_TIME.saying(
-    timeout="Give up on a target after this long, for example 500ms. Looking up the name and the "
-            "reply for --match are included.",
+    timeout="Give up on a target after this long, for example 500ms. This includes looking up "
+    "the name and waiting for the reply to --match.",
 )  # fmt: skip
 _TLS = CLIENT_TLS.saying(
     encrypted="Do the TLS handshake, too. The target's certificate and its name are checked.",

@@ -80,7 +80,7 @@ _FAULTS = Bundle(
     "Faults",
     (
         Option(["--delay"], type=DURATION, metavar="DURATION", default="0",
-               help="Pass on everything this much later, for example 200ms."),
+               help="Delay everything by this long, for example 200ms."),
         Option(["--jitter"], type=DURATION, metavar="DURATION", default="0",
                help="Vary the delay at random by up to this much. A stream stays in order."),
         Option(["--rate"], type=SIZE, metavar="SIZE",
@@ -88,7 +88,7 @@ _FAULTS = Bundle(
         Option(["--chunk"], type=SIZE, metavar="SIZE",
                help="Cut what passes into pieces of at most this size. Each is sent by itself."),
         Option(["--stall-at"], type=SIZE, metavar="SIZE",
-               help="Pass on nothing after this many bytes. The connection stays open."),
+               help="Stop passing on data after this many bytes. The connection stays open."),
         Option(["--reset-at"], type=SIZE, metavar="SIZE",
                help="Reset both connections after this many bytes."),
         Option(["--close-at"], type=SIZE, metavar="SIZE",
@@ -128,7 +128,7 @@ _TEXT = TEXT.saying(
 _VIEW = VIEW.saying(
     hex="Show a hex dump of what passes. > is to the target, < is from the target.",
     json="Show JSON of what passes. Each line is an event, described in docs/events.md.",
-    timestamps="Start each message of --hex with the time.",
+    timestamps="With --hex, start each message with the time.",
     record="Record what passes in FILE. `sockkit show FILE` shows it, `sockkit replay` plays it "
            "again.",
 )  # fmt: skip
@@ -155,7 +155,7 @@ _PROXY = PROXY.saying(
     through=str(PROXY.options[0].help).replace("Connect", "Connect to the target", 1)
 )
 _ACCESS = ACCESS.saying(
-    max_connections="Accept at most N clients at a time. One more is closed at once; with --udp, "
+    max_connections="Accept at most N clients at a time. Any more are closed at once; with --udp, "
                     "the peer that was silent longest makes room. Default: no limit, with --exec "
                     "or --shell 100, with --udp 1000.",
 )  # fmt: skip
@@ -171,7 +171,7 @@ def fault_options(values: dict[str, Any]) -> FaultOptions:
             option = f"--{name.replace('_', '-')}"
             if datagrams:
                 raise UsageError(f"{option} cannot be used with --udp", "remove one of them")
-            raise UsageError(f"{option} needs --udp", "it is about datagrams")
+            raise UsageError(f"{option} needs --udp", "it affects only datagrams")
     options = fold(FaultOptions, values)
     if not (options.of_streams or options.of_datagrams):
         disturbed = None if options.disturbed is Disturbed.BOTH else options.disturbed

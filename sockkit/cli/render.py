@@ -372,7 +372,7 @@ def _datagrams(event: Event) -> str:
         case NewPeer():
             return "new peer"
         case PeerForgotten():
-            return "forgotten to make room: silent for longest"
+            return "forgotten to make room: silent the longest"
         case Unanswered(address, why):
             return f"datagram from {address} not answered: {why}"
         case DatagramTotal(direction, datagrams, size, seconds):

@@ -26,12 +26,12 @@ from sockkit.errors import UsageError
 _HELP = """Send the client's side of a recording again to HOST PORT, or serve the server's side
 (--serve).
 
-FILE was made with --record FILE of a client or a server. Each recorded connection gets a
+FILE is a recording that a client or a server made with --record. Each recorded connection gets a
 connection of its own, at its recorded time. The replies go to stdout, or are compared with
 the recorded ones (--verify). Recorded half-closes and resets happen again, too.
 
-With --serve, each client gets the server's side of the next recorded connection, and after
-the last of the first again. Each reply waits until as much has been received as in the
+With --serve, each client gets the server's side of the next recorded connection. After the last
+one, the first comes again. Each reply waits until as much has been received as in the
 recording.
 """
 
@@ -72,8 +72,8 @@ _REPLAY = Bundle(
                     "two dumps. It ends the command (exit status 1), or with --serve that "
                     "connection."),
         Option(["--speed"], type=Parsed("speed", _speed), metavar="N",
-               help="Play N times as fast, for example 2 or 0.5. max is without pauses. Default: "
-                    "1; with --serve as --lockstep."),
+               help="Play N times as fast, for example 2 or 0.5. max plays without pauses. "
+               "Default: 1; with --serve, like --lockstep."),
         Option(["--lockstep"], is_flag=True,
                help="Send without pauses, but wait for the recorded replies. Before each piece, as "
                     "many bytes have to arrive as in the recording (over UDP: datagrams)."),
@@ -91,7 +91,7 @@ _TIME = SERVER_TIME.only("timeout", "idle").saying(
     idle="Give up after this long without expected data, for example 30s. The exit status is then "
          "28. Default: 5s. With --serve: close that connection; default: wait for ever.",
 )  # fmt: skip
-_VIEW = VIEW.saying(timestamps="Start each message of --hex with the time.")
+_VIEW = VIEW.saying(timestamps="With --hex, start each message with the time.")
 # There is no --errors, as views show bytes that are not text as they are.
 _TEXT = ENCODINGS.without("errors").saying(
     encoding="Set the text encoding of --hex, --json and --record. What is sent is not converted.",

@@ -12,11 +12,11 @@ from sockkit.cli.options import ENCODINGS, PEERS, PLAIN_OUTPUT
 from sockkit.cli.params import File, Parsed
 from sockkit.cli.views import HEX, JSON, TIMESTAMPS
 
-_HELP = """Show a recording, which another command has made with --record FILE.
+_HELP = """Show a recording that another command made with --record FILE.
 
-Without FILE, or with -, the recording is read from stdin. The peers of a server have
-numbers from 1; the only peer of a client is 0. If the recording has no end, because the
-command still runs or was killed, everything up to there is shown, with a notice.
+Without FILE, or with -, the recording is read from stdin. A server's peers are numbered from 1; a
+client's only peer is 0. If the recording has no end, because the command is still running or was
+killed, everything recorded so far is shown, with a notice.
 """
 
 _EXAMPLES = """\
@@ -54,9 +54,9 @@ _FORMAT = Bundle(
         HEX,
         JSON,
         Option(["--pcap"], type=_Path(), metavar="OUT",
-               help="Write packets to the file OUT, as pcapng for Wireshark. They are made of the "
-                    "recorded addresses, times and bytes. OUT is overwritten if it exists; - is "
-                    "stdout."),
+               help="Write packets to the file OUT, as pcapng for Wireshark. They are made from "
+               "the recorded addresses, times and bytes. OUT is overwritten if it exists; - is "
+               "stdout."),
         TIMESTAMPS,
         Option(["--follow"], is_flag=True,
                help="Also show what is added to FILE, until stopped (Ctrl-C)."),
@@ -73,7 +73,7 @@ _SELECTION = Bundle(
         Option(["--sent"], is_flag=True, help="Show only what was sent."),
         Option(["--received"], is_flag=True, help="Show only what was received."),
         Option(["--since"], type=Parsed("time", _since), metavar="TIME",
-               help="Show only what passed from TIME on. TIME is 13:59 (on the day the recording "
+               help="Show only what passed since TIME. TIME is 13:59 (on the day the recording "
                     "begins), 2026-01-31T13:59, or 5m for five minutes ago."),
     ),
 )  # fmt: skip

@@ -62,11 +62,11 @@ _DIRECTION = DIRECTION.saying(
                "auto with --tls. Needs --once, --exec or --shell.",
 )  # fmt: skip
 _TIME = SERVER_TIME.saying(
-    until="Choose whose end ends a session. Default: both; if stdin is a terminal, peer. stdin and "
-          "either need --once, --exec or --shell.",
-    linger="Once a client has ended, close when stdin is silent this long. Default: 5s. With "
-           "--once and once stdin has ended, close when the client is silent this long; default: "
-           "no limit, at a terminal 1s.",
+    until="Choose which side must end to end a session. Default: both; if stdin is a terminal, "
+    "peer. stdin and either need --once, --exec or --shell.",
+    linger="Once a client has ended, close when stdin is silent for this long. Default: 5s. With "
+           "--once and once stdin has ended, close when the client is silent for this long; "
+           "default: no limit, at a terminal 1s.",
     idle="Close a connection after this long without data, for example 30s. Data in either "
          "direction counts. With --once, the command ends, with exit status 28.",
 )  # fmt: skip
@@ -76,7 +76,7 @@ _PROGRAMS = PROGRAMS.saying(
             "closes when CMD exits, and a reset ends CMD.",
 )  # fmt: skip
 _ACCESS = ACCESS.saying(
-    max_connections="Accept at most N clients at a time. One more is closed at once. Default: no "
+    max_connections="Accept at most N clients at a time. Any more are closed at once. Default: no "
                     "limit; with --exec or --shell 100.",
 )  # fmt: skip
 

@@ -24,8 +24,8 @@ _TLS = Option(
 )  # fmt: skip
 _TLS_FILES = (
     Option(["--tls-cert"], type=File(exists=True), metavar="FILE",
-           help="Show the certificate in FILE (PEM) to the peer. Its intermediates follow it in "
-                "FILE."),
+           help="Present the certificate in FILE (PEM) to the peer. Intermediate certificates "
+           "follow it in FILE."),
     Option(["--tls-key"], type=File(exists=True), metavar="FILE",
            help="Read the key of --tls-cert from FILE (PEM). Default: the file of --tls-cert."),
     Option(["--tls-key-password-file"], type=File(exists=True), metavar="FILE",
@@ -34,9 +34,11 @@ _TLS_FILES = (
 )  # fmt: skip
 _TLS_PROTOCOL = (
     Option(["--tls-alpn"], type=PROTOCOLS, metavar="NAMES", default=(),
-           help="Offer these protocols, for example h2,http/1.1 (ALPN). The best comes first."),
+           help="Offer these protocols, for example h2,http/1.1 (ALPN). List the preferred "
+           "one first."),
     Option(["--tls-min"], type=click.Choice(["1.0", "1.1", "1.2", "1.3"]),
-           help="Accept no older TLS than this. Default: 1.2. Old devices need 1.0 or 1.1."),
+           help="Accept no TLS version older than this. Default: 1.2. Old devices need 1.0 or "
+           "1.1."),
 )  # fmt: skip
 CLIENT_TLS = Bundle(
     "TLS",
@@ -52,7 +54,8 @@ CLIENT_TLS = Bundle(
         *_TLS_FILES,
         *_TLS_PROTOCOL,
         Option(["--tls-insecure"], is_flag=True,
-               help="Check no certificate. Then anyone on the way can read and change everything."),
+               help="Do not check the certificate. Anyone on the path can then read and "
+               "change everything."),
     ),
 )  # fmt: skip
 
@@ -88,10 +91,12 @@ SERVER_TLS = Bundle(
         *_TLS_PROTOCOL,
     ),
 ).saying(
-    tls_cert="Show the certificate in FILE (PEM) to clients. Its intermediates follow it in FILE.",
+    tls_cert="Present the certificate in FILE (PEM) to clients. Intermediate certificates "
+    "follow it in FILE.",
     encrypted="Encrypt connections (TLS). Without --tls-cert, a certificate is made for this run, "
               "and a message shows the command that trusts it.",
-    tls_alpn="Accept these protocols, for example h2,http/1.1 (ALPN). The best comes first.",
+    tls_alpn="Accept these protocols, for example h2,http/1.1 (ALPN). List the preferred one "
+    "first.",
 )  # fmt: skip
 
 

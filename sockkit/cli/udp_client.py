@@ -49,16 +49,16 @@ _DATAGRAMS = Bundle(
     (
         LINES,
         Option(["--expect"], type=click.IntRange(1), metavar="N",
-               help="End when N replies have arrived. If they have not within --connect-timeout of "
-                    "the end of stdin, the exit status is 28."),
+               help="End when N replies have arrived. If they have not arrived within "
+               "--connect-timeout after the end of stdin, the exit status is 28."),
         NICKNAME,
         LABEL,
         BROADCAST,
     ),
 ).saying(
-    lines="Send a line as a datagram, print a datagram as a line. On a terminal, and with -E, -C "
-          "or --name, this is the default. Otherwise stdin is cut at --buffer-size, and datagrams "
-          "are printed as they are.",
+    lines="Send each line as a datagram, and print each datagram as a line. On a terminal, and "
+    "with -E, -C or --name, this is the default. Otherwise stdin is split at --buffer-size, and "
+    "datagrams are printed as they are.",
     name="Begin each datagram with NAME and a colon, as in alice:hello.",
     label="Start each line with its peer, for example [192.168.1.30:7788]. On a terminal this is "
           "the default where several peers may answer.",
@@ -69,8 +69,9 @@ _DIRECTION = UDP_DIRECTION.saying(
     send_only="Only send; discard what arrives. The command ends when stdin has ended.",
 )  # fmt: skip
 _TIME = UDP_CLIENT_TIME.saying(
-    timeout="Wait this long for the replies of --expect, for example 2s. The time starts at the "
-            "end of stdin, and then the exit status is 28. It also limits looking up the name.",
+    timeout="Wait this long for the replies of --expect, for example 2s. The time starts at "
+    "the end of stdin; when it is over, the exit status is 28. This option also limits "
+    "looking up the name.",
     idle="End after this long without a datagram, for example 30s. Datagrams in either direction "
          "count. The exit status is then 28.",
     linger="Once stdin has ended, leave after this long without a reply. Default: 1s.",

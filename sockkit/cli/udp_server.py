@@ -49,7 +49,7 @@ _MOST = (
 )
 
 _LISTENING = LISTENING.saying(
-    unix_mode="Set the mode of the file of unix:/PATH, for example 660. Only users who may write "
+    unix_mode="Set the file mode of unix:/PATH, for example 660. Only users who may write "
               "to the file can send. Default: what the umask allows.",
 )  # fmt: skip
 _DATAGRAMS = Bundle(

@@ -39,21 +39,21 @@ _FRAME = Option(
     ["--frame"], type=Parsed("spec", _frame), metavar="SPEC",
     help="Split the byte stream into messages, for example len:2be. --hex and --json show these. "
          "SPEC is line, nul, fixed:16, delim:0d0a, len:2be (a length of 2 bytes, big endian, then "
-         "so many bytes), start:aa55,len@2:1 (a marker, then a length), or gap:20ms (a silence). "
-         "Without this option, each receive is a message.",
+         "that many bytes), start:aa55,len@2:1 (a marker, then a length), or gap:20ms (a "
+         "silence). Without this option, each receive is a message.",
 )  # fmt: skip
 _RECORD = (
     Option(["--record"], type=File(), metavar="FILE",
            help="Record what is sent and received in FILE. `sockkit show FILE` shows it, `sockkit "
                 "replay` plays it again."),
     Option(["--append"], is_flag=True,
-           help="Add to the FILE of --record. Without this option, it must not exist."),
+           help="Append to the FILE of --record. Without this option, FILE must not exist."),
 )  # fmt: skip
 _PROGRESS = Option(
     ["--progress"], is_flag=True,
     help="Show on stderr how much was moved, and how fast. If stdin is a file, there "
-         "is a bar with the time left. A terminal shows one line that is updated, anything else "
-         "gets a line every 5s.",
+         "is a bar with the time left. A terminal shows one line that is updated; otherwise, "
+         "a line is written every 5s.",
 )  # fmt: skip
 VIEW = Bundle("View", (HEX, JSON, TIMESTAMPS, _FRAME, *_RECORD))
 STREAM_VIEW = Bundle("View", (*VIEW.options, _PROGRESS))

@@ -93,7 +93,8 @@ def parse_port(text: str, service: ServiceLookup, *, lowest: int = 1) -> int:
         port = service(text) if text.isascii() and text[:1].isalpha() else None
     if port is None or not lowest <= port <= MAX_PORT:
         raise UsageError(
-            f"{text!r} is not a port", f"give {lowest} to {MAX_PORT} or a service name, as in http"
+            f"{text!r} is not a port",
+            f"give {lowest} to {MAX_PORT} or a service name, such as http",
         )
     return port
 
@@ -127,7 +128,8 @@ def parse_unix(text: str) -> UnixPath | None:
     # sun_path has 108 bytes with its closing NUL, unix(7).
     if not path.strip("@") or "\0" in path or len(path.encode(errors="surrogateescape")) > 107:
         raise UsageError(
-            f"{text!r} is not a unix address", "give unix:/PATH or unix:@NAME, of 107 bytes at most"
+            f"{text!r} is not a unix address",
+            "give unix:/PATH or unix:@NAME, with at most 107 bytes",
         )
     return UnixPath(path)
 
@@ -176,7 +178,9 @@ def parse_listening(
     if word.isascii() and word.isdigit():
         return None, parse_port(word, service, lowest=0)
     if word.startswith(":") and word[1:].isalnum():
-        raise UsageError(f"{word!r} has no address", f"write {word[1:]}, or 0.0.0.0{word} for all")
+        raise UsageError(
+            f"{word!r} has no address", f"write {word[1:]}, or 0.0.0.0{word} for all addresses"
+        )
     host, port = split_port(word)
     if port is not None:
         return host, parse_port(port, service, lowest=0)

@@ -91,7 +91,7 @@ def list_command(
         if not there:
             emit(Answer(nobody))
 
-    return Command(name, "", "the peers that are connected", show, at_once=True)
+    return Command(name, "", "list the connected peers", show, at_once=True)
 
 
 def choice_command(

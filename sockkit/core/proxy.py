@@ -60,7 +60,7 @@ class Proxy(Value):
         if self.protocol == "SOCKS4" and "\0" in user:
             raise UsageError("a SOCKS4 user cannot contain a NUL byte")
         if self.protocol == "SOCKS4" and self.password:
-            raise UsageError("SOCKS4 has no passwords", "remove it")
+            raise UsageError("SOCKS4 has no passwords", "remove the password")
         if self.protocol == "HTTP" and ":" in user:
             raise UsageError("an HTTP proxy's user cannot contain a colon")
         return self

@@ -125,7 +125,7 @@ def _parse_part(part: str, service: ServiceLookup) -> range:
         port = parse_port(part, service)
         return range(port, port + 1)
     if not last:
-        raise UsageError(f"{part!r} has no end", f"write {part}65535 for all from {first} on")
+        raise UsageError(f"{part!r} has no end", f"write {part}65535 for all ports from {first} up")
     low, high = parse_port(first, service), parse_port(last, service)
     if low > high:
         raise UsageError(f"{part!r} ends before it begins", f"write {high}-{low}")

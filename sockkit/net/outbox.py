@@ -175,4 +175,4 @@ class LineOutbox(Outbox):
             lost.append(show_size(size))
         if self._unshown:
             lost.append(show_count(self._unshown, "line"))
-        return f"{' and '.join(lost)} of what was said not written" if lost else ""
+        return f"{' and '.join(lost)} of the chat not written" if lost else ""

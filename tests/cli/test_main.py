@@ -74,7 +74,7 @@ def test_a_fault_of_ours_is_a_line_too(monkeypatch: pytest.MonkeyPatch, capsys: 
     fail_with(ZeroDivisionError("by\nzero"), monkeypatch)
     assert status([]) == 1
     line = capsys.readouterr().err
-    assert line.startswith("sockkit: this is a fault in sockkit, please report it: ")
+    assert line.startswith("sockkit: this is a bug in sockkit, please report it: ")
     assert f"ZeroDivisionError('by\\nzero') ({__file__}:" in line
     assert line.count("\n") == 1
 

@@ -121,7 +121,7 @@ LINES: list[tuple[int, Event, str]] = [
     (
         VERBOSE,
         PeerForgotten(CLIENT),
-        "* [2] 10.0.0.7:51234 forgotten to make room: silent for longest",
+        "* [2] 10.0.0.7:51234 forgotten to make room: silent the longest",
     ),
     (VERBOSE, DatagramTotal("sent", 1200, 2400), "* sent 2,400 bytes in 1,200 datagrams"),
     (

@@ -81,7 +81,7 @@ def test_peers_are_listed_with_their_numbers() -> None:
 def test_help_lists_the_table_and_itself() -> None:
     assert Prompting().run("help") == [
         "hex 48 65 0a     send these bytes, without a line end",
-        "list             the peers that are connected",
+        "list             list the connected peers",
         "view hex|text    hex or text",
         "send-file PATH   a file",
         "help             this list",

@@ -62,7 +62,7 @@ def test_a_url(url: str, proxy: Proxy) -> None:
         *((f"http://h:{port}", "invalid port in the proxy URL")
           for port in ("", "0", "65536", "http", "１", "+1", "99999999999")),
         ("socks5://:pw@h", "has a password but no user"),
-        ("socks4://bob:pw@h", "SOCKS4 has no passwords: remove it"),
+        ("socks4://bob:pw@h", "SOCKS4 has no passwords: remove the password"),
         ("socks4://b%00b@h", "a SOCKS4 user cannot contain a NUL byte"),
         ("http://b%3Ab:pw@h", "cannot contain a colon"),
         (f"socks5://{'b' * 256}@h", "user is longer than 255 bytes"),

@@ -120,7 +120,7 @@ def test_help_lists_the_commands_of_the_server(udp: bool, commands: list[str]) -
     typing.type("/help")
     lines = typing.answers()
     assert [line.split()[0] for line in lines] == commands
-    assert lines[0] == "/list           the peers that are connected"
+    assert lines[0] == "/list           list the connected peers"
     assert lines[-3] == "/hex 48 65 0a   send these bytes, without a line end"
 
 

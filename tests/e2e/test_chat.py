@@ -233,7 +233,7 @@ def test_a_full_output_says_how_much_is_lost(udp: bool) -> None:
         with socket.socket(socket.AF_INET, kind) as sock:
             sock.connect((HERE, server.port))
             sock.sendall(b"ann:hello" if udp else b"hello\n")
-            gone(server, 23, "no space left on device (", " bytes of what was said not written")
+            gone(server, 23, "no space left on device (", " bytes of the chat not written")
 
 
 def test_a_password() -> None:
@@ -536,7 +536,7 @@ def test_it_connects_again_when_asked() -> None:
                 one.hears("小雪")
             server.process.send_signal(signal.SIGTERM)
             server.status()
-            member.said("connecting again in 0.5 s")
+            member.said("reconnecting in 0.5 s")
             with Program("chat", "serve", "-p", str(port)) as again, Member(again.port) as one:
                 one.hears("小雪")
                 member.type(b"back\n")
@@ -556,7 +556,7 @@ def test_what_was_lost_with_a_connection_is_not_forgotten() -> None:
                 pass
             sock.sendall(b"[bob] hal")
             reset(sock)
-            member.said("connecting again in 0.5 s")
+            member.said("reconnecting in 0.5 s")
             with listener.accept()[0] as sock:
                 sock.sendall(b"* you are guest-1; hi\n")
                 member.end_input()

@@ -63,7 +63,7 @@ def test_fish_describes_whole(tmp_path: Path) -> None:
     code = "source $argv[1]; complete -C 'sockkit '"
     command = [need("fish"), "--no-config", "-c", code, str(FOLDER / "sockkit.fish")]
     summaries = {name: summary for name, (_, summary) in COMMANDS.items()}
-    summaries["help"] = "Show the help of a command."
+    summaries["help"] = "Show help for a command."
     assert dict(line.split("\t") for line in output(*command, home=tmp_path)) == summaries
 
 

@@ -269,7 +269,7 @@ def test_two_relays_aimed_at_each_other_pass_a_datagram_round_a_bounded_number_o
         two.said("listening")
         sock = stack.enter_context(client(one))
         sock.send(b"round and round")
-        eventually(lambda: "seems to go round" in one.stderr + two.stderr)
+        eventually(lambda: "seems to loop" in one.stderr + two.stderr)
         rests(one)
         rests(two)
         assert len(one.stderr.splitlines()) + len(two.stderr.splitlines()) == 3

@@ -194,7 +194,7 @@ def test_lines_that_nobody_takes_are_counted() -> None:
     box.put_lines(lambda: b"waits, and is long\n", 1)
     for count in (1, 2):
         box.put_lines(lambda: b"never made", count)
-    assert box.lost() == "19 bytes and 3 lines of what was said not written"
+    assert box.lost() == "19 bytes and 3 lines of the chat not written"
     disk.waits = False
     assert disk.ready
     disk.ready()

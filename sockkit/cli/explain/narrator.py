@@ -120,6 +120,8 @@ class Narrator:
     def _set_option(self, detail: str) -> None:
         option, value = detail.split(" = ")
         key = f"option.{option}" if option in _OPTIONS else "option.other"
+        if option == "SO_REUSEADDR" and self._made.datagrams:
+            key += ".datagram"
         code = python.set_option(self._made.name, option, value)
         self._tell("setsockopt", code, key, option=option)
 
@@ -192,12 +194,15 @@ class Narrator:
             self._refused = self._tell("refused", "", "connect.icmp", address=event.address)
             return
         refused = event.reason == "connection refused"
-        key = "connect.refused" if refused and not self._made.unix else "connect.failed"
+        key = "connect.refused" if refused else "connect.failed"
+        if refused and self._made.unix:
+            key += ".unix"
         self._tell("refused", "", key, address=event.address, reason=event.reason)
 
     def _datagram(self, stream: Stream, direction: Any, data: bytes) -> None:
         name, aimed = self._made.name, stream.dialled and self._made.aimed
         address = python.address(stream.remote)
+        key = "recvfrom.unix" if self._made.unix else "recvfrom"
         if self._role.relays:
             sent = direction == "sent"
             code = "data, addr = s.recvfrom(n); out.send(data)"
@@ -208,10 +213,10 @@ class Narrator:
             call, more = (f"{name}.send", "") if aimed else (f"{name}.sendto", f", {address}")
             went(self._tell, "sendto", call, key, data, more)
         elif aimed:
-            came(self._tell, "recvfrom", f"data = {name}.recv(n)", "recvfrom", data)
+            came(self._tell, "recvfrom", f"data = {name}.recv(n)", key, data)
         else:
             code = f"data, addr = {name}.recvfrom(n)"
-            came(self._tell, "recvfrom", code, "recvfrom.addr recvfrom", data, addr=address)
+            came(self._tell, "recvfrom", code, f"recvfrom.addr {key}", data, addr=address)
 
     # Datagrams, and programs.
 
@@ -223,6 +228,8 @@ class Narrator:
 
     def _datagram_total(self, event: DatagramTotal) -> None:
         key = f"datagrams.{event.direction}"
+        if self._made.unix and event.direction == "received":
+            key += ".unix"
         self._tell("datagrams", "", key, count=f"{event.datagrams:,}", size=event.size)
 
     def _program_started(self, event: ProgramStarted) -> None:
@@ -267,7 +274,10 @@ def _place(address: str) -> str:
     """The kind of address that a server is bound to."""
     host = address.rpartition(":")[0].strip("[]")
     if address.startswith("unix"):
-        return "unix"
+        return "abstract" if address.startswith("unix:@") else "unix"
+    first = host.partition(".")[0]
+    if host.startswith("ff") or (first.isdigit() and 224 <= int(first) < 240):  # RFC 4291, RFC 5771
+        return "group"
     if host in ("0.0.0.0", "::"):
         return "every"
     return "loopback" if host.startswith("127.") or host == "::1" else "address"

@@ -5,7 +5,7 @@ Each line fits a terminal of 80 columns, where a character fills two.
 
 SENTENCES = {
     "begin": "* 每一步：>>> 后面是等价的 Python 代码，下面说明内核做了什么",
-    "more": "* 另有 {count:,} 次不再细讲：{kind}",
+    "more": "* 另有 {count:,} 步不再细讲：{kind}",
     "byte": "1 字节",
     "bytes": "{count:,} 字节",
     # Sockets and their addresses.
@@ -18,17 +18,19 @@ SENTENCES = {
         "每个数据报各走各的：没有连接，丢了也不会重发。"
     ),
     "socket.unix.stream": (
-        "AF_UNIX 用于同一台机器上的两个程序，用文件路径代替主机和端口。\n"
+        "AF_UNIX 用于同一台机器上的两个程序，\n"
+        "用文件路径（或以 \\0 开头的抽象名字）代替主机和端口。\n"
         "数据由内核直接拷贝，不经过网络，也就没有 TCP 报文段。"
     ),
     "socket.unix.datagram": (
-        "AF_UNIX 用于同一台机器上的程序，用文件路径代替主机和端口。\n"
+        "AF_UNIX 用于同一台机器上的程序，\n用文件路径（或以 \\0 开头的抽象名字）代替主机和端口。\n"
         "数据报由内核整个转交，不会丢失。"
     ),
     "option.SO_REUSEADDR": (
         "端口上还有处于 TIME_WAIT 的旧连接时，也允许 bind。\n"
         "不设置的话，重启服务器时可能报错 Address already in use。"
     ),
+    "option.SO_REUSEADDR.datagram": "允许本机的多个程序绑定同一个端口，例如接收同一组播组。",
     "option.SO_REUSEPORT": "允许多个套接字共用一个端口，由内核为每个对端挑选其中一个。",
     "option.TCP_NODELAY": (
         "小块数据立即发送。默认情况下，内核可能先攒着，\n等前面的数据得到确认再发（Nagle 算法）。"
@@ -40,17 +42,21 @@ SENTENCES = {
     "option.IP_TTL": "数据包最多经过多少个路由器，超过就被丢弃。",
     "option.other": "设置 {option}，详见手册 socket(7)、ip(7) 和 tcp(7)。",
     "bind.loopback": (
-        "给套接字绑定地址。127.0.0.1 这样的回环地址只属于本机，\n"
-        "别的机器连不上。要让别人也能连，请绑定 0.0.0.0。"
+        "给套接字绑定地址。回环地址（127.0.0.1、::1）只属于本机，\n"
+        "别的机器连不上。要让别人也能连，请绑定 0.0.0.0（IPv6 用 ::）。"
     ),
     "bind.every": (
         "给套接字绑定地址。0.0.0.0（IPv6 是 ::）表示本机的所有地址，\n所以别的机器也能连上来。"
     ),
     "bind.address": (
-        "给套接字绑定地址：本机的其中一个地址。\n走本机其他地址（例如 127.0.0.1）的客户端连不到它。"
+        "给套接字绑定本机的某一个地址。\n连接本机其他地址（例如 127.0.0.1）的客户端到不了这里。"
     ),
-    "bind.unix": "给套接字绑定地址。这个路径会成为一个文件，客户端就连接它。",
-    "bind.source.unix": "没有自己的路径，对方就无法回复；内核不会替我们选。",
+    "bind.group": "给套接字绑定组播地址：只接收发给这个组的数据报。",
+    "bind.unix": "给套接字绑定地址：这个路径上会出现一个套接字文件，对方凭它找到我们。",
+    "bind.abstract": (
+        "给套接字绑定地址。这是抽象名字（以 \\0 开头），不会产生文件，\n对方凭这个名字找到我们。"
+    ),
+    "bind.source.unix": "没有自己的地址，对方就无法回复；connect 不会自动分配，所以要 bind。",
     "bind.source": "指定自己这一端的地址。客户端很少这样做，通常由内核来选。",
     "bind.any_port": "端口写 0，就是让内核挑一个空闲端口。",
     "bind.datagrams": "从现在起，发到这里的数据报由内核排队保存。UDP 没有 listen 和 accept。",
@@ -59,27 +65,29 @@ SENTENCES = {
     # Listening and connecting.
     "listen": (
         "开始监听。从现在起，三次握手由内核自动完成；\n"
-        "握手完成的连接最多有 {backlog} 个可以在队列（backlog）里等待 accept。"
+        "握手完成的连接最多约有 {backlog} 个可以在队列（backlog）里等待 accept。"
     ),
     "listen.unix": (
         "开始监听，从现在起客户端可以连接；\n"
-        "最多有 {backlog} 个连接可以在队列（backlog）里等待 accept。"
+        "最多约有 {backlog} 个连接可以在队列（backlog）里等待 accept。"
     ),
     "wait.stream": "accept 在这里阻塞，直到有客户端连上来……",
     "wait.datagram": "recvfrom 在这里阻塞，直到有数据报到达。谁都可以发过来……",
     "accept.stream": (
         "{addr}\n"
         "三次握手已完成：客户端发 SYN，我们回 SYN-ACK，客户端再回 ACK。\n"
-        "{name} 是专门为这个客户端新建的套接字；s 继续监听。"
+        "{name} 是专门为这个客户端新建的套接字；s 仍然只用于监听。"
     ),
     "accept.stream.again": "{addr}",
-    "accept.unix": ("{addr}\n这里不需要握手。{name} 是专门为这个客户端新建的套接字；s 继续监听。"),
+    "accept.unix": (
+        "{addr}\n这里不需要握手。{name} 是专门为这个客户端新建的套接字；\ns 仍然只用于监听。"
+    ),
     "accept.unix.again": "{addr}",
-    "accept.refused": "不允许 {address} 进来，所以接着立即 conn.close()。",
+    "accept.refused": "{address} 不在允许范围内，立即调用 conn.close()。",
     "peer.user": "内核告诉我们对方是谁：进程 {process}，用户 {user}。",
     "connect.stream": "内核向 {address} 发送 SYN，等待对方回应。",
-    "connect.stream.unix": "内核查找在这个路径上监听的套接字。",
-    "connect.datagram.unix": "这一步什么也不发送：内核只是记下路径，供 send() 使用。",
+    "connect.stream.unix": "内核查找在这个地址上监听的套接字。",
+    "connect.datagram.unix": "这一步什么也不发送：内核只是记下地址，供 send() 使用。",
     "connect.datagram": (
         "这一步什么也不发送：UDP 没有握手。内核只是记下对方的地址，\n"
         "这样 send() 不用再写地址，其他地址发来的数据报会被丢弃。"
@@ -96,10 +104,17 @@ SENTENCES = {
         "在 Python 里，connect 会抛出 ConnectionRefusedError。"
     ),
     "connect.refused.again": "又是 RST：{address} 拒绝连接。",
-    "connect.failed": ("连不上 {address}（{reason}）。\n在 Python 里，connect 会抛出 OSError。"),
+    "connect.refused.unix": (
+        "连不上 {address}：那里没有程序在监听。\n"
+        "在 Python 里，connect 会抛出 ConnectionRefusedError。"
+    ),
+    "connect.refused.unix.again": "{address} 又拒绝连接。",
+    "connect.failed": (
+        "连不上 {address}（{reason}）。\n在 Python 里，connect 会抛出 OSError 或它的子类。"
+    ),
     "connect.failed.again": "连不上 {address}（{reason}）。",
     "connect.icmp": (
-        "{address} 回了 ICMP「端口不可达」：那里没有套接字绑定这个端口。\n"
+        "{address} 回了 ICMP 端口不可达报文：那里没有套接字绑定这个端口。\n"
         "在 Python 里就是 ConnectionRefusedError。"
     ),
     "target.port": "我们没有调用 bind，所以由内核选了一个临时端口：{port}。",
@@ -147,12 +162,13 @@ SENTENCES = {
     "relayed.datagram": (
         "一边发来什么，就转发给另一边。每个对端各用一个套接字与目标通信，\n这样才知道回复该给谁。"
     ),
-    "sendto": "这是一个数据报。到没到没有人通知，丢了也不会重发。",
+    "sendto": "这是一个数据报。是否送达没有人通知，丢了也不会重发。",
     "sendto.unix": "这是一个数据报，内核已把它放进对方的队列。",
     "recvfrom": (
         "一次接收正好是一个完整的数据报，超过 n 字节的部分会被截掉。\n"
         "不需要先建立连接，发送方也不会知道它已到达。"
     ),
+    "recvfrom.unix": "一次接收正好是一个完整的数据报，超过 n 字节的部分会被截掉。",
     "recvfrom.addr": "addr = {addr}：这是发送方的地址，回复就发到这里。",
     "recvfrom.addr.again": "addr = {addr}",
     # The end.
@@ -166,7 +182,7 @@ SENTENCES = {
         "加上对方先发的 FIN 和我们回的 ACK，四次挥手就完成了。"
     ),
     "shutdown.last.again": "发送我们的 FIN，对方回 ACK：四次挥手的后两次。",
-    "shutdown.unix": "半关闭：对方读完我们发的数据就会读到结尾；我们还可以接收。",
+    "shutdown.unix": "半关闭：对方读完我们发的数据后，recv 返回 b''；我们还可以接收。",
     "end": "这是唯一的信号：判断 data 是否为 b''，是就退出循环。",
     "end.first": (
         "data = b''\n"
@@ -185,7 +201,7 @@ SENTENCES = {
     "end.unix": "data = b''\n对方已经结束发送，不会再有数据。",
     "end.unix.again": "data = b''：对方已经结束发送。",
     "close.done": "把套接字还给内核；连接在这之前就已经结束了。",
-    "close.first": "close 也会结束我们的发送：内核发送 FIN。对方还没有结束。",
+    "close.first": "close 也会结束我们的发送：内核发送 FIN；对方的 FIN 随后才到。",
     "close.last": (
         "close 也会结束我们的发送：内核发送我们的 FIN，对方内核回 ACK。\n"
         "加上对方先发的 FIN 和我们回的 ACK，四次挥手就完成了。"
@@ -194,8 +210,8 @@ SENTENCES = {
     "close.unix": "把套接字还给内核，我们这一端就结束了。",
     "close.reset": "内核发送的是 RST 而不是 FIN：对方会收到错误，而不是正常结束。",
     "reset.received": (
-        "收到 {address} 的 RST：连接立刻作废，途中的数据也丢了。\n"
-        "在 Python 里，recv 会抛出 ConnectionResetError。"
+        "收到 {address} 的 RST：连接立即失效，途中的数据也丢了。\n"
+        "在 Python 里，recv 或 sendall 会抛出 ConnectionResetError。"
     ),
     "reset.received.again": "收到 {address} 的 RST。",
     "time_wait.ours": (
@@ -209,9 +225,10 @@ SENTENCES = {
     "close.datagrams": "什么也不发送：没有连接，也就不用挥手。",
     "datagrams.sent": "总共发送 {count} 个数据报（{size}）。",
     "datagrams.received": "总共收到 {count} 个数据报（{size}）。途中丢了多少，谁也不知道。",
+    "datagrams.received.unix": "总共收到 {count} 个数据报（{size}）。",
     # Programs of --exec and --shell.
-    "program": "{name} 以进程 {process} 运行，连接就是它的标准输入和标准输出。",
-    "program.again": "{name} 以进程 {process} 运行。",
+    "program": "{name} 已启动，进程号 {process}；连接就是它的标准输入和标准输出。",
+    "program.again": "{name} 已启动，进程号 {process}。",
     "program.ended": "{name} 已结束，退出码 {status}。",
     "program.ended.again": "{name} 已结束，退出码 {status}。",
     # Why the run failed.
@@ -220,10 +237,10 @@ SENTENCES = {
         "如果没设 SO_REUSEADDR，也可能是旧连接还在 TIME_WAIT。"
     ),
     "failed.no_answer": (
-        "SYN 没有得到回应，内核隔 1、2、4……秒重发。\n可能被防火墙丢弃，或者没有机器使用这个地址。"
+        "SYN 没有得到回应，内核隔 1、2、4……秒重发。\n可能被防火墙丢弃，或者那里没有机器。"
     ),
     "failed.icmp": (
-        "对方回了 ICMP「端口不可达」：那里没有套接字绑定这个端口。\n"
+        "对方回了 ICMP 端口不可达报文：那里没有套接字绑定这个端口。\n"
         "因为套接字调用过 connect，内核在下一次调用时告诉我们，\n"
         "在 Python 里就是 ConnectionRefusedError。"
     ),
@@ -235,11 +252,11 @@ SENTENCES = {
     "kind.join": "加入组播组",
     "kind.listen": "listen()",
     "kind.wait": "等待",
-    "kind.accept": "accept()（这些连接不再讲解）",
+    "kind.accept": "accept()",
     "kind.refuse": "accept() 之后立即拒绝",
     "kind.user": "对端进程",
     "kind.connect": "connect()",
-    "kind.connected": "连接建立（这些连接不再讲解）",
+    "kind.connected": "连接建立",
     "kind.refused": "connect() 失败",
     "kind.target": "目标地址",
     "kind.proxy": "代理接通",

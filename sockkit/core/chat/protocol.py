@@ -29,7 +29,9 @@ MARK = "/sockkit"  # the first line of a client that speaks the room's encoding
 GOODBYE = "* goodbye"
 KICKED = "* the operator has disconnected you"
 ROOM_FULL = "* the room is full"
-TOO_MANY_WAITING = "* too many connections from your address wait for the password: try again later"
+TOO_MANY_WAITING = (
+    "* too many connections from your address are waiting for a password: try again later"
+)
 PASSWORD_REQUIRED = "* this room needs a password: type it"
 WRONG_PASSWORD = "* wrong password"
 LAST_WRONG_PASSWORD = f"{WRONG_PASSWORD}, goodbye"

@@ -79,7 +79,7 @@ def _in_group(group: str, words: Sequence[str], grammar: Grammar) -> Draft | Non
     draft = Draft("chat join")
     if role == "listen" or (is_port(words[0]) and len(words) == 1):
         draft.command = "chat serve"
-    draft.because(f"{group} is two commands", 2)
+    draft.because(f"{group} has two commands", 2)
     return _read(draft, words[1:] if role else words, grammar)
 
 
@@ -284,7 +284,7 @@ def _spelled_otherwise(draft: Draft, flag: Flag) -> bool:
     """Apply our option if its value is written as for another tool. Returns whether it is."""
     value = flag.value or ""
     if flag.name in ("--allow", "--deny") and "," in value:
-        draft.because(f"{flag.name} takes one rule, give it again for the next")
+        draft.because(f"{flag.name} takes one rule, repeat it for each rule")
         for rule in filter(None, value.split(",")):
             draft.add(flag.name, rule)
         return True

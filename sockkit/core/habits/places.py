@@ -115,7 +115,7 @@ def _add_source(draft: Draft, host: str) -> None:
     """Add the address and the port to connect from, nc's -s and -p."""
     port, source = draft.acts.get("port"), draft.acts.get("from") or draft.drop("--source")
     if port:
-        draft.because("a port to connect from is given with --source", 0)
+        draft.because("give a port to connect from with --source", 0)
     if port or source:
         any_host = "::" if ":" in host and not is_whole(host) else _ANY
         source = source or any_host
@@ -126,7 +126,7 @@ def _add_source(draft: Draft, host: str) -> None:
 def _add_more(draft: Draft, words: list[str]) -> None:
     """Apply words after an address: a name for a chat room, otherwise a file or text to send."""
     if draft.command == "chat join" and len(words) == 1 and not draft.has("--name"):
-        draft.because(f"unexpected {words[0]!r}: a name is given with --name")
+        draft.because(f"unexpected {words[0]!r}: give a name with --name")
         draft.add("--name", words[0])
         return
     if len(words) == 1 and is_file(words[0]) and not draft.command.startswith("chat"):

@@ -31,7 +31,7 @@ OPTIONS = (
     Habit("-u", _COMMAND, act="udp"),
     Habit("--udp", "ncat's {} is a command here", act="udp"),
     Habit("-z", "nc's {} is the command probe here", act="probe"),
-    Habit("-k --keep-open", f"{_NOT_NEEDED}, a server takes any number of clients", act="keep"),
+    Habit("-k --keep-open", f"{_NOT_NEEDED}, a server accepts any number of clients", act="keep"),
     Habit("-U --unixsock", "a unix socket is written unix:PATH here", act="unix"),
     Habit("--chat --broker", "ncat's {} is a chat room here", act="chat"),
     Habit("-n --nodns", f"{_NOT_NEEDED}, an IP address is never looked up"),
@@ -74,7 +74,7 @@ OPTIONS = (
     Habit("--ssl-servername --sni --servername", "{} is --tls-name here", "--tls-name {}",
           value=True),
     Habit("--ssl-alpn --alpn", "{} is --tls-alpn here", "--tls-alpn {}", value=True),
-    Habit("--ssl-ciphers", "the ciphers are OpenSSL's here, leave {} out", "--tls", value=True),
+    Habit("--ssl-ciphers", "sockkit uses OpenSSL's ciphers, leave {} out", "--tls", value=True),
     Habit("--insecure --no-verify --no-check-certificate", "{} is --tls-insecure here",
           "--tls-insecure"),
     # Plain words, of no tool or of several.
@@ -108,7 +108,7 @@ OPTIONS = (
     Habit("--silent", "{} is --quiet here", "--quiet"),
     Habit("--ipv4 --inet4", "{} is -4 here", "-4"),
     Habit("--ipv6 --inet6", "{} is -6 here", "-6"),
-    Habit("--fork", f"{_NOT_NEEDED}, a server takes any number of clients", act="keep"),
+    Habit("--fork", f"{_NOT_NEEDED}, a server accepts any number of clients", act="keep"),
     Habit("--single --oneshot --one-shot", "{} is --once here", "--once"),
 )  # fmt: skip
 
@@ -254,5 +254,5 @@ WHY_NOT = (
     ("udp", "--tls", "TLS needs TCP"),
     ("udp", "--proxy", "a proxy needs TCP"),
     ("udp", "--greet", "over UDP nobody connects"),
-    ("udp", "--slow-timeout", "a datagram waits for nobody"),
+    ("udp", "--slow-timeout", "a slow peer holds up no datagrams"),
 )

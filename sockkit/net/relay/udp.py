@@ -154,7 +154,7 @@ class DatagramRelay:
         if not each.answered:
             self._guard.heard(got)
         if got.cut:
-            self._emit(Failure(got.problem(each.peer.address), "a datagram was cut"))
+            self._emit(Failure(got.problem(each.peer.address), "a datagram was truncated"))
         each.sent.pass_on(got)
         views = self._context.views
         if views and views.full:
@@ -196,8 +196,8 @@ class DatagramRelay:
 
     def _break_circle(self, got: Received, shown: str) -> None:
         """Drop a datagram, and the suspect peers of its host: others would go on through them."""
-        why = "it seems to go round between this relay and others"
-        kind = "dropped a datagram that seems to go round"
+        why = "it seems to loop between this relay and others"
+        kind = "dropped a datagram that seems to loop"
         self._emit(Failure(f"dropped a datagram from {shown}: {why}", kind))
         for each in list(self._peers.values()):
             if each.suspect and not each.answered and host(each.address) == host(got.address):
@@ -216,7 +216,7 @@ class DatagramRelay:
             self._guard.answered()
             self._moved(each)
             if got.cut:
-                self._emit(Failure(got.problem("the target"), "a datagram was cut"))
+                self._emit(Failure(got.problem("the target"), "a datagram was truncated"))
             each.received.pass_on(got)
 
     def _failed(self, each: RelayedPeer, sock: DatagramSocket, error: SockkitError) -> None:

@@ -151,7 +151,7 @@ def reachable_from(
     if not reachable:
         raise BindError(
             f"could not use {options.source.host or options.source} to reach {name}",
-            "use an address of this machine and of the same family with --source",
+            "give --source an address of this machine, of the same family",
         )
     return reachable
 
@@ -381,7 +381,7 @@ def _kind(error: OSError) -> str:
 def _hint(source: Endpoint) -> str:
     if source.family == socket.AF_UNIX:
         return "use another --source unix:/PATH, or remove it"
-    return "use an address of this machine and a free port with --source"
+    return "give --source an address of this machine and a free port"
 
 
 def _bind_unix(sock: socket.socket, source: Endpoint, sockets: SocketOptions) -> None:

@@ -122,7 +122,7 @@ def _context(
         made.minimum_version = _VERSIONS[minimum]
     if minimum in _OLD:
         made.set_ciphers(_OLD_CIPHERS)
-        told = f"TLS {minimum} is allowed (--tls-min), and is weak: others may read what is sent"
+        told = f"TLS {minimum} is allowed (--tls-min), but weak: others may read what is sent"
         context.emit(Notice(told))
     # Python 3.13 sets both. The first one refuses simple home-made certificates.
     made.verify_flags &= ~ssl.VERIFY_X509_STRICT

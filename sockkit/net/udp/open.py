@@ -256,7 +256,7 @@ def _bind_source(sock: socket.socket, mine: Endpoint, to: Endpoint, emit: Emit) 
     except OSError as error:
         raise BindError(
             f"could not send from {mine}: {reason(error)}",
-            "use an address of this machine and a free port with --source",
+            "give --source an address of this machine and a free port",
         ) from error
     emit(SocketCall("bind", str(mine)))
 

@@ -67,7 +67,7 @@ def test_a_client_connects() -> None:
         "s.connect(('127.0.0.1', 8080))",
     ]
     assert told.keys[1:] == ["connect.stream", "connected.stream", "connected.port"]
-    assert "has chosen our port: 50001" in told.text[-1]
+    assert "an ephemeral port, 50001" in told.text[-1]
 
 
 def test_a_client_that_chooses_its_port() -> None:
@@ -80,7 +80,9 @@ def test_unix_sockets_have_no_segments() -> None:
     peer = Peer(0, "unix:/tmp/s")
     lesson = Lesson()
     lesson.tell(SocketCall("socket", "unix, stream"))
-    assert lesson.tell(ConnectFailed(peer.address, "connection refused")).keys == ["connect.failed"]
+    assert lesson.tell(ConnectFailed(peer.address, "connection refused")).keys == [
+        "connect.refused.unix"
+    ]
     told = lesson.tell(
         SocketCall("socket", "unix, stream"),
         SocketCall("connect", peer.address),

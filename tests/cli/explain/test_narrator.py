@@ -112,7 +112,10 @@ def test_a_server_listens() -> None:
         ("0.0.0.0:80", "bind.every"),
         ("[::]:80", "bind.every"),
         ("10.0.0.7:80", "bind.address"),
+        ("239.1.2.3:80", "bind.group"),
+        ("[ff02::1%lo]:80", "bind.group"),
         ("unix:/tmp/s", "bind.unix"),
+        ("unix:@s", "bind.abstract"),
     ],
 )
 def test_what_a_server_is_bound_to(address: str, key: str) -> None:
@@ -141,12 +144,15 @@ def test_a_connection_that_fails(reason: str, key: str) -> None:
 
 def test_datagrams_of_unix_sockets() -> None:
     to, mine = "unix:/tmp/s", "unix:/tmp/mine"
+    of = Stream(0, "unix-datagram", mine, to, dialled=True)
     told = Lesson().tell(
         SocketCall("socket", "unix, datagram"),
         SocketCall("connect", to),
         SocketCall("bind", mine),
         TargetChosen(to, mine),
-        Message(0, Stream(0, "unix-datagram", mine, to, dialled=True), "sent", b"a"),
+        Message(0, of, "sent", b"a"),
+        Message(0, of, "received", b"b"),
+        DatagramTotal("received", 1, 1),
     )
     assert told.keys == [
         "socket.unix.datagram",
@@ -154,7 +160,17 @@ def test_datagrams_of_unix_sockets() -> None:
         "bind.source.unix",
         "size",
         "sendto.unix",
+        "data",
+        "recvfrom.unix",
+        "datagrams.received.unix",
     ]
+
+
+def test_the_address_option_of_a_datagram_socket_is_no_matter_of_time_wait() -> None:
+    told = Lesson().tell(
+        SocketCall("socket", "IPv4, datagram"), SocketCall("setsockopt", "SO_REUSEADDR = 1")
+    )
+    assert told.keys[-1] == "option.SO_REUSEADDR.datagram"
 
 
 def test_the_listener_is_closed() -> None:

@@ -112,7 +112,7 @@ def test_help_lists_every_command() -> None:
         "/who             list who is here",
         "/list            list who is here, with number and address",
         "/msg NAME TEXT   send TEXT to NAME only",
-        "/me TEXT         say *TEXT*, to tell what you do",
+        "/me TEXT         say *TEXT*, to show what you are doing",
         "/kick NAME       disconnect NAME",
         "//TEXT           send /TEXT, a line that begins with a slash",
         "/help            show this list",

@@ -272,7 +272,7 @@ def test_what_relays_pass_round_is_dropped_soon(
     (told,) = relaying.failures()
     assert told == (
         f"dropped a datagram from {HERE}:{peers[6].address[1]}: "
-        "it seems to go round between this relay and others"
+        "it seems to loop between this relay and others"
     )
     assert relaying.target.nothing
     # The first peer is honest. Those after it may be the circle, and would pass on what it sends.
