@@ -136,9 +136,10 @@ class Hints:
             return Notice(TLS_PORT)
         dropped = self._dropped and sent > 0
         expected = not (self._failed or self._stream.typed or not sent)
-        if self._closed_at_once and not dropped and not expected:
+        refused = self._closed_at_once and sent <= MAX_GLANCE_BYTES
+        if refused and not dropped and not expected:
             tls = "expect TLS (try --tls), or " if self._may_be_tls else ""
-            return Notice(f"the peer closed at once: does it {tls}refuse this address?")
+            return Notice(f"the peer closed without an answer: does it {tls}refuse your address?")
         if (self._unanswered or dropped) and self._stream.half_close:
             tls = ", or --tls if the port expects TLS" if self._may_be_tls and not received else ""
             text = f"{NO_ANSWER}{tls}"

@@ -152,7 +152,7 @@ class Transcoder:
         head = (held + data)[: len(self._marks[0])]
         if len(head) == len(self._marks[0]):
             if head not in self._marks:
-                order = codecs.getincrementaldecoder(f"{self._source}-le")
+                order = codecs.getincrementaldecoder(f"{self.source}-le")
                 self._decoder = order(self._decoder.errors)
                 self._decoder.setstate((held, 0))
             self._marks = ()

@@ -213,7 +213,7 @@ def test_an_option_that_the_command_does_not_have_is_not_named() -> None:
 
 
 def closed_at_once(talk: Talk) -> bool:
-    return "closed at once" in texts(talk.hint())
+    return "without an answer" in texts(talk.hint())
 
 
 TYPED = CLIENT._replace(typed=True)
@@ -243,6 +243,14 @@ def test_a_peer_that_ends_at_once_may_still_listen() -> None:
     talk.sent = 10
     assert not closed_at_once(talk)
     assert closed_at_once(talk.fails(SendError("it failed"), None))
+
+
+def test_a_peer_that_was_sent_much_has_not_refused_us() -> None:
+    talk = Talk("")
+    talk.sent = MAX_GLANCE_BYTES + 1
+    assert not closed_at_once(talk.fails(SendError("it failed"), RESET))
+    talk.sent = MAX_GLANCE_BYTES
+    assert closed_at_once(talk)
 
 
 def test_a_person_who_types_for_long_has_sent_at_last() -> None:
@@ -281,7 +289,7 @@ def test_an_answer_that_is_dropped_under_tls(script: str, encrypted: bool, answe
     talk = Talk(script, CLIENT._replace(encrypted=encrypted))
     hint = talk.fails(ReceiveError("reset"), RESET).hint()
     assert isinstance(hint, Notice)
-    assert (hint.text == NO_ANSWER, "refuse this address" in hint.text) == (answer, not answer)
+    assert (hint.text == NO_ANSWER, "refuse your address" in hint.text) == (answer, not answer)
 
 
 def test_a_reset_while_much_is_sent_is_none_at_once() -> None:
@@ -293,7 +301,7 @@ def test_a_reset_while_much_is_sent_is_none_at_once() -> None:
 @pytest.mark.parametrize(("encrypted", "tls"), [(False, True), (True, False)])
 def test_who_speaks_tls_is_not_told_to(encrypted: bool, tls: bool) -> None:
     text = texts(Talk("", CLIENT._replace(encrypted=encrypted)).ends().hint())
-    assert "refuse this address" in text
+    assert "refuse your address" in text
     assert ("--tls" in text) == tls
 
 

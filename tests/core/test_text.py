@@ -174,7 +174,8 @@ def test_many_random_bytes_lose_nothing(encoding: str) -> None:
 )
 def test_utf_16_needs_no_byte_order_mark(data: bytes, shown: bytes) -> None:
     for pieces in splits(data):
-        assert outcome(inbound("utf-16"), pieces) == (shown, "")
+        for name in ("utf-16", "utf16", "U16"):
+            assert outcome(inbound(name), pieces) == (shown, "")
         out, fault = outcome(transcoder("utf-16", "utf-8"), pieces)
         assert out == shown.partition(b"\\")[0]
         assert bool(fault) == (b"\\" in shown)

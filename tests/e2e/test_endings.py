@@ -24,6 +24,7 @@ from tests.support import (
     WAIT,
     Program,
     both,
+    connect,
     conversation,
     errors,
     eventually,
@@ -203,6 +204,22 @@ def test_a_full_disk(kind: str) -> None:
     ):
         sock.sendall(b"data")
         gone(program, 23, "no space left on device", "received 4 bytes")
+        with pytest.raises(ConnectionResetError):  # its end would say that it has the data
+            sock.recv(1)
+
+
+def test_a_server_of_many_with_a_full_disk() -> None:
+    with (
+        open("/dev/full", "wb") as full,
+        Program(SERVER, "-p", "0", stdout=full) as program,
+        connect(program.port) as other,
+        connect(program.port) as sock,
+    ):
+        sock.sendall(b"data")
+        gone(program, 23, "no space left on device")
+        for each in (sock, other):
+            with pytest.raises(ConnectionResetError):
+                each.recv(1)
 
 
 @both

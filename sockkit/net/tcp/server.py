@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from sockkit.core.merging import Part
 from sockkit.core.text import Transform
 from sockkit.core.units import show_size
-from sockkit.errors import OutputGone, SendError, SockkitError, TextError, raise_lost
+from sockkit.errors import OutputError, OutputGone, SendError, SockkitError, TextError, raise_lost
 from sockkit.events import Failure, Notice, Peer
 from sockkit.net.closing import Closer
 from sockkit.net.context import Context
@@ -288,6 +288,9 @@ class Server:
 
     def _output_failed(self, error: SockkitError) -> None:
         if self._stage is not Stage.CLOSED:  # otherwise the run is ending already
+            if isinstance(error, OutputError):
+                for client in list(self._clients.values()):
+                    client.connection.reset()  # a regular end would say that all was taken
             self._done(error)
 
     # Standard input.

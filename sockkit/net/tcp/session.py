@@ -21,7 +21,7 @@ from sockkit.core.hints import (
 )
 from sockkit.core.text import Transcoder, Transform
 from sockkit.core.units import show_size
-from sockkit.errors import OutputGone, SockkitError, TextError
+from sockkit.errors import OutputError, OutputGone, SockkitError, TextError
 from sockkit.events import Failure, Notice, Peer, PeerEnded, StreamTotal
 from sockkit.net.closing import Closer
 from sockkit.net.coalesce import Coalescer
@@ -193,7 +193,10 @@ class Session(Joined):
     def _receiving_failed(self, error: SockkitError) -> None:
         """The peer or standard output failed: this error replaces any earlier one."""
         self._connection.error = error
-        self._connection.receiving_failed(error)
+        if isinstance(error, OutputError):
+            self._connection.reset()  # a regular end would say that all it sent was taken
+        else:
+            self._connection.receiving_failed(error)
         self._closer.close_all()  # do not wait for acknowledgements either
 
     def closed(self, result: Result) -> None:

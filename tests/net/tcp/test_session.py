@@ -62,7 +62,9 @@ loop, stack = kit.loop, kit.stack
 LINGER = 0.05
 MOST, SILENCE = 4.0, 3.0  # seconds of a `clock`: a bound, and a silence that it allows
 GBK = TextOptions(encoding="gbk")
-CLOSED_AT_ONCE = "the peer closed at once: does it expect TLS (try --tls), or refuse this address?"
+CLOSED_AT_ONCE = (
+    "the peer closed without an answer: does it expect TLS (try --tls), or refuse your address?"
+)
 AUTO = {"half_close": HalfClose.AUTO}
 REQUEST = b"GET /slow HTTP/1.0\r\n\r\n"
 
