@@ -66,8 +66,10 @@ def _draft(words: Sequence[str], grammar: Grammar) -> Draft | None:
         return _in_group(command, rest, grammar)
     if command:
         return _read(Draft(command), rest, grammar)
-    if words[0].startswith("-"):
-        return _options_first(words, grammar) or _read(Draft(), words, grammar)
+    if words[0].startswith("-") or words[0].upper() == "STDIO":
+        if any(map(is_socat, words[1:])):
+            return _by_first_word(["socat", *words], grammar)
+        return _options_first(words, grammar) or _by_options(words, grammar)
     return _by_first_word(words, grammar)
 
 
@@ -97,6 +99,14 @@ def _options_first(words: Sequence[str], grammar: Grammar) -> Draft | None:
             draft.because("options come after the command", 2)
             return _read(draft, [*rest, *words[:at]], grammar)
     return None
+
+
+def _by_options(words: Sequence[str], grammar: Grammar) -> Draft | None:
+    """The draft of options and an address, without any command."""
+    draft = _read(Draft(), words, grammar)
+    if draft and _is_address(draft.words or [""]):
+        draft.because("to connect, name the command", 3)
+    return draft
 
 
 def _by_first_word(words: Sequence[str], grammar: Grammar) -> Draft | None:
@@ -192,6 +202,8 @@ def _read(draft: Draft, words: Sequence[str], grammar: Grammar, tool: str = "") 
                 draft.refusal = f"{tool}'s {flag.name} is not here (see sockkit --help)"
             return draft if draft.refusal else None
     draft.words = _plain_words(draft, line.words)
+    if tool in ("nc", "ncat"):
+        draft.acts["bound"] = tool
     return draft
 
 

@@ -112,6 +112,7 @@ def dress(draft: Draft) -> None:
     many = "keep" in acts or draft.has("--max-connections")
     if "once" in acts and not many and draft.command in ("tcp-server", "relay"):
         draft.add("--once")
+    _bound_silence(draft)
     if draft.command == "tcp-server" and not draft.has("--once", "--exec", "--shell"):
         draft.drop("--half-close")  # of many clients none is closed when stdin ends
     if ("--linger", "-1") in draft.options:  # nc's -q -1: wait for the peer's end, as we do
@@ -125,6 +126,24 @@ def dress(draft: Draft) -> None:
         draft.add("--reply", acts["hex-reply"])
     if "file" in acts:
         draft.after = f" < {quoted(acts['file'])}"
+
+
+def _bound_silence(draft: Draft) -> None:
+    """Apply -w as nc has it, where it also ends a silence. ncat has it only for a client."""
+    tool, seconds = draft.acts.get("bound"), draft.drop("-w")
+    if not seconds:
+        return
+    if draft.listens:
+        if tool == "nc":
+            draft.add("-i", seconds)
+        elif not tool:
+            draft.add("-w", seconds)
+    elif draft.command == "udp-client" and tool == "nc":
+        draft.add("--linger", seconds)
+    else:
+        draft.add("-w", seconds)
+        if draft.command == "tcp-client" and tool == "nc" and not draft.has("-i"):
+            draft.add("-i", seconds)
 
 
 def _loop(every: str | None, count: str | None) -> str:

@@ -16,6 +16,7 @@ from sockkit.core.habits.table import (
     SOCAT_OPTIONS,
 )
 from sockkit.errors import UsageError
+from sockkit.values import Value
 
 _SOCAT = {name: acts.split() for names, acts in SOCAT.items() for name in names.split()}
 _NOT_HERE = {name: told for names, told in NOT_HERE.items() for name in names.split()}
@@ -110,14 +111,25 @@ def take_socat(draft: Draft, words: Sequence[str]) -> None:
     for flag in line.flags:
         if use := SOCAT_FLAGS.get(flag.name):
             draft.add(*use.replace("{}", flag.value or "").split())
-    _take_places(draft, line.words)
+    way = next((flag.name for flag in line.flags if flag.name in ("-u", "-U")), "")
+    _take_places(draft, line.words, way)
     ends = [each for each, word in enumerate(line.words) if _is_ours(word)]
-    if ends and not draft.refusal and any(flag.name == "-u" for flag in line.flags):
-        draft.add("--recv-only" if ends[0] else "--send-only")
+    if ends and not draft.refusal and way and not draft.has("--exec"):
+        draft.add("--recv-only" if bool(ends[0]) == (way == "-u") else "--send-only")
 
 
-def _take_places(draft: Draft, words: list[str]) -> None:
-    places: list[list[str]] = []
+class _Place(Value):
+    """An address of socat that is no file, program or stdio."""
+
+    words: list[str]
+    udp: bool
+    six: bool  # whether it is for IPv6 only
+
+
+def _take_places(draft: Draft, words: list[str], way: str) -> None:
+    """Apply the addresses. With the `way` -u bytes go only from left to right, with -U back."""
+    places: list[_Place] = []
+    files: list[tuple[str, bool, bool]] = []
     for word in words:
         if told := _refusal(word):
             draft.refusal = told
@@ -126,21 +138,42 @@ def _take_places(draft: Draft, words: list[str]) -> None:
         acts = _acts(kind.partition(",")[0])
         if acts[0] == "file":
             path, *options = rest.split(",")
-            _redirect(draft, path, bool(places), "append" in options)
+            writes = (word is words[0]) == (way == "-U") if way else _is_output(kind, options)
+            files.append((path, writes, "append" in options))
         elif acts[0] in ("exec", "shell"):
             draft.add(f"--{acts[0]}", rest.partition(",")[0].strip("\"'"))
         elif acts[0] == "echo":
             draft.act("echo")
         elif acts[0] != "stdio":
-            draft.options += [("-6",)] if "6" in kind[:4] else []
-            places.append(_place(draft, acts, rest, "listen" in draft.acts and bool(places)))
+            own = _place(draft, acts, rest, "listen" in draft.acts and bool(places))
+            places.append(_Place(own, "udp" in acts, "6" in kind[:4]))
+    _join_places(draft, places)
+    for file in files:
+        _redirect(draft, *file)
+
+
+def _join_places(draft: Draft, places: list[_Place]) -> None:
     if "echo" in draft.acts and "udp" not in draft.acts:
         draft.add("--tcp")
     if len(places) == 2 and "listen" in draft.acts:
         draft.act("relay")
+        if places[0].udp != places[1].udp:
+            draft.refusal = "a relay does not convert between TCP and UDP: use socat"
     elif len(places) > 1:
         raise UsageError("two addresses to connect to")
-    draft.words = [word for place in places for word in place]
+    if places and all(place.six for place in places):
+        draft.options.append(("-6",))
+    elif places and places[0].six:  # -6 would be for the target, too
+        draft.acts.setdefault("host", "::1")
+    draft.words = [word for place in places for word in place.words]
+
+
+_CREATES = {"creat", "create", "trunc", "append", "wronly", "o-wronly", "o-creat", "o-append"}
+
+
+def _is_output(kind: str, options: list[str]) -> bool:
+    """Whether socat would rather write a file than read it, if it may do both."""
+    return kind.upper() == "CREATE" or bool(_CREATES & {each.partition("=")[0] for each in options})
 
 
 def _is_ours(word: str) -> bool:
@@ -150,11 +183,13 @@ def _is_ours(word: str) -> bool:
 
 
 def _redirect(draft: Draft, path: str, output: bool, append: bool) -> None:
-    """Have a file in place of stdin, or of stdout if it comes after the address."""
+    """Have a file in place of stdin or stdout. A server sends it to each of its clients."""
     if is_serial(path):
         draft.refusal = SERIAL.format(quoted(path))
     elif output:
         draft.after = f" >> {quoted(path)}" if append else f" > {quoted(path)}"
+    elif "listen" in draft.acts and not {"once", "udp"} & draft.acts.keys():
+        draft.add("--exec", f"cat {quoted(path)}")
     else:
         draft.acts["file"] = path
 

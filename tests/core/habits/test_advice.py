@@ -67,6 +67,6 @@ def test_what_is_advised_has_no_habit(words: list[str]) -> None:
     told = advise(words, GRAMMAR, SERVICES.get)
     if line := to_paste(told or ""):
         pasted = shlex.split(line[line.index("sockkit ") :])[1:]
-        plain = pasted[: pasted.index("<")] if "<" in pasted else pasted
-        plain = plain[: plain.index(">>")] if ">>" in plain else plain
+        ends = [at for at, word in enumerate(pasted) if word in ("<", ">", ">>")]
+        plain = pasted[: min(ends, default=len(pasted))]
         assert advise(plain, GRAMMAR, SERVICES.get) is None
