@@ -149,12 +149,14 @@ class Program:
 
     def descriptors(self) -> int:
         """How many it has, without files and folders: an import has some open for a moment."""
+        return sum(not name.startswith("/") or name.startswith("/dev/") for name in self.opened())
+
+    def opened(self) -> Iterator[str]:
+        """What is open, as /proc names it: `socket:[1234]`, for example."""
         folder = f"/proc/{self.process.pid}/fd"
-        names = []
         for number in os.listdir(folder):
             with contextlib.suppress(FileNotFoundError):  # closed since
-                names.append(os.readlink(f"{folder}/{number}"))
-        return sum(not name.startswith("/") or name.startswith("/dev/") for name in names)
+                yield os.readlink(f"{folder}/{number}")
 
     def resident(self) -> int:
         """Resident memory in bytes."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sockkit.apps.prepare import invite, secure_dialling, secure_listening
 from sockkit.core.address import Address
 from sockkit.core.faults import FaultOptions
-from sockkit.core.text import TextOptions
+from sockkit.core.text import Errors, TextOptions
 from sockkit.errors import ProgramFailed, UsageError
 from sockkit.events import Hint, Notice
 from sockkit.net.closing import Closer
@@ -66,6 +66,10 @@ def run(config: Relay, context: Context) -> None:
             "remove --max-connections: --once relays one client",
         )
     raise_limit()
+    # By default, what cannot be converted is not escaped: the connection is reset, or the datagram
+    # dropped.
+    strict = config.text._replace(errors=config.text.errors or Errors.STRICT)
+    config = config._replace(text=strict)
     if config.faults.stall_at is not None:
         config = config._replace(sockets=config.sockets._replace(probe_after=STALL_PROBE_SECONDS))
     if config.udp:

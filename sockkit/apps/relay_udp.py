@@ -9,7 +9,6 @@ from sockkit.apps.prepare import with_access
 from sockkit.apps.relay import CLIENTS_ENCODING, chosen_seed, warn_if_open
 from sockkit.core.address import Address
 from sockkit.core.faults import Held
-from sockkit.core.text import Errors
 from sockkit.core.transforms import convert
 from sockkit.errors import UsageError
 from sockkit.net.context import Context
@@ -69,8 +68,7 @@ def _check_target(sock: DatagramSocket, address: Address, routes: list[Route]) -
 
 
 def _options(config: Relay, context: Context) -> RelayOptions:
-    # By default, a datagram that cannot be converted is dropped, and not escaped.
-    text = config.text._replace(errors=config.text.errors or Errors.STRICT)
+    text = config.text
     to_target = partial(text.outbound, CLIENTS_ENCODING, "what the client sent")
     to_client = partial(text.inbound, CLIENTS_ENCODING)
     delayed, faults = Held(), config.faults

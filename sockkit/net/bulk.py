@@ -5,6 +5,10 @@ their turn comes, they have left the processor's cache. A reader that wakes for 
 from a short queue, moves twice as many bytes in a second.
 
 Between machines, a short queue might not fill the network's path, so there nothing is changed.
+
+A message that ends below what the reader wakes for is delayed by a look or two. On a connection
+that carries requests and answers, each message would be. So the pause before the next try is
+doubled.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ LOOK_SECONDS = 0.005  # between two looks at how much has come
 MUCH_BYTES = 1024 * 1024  # between two looks: about 200 MB a second
 LOW_WATER_BYTES = 256 * 1024  # what the reader wakes for, while so much comes between two looks
 SEND_QUEUE_BYTES = 512 * 1024
+MAX_PAUSE_LOOKS = 128  # at least 0.6 s: what is delayed then costs less than a hundredth
 
 
 class Bulk:
@@ -26,7 +31,16 @@ class Bulk:
     are delayed by up to two LOOK_SECONDS. `stop` ends that.
     """
 
-    __slots__ = ("_loop", "_low_water", "_received", "_sink", "_source", "_timer")
+    __slots__ = (
+        "_left",
+        "_loop",
+        "_low_water",
+        "_pause",
+        "_received",
+        "_sink",
+        "_source",
+        "_timer",
+    )
 
     def __init__(self, loop: Loop, source: Source, sink: Sink) -> None:
         self._loop, self._sink = loop, sink
@@ -36,6 +50,8 @@ class Bulk:
         self._received = 0  # since the last look
         self._timer: Timer | None = None  # until the next look; None if nothing comes
         self._low_water = 1
+        self._pause = 1  # looks with much before the reader wakes for more
+        self._left = 0  # of them
 
     def received(self, size: int) -> None:
         """Call it after each step."""
@@ -47,11 +63,25 @@ class Bulk:
         size, self._received = self._received, 0
         self._timer = self._loop.later(LOOK_SECONDS, self._look) if size else None
         if size < LOW_WATER_BYTES:
+            self._lower()
+        elif size < MUCH_BYTES:
+            return
+        elif self._low_water > 1:
+            self._pause = max(1, self._pause // 2)
+        elif self._left:
+            self._left -= 1
+        else:
+            self._raise()
+
+    def _raise(self) -> None:
+        self._wake_at(LOW_WATER_BYTES)
+        if isinstance(self._sink, SocketEnd) and self._sink.is_local():
+            self._sink.limit_queue(SEND_QUEUE_BYTES)
+
+    def _lower(self) -> None:
+        if self._low_water > 1:
+            self._left = self._pause = min(2 * self._pause, MAX_PAUSE_LOOKS)
             self._wake_at(1)
-        elif size >= MUCH_BYTES and self._low_water == 1:
-            self._wake_at(LOW_WATER_BYTES)
-            if isinstance(self._sink, SocketEnd) and self._sink.is_local():
-                self._sink.limit_queue(SEND_QUEUE_BYTES)
 
     def _wake_at(self, size: int) -> None:
         if self._source and size != self._low_water:

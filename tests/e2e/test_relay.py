@@ -323,6 +323,15 @@ def test_a_target_that_refuses_and_comes_back(target: Target) -> None:
             talk(client, back.accept())
 
 
+def test_a_target_that_accepts_and_resets(target: Target) -> None:
+    with relay(target) as program:
+        for _ in range(20):
+            with connect(program.port) as client:
+                reset(target.accept())
+                with pytest.raises(ConnectionResetError):
+                    client.recv(1)
+
+
 def test_a_name_with_several_addresses(target: Target) -> None:
     """localhost is ::1 as well, where nobody listens."""
     with relay(target, host="localhost") as program, connect(program.port) as client:
@@ -477,14 +486,18 @@ def test_a_signal_ends_it(number: int, status: int, target: Target, *, moving: b
             connect(program.port)
         client.setblocking(True)
         client.settimeout(WAIT)
+        if not moving:
+            assert read_all(client) == read_all(there) == b""
+            return
         with contextlib.suppress(ConnectionResetError):
             assert read_all(client) == b""
+        with pytest.raises(ConnectionResetError):  # a regular end would say that it has all
+            read_all(there)
 
 
 def sockets(program: Program) -> int:
     """How many are open; pipes are kept for the next connection."""
-    folder = Path(f"/proc/{program.process.pid}/fd")
-    return sum(os.readlink(path).startswith("socket:") for path in folder.iterdir())
+    return sum(name.startswith("socket:") for name in program.opened())
 
 
 @pytest.mark.parametrize("killed", ["client", "target"])
@@ -856,6 +869,15 @@ def test_a_character_that_the_target_does_not_have(target: Target) -> None:
         with pytest.raises(ConnectionResetError):
             there.recv(10)
         gone(program, 65, "latin-1")
+
+
+def test_what_a_target_sends_that_is_no_text(target: Target) -> None:
+    with relayed(target, "--once", "-E", "gbk") as (program, client, there):
+        there.sendall("好".encode("gbk") + b"\xff\xff")
+        assert read_exactly(client, 3) == "好".encode()
+        with pytest.raises(ConnectionResetError):
+            client.recv(10)
+        gone(program, 65, "gbk", "0xff")
 
 
 def test_lines_end_for_the_target_as_it_wants_them(target: Target) -> None:

@@ -327,7 +327,7 @@ def test_options_that_make_no_sense_are_one_line(options: str, said: str) -> Non
 
 
 def test_a_delay_longer_than_the_idle_timeout_loses_nothing() -> None:
-    options = ("--delay", "2s", "-i", "500ms")
+    options = ("--delay", "3s", "-i", "1")
     with echoed(*options) as (_, sock):
         sock.sendall(b"important")
         assert read_exactly(sock, 9) == b"important"

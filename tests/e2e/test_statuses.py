@@ -206,7 +206,8 @@ def test_closed_standard_streams(which: str, status: int) -> None:
 
     def serve(sock: socket.socket) -> None:
         sock.sendall(b"answer")
-        got.append(read_all(sock))
+        with contextlib.suppress(ConnectionResetError):  # if the answer cannot be written
+            got.append(read_all(sock))
 
     with (
         peer(serve) as port,
@@ -216,7 +217,7 @@ def test_closed_standard_streams(which: str, status: int) -> None:
             program.end_input()
         assert program.status() == status
         assert program.output() == (b"" if "1" in which else b"answer")
-    assert got == [b""]
+    assert got == ([] if "1" in which else [b""])
 
 
 def test_help_without_an_output() -> None:

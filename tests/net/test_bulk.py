@@ -13,6 +13,7 @@ from sockkit.net import bulk
 from sockkit.net.bulk import (
     LOOK_SECONDS,
     LOW_WATER_BYTES,
+    MAX_PAUSE_LOOKS,
     MUCH_BYTES,
     SEND_QUEUE_BYTES,
     Bulk,
@@ -91,6 +92,30 @@ def test_a_silence_lowers_the_mark(case: Case) -> None:
     case.receives(MUCH_BYTES)
     run_for(case.loop, 2 * LOOK_SECONDS)
     assert case.low_water == 1
+
+
+def test_requests_that_are_delayed_lead_to_ever_longer_pauses(case: Case) -> None:
+    pause = 0
+    for _ in range(9):
+        case.receives(*[MUCH_BYTES] * pause)
+        assert case.low_water == 1
+        case.receives(MUCH_BYTES)
+        assert case.low_water == LOW_WATER_BYTES
+        case.receives(1)
+        assert case.low_water == 1
+        pause = min(2 * pause or 2, MAX_PAUSE_LOOKS)
+
+
+def test_a_bulk_transfer_shortens_the_pauses_again(case: Case) -> None:
+    for pause in (0, 2, 4, 8):
+        case.receives(*[MUCH_BYTES] * pause, MUCH_BYTES, 1)
+    case.receives(*[MUCH_BYTES] * 17)
+    assert case.low_water == LOW_WATER_BYTES
+    case.receives(*[MUCH_BYTES] * 4, 1)
+    case.receives(*[MUCH_BYTES] * 2)
+    assert case.low_water == 1
+    case.receives(MUCH_BYTES)
+    assert case.low_water == LOW_WATER_BYTES
 
 
 def test_nothing_is_looked_at_while_nothing_comes(case: Case) -> None:

@@ -129,12 +129,12 @@ class Pair:
         self._dial()
 
     def close(self) -> None:
-        """Close all at once, and report nothing."""
+        """Close all at once, and report nothing. A side that was not sent everything is reset."""
         if not self._sides:
             self._give_up()
         self._stage = _Stage.CLOSED
-        for side in self._sides:
-            side.connection.close()
+        for side, lacks_bytes in [(side, side.lacks_bytes()) for side in self._sides]:
+            (side.connection.reset if lacks_bytes else side.connection.close)()
 
     def _finish(self, outcome: Outcome) -> None:
         self._stage = _Stage.CLOSED
@@ -169,7 +169,8 @@ class Pair:
         self._end.when_reset(None)
         self._pending = _NOTHING
         if isinstance(target, SockkitError):
-            self._end.close()
+            was_reset = isinstance(target.__cause__, ConnectionResetError)  # so it had accepted
+            (self._end.abort if was_reset else self._end.close)()
             self._finish(Outcome(target))
         else:
             self._stage = _Stage.RELAYING
@@ -294,6 +295,16 @@ class _Side(Joined):
             self._close_silent()
         else:
             self._connection.reset_lingering()
+
+    def lacks_bytes(self) -> bool:
+        """Whether bytes that the other peer has sent were not sent to this one."""
+        other = self._other
+        if other.connection.stage is Stage.CLOSED:
+            return False
+        delayed = self._faults is not None and self._faults.holds(other._end)
+        with suppress(SockkitError):  # the other peer has reset
+            return bool(self._sender.lane.held) or delayed or other._end.has_bytes()
+        return False
 
     def held_up(self, limit: Limit) -> bool:
         """Also True for an idle timeout if the other peer still acknowledges bytes.
