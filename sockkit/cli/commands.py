@@ -210,6 +210,11 @@ class BundledCommand(click.Command):
         self.most = page.most
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        names = {name for param in self.params for name in (*param.opts, *param.secondary_opts)}
+        for word in args[: args.index("--") if "--" in args else None]:
+            # It would be read as several short options: -once as -o nce, which empties that file.
+            if word[:1] == "-" != word[1:2] and f"-{word.partition('=')[0]}" in names:
+                raise click.UsageError(f"{word} has two dashes", ctx)
         try:
             return super().parse_args(ctx, args)
         except click.UsageError as error:

@@ -13,6 +13,7 @@ from sockkit.cli.params import (
     COLOR,
     DURATION,
     ENCODING,
+    GROUP,
     MODE,
     NAME,
     PORT,
@@ -123,10 +124,18 @@ BROADCAST = Option(
     ["--broadcast"], is_flag=True,
     help="Allow broadcast addresses, for example 192.168.1.255.",
 )  # fmt: skip
+
+
+def _one_group(ctx: click.Context, param: click.Parameter, groups: tuple[str, ...]) -> str | None:
+    if len(groups) > 1:
+        raise click.BadParameter("give one group, and start a server for each", ctx, param)
+    return groups[0] if groups else None
+
+
 JOIN = Option(
-    ["--join"], metavar="GROUP",
+    ["--join"], type=GROUP, metavar="GROUP", multiple=True, callback=_one_group,
     help="Receive from this multicast group, for example 239.1.2.3. The interface is the one with "
-         "the address of --bind; ff02::1%eth0 names it.",
+         "the --bind address, or is named, as in ff02::1%eth0.",
 )  # fmt: skip
 
 

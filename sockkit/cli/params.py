@@ -15,6 +15,7 @@ from sockkit.core.address import (
     HostPort,
     UnixPath,
     parse_address,
+    parse_host,
     parse_listening,
     parse_port,
     parse_unix,
@@ -91,6 +92,8 @@ def _bind(text: str) -> UnixPath | str:
 def _source(text: str) -> Address:
     if unix := parse_unix(text):
         return unix
+    if text.isascii() and text.isdigit():
+        raise UsageError(f"{text!r} is a port", f"give an address, too: 0.0.0.0:{text}")
     host, port = split_port(text)
     if port == "":
         raise UsageError(f"{text!r} has no port after its colon", "leave the colon out")
@@ -147,6 +150,7 @@ def _protocols(text: str) -> tuple[str, ...]:
 SIZE = Parsed("size", parse_size)
 DURATION = Parsed("duration", parse_duration)
 PORT = Parsed("port", _server_port)
+GROUP = Parsed("group", parse_host)
 BIND = Parsed("addr", _bind)
 SOURCE = Parsed("addr[:port]", _source)
 MODE = Parsed("mode", parse_mode)

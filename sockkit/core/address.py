@@ -12,11 +12,12 @@ from sockkit.errors import UsageError
 from sockkit.values import Value
 
 MAX_PORT = 65535
+_IPV4 = set("0123456789.")
 _HINT = "give HOST PORT, HOST:PORT, [IPV6]:PORT, unix:/PATH or unix:@NAME"
 
 # The last ones are the full-width comma, colon and brackets, and the dashes that get into a command
 # line by an input method, or from a page, in place of an option's hyphens.
-_NO_HOST = "[]/ \t\n\0,()\uff0c\uff1a\uff08\uff09\u2013\u2014\u2212\uff0d"
+_NO_HOST = "*[]/ \t\n\0,()\uff0c\uff1a\uff08\uff09\u2013\u2014\u2212\uff0d"
 _IPV6 = set("0123456789abcdefABCDEF:.")
 
 ServiceLookup = Callable[[str], "int | None"]
@@ -104,11 +105,23 @@ def parse_host(text: str) -> str:
     host = text[1:-1] if text.startswith("[") and text.endswith("]") else text
     if not host or any(character in host for character in _NO_HOST) or _looks_split(host):
         raise UsageError(f"{text!r} is not a host", _host_hint(text))
+    if _is_short(host):
+        hint = "an IPv4 address has four numbers, as in 192.168.1.30"
+        raise UsageError(f"{text!r} is not a host", hint)
     return host
 
 
+def _is_short(host: str) -> bool:
+    """Whether `host` is numbers and dots, and not four numbers. inet_aton(3) takes `5000` for
+    0.0.19.136, and `192.168.1` for 192.168.0.1.
+    """
+    return not set(host) - _IPV4 and host.count(".") != 3
+
+
 def _host_hint(text: str) -> str:
-    """What to write in place of a URL, or of a path."""
+    """What to write in place of a URL, of a path, or of all addresses."""
+    if text in ("", "*"):
+        return "write 0.0.0.0 for all addresses"
     if "://" in text:
         return f"leave out {text.partition('://')[0]}:// and what follows the port"
     return f"write unix:{text}" if text.startswith(("/", "./", "../")) else _HINT

@@ -74,7 +74,8 @@ def parse_targets(words: Sequence[str], service: ServiceLookup) -> Targets:
         return _targets(_spans(parse_host(words[0]), words[1], service))
     spans: list[Span] = []
     for place, word in enumerate(words):
-        host, ports = ("", None) if (unix := parse_unix(word)) else split_port(word)
+        unix = parse_unix(word)
+        host, ports = ("", None) if unix or _is_ports(word) else split_port(word)
         if unix:
             spans.append(Span(unix, _ONE_TARGET))
         elif not ports:
@@ -85,7 +86,7 @@ def parse_targets(words: Sequence[str], service: ServiceLookup) -> Targets:
 
 
 def _is_host(word: str) -> bool:
-    return not parse_unix(word) and split_port(word)[1] is None
+    return not (parse_unix(word) or _is_ports(word)) and split_port(word)[1] is None
 
 
 def _no_port(words: Sequence[str], place: int) -> UsageError:

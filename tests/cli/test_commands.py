@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import contextlib
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
@@ -9,6 +11,7 @@ from click import Option
 
 from sockkit.cli import commands as module
 from sockkit.cli.commands import COMMANDS, NAME, Bundle, BundledCommand, Page, fold, group
+from sockkit.cli.main import status
 
 
 @pytest.fixture
@@ -113,3 +116,12 @@ def test_a_bundle_is_chosen_from() -> None:
     bundle = Bundle("Odds", (odd, even))
     assert bundle.only("even", "other") == Bundle("Odds", (even,))
     assert bundle.without("even", "other") == Bundle("Odds", (odd,))
+
+
+def test_a_long_option_with_one_dash_is_no_short_ones(tmp_path: Path) -> None:
+    """-once would be -o nce, and that file empty."""
+    (tmp_path / "nce").write_text("precious")
+    with contextlib.chdir(tmp_path):
+        assert status(["tcp-server", "-p", "8080", "-once"]) == 2
+    assert (tmp_path / "nce").read_text() == "precious"
+    assert status(["echo", "--", "-once"]) == 2

@@ -80,6 +80,7 @@ OF_TYPE = {
     "time": "1h",
     "speed": "2",
     "mode": "600",
+    "group": "239.1.2.3",
     "spec": "line",
     "text": "hi",
 }

@@ -66,6 +66,8 @@ def test_what_is_meant(kind: str, text: str, value: object) -> None:
         ("SOURCE", "10.0.0.7:x", "x"),
         ("MODE", "888", "888"),
         ("SOURCE", "10.0.0.7:", "10.0.0.7:"),
+        ("SOURCE", "5000", "5000"),
+        ("GROUP", "239.1.2", "239.1.2"),
         ("ENCODING", "nope", "nope"),
         ("ENCODING", "base64", "base64"),
         ("SERVER_NAME", "a b", "a b"),

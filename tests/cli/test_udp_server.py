@@ -50,7 +50,10 @@ def test_options(monkeypatch: pytest.MonkeyPatch) -> None:
     assert config.sockets.ttl == 5
 
 
-@pytest.mark.parametrize("wrong", ["--answer nobody", "--backlog 5", "--bind unix:/x"])
+@pytest.mark.parametrize(
+    "wrong",
+    ["--answer nobody", "--backlog 5", "--bind unix:/x", "--join 239.1.2.3 --join 239.1.2.4"],
+)
 def test_what_cannot_be_meant(wrong: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert status(["udp-server", *wrong.split(), *ADDRESS]) == 2
     assert capsys.readouterr().err.count("\n") == 1

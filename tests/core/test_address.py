@@ -89,6 +89,10 @@ def test_addresses(words: list[str], address: Address) -> None:
         (["::1]", "80"], "'::1]' is not a host"),
         (["a/b", "80"], "'a/b' is not a host"),
         (["a b", "80"], "'a b' is not a host"),
+        (["*", "80"], "'*' is not a host: write 0.0.0.0 for all addresses"),
+        (["5000", "80"], "'5000' is not a host: an IPv4 address has four numbers"),
+        (["192.168.1", "80"], "'192.168.1' is not a host: an IPv4 address has four numbers"),
+        (["127.1:80"], "'127.1' is not a host: an IPv4 address has four numbers"),
         (
             ["http://a:80"],
             "'http://a:80' is not a host: leave out http:// and what follows the port",
@@ -240,4 +244,9 @@ def test_no_host_has_marks_that_belong_elsewhere(host: str) -> None:
     ],
 )
 def test_what_the_resolver_makes_ascii_is_a_host(host: str) -> None:
+    assert parse_host(host) == host
+
+
+@pytest.mark.parametrize("host", ["192.168.1.30", "1.2.3.4.example", "5000.example", "0x7f"])
+def test_four_numbers_and_names_are_hosts(host: str) -> None:
     assert parse_host(host) == host

@@ -1,6 +1,7 @@
 """A line typed with an input method of Chinese or Japanese, or pasted from a page: in ASCII.
 
-Such a line has a full-width colon for a colon, or a long dash for the dashes of an option.
+Such a line has a full-width colon for a colon, or a long dash for the dashes of an option. A long
+option with one dash only, as in other programs, gets its second.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ def in_ascii(words: Sequence[str], options: Container[str]) -> tuple[list[str], 
 def _option(word: str, options: Container[str]) -> str:
     """`word` with the dashes of an option; empty if it begins with none, or with `-` alone."""
     begins = _BEGINNING.match(word)
+    if is_half_dashed(word, options):
+        return f"-{word}"
     if not begins or begins[0].isascii():
         return ""
     name, equals, value = word[begins.end() :].partition("=")
@@ -39,11 +42,18 @@ def _option(word: str, options: Container[str]) -> str:
     return f"{'--' if long else '-'}{name}{equals}{_plain(value)}"
 
 
+def is_half_dashed(word: str, options: Container[str]) -> bool:
+    """Whether `word` is a long option with one dash."""
+    return word[:1] == "-" != word[1:2] and f"-{word.partition('=')[0]}" in options
+
+
 def _plain(word: str) -> str:
     plain = re.sub(f"[{DASHES}]", "-", word.translate(_MARKS))
     return plain if plain.isascii() else word
 
 
 def _why(word: str, meant: str) -> str:
+    if word.isascii():
+        return f"{word.partition('=')[0]} has two dashes"
     wrong = next(letter for letter in word if not letter.isascii())
     return f"{wrong!r} is not {'-' if wrong in DASHES else wrong.translate(_MARKS)!r}"
