@@ -11,14 +11,14 @@ from sockkit.net.context import Context
 
 MAX_TYPED_BYTES = 64 * 1024  # kept; no more is read until it is said
 MAX_READ_BYTES = 4096  # at once
-QUIT = b"/quit"
+QUIT_WORDS = (b"/quit", b"q")  # lines that leave, as in the room
 
 
 class TypedAhead:
     """Keeps the lines until the room hears them. Stdin that is not a terminal is not read.
 
-    `on_leave` is called when the person leaves, by QUIT or by the end of stdin: with an error if
-    lines were kept.
+    `on_leave` is called when the person leaves, by one of QUIT_WORDS or the end of stdin: with an
+    error if lines were kept.
     """
 
     def __init__(self, context: Context, on_leave: Callable[[SockkitError | None], None]) -> None:
@@ -63,16 +63,17 @@ class TypedAhead:
             self._on_leave(error)
             return
         *lines, rest = (self._kept + bytes(buffer[:size])).split(b"\n")
-        if not size or QUIT in lines:
-            said = lines[: lines.index(QUIT)] if QUIT in lines else [*lines, rest]
-            unsaid = SendError("some typed lines were not sent: not connected to the room")
-            self._on_leave(unsaid if any(said) else None)
+        leaves = next((at for at, line in enumerate(lines) if line in QUIT_WORDS), None)
+        if not size or leaves is not None:
+            unsaid = len(list(filter(None, [*lines, rest] if leaves is None else lines[:leaves])))
+            told = f"{show_count(unsaid, 'line')} not sent: there is no connection to the room"
+            self._on_leave(SendError(told) if unsaid else None)
             return
         self._kept += bytes(buffer[:size])
         self._tell()
         if len(self._kept) > MAX_TYPED_BYTES:
             self.stop()
-            self._emit(Notice(f"{show_size(MAX_TYPED_BYTES)} kept: no more until connected"))
+            self._emit(Notice(f"{show_size(MAX_TYPED_BYTES)} kept, and no more until connected"))
 
     def _tell(self) -> None:
         lines = self._kept.count(b"\n")

@@ -84,13 +84,13 @@ def test_what_is_read_is_bounded(person: Person, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(chat_typed, "MAX_TYPED_BYTES", 10)
     person.typed.read()
     person.types(b"0123456789\n")
-    assert person.told == ["10 bytes kept: no more until connected"]
+    assert person.told == ["10 bytes kept, and no more until connected"]
     person.loop.later(0.05, person.loop.stop)
     person.types(b"more\n")
     assert person.typed.take() == b"0123456789\n"
 
 
-@pytest.mark.parametrize("end", [b"/quit\nnot read\n", b""])
+@pytest.mark.parametrize("end", [b"/quit\nnot read\n", b"q\nnot read\n", b""])
 @pytest.mark.parametrize("before", [b"", b"said\n"])
 def test_leaving_tells_of_what_was_not_sent(before: bytes, end: bytes, person: Person) -> None:
     person.typed.read()

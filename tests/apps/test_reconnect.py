@@ -201,7 +201,7 @@ def test_who_leaves_while_it_waits_for_a_room_has_left(
 
     member.in_pause = leave
     with (
-        pytest.raises(SendError, match="not connected to the room")
+        pytest.raises(SendError, match="1 line not sent: there is no connection")
         if said
         else contextlib.nullcontext()
     ):
