@@ -26,13 +26,16 @@ class SocketCall(Value):
     """A socket call was made, such as `bind` with the detail `127.0.0.1:8080`.
 
     `on` is the peer of the connected socket that was called, if it is one. When our side is ended,
-    `peer_first` says whether the peer's FIN had come by then, read or not.
+    `peer_first` says whether the peer's FIN had come by then, read or not. `unread` says whether
+    received bytes were unread when we closed: then the system resets the connection, RFC 2525,
+    section 2.17.
     """
 
     call: str
     detail: str
     on: Peer | None = None
     peer_first: bool = False
+    unread: bool = False
 
 
 class Listening(Value):

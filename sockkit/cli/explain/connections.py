@@ -117,6 +117,7 @@ class Connections:
             return
         if event.peer_first and not story.first:
             story.first = "received"
+        story.unread = event.unread
         if event.call == "shutdown":
             code = f"{story.name}.shutdown(socket.SHUT_WR)"
             self._tell("shutdown", code, f"shutdown.{story.end('sent')}")
@@ -152,7 +153,7 @@ class Connections:
         if reset == "received":
             self._tell("reset", f"{name}.recv(n)", "reset.received", address=story.address)
         keys = [self._how_closed(story, reset)]
-        if not (reset or story.unix):
+        if not (reset or story.unix or story.unread):
             keys += self._time_wait(story)
         keys += ["total"] if story.tapped else []
         moved = {"sent": story.sent, "received": story.received}
@@ -161,6 +162,8 @@ class Connections:
     def _how_closed(self, story: Story, reset: str) -> str:
         if reset == "sent":
             return "close.reset"
+        if story.unread and not (reset or story.unix):
+            return "close.unread"
         if reset or story.has_ended("sent"):
             return "close.done"
         return f"close.{story.end('sent')}"

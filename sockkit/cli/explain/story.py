@@ -9,11 +9,12 @@ class Story:
     """A connection to `address`, called `name` in the Python lines.
 
     `dialled` says that we connected. `first` is the direction that ended first: "sent" if we
-    closed first.
+    closed first. `unread` says that received bytes were unread when we closed.
     """
 
     def __init__(self, name: str, address: str, *, dialled: bool) -> None:
         self.name, self.address, self.dialled = name, address, dialled
+        self.unread = False
         self.tapped = False  # whether there are records of its bytes
         self.sent = self.received = 0  # bytes
         self.first: Direction | None = None

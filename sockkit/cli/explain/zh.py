@@ -209,6 +209,10 @@ SENTENCES = {
     "close.last.again": "内核发送我们的 FIN，对方内核回 ACK。",
     "close.unix": "把套接字还给内核，我们这一端就结束了。",
     "close.reset": "内核发送的是 RST 而不是 FIN：对方会收到错误，而不是正常结束。",
+    "close.unread": (
+        "对方发来的数据还没有读完，所以内核发送的是 RST 而不是 FIN：\n"
+        "对方会收到错误，也不会有 TIME_WAIT。"
+    ),
     "reset.received": (
         "收到 {address} 的 RST：连接立即失效，途中的数据也丢了。\n"
         "在 Python 里，recv 或 sendall 会抛出 ConnectionResetError。"

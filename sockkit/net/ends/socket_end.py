@@ -14,7 +14,7 @@ from sockkit.events import Emit, Peer, SocketCall
 from sockkit.net.endpoint import to_address
 from sockkit.net.ends.end import Callback, Kind, os_error, receive_error, send_error
 from sockkit.net.loop import Loop
-from sockkit.system import TIOCOUTQ, ioctl_number
+from sockkit.system import FIONREAD, TIOCOUTQ, ioctl_number
 
 _POLLRDHUP: int = getattr(select, "POLLRDHUP", 0)  # only Linux has it
 _SO_BUF_LOCK = 72  # Linux, asm-generic/socket.h: which buffers have a size that was asked for
@@ -225,8 +225,8 @@ class SocketEnd:
         return None
 
     def close(self) -> None:
-        first = self._peer_first()
-        self._emit(SocketCall("close", f"the connection to {self.name}", self.peer, first))
+        first, unread = self._peer_first(), bool(ioctl_number(self.descriptor, FIONREAD))
+        self._emit(SocketCall("close", f"the connection to {self.name}", self.peer, first, unread))
         self._socket.close()
 
     def abort(self) -> None:

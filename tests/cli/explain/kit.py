@@ -120,10 +120,12 @@ def server(**more: bool | str) -> Lesson:
     return lesson
 
 
-def closing(peer: Peer = SERVER, *, peer_first: bool = False) -> list[Event | Record]:
+def closing(
+    peer: Peer = SERVER, *, peer_first: bool = False, unread: bool = False
+) -> list[Event | Record]:
     """Our call of close, and what a tap then records."""
     of = stream(peer, dialled=not peer.number)
-    call = SocketCall("close", f"the connection to {peer.address}", peer, peer_first)
+    call = SocketCall("close", f"the connection to {peer.address}", peer, peer_first, unread)
     return [call, Ended(0, of, "sent"), ClosedRecord(0, of)]
 
 

@@ -246,6 +246,11 @@ def test_close_without_shutdown_sends_a_fin(peer_first: bool, keys: list[str]) -
     assert told.steps == [("conn.close()", (*keys, "total"))]
 
 
+def test_a_close_with_unread_bytes_resets() -> None:
+    told = server().tell(*closing(FIRST, unread=True))
+    assert told.steps == [("conn.close()", ("close.unread", "total"))]
+
+
 def test_the_total_is_what_has_passed() -> None:
     lesson = client()
     for direction, data in (("sent", b"123"), ("received", b"12"), ("sent", b"4")):

@@ -59,6 +59,17 @@ def test_it_tells_who_was_the_first_to_end(kind: str, call: str, stack: Stack) -
     assert [event.peer_first for event in events] == [True]
 
 
+@pytest.mark.parametrize("unread", [True, False])
+def test_it_tells_whether_bytes_are_unread(unread: bool, stack: Stack) -> None:
+    events: list[SocketCall] = []
+    made = net_kit.stream_end("tcp", stack, emit=events.append)
+    if unread:
+        made.far.give(b"unread")
+    made.far.close()
+    made.end.close()
+    assert [event.unread for event in events] == [unread]
+
+
 def test_the_end_counts_as_queued_and_not_as_undelivered(make: Make) -> None:
     """A FIN is acknowledged as one byte is."""
     case = make("tcp")
