@@ -60,6 +60,6 @@ def refusal(*arguments: str) -> tuple[int, bytes, str]:
     forker.stdin.write(json.dumps(arguments).encode() + b"\n")
     forker.stdin.flush()
     status, out, err = json.loads(forker.stdout.readline())
-    for fault in ("Traceback", "Exception ignored", "fault in sockkit"):
+    for fault in ("Traceback", "Exception ignored", "bug in sockkit"):
         assert fault not in err, err
     return status, out.encode("utf-8", "surrogateescape"), err

@@ -98,7 +98,7 @@ class Screen:
         os.close(self._person)
         if kind is None:
             assert after == self._before, "the terminal is not as it was"
-            for fault in (b"Traceback", b"Exception ignored", b"fault in sockkit"):
+            for fault in (b"Traceback", b"Exception ignored", b"bug in sockkit"):
                 assert fault not in self.seen, self.text
 
     def _start(

@@ -83,7 +83,7 @@ class Program:
         self.process.stderr.close()
         assert "Traceback" not in self.stderr, self.stderr
         assert "Exception ignored" not in self.stderr, self.stderr
-        assert "fault in sockkit" not in self.stderr, self.stderr
+        assert "bug in sockkit" not in self.stderr, self.stderr
 
     def _gather(self) -> None:
         assert self.process.stderr
