@@ -4,8 +4,9 @@ A new console is one more `CommandTable` and nothing else. `Console` splits the 
 parses and completes commands, and adds `/help` and `/quit` to every table.
 
 A line that begins with a slash is a command. Two slashes begin text whose first character is a
-slash. If the table has `@N`, a line of `@`, a number, a space and text is that command. A line that
-is one word is a command if the table has that word.
+slash. If the table has `@N`, a line of `@`, a number, a space and text is that command; the space
+may be missing before a character that is not ASCII. A line that is one word is a command if the
+table has that word. The full-width signs of an input method are as good as `/` and `@`.
 """
 
 from __future__ import annotations
@@ -156,7 +157,7 @@ class Console:
     def _handle(self, line: bytes, end: bytes) -> None:
         if len(line) > MAX_LINE_BYTES:
             raise UsageError(f"a line of more than {MAX_LINE_BYTES:,} bytes was not sent")
-        text = self._table.decode(line + end)
+        text = _with_plain_sign(self._table.decode(line + end))
         if found := self._find(text):
             command, argument = found
             command.run(argument)
@@ -177,9 +178,17 @@ class Console:
                 raise UsageError(f"unknown command {escape(name)}", hint)
             return self._commands[name], argument.strip()
         if "@N" in self._commands and re.match("@[0-9]", text):
-            numbered = re.fullmatch("@([0-9]+ .*)", text, re.DOTALL)
-            return self._commands["@N"], numbered[1] if numbered else ""
+            numbered = re.fullmatch(r"@([0-9]+)( |(?=[^\x00-\x7f]))(.*)", text, re.DOTALL)
+            return self._commands["@N"], f"{numbered[1]} {numbered[3]}" if numbered else ""
         return None
 
     def _help(self, _: str) -> None:
         show_help(self._commands.values(), self._emit)
+
+
+def _with_plain_sign(text: str) -> str:
+    """`text` with a plain slash or @ where it begins with full-width ones."""
+    rest = text.lstrip("\uff0f")
+    if text.startswith("\uff20"):
+        return f"@{text[1:]}"
+    return "/" * (len(text) - len(rest)) + rest
