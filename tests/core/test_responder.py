@@ -386,3 +386,20 @@ def test_what_pythons_expressions_do_not_have_is_refused() -> None:
     for text in (r"\p{Han}=x", "(?R)=x", "(?|a|b)=x"):
         with pytest.raises(UsageError):
             regex(text)
+
+
+def test_a_processor_that_is_taken_away_costs_no_answer() -> None:
+    """The search takes too long once, which is not the fault of the rule."""
+    rule = parse_rule("b+=found", regex=True)
+    tries: list[float] = []
+
+    class Search:
+        def search(self, message: str, timeout: float) -> object:
+            tries.append(timeout)
+            if len(tries) == 1:
+                raise TimeoutError
+            return rule.search and rule.search.search(message, timeout=timeout)
+
+    held_up = rule._replace(search=Search())
+    assert held_up.respond("abc", 5.0) == "found"
+    assert tries == [5.0, 5.0]
