@@ -34,3 +34,15 @@ def compile_pattern(text: str) -> tuple[re.Pattern[str], engine.Pattern[str]]:
             return re.compile(text), engine.compile(text)
     except (re.error, engine.error, OverflowError, RecursionError) as error:
         raise UsageError(str(error)) from error
+
+
+def search(pattern: engine.Pattern[str], text: str, seconds: float) -> engine.Match[str] | None:
+    """What `pattern` finds in `text`.
+
+    Raises TimeoutError if that takes more than `seconds` of processor time, twice: while a virtual
+    machine is held up, that time may count.
+    """
+    try:
+        return pattern.search(text, timeout=seconds)
+    except TimeoutError:
+        return pattern.search(text, timeout=seconds)

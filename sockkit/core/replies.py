@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 MAX_REPLY_BYTES = 64 * 1024  # of one reply: a peer that sends without end must match within these
 MAX_SHOWN_CHARACTERS = 60  # of a reply that does not match
-SEARCH_SECONDS = 0.020  # for one search, as all other targets wait meanwhile
+SEARCH_SECONDS = 0.020  # for one search, tried twice, as all other targets wait meanwhile
 
 
 class Question(Value):
@@ -53,9 +53,11 @@ class Reply:
         self._searched = len(self._data)
         if not self._pattern:
             return True
+        from sockkit.core.patterns import search  # which compiled the pattern
+
         text = self._data.decode(errors="surrogateescape")
         try:
-            return bool(self._pattern.search(text, timeout=SEARCH_SECONDS))
+            return bool(search(self._pattern, text, SEARCH_SECONDS))
         except TimeoutError as error:
             why = f"the pattern took longer than {show_seconds(SEARCH_SECONDS)}"
             raise SockkitError(f"could not match: {why}", kind=f"no match: {why}") from error
