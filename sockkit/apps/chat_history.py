@@ -177,7 +177,7 @@ class History:
         file.text_factory = lambda data: data.decode("utf-8", "backslashreplace")
         tables = [name for (name,) in file.execute("SELECT name FROM sqlite_master")]
         if tables and "lines" not in tables:
-            raise self._refused("it is another program's database")
+            raise self._refused("it is another program's database: use another file")
         if tables:
             file.execute("SELECT id, line FROM lines LIMIT 0")
         file.execute("PRAGMA journal_mode = WAL")
@@ -200,7 +200,7 @@ class History:
         file = os.open(self._whole, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
             if os.read(file, len(_MAGIC)) not in (b"", _MAGIC):
-                raise self._refused("it is not a database")
+                raise self._refused("it is not a database: use another file")
         finally:
             os.close(file)
 

@@ -162,7 +162,8 @@ class Visit:
     def _closed(self) -> ReceiveError:
         if not (self.in_room or self._view.not_admitted):
             where = self._config.address.word
-            return ReceiveError(f"{where} closed the connection without a greeting")
+            told = f"{where} closed the connection without a greeting"
+            return ReceiveError(told, "is it a sockkit chat room?")
         hint = "" if self._config.reconnect else "--reconnect joins it again when it is back"
         return ReceiveError("the room has closed", hint)
 

@@ -19,6 +19,7 @@ from sockkit.cli.render import complain
 from sockkit.cli.stopping import die
 from sockkit.errors import (
     REFUSED,
+    BindError,
     ConnectError,
     ExitStatus,
     OutputError,
@@ -80,10 +81,15 @@ def status(arguments: list[str]) -> int:
 
 def _hint(error: SockkitError) -> str:
     """What to try after an error that has ended the run, where the error itself does not say it."""
-    absent = isinstance(error, ConnectError) and isinstance(error.__cause__, FileNotFoundError)
-    if absent or error.kind == REFUSED:
+    absent = isinstance(error.__cause__, FileNotFoundError)
+    if error.kind == REFUSED or (absent and isinstance(error, ConnectError)):
         return "start the server first, or check the address"
-    return "check the name, or give an IP address" if isinstance(error, ResolveError) else ""
+    if isinstance(error, ResolveError):
+        return "check the name, or give an IP address"
+    if absent:
+        made = isinstance(error, OutputError | BindError)
+        return "create its folder first" if made else "check its name"
+    return ""
 
 
 def _advised(arguments: list[str]) -> int:
@@ -93,6 +99,8 @@ def _advised(arguments: list[str]) -> int:
     except (UsageError, click.UsageError) as error:
         from sockkit.cli.advice import usage_line  # which loads every command
 
+        if isinstance(error, UsageError):
+            error.hint = error.hint or _hint(error)
         complain(usage_line(error, arguments))
         return ExitStatus.USAGE
 

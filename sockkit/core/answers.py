@@ -86,4 +86,5 @@ class AnswerWait:
             return [(since, None)]
         within = show_seconds(options.timeout)
         told = f"{received} of {options.expect} answers received within {within}"
-        return [(since + options.timeout, TimedOut(told))]
+        error = TimedOut(told, "allow more time with --connect-timeout")
+        return [(since + options.timeout, error)]

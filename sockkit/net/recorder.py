@@ -114,7 +114,7 @@ class Recorder:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             os.close(file)
-            raise self._failed("another sockkit is writing it") from error
+            raise self._failed("another sockkit is writing to it", "use another name") from error
         except OSError:
             pass  # a file system without locks
         return file

@@ -252,11 +252,11 @@ def test_no_more_is_read_than_is_shown(kept: Kept) -> None:
 
 
 FOREIGN = {
-    "text": "it is not a database",
+    "text": "it is not a database: use another file",
     "folder": "it is not a regular file",
     "link": "it is a symbolic link",
     "fifo": "it is not a regular file",
-    "database": "it is another program's database",
+    "database": "it is another program's database: use another file",
     "other lines": "no such column: line",
     "beside": "it is a symbolic link",
     "user": "it belongs to another user",

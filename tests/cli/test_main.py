@@ -14,10 +14,13 @@ from sockkit.errors import (
     REFUSED,
     BindError,
     ConnectError,
+    OutputError,
     OutputGone,
     ResolveError,
+    SockkitError,
     Stopped,
     TextError,
+    UsageError,
 )
 from sockkit.net import port_file
 
@@ -56,6 +59,25 @@ def test_a_failure_is_a_line_and_a_status(
     fail_with(error, monkeypatch)
     assert status([]) == code
     assert capsys.readouterr() == ("", said)
+
+
+@pytest.mark.parametrize(
+    ("error", "hint"),
+    [
+        (ConnectError("no"), "start the server first, or check the address"),
+        (OutputError("no"), "create its folder first"),
+        (BindError("no"), "create its folder first"),
+        (UsageError("no"), "check its name"),
+        (SockkitError("no"), "check its name"),
+    ],
+)
+def test_a_missing_file_is_a_hint(
+    error: SockkitError, hint: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    error.__cause__ = FileNotFoundError()
+    fail_with(error, monkeypatch)
+    status([])
+    assert capsys.readouterr().err == f"sockkit: no: {hint}\n"
 
 
 @pytest.mark.parametrize("error", [MemoryError(), OSError(errno.ENOMEM, "Cannot allocate")])

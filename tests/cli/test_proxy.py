@@ -172,4 +172,5 @@ def test_a_service_is_never_asked() -> None:
         proxy = f"socks5://bob@{HERE}:{port}"
         got = run("tcp-client", "--proxy", proxy, HERE, "1", start_new_session=True)
     told = f"the proxy 127.0.0.1 port {port} rejected the user or the password"
+    told += ": check the user in --proxy, and SOCKKIT_PROXY_PASSWORD"
     assert got == (97, b"", f"sockkit: {told}\n")

@@ -8,6 +8,8 @@ from sockkit.core import answers
 from sockkit.core.answers import AnswerOptions, AnswerWait
 from sockkit.errors import TimedOut
 
+MORE = ": allow more time with --connect-timeout"
+
 
 def bound(wait: AnswerWait, received: int = 0) -> tuple[float, str]:
     """When it is over, and the error."""
@@ -43,7 +45,7 @@ def test_as_many_answers_as_expected() -> None:
     wait.end_input(110.0)
     assert wait.counts
     wait.active(113.0)
-    assert bound(wait, 1) == (114.0, "1 of 2 answers received within 4 s")
+    assert bound(wait, 1) == (114.0, f"1 of 2 answers received within 4 s{MORE}")
     for received in (2, 3):
         assert bound(wait, received) == (110.0, "")
 
@@ -78,7 +80,7 @@ def test_where_nothing_is_sent_only_what_was_asked_for_ends_the_wait() -> None:
     assert bound(AnswerWait(AnswerOptions(recv_only=True, idle=4.0), 100.0))[0] == 104.0
     wait = AnswerWait(AnswerOptions(recv_only=True, expect=2, timeout=9.0), 100.0)
     assert wait.counts
-    assert bound(wait, 1) == (109.0, "1 of 2 answers received within 9 s")
+    assert bound(wait, 1) == (109.0, f"1 of 2 answers received within 9 s{MORE}")
     assert bound(wait, 2) == (100.0, "")
 
 

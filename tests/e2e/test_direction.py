@@ -337,8 +337,8 @@ def test_a_file_that_cannot_be_made_is_told_before_anybody_is_asked(tmp_path: Pa
         port = str(listener.getsockname()[1])
         path = tmp_path / "missing" / "file"
         status, _, stderr = run("tcp-client", "-o", str(path), HERE, port)
-        told = f"sockkit: could not write {path}: no such file or directory\n"
-        assert (status, stderr) == (23, told)
+        told = f"sockkit: could not write {path}: no such file or directory"
+        assert (status, stderr) == (23, f"{told}: create its folder first\n")
         listener.setblocking(False)
         with pytest.raises(BlockingIOError):
             listener.accept()

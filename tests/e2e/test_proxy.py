@@ -162,7 +162,8 @@ def test_microsocks_with_a_user() -> None:
         hint = f"add the user, as in socks5://USER@{url}"
         wants = f"{told} requires a user and a password: {hint}\n"
         assert client(f"socks5://{url}", HERE, port) == (97, b"", wants)
-        refused = f"{told} rejected the user or the password\n"
+        hint = "check the user in --proxy, and SOCKKIT_PROXY_PASSWORD"
+        refused = f"{told} rejected the user or the password: {hint}\n"
         assert client(f"socks5://bob:no@{url}", HERE, port) == (97, b"", refused)
         env = {"SOCKKIT_PROXY_PASSWORD": "p w:@/"}
         assert client(f"socks5://bob@{url}", HERE, port, data=b"hi", env=env)[:2] == (0, b"hi")

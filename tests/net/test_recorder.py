@@ -165,12 +165,12 @@ def test_two_never_write_one_file(loop: Loop, tmp_path: Path) -> None:
     path = tmp_path / "there"
     made = Recorder(loop, str(path))
     made.put(FIRST)
-    refused(loop, path, "another sockkit is writing it")
+    refused(loop, path, "another sockkit is writing to it: use another name")
     made.close()
     Recorder(loop, str(path), append=True).close()
     with open(path, "rb") as other:
         fcntl.flock(other, fcntl.LOCK_SH)
-        refused(loop, path, "another sockkit is writing it")
+        refused(loop, path, "another sockkit is writing to it: use another name")
 
 
 def test_a_file_system_without_locks(

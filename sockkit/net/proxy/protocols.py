@@ -87,7 +87,8 @@ def _wants_user(proxy: Proxy) -> ProxyError:
 
 def _refuses_user(proxy: Proxy) -> ProxyError:
     told = f"the proxy {proxy.address} rejected the user or the password"
-    return ProxyError(told, transient=False)
+    hint = "check the user in --proxy, and SOCKKIT_PROXY_PASSWORD"
+    return ProxyError(told, hint, transient=False)
 
 
 def _not_one(proxy: Proxy, answer: bytes) -> ProxyError:
