@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sockkit.apps.datagrams import DatagramOptions, Messages
 from sockkit.apps.udp_client import UdpClient, run_exchange
 from sockkit.core.answers import AnswerOptions
-from sockkit.core.chat.protocol import refusal
+from sockkit.core.chat.protocol import QUIT_WORDS, refusal
 from sockkit.core.text import TextOptions
 from sockkit.errors import SockkitError, UsageError
 from sockkit.net.context import Context
@@ -15,8 +15,6 @@ from sockkit.net.udp.open import UdpOptions
 
 if TYPE_CHECKING:
     from sockkit.apps.chat_join import ChatJoin
-
-QUIT_WORDS = ("q", "/quit")  # lines that leave the room
 
 
 class RoomMessages(Messages):

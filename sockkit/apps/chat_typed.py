@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from sockkit.core.chat.protocol import QUIT_WORDS
 from sockkit.core.units import show_count, show_size
 from sockkit.errors import SendError, SockkitError
 from sockkit.events import Notice
@@ -11,7 +12,6 @@ from sockkit.net.context import Context
 
 MAX_TYPED_BYTES = 64 * 1024  # kept; no more is read until it is said
 MAX_READ_BYTES = 4096  # at once
-QUIT_WORDS = (b"/quit", b"q")  # lines that leave, as in the room
 
 
 class TypedAhead:
@@ -63,7 +63,8 @@ class TypedAhead:
             self._on_leave(error)
             return
         *lines, rest = (self._kept + bytes(buffer[:size])).split(b"\n")
-        leaves = next((at for at, line in enumerate(lines) if line in QUIT_WORDS), None)
+        words = [word.encode() for word in QUIT_WORDS]
+        leaves = next((at for at, line in enumerate(lines) if line in words), None)
         if not size or leaves is not None:
             unsaid = len(list(filter(None, [*lines, rest] if leaves is None else lines[:leaves])))
             told = f"{show_count(unsaid, 'line')} not sent: there is no connection to the room"

@@ -214,7 +214,7 @@ class BundledCommand(click.Command):
         for word in args[: args.index("--") if "--" in args else None]:
             # It would be read as several short options: -once as -o nce, which empties that file.
             if word[:1] == "-" != word[1:2] and f"-{word.partition('=')[0]}" in names:
-                raise click.UsageError(f"{word} has two dashes", ctx)
+                raise click.UsageError(f"{word} needs two dashes", ctx)
         try:
             return super().parse_args(ctx, args)
         except click.UsageError as error:

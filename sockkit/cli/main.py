@@ -88,7 +88,7 @@ def _hint(error: SockkitError) -> str:
         return "check the name, or give an IP address"
     if absent:
         made = isinstance(error, OutputError | BindError)
-        return "create its folder first" if made else "check its name"
+        return "create its folder first" if made else "check the name"
     return ""
 
 

@@ -215,7 +215,7 @@ LINGER = Option(
 _UNTIL = Option(
     ["--until"],
     type=EnumChoice(Until),
-    help="Choose which side must end to end the session. Default: both; if stdin is a "
+    help="Choose which side must finish before the session ends. Default: both; if stdin is a "
     "terminal, peer.",
 )
 _NO_CLIENT = (

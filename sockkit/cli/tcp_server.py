@@ -62,8 +62,8 @@ _DIRECTION = DIRECTION.saying(
                "auto with --tls. Needs --once, --exec or --shell.",
 )  # fmt: skip
 _TIME = SERVER_TIME.saying(
-    until="Choose which side must end to end a session. Default: both; if stdin is a terminal, "
-    "peer. stdin and either need --once, --exec or --shell.",
+    until="Choose which side must finish before a session ends. Default: both; if stdin is a "
+    "terminal, peer. stdin and either need --once, --exec or --shell.",
     linger="Once a client has ended, close when stdin is silent for this long. Default: 5s. With "
            "--once and once stdin has ended, close when the client is silent for this long; "
            "default: no limit, at a terminal 1s.",

@@ -106,7 +106,7 @@ def parse_host(text: str) -> str:
     if not host or any(character in host for character in _NO_HOST) or _looks_split(host):
         raise UsageError(f"{text!r} is not a host", _host_hint(text))
     if _is_short(host):
-        hint = "an IPv4 address has four numbers, as in 192.168.1.30"
+        hint = "an IPv4 address has four numbers, as in 192.168.1.30" if "." in host else _HINT
         raise UsageError(f"{text!r} is not a host", hint)
     return host
 

@@ -21,7 +21,7 @@ LOOK_SECONDS = 0.005  # between two looks at how much has come
 MUCH_BYTES = 1024 * 1024  # between two looks: about 200 MB a second
 LOW_WATER_BYTES = 256 * 1024  # what the reader wakes for, while so much comes between two looks
 SEND_QUEUE_BYTES = 512 * 1024
-MAX_PAUSE_LOOKS = 128  # at least 0.6 s: what is delayed then costs less than a hundredth
+MAX_PAUSE_LOOKS = 128  # at least 0.64 s, so that a delay costs a hundredth of the time or less
 
 
 class Bulk:

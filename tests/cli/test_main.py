@@ -67,8 +67,8 @@ def test_a_failure_is_a_line_and_a_status(
         (ConnectError("no"), "start the server first, or check the address"),
         (OutputError("no"), "create its folder first"),
         (BindError("no"), "create its folder first"),
-        (UsageError("no"), "check its name"),
-        (SockkitError("no"), "check its name"),
+        (UsageError("no"), "check the name"),
+        (SockkitError("no"), "check the name"),
     ],
 )
 def test_a_missing_file_is_a_hint(

@@ -227,8 +227,8 @@ SENTENCES = {
     "close.unix": "Gives the socket back to the kernel, and ends our side.",
     "close.reset": "The kernel sends RST, not FIN: the peer gets an error, not a normal end.",
     "close.unread": (
-        "What the peer has sent was not all read, so the kernel sends RST, not FIN:\n"
-        "the peer gets an error, and there is no TIME_WAIT."
+        "Some of what the peer sent was still unread, so the kernel sends RST, not\n"
+        "FIN: the peer gets an error, and there is no TIME_WAIT."
     ),
     "reset.received": (
         "RST came from {address}. The connection is gone at once,\n"

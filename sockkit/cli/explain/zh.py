@@ -30,7 +30,9 @@ SENTENCES = {
         "端口上还有处于 TIME_WAIT 的旧连接时，也允许 bind。\n"
         "不设置的话，重启服务器时可能报错 Address already in use。"
     ),
-    "option.SO_REUSEADDR.datagram": "允许本机的多个程序绑定同一个端口，例如接收同一组播组。",
+    "option.SO_REUSEADDR.datagram": (
+        "允许本机的多个程序绑定同一个端口，\n例如接收同一个组播组的数据报。"
+    ),
     "option.SO_REUSEPORT": "允许多个套接字共用一个端口，由内核为每个对端挑选其中一个。",
     "option.TCP_NODELAY": (
         "小块数据立即发送。默认情况下，内核可能先攒着，\n等前面的数据得到确认再发（Nagle 算法）。"

@@ -25,6 +25,7 @@ MAX_LINE_BYTES = 4096  # of what a member sends
 MAX_WHO_BYTES = 16 * 1024  # of the line that says who is here
 
 MARK = "/sockkit"  # the first line of a client that speaks the room's encoding
+QUIT_WORDS = ("q", "/quit")  # lines that leave, for what acts before a room does
 
 GOODBYE = "* goodbye"
 KICKED = "* the operator has disconnected you"

@@ -32,7 +32,7 @@ def in_ascii(words: Sequence[str], options: Container[str]) -> tuple[list[str], 
 def _option(word: str, options: Container[str]) -> str:
     """`word` with the dashes of an option; empty if it begins with none, or with `-` alone."""
     begins = _BEGINNING.match(word)
-    if is_half_dashed(word, options):
+    if _is_half_dashed(word, options):
         return f"-{word}"
     if not begins or begins[0].isascii():
         return ""
@@ -42,7 +42,7 @@ def _option(word: str, options: Container[str]) -> str:
     return f"{'--' if long else '-'}{name}{equals}{_plain(value)}"
 
 
-def is_half_dashed(word: str, options: Container[str]) -> bool:
+def _is_half_dashed(word: str, options: Container[str]) -> bool:
     """Whether `word` is a long option with one dash."""
     return word[:1] == "-" != word[1:2] and f"-{word.partition('=')[0]}" in options
 
@@ -54,6 +54,6 @@ def _plain(word: str) -> str:
 
 def _why(word: str, meant: str) -> str:
     if word.isascii():
-        return f"{word.partition('=')[0]} has two dashes"
+        return f"{word.partition('=')[0]} needs two dashes"
     wrong = next(letter for letter in word if not letter.isascii())
     return f"{wrong!r} is not {'-' if wrong in DASHES else wrong.translate(_MARKS)!r}"

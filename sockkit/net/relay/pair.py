@@ -299,11 +299,10 @@ class _Side(Joined):
     def lacks_bytes(self) -> bool:
         """Whether bytes that the other peer has sent were not sent to this one."""
         other = self._other
-        if other.connection.stage is Stage.CLOSED:
-            return False
-        delayed = self._faults is not None and self._faults.holds(other._end)
+        if self._sender.lane.held or (self._faults and self._faults.holds(other._end)):
+            return True
         with suppress(SockkitError):  # the other peer has reset
-            return bool(self._sender.lane.held) or delayed or other._end.has_bytes()
+            return other.connection.stage is not Stage.CLOSED and other._end.has_bytes()
         return False
 
     def held_up(self, limit: Limit) -> bool:
@@ -332,10 +331,7 @@ class _Side(Joined):
 
     def _close_silent(self) -> None:
         """Close. If unsent bytes are left, reset: the peer must not see a clean end."""
-        if self._sender.lane.held:
-            self._connection.reset()
-        else:
-            self._connection.close()
+        (self._connection.reset if self.lacks_bytes() else self._connection.close)()
 
     def peer_ended(self) -> None:
         if self._connection.error:

@@ -44,8 +44,7 @@ class Received(NamedTuple):
 
     `data` holds them one after the other, each of `size` bytes; the last may be shorter. It is
     valid until the next call. `true_size` is larger than `data` if a datagram was truncated. On a
-    unix
-    socket, `address` is empty if the peer has none, and `credentials` are those of the sender.
+    unix socket, `address` is empty if the peer has none, and `credentials` are those of the sender.
     """
 
     data: memoryview
