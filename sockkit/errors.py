@@ -59,8 +59,8 @@ class ExitStatus(IntEnum):
     TERMINATED = 143
 
 
-# The kinds of a peer that refuses, and of one that is silent; see `kind` below.
-REFUSED, NO_ANSWER = "refused", "no answer"
+# The kinds of a peer that refuses, of one that is silent, and of a silent connection; see `kind`.
+REFUSED, NO_ANSWER, IDLE = "refused", "no answer", "nothing was sent or received for too long"
 # The kind of a connection that a peer of a relay has broken off, which the other peer then meets.
 BROKEN_OFF = "connection reset or cut off by a peer"
 

@@ -18,6 +18,7 @@ from sockkit.cli.commands import NAME, group
 from sockkit.cli.render import complain
 from sockkit.cli.stopping import die
 from sockkit.errors import (
+    IDLE,
     REFUSED,
     BindError,
     ConnectError,
@@ -34,6 +35,16 @@ from sockkit.errors import (
 )
 
 COMPLETE = "_SOCKKIT_COMPLETE"
+_HINTS = {
+    errno.EACCES: "check its permissions",
+    errno.EISDIR: "give the name of a file",
+    errno.ENOSPC: "free some space, or write to another disk",
+    errno.EROFS: "write to another folder",
+    errno.ECONNRESET: "its log may say why",
+    errno.EPIPE: "its log may say why",
+    errno.ENETUNREACH: "check the address and the network",
+    errno.EHOSTUNREACH: "check the address and the network",
+}
 _SIGNALS = (
     ExitStatus.HUNG_UP, ExitStatus.INTERRUPTED, ExitStatus.QUIT, ExitStatus.TERMINATED,
 )  # fmt: skip
@@ -81,15 +92,17 @@ def status(arguments: list[str]) -> int:
 
 def _hint(error: SockkitError) -> str:
     """What to try after an error that has ended the run, where the error itself does not say it."""
-    absent = isinstance(error.__cause__, FileNotFoundError)
-    if error.kind == REFUSED or (absent and isinstance(error, ConnectError)):
+    code = error.__cause__.errno if isinstance(error.__cause__, OSError) else None
+    if error.kind == REFUSED or (code == errno.ENOENT and isinstance(error, ConnectError)):
         return "start the server first, or check the address"
+    if error.kind == IDLE:
+        return "allow more time with --idle-timeout"
     if isinstance(error, ResolveError):
         return "check the name, or give an IP address"
-    if absent:
+    if code == errno.ENOENT:
         made = isinstance(error, OutputError | BindError)
         return "create its folder first" if made else "check the name"
-    return ""
+    return _HINTS.get(code or 0, "")
 
 
 def _advised(arguments: list[str]) -> int:

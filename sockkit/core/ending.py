@@ -11,7 +11,7 @@ from enum import Enum, StrEnum, auto
 from operator import itemgetter
 
 from sockkit.core.units import show_seconds
-from sockkit.errors import TimedOut
+from sockkit.errors import IDLE, TimedOut
 from sockkit.values import Value
 
 PEER_ENDED_LINGER = 5.0  # seconds of silence of our input, once the peer has ended its side
@@ -65,7 +65,7 @@ def silence_only(idle: float | None) -> EndOptions | None:
 
 
 def idle_error(seconds: float) -> TimedOut:
-    return TimedOut(f"nothing was sent or received for {show_seconds(seconds)}")
+    return TimedOut(f"nothing was sent or received for {show_seconds(seconds)}", kind=IDLE)
 
 
 def next_check(bound: float, now: float) -> float:

@@ -26,6 +26,13 @@ class Endpoint(Value):
         return show_address(self.address)
 
 
+def is_group(endpoint: Endpoint) -> bool:
+    """Whether `endpoint` is a multicast address, RFC 5771 and RFC 4291 section 2.7."""
+    if endpoint.family == socket.AF_INET:
+        return 224 <= int(endpoint.address[0].partition(".")[0]) <= 239
+    return endpoint.family == socket.AF_INET6 and endpoint.address[0].lower().startswith("ff")
+
+
 def service_port(name: str, protocol: str = "tcp") -> int | None:
     """The port of the service called `name`, getservbyname(3); None if there is none."""
     try:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from sockkit.core.address import Address
 from sockkit.core.records import Begun, Exit, Listening, Record, Stream
 from sockkit.core.units import show_size
-from sockkit.errors import OutputGone, SockkitError, Stopped, TimedOut, raise_error
+from sockkit.errors import OutputError, OutputGone, SockkitError, Stopped, TimedOut, raise_error
 from sockkit.events import Emit
 from sockkit.net.ends.end import Callback, PeerEnd, Sink
 from sockkit.net.loop import Loop
@@ -189,6 +189,12 @@ class Views:
     def full(self) -> bool:
         """Whether much text waits for a slow reader."""
         return any(screen.full for screen in self._screens)
+
+    def lack_bytes(self) -> bool:
+        """Whether a viewer could not write what it was to show or keep."""
+        for screen in self._screens:
+            screen.flush()
+        return isinstance(self._error, OutputError)
 
     def check_room(self) -> None:
         """Raise BlockingIOError if the views are full."""

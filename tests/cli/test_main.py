@@ -16,6 +16,7 @@ from sockkit.errors import (
     ConnectError,
     OutputError,
     OutputGone,
+    ReceiveError,
     ResolveError,
     SockkitError,
     Stopped,
@@ -62,19 +63,23 @@ def test_a_failure_is_a_line_and_a_status(
 
 
 @pytest.mark.parametrize(
-    ("error", "hint"),
+    ("error", "code", "hint"),
     [
-        (ConnectError("no"), "start the server first, or check the address"),
-        (OutputError("no"), "create its folder first"),
-        (BindError("no"), "create its folder first"),
-        (UsageError("no"), "check the name"),
-        (SockkitError("no"), "check the name"),
+        (ConnectError("no"), errno.ENOENT, "start the server first, or check the address"),
+        (OutputError("no"), errno.ENOENT, "create its folder first"),
+        (BindError("no"), errno.ENOENT, "create its folder first"),
+        (UsageError("no"), errno.ENOENT, "check the name"),
+        (SockkitError("no"), errno.ENOENT, "check the name"),
+        (SockkitError("no"), errno.EACCES, "check its permissions"),
+        (OutputError("no"), errno.ENOSPC, "free some space, or write to another disk"),
+        (ReceiveError("no"), errno.ECONNRESET, "its log may say why"),
+        (ConnectError("no"), errno.ENETUNREACH, "check the address and the network"),
     ],
 )
-def test_a_missing_file_is_a_hint(
-    error: SockkitError, hint: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+def test_the_cause_of_a_failure_says_what_to_try(
+    error: SockkitError, code: int, hint: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
-    error.__cause__ = FileNotFoundError()
+    error.__cause__ = OSError(code, "no")
     fail_with(error, monkeypatch)
     status([])
     assert capsys.readouterr().err == f"sockkit: no: {hint}\n"

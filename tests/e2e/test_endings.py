@@ -196,11 +196,18 @@ def test_stdout_gone_is_quiet(kind: str, data: bytes) -> None:
         gone(program, 141)
 
 
+FULL = pytest.mark.parametrize(
+    ("options", "output"),
+    [([], "/dev/full"), (["-x"], "/dev/full"), (["-o/dev/full"], "/dev/null")],
+)
+
+
 @both
-def test_a_full_disk(kind: str) -> None:
+@FULL
+def test_a_full_disk(kind: str, options: list[str], output: str) -> None:
     with (
-        open("/dev/full", "wb") as full,
-        conversation(kind, stdin=PIPE, stdout=full) as (program, sock),
+        open(output, "wb") as full,
+        conversation(kind, *options, stdin=PIPE, stdout=full) as (program, sock),
     ):
         sock.sendall(b"data")
         gone(program, 23, "no space left on device", "received 4 bytes")
@@ -208,10 +215,11 @@ def test_a_full_disk(kind: str) -> None:
             sock.recv(1)
 
 
-def test_a_server_of_many_with_a_full_disk() -> None:
+@FULL
+def test_a_server_of_many_with_a_full_disk(options: list[str], output: str) -> None:
     with (
-        open("/dev/full", "wb") as full,
-        Program(SERVER, "-p", "0", stdout=full) as program,
+        open(output, "wb") as full,
+        Program(SERVER, "-p", "0", *options, stdout=full) as program,
         connect(program.port) as other,
         connect(program.port) as sock,
     ):

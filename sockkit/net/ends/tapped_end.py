@@ -94,6 +94,9 @@ class TappedEnd(WrappedEnd):
         self._has_ended("sent")
 
     def close(self) -> None:
+        if self._views.lack_bytes():  # a regular end would say that all was taken
+            self.abort()
+            return
         self.when_reset(None)
         self.end.close()
         if not self._reset:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from sockkit.errors import REFUSED
 from sockkit.events import Unreachable
 from sockkit.net.descriptors import free_descriptors
 from sockkit.net.ends.end import PeerEnd
@@ -75,7 +76,9 @@ class RelayServer:
         if outcome.closed:
             self._context.emit(outcome.closed)
         else:
-            self._context.emit(Unreachable(f"{outcome.error}; the client is closed"))
+            error = outcome.error
+            hint = ": start the target first" if error and error.kind == REFUSED else ""
+            self._context.emit(Unreachable(f"{error}{hint}; the client is closed"))
 
 
 def _most_pairs() -> int | None:

@@ -6,10 +6,10 @@ from sockkit.core.address import Address
 from sockkit.errors import UsageError
 from sockkit.events import Peer
 from sockkit.net.context import Context
-from sockkit.net.openers import opener
+from sockkit.net.endpoint import is_group
 from sockkit.net.options import SocketOptions
 from sockkit.net.udp.datagrams import DatagramSocket
-from sockkit.net.udp.open import Route, UdpOptions, connect_datagrams, is_group
+from sockkit.net.udp.open import Route, UdpOptions, connect_datagrams
 
 
 class Target:
@@ -18,7 +18,7 @@ class Target:
     def __init__(
         self, context: Context, address: Address, routes: list[Route], sockets: SocketOptions
     ) -> None:
-        if opener(address).ip and any(is_group(route.to) for route in routes):
+        if any(is_group(route.to) for route in routes):
             raise UsageError(f"{address} is a group, not one target", "give the address of a host")
         # A tap needs to know the peer, so sockets are opened without a tap.
         self._unseen, self._views = context._replace(views=None), context.views

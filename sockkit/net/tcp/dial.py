@@ -26,7 +26,7 @@ from sockkit.errors import (
 )
 from sockkit.events import Connected, ConnectFailed, Connecting, Emit, Peer, PeerUser, SocketCall
 from sockkit.net.context import Context
-from sockkit.net.endpoint import Endpoint, show_address, to_address
+from sockkit.net.endpoint import Endpoint, is_group, show_address, to_address
 from sockkit.net.ends.end import PeerEnd, failure_kind, os_error
 from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.loop import Timer
@@ -336,7 +336,8 @@ class _Race(Pending):
         code = self._failures[-1][1].errno
         timed_out = code == errno.ETIMEDOUT
         failure = TimedOut if timed_out else ConnectError
-        hint = "it is a datagram socket: use udp-client" if code == errno.EPROTOTYPE else ""
+        is_datagram = code == errno.EPROTOTYPE or is_group(self._failures[-1][0])
+        hint = "datagrams only: use udp-client" if is_datagram else ""
         told = f"could not connect to {self._name}: {why}"
         error = failure(told, hint, kind=self._kind(timed_out))
         error.__cause__ = self._cause()

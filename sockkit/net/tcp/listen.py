@@ -10,10 +10,17 @@ from itertools import count
 from typing import TYPE_CHECKING, Protocol
 
 from sockkit.core.address import Address
-from sockkit.errors import BindError, reason
+from sockkit.errors import BindError, UsageError, reason
 from sockkit.events import Connected, Emit, Listening, Notice, Peer, PeerUser, SocketCall
 from sockkit.net.context import Context
-from sockkit.net.endpoint import DEFAULT_BACKLOG, Endpoint, SocketAddress, show_address, to_address
+from sockkit.net.endpoint import (
+    DEFAULT_BACKLOG,
+    Endpoint,
+    SocketAddress,
+    is_group,
+    show_address,
+    to_address,
+)
 from sockkit.net.ends.end import PeerEnd, os_error
 from sockkit.net.ends.socket_end import SocketEnd
 from sockkit.net.loop import Loop, Timer
@@ -185,6 +192,8 @@ class Listener:
         self, options: ListenOptions, endpoint: Endpoint, sockets: SocketOptions
     ) -> socket.socket:
         kind = opener(options.address)
+        if is_group(endpoint):
+            raise UsageError(f"{options.address} is a multicast group", "use udp-server --join")
         if options.tls:
             sockets = sockets.for_tls()
         try:

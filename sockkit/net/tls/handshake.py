@@ -121,7 +121,8 @@ class Handshake(Pending, Task):
                 self._answer_plainly()
             return no_handshake(end.name, error, _refused(end), server=server)
         except SockkitError as error:
-            return handshake_error(end.name, error.why or str(error))
+            hint = "" if server else "does it speak TLS?"
+            return handshake_error(end.name, error.why or str(error), hint)
         return None
 
     def _secured(self) -> TlsEnd:
@@ -232,7 +233,8 @@ class Handshakes:
             self._on_done(outcome)
 
     def _failed(self, end: End, error: SockkitError) -> None:
-        self._emit(Closed(end.peer, 0, 0, error.kind, error.kind, lost=False))
+        why = f"{error.kind}: {error.hint}" if error.hint else error.kind
+        self._emit(Closed(end.peer, 0, 0, why, error.kind, lost=False))
 
 
 def _fingerprint(end: TlsEnd) -> bytes:

@@ -95,9 +95,10 @@ def _about_certificates(reason: str, *, server: bool) -> tuple[str, str] | None:
     if reason in _WANTS_CERTIFICATE:
         return "it requires a client certificate", "add --tls-cert and --tls-key"
     if reason in _NO_CERTIFICATE:
-        return "it sent no certificate", ""
+        return "it sent no certificate", "--tls-client-ca requires one"
     if reason in _REFUSED_CERTIFICATE:
-        return "it rejected our certificate", "" if server else "use another one with --tls-cert"
+        why = "it rejected our certificate"
+        return why, "add it to those it trusts" if server else "use another one with --tls-cert"
     return None
 
 
@@ -121,23 +122,22 @@ def no_handshake(
     elif about := _about_certificates(reason, server=server):
         why, hint = about
     elif is_plain(error) or (reason in _ECHOED and not server):
-        why, hint = "it does not speak TLS", "" if server else "try it without --tls"
+        why = "it does not speak TLS"
+        hint = "turn TLS on there" if server else "try it without --tls"
     elif reason in _NO_VERSION:
         why, hint = "no TLS version in common", _OLD
     elif reason in _NO_CIPHER:
         why, hint = "no cipher in common", _OLD
     elif reason in _REFUSED:
-        why, hint = (
-            "it accepts none of our TLS settings",
-            "it may want --tls-cert, or a lower --tls-min",
-        )
+        why = "it accepts none of our TLS settings"
+        hint = _OLD if server else "it may want --tls-cert, or a lower --tls-min"
     elif reason in _NO_PROTOCOL:
         why = "it supports none of the protocols of --tls-alpn"
     elif isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
         why, hint = "it closed the connection", "" if server else "does it speak TLS?"
     else:
         why = _plainly(error)
-    return handshake_error(name, why, "" if server else hint)
+    return handshake_error(name, why, hint)
 
 
 def handshake_error(name: str, why: str, hint: str = "") -> HandshakeError:

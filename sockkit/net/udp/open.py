@@ -16,7 +16,7 @@ from sockkit.core.address import Address, HostPort
 from sockkit.errors import BindError, ConnectError, UsageError, reason
 from sockkit.events import Emit, SocketCall
 from sockkit.net.context import Context
-from sockkit.net.endpoint import Endpoint, show_address
+from sockkit.net.endpoint import Endpoint, is_group, show_address
 from sockkit.net.ends.end import failure_kind
 from sockkit.net.openers import Opener, opener, resolve
 from sockkit.net.options import SocketOptions
@@ -207,17 +207,6 @@ def _aim_unix(
     made = UnixDatagramSocket(context, sock, route.to, sockets, dialled=True)
     made.unbind = unbind
     return made
-
-
-def is_group(endpoint: Endpoint) -> bool:
-    """Whether `endpoint` is a multicast address, RFC 5771 and RFC 4291 section 2.7.
-
-    It must be an IPv4 or IPv6 endpoint.
-    """
-    host = str(endpoint.address[0])
-    if endpoint.family == socket.AF_INET6:
-        return host.lower().startswith("ff")
-    return 224 <= int(host.partition(".")[0]) <= 239
 
 
 def _opener(address: Address, udp: UdpOptions) -> Opener:

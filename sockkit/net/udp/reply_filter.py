@@ -12,9 +12,8 @@ import socket
 from typing import Any
 
 from sockkit.events import Emit, Notice, Unanswered
-from sockkit.net.endpoint import Endpoint, show_address
+from sockkit.net.endpoint import Endpoint, is_group, show_address
 from sockkit.net.udp.datagrams import DatagramSocket
-from sockkit.net.udp.open import is_group
 
 # RFC 862 to 868: old services that answer every datagram. Some still run.
 _ANSWERS_ALL = {7: "echo", 13: "daytime", 17: "qotd", 19: "chargen", 37: "time"}

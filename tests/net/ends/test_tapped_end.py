@@ -8,10 +8,11 @@ import pytest
 
 from sockkit.core.frame_spec import parse_frame
 from sockkit.core.records import Closed, Ended, Message, Opened, Record
-from sockkit.errors import SendError, SockkitError
+from sockkit.errors import OutputError, ReceiveError, SendError, SockkitError
 from sockkit.events import Event, FrameTotal
-from sockkit.net.ends.end import Kind, PeerEnd
+from sockkit.net.ends.end import Callback, Kind, PeerEnd
 from sockkit.net.ends.memory import memory_pair
+from sockkit.net.ends.output_file import ReceivedBytes
 from sockkit.net.loop import Loop
 from sockkit.net.screen import MAX_WAITING_BYTES
 from sockkit.net.views import Views
@@ -70,6 +71,31 @@ def test_a_reset_is_told_once_with_who_has_reset(loop: Loop) -> None:
     end = views.watch(near, "tcp", dialled=False)
     end.abort()
     assert kept.records[-1][2] == "sent"
+
+
+class Full:
+    """A sink that is full, as a disk can be."""
+
+    kind = Kind.OTHER
+
+    def write(self, data: bytes | memoryview, /) -> int:
+        raise OutputError("no space")
+
+    def when_writable(self, callback: Callback | None) -> None:
+        pass
+
+
+def test_a_close_resets_if_what_arrived_cannot_be_written(loop: Loop) -> None:
+    """Even if it comes in the turn in which the last bytes arrived."""
+    views = Views(loop, no_events)
+    views.show_on(Full(), ReceivedBytes())
+    near, far = memory_pair(loop)
+    end = views.watch(near, "tcp", dialled=False)
+    far.write(b"data")
+    end.read_into(memoryview(bytearray(10)))
+    end.close()
+    with pytest.raises(ReceiveError):
+        far.read_into(memoryview(bytearray(10)))
 
 
 def test_how_many_frames_have_passed_is_told_at_the_close(loop: Loop) -> None:

@@ -114,7 +114,9 @@ def test_a_certificate_that_is_not_trusted(change: Callable[[Both], None], words
     assert isinstance(told, TrustError)
     assert f"the certificate of there:1 is not trusted: {words}" in str(told)
     refused = no_handshake("here:2", server.error, server=True)
-    assert str(refused) == "TLS with here:2 failed: it rejected our certificate"
+    assert str(refused) == (
+        "TLS with here:2 failed: it rejected our certificate: add it to those it trusts"
+    )
 
 
 NO_VERSION = "no TLS version in common"
@@ -122,17 +124,18 @@ NO_CIPHER = "no cipher in common"
 REFUSES = "it accepts none of our TLS settings: it may want --tls-cert, or a lower --tls-min"
 REFUSES_OURS = "it rejected our certificate: use another one with --tls-cert"
 WANTS_OURS = "it requires a client certificate: add --tls-cert and --tls-key"
+NOT_SENT = "it sent no certificate: --tls-client-ca requires one"
 UNKNOWN = "its certificate is not trusted: unable to get local issuer certificate"
 
 
 @pytest.mark.parametrize(
     ("change", "to_client", "to_server"),
     [
-        (versions(tls.V13, tls.V12), NO_VERSION + OLD, NO_VERSION),
-        (versions(tls.V12, tls.V13), NO_VERSION + OLD, NO_VERSION),
-        (ciphers, REFUSES, NO_CIPHER),
-        (demands(tls.V12), REFUSES, "it sent no certificate"),
-        (demands(tls.V13), WANTS_OURS, "it sent no certificate"),
+        (versions(tls.V13, tls.V12), NO_VERSION + OLD, NO_VERSION + OLD),
+        (versions(tls.V12, tls.V13), NO_VERSION + OLD, NO_VERSION + OLD),
+        (ciphers, REFUSES, NO_CIPHER + OLD),
+        (demands(tls.V12), REFUSES, NOT_SENT),
+        (demands(tls.V13), WANTS_OURS, NOT_SENT),
         (demands(tls.V12, stranger=True), REFUSES_OURS, UNKNOWN),
         (demands(tls.V13, stranger=True), REFUSES_OURS, UNKNOWN),
     ],
@@ -189,10 +192,10 @@ def test_what_a_server_answers_to_a_client(answer: bytes | None, words: str) -> 
 @pytest.mark.parametrize(
     ("said", "words"),
     [
-        (b"GET / HTTP/1.0\r\n\r\n", "it does not speak TLS"),
-        (b"CONNECT there:1 HTTP/1.0\r\n\r\n", "it does not speak TLS"),
-        (b"hello, server\n", "it does not speak TLS"),
-        (b"\x16\3\1\xff\xff\1\0\0" + bytes(70000), "it does not speak TLS"),
+        (b"GET / HTTP/1.0\r\n\r\n", "it does not speak TLS: turn TLS on there"),
+        (b"CONNECT there:1 HTTP/1.0\r\n\r\n", "it does not speak TLS: turn TLS on there"),
+        (b"hello, server\n", "it does not speak TLS: turn TLS on there"),
+        (b"\x16\3\1\xff\xff\1\0\0" + bytes(70000), "it does not speak TLS: turn TLS on there"),
         (b"", "it closed the connection"),
     ],
 )
