@@ -134,7 +134,7 @@ class _Join:
         if isinstance(outcome, SockkitError):
             self._ended(outcome)
             return
-        self._failures = 0
+        self._view.connected()
         self._visit = Visit(
             self._context, outcome, self._config, self._view, self._typed, known=self._known
         )
@@ -145,7 +145,8 @@ class _Join:
         assert visit
         self._context.stdio.output.when_gone(self._on_done)
         self._view.disconnected()  # an unfinished line does not belong to the next connection
-        self._known = self._known or visit.in_room
+        if visit.in_room:
+            self._known, self._failures = True, 0
         if error and visit.sent_input and not self._context.stdio.input.terminal:
             self._lost = True
         self._ended(error)
@@ -156,20 +157,22 @@ class _Join:
 
     def _ended(self, error: SockkitError | None) -> None:
         """A connection, or an attempt to connect, has ended: stop, or try again."""
-        if error and not _may_pass(error):
-            self._on_done(error)
-        elif self._view.not_admitted:
-            self._on_done(refused(self._view, error))
-        elif error and self._config.reconnect:
+        view, passes = self._view, not error or _may_pass(error)
+        if view.not_admitted and passes:
+            error, passes = refused(view, error), view.is_crowded
+        if error and passes and self._config.reconnect:
             self._pause(error)
-        elif not error and self._lost:
-            self._on_done(SendError("a connection was lost, and some lines may not have arrived"))
-        else:
-            self._on_done(error)
+            return
+        if not error and self._lost:
+            error = SendError("a connection was lost, and some lines may not have arrived")
+        if error and self._typed.unsent:
+            error.so_far += f"{', ' if error.so_far else ''}{self._typed.unsent}"
+        self._on_done(error)
 
     def _pause(self, error: SockkitError) -> None:
         seconds = RECONNECT_PAUSES_SECONDS[min(self._failures, len(RECONNECT_PAUSES_SECONDS) - 1)]
         self._failures += 1
+        error.hint = ""
         self._context.emit(Notice(f"{error}: reconnecting in {show_seconds(seconds)}"))
         self._timer = self._context.loop.later(seconds, self._dial)
         self._typed.read()

@@ -27,6 +27,12 @@ class TypedAhead:
         self._reading = False
         self._marked: int | None = None  # how many lines a notice has marked, None before `mark`
 
+    @property
+    def unsent(self) -> str:
+        """How many lines are kept; empty if none are."""
+        lines = len(list(filter(None, self._kept.split(b"\n"))))
+        return f"{show_count(lines, 'line')} not sent" if lines else ""
+
     def read(self) -> None:
         """Keep what is typed from now on."""
         if self._input.terminal and len(self._kept) <= MAX_TYPED_BYTES:
@@ -66,9 +72,9 @@ class TypedAhead:
         words = [word.encode() for word in QUIT_WORDS]
         leaves = next((at for at, line in enumerate(lines) if line in words), None)
         if not size or leaves is not None:
-            unsaid = len(list(filter(None, [*lines, rest] if leaves is None else lines[:leaves])))
-            told = f"{show_count(unsaid, 'line')} not sent: there is no connection to the room"
-            self._on_leave(SendError(told) if unsaid else None)
+            self._kept = b"\n".join([*lines, rest] if leaves is None else lines[:leaves])
+            told = f"{self.unsent}: there is no connection to the room"
+            self._on_leave(SendError(told) if self.unsent else None)
             return
         self._kept += bytes(buffer[:size])
         self._tell()

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from sockkit.apps.chat_typed import TypedAhead
 from sockkit.core.address import Address
 from sockkit.core.chat.greeting import Greeting
-from sockkit.core.chat.protocol import MARK, REFUSED_US
+from sockkit.core.chat.protocol import MARK, REFUSED_US, disconnected_us, refused_us
 from sockkit.core.chat.view import ChatView
 from sockkit.core.ending import EndOptions, Until
 from sockkit.core.printable import Printable
 from sockkit.core.text import Edit, TextOptions
 from sockkit.core.units import show_seconds
-from sockkit.errors import ReceiveError, SockkitError, TimedOut, UsageError
+from sockkit.errors import ConnectError, ReceiveError, SockkitError, TimedOut, UsageError
 from sockkit.events import Notice, Peer
 from sockkit.net.context import Context
 from sockkit.net.ends.end import End
@@ -99,7 +99,12 @@ class Visit:
         view = self._view
         if view.not_admitted and view.wants_password:
             self._give_password()
-        elif not (view.not_admitted or view.room_closes or self.in_room):
+        elif view.not_admitted or view.room_closes or self.in_room:
+            return
+        elif view.name_refused and not self._context.stdio.input.terminal:
+            # Nobody can type another one. If we had it, a lost connection may still hold it.
+            self._over(ConnectError(REFUSED_US) if self._known else refused_us())
+        else:
             self.in_room = True
             self._send_password()
             self._session.say_text(self._typed.take())
@@ -155,7 +160,9 @@ class Visit:
     # The end.
 
     def _ended(self, error: SockkitError | None) -> None:
-        if not (error or self._session.input_ended or self._view.room_closes):
+        if not error and self._view.kicked:
+            error = disconnected_us()
+        elif not (error or self._session.input_ended or self._view.room_closes):
             error = self._closed()
         self._over(error)
 
@@ -182,8 +189,7 @@ class Visit:
 def refused(view: ChatView, cause: SockkitError | None) -> SockkitError:
     """The error for a member whom the room has not admitted."""
     locked = view.wants_password
-    hint = "give its password with --password-file FILE" if locked else "its last line says why"
-    error = SockkitError(REFUSED_US, hint)
+    error = refused_us("give its password with --password-file FILE") if locked else refused_us()
     error.__cause__ = cause
     return error
 

@@ -256,3 +256,22 @@ def test_no_more_is_kept_of_what_is_typed_than_a_bound(
     back = member.hears(b"/sockkit\n" + b"0123456789\n" * 4, bids_farewell)
     member.run(gone, gone, gone, gone, back)
     assert len(member.pauses) == 4
+
+
+def test_a_name_that_a_lost_connection_may_still_hold_is_asked_for_again(member: Member) -> None:
+    def holds_it(sock: socket.socket) -> None:
+        sock.sendall(b'* the name "bob" is taken\n' + IN)
+
+    member.run(says(b""), holds_it, holds_it, BYE)
+    assert member.pauses == [1.0, 2.0, 4.0]
+
+
+def test_what_was_kept_and_not_said_is_counted(member: Member) -> None:
+    person = member.source
+    person.end.terminal = True
+    member.shortened = 0.05
+    member.in_pause = lambda: person.far.give(b"one\ntwo\n")
+    useless = ProxyError("wrong password", transient=False)
+    with pytest.raises(ProxyError) as told:
+        member.run(ConnectError("nobody is there"), useless)
+    assert str(told.value) == "wrong password (2 lines not sent)"

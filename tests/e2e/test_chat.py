@@ -396,6 +396,7 @@ def test_history_outlives_the_server(tmp_path: Path) -> None:
         with room(*options) as server, Member(server.port) as one:
             one.line()
             if number:
+                assert one.line() == "* said before you joined (2 lines):"
                 assert [one.line(), one.line()] == [f"[guest-1] {number - 1} two", "[guest-1] 你好"]
             one.say(f"{number} one", f"{number} two", "你好")
             one.say("/who")
@@ -543,6 +544,46 @@ def test_it_connects_again_when_asked() -> None:
                 assert one.hears("back") == "[小雪] back"
                 member.end_input()
                 assert member.status() == 0
+
+
+def test_it_waits_for_a_place_when_asked(tmp_path: Path) -> None:
+    """What was typed meanwhile is not lost."""
+    with room("--max-connections", "1") as server, Member(server.port) as one:
+        one.line()
+        arguments = ["chat", "join", HERE, str(server.port), "--reconnect"]
+        with Screen(tmp_path, *arguments, command=patched(AGAIN)) as screen:
+            screen.shows("the room refused us: reconnecting in")
+            screen.type("hello\r")
+            screen.shows("kept until connected (1 line)")
+            one.say("q")
+            one.hears("goodbye")
+            screen.shows("sent 1 kept line")
+            screen.type("/quit\r")
+            assert screen.status() == 0
+
+
+def test_a_script_does_not_speak_by_another_name() -> None:
+    with room() as server, Member(server.port) as one:
+        one.say("/nick bob")
+        one.hears("bob")
+        status, out, told = run(
+            "chat", "join", HERE, str(server.port), "--name", "bob", data=b"secret\n"
+        )
+        assert status == 1
+        assert "the room refused us: its last line says why" in told
+        assert out.decode().splitlines()[0] == '* the name "bob" is taken'
+        one.say("/who")
+        assert one.hears("here:") == "* 1 here: bob"
+
+
+def test_who_is_kicked_is_told() -> None:
+    with room(stdin=-1) as server, join(server.port, "--name", "bob", stdin=-1) as member:
+        assert member.process.stdout
+        while b"you are bob" not in member.process.stdout.readline():
+            pass
+        server.type(b"/kick bob\n")
+        assert member.status() == 1
+        assert member.stderr == "sockkit: the room disconnected us: its last line says why\n"
 
 
 def test_what_was_lost_with_a_connection_is_not_forgotten() -> None:

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from sockkit.core.chat.commands import ARGUMENTS, Row, help_lines
 from sockkit.core.chat.names import MAX_NAME_LENGTH, RESERVED
+from sockkit.core.units import show_count
 from sockkit.errors import SendError, SockkitError
 from sockkit.values import Value
 
@@ -41,10 +42,12 @@ TOO_FAST = "* too fast: your messages are dropped until you slow down"  # over U
 # What a line means to the member that receives it.
 ROOM_CLOSES = (GOODBYE, KICKED, ROOM_FULL)  # the room closes the connection, and that is no error
 WANTS_PASSWORD = (PASSWORD_REQUIRED, WRONG_PASSWORD, LAST_WRONG_PASSWORD)
-NOT_ADMITTED = (*WANTS_PASSWORD, ROOM_FULL, TOO_MANY_WAITING)
+CROWDED = (ROOM_FULL, TOO_MANY_WAITING)  # a later attempt may succeed
+NOT_ADMITTED = (*WANTS_PASSWORD, *CROWDED)
 
 _WELCOME = "everyone here sees what you type, /help lists the commands"
 REFUSED_US = "the room refused us"
+_LAST_LINE = "its last line says why"
 _NAME = f"([^ ]{{1,{MAX_NAME_LENGTH}}})"
 _SAID = re.compile(rf"\[(?:you to )?([^\] ]{{1,{MAX_NAME_LENGTH}}})(?: to you)?\] (.*)")
 # What follows the name may change: people choose none of it.
@@ -164,6 +167,11 @@ def joined(name: str) -> str:
     return f"* {name} joined"
 
 
+def before_you_joined(lines: int) -> str:
+    """What is shown above the history."""
+    return f"* said before you joined ({show_count(lines, 'line')}):"
+
+
 def departed(name: str, why: str = "") -> str:
     return f"* {name} left{f' ({why})' if why else ''}"
 
@@ -184,8 +192,16 @@ def refusal(line: str) -> SockkitError | None:
     if line == TOO_FAST or _TOO_LONG.fullmatch(line):
         return SendError("the room dropped some messages", "its lines above say why")
     if line == ROOM_FULL or _NAME_REFUSED.fullmatch(line):
-        return SockkitError(REFUSED_US, "its last line says why")
-    return None
+        return refused_us()
+    return disconnected_us() if line == KICKED else None
+
+
+def refused_us(hint: str = _LAST_LINE) -> SockkitError:
+    return SockkitError(REFUSED_US, hint)
+
+
+def disconnected_us() -> SockkitError:
+    return SockkitError("the room disconnected us", _LAST_LINE)
 
 
 # Replies to one member, which `chat join` only shows.

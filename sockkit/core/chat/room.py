@@ -134,6 +134,8 @@ class Room:
         motd = self._options.motd.splitlines()
         lines += [protocol.said_by_server(escape(line)) for line in motd]
         history = self._recent.blocks(member.history_end)
+        if history:
+            lines += [protocol.before_you_joined(sum(len(block.lines) for block in history))]
         return [Admit(member.key, member.name, tuple(lines), history)]
 
     def introduce(self, key: Hashable) -> list[Action]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from sockkit.core.chat import protocol
 from sockkit.core.chat.commands import MEMBER, completions
 from sockkit.core.chat.names import fold_name
-from sockkit.core.chat.protocol import Departed, Joined, Renamed, Said, Status, YouAre
+from sockkit.core.chat.protocol import Departed, Joined, NameRefused, Renamed, Said, Status, YouAre
 from sockkit.values import Value
 
 MAX_HELD_CHARACTERS = 64 * 1024  # of a line whose end has not arrived
@@ -39,11 +39,18 @@ class ChatView:
         self._open = False  # the text shown so far does not end its line
         self._torn = False  # that line is an earlier connection's
         self._own_name = ""
-        self.room_closes = False  # the room has said that it closes the connection
-        self.not_admitted = False  # the room has said that the reader is not in it
-        self.wants_password = False  # the room has asked for its password
         self.on_status: Callable[[], None] = lambda: None  # the room has said one of these things
+        self.connected()
         self._names: dict[str, None] = {}  # the longest silent first
+
+    def connected(self) -> None:
+        """A connection begins. What follows is what the room says of it."""
+        self.room_closes = False  # it closes the connection
+        self.kicked = False  # the operator has asked for that
+        self.not_admitted = False  # the reader is not in it
+        self.wants_password = False
+        self.is_crowded = False  # it has no place for the reader now
+        self.name_refused = False
 
     @property
     def secret(self) -> bool:
@@ -129,10 +136,14 @@ class ChatView:
                 self._names.pop(before, None)
                 self._remember(name)
             case Status(line):
-                self.room_closes = self.room_closes or line in protocol.ROOM_CLOSES
-                self.not_admitted = self.not_admitted or line in protocol.NOT_ADMITTED
-                self.wants_password = self.wants_password or line in protocol.WANTS_PASSWORD
+                self.room_closes |= line in protocol.ROOM_CLOSES
+                self.kicked |= line == protocol.KICKED
+                self.not_admitted |= line in protocol.NOT_ADMITTED
+                self.wants_password |= line in protocol.WANTS_PASSWORD
+                self.is_crowded |= line in protocol.CROWDED
                 self.on_status()
+            case NameRefused():
+                self.name_refused = True
 
     def _remember(self, name: str) -> None:
         self._names.pop(name, None)

@@ -172,7 +172,8 @@ def test_a_newcomer_is_shown_what_was_said_before_it_came() -> None:
     assert (talk.room.holds(2), talk.room.holds(1), talk.room.holds(3)) == (True, False, False)
     talk.say(1, "five")
     talk.say(2, "/nick bob")
-    assert talk.heard(2)[1:] == ["[guest-1] three", "[guest-1] four"]
+    marked = "* said before you joined (2 lines):"
+    assert talk.heard(2)[1:] == [marked, "[guest-1] three", "[guest-1] four"]
     assert not talk.room.holds(2)
 
 
@@ -183,7 +184,8 @@ def test_what_a_newcomer_says_first_is_not_in_the_history_it_is_shown() -> None:
     talk.got[2] = []
     talk.deliver(talk.room.join(2, 0))
     talk.say(2, "three\nfour")
-    assert talk.heard(2)[1:] == ["[guest-1] one", "[guest-1] two"]
+    marked = "* said before you joined (2 lines):"
+    assert talk.heard(2)[1:] == [marked, "[guest-1] one", "[guest-1] two"]
     assert talk.heard(1)[-2:] == ["[guest-2] three", "[guest-2] four"]
 
 
@@ -469,7 +471,7 @@ def test_what_a_newcomer_is_shown_is_bounded() -> None:
     talk.join(1)
     talk.room.remember(f"[a] {number:07}" for number in range(200_000))
     talk.join(2)
-    lines = talk.heard(2)[1:]
+    lines = talk.heard(2)[2:]
     assert sum(map(len, lines)) <= MAX_RECENT_CHARACTERS
     assert len(lines) == MAX_RECENT_CHARACTERS // 11
     assert lines[0] == f"[a] {200_000 - len(lines):07}"
@@ -591,7 +593,8 @@ def test_history_is_shown_to_a_newcomer(talk: Talk) -> None:
     for text in ("one", "two", "three"):
         talk.say(1, text)
     talk.join(2)
-    assert talk.heard(2)[1:] == ["[guest-1] two", "[guest-1] three"]
+    marked = "* said before you joined (2 lines):"
+    assert talk.heard(2)[1:] == [marked, "[guest-1] two", "[guest-1] three"]
 
 
 def test_the_operator(talk: Talk) -> None:
