@@ -18,6 +18,7 @@ from sockkit.errors import (
     UsageError,
     reason,
 )
+from sockkit.events import SocketCall
 from sockkit.net.context import Context
 from sockkit.net.endpoint import Endpoint, SocketAddress
 from sockkit.net.loop import Timer
@@ -77,6 +78,7 @@ def resolve(
     try:
         found = look_up(address, family, numeric=True)
     except ResolveError:
+        context.emit(SocketCall("getaddrinfo", address.word))
         work.start(family, timeout)
     else:
         work.finish(found)

@@ -97,6 +97,10 @@ SENTENCES = {
     "accept.unix.again": "{addr}",
     "accept.refused": "{address} may not connect: conn.close() follows at once.",
     "peer.user": "The kernel says who it is: process {process} of user {user}.",
+    "getaddrinfo": (
+        "Looks up the addresses of that name: in /etc/hosts, then at a DNS server.\n"
+        "A name can have several; they are tried in turn."
+    ),
     "connect.stream": "The kernel sends SYN to {address} and waits for the answer.",
     "connect.stream.unix": "The kernel looks for a listening socket at that address.",
     "connect.datagram.unix": "Sends nothing: the kernel only notes the address for send().",
@@ -127,7 +131,8 @@ SENTENCES = {
     "connect.failed.again": "No connection to {address}: {reason}.",
     "connect.icmp": (
         "{address} has answered with ICMP, port unreachable:\n"
-        "no socket is bound there. In Python: ConnectionRefusedError."
+        "no socket is bound there. Our socket is connected, so the kernel reports it\n"
+        "at the next call: in Python, ConnectionRefusedError."
     ),
     "target.port": "We did not call bind: the kernel chose an ephemeral port, {port}.",
     "target.port.again": "Our port is {port} this time.",
@@ -255,18 +260,17 @@ SENTENCES = {
     "program.ended": "{name} has exited with {status}.",
     "program.ended.again": "{name} has exited with {status}.",
     # Why the run failed.
-    "failed.in_use": (
-        "bind fails: another socket has this port. A program may be listening there,\n"
-        "or, without SO_REUSEADDR, an old connection may still be in TIME_WAIT."
+    "failed.in_use": "bind fails: another socket has that address.",
+    "failed.time_wait": (
+        "A program may be listening there, or, without SO_REUSEADDR, an old\n"
+        "connection may still be in TIME_WAIT."
     ),
+    "failed.not_ours": "bind fails: no network interface of this machine has that address.",
+    "failed.privileged": "bind fails: only root may use a port below 1024.",
+    "failed.unknown": "No address was found. In Python, getaddrinfo raises socket.gaierror.",
     "failed.no_answer": (
         "No answer to SYN. The kernel sends it again after 1, 2, 4 … seconds.\n"
         "A firewall drops it, or there is no machine at that address."
-    ),
-    "failed.icmp": (
-        "The answer was ICMP, port unreachable: no socket is bound there. Our\n"
-        "socket is connected, so the kernel reports this at the next call: in\n"
-        "Python, ConnectionRefusedError."
     ),
     # The kinds of steps, for "more".
     "kind.socket": "socket()",
@@ -279,6 +283,7 @@ SENTENCES = {
     "kind.accept": "accept()",
     "kind.refuse": "accept(), refused at once",
     "kind.user": "peers identified by their process",
+    "kind.getaddrinfo": "getaddrinfo()",
     "kind.connect": "connect()",
     "kind.connected": "connected",
     "kind.refused": "failed connect()",

@@ -15,7 +15,7 @@ from sockkit.cli.explain.passing import came, went
 from sockkit.cli.explain.role import Role, Tell
 from sockkit.core.records import Closed as ClosedRecord
 from sockkit.core.records import Ended, Message, Opened, Record, Stream
-from sockkit.errors import NO_ANSWER, REFUSED, BindError, ConnectError, SockkitError, TimedOut
+from sockkit.errors import NO_ANSWER, BindError, ResolveError, SockkitError, TimedOut
 from sockkit.events import (
     Connected,
     ConnectFailed,
@@ -53,7 +53,6 @@ class Narrator:
         self._outs = 0  # a relay's datagram sockets for its peers
         self._listens = self._ready = False
         self._wants_port = False  # whether the system is to choose our port
-        self._refused = False  # whether a refused datagram was told
 
     def tell(self, event: Event) -> None:
         if teller := TELLERS.get(type(event)):
@@ -80,18 +79,14 @@ class Narrator:
 
     def failed(self, error: SockkitError) -> None:
         """Explain the error that ends the run. The error itself is shown afterwards."""
-        cause = error.__cause__
-        if isinstance(error, BindError) and getattr(cause, "errno", 0) == errno.EADDRINUSE:
-            self._tell("failed", f"{self._made.name}.bind(...)", "failed.in_use")
+        if isinstance(error, ResolveError):
+            self._tell("failed", "", "failed.unknown")
+        elif isinstance(error, BindError) and isinstance(error.__cause__, OSError):
+            if key := _BIND_FAILURES.get(error.__cause__.errno or 0):
+                closing = key == "failed.in_use" and not (self._made.unix or self._made.datagrams)
+                self._tell("failed", "", key, *(["failed.time_wait"] if closing else []))
         elif isinstance(error, TimedOut) and error.kind == NO_ANSWER:
             self._tell("failed", "", "failed.no_answer")
-        elif isinstance(error, ConnectError) and error.kind == REFUSED and self._unheard:
-            self._tell("failed", "", "failed.icmp")
-
-    @property
-    def _unheard(self) -> bool:
-        """Whether the refusal of a datagram was not told yet."""
-        return self._made.datagrams and not self._refused
 
     # The calls of sockets.
 
@@ -166,6 +161,9 @@ class Narrator:
             self._connections.connected(event, bound=self._made.bound)
         self._accepting = ""
 
+    def _look_up(self, detail: str) -> None:
+        self._tell("getaddrinfo", f"socket.getaddrinfo{python.address(detail)}", "getaddrinfo")
+
     def _connect(self, detail: str) -> None:
         kind = "datagram" if self._made.datagrams else "stream"
         key = f"connect.{kind}.unix" if self._made.unix else f"connect.{kind}"
@@ -191,7 +189,8 @@ class Narrator:
 
     def _failed_to_connect(self, event: ConnectFailed) -> None:
         if self._made.datagrams:
-            self._refused = self._tell("refused", "", "connect.icmp", address=event.address)
+            if not self._made.unix:
+                self._tell("refused", "", "connect.icmp", address=event.address)
             return
         refused = event.reason == "connection refused"
         key = "connect.refused" if refused else "connect.failed"
@@ -239,6 +238,11 @@ class Narrator:
         self._tell("program", "", "program.ended", name=event.name, status=str(event.code))
 
 
+_BIND_FAILURES = {
+    errno.EADDRINUSE: "failed.in_use",
+    errno.EADDRNOTAVAIL: "failed.not_ours",
+    errno.EACCES: "failed.privileged",
+}
 _ACCEPT = "conn, addr = s.accept()"
 _OPTIONS = {
     *("SO_REUSEADDR", "SO_REUSEPORT", "TCP_NODELAY", "SO_KEEPALIVE", "SO_BROADCAST"),
@@ -252,6 +256,7 @@ _CALLS = {
     "accept": Narrator._accept,
     "connect": Narrator._connect,
     "join": Narrator._join,
+    "getaddrinfo": Narrator._look_up,
 }
 TELLERS: dict[type, Any] = {
     SocketCall: Narrator._called,

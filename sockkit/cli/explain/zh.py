@@ -87,6 +87,10 @@ SENTENCES = {
     "accept.unix.again": "{addr}",
     "accept.refused": "{address} 不在允许范围内，立即调用 conn.close()。",
     "peer.user": "内核告诉我们对方是谁：进程 {process}，用户 {user}。",
+    "getaddrinfo": (
+        "查询这个名字对应的地址：先查 /etc/hosts，再问 DNS 服务器。\n"
+        "一个名字可以有多个地址，会依次尝试。"
+    ),
     "connect.stream": "内核向 {address} 发送 SYN，等待对方回应。",
     "connect.stream.unix": "内核查找在这个地址上监听的套接字。",
     "connect.datagram.unix": "这一步什么也不发送：内核只是记下地址，供 send() 使用。",
@@ -117,6 +121,7 @@ SENTENCES = {
     "connect.failed.again": "连不上 {address}（{reason}）。",
     "connect.icmp": (
         "{address} 回了 ICMP 端口不可达报文：那里没有套接字绑定这个端口。\n"
+        "因为套接字调用过 connect，内核在下一次调用时告诉我们，\n"
         "在 Python 里就是 ConnectionRefusedError。"
     ),
     "target.port": "我们没有调用 bind，所以由内核选了一个临时端口：{port}。",
@@ -238,17 +243,15 @@ SENTENCES = {
     "program.ended": "{name} 已结束，退出码 {status}。",
     "program.ended.again": "{name} 已结束，退出码 {status}。",
     # Why the run failed.
-    "failed.in_use": (
-        "bind 失败：这个端口已被占用。可能有别的程序在监听；\n"
-        "如果没设 SO_REUSEADDR，也可能是旧连接还在 TIME_WAIT。"
+    "failed.in_use": "bind 失败：这个地址已被别的套接字占用。",
+    "failed.time_wait": (
+        "可能有别的程序在监听；\n如果没设 SO_REUSEADDR，也可能是旧连接还在 TIME_WAIT。"
     ),
+    "failed.not_ours": "bind 失败：本机没有网络接口使用这个地址。",
+    "failed.privileged": "bind 失败：1024 以下的端口只有 root 才能使用。",
+    "failed.unknown": "没有查到地址。在 Python 里，getaddrinfo 会抛出 socket.gaierror。",
     "failed.no_answer": (
         "SYN 没有得到回应，内核隔 1、2、4……秒重发。\n可能被防火墙丢弃，或者那里没有机器。"
-    ),
-    "failed.icmp": (
-        "对方回了 ICMP 端口不可达报文：那里没有套接字绑定这个端口。\n"
-        "因为套接字调用过 connect，内核在下一次调用时告诉我们，\n"
-        "在 Python 里就是 ConnectionRefusedError。"
     ),
     # The kinds of steps, for "more".
     "kind.socket": "socket()",
@@ -261,6 +264,7 @@ SENTENCES = {
     "kind.accept": "accept()",
     "kind.refuse": "accept() 之后立即拒绝",
     "kind.user": "对端进程",
+    "kind.getaddrinfo": "getaddrinfo()",
     "kind.connect": "connect()",
     "kind.connected": "连接建立",
     "kind.refused": "connect() 失败",

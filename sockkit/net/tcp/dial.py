@@ -266,6 +266,7 @@ class _Race(Pending):
         source = self._local_endpoints.get(endpoint.family)
         if not source:
             return
+        self._emit(SocketCall("bind", str(source)))
         try:
             if source.family == socket.AF_UNIX:
                 _bind_unix(sock, source, self._sockets)
@@ -278,7 +279,6 @@ class _Race(Pending):
                 f"could not connect from {source}: {reason(error)}",
                 _hint(source),
             ) from error
-        self._emit(SocketCall("bind", str(source)))
 
     def _connect(self, sock: socket.socket, endpoint: Endpoint) -> None:
         self._emit(SocketCall("connect", str(endpoint)))

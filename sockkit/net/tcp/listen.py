@@ -202,8 +202,8 @@ class Listener:
             raise BindError(f"could not listen on {options.address}: {reason(error)}") from error
         try:
             sock.setblocking(False)
-            self._unbind = kind.bind(sock, endpoint, sockets)
             self._context.emit(SocketCall("bind", str(endpoint)))
+            self._unbind = kind.bind(sock, endpoint, sockets)
             sock.listen(options.backlog)
             self._context.emit(SocketCall("listen", f"backlog {options.backlog}"))
         except OSError as error:

@@ -138,6 +138,7 @@ class DatagramClient:
         """The address has refused: try the next one, if everything sent so far can be resent."""
         error, self._refused = self._refused, None
         assert error
+        self._context.emit(ConnectFailed(self._peer.address, error.why))
         if not self._exchange.sender.can_resend() or not self._aim_at_next():
             raise error
         self._exchange.move(self._socket)
@@ -148,7 +149,6 @@ class DatagramClient:
         following = next(self._others, None)
         if not following:
             return False
-        self._context.emit(ConnectFailed(self._peer.address, "connection refused"))
         self._socket, to = following
         self._peer = Peer(0, str(to))
         self._context.emit(TargetChosen(str(to), self._socket.address))

@@ -84,8 +84,8 @@ def _bind(
         sockets = sockets._replace(reuse_address=True)
     sock = _open(endpoint.family, sockets, udp, emit)
     try:
+        emit(SocketCall("bind", str(endpoint)))
         unbind = kind.bind(sock, endpoint, sockets)
-        emit(SocketCall("bind", show_address(sock.getsockname())))
         if udp.join:
             _join(sock, endpoint, interface, emit)
     except OSError as error:
@@ -238,6 +238,7 @@ def _open(family: int, sockets: SocketOptions, udp: UdpOptions, emit: Emit) -> s
 
 
 def _bind_source(sock: socket.socket, mine: Endpoint, to: Endpoint, emit: Emit) -> None:
+    emit(SocketCall("bind", str(mine)))
     try:
         sock.bind(mine.address)
         if is_group(to):
@@ -247,7 +248,6 @@ def _bind_source(sock: socket.socket, mine: Endpoint, to: Endpoint, emit: Emit) 
             f"could not send from {mine}: {reason(error)}",
             "give --source an address of this machine and a free port",
         ) from error
-    emit(SocketCall("bind", str(mine)))
 
 
 def _send_by(sock: socket.socket, mine: Endpoint) -> None:

@@ -14,6 +14,7 @@ from sockkit.errors import (
     BindError,
     ConnectError,
     ReceiveError,
+    ResolveError,
     SockkitError,
     TimedOut,
 )
@@ -316,8 +317,10 @@ def caused(error: SockkitError, number: int) -> SockkitError:
 @pytest.mark.parametrize(
     ("error", "key"),
     [
-        (caused(BindError("no"), errno.EADDRINUSE), ["failed.in_use"]),
-        (caused(BindError("no"), errno.EACCES), []),
+        (caused(BindError("no"), errno.EADDRINUSE), ["failed.in_use", "failed.time_wait"]),
+        (caused(BindError("no"), errno.EACCES), ["failed.privileged"]),
+        (caused(BindError("no"), errno.ENODEV), []),
+        (ResolveError("no"), ["failed.unknown"]),
         (TimedOut("no", kind=NO_ANSWER), ["failed.no_answer"]),
         (TimedOut("no"), []),
         (ConnectError("no", kind=REFUSED), []),  # which ConnectFailed has told
@@ -327,15 +330,16 @@ def caused(error: SockkitError, number: int) -> SockkitError:
 def test_why_a_run_fails(error: SockkitError, key: list[str]) -> None:
     told = client().tell(error)
     assert told.keys == key
-    assert told.code == (["s.bind(...)"] if key == ["failed.in_use"] else [])
 
 
-def test_a_datagram_is_refused() -> None:
-    refused = ConnectError("no", kind=REFUSED)
-    assert datagram_client().tell(refused).keys == ["failed.icmp"]
-    lesson = datagram_client()
-    lesson.tell(ConnectFailed(SERVER.address, "connection refused"))
-    assert lesson.tell(refused).keys == []  # that was told
+def test_a_port_of_datagrams_is_in_use() -> None:
+    told = datagram_client().tell(caused(BindError("no"), errno.EADDRINUSE))
+    assert told.keys == ["failed.in_use"]
+
+
+def test_a_name_is_looked_up() -> None:
+    told = client().tell(SocketCall("getaddrinfo", "example.com:80"))
+    assert (told.code, told.keys) == (["socket.getaddrinfo('example.com', 80)"], ["getaddrinfo"])
 
 
 @pytest.mark.parametrize("option", ["TCP_NODELAY", "SO_SNDBUF", "IP_TOS", "IPV6_TCLASS"])

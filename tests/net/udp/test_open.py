@@ -170,7 +170,7 @@ def test_binding_may_be_given_up_while_its_name_is_looked_for(
     context = kit.context(site.loop, emit=site.events.append)
     bind_datagrams(context, where, SocketOptions(), UdpOptions(), told.append).cancel()
     kit.settle(site.loop)
-    assert (told, site.events) == ([], [])
+    assert (told, site.events) == ([], [SocketCall("getaddrinfo", "slow:0")])
 
 
 @pytest.mark.parametrize(("call", "where"), [("bind", "bind"), ("setsockopt", "group")])
