@@ -94,7 +94,8 @@ class TcpPackets:
         """The handshake, if the recording does not contain it."""
         if not self._opened:
             self._comment += (
-                "; " * bool(self._comment) + "the handshake was not recorded: this one is made up"
+                "; " * bool(self._comment)
+                + "the handshake was not recorded: sockkit added this one"
             )
             yield from self.open()
 

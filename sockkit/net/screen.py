@@ -101,7 +101,7 @@ class Screen:
         """Raise TimedOut if still only `before` bytes are written."""
         written = self._outbox.bytes_written
         if written == before and self.unwritten:
-            told = f"{show_size(self.unwritten)} of what was shown not written"
+            told = f"{show_size(self.unwritten)} of output not written"
             raise TimedOut(f"stdout was not read for {show_seconds(patience)}: {told}")
         if self.unwritten:
             self._loop.later(patience, partial(self._check, patience, written))

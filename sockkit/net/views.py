@@ -151,7 +151,7 @@ class Views:
                 if not (screen is self.screen and isinstance(error, OutputGone)):
                     screen.finish(0.0 if hurry else self._idle)
                 if error and screen.unwritten:
-                    lost = f"{show_size(screen.unwritten)} of what was shown not written"
+                    lost = f"{show_size(screen.unwritten)} of output not written"
                     error.so_far += f", {lost}" if error.so_far else lost
         except SockkitError as failure:
             error = error or failure

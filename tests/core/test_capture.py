@@ -71,7 +71,7 @@ def test_a_handshake_that_is_not_recorded() -> None:
         packets = list(made.message("sent", b"hi"))
         assert [flags for _, flags, _ in shown(packets)] == ["S", "SA", "A", "PA"]
         assert [packet.comment for packet in packets] == [
-            "the handshake was not recorded: this one is made up",
+            "the handshake was not recorded: sockkit added this one",
             "",
             "",
             "",

@@ -240,7 +240,7 @@ def test_a_file_that_may_not_grow(kind: str, tmp_path: Path) -> None:
         conversation(kind, stdin=PIPE, stdout=out, preexec_fn=bounded) as (program, sock),
     ):
         sock.sendall(b"x" * 8_000)
-        gone(program, 23, "file too large", "received 8,000 bytes", "3,904 bytes of it not written")
+        gone(program, 23, "file too large", "received 8,000 bytes", "3,904 of them not written")
     assert (tmp_path / "out").stat().st_size == 4096
 
 

@@ -174,7 +174,7 @@ def test_what_a_stop_leaves_unwritten_is_told(loop: Loop, stack: kit.Stack) -> N
     pipe.views.tap(STREAM).passed("sent", bytes(500_000))
     error = TimedOut("nothing was sent or received for 1 s")
     pipe.views.end(error)
-    assert re.search(r"\([0-9,]+ bytes of what was shown not written\)", str(error))
+    assert re.search(r"\([0-9,]+ bytes of output not written\)", str(error))
 
 
 def test_after_a_signal_the_end_waits_for_nobody(loop: Loop, stack: kit.Stack) -> None:

@@ -37,7 +37,7 @@ _HABITS = {name: habit for habit in OPTIONS for name in habit.names.split()}
 _NCAT = _HABITS | {name: habit for habit in NCAT for name in habit.names.split()}
 _NOT_HERE = {name: told for names, told in NOT_HERE_OPTIONS.items() for name in names.split()}
 _ROLES = {name: act for names, act in ROLES.items() for name in names.split()}
-_ELSEWHERE = {"websocat": "WebSocket is not here: use websocat itself"}
+_ELSEWHERE = {"websocat": "WebSocket is not supported: use websocat itself"}
 MAX_WORDS = 100  # of a line that is examined; nobody types a longer one
 
 
@@ -199,7 +199,7 @@ def _read(draft: Draft, words: Sequence[str], grammar: Grammar, tool: str = "") 
         known = flag.name in own and flag not in values
         if not _take(draft, flag, None if known else habits.get(flag.name), every):
             if tool and not draft.refusal:
-                draft.refusal = f"{tool}'s {flag.name} is not here (see sockkit --help)"
+                draft.refusal = f"{tool}'s {flag.name} is not supported (see sockkit --help)"
             return draft if draft.refusal else None
     draft.words = _plain_words(draft, line.words)
     if tool in ("nc", "ncat"):

@@ -128,32 +128,32 @@ AFTER_A_FLAG = ("-q", "-x")
 # What we do not have, and what to use instead.
 NOT_HERE_OPTIONS = {
     "--append-output": "the shell appends: leave out -o, and write >> FILE after the command line",
-    "--sctp": "SCTP is not here: use ncat --sctp",
-    "--vsock": "VSOCK is not here: use ncat --vsock",
-    "--lua-exec": "Lua is not here: use --exec 'lua FILE'",
-    "-t --telnet": "telnet's negotiation is not here: use telnet",
-    "--ws --websocket": "WebSocket is not here: use websocat",
-    "--serial --baud": "serial lines are not here: use socat or picocom",
-    "--dtls": "DTLS is not here: use openssl s_client -dtls",
+    "--sctp": "SCTP is not supported: use ncat --sctp",
+    "--vsock": "VSOCK is not supported: use ncat --vsock",
+    "--lua-exec": "Lua is not supported: use --exec 'lua FILE'",
+    "-t --telnet": "telnet's negotiation is not supported: use telnet",
+    "--ws --websocket": "WebSocket is not supported: use websocat",
+    "--serial --baud": "serial lines are not supported: use socat or picocom",
+    "--dtls": "DTLS is not supported: use openssl s_client -dtls",
 }
 NOT_HERE = {
-    "ws wss websocket": "WebSocket is not here: use websocat {}",
-    "sctp sctp-listen sctp-connect sctp-l": "SCTP is not here: use ncat --sctp, or socat {}",
-    "udplite udplite-listen udplite-connect udplite-l": "UDP-Lite is not here: use socat {}",
-    "dccp dccp-listen dccp-connect dccp-l": "DCCP is not here: use socat {}",
-    "vsock vsock-listen vsock-connect vsock-l": "VSOCK is not here: use socat {}",
-    "tun tap interface": "network interfaces are not here: use socat {}",
+    "ws wss websocket": "WebSocket is not supported: use websocat {}",
+    "sctp sctp-listen sctp-connect sctp-l": "SCTP is not supported: use ncat --sctp, or socat {}",
+    "udplite udplite-listen udplite-connect udplite-l": "UDP-Lite is not supported: use socat {}",
+    "dccp dccp-listen dccp-connect dccp-l": "DCCP is not supported: use socat {}",
+    "vsock vsock-listen vsock-connect vsock-l": "VSOCK is not supported: use socat {}",
+    "tun tap interface": "network interfaces are not supported: use socat {}",
     "pty readline": "terminals are not addresses here: use socat {}",
     "file": "a file is not an address here: use the shell's < and >",
-    "ip rawip icmp": "raw IP is not here: use socat {}",
-    "dtls openssl-dtls-client openssl-dtls-server": "DTLS is not here: use socat {}",
-    "ssh sftp scp": "SSH is not here: use ssh",
-    "ftp": "FTP is not here: use curl {}",
-    "quic": "QUIC is not here: use curl --http3",
-    "mqtt": "MQTT is not here: use mosquitto_pub and mosquitto_sub",
+    "ip rawip icmp": "raw IP is not supported: use socat {}",
+    "dtls openssl-dtls-client openssl-dtls-server": "DTLS is not supported: use socat {}",
+    "ssh sftp scp": "SSH is not supported: use ssh",
+    "ftp": "FTP is not supported: use curl {}",
+    "quic": "QUIC is not supported: use curl --http3",
+    "mqtt": "MQTT is not supported: use mosquitto_pub and mosquitto_sub",
 }  # fmt: skip
 
-SERIAL = "serial lines are not here: use socat or picocom {}"
+SERIAL = "serial lines are not supported: use socat or picocom {}"
 
 # Words in the place of a command: the act or the command that each means.
 TOOLS = {"nc", "ncat", "netcat", "telnet", "pwncat", "nc.openbsd", "nc.traditional"}

@@ -244,11 +244,11 @@ class SessionTotals:
             return
         text = f"sent {show_size(self._connection.bytes_sent)}"
         if undelivered:
-            text += f", {show_size(undelivered)} of it not delivered"
+            text += f", {undelivered:,} of them not delivered"
         text += f", received {show_size(self._receiver.bytes_read)}"
         # A label is not counted.
         if unwritten := min(self._receiver.lane.held, self._receiver.bytes_read):
-            text += f", {show_size(unwritten)} of it not written"
+            text += f", {unwritten:,} of them not written"
         error.so_far = text
 
     def report(self) -> None:

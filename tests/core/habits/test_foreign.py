@@ -53,7 +53,7 @@ def test_a_probe_asks_for_no_page() -> None:
 def test_what_is_not_here_is_refused() -> None:
     draft = Draft()
     assert take_url(draft, "ws://h/x y") == []
-    assert draft.refusal == "WebSocket is not here: use websocat 'ws://h/x y'"
+    assert draft.refusal == "WebSocket is not supported: use websocat 'ws://h/x y'"
 
 
 @pytest.mark.parametrize("word", ["nope://h", "h:80", "unix:/x", "", "://"])

@@ -356,7 +356,7 @@ def test_what_the_peer_does_not_take_is_an_error(
     talk = begin(**ends)
     talk.typing(bytes(1_000_000)).join()
     error = talk.failed(SendError)
-    lost = re.search(r"sent 1,000,000 bytes, ([0-9,]+) bytes of it not delivered", str(error))
+    lost = re.search(r"sent 1,000,000 bytes, ([0-9,]+) of them not delivered", str(error))
     assert lost
     taken = 1_000_000 - int(lost[1].replace(",", ""))
     talk.peer.setblocking(False)
@@ -391,7 +391,7 @@ def test_what_a_peer_that_leaves_has_not_taken_is_an_error(
     talk.typing(bytes(1_000_000)).join()
     talk.told(InputEnded)
     talk.reset() if how == "reset" else talk.peer.close()
-    assert "of it not delivered" in str(talk.failed(SendError))
+    assert "of them not delivered" in str(talk.failed(SendError))
 
 
 def test_a_stop_while_the_last_bytes_are_delivered_closes_the_connection(begin: Begin) -> None:
@@ -401,7 +401,7 @@ def test_a_stop_while_the_last_bytes_are_delivered_closes_the_connection(begin: 
     talk.told(InputEnded)
     talk.settle()  # it waits for the peer, which reads nothing
     talk.stop()
-    assert "of it not delivered" in talk.failed(Stopped).so_far
+    assert "of them not delivered" in talk.failed(Stopped).so_far
     assert [event.call for event in kit.of_kind(talk.events, SocketCall)] == ["shutdown", "close"]
     assert len(kit.of_kind(talk.events, StreamTotal)) == 2
 
@@ -1084,7 +1084,7 @@ def test_our_output_cannot_be_written(begin: Begin, stack: contextlib.ExitStack)
     talk.peer.sendall(b"lost")
     error = talk.failed(OutputError)
     assert "no space left on device" in str(error)
-    assert error.so_far == "sent 0 bytes, received 4 bytes, 4 bytes of it not written"
+    assert error.so_far == "sent 0 bytes, received 4 bytes, 4 of them not written"
 
 
 def test_input_that_has_no_place_on_the_wire(begin: Begin) -> None:
