@@ -158,9 +158,10 @@ def test_idle_newcomers_share_a_long_history() -> None:
             late.hears("] 399")
         assert server.resident() - before < 15 * 2**20
         file = stack.enter_context(newcomers[0].makefile("rb"))
-        lines = [file.readline().decode() for _ in range(402)]
-        assert lines[1:401] == [f"[guest-1] {'好' * 1300}\n"] * 400
-        assert lines[401] == "[guest-1] 399\n"
+        lines = [file.readline().decode() for _ in range(403)]
+        assert lines[1] == "* said before you joined (401 lines):\n"
+        assert lines[2:402] == [f"[guest-1] {'好' * 1300}\n"] * 400
+        assert lines[402] == "[guest-1] 399\n"
 
 
 def test_a_storm_of_connections_floods_nobody() -> None:

@@ -57,9 +57,9 @@ class DisturbedEnd(WrappedEnd):
         self._reading = self._released = self._told = False
 
     @property
-    def holds(self) -> bool:
-        """Whether bytes wait for their time."""
-        return (self._faults.due or 0.0) > self._loop.now
+    def due(self) -> float:
+        """When what waits here can be read, in the loop's time; 0 if nothing waits."""
+        return self._faults.due or 0.0
 
     def release(self) -> None:
         """End the faults: drop the bytes that are held, and read the wrapped end from now on."""

@@ -59,9 +59,9 @@ class Faults:
 
         return wrap(client, "sent"), wrap(target, "received")
 
-    def holds(self, end: PeerEnd) -> bool:
-        """Whether bytes from `end` are being delayed."""
-        return isinstance(end, DisturbedEnd) and end.holds
+    def due(self, end: PeerEnd) -> float:
+        """Until when the next bytes from `end` are delayed, in the loop's time; 0 if none are."""
+        return end.due if isinstance(end, DisturbedEnd) else 0.0
 
     def release(self, end: PeerEnd) -> None:
         """Stop applying faults to `end`: nobody needs what its peer still sends."""

@@ -299,7 +299,8 @@ class _Side(Joined):
     def lacks_bytes(self) -> bool:
         """Whether bytes that the other peer has sent were not sent to this one."""
         other = self._other
-        if self._sender.lane.held or (self._faults and self._faults.holds(other._end)):
+        delayed = self._faults and self._faults.due(other._end) > self._loop.now
+        if self._sender.lane.held or delayed:
             return True
         with suppress(SockkitError):  # the other peer has reset
             return other.connection.stage is not Stage.CLOSED and other._end.has_bytes()
@@ -308,11 +309,11 @@ class _Side(Joined):
     def held_up(self, limit: Limit) -> bool:
         """Also True for an idle timeout if the other peer still acknowledges bytes.
 
-        A silence that a fault causes does not count either.
+        A silence that a fault causes does not count either: it begins when the bytes are due.
         """
         if limit is Limit.IDLE:
             ends = (self._end, self._other._end)
-            if self._faults and any(map(self._faults.holds, ends)):
+            if self._faults and max(map(self._faults.due, ends)) + self._idle > self._loop.now:
                 return True
             return self._other.waits_until(Limit.IDLE) > self._loop.now
         return super().held_up(limit)

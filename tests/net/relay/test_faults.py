@@ -10,7 +10,7 @@ import pytest
 from sockkit.core.address import HostPort
 from sockkit.core.faults import Disturbed, Fault, FaultOptions
 from sockkit.core.records import Injected, Record, Stream
-from sockkit.errors import ReceiveError
+from sockkit.errors import ReceiveError, TimedOut
 from sockkit.events import Event, FaultInjected, InputEnded
 from sockkit.net.closing import Closer
 from sockkit.net.ends.disturbed_end import DisturbedEnd
@@ -44,7 +44,9 @@ class Kept:
 class Relayed:
     """A disturbed pair, whose far ends are `client` and `target`."""
 
-    def __init__(self, loop: Loop, clock: kit.Clock, options: FaultOptions) -> None:
+    def __init__(
+        self, loop: Loop, clock: kit.Clock, options: FaultOptions, idle: float | None
+    ) -> None:
         self.loop, self.clock = loop, clock
         self.events: list[Event] = []
         self.outcomes: list[Outcome] = []
@@ -63,7 +65,7 @@ class Relayed:
         context = kit.context(loop, emit=self.events.append)._replace(views=views)
         faults = Faults(context, options, 1, "tcp", "there:80")
         closer = Closer(loop, polite=True)
-        shared = Shared(context, closer, self._dial, faults=faults)
+        shared = Shared(context, closer, self._dial, faults=faults, idle=idle)
         self.pair = Pair(shared, near, lambda _, outcome: self.outcomes.append(outcome))  # type: ignore[arg-type]
         self.pair.start()
         turn(loop)
@@ -101,7 +103,7 @@ Make = Callable[..., Relayed]
 @pytest.fixture
 def relay(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> Make:
     clock = kit.Clock(loop, monkeypatch)
-    return lambda **options: Relayed(loop, clock, FaultOptions(**options))
+    return lambda idle=None, **options: Relayed(loop, clock, FaultOptions(**options), idle)
 
 
 def was_reset(end: MemoryEnd) -> bool:
@@ -125,6 +127,20 @@ def test_only_the_direction_that_was_chosen_is_late(relay: Make, direction: Dist
     }[direction]  # fmt: skip
     chosen = ["sent", "received"] if direction is Disturbed.BOTH else [direction]
     assert it.faults() == [(way, Fault.SHAPED, 0, "delay 0.5 s") for way in chosen]
+
+
+@pytest.mark.parametrize("late", [0.3, 0.9])
+def test_a_silence_begins_when_the_bytes_are_due(relay: Make, late: float) -> None:
+    """Even if the machine is held up at that time, so that both are found at once."""
+    it = relay(delay=3.0, idle=1.0)
+    it.send(it.client, b"question")
+    it.passes(2.9)
+    it.clock.passes(late)
+    turn(it.loop)
+    assert (read_all(it.target), it.outcomes) == (b"question", [])
+    it.passes(1.5)
+    (outcome,) = it.outcomes
+    assert isinstance(outcome.error, TimedOut)
 
 
 def test_half_closes_pass_as_late_as_bytes(relay: Make) -> None:
