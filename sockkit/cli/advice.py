@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 
 import click
 
 from sockkit.cli.commands import NAME, LazyGroup, group
 from sockkit.core.habits.advice import advise
+from sockkit.core.habits.draft import quoted
 from sockkit.core.habits.line import Grammar, split_command
 from sockkit.core.habits.near import unknown_command, unknown_option
 from sockkit.errors import UsageError
@@ -22,7 +24,8 @@ from sockkit.net.endpoint import service_port
 def usage_line(error: click.UsageError | UsageError, words: Sequence[str]) -> str:
     """One line about `error`, which the command line `sockkit WORDS` caused."""
     grammar = options_of_commands()
-    if told := advise(words, grammar, service_port):
+    told = advise(words, grammar, service_port)
+    if told and not _keeps_bad_value(told, error, words):
         return told
     if isinstance(error, UsageError):
         return str(error)
@@ -30,6 +33,15 @@ def usage_line(error: click.UsageError | UsageError, words: Sequence[str]) -> st
     told, complete = _in_words(error, command, grammar)
     about = error.ctx.command_path if error.ctx else NAME
     return told if complete else f"{told} (see {about} --help)"
+
+
+def _keeps_bad_value(told: str, error: Exception, words: Sequence[str]) -> bool:
+    """Whether the line in `told` has the option and the bad value that are the error."""
+    if not isinstance(error, click.BadParameter) or not isinstance(error.param, click.Option):
+        return False
+    names = error.param.opts
+    bad = [f" {name} {quoted(value)} " for name, value in pairwise(words) if name in names]
+    return any(pair in f"{told} " for pair in bad)
 
 
 def options_of_commands() -> Grammar:
@@ -103,7 +115,8 @@ def _value_in_words(error: click.BadParameter, told: str) -> str:
         return f"{value} is not allowed: give {allowed}"
     if isinstance(kind, click.Choice) and told.startswith("'"):
         return f"{told.partition(' is not ')[0]} is not one of {', '.join(kind.choices)}"
-    return told[:1].lower() + told[1:]
+    hint = ": check the name" if told.endswith(" does not exist") else ""
+    return told[:1].lower() + told[1:] + hint
 
 
 def _bad_use(error: click.BadOptionUsage, command: str, grammar: Grammar) -> str:

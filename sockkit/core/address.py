@@ -121,7 +121,7 @@ def _is_short(host: str) -> bool:
 def _host_hint(text: str) -> str:
     """What to write in place of a URL, of a path, or of all addresses."""
     if text in ("", "*"):
-        return "write 0.0.0.0 for all addresses"
+        return "write 0.0.0.0 to listen on all addresses"
     if "://" in text:
         return f"leave out {text.partition('://')[0]}:// and what follows the port"
     return f"write unix:{text}" if text.startswith(("/", "./", "../")) else _HINT
@@ -160,6 +160,9 @@ def parse_address(words: Sequence[str], service: ServiceLookup, *, lowest: int =
             raise UsageError(f"unexpected {words[0]!r} after {unix}", "leave it out")
         return unix
     if len(words) > 2:
+        if words[-1].isdigit() and not words[1].isdigit():  # `HOST port PORT`, or one word too many
+            extra = words[1] if words[1].lower() == "port" else words[0]
+            raise UsageError(f"unexpected {extra!r} besides a host and a port", "leave it out")
         raise UsageError(f"unexpected {words[2]!r} after a host and a port", "leave it out")
     if len(words) == 2:
         if _looks_split(words[0]) and split_port(words[0])[1]:

@@ -96,4 +96,5 @@ class Reader:
 
     def _damaged(self, why: str) -> SockkitError:
         what = "is damaged" if self._last or self._midst else "is not a sockkit recording"
-        return SockkitError(f"{self._name} {what}: line {self._number}: {why}")
+        hint = "" if self._last or self._midst else "give a file that --record has made"
+        return SockkitError(f"{self._name} {what}: line {self._number}: {why}", hint)

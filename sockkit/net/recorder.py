@@ -95,11 +95,11 @@ class Recorder:
         if stat.S_ISREG(there.st_mode) and not append:
             raise self._failed("it already exists", "add to it with --append, or use another name")
         if why := why_not_ours(there):
-            raise self._failed(why)
+            raise self._failed(why, "use another name")
         file = self._claimed(os.open(self._path, _OPEN | os.O_RDWR))
         try:
             if why := why_not_ours(os.fstat(file)):
-                raise self._failed(why)
+                raise self._failed(why, "use another name")
             self._check_first_line(file)
             _remove_cut_line(file)
         except BaseException:

@@ -66,7 +66,7 @@ def test_the_options_of_each_command() -> None:
         ("tcp-client --ttl x h 1", "--ttl: 'x' is not allowed: give 1 to 255"),
         ("chat serve --flood -1", "--flood: -1.0 is not allowed: give 0 or more"),
         ("tcp-client --until x h 1", "--until: 'x' is not one of both, stdin, peer, either"),
-        ("tcp-client --tls-ca none h 1", "--tls-ca: file 'none' does not exist"),
+        ("tcp-client --tls-ca none h 1", "--tls-ca: file 'none' does not exist: check the name"),
         (
             "relay --rate 0 h 1",
             "--rate: '0' is not a size: write 1 to 2147483647 bytes, such as 1024, 64k or 1M",

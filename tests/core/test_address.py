@@ -89,7 +89,7 @@ def test_addresses(words: list[str], address: Address) -> None:
         (["::1]", "80"], "'::1]' is not a host"),
         (["a/b", "80"], "'a/b' is not a host"),
         (["a b", "80"], "'a b' is not a host"),
-        (["*", "80"], "'*' is not a host: write 0.0.0.0 for all addresses"),
+        (["*", "80"], "'*' is not a host: write 0.0.0.0 to listen on all addresses"),
         (["5000", "80"], "'5000' is not a host: give HOST PORT"),
         (["192.168.1", "80"], "'192.168.1' is not a host: an IPv4 address has four numbers"),
         (["127.1:80"], "'127.1' is not a host: an IPv4 address has four numbers"),

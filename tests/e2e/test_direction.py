@@ -344,6 +344,15 @@ def test_a_file_that_cannot_be_made_is_told_before_anybody_is_asked(tmp_path: Pa
             listener.accept()
 
 
+def test_the_file_that_is_sent_is_not_emptied(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"precious")
+    arguments = ["tcp-client", "-o", str(path), HERE, "9"]
+    with path.open("rb") as stdin, Program(*arguments, stdin=stdin) as program:
+        gone(program, 2, f"--output: {path} is also stdin, and would be emptied: use another")
+    assert path.read_bytes() == b"precious"
+
+
 def test_a_fifo_that_is_read_slowly_holds_the_peer_back_and_gets_all(tmp_path: Path) -> None:
     path, data = tmp_path / "fifo", noise(3_000_000)
     os.mkfifo(path)

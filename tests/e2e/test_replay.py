@@ -461,7 +461,8 @@ def test_what_is_no_recording_or_is_damaged(path: Path, tmp_path: Path) -> None:
         assert told == (
             1,
             b"",
-            f"sockkit: {path} is not a sockkit recording: line 1: it is not JSON\n",
+            f"sockkit: {path} is not a sockkit recording: line 1: it is not JSON: "
+            "give a file that --record has made\n",
         )
         recording = write(path, Opened(NOW, CLIENT), Message(NOW, CLIENT, "sent", b"hi\n"))
         with path.open("ab") as file:

@@ -349,7 +349,7 @@ def test_a_stream_client_of_datagrams_is_told(file: Place) -> None:
         status, _, told = run("tcp-client", file.ours)
         assert run("probe", file.ours)[1].decode() == f"{file.ours} takes datagrams\n"
     assert status == 7
-    assert told.endswith(": datagrams only: use udp-client\n")
+    assert told.endswith("it is a datagram socket: use udp-client\n")
 
 
 # The file of a server.

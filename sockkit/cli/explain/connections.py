@@ -66,6 +66,7 @@ class Connections:
 
     def secured(self, event: Secured) -> None:
         if story := self._by_peer.get(event.peer):
+            story.secured = True
             more = "server_hostname=host" if story.dialled else "server_side=True"
             code = f"{story.name} = context.wrap_socket({story.name}, {more})"
             key = "tls.server"

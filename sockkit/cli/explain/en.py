@@ -58,7 +58,10 @@ SENTENCES = {
         "The socket gets one of this machine's addresses. Clients of another address\n"
         "of this machine, for example 127.0.0.1, do not reach it."
     ),
-    "bind.group": "The socket gets a multicast address: it receives what is sent to that group.",
+    "bind.group": (
+        "The socket gets a multicast address. What is sent to that group arrives only\n"
+        "once the socket has joined it (--join)."
+    ),
     "bind.unix": "The socket gets its address: a socket file at this path.",
     "bind.abstract": (
         "The socket gets its address: an abstract name, which begins with \\0.\nThere is no file."
@@ -71,11 +74,12 @@ SENTENCES = {
     "bind.any_port": "Port 0 lets the kernel choose a free port.",
     "bind.datagrams": "The kernel now queues datagrams for us. UDP has no listen and no accept.",
     "port.chosen": "The kernel has chosen port {port}.",
-    "join": "Joins a multicast group: datagrams to {address} come to us, too.",
+    "join": "Joins a multicast group. Datagrams to {address} now arrive here.",
     # Listening and connecting.
     "listen": (
         "From now on the kernel completes handshakes by itself. About {backlog} finished\n"
-        "connections can wait in the backlog until the program accepts them."
+        "connections, and no more than net.core.somaxconn, can wait in the backlog\n"
+        "until the program accepts them."
     ),
     "listen.unix": (
         "From now on clients can connect. About {backlog} connections can wait in the\n"
@@ -101,7 +105,7 @@ SENTENCES = {
         "Looks up the addresses of that name: in /etc/hosts, then at a DNS server.\n"
         "A name can have several; they are tried in turn."
     ),
-    "connect.stream": "The kernel sends SYN to {address} and waits for the answer.",
+    "connect.stream": "Has the kernel send SYN to {address}, and waits for the answer.",
     "connect.stream.unix": "The kernel looks for a listening socket at that address.",
     "connect.datagram.unix": "Sends nothing: the kernel only notes the address for send().",
     "connect.datagram": (
@@ -141,6 +145,7 @@ SENTENCES = {
     "tls.client": (
         "The TLS handshake, over the connection: {version}, {cipher}.\n"
         "The server's certificate proved who it is, and both sides agreed on keys.\n"
+        "context is an ssl.SSLContext, and host is the name in the certificate.\n"
         "sendall and recv work as before; on the wire everything is encrypted."
     ),
     "tls.client.again": "The TLS handshake: {version}, {cipher}.",
@@ -153,6 +158,7 @@ SENTENCES = {
     "tls.server": (
         "The TLS handshake, over the connection: {version}, {cipher}.\n"
         "We showed our certificate, and both sides agreed on keys.\n"
+        "context is an ssl.SSLContext, which has the certificate and its key.\n"
         "sendall and recv work as before; on the wire everything is encrypted."
     ),
     "tls.server.again": "The TLS handshake: {version}, {cipher}.",
@@ -220,6 +226,12 @@ SENTENCES = {
     "end.late": "data = b''\nThe peer's FIN, which came before we sent ours.",
     "end.late.again": "data = b'': the peer's FIN, which came before ours.",
     "end.last.again": "data = b'': the peer's FIN has come, too.",
+    "end.tls": (
+        "data = b''\n"
+        "The peer's close_notify has come: in TLS this says that the peer sends\n"
+        "nothing more. Its FIN comes when it closes the socket."
+    ),
+    "end.tls.again": "data = b'': the peer's close_notify has come.",
     "end.unix": "data = b''\nThe peer has ended its side: it sends nothing more.",
     "end.unix.again": "data = b'': the peer has ended its side.",
     "close.done": "Gives the socket back to the kernel. The connection had already ended.",
@@ -267,6 +279,7 @@ SENTENCES = {
     ),
     "failed.not_ours": "bind fails: no network interface of this machine has that address.",
     "failed.privileged": "bind fails: only root may use a port below 1024.",
+    "failed.no_folder": "bind fails: the folder of that path does not exist.",
     "failed.unknown": "No address was found. In Python, getaddrinfo raises socket.gaierror.",
     "failed.no_answer": (
         "No answer to SYN. The kernel sends it again after 1, 2, 4 … seconds.\n"

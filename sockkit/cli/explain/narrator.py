@@ -172,7 +172,10 @@ class Narrator:
         self._tell("connect", code, key, address=detail)
 
     def _join(self, detail: str) -> None:
-        self._tell("join", "", "join", address=detail)
+        six = ":" in detail
+        level, option = ("IPV6", "IPV6_JOIN_GROUP") if six else ("IP", "IP_ADD_MEMBERSHIP")
+        code = f"{self._made.name}.setsockopt(socket.IPPROTO_{level}, socket.{option}, group)"
+        self._tell("join", code, "join", address=detail)
 
     def _closed_own(self) -> None:
         """A socket without a peer was closed, or that of a connection refused at once."""
@@ -222,7 +225,7 @@ class Narrator:
     def _target_chosen(self, event: TargetChosen) -> None:
         port = event.local.rpartition(":")[2]
         unix = event.local.startswith("unix")
-        keys = [] if self._made.bound or unix else ["target.port"]
+        keys = [] if self._made.bound or unix or port == "0" else ["target.port"]
         self._tell("target", "", *keys, address=event.address, port=port)
 
     def _datagram_total(self, event: DatagramTotal) -> None:
@@ -242,6 +245,7 @@ _BIND_FAILURES = {
     errno.EADDRINUSE: "failed.in_use",
     errno.EADDRNOTAVAIL: "failed.not_ours",
     errno.EACCES: "failed.privileged",
+    errno.ENOENT: "failed.no_folder",
 }
 _ACCEPT = "conn, addr = s.accept()"
 _OPTIONS = {

@@ -9,12 +9,13 @@ class Story:
     """A connection to `address`, called `name` in the Python lines.
 
     `dialled` says that we connected. `first` is the direction that ended first: "sent" if we
-    closed first. `unread` says that received bytes were unread when we closed.
+    closed first. `unread` says that received bytes were unread when we closed, and `secured` that
+    TLS is spoken.
     """
 
     def __init__(self, name: str, address: str, *, dialled: bool) -> None:
         self.name, self.address, self.dialled = name, address, dialled
-        self.unread = False
+        self.unread = self.secured = False
         self.tapped = False  # whether there are records of its bytes
         self.sent = self.received = 0  # bytes
         self.first: Direction | None = None
@@ -35,8 +36,12 @@ class Story:
         """Record the end of a direction, and return which sentence to tell.
 
         Of two FINs this is the "first" or the "last". "late" means that the peer's FIN came first,
-        but was read after we sent ours. A unix socket has no FIN: "unix".
+        but was read after we sent ours. A unix socket has no FIN: "unix". The end of
+        a TLS session, "tls", tells nothing of the FINs.
         """
+        if self.secured and direction == "received":
+            self._ended.add(direction)
+            return "tls"
         self.first = self.first or direction
         self._ended.add(direction)
         if self.unix:

@@ -53,7 +53,9 @@ SENTENCES = {
     "bind.address": (
         "给套接字绑定本机的某一个地址。\n连接本机其他地址（例如 127.0.0.1）的客户端到不了这里。"
     ),
-    "bind.group": "给套接字绑定组播地址：只接收发给这个组的数据报。",
+    "bind.group": (
+        "给套接字绑定组播地址。只有加入这个组（--join）之后，\n才能收到发给它的数据报。"
+    ),
     "bind.unix": "给套接字绑定地址：这个路径上会出现一个套接字文件，对方凭它找到我们。",
     "bind.abstract": (
         "给套接字绑定地址。这是抽象名字（以 \\0 开头），不会产生文件，\n对方凭这个名字找到我们。"
@@ -63,11 +65,12 @@ SENTENCES = {
     "bind.any_port": "端口写 0，就是让内核挑一个空闲端口。",
     "bind.datagrams": "从现在起，发到这里的数据报由内核排队保存。UDP 没有 listen 和 accept。",
     "port.chosen": "内核选的端口是 {port}。",
-    "join": "加入组播组 {address}：发给这个组的数据报我们也能收到。",
+    "join": "加入组播组 {address}，此后才能收到发给该组的数据报。",
     # Listening and connecting.
     "listen": (
         "开始监听。从现在起，三次握手由内核自动完成；\n"
-        "握手完成的连接最多约有 {backlog} 个可以在队列（backlog）里等待 accept。"
+        "握手完成的连接最多约有 {backlog} 个（也不超过 net.core.somaxconn）\n"
+        "可以在队列（backlog）里等待 accept。"
     ),
     "listen.unix": (
         "开始监听，从现在起客户端可以连接；\n"
@@ -91,7 +94,7 @@ SENTENCES = {
         "查询这个名字对应的地址：先查 /etc/hosts，再问 DNS 服务器。\n"
         "一个名字可以有多个地址，会依次尝试。"
     ),
-    "connect.stream": "内核向 {address} 发送 SYN，等待对方回应。",
+    "connect.stream": "请内核向 {address} 发送 SYN，并等待对方回应。",
     "connect.stream.unix": "内核查找在这个地址上监听的套接字。",
     "connect.datagram.unix": "这一步什么也不发送：内核只是记下地址，供 send() 使用。",
     "connect.datagram": (
@@ -131,6 +134,7 @@ SENTENCES = {
     "tls.client": (
         "在这个连接上进行 TLS 握手：{version}，{cipher}。\n"
         "服务器用证书证明了自己的身份，双方协商出密钥。\n"
+        "其中 context 是 ssl.SSLContext，host 是证书里的主机名。\n"
         "sendall 和 recv 用法不变，网络上传输的全是密文。"
     ),
     "tls.client.again": "TLS 握手：{version}，{cipher}。",
@@ -143,6 +147,7 @@ SENTENCES = {
     "tls.server": (
         "在这个连接上进行 TLS 握手：{version}，{cipher}。\n"
         "我们出示了证书，双方协商出密钥。\n"
+        "其中 context 是 ssl.SSLContext，已加载证书和私钥。\n"
         "sendall 和 recv 用法不变，网络上传输的全是密文。"
     ),
     "tls.server.again": "TLS 握手：{version}，{cipher}。",
@@ -190,7 +195,7 @@ SENTENCES = {
     ),
     "shutdown.last.again": "发送我们的 FIN，对方回 ACK：四次挥手的后两次。",
     "shutdown.unix": "半关闭：对方读完我们发的数据后，recv 返回 b''；我们还可以接收。",
-    "end": "这是唯一的信号：判断 data 是否为 b''，是就退出循环。",
+    "end": "只有 b'' 表示对方已结束发送，收到它就应退出循环。",
     "end.first": (
         "data = b''\n"
         "收到对方的 FIN，我们的内核已回 ACK：对方不会再发送数据了。\n"
@@ -205,6 +210,12 @@ SENTENCES = {
     "end.late": "data = b''\n这是对方的 FIN，它在我们发 FIN 之前就到了。",
     "end.late.again": "data = b''：对方的 FIN，比我们的先到。",
     "end.last.again": "data = b''：对方的 FIN 也到了。",
+    "end.tls": (
+        "data = b''\n"
+        "收到对方的 close_notify：在 TLS 里，它表示对方不会再发送数据。\n"
+        "对方关闭套接字时才会发送 FIN。"
+    ),
+    "end.tls.again": "data = b''：收到对方的 close_notify。",
     "end.unix": "data = b''\n对方已经结束发送，不会再有数据。",
     "end.unix.again": "data = b''：对方已经结束发送。",
     "close.done": "把套接字还给内核；连接在这之前就已经结束了。",
@@ -249,6 +260,7 @@ SENTENCES = {
     ),
     "failed.not_ours": "bind 失败：本机没有网络接口使用这个地址。",
     "failed.privileged": "bind 失败：1024 以下的端口只有 root 才能使用。",
+    "failed.no_folder": "bind 失败：这个路径所在的文件夹不存在。",
     "failed.unknown": "没有查到地址。在 Python 里，getaddrinfo 会抛出 socket.gaierror。",
     "failed.no_answer": (
         "SYN 没有得到回应，内核隔 1、2、4……秒重发。\n可能被防火墙丢弃，或者那里没有机器。"

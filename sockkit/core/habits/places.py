@@ -29,7 +29,7 @@ from sockkit.errors import UsageError
 HOST, PORT = "127.0.0.1", "8080"  # if the line has none
 _ANY = "0.0.0.0"
 # As Python shows an address: ('127.0.0.1', 8080), with or without its marks.
-_PAIR = re.compile(r"""\(?['"]?([^\s,'"()]+)['"]?,\s*(\d+)\)?""", re.ASCII)
+_PAIR = re.compile(r"""\(?['"]?([^\s,'"()]*)['"]?,\s*(\d+)\)?""", re.ASCII)
 
 
 def place(draft: Draft, service: ServiceLookup) -> list[str]:
@@ -141,6 +141,9 @@ def _server(draft: Draft, words: Sequence[str], service: ServiceLookup) -> list[
     acts = draft.acts
     words = _unix(draft, words)
     words = _quote_program(draft, words)
+    if pair := _PAIR.fullmatch(" ".join(words)):
+        draft.because("a space goes between host and port", 2)
+        words = [word for word in pair.groups() if word]
     if len(words) == 2 and is_port(words[0]) and not is_port(words[1]):
         draft.because("the address comes before the port", 2)
         words = words[::-1]

@@ -29,7 +29,8 @@ class ReceivedBytes:
 class OutputFile:
     """The file at `path`, as a sink. A new file gets the permissions `mode`, less the umask.
 
-    Raises UsageError for an empty path, and OutputError if the file cannot be opened.
+    Raises UsageError if `path` is empty or our standard input, and OutputError if it cannot be
+    opened.
     """
 
     kind = Kind.OTHER
@@ -40,6 +41,8 @@ class OutputFile:
         if not path:
             raise UsageError(f"{option} needs the path of a file", "add it")
         self._loop, self.name = loop, path
+        if _is_input(path):
+            raise UsageError(f"{option}: {path} is also stdin, and would be emptied", "use another")
         try:
             self.descriptor = os.open(path, _OPEN, mode)
         except OSError as error:
@@ -67,6 +70,15 @@ class OutputFile:
             os.close(self.descriptor)
         except OSError as error:
             raise self.write_failed(error) from error
+
+
+def _is_input(path: str) -> bool:
+    """Whether `path` is the regular file that is our standard input."""
+    try:
+        there, ours = os.stat(path), os.fstat(0)
+    except OSError:
+        return False
+    return stat.S_ISREG(there.st_mode) and os.path.samestat(there, ours)
 
 
 def _is_fifo(path: str) -> bool:

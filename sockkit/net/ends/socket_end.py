@@ -199,7 +199,11 @@ class SocketEnd:
     def failure(self) -> SockkitError | None:
         # Once the peer has half-closed, a read returns 0 and does not raise a reset.
         error = self._error() or self._told_reset()
-        return self.write_failed(error) if error else None
+        if not error:
+            return None
+        failed = self.write_failed(error)
+        failed.__cause__ = error
+        return failed
 
     def _error(self) -> OSError | None:
         """The pending error of the socket, SO_ERROR, which the system returns once."""

@@ -336,8 +336,11 @@ class _Race(Pending):
         code = self._failures[-1][1].errno
         timed_out = code == errno.ETIMEDOUT
         failure = TimedOut if timed_out else ConnectError
-        is_datagram = code == errno.EPROTOTYPE or is_group(self._failures[-1][0])
-        hint = "datagrams only: use udp-client" if is_datagram else ""
+        hint = "it is a datagram socket: use udp-client" if code == errno.EPROTOTYPE else ""
+        if is_group(self._failures[-1][0]):
+            hint = "a multicast group takes only datagrams: use udp-client"
+        elif code == errno.EINVAL:  # a link-local address without its interface, ipv6(7)
+            hint = "add its interface, as in fe80::1%eth0"
         told = f"could not connect to {self._name}: {why}"
         error = failure(told, hint, kind=self._kind(timed_out))
         error.__cause__ = self._cause()

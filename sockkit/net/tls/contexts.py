@@ -146,7 +146,9 @@ def _trust(context: ssl.SSLContext, path: str) -> None:
     try:
         context.load_verify_locations(path)
     except ssl.SSLError as error:
-        raise UsageError(f"{path} contains no PEM certificates") from error
+        raise UsageError(
+            f"{path} contains no PEM certificates", "give a .pem or .crt file"
+        ) from error
     except OSError as error:
         raise UsageError(f"could not read {path}: {reason(error)}") from error
 
@@ -170,7 +172,9 @@ def _no_identity(identity: Identity, error: ssl.SSLError | ValueError) -> UsageE
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cert)
     except ssl.SSLError:
-        return UsageError(f"{cert} contains no PEM certificate")
+        return UsageError(f"{cert} contains no PEM certificate", "give a .pem or .crt file")
     if identity.passphrase is not None:
         return UsageError(f"the passphrase of {key} is wrong")
-    return UsageError(f"{key} contains no PEM key", "" if identity.key else "add --tls-key")
+    return UsageError(
+        f"{key} contains no PEM key", "give the key's file" if identity.key else "add --tls-key"
+    )

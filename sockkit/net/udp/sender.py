@@ -138,7 +138,9 @@ class DatagramSender:
 def _whole(line: bytes) -> bytes:
     """`line`, if it is complete. Raises SendError if the line splitter has cut it."""
     if len(line) > MAX_LINE_BYTES:
-        raise SendError(f"a line of more than {MAX_LINE_BYTES:,} bytes does not fit in a datagram")
+        raise SendError(
+            f"a line of more than {MAX_LINE_BYTES:,} bytes does not fit in a datagram", "split it"
+        )
     return line
 
 

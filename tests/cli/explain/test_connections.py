@@ -165,6 +165,13 @@ def test_tls() -> None:
     ]
 
 
+def test_the_end_of_a_tls_session_is_no_fin() -> None:
+    lesson = server()
+    lesson.tell(Secured(FIRST, "TLSv1.3", "A_CIPHER", "", "", "", "", ""))
+    assert lesson.tell(*ended(FIRST)).keys == ["end.tls", "end"]
+    assert "time_wait.ours" in lesson.tell(*closing(FIRST)).keys
+
+
 def test_through_a_proxy() -> None:
     lesson = Lesson()
     proxy, target = Peer(0, "the proxy 127.0.0.1:1080"), Peer(0, "a.example:80 through socks5://h")
