@@ -161,6 +161,9 @@ def command_of(words: list[str]) -> str:
 
 def replaced(words: list[str], peers: Peers, place: Path) -> list[str]:
     """The words of a call with the peers' addresses, and free ports of our own."""
+    if "--" in words:  # then a command follows
+        end = words.index("--")
+        return [*replaced(words[:end], peers, place), *words[end:]]
     command = command_of(words)
     pairs = zip(["", *words], words, strict=False)
     words = [_word(word, before, command, peers) for before, word in pairs]

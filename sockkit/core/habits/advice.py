@@ -23,6 +23,7 @@ from sockkit.core.habits.table import (
     AFTER_A_FLAG,
     NCAT,
     NOT_HERE_OPTIONS,
+    OPENSSL,
     OPTIONS,
     ROLES,
     SERIAL,
@@ -38,6 +39,7 @@ _NCAT = _HABITS | {name: habit for habit in NCAT for name in habit.names.split()
 _NOT_HERE = {name: told for names, told in NOT_HERE_OPTIONS.items() for name in names.split()}
 _ROLES = {name: act for names, act in ROLES.items() for name in names.split()}
 _ELSEWHERE = {"websocat": "WebSocket is not supported: use websocat itself"}
+_OUTPUT_OPTIONS = {"-v", "-s", "-S", "-sS", "-i", "-N"}  # of curl: what it shows besides
 MAX_WORDS = 100  # of a line that is examined; nobody types a longer one
 
 
@@ -48,7 +50,9 @@ def advise(words: Sequence[str], grammar: Grammar, service: ServiceLookup) -> st
     """
     if not words or len(words) > MAX_WORDS:
         return None
-    words, typed = in_ascii(words, _every_option(grammar))
+    typed = ""
+    if words[0] != "openssl":  # its own long options have one dash
+        words, typed = in_ascii(words, _every_option(grammar))
     try:
         draft = _draft(words, grammar)
         if draft is None or draft.refusal:
@@ -126,19 +130,50 @@ def _by_first_word(words: Sequence[str], grammar: Grammar) -> Draft | None:
         take_socat(draft, words[1:] if tool == "socat" else words)
         return draft
     if tool in ("curl", "wget"):
+        options = (word for word in words[1:] if word.startswith("-"))
+        if unknown := next((option for option in options if option not in _OUTPUT_OPTIONS), ""):
+            draft.refusal = _not_supported(tool, unknown)
+            return draft
         return _read(draft, [word for word in words[1:] if is_url(word)][:1], grammar)
     if tool == "openssl":
-        return _openssl(draft, words)
+        return _openssl(draft, words, grammar)
+    if tool.removesuffix(".sh") in ("wait-for-it", "wait-for"):
+        return _wait_for_it(draft, words, grammar)
     return _by_role(draft, words, grammar) or _by_address(draft, words, grammar)
 
 
-def _openssl(draft: Draft, words: Sequence[str]) -> Draft:
+def _not_supported(tool: str, option: str) -> str:
+    return f"{tool}'s {option} is not supported (see sockkit --help)"
+
+
+def _openssl(draft: Draft, words: Sequence[str], grammar: Grammar) -> Draft | None:
     """`openssl s_client -connect HOST:PORT`."""
+    if words[1:2] != ["s_client"]:
+        draft.refusal = f"sockkit has only openssl's s_client: use {' '.join(map(quoted, words))}"
+        return draft
     draft.because("instead of openssl s_client, write")
-    draft.act("tls")
-    if "-connect" in words[:-1]:
-        draft.words = [words[words.index("-connect") + 1]]
-    return draft
+    ours = ["--tls"]
+    rest = iter(words[2:])
+    for word in rest:
+        use = OPENSSL.get(f"-{word.lstrip('-')}" if word[:1] == "-" else "")
+        if use is None and word[:1] == "-":
+            draft.refusal = _not_supported("openssl s_client", word)
+            return draft
+        ours += (
+            [word] if use is None else [use.replace("{}", next(rest, "")) if "{}" in use else use]
+        )
+    return _read(draft, [part for each in ours for part in each.split(" ") if part], grammar)
+
+
+def _wait_for_it(draft: Draft, words: Sequence[str], grammar: Grammar) -> Draft | None:
+    """`wait-for-it HOST:PORT -t SECONDS -- COMMAND`."""
+    draft.because(f"instead of {words[0]}, write", 2)
+    draft.command = "probe"
+    end = words.index("--") if "--" in words else len(words)
+    own = ["--wait" if word in ("-t", "--timeout") else word for word in words[1:end]]
+    own += [] if "--wait" in own else ["--wait", "15s"]  # its default
+    draft.after = "".join(f" {quoted(word)}" for word in words[end:])
+    return _read(draft, own, grammar)
 
 
 def _by_role(draft: Draft, words: Sequence[str], grammar: Grammar) -> Draft | None:
@@ -199,7 +234,7 @@ def _read(draft: Draft, words: Sequence[str], grammar: Grammar, tool: str = "") 
         known = flag.name in own and flag not in values
         if not _take(draft, flag, None if known else habits.get(flag.name), every):
             if tool and not draft.refusal:
-                draft.refusal = f"{tool}'s {flag.name} is not supported (see sockkit --help)"
+                draft.refusal = _not_supported(tool, flag.name)
             return draft if draft.refusal else None
     draft.words = _plain_words(draft, line.words)
     if tool in ("nc", "ncat"):

@@ -175,9 +175,13 @@ def _add_proxy(draft: Draft) -> None:
 def _is_file(word: str) -> bool:
     """Whether `word` looks like a file and not like a host with a port."""
     try:
-        return "/" in word or split_port(word)[1] is None
+        return "/" in word or (split_port(word)[1] is None and not _is_ipv4(word))
     except UsageError:
         return True
+
+
+def _is_ipv4(word: str) -> bool:
+    return word.count(".") == 3 and word.replace(".", "").isdigit()
 
 
 def proxy_url(acts: dict[str, str]) -> str:

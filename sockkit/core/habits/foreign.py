@@ -13,6 +13,7 @@ from sockkit.core.habits.table import (
     SERIAL,
     SOCAT,
     SOCAT_FLAGS,
+    SOCAT_NEEDLESS,
     SOCAT_OPTIONS,
 )
 from sockkit.errors import UsageError
@@ -139,9 +140,11 @@ def _take_places(draft: Draft, words: list[str], way: str) -> None:
         if acts[0] == "file":
             path, *options = rest.split(",")
             writes = (word is words[0]) == (way == "-U") if way else _is_output(kind, options)
-            files.append((path, writes, "append" in options))
+            files.append((path, writes, bool({"append", "o-append", "seek-end"} & {*options})))
+            if any(option.startswith(("seek=", "lseek=")) for option in options):
+                draft.refusal = "socat's seek is not supported: use socat"
         elif acts[0] in ("exec", "shell"):
-            draft.add(f"--{acts[0]}", rest.partition(",")[0].strip("\"'"))
+            draft.add(f"--{acts[0]}", _program(rest))
         elif acts[0] == "echo":
             draft.act("echo")
         elif acts[0] != "stdio":
@@ -150,6 +153,16 @@ def _take_places(draft: Draft, words: list[str], way: str) -> None:
     _join_places(draft, places)
     for file in files:
         _redirect(draft, *file)
+
+
+def _program(rest: str) -> str:
+    """The command in `COMMAND,OPTION…`, without quotes around the whole. Raises UsageError."""
+    command = rest.partition(",")[0]
+    if command[:1] == command[-1:] and command[:1] in ("'", '"') and len(command) > 1:
+        command = command[1:-1]
+    if command.count("'") % 2 or command.count('"') % 2:
+        raise UsageError("a comma within quotes")
+    return command
 
 
 def _join_places(draft: Draft, places: list[_Place]) -> None:
@@ -248,7 +261,7 @@ _PROXY_PORTS = ("proxyport=", "socksport=")
 
 
 def _take_option(draft: Draft, option: str, relays: bool, listens: bool) -> None:
-    """Apply an option of socat after an address. Options without a meaning here are left out."""
+    """Apply an option of socat after an address, or refuse it. SOCAT_NEEDLESS are left out."""
     name, _, value = option.partition("=")
     use = _OPTIONS.get(option, _OPTIONS.get(name, ""))
     if listens:  # no client shows a certificate, unless --tls-client-ca asks for one
@@ -265,3 +278,5 @@ def _take_option(draft: Draft, option: str, relays: bool, listens: bool) -> None
         draft.add(*(part.replace("{}", value) for part in use.split()))
     elif use:
         draft.add(use.replace("--tls", "--to-tls") if relays else use)
+    elif name not in SOCAT_NEEDLESS:
+        draft.refusal = f"socat's {name} is not supported: use socat"

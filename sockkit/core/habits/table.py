@@ -224,9 +224,34 @@ SOCAT_OPTIONS = {
     "max-children": "--max-connections {}",
     "broadcast so-broadcast": "--broadcast",
     "ttl ip-ttl": "--ttl {}",
-    "mode": "--unix-mode {}",
+    "mode perm": "--unix-mode {}",
+    "tos": "--tos {}",
+    "sndbuf": "--send-buffer {}",
+    "rcvbuf": "--receive-buffer {}",
     "pf=ip4": "-4",
     "pf=ip6": "-6",
+}
+# Options of socat's addresses that change nothing here.
+SOCAT_NEEDLESS = {
+    *("fork", "reuseaddr", "so-reuseaddr", "reuseport", "so-reuseport", "shut-down", "end-close"),
+    *("proxyport", "socksport", "pktinfo", "ip-pktinfo", "raw", "rawer", "echo", "unlink-early"),
+    *("unlink-close", "ip-multicast-loop", "verify", "pf", "ignoreeof", "retry", "interval"),
+    *("forever", "nonblock", "o-nonblock", "stderr", "pty", "setsid", "ctty", "linger"),
+}
+# Options of openssl s_client.
+OPENSSL = {
+    "-connect": "{}",
+    "-host": "{}",
+    "-port": "{}",
+    "-servername": "--tls-name {}",
+    "-CAfile": "--tls-ca {}",
+    "-cert": "--tls-cert {}",
+    "-key": "--tls-key {}",
+    "-alpn": "--tls-alpn {}",
+    "-crlf": "--crlf",
+    "-4": "-4",
+    "-6": "-6",
+    **dict.fromkeys(("-quiet", "-brief", "-showcerts", "-verify_return_error"), ""),
 }
 
 # The schemes of URLs that we have: their acts, and the default port.
