@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from sockkit.apps.chat_typed import TypedAhead
 from sockkit.core.address import Address
 from sockkit.core.chat.greeting import Greeting
-from sockkit.core.chat.protocol import MARK, REFUSED_US, disconnected_us, refused_us
+from sockkit.core.chat.protocol import DROPPED, KICKED_US, MARK, refused_by
 from sockkit.core.chat.view import ChatView
 from sockkit.core.ending import EndOptions, Until
 from sockkit.core.printable import Printable
 from sockkit.core.text import Edit, TextOptions
 from sockkit.core.units import show_seconds
-from sockkit.errors import ConnectError, ReceiveError, SockkitError, TimedOut, UsageError
+from sockkit.errors import ConnectError, ReceiveError, SendError, SockkitError, TimedOut, UsageError
 from sockkit.events import Notice, Peer
 from sockkit.net.context import Context
 from sockkit.net.ends.end import End
@@ -101,9 +101,10 @@ class Visit:
             self._give_password()
         elif view.not_admitted or view.room_closes or self.in_room:
             return
-        elif view.name_refused and not self._context.stdio.input.terminal:
+        elif view.name_refusal and not self._context.stdio.input.terminal:
+            error = refused_by(view.name_refusal)
             # Nobody can type another one. If we had it, a lost connection may still hold it.
-            self._over(ConnectError(REFUSED_US) if self._known else refused_us())
+            self._over(ConnectError(str(error.args[0])) if self._known else error)
         else:
             self.in_room = True
             self._send_password()
@@ -161,7 +162,9 @@ class Visit:
 
     def _ended(self, error: SockkitError | None) -> None:
         if not error and self._view.kicked:
-            error = disconnected_us()
+            error = SockkitError(KICKED_US)
+        elif not error and self._view.dropped and not self._context.stdio.input.terminal:
+            error = SendError(DROPPED, "its lines above say why")
         elif not (error or self._session.input_ended or self._view.room_closes):
             error = self._closed()
         self._over(error)
@@ -188,8 +191,7 @@ class Visit:
 
 def refused(view: ChatView, cause: SockkitError | None) -> SockkitError:
     """The error for a member whom the room has not admitted."""
-    locked = view.wants_password
-    error = refused_us("give its password with --password-file FILE") if locked else refused_us()
+    error = refused_by(view.refusal)
     error.__cause__ = cause
     return error
 

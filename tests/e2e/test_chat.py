@@ -552,7 +552,7 @@ def test_it_waits_for_a_place_when_asked(tmp_path: Path) -> None:
         one.line()
         arguments = ["chat", "join", HERE, str(server.port), "--reconnect"]
         with Screen(tmp_path, *arguments, command=patched(AGAIN)) as screen:
-            screen.shows("the room refused us: reconnecting in")
+            screen.shows("the room is full: reconnecting in")
             screen.type("hello\r")
             screen.shows("kept until connected (1 line)")
             one.say("q")
@@ -570,10 +570,20 @@ def test_a_script_does_not_speak_by_another_name() -> None:
             "chat", "join", HERE, str(server.port), "--name", "bob", data=b"secret\n"
         )
         assert status == 1
-        assert "the room refused us: its last line says why" in told
+        assert 'refused us: the name "bob" is taken: give another with --name' in told
         assert out.decode().splitlines()[0] == '* the name "bob" is taken'
         one.say("/who")
         assert one.hears("here:") == "* 1 here: bob"
+
+
+def test_a_script_is_told_of_a_line_that_was_too_long() -> None:
+    with room() as server:
+        data = b"x" * 5000 + b"\nafter\n"
+        status, _, told = run("chat", "join", HERE, str(server.port), data=data)
+        assert (status, told) == (
+            55,
+            "sockkit: the room dropped some messages: its lines above say why\n",
+        )
 
 
 def test_who_is_kicked_is_told() -> None:
@@ -583,7 +593,7 @@ def test_who_is_kicked_is_told() -> None:
             pass
         server.type(b"/kick bob\n")
         assert member.status() == 1
-        assert member.stderr == "sockkit: the room disconnected us: its last line says why\n"
+        assert member.stderr == "sockkit: the operator of the room has disconnected us\n"
 
 
 def test_what_was_lost_with_a_connection_is_not_forgotten() -> None:
@@ -725,8 +735,8 @@ def test_by_udp() -> None:
 @pytest.mark.parametrize(
     ("options", "said", "status", "words"),
     [
-        ((), b"hi\n", 1, "the room refused us: its last line says why"),
-        (("--max-connections", "1"), b"hi\n", 1, "the room refused us: its last line says why"),
+        ((), b"hi\n", 1, 'the room refused us: the name "alex" is taken: give another with --name'),
+        (("--max-connections", "1"), b"hi\n", 1, "the room refused us: the room is full"),
         (("--flood", "1"), b"hi\n" * 20, 55, f"{DROPPED}: its lines above say why"),
         ((), b"x" * 5000, 55, f"{DROPPED}: its lines above say why"),
     ],

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from sockkit.core.chat.commands import ARGUMENTS, Row, help_lines
 from sockkit.core.chat.names import MAX_NAME_LENGTH, RESERVED
+from sockkit.core.printable import escape
 from sockkit.core.units import show_count
 from sockkit.errors import SendError, SockkitError
 from sockkit.values import Value
@@ -47,7 +48,8 @@ NOT_ADMITTED = (*WANTS_PASSWORD, *CROWDED)
 
 _WELCOME = "everyone here sees what you type, /help lists the commands"
 REFUSED_US = "the room refused us"
-_LAST_LINE = "its last line says why"
+KICKED_US = "the operator of the room has disconnected us"
+DROPPED = "the room dropped some messages"
 _NAME = f"([^ ]{{1,{MAX_NAME_LENGTH}}})"
 _SAID = re.compile(rf"\[(?:you to )?([^\] ]{{1,{MAX_NAME_LENGTH}}})(?: to you)?\] (.*)")
 # What follows the name may change: people choose none of it.
@@ -80,6 +82,12 @@ class NameRefused(Value):
     line: str
 
 
+class Dropped(Value):
+    """The room has not passed on a line of the reader. `line` says why."""
+
+    line: str
+
+
 class Joined(Value):
     name: str
 
@@ -99,7 +107,7 @@ class Status(Value):
     line: str
 
 
-Meaning = Said | YouAre | NameRefused | Joined | Departed | Renamed | Status
+Meaning = Said | YouAre | NameRefused | Dropped | Joined | Departed | Renamed | Status
 
 
 def parse(line: str) -> Meaning | None:
@@ -112,6 +120,8 @@ def parse(line: str) -> Meaning | None:
         return YouAre(found[1] or found[2])
     if _NAME_REFUSED.fullmatch(line):
         return NameRefused(line)
+    if line == LINE_TOO_LONG:
+        return Dropped(line)
     if found := _JOINED.fullmatch(line):
         return Joined(*found.groups())
     if found := _DEPARTED.fullmatch(line):
@@ -190,18 +200,18 @@ def too_long(max_characters: int) -> str:
 def refusal(line: str) -> SockkitError | None:
     """The error for a member whose room over UDP sends `line`; None if that refuses nothing."""
     if line == TOO_FAST or _TOO_LONG.fullmatch(line):
-        return SendError("the room dropped some messages", "its lines above say why")
+        return SendError(DROPPED, "its lines above say why")
     if line == ROOM_FULL or _NAME_REFUSED.fullmatch(line):
-        return refused_us()
-    return disconnected_us() if line == KICKED else None
+        return refused_by(line)
+    return SockkitError(KICKED_US) if line == KICKED else None
 
 
-def refused_us(hint: str = _LAST_LINE) -> SockkitError:
-    return SockkitError(REFUSED_US, hint)
-
-
-def disconnected_us() -> SockkitError:
-    return SockkitError("the room disconnected us", _LAST_LINE)
+def refused_by(line: str) -> SockkitError:
+    """The error for a member whom the room has not admitted, or not by its name, as `line` says."""
+    if line in WANTS_PASSWORD:
+        return SockkitError(REFUSED_US, "give its password with --password-file FILE")
+    hint = "give another with --name" if _NAME_REFUSED.fullmatch(line) else ""
+    return SockkitError(f"{REFUSED_US}: {escape(line.removeprefix('* '))}", hint)
 
 
 # Replies to one member, which `chat join` only shows.

@@ -8,7 +8,16 @@ from collections.abc import Callable
 from sockkit.core.chat import protocol
 from sockkit.core.chat.commands import MEMBER, completions
 from sockkit.core.chat.names import fold_name
-from sockkit.core.chat.protocol import Departed, Joined, NameRefused, Renamed, Said, Status, YouAre
+from sockkit.core.chat.protocol import (
+    Departed,
+    Dropped,
+    Joined,
+    NameRefused,
+    Renamed,
+    Said,
+    Status,
+    YouAre,
+)
 from sockkit.values import Value
 
 MAX_HELD_CHARACTERS = 64 * 1024  # of a line whose end has not arrived
@@ -50,7 +59,9 @@ class ChatView:
         self.not_admitted = False  # the reader is not in it
         self.wants_password = False
         self.is_crowded = False  # it has no place for the reader now
-        self.name_refused = False
+        self.refusal = ""  # its line that says so
+        self.name_refusal = ""  # its line that says why the reader cannot have the name it wants
+        self.dropped = False  # it has not passed on a line
 
     @property
     def secret(self) -> bool:
@@ -138,12 +149,15 @@ class ChatView:
             case Status(line):
                 self.room_closes |= line in protocol.ROOM_CLOSES
                 self.kicked |= line == protocol.KICKED
-                self.not_admitted |= line in protocol.NOT_ADMITTED
+                if line in protocol.NOT_ADMITTED:
+                    self.not_admitted, self.refusal = True, line
                 self.wants_password |= line in protocol.WANTS_PASSWORD
                 self.is_crowded |= line in protocol.CROWDED
                 self.on_status()
-            case NameRefused():
-                self.name_refused = True
+            case NameRefused(line):
+                self.name_refusal = line
+            case Dropped(_):
+                self.dropped = True
 
     def _remember(self, name: str) -> None:
         self._names.pop(name, None)

@@ -61,6 +61,11 @@ class DisturbedEnd(WrappedEnd):
         """When what waits here can be read, in the loop's time; 0 if nothing waits."""
         return self._faults.due or 0.0
 
+    @property
+    def stalled(self) -> bool:
+        """Whether a fault has stopped the stream, so that bytes may have been withheld."""
+        return bool(self._faults.stop)
+
     def release(self) -> None:
         """End the faults: drop the bytes that are held, and read the wrapped end from now on."""
         if not self._released:

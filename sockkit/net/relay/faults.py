@@ -63,6 +63,10 @@ class Faults:
         """Until when the next bytes from `end` are delayed, in the loop's time; 0 if none are."""
         return end.due if isinstance(end, DisturbedEnd) else 0.0
 
+    def holds_back(self, end: PeerEnd) -> bool:
+        """Whether bytes from `end` are being delayed, or have stalled."""
+        return isinstance(end, DisturbedEnd) and (end.stalled or end.due > self._context.loop.now)
+
     def release(self, end: PeerEnd) -> None:
         """Stop applying faults to `end`: nobody needs what its peer still sends."""
         if isinstance(end, DisturbedEnd):

@@ -129,12 +129,16 @@ class Pair:
         self._dial()
 
     def close(self) -> None:
-        """Close all at once, and report nothing. A side that was not sent everything is reset."""
+        """Close all at once, and report nothing.
+
+        A side is reset unless it was sent everything, and the other peer's end: a regular close
+        would say that the transfer is complete.
+        """
         if not self._sides:
             self._give_up()
         self._stage = _Stage.CLOSED
-        for side, lacks_bytes in [(side, side.lacks_bytes()) for side in self._sides]:
-            (side.connection.reset if lacks_bytes else side.connection.close)()
+        for side, lacks in [(side, side.lacks_end or side.lacks_bytes()) for side in self._sides]:
+            (side.connection.reset if lacks else side.connection.close)()
 
     def _finish(self, outcome: Outcome) -> None:
         self._stage = _Stage.CLOSED
@@ -296,11 +300,15 @@ class _Side(Joined):
         else:
             self._connection.reset_lingering()
 
+    @property
+    def lacks_end(self) -> bool:
+        """Whether the other peer may send more."""
+        return self._other.connection.receiving is Direction.OPEN
+
     def lacks_bytes(self) -> bool:
         """Whether bytes that the other peer has sent were not sent to this one."""
         other = self._other
-        delayed = self._faults and self._faults.due(other._end) > self._loop.now
-        if self._sender.lane.held or delayed:
+        if self._sender.lane.held or (self._faults and self._faults.holds_back(other._end)):
             return True
         with suppress(SockkitError):  # the other peer has reset
             return other.connection.stage is not Stage.CLOSED and other._end.has_bytes()

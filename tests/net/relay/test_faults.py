@@ -143,6 +143,16 @@ def test_a_silence_begins_when_the_bytes_are_due(relay: Make, late: float) -> No
     assert isinstance(outcome.error, TimedOut)
 
 
+def test_what_has_stalled_has_no_clean_end(relay: Make) -> None:
+    it = relay(stall_at=2, idle=1.0, disturbed=Disturbed.RECEIVED)
+    it.send(it.target, b"hello")
+    it.half_close(it.target)
+    it.half_close(it.client)
+    assert read_all(it.client) == b"he"
+    it.passes(2.5)
+    assert was_reset(it.client)
+
+
 def test_half_closes_pass_as_late_as_bytes(relay: Make) -> None:
     it = relay(delay=0.5)
     it.send(it.client, b"question")

@@ -463,9 +463,24 @@ def test_closing_it_reports_nothing(relay: Make, *, connect: bool) -> None:
     it.pair.close()
     turn(it.loop)
     assert not it.outcomes
-    assert at_end(it.client)
     assert it.dialling.cancelled is not connect
-    assert at_end(it.target) is connect
+    if connect:  # neither has ended, and a regular close would say so
+        assert was_reset(it.client)
+        assert was_reset(it.target)
+    else:
+        assert at_end(it.client)
+
+
+@both
+def test_closing_it_passes_on_an_end(relay: Make, name: str) -> None:
+    it = relay()
+    far, other = it.far(name)
+    far.half_close()
+    turn(it.loop)
+    it.pair.close()
+    turn(it.loop)
+    assert at_end(other)
+    assert was_reset(far)
 
 
 @both
