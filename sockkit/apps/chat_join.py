@@ -9,6 +9,7 @@ from sockkit.apps.chat_visit import Visit, refused
 from sockkit.apps.prepare import secure_dialling
 from sockkit.apps.shown import chat_view
 from sockkit.core.address import Address
+from sockkit.core.chat.protocol import DROPPED
 from sockkit.core.text import Errors
 from sockkit.core.units import show_seconds
 from sockkit.errors import (
@@ -88,6 +89,7 @@ class _Join:
         self._failures = 0  # in a row
         self._known = False  # whether the room has greeted us, in any visit
         self._lost = False  # whether lines that were sent may be lost
+        self._dropped = False  # whether the room has not passed on a line
         self._offered = False  # the commands of the Ctrl-] prompt
         context.stdio.assist(self._view)
 
@@ -147,8 +149,9 @@ class _Join:
         self._view.disconnected()  # an unfinished line does not belong to the next connection
         if visit.in_room:
             self._known, self._failures = True, 0
-        if error and visit.sent_input and not self._context.stdio.input.terminal:
-            self._lost = True
+        if not self._context.stdio.input.terminal:  # a person has seen it
+            self._lost |= bool(error and visit.sent_input)
+            self._dropped |= self._view.dropped
         self._ended(error)
 
     def _left(self, error: SockkitError | None) -> None:
@@ -165,6 +168,8 @@ class _Join:
             return
         if not error and self._lost:
             error = SendError("a connection was lost, and some lines may not have arrived")
+        if not error and self._dropped:
+            error = SendError(DROPPED, "its lines above say why")
         if error and self._typed.unsent:
             error.so_far += f"{', ' if error.so_far else ''}{self._typed.unsent}"
         self._on_done(error)

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from sockkit.apps.chat_typed import TypedAhead
 from sockkit.core.address import Address
 from sockkit.core.chat.greeting import Greeting
-from sockkit.core.chat.protocol import DROPPED, KICKED_US, MARK, refused_by
+from sockkit.core.chat.protocol import KICKED_US, MARK, refused_by
 from sockkit.core.chat.view import ChatView
 from sockkit.core.ending import EndOptions, Until
 from sockkit.core.printable import Printable
 from sockkit.core.text import Edit, TextOptions
 from sockkit.core.units import show_seconds
-from sockkit.errors import ConnectError, ReceiveError, SendError, SockkitError, TimedOut, UsageError
+from sockkit.errors import ConnectError, ReceiveError, SockkitError, TimedOut, UsageError
 from sockkit.events import Notice, Peer
 from sockkit.net.context import Context
 from sockkit.net.ends.end import End
@@ -163,8 +163,6 @@ class Visit:
     def _ended(self, error: SockkitError | None) -> None:
         if not error and self._view.kicked:
             error = SockkitError(KICKED_US)
-        elif not error and self._view.dropped and not self._context.stdio.input.terminal:
-            error = SendError(DROPPED, "its lines above say why")
         elif not (error or self._session.input_ended or self._view.room_closes):
             error = self._closed()
         self._over(error)

@@ -576,10 +576,11 @@ def test_a_script_does_not_speak_by_another_name() -> None:
         assert one.hears("here:") == "* 1 here: bob"
 
 
-def test_a_script_is_told_of_a_line_that_was_too_long() -> None:
+@pytest.mark.parametrize("more", [(), ("--reconnect",)])
+def test_a_script_is_told_of_a_line_that_was_too_long(more: tuple[str, ...]) -> None:
     with room() as server:
         data = b"x" * 5000 + b"\nafter\n"
-        status, _, told = run("chat", "join", HERE, str(server.port), data=data)
+        status, _, told = run("chat", "join", *more, HERE, str(server.port), data=data)
         assert (status, told) == (
             55,
             "sockkit: the room dropped some messages: its lines above say why\n",
