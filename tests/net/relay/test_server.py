@@ -174,6 +174,8 @@ def test_a_pair_that_has_ended_makes_space(serve: Serve) -> None:
 def test_stopping_closes_what_is_open(serve: Serve) -> None:
     it = serve()
     pairs = [it.pair(), it.pair()]
+    for pair in pairs:
+        talk(*pair)  # now the relay knows that it is connected to the target
     assert isinstance(it.stop(), Stopped)
     for side in sum(pairs, ()):  # neither has ended
         with pytest.raises(ConnectionResetError):
