@@ -465,8 +465,9 @@ def _(line: str, folder: Path) -> None:
 
 
 def upper(sock: socket.socket) -> None:
-    while text := sock.recv(65536):
-        sock.sendall(text.upper())
+    with contextlib.suppress(ConnectionResetError):  # a relay that is stopped before the end
+        while text := sock.recv(65536):
+            sock.sendall(text.upper())
 
 
 @example("sockkit relay -p 8080 -x 192.168.1.20 80")
