@@ -9,7 +9,7 @@ from sockkit.apps.chat_visit import Visit, refused
 from sockkit.apps.prepare import secure_dialling
 from sockkit.apps.shown import chat_view
 from sockkit.core.address import Address
-from sockkit.core.chat.protocol import DROPPED
+from sockkit.core.chat.protocol import CROWDED, DROPPED
 from sockkit.core.text import Errors
 from sockkit.core.units import show_seconds
 from sockkit.errors import (
@@ -162,7 +162,7 @@ class _Join:
         """A connection, or an attempt to connect, has ended: stop, or try again."""
         view, passes = self._view, not error or _may_pass(error)
         if view.not_admitted and passes:
-            error, passes = refused(view, error), view.is_crowded
+            error, passes = refused(view, error), view.refusal in CROWDED
         if error and passes and self._config.reconnect:
             self._pause(error)
             return

@@ -101,6 +101,15 @@ class LazyGroup(click.Group):
         super().__init__(name, params=[*options], help=text, epilog=epilog)
         self._table = table
 
+    def _check_dashes(self, ctx: click.Context, words: list[str]) -> None:
+        """Refuse `-once`: it would be read as `-o nce`, which empties that file."""
+        from sockkit.core.habits.typed import is_half_dashed  # few lines have such words
+
+        names = {name for param in self.params for name in (*param.opts, *param.secondary_opts)}
+        for word in words:
+            if is_half_dashed(word, names):
+                raise click.UsageError(f"{word} needs two dashes", ctx)
+
     def get_help_option(self, ctx: click.Context) -> Option:
         return HELP
 
@@ -210,16 +219,23 @@ class BundledCommand(click.Command):
         self.most = page.most
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        names = {name for param in self.params for name in (*param.opts, *param.secondary_opts)}
-        for word in args[: args.index("--") if "--" in args else None]:
-            # It would be read as several short options: -once as -o nce, which empties that file.
-            if word[:1] == "-" != word[1:2] and f"-{word.partition('=')[0]}" in names:
-                raise click.UsageError(f"{word} needs two dashes", ctx)
+        own = args[: args.index("--") if "--" in args else None]
+        if clusters := [word for word in own if len(word) > 2 and word[0] == "-" != word[1]]:
+            self._check_dashes(ctx, clusters)
         try:
             return super().parse_args(ctx, args)
         except click.UsageError as error:
             error.ctx = error.ctx or ctx  # errors of the parser have no context
             raise
+
+    def _check_dashes(self, ctx: click.Context, words: list[str]) -> None:
+        """Refuse `-once`: it would be read as `-o nce`, which empties that file."""
+        from sockkit.core.habits.typed import is_half_dashed  # few lines have such words
+
+        names = {name for param in self.params for name in (*param.opts, *param.secondary_opts)}
+        for word in words:
+            if is_half_dashed(word, names):
+                raise click.UsageError(f"{word} needs two dashes", ctx)
 
     def get_help_option(self, ctx: click.Context) -> Option:
         return _LONG_HELP

@@ -349,7 +349,7 @@ def test_the_file_that_is_sent_is_not_emptied(tmp_path: Path) -> None:
     path.write_bytes(b"precious")
     arguments = ["tcp-client", "-o", str(path), HERE, "9"]
     with path.open("rb") as stdin, Program(*arguments, stdin=stdin) as program:
-        gone(program, 2, f"--output: {path} is also stdin, and would be emptied: use another")
+        gone(program, 2, f"--output: {path} is also stdin, and would be emptied: use another file")
     assert path.read_bytes() == b"precious"
 
 

@@ -105,7 +105,7 @@ SENTENCES = {
         "Looks up the addresses of that name: in /etc/hosts, then at a DNS server.\n"
         "A name can have several; they are tried in turn."
     ),
-    "connect.stream": "Has the kernel send SYN to {address}, and waits for the answer.",
+    "connect.stream": "The kernel sends SYN to {address}; connect waits for the answer.",
     "connect.stream.unix": "The kernel looks for a listening socket at that address.",
     "connect.datagram.unix": "Sends nothing: the kernel only notes the address for send().",
     "connect.datagram": (

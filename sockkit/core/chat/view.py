@@ -58,7 +58,6 @@ class ChatView:
         self.kicked = False  # the operator has asked for that
         self.not_admitted = False  # the reader is not in it
         self.wants_password = False
-        self.is_crowded = False  # it has no place for the reader now
         self.refusal = ""  # its line that says so
         self.name_refusal = ""  # its line that says why the reader cannot have the name it wants
         self.dropped = False  # it has not passed on a line
@@ -152,7 +151,6 @@ class ChatView:
                 if line in protocol.NOT_ADMITTED:
                     self.not_admitted, self.refusal = True, line
                 self.wants_password |= line in protocol.WANTS_PASSWORD
-                self.is_crowded |= line in protocol.CROWDED
                 self.on_status()
             case NameRefused(line):
                 self.name_refusal = line

@@ -149,20 +149,20 @@ def _not_supported(tool: str, option: str) -> str:
 def _openssl(draft: Draft, words: Sequence[str], grammar: Grammar) -> Draft | None:
     """`openssl s_client -connect HOST:PORT`."""
     if words[1:2] != ["s_client"]:
-        draft.refusal = f"sockkit has only openssl's s_client: use {' '.join(map(quoted, words))}"
+        draft.refusal = f"only openssl's s_client is replaced: use {' '.join(map(quoted, words))}"
         return draft
     draft.because("instead of openssl s_client, write")
     ours = ["--tls"]
     rest = iter(words[2:])
     for word in rest:
-        use = OPENSSL.get(f"-{word.lstrip('-')}" if word[:1] == "-" else "")
-        if use is None and word[:1] == "-":
+        if not word.startswith("-"):
+            ours.append(word)
+        elif (use := OPENSSL.get(f"-{word.lstrip('-')}")) is None:
             draft.refusal = _not_supported("openssl s_client", word)
             return draft
-        ours += (
-            [word] if use is None else [use.replace("{}", next(rest, "")) if "{}" in use else use]
-        )
-    return _read(draft, [part for each in ours for part in each.split(" ") if part], grammar)
+        else:
+            ours += [next(rest, "") if part == "{}" else part for part in use.split()]
+    return _read(draft, ours, grammar)
 
 
 def _wait_for_it(draft: Draft, words: Sequence[str], grammar: Grammar) -> Draft | None:

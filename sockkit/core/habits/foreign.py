@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 from sockkit.core.address import show
 from sockkit.core.habits.draft import Draft, quoted
@@ -140,11 +140,11 @@ def _take_places(draft: Draft, words: list[str], way: str) -> None:
         if acts[0] == "file":
             path, *options = rest.split(",")
             writes = (word is words[0]) == (way == "-U") if way else _is_output(kind, options)
-            files.append((path, writes, bool({"append", "o-append", "seek-end"} & {*options})))
-            if any(option.startswith(("seek=", "lseek=")) for option in options):
-                draft.refusal = "socat's seek is not supported: use socat"
+            files.append((path, writes, bool(_APPENDS & {*options})))
+            _refuse(draft, options, _CREATES | _APPENDS)
         elif acts[0] in ("exec", "shell"):
             draft.add(f"--{acts[0]}", _program(rest))
+            _refuse(draft, rest.split(",")[1:])
         elif acts[0] == "echo":
             draft.act("echo")
         elif acts[0] != "stdio":
@@ -181,7 +181,15 @@ def _join_places(draft: Draft, places: list[_Place]) -> None:
     draft.words = [word for place in places for word in place.words]
 
 
+_APPENDS = {"append", "o-append", "seek-end"}
 _CREATES = {"creat", "create", "trunc", "append", "wronly", "o-wronly", "o-creat", "o-append"}
+
+
+def _refuse(draft: Draft, options: list[str], known: Set[str] = frozenset()) -> None:
+    """Refuse the first of socat's `options` that is neither needless nor `known`."""
+    names = (option.partition("=")[0] for option in options)
+    if unknown := next((name for name in names if name not in SOCAT_NEEDLESS | known), ""):
+        draft.refusal = f"socat's {unknown} is not supported: use socat"
 
 
 def _is_output(kind: str, options: list[str]) -> bool:
@@ -278,5 +286,5 @@ def _take_option(draft: Draft, option: str, relays: bool, listens: bool) -> None
         draft.add(*(part.replace("{}", value) for part in use.split()))
     elif use:
         draft.add(use.replace("--tls", "--to-tls") if relays else use)
-    elif name not in SOCAT_NEEDLESS:
-        draft.refusal = f"socat's {name} is not supported: use socat"
+    else:
+        _refuse(draft, [name])

@@ -60,9 +60,7 @@ def _unix(draft: Draft, words: Sequence[str]) -> list[str]:
 def _client(draft: Draft, service: ServiceLookup) -> list[str]:
     words = _unix(draft, [host] if (host := draft.acts.get("host")) else [])
     words = _quote_program(draft, _unix(draft, [*words, *draft.words]))
-    if pair := _PAIR.fullmatch(" ".join(words)):
-        draft.because("a space goes between host and port", 2)
-        words = [*pair.groups()]
+    words = _split_pair(draft, words)
     address, more = _split_client(draft, words)
     if len(address) == 2 and "-" in address[1] and are_ports(address[1]):
         draft.command = "probe"
@@ -74,6 +72,15 @@ def _client(draft: Draft, service: ServiceLookup) -> list[str]:
     if more:
         _add_more(draft, more)
     return address
+
+
+def _split_pair(draft: Draft, words: list[str]) -> list[str]:
+    """`words`, or the host, unless it is empty, and the port of an address as Python shows it."""
+    pair = _PAIR.fullmatch(" ".join(words))
+    if not pair:
+        return words
+    draft.because("a space goes between host and port", 2)
+    return [word for word in pair.groups() if word]
 
 
 def _split_client(draft: Draft, words: list[str]) -> tuple[list[str], list[str]]:
@@ -141,9 +148,7 @@ def _server(draft: Draft, words: Sequence[str], service: ServiceLookup) -> list[
     acts = draft.acts
     words = _unix(draft, words)
     words = _quote_program(draft, words)
-    if pair := _PAIR.fullmatch(" ".join(words)):
-        draft.because("a space goes between host and port", 2)
-        words = [word for word in pair.groups() if word]
+    words = _split_pair(draft, words)
     if len(words) == 2 and is_port(words[0]) and not is_port(words[1]):
         draft.because("the address comes before the port", 2)
         words = words[::-1]

@@ -237,6 +237,7 @@ SOCAT_NEEDLESS = {
     *("proxyport", "socksport", "pktinfo", "ip-pktinfo", "raw", "rawer", "echo", "unlink-early"),
     *("unlink-close", "ip-multicast-loop", "verify", "pf", "ignoreeof", "retry", "interval"),
     *("forever", "nonblock", "o-nonblock", "stderr", "pty", "setsid", "ctty", "linger"),
+    *("rdonly", "o-rdonly", "rdwr", "o-rdwr"),
 }
 # Options of openssl s_client.
 OPENSSL = {

@@ -32,7 +32,7 @@ def in_ascii(words: Sequence[str], options: Container[str]) -> tuple[list[str], 
 def _option(word: str, options: Container[str]) -> str:
     """`word` with the dashes of an option; empty if it begins with none, or with `-` alone."""
     begins = _BEGINNING.match(word)
-    if _is_half_dashed(word, options):
+    if is_half_dashed(word, options):
         return f"-{word}"
     if not begins or begins[0].isascii():
         return ""
@@ -42,7 +42,7 @@ def _option(word: str, options: Container[str]) -> str:
     return f"{'--' if long else '-'}{name}{equals}{_plain(value)}"
 
 
-def _is_half_dashed(word: str, options: Container[str]) -> bool:
+def is_half_dashed(word: str, options: Container[str]) -> bool:
     """Whether `word` is a long option with one dash."""
     return word[:1] == "-" != word[1:2] and f"-{word.partition('=')[0]}" in options
 

@@ -42,7 +42,9 @@ class OutputFile:
             raise UsageError(f"{option} needs the path of a file", "add it")
         self._loop, self.name = loop, path
         if _is_input(path):
-            raise UsageError(f"{option}: {path} is also stdin, and would be emptied", "use another")
+            raise UsageError(
+                f"{option}: {path} is also stdin, and would be emptied", "use another file"
+            )
         try:
             self.descriptor = os.open(path, _OPEN, mode)
         except OSError as error:

@@ -98,7 +98,7 @@ def _about_certificates(reason: str, *, server: bool) -> tuple[str, str] | None:
         return "it sent no certificate", "--tls-client-ca requires one"
     if reason in _REFUSED_CERTIFICATE:
         why = "it rejected our certificate"
-        return why, "add it to those it trusts" if server else "use another one with --tls-cert"
+        return why, "it must trust that" if server else "use another one with --tls-cert"
     return None
 
 
@@ -123,7 +123,7 @@ def no_handshake(
         why, hint = about
     elif is_plain(error) or (reason in _ECHOED and not server):
         why = "it does not speak TLS"
-        hint = "turn TLS on there" if server else "try it without --tls"
+        hint = "it must use TLS, too" if server else "try it without --tls"
     elif reason in _NO_VERSION:
         why, hint = "no TLS version in common", _OLD
     elif reason in _NO_CIPHER:

@@ -26,6 +26,7 @@ from sockkit.net import closing
 from sockkit.net.ends.stdio import Input, Output, Stdio
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
+from sockkit.net.outbox import Outbox
 from sockkit.net.tcp import merged_output
 from sockkit.net.tcp import server as module
 from sockkit.net.tcp.client import ClientOptions
@@ -109,6 +110,15 @@ class Serving:
         """Have the client send more than stdout, a pipe, holds."""
         client.sendall(noise(200_000))
         eventually(lambda: self.ask(lambda: self.server._output.waits))
+
+    def fill(self, outbox: Outbox) -> int:
+        """Type until `outbox` holds something; how many bytes that took."""
+        taken = 0
+        while not self.ask(
+            lambda: outbox.size
+        ):  # the server may be slower than it takes to fill stdin's pipe
+            taken += kit.fill(self.input.far.descriptor)
+        return taken
 
     def type(self, data: bytes) -> None:
         self.input.far.give(data)
@@ -384,9 +394,7 @@ def test_what_waits_for_a_slow_client_is_bounded(serve: Serve) -> None:
     server = serve()
     server.client()
     (client,) = server.server._clients.values()
-    taken = 0
-    while not client.connection.outbox.size:  # it may be slow as well
-        taken += kit.fill(server.input.far.descriptor)
+    taken = server.fill(client.connection.outbox)
     assert client.connection.outbox.size <= module.MAX_RECEIVE_BYTES
     error = server.stop()
     assert isinstance(error, Stopped)
@@ -510,9 +518,9 @@ def test_what_a_client_that_leaves_has_missed_is_told_and_makes_the_end_a_failur
     """What waits for it, and what its system has not acknowledged; to close is to reset, here."""
     server = serve()
     client = server.client()
-    taken = kit.fill(server.input.far.descriptor)
     (known,) = server.server._clients.values()
     outbox = known.connection.outbox
+    taken = server.fill(outbox)
     reset(client) if how == "resets" else client.close()
     (closed,) = server.told(Closed)
     lost = re.search(r"([\d,]+) bytes not sent", closed.problem)

@@ -115,7 +115,7 @@ def test_a_certificate_that_is_not_trusted(change: Callable[[Both], None], words
     assert f"the certificate of there:1 is not trusted: {words}" in str(told)
     refused = no_handshake("here:2", server.error, server=True)
     assert str(refused) == (
-        "TLS with here:2 failed: it rejected our certificate: add it to those it trusts"
+        "TLS with here:2 failed: it rejected our certificate: it must trust that"
     )
 
 
@@ -192,10 +192,10 @@ def test_what_a_server_answers_to_a_client(answer: bytes | None, words: str) -> 
 @pytest.mark.parametrize(
     ("said", "words"),
     [
-        (b"GET / HTTP/1.0\r\n\r\n", "it does not speak TLS: turn TLS on there"),
-        (b"CONNECT there:1 HTTP/1.0\r\n\r\n", "it does not speak TLS: turn TLS on there"),
-        (b"hello, server\n", "it does not speak TLS: turn TLS on there"),
-        (b"\x16\3\1\xff\xff\1\0\0" + bytes(70000), "it does not speak TLS: turn TLS on there"),
+        (b"GET / HTTP/1.0\r\n\r\n", "it does not speak TLS: it must use TLS, too"),
+        (b"CONNECT there:1 HTTP/1.0\r\n\r\n", "it does not speak TLS: it must use TLS, too"),
+        (b"hello, server\n", "it does not speak TLS: it must use TLS, too"),
+        (b"\x16\3\1\xff\xff\1\0\0" + bytes(70000), "it does not speak TLS: it must use TLS, too"),
         (b"", "it closed the connection"),
     ],
 )
