@@ -340,7 +340,7 @@ def test_who_has_left_is_not_kept(site: Site) -> None:
 def test_who_says_and_hears_nothing_for_long_enough_has_to_leave(
     loop: Loop, stack: contextlib.ExitStack
 ) -> None:
-    site = Site(loop, stack, idle=0.3)
+    site = Site(loop, stack, idle=1.0)  # long after it is announced
     one = site.member()
     site.run(lambda: bool(of_kind(site.events, Closed)))
     assert site.has(one, "you are")
