@@ -279,6 +279,15 @@ def datagrams(port: int) -> socket.socket:
     return sock
 
 
+@contextlib.contextmanager
+def refuses_datagrams() -> Iterator[int]:
+    """A UDP port whose socket is connected to itself: datagrams of others are refused."""
+    with socket.socket(type=socket.SOCK_DGRAM) as sock:
+        sock.bind((HERE, 0))
+        sock.connect(sock.getsockname())
+        yield sock.getsockname()[1]
+
+
 @functools.lru_cache
 def noise(size: int) -> bytes:
     """Bytes at random, which are the same each time."""

@@ -37,6 +37,7 @@ from tests.support import (
     noise,
     read_all,
     read_exactly,
+    refuses_datagrams,
     run,
 )
 
@@ -252,10 +253,8 @@ def test_a_client_of_datagrams_that_only_sends_waits_for_no_answer() -> None:
     with Program("echo", "--udp", "-p", "0") as echo:
         words = ["--send-only", "--lines", HERE, str(echo.port)]
         assert run("udp-client", *words, data=b"a\nb\n", wait=WAIT) == (0, b"", "")
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-        free.bind((HERE, 0))
-        port = str(free.getsockname()[1])
-    status, _, stderr = run("udp-client", "--send-only", HERE, port, data=b"a")
+    with refuses_datagrams() as port:
+        status, _, stderr = run("udp-client", "--send-only", HERE, str(port), data=b"a")
     assert status == 7, stderr
 
 

@@ -14,7 +14,19 @@ from pathlib import Path
 import pytest
 
 from tests.screen import Screen
-from tests.support import END, HERE, WAIT, Program, Terminal, eventually, gone, need, patched, run
+from tests.support import (
+    END,
+    HERE,
+    WAIT,
+    Program,
+    Terminal,
+    eventually,
+    gone,
+    need,
+    patched,
+    refuses_datagrams,
+    run,
+)
 
 LARGEST = 65_507
 SIZES = [1, 1472, 8192, 16384, LARGEST]
@@ -154,9 +166,8 @@ def test_nothing_either_way_is_a_timeout() -> None:
 
 
 def test_a_refusal_is_7_for_a_client_and_nothing_for_a_server() -> None:
-    with plain() as sock:
-        port = port_of(sock)
-    status, _, stderr = run("udp-client", HERE, port, data=b"x")
+    with refuses_datagrams() as port:
+        status, _, stderr = run("udp-client", HERE, str(port), data=b"x")
     assert status == 7
     assert "connection refused" in stderr
     with Program("udp-server", "-p", "0", "--reply", "ok") as server:

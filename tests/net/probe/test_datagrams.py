@@ -23,7 +23,7 @@ from sockkit.net.tcp.dial import ConnectOptions
 from sockkit.net.udp.datagrams import DatagramSocket, Received
 from sockkit.net.waiting import Done, wait_for
 from tests.net import kit
-from tests.support import HERE, WAIT
+from tests.support import HERE, WAIT, refuses_datagrams
 
 loop = kit.loop
 
@@ -137,16 +137,8 @@ def test_silence_is_told_to_mean_nothing(loop: Loop) -> None:
     assert "UDP cannot tell" in str(raised.value)
 
 
-@contextlib.contextmanager
-def dead() -> Iterator[int]:
-    with socket.socket(type=socket.SOCK_DGRAM) as sock:
-        sock.bind((HERE, 0))
-        port = sock.getsockname()[1]
-    yield port
-
-
 def test_a_refusal(loop: Loop) -> None:
-    with dead() as port, pytest.raises(ConnectError) as raised:
+    with refuses_datagrams() as port, pytest.raises(ConnectError) as raised:
         tried(loop, HostPort(HERE, port))
     assert raised.value.kind == "refused"
     with pytest.raises(ConnectError, match="no such file"):
@@ -155,7 +147,7 @@ def test_a_refusal(loop: Loop) -> None:
 
 def test_the_next_address_of_a_name_may_answer(loop: Loop) -> None:
     events: list[Event] = []
-    with dead() as closed, service(lambda _: [b"pong"]) as port:
+    with refuses_datagrams() as closed, service(lambda _: [b"pong"]) as port:
         found = [Endpoint(socket.AF_INET, (HERE, number)) for number in (closed, port)]
         assert tried(loop, HostPort("name", 1), emit=events.append, found=found) < 5
     failed = kit.of_kind(events, ConnectFailed)

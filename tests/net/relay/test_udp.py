@@ -124,17 +124,8 @@ def test_a_refusal_ends_nothing(relaying: Relaying) -> None:
     assert peer.heard() == [b"c"]
 
 
-def nowhere(relaying: Relaying) -> tuple[str, int]:
-    """An address at which nobody is."""
-    closed = relaying.plain()
-    closed.sock.bind((HERE, 0))
-    address: tuple[str, int] = closed.sock.getsockname()
-    closed.sock.close()
-    return address
-
-
 def test_the_next_address_is_tried_with_what_was_refused(relaying: Relaying) -> None:
-    relaying.start(nowhere(relaying), relaying.target.address)
+    relaying.start(relaying.nowhere(), relaying.target.address)
     one, two, target = relaying.peer(), relaying.peer(), relaying.target
     one.sock.send(b"a")
     assert target.heard() == [b"a"]
@@ -147,7 +138,7 @@ def test_the_next_address_is_tried_with_what_was_refused(relaying: Relaying) -> 
 
 def test_two_refusals_at_once_skip_no_address(relaying: Relaying) -> None:
     target = relaying.target.address
-    relaying.start(nowhere(relaying), target, nowhere(relaying))
+    relaying.start(relaying.nowhere(), target, relaying.nowhere())
     peer = relaying.peer()
     for _ in range(4):  # every other one meets the refusal of the one before it
         peer.sock.send(b"a")
@@ -160,7 +151,7 @@ def test_two_refusals_at_once_skip_no_address(relaying: Relaying) -> None:
 
 
 def test_addresses_that_all_refuse_are_tried_once_for_a_datagram(relaying: Relaying) -> None:
-    relaying.start(nowhere(relaying), nowhere(relaying))
+    relaying.start(relaying.nowhere(), relaying.nowhere())
     relaying.peer().sock.send(b"a")
     relaying.told(Failure, 2)
     kit.run_for(relaying.loop, 0.2)

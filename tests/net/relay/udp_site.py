@@ -25,7 +25,7 @@ from sockkit.net.views import Views
 from tests.net import kit
 from tests.net.kit import of_kind
 from tests.net.views_kit import Kept
-from tests.support import HERE
+from tests.support import HERE, refuses_datagrams
 
 
 def turn_until(loop: Loop, true: Callable[[], bool]) -> None:
@@ -72,6 +72,10 @@ class Relaying:
         self.target.sock.bind((HERE, 0))
         self.target.address = self.target.sock.getsockname()
         self.sock: DatagramSocket
+
+    def nowhere(self) -> tuple[str, int]:
+        """An address that refuses what comes."""
+        return HERE, self._stack.enter_context(refuses_datagrams())
 
     def plain(self, family: int = socket.AF_INET) -> Plain:
         sock = socket.socket(family, socket.SOCK_DGRAM)

@@ -28,7 +28,7 @@ from sockkit.net.udp.datagrams import DatagramSocket
 from sockkit.net.udp.open import Route, UdpOptions, connect_datagrams
 from tests.net import kit
 from tests.net.udp.site import LINES, Full, Words, aims
-from tests.support import HERE
+from tests.support import HERE, refuses_datagrams
 
 loop, stack = kit.loop, kit.stack
 Run = Callable[..., SockkitError | None]
@@ -214,9 +214,7 @@ def test_a_datagram_that_was_cut_is_a_fault(run: Run) -> None:
 
 
 def test_a_refusal(loop: Loop, stack: contextlib.ExitStack) -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-        free.bind((HERE, 0))
-        port = free.getsockname()[1]
+    port = stack.enter_context(refuses_datagrams())
     source, sink = kit.source("pipe", stack, Path()), kit.sink("pipe", stack, Path())
     context = kit.context(loop, Stdio(source.end, sink.end, "utf-8"))
     aim = next(aims(context, HostPort(HERE, port)))
