@@ -116,7 +116,7 @@ class _Join:
 
     def say(self, data: bytes) -> None:
         if not self._visit:
-            raise UsageError("not connected")
+            raise UsageError("not connected", "try again later")
         self._visit.say(data)
 
     def _offer_commands(self) -> None:
@@ -167,7 +167,9 @@ class _Join:
             self._pause(error)
             return
         if not error and self._lost:
-            error = SendError("a connection was lost, and some lines may not have arrived")
+            error = SendError(
+                "a connection was lost, and some lines may not have arrived", "ask the others"
+            )
         if not error and self._dropped:
             error = SendError(DROPPED, "its lines above say why")
         if error and self._typed.unsent:

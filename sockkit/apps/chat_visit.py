@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sockkit.apps.chat_typed import TypedAhead
 from sockkit.core.address import Address
 from sockkit.core.chat.greeting import Greeting
-from sockkit.core.chat.protocol import KICKED_US, MARK, refused_by
+from sockkit.core.chat.protocol import CROWDED, KICKED_US, MARK, refused_by
 from sockkit.core.chat.view import ChatView
 from sockkit.core.ending import EndOptions, Until
 from sockkit.core.printable import Printable
@@ -86,7 +86,7 @@ class Visit:
     def say(self, data: bytes) -> None:
         """Raises UsageError before the server has shown that it is a room."""
         if not self._released:
-            raise UsageError("not in the room yet")
+            raise UsageError("not in the room yet", "try again later")
         self._session.say(data)
 
     # What the server says.
@@ -190,6 +190,8 @@ class Visit:
 def refused(view: ChatView, cause: SockkitError | None) -> SockkitError:
     """The error for a member whom the room has not admitted."""
     error = refused_by(view.refusal)
+    if view.refusal in CROWDED:
+        error.hint = "add --reconnect to wait for a place"
     error.__cause__ = cause
     return error
 

@@ -282,7 +282,9 @@ def _options(config: Echo, rules: list[Rule], timed_out: _TimeoutReporter) -> Ec
         try:
             text.encode(config.encoding, "surrogateescape")
         except UnicodeEncodeError as error:
-            raise UsageError(f"{what} cannot be encoded in {config.encoding}") from error
+            raise UsageError(
+                f"{what} cannot be encoded in {config.encoding}", "use --encoding utf-8"
+            ) from error
     responder = _responder(config, rules, timed_out)
     greet = config.greet.encode(config.encoding, "surrogateescape")
     return EchoOptions(

@@ -203,7 +203,7 @@ def _has_several(peers: frozenset[int], context: Context, recording: Recording, 
 def _check_met(met: int, name: str) -> None:
     """Raise an error if there was nothing to play."""
     if not met:
-        raise SockkitError(f"{name} has no connection to replay")
+        raise SockkitError(f"{name} has no connection to replay", "record one with --record")
 
 
 def _tell(recording: Recording, context: Context, name: str) -> None:

@@ -115,6 +115,8 @@ def _value_in_words(error: click.BadParameter, told: str) -> str:
         return f"{value} is not allowed: give {allowed}"
     if isinstance(kind, click.Choice) and told.startswith("'"):
         return f"{told.partition(' is not ')[0]} is not one of {', '.join(kind.choices)}"
+    if told.endswith(" is not a valid integer"):
+        return f"{value} is not a whole number"
     hint = ": check the name" if told.endswith(" does not exist") else ""
     return told[:1].lower() + told[1:] + hint
 

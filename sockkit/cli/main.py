@@ -38,6 +38,8 @@ COMPLETE = "_SOCKKIT_COMPLETE"
 _HINTS = {
     errno.EACCES: "check its permissions",
     errno.EISDIR: "give the name of a file",
+    errno.EFBIG: "raise the limit (ulimit -f), or write to another file",
+    errno.EMSGSIZE: "send less at a time",
     errno.ENOSPC: "free some space, or write to another disk",
     errno.EROFS: "write to another folder",
     errno.ECONNRESET: "its log may say why",

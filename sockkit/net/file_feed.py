@@ -84,7 +84,7 @@ def _open(path: str) -> tuple[int, int]:
     """A descriptor of the regular file at `path`, and its size. Raises UsageError."""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):  # opening a device may have an effect
-            raise UsageError(f"{path} is not a regular file")
+            raise UsageError(f"{path} is not a regular file", "pipe it to stdin")
         file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
         return file, os.fstat(file).st_size
     except (OSError, ValueError) as error:

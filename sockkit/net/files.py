@@ -14,7 +14,7 @@ def read_text(path: str) -> str:
         with open(path, encoding="utf-8") as file:
             return file.read()
     except UnicodeDecodeError as error:
-        raise UsageError(f"{path} is not UTF-8: {error.reason}") from error
+        raise UsageError(f"{path} is not UTF-8: {error.reason}", "save it as UTF-8") from error
     except OSError as error:
         raise UsageError(f"could not read {path}: {reason(error)}") from error
 

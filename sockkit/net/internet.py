@@ -46,9 +46,9 @@ def look_up(address: HostPort, family: int, *, numeric: bool = False) -> Found:
         found = socket.getaddrinfo(host, address.port, family, socket.SOCK_STREAM, 0, flags)
     except (socket.gaierror, UnicodeError) as error:
         why = error.strerror if isinstance(error, socket.gaierror) else "not a valid host name"
-        hint = ""
+        version = 6 if family == socket.AF_INET6 else 4
+        hint = f"check the name, or leave out -{version}" if family else ""
         if error.args[0] == socket.EAI_ADDRFAMILY:
-            version = 4 if family == socket.AF_INET else 6
             why, hint = f"it is not an IPv{version} address", f"leave out -{version}"
         elif not address.host.strip("0123456789."):
             why, hint = "it is not an IPv4 address", "give four numbers of 0 to 255"

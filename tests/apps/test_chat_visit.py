@@ -335,4 +335,7 @@ def test_a_room_that_is_full_hears_nothing(site: Site) -> None:
     error = site.run(site.visit(), site.says(f"{protocol.ROOM_FULL}\n".encode(), then_ends=True))
     assert (error, site.view.not_admitted) == (None, True)
     assert site.has(OPENING)()
-    assert str(refused(site.view, None)) == "the room refused us: the room is full"
+    assert (
+        str(refused(site.view, None))
+        == "the room refused us: the room is full: add --reconnect to wait for a place"
+    )

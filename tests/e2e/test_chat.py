@@ -737,7 +737,12 @@ def test_by_udp() -> None:
     ("options", "said", "status", "words"),
     [
         ((), b"hi\n", 1, 'the room refused us: the name "alex" is taken: give another with --name'),
-        (("--max-connections", "1"), b"hi\n", 1, "the room refused us: the room is full"),
+        (
+            ("--max-connections", "1"),
+            b"hi\n",
+            1,
+            "the room refused us: the room is full: try again later",
+        ),
         (("--flood", "1"), b"hi\n" * 20, 55, f"{DROPPED}: its lines above say why"),
         ((), b"x" * 5000, 55, f"{DROPPED}: its lines above say why"),
     ],

@@ -221,7 +221,8 @@ def test_a_target_that_refuses() -> None:
         port = str(free_port(HERE))
         status, out, stderr = client(f"socks5h://{HERE}:{proxy}", HERE, port)
     told = f"the proxy {HERE} port {proxy} refused the connection to {HERE} port {port}"
-    assert (status, out, stderr) == (97, b"", f"sockkit: {told}: connection refused\n")
+    told += ": connection refused: check the target's address, or the proxy's log"
+    assert (status, out, stderr) == (97, b"", f"sockkit: {told}\n")
 
 
 @pytest.mark.parametrize("kind", ["socks5h", "http"])
@@ -438,6 +439,7 @@ def test_a_signal_while_it_waits(number: int) -> None:
 def test_a_proxy_that_is_not_there() -> None:
     port = free_port(HERE)
     told = f"could not connect to the proxy {HERE} port {port}: connection refused"
+    told += ": start the proxy first, or check --proxy"
     assert client(f"http://{HERE}:{port}", "h", "1") == (97, b"", f"sockkit: {told}\n")
     status, _, stderr = client("http://nosuch.invalid", "h", "1")
     told = "could not connect to the proxy nosuch.invalid port 1080: could not resolve"

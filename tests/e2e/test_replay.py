@@ -472,7 +472,7 @@ def test_what_is_no_recording_or_is_damaged(path: Path, tmp_path: Path) -> None:
         write(path)
         assert replay(path, HERE, port)[::2] == (
             1,
-            f"sockkit: {path} has no connection to replay\n",
+            f"sockkit: {path} has no connection to replay: record one with --record\n",
         )
         write(path, Opened(NOW, CLIENT), Message(NOW, CLIENT, "sent", b"hi\n"))
         path.write_bytes(path.read_bytes()[:-100] + b'{"sockkit":1,')

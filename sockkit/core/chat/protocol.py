@@ -210,7 +210,7 @@ def refused_by(line: str) -> SockkitError:
     """The error for a member whom the room has not admitted, or not by its name, as `line` says."""
     if line in WANTS_PASSWORD:
         return SockkitError(REFUSED_US, "give its password with --password-file FILE")
-    hint = "give another with --name" if _NAME_REFUSED.fullmatch(line) else ""
+    hint = "give another with --name" if _NAME_REFUSED.fullmatch(line) else "try again later"
     return SockkitError(f"{REFUSED_US}: {escape(line.removeprefix('* '))}", hint)
 
 

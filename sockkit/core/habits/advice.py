@@ -21,6 +21,8 @@ from sockkit.core.habits.near import nearest, unknown_option
 from sockkit.core.habits.places import place
 from sockkit.core.habits.table import (
     AFTER_A_FLAG,
+    CRLF_WORDS,
+    LF_WORDS,
     NCAT,
     NOT_HERE_OPTIONS,
     OPENSSL,
@@ -285,6 +287,11 @@ def _plain_words(draft: Draft, words: Sequence[str]) -> list[str]:
         draft.because("instead of socat's addresses, write")
         take_socat(draft, plain)
         return draft.words
+    if "line-end" in draft.acts:
+        if any(word.lower() in LF_WORDS for word in plain):
+            draft.because("lines end with LF here")
+            draft.drop("--crlf")
+        plain = [word for word in plain if word.lower() not in CRLF_WORDS + LF_WORDS]
     return plain
 
 
@@ -334,6 +341,10 @@ def _spelled_otherwise(draft: Draft, flag: Flag) -> bool:
         draft.because(f"{flag.name} takes one rule, repeat it for each rule")
         for rule in filter(None, value.split(",")):
             draft.add(flag.name, rule)
+        return True
+    if flag.name == "--bind" and is_port(value.removeprefix(":")) and value[0] == ":":
+        draft.because("--bind takes an address, and -p a port")
+        draft.acts["port"] = value[1:]
         return True
     if flag.name == "--proxy" and value not in ("", "env") and "://" not in value:
         draft.because("--proxy takes a URL here")

@@ -54,8 +54,8 @@ class Draft:
             self.options.append(option)
 
     def drop(self, name: str) -> str:
-        """Remove an option, and return its value; empty if the draft does not have it."""
-        values = [option[1] for option in self.options if option[0] == name]
+        """Remove an option, and return its value; empty if there is none."""
+        values = [option[-1] for option in self.options if option[0] == name != option[-1]]
         self.options = [option for option in self.options if option[0] != name]
         return values[-1] if values else ""
 
@@ -121,6 +121,9 @@ def dress(draft: Draft) -> None:
         draft.pipe(f"echo {quoted(acts['send'])}")
     if "every" in acts or "count" in acts:
         draft.pipe(_loop(acts.get("every"), acts.get("count")))
+    if "line-delay" in acts:
+        pause = f"{parse_duration(acts['line-delay']):g}"
+        draft.pipe(f'while read -r line; do echo "$line"; sleep {pause}; done')
     if "hex-reply" in acts:
         draft.add("--hex-input")
         draft.add("--reply", acts["hex-reply"])

@@ -28,6 +28,7 @@ from sockkit.errors import UsageError
 
 HOST, PORT = "127.0.0.1", "8080"  # if the line has none
 _ANY = "0.0.0.0"
+_SSH = re.compile(r"(\d+):(.+):(\d+)", re.ASCII)  # PORT:HOST:PORT, as ssh -L has it
 # As Python shows an address: ('127.0.0.1', 8080), with or without its marks.
 _PAIR = re.compile(r"""\(?['"]?([^\s,'"()]*)['"]?,\s*(\d+)\)?""", re.ASCII)
 
@@ -208,6 +209,9 @@ def _is_unix(host: str | None) -> bool:
 def _relay(draft: Draft, service: ServiceLookup) -> list[str]:
     if draft.has(*_PROGRAMS):
         return _server(draft, draft.words, service)
+    if len(draft.words) == 1 and (ssh := _SSH.fullmatch(draft.words[0])):
+        draft.because("-p takes the port to listen on", 2)
+        draft.words = [*ssh.groups()]
     here, target = split_relay(draft.words)
     if not target and draft.reason:
         target = [HOST, "80"]

@@ -45,7 +45,7 @@ OPTIONS = (
     Habit("-q", "nc's {} is --linger here", "--linger {}", value=True),
     Habit("-e", "nc's {} is --exec here", "--exec {}", value=True),
     Habit("-c --sh-exec --system", "{} is --shell here", "--shell {}", value=True),
-    Habit("-i", "nc's {} is a shell loop here", act="every", value=True),
+    Habit("-i", "nc's {} is a shell loop here", act="line-delay", value=True),
     Habit("--source-port", "{} is --source here", act="port", value=True),
     Habit("-s --source", "nc's {} is --source here", act="from", value=True),
     Habit("-w --wait", "{} is -w here", "-w {}", value=True),
@@ -84,7 +84,8 @@ OPTIONS = (
     Habit("-p --port", "the port needs no option", act="port", value=True),
     Habit("--interface --local --listen-address", "{} is --bind or --source here", act="from",
           value=True),
-    Habit("--every --interval --repeat --loop", "{} is a shell loop here", act="every", value=True),
+    Habit("--every --interval --period --repeat --loop", "{} is a shell loop here",
+          act="every", value=True),
     Habit("--count --times", "{} is a shell loop here", act="count", value=True),
     Habit("--nick --nickname --user --username", "{} is --name here", "--name {}", value=True),
     Habit("--log --logfile --save --dump --capture", "{} is --record here, and show shows it",
@@ -93,12 +94,13 @@ OPTIONS = (
           act="send", value=True),
     Habit("--file --input --send-file", "to send a file, redirect it", act="file", value=True),
     Habit("--hex-send --send-hex --hexin --input-hex", "{} is --hex-input here", "--hex-input"),
-    Habit("--hexdump --hex-recv --recv-hex --show-hex --hexview --hex-output",
+    Habit("--hexdump --hex-recv --recv-hex --show-hex --hexview --hex-view --hex-output",
           "{} is --hex here", "--hex"),
     Habit("--charset --codec --codepage", "{} is --encoding here", "--encoding {}", value=True),
     Habit("--gbk", "{} is an encoding", "--encoding gbk"),
     Habit("--utf8 --utf-8", "{} is an encoding", "--encoding utf-8"),
-    Habit("--newline --crnl", "{} is --crlf here", "--crlf"),
+    Habit("--newline --eol --append-crlf --crnl",
+          "{} is --crlf here", "--crlf", act="line-end"),
     Habit("--auto-reply --response", "{} is --reply here", "--reply {}", value=True),
     Habit("--reply-hex --hex-reply", "{} is --reply with --hex-input here",
           act="hex-reply", value=True),
@@ -116,7 +118,7 @@ OPTIONS = (
 # Letters with another meaning in ncat than in nc.
 NCAT = (
     Habit("-i", "", "-i {}", value=True),
-    Habit("-d --delay", "ncat's {} is a shell loop here", act="every", value=True),
+    Habit("-d --delay", "ncat's {} is a shell loop here", act="line-delay", value=True),
     Habit("-x", "ncat's -x is --record here, and show --hex shows it", "--record {}", value=True),
     Habit("-s", "ncat's {} is --source here", act="from", value=True),
     Habit("--proxy", "", act="proxy", value=True),
@@ -134,6 +136,7 @@ NOT_HERE_OPTIONS = {
     "-t --telnet": "telnet's negotiation is not supported: use telnet",
     "--ws --websocket": "WebSocket is not supported: use websocat",
     "--serial --baud": "serial lines are not supported: use socat or picocom",
+    "--checksum": "checksums are not supported: write them into the data",
     "--dtls": "DTLS is not supported: use openssl s_client -dtls",
 }
 NOT_HERE = {
@@ -172,6 +175,10 @@ ROLES = {
     "dump": "show",
     "play": "replay",
 }
+
+# Words after an option such as --newline: with the first ones the data gets CRLF, as with --crlf.
+CRLF_WORDS = ("crlf", "\\r\\n", "\r\n")
+LF_WORDS = ("lf", "\\n", "\n")
 
 # The addresses of socat that we have, with their acts. TCP4 and TCP6 count as TCP.
 SOCAT = {

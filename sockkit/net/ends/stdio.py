@@ -137,7 +137,7 @@ class Input(StandardInput):
 
     def read_into(self, buffer: memoryview, /) -> int:
         if not self._readable:
-            raise SockkitError(f"{self.name} is not open for reading")
+            raise SockkitError(f"{self.name} is not open for reading", "add < /dev/null")
         try:
             if self._socket:
                 return self._socket.recv_into(buffer, 0, socket.MSG_DONTWAIT)
@@ -227,7 +227,7 @@ class Output:
 
     def write(self, data: bytes | memoryview, /) -> int:
         if not self._writable:
-            raise OutputError(f"{self.name} is not open for writing")
+            raise OutputError(f"{self.name} is not open for writing", "add > /dev/null")
         if self.terminal:
             self.before_write()
         try:

@@ -76,7 +76,8 @@ def _wire_name(host: str) -> str:
 
 
 def _refused(proxy: Proxy, target: HostPort, why: str) -> TargetRefused:
-    return TargetRefused(f"the proxy {proxy.address} refused the connection to {target}: {why}")
+    told = f"the proxy {proxy.address} refused the connection to {target}: {why}"
+    return TargetRefused(told, "check the target's address, or the proxy's log")
 
 
 def _wants_user(proxy: Proxy) -> ProxyError:

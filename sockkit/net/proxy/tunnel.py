@@ -34,6 +34,7 @@ from sockkit.net.waiting import OnDone, Pending, Start
 if TYPE_CHECKING:
     from sockkit.net.tcp.dial import ConnectOptions
 
+_HINT = "start the proxy first, or check --proxy"
 MAX_HEAD_BYTES = 64 * 1024  # of an HTTP proxy's answer; we use only its first line
 
 
@@ -97,9 +98,10 @@ def _reach(proxy: Proxy, connect: Start[PeerEnd]) -> Generator[Start[Any], Any, 
     try:
         end: PeerEnd = yield connect
     except ConnectError as error:
-        raise ProxyError(str(error.args[0]), error.hint) from error
+        raise ProxyError(str(error.args[0]), error.hint or _HINT) from error
     except ResolveError as error:
-        raise ProxyError(f"could not connect to the proxy {proxy.address}: {error}") from error
+        told = f"could not connect to the proxy {proxy.address}: {error}"
+        raise ProxyError(told, _HINT) from error
     return end
 
 
@@ -192,5 +194,6 @@ class Tunnel(Pending):
         if self._wanted != HEAD:
             return self._wanted - len(self._got)
         if len(self._got) > MAX_HEAD_BYTES:
-            raise ProxyError(f"the proxy {self._proxy.address} sends an endless header")
+            told = f"the proxy {self._proxy.address} sends an endless header"
+            raise ProxyError(told, f"does it speak {self._proxy.protocol}?")
         return not self._got.endswith((b"\n\r\n", b"\n\n"))

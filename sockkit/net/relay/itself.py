@@ -81,4 +81,6 @@ class OwnConnections:
         sock = self._sockets.get((client.remote, client.local()))
         if sock is None or sock.fileno() < 0:
             return None
-        return ConnectError(f"the target {self._target} is this relay itself")
+        return ConnectError(
+            f"the target {self._target} is this relay itself", "give another target"
+        )

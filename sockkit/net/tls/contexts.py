@@ -168,13 +168,16 @@ def _no_identity(identity: Identity, error: ssl.SSLError | ValueError) -> UsageE
     """The error about the files of `identity`: finds out which file OpenSSL has refused."""
     cert, key = identity.cert, identity.key or identity.cert
     if getattr(error, "reason", "") == "KEY_VALUES_MISMATCH":
-        return UsageError(f"the key in {key} does not match the certificate in {cert}")
+        return UsageError(
+            f"the key in {key} does not match the certificate in {cert}",
+            "use a pair that was made together",
+        )
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cert)
     except ssl.SSLError:
         return UsageError(f"{cert} contains no PEM certificate", "give a .pem or .crt file")
     if identity.passphrase is not None:
-        return UsageError(f"the passphrase of {key} is wrong")
+        return UsageError(f"the passphrase of {key} is wrong", "check it, and try again")
     return UsageError(
         f"{key} contains no PEM key", "give the key's file" if identity.key else "add --tls-key"
     )

@@ -148,7 +148,8 @@ def _fitting(datagram: bytes) -> bytes:
     if len(datagram) > MAX_PAYLOAD_BYTES:
         raise SendError(
             f"a line of {len(datagram):,} bytes does not fit in a datagram "
-            f"(at most {MAX_PAYLOAD_BYTES:,} bytes)"
+            f"(at most {MAX_PAYLOAD_BYTES:,} bytes)",
+            "split it",
         )
     return datagram
 

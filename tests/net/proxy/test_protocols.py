@@ -140,7 +140,7 @@ def refusal(url: str, answers: bytes) -> str:
     with pytest.raises(TargetRefused) as failed:
         play(url, DB, answers)
     assert failed.value.transient
-    told, _, why = str(failed.value).partition(": ")
+    told, _, why = str(failed.value.args[0]).partition(": ")
     assert told == "the proxy h port 1080 refused the connection to db.example port 5432"
     return why
 

@@ -170,7 +170,7 @@ def test_a_proxy_that_has_answered_before_it_was_asked(site: Make) -> None:
     """What it said counts, although nothing can be sent to it any more."""
     made = site("http://h", lambda end: kit.Failing(end, "write", 1, errno.EPIPE))
     made.answers(b"HTTP/1.1 403 Not you\r\n\r\n")
-    assert made.failed().endswith(": 403 Not you")
+    assert made.failed().partition(": ")[2].startswith("403 Not you: ")
 
 
 @each_url
@@ -201,7 +201,7 @@ def test_a_head_without_an_end(site: Make) -> None:
         assert made.outcomes == []
         made.answers(b"x" * 1000)
     made.answers(b"x" * 1000)
-    assert made.failed() == "the proxy h port 1080 sends an endless header"
+    assert made.failed() == "the proxy h port 1080 sends an endless header: does it speak HTTP?"
 
 
 def test_cancelled(site: Make, loop: Loop) -> None:
@@ -340,7 +340,7 @@ def test_none_of_its_addresses_is_reached(client: Client) -> None:
     with peer(proxy) as port, pytest.raises(ProxyError) as failed:
         client.dial(at(port, "socks5"))
     told = f"the proxy 127.0.0.1 port {port} refused the connection to 10.0.0.7 port 5432"
-    assert str(failed.value) == f"{told}: connection refused"
+    assert failed.value.args[0] == f"{told}: connection refused"
     assert proxy.asked == PACKED
 
 
@@ -407,7 +407,7 @@ def nobody() -> Iterator[int]:
 
 
 def test_a_proxy_that_is_not_there(client: Client, nobody: int) -> None:
-    told = f"^could not connect to the proxy 127.0.0.1 port {nobody}: connection refused$"
+    told = f"^could not connect to the proxy 127.0.0.1 port {nobody}: connection refused: start"
     with pytest.raises(ProxyError, match=told):
         client.dial(at(nobody))
 
