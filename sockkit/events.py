@@ -196,11 +196,15 @@ class ProgramStarted(Value):
 
 
 class ProgramEnded(Value):
-    """The program has exited with `code`, or with -n if signal n has killed it."""
+    """The program has exited with `code`, or with -n if signal n has killed it.
+
+    `crashed` says that this was a signal that it should not have got.
+    """
 
     peer: Peer
     name: str
     code: int
+    crashed: bool = False
 
 
 class Notice(Value):

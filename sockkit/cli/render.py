@@ -170,8 +170,7 @@ class Renderer(Value):
         if kind and not passes(kind, rate):
             return
         label = self._label(event)
-        failed = isinstance(event, Failure | Unreachable)
-        if failed or (isinstance(event, Closed) and event.problem):
+        if _failed(event):
             say(_failure(self.palette, words, label))
         else:
             say(f"* {label}{escape(words)}")
@@ -183,6 +182,16 @@ class Renderer(Value):
             return ""
         label = f"[{peer.number}] {escape_address(peer.address)}"
         return f"{self.palette.paint(label, self.palette.of_peer(peer))} "
+
+
+def _failed(event: Event) -> bool:
+    match event:
+        case Failure() | Unreachable():
+            return True
+        case Closed():
+            return bool(event.problem)
+        case _:
+            return isinstance(event, ProgramEnded) and event.crashed
 
 
 def _concerns_a_typist(event: Event) -> bool:
@@ -239,7 +248,7 @@ def _line(event: Event) -> tuple[int, str]:
         case SocketCall(call, detail):
             return STEPS, f"{call}: {detail}"
         case _:
-            return VERBOSE, _progress(event)
+            return (QUIET if _failed(event) else VERBOSE), _progress(event)
 
 
 def _reach(address: str) -> str:
@@ -335,7 +344,7 @@ def _process(event: Event) -> str:
             return f"peer is process {process} of {_user_name(user)}, group {group}"
         case ProgramStarted(_, name, process, streams):
             return f"{name} started as process {process} on {streams}"
-        case ProgramEnded(_, name, code):
+        case ProgramEnded(_, name, code, _):
             from sockkit.core.programs import signal_name  # few runs need it
 
             how = f"was killed by {signal_name(-code)}" if code < 0 else f"exited with {code}"

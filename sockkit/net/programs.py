@@ -53,21 +53,28 @@ class Program:
         self._timer: Timer | None = None
         self._is_gone = False
         self.code: int | None = None
+        self._asked = False
         self._pidfd = _open_pidfd(process.pid)
         if self._pidfd is None:
             self._look_later()
         else:
-            loop.when_readable(self._pidfd, self.end)
+            loop.when_readable(self._pidfd, self._end_group)
 
     @property
     def number(self) -> int:
         """The id of its process and of its group."""
         return self._process.pid
 
+    @property
+    def crashed(self) -> bool:
+        """Whether a signal has killed it, but not one of ours, nor SIGPIPE."""
+        killed = self.code is not None and self.code < 0
+        return killed and not self._asked and self.code != -signal.SIGPIPE
+
     def end(self) -> None:
         """End the program and its group. Returns at once. May be called again."""
-        self._terminate()
-        self.look()
+        self._asked |= self.code is None
+        self._end_group()
 
     def look(self, *, kill: bool = False) -> None:
         """Reap the program if it has exited. Kill the group if its time is over, or with `kill`."""
@@ -97,6 +104,10 @@ class Program:
         """Do not call back any more."""
         self._on_exit = lambda _: None
         del self._on_gone[1:]
+
+    def _end_group(self) -> None:
+        self._terminate()
+        self.look()
 
     def _terminate(self) -> None:
         if self._kill_at is None:

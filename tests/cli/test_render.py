@@ -230,7 +230,8 @@ LINES: list[tuple[int, Event, str]] = [
     ),
     (VERBOSE, ProgramStarted(SERVER, "cat", 9, "pipes"), "* cat started as process 9 on pipes"),
     (VERBOSE, ProgramEnded(SERVER, "cat", 3), "* cat exited with 3"),
-    (VERBOSE, ProgramEnded(SERVER, "cat", -9), "* cat was killed by SIGKILL"),
+    (VERBOSE, ProgramEnded(SERVER, "cat", -15), "* cat was killed by SIGTERM"),
+    (QUIET, ProgramEnded(SERVER, "cat", -9, crashed=True), "sockkit: cat was killed by SIGKILL"),
     (
         VERBOSE,
         Tunnelled(Peer(0, "db:1 through socks5h://proxy:1080")),

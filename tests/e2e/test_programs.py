@@ -257,12 +257,20 @@ def test_the_signals_of_our_parent_do_not_matter(way: list[str]) -> None:
 @each_way
 @both
 @pytest.mark.parametrize(
-    ("shell", "status"), [("exit 0", 0), ("exit 3", 3), ("kill -9 $$", 137), ("kill -2 $$", 130)]
+    ("shell", "status", "told"),
+    [
+        ("exit 0", 0, []),
+        ("exit 3", 3, []),
+        ("kill -9 $$", 137, ["killed by SIGKILL"]),
+        ("kill -2 $$", 130, ["killed by SIGINT"]),
+    ],
 )
-def test_its_status_becomes_ours(shell: str, status: int, kind: str, way: list[str]) -> None:
+def test_its_status_becomes_ours(
+    shell: str, status: int, told: list[str], kind: str, way: list[str]
+) -> None:
     with conversation(kind, "--shell", f"echo x; {shell}", *way) as (program, sock):
         assert read_all(sock) == b"x\n"
-        gone(program, status)
+        gone(program, status, *told)
         assert program.process.returncode == status  # it has not died of a signal itself
 
 
@@ -275,7 +283,7 @@ def test_its_status_does_not_hide_that_something_was_lost(kind: str) -> None:
 
 
 @each_way
-def test_a_server_of_many_shows_it_with_v_alone(way: list[str]) -> None:
+def test_a_server_of_many_shows_it_with_v_and_a_crash_always(way: list[str]) -> None:
     command = ["--shell", 'read how; eval "$how"', *way]
     with serving(*command) as (program, port):
         for how, told in [
@@ -287,7 +295,8 @@ def test_a_server_of_many_shows_it_with_v_alone(way: list[str]) -> None:
                 assert read_all(sock) == b""
             program.said(told)
         program.said("/bin/sh exited with 3")
-        assert errors(program) == []
+        (crash,) = errors(program)
+        assert crash.endswith(" /bin/sh was killed by SIGKILL")
 
 
 @each_way

@@ -174,7 +174,8 @@ class ProgramTargets:
     def _exited(self, target: ProgramTarget, client: Peer, program: Program) -> None:
         assert program.code is not None
         self.code, self._running = program.code, self._running - 1
-        self._context.emit(ProgramEnded(client, self._programs.name, program.code))
+        ended = ProgramEnded(client, self._programs.name, program.code, program.crashed)
+        self._context.emit(ended)
         target.exited()
         self._when_exited()
 

@@ -125,7 +125,7 @@ class Served(Owner):
     def _program_exited(self, program: Program) -> None:
         assert program.code is not None
         name = self._shared.programs.name
-        self._shared.context.emit(ProgramEnded(self.peer, name, program.code))
+        self._shared.context.emit(ProgramEnded(self.peer, name, program.code, program.crashed))
         self._exited()
         self._review()
 

@@ -171,7 +171,7 @@ class DatagramProgramServer:
 
     def _exited(self, each: PeerProgram, program: Program) -> None:
         assert program.code is not None
-        self._emit(ProgramEnded(each.peer, self._programs.name, program.code))
+        self._emit(ProgramEnded(each.peer, self._programs.name, program.code, program.crashed))
         if self._peers.get(each.address) is each:
             self._send(each, MAX_LAST_READS)  # what it wrote last
             if self._service.outbox.size >= MAX_WAITING_BYTES:
