@@ -73,7 +73,8 @@ class Tally:
         after = "" if rules.wait is None else f" after {show_seconds(rules.wait)}"
         if self._targets > 1:
             counts = ", ".join(f"{count:,} {state}" for state, count in self._others.most_common())
-            told = f"{self.open:,} of {self._targets:,} targets are open{after} ({counts})"
+            are = "is" if self.open == 1 else "are"
+            told = f"{self.open:,} of {self._targets:,} targets {are} open{after} ({counts})"
             return TimedOut(told) if after else ConnectError(told)
         assert self._first
         return TimedOut(f"not open{after}", str(self._first)) if after else self._first

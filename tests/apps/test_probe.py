@@ -85,7 +85,7 @@ def states(lines: list[str]) -> list[str]:
 def test_a_line_for_each_target_in_order(site: Site) -> None:
     with ports() as (live, dead):
         assert states(site.run(f"{HERE}:{live}")) == ["open"]
-        with pytest.raises(ConnectError, match=r"^1 of 3 targets are open \(2 refused\)$"):
+        with pytest.raises(ConnectError, match=r"^1 of 3 targets is open \(2 refused\)$"):
             site.run(f"{HERE}:{dead},{live} localhost:{dead}", sockets=SocketOptions(4))
         assert [line.split(" open")[0] for line in site.lines] == [
             f"{HERE}:{dead} refused", f"{HERE}:{live}", f"localhost:{dead} refused",
@@ -96,7 +96,7 @@ def test_any_and_wait_show_the_result_alone(site: Site) -> None:
     with ports() as (live, dead):
         lines = site.run(f"{HERE}:{dead},{live}", rules=Rules(any_one=True))
         assert [line.split()[0] for line in lines] == [f"{HERE}:{live}"]
-        with pytest.raises(TimedOut, match=r"1 of 2 targets are open after 0.2 s \(1 refused\)"):
+        with pytest.raises(TimedOut, match=r"1 of 2 targets is open after 0.2 s \(1 refused\)"):
             site.run(f"{HERE}:{dead},{live}", rules=Rules(wait=0.2))
         assert states(site.lines) == ["refused", "open"]
         for any_one in (False, True):

@@ -75,7 +75,7 @@ def test_the_error_of_several_counts_them() -> None:
     matched = [Result(DB, error=SockkitError("", kind=f"no match: {n}")) for n in range(3)]
     failure = tally(OPEN, CLOSED, CLOSED, LOST, *matched).failure(Rules())
     assert isinstance(failure, ConnectError)
-    assert str(failure) == "1 of 7 targets are open (3 no match, 2 refused, 1 no answer)"
+    assert str(failure) == "1 of 7 targets is open (3 no match, 2 refused, 1 no answer)"
 
 
 def test_the_error_of_a_wait_is_that_it_ran_out() -> None:
@@ -88,4 +88,4 @@ def test_the_error_of_a_wait_is_that_it_ran_out() -> None:
     assert str(failure) == f"not open after 0 s: {REFUSED}"
     failure = tally(OPEN, CLOSED).failure(rules)
     assert isinstance(failure, TimedOut)
-    assert str(failure) == "1 of 2 targets are open after 1.5 s (1 refused)"
+    assert str(failure) == "1 of 2 targets is open after 1.5 s (1 refused)"

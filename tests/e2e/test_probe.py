@@ -80,7 +80,7 @@ def test_what_there_is_to_find(tmp_path: Path) -> None:
     assert lines[3].startswith("nosuch.invalid:1 not resolved: ")
     assert lines[4] == f"unix:{tmp_path}/none no such file or directory"
     (line,) = err
-    assert line.startswith("sockkit: 1 of 5 targets are open (")
+    assert line.startswith("sockkit: 1 of 5 targets is open (")
 
 
 def test_the_status_of_one_target_is_that_of_a_client(tmp_path: Path) -> None:
@@ -205,7 +205,7 @@ def test_the_wait_runs_out() -> None:
         )  # fmt: skip
         status, lines, (error,) = probe("--wait", "300ms", f"{HERE}:{live},{dead}")
         assert (status, len(lines)) == (28, 2)
-        assert error == "sockkit: 1 of 2 targets are open after 0.3 s (1 refused)"
+        assert error == "sockkit: 1 of 2 targets is open after 0.3 s (1 refused)"
         status, (line,), err = probe("--any", "--wait", "300ms", f"{HERE}:{dead},{live}")
         assert (status, err) == (0, [])
         assert line.startswith(f"{HERE}:{live} open")
