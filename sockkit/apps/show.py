@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager, suppress
 from functools import partial
 
 from sockkit.apps.record_views import JsonView, LineView, PacketView, RecordView
+from sockkit.core.json_lines import HEAD
 from sockkit.core.printable import escape
 from sockkit.core.recording import EMPTY, Line, Reader
 from sockkit.core.selection import Selection
@@ -198,15 +199,26 @@ def _sink(config: Show, context: Context) -> Iterator[Sink]:
     _check_other(config, config.pcap)
     file = OutputFile(context.loop, config.pcap, option="--pcap", mode=0o600)
     with closing(file):
+        file.empty()
         yield file
 
 
 def _check_other(config: Show, path: str) -> None:
-    """Raise UsageError if the file of --pcap is the recording, which would be overwritten."""
+    """Raise UsageError if the file of --pcap is a recording, which would be overwritten."""
     with suppress(OSError):  # there is no such file
         read = os.fstat(0) if config.path == STANDARD else os.stat(config.path)
-        if os.path.samestat(os.stat(path), read):
+        there = os.stat(path)
+        if os.path.samestat(there, read):
             raise UsageError(f"{path} is the recording itself", "write the packets to another file")
+        if stat.S_ISREG(there.st_mode) and _begins_with(path, HEAD):
+            raise UsageError(
+                f"--pcap: {path} is a recording", f"give the packets a file: --pcap OUT {path}"
+            )
+
+
+def _begins_with(path: str, head: bytes) -> bool:
+    with open(path, "rb") as file:
+        return file.read(len(head)) == head
 
 
 @contextmanager

@@ -114,7 +114,7 @@ def _write_received(views: Views, path: str) -> None:
     from sockkit.net.ends.output_file import OutputFile, ReceivedBytes
 
     file = OutputFile(views.loop, path)
-    views.show_on(file, ReceivedBytes(), file.close)
+    views.show_on(file, ReceivedBytes(file.empty), file.close)
 
 
 class _Switch:

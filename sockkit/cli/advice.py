@@ -20,6 +20,12 @@ from sockkit.core.habits.near import unknown_command, unknown_option
 from sockkit.errors import UsageError
 from sockkit.net.endpoint import service_port
 
+_FILE_HINTS = {
+    " does not exist": ": check the name",
+    " is a directory": ": give the name of a file",
+    " is not readable": ": check its permissions",
+}
+
 
 def usage_line(error: click.UsageError | UsageError, words: Sequence[str]) -> str:
     """One line about `error`, which the command line `sockkit WORDS` caused."""
@@ -117,7 +123,7 @@ def _value_in_words(error: click.BadParameter, told: str) -> str:
         return f"{told.partition(' is not ')[0]} is not one of {', '.join(kind.choices)}"
     if told.endswith(" is not a valid integer"):
         return f"{value} is not a whole number"
-    hint = ": check the name" if told.endswith(" does not exist") else ""
+    hint = next((hint for end, hint in _FILE_HINTS.items() if told.endswith(end)), "")
     return told[:1].lower() + told[1:] + hint
 
 

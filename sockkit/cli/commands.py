@@ -233,6 +233,7 @@ class BundledCommand(click.Command):
         from sockkit.core.habits.typed import is_half_dashed  # few lines have such words
 
         names = {name for param in self.params for name in (*param.opts, *param.secondary_opts)}
+        names.add("--once")  # also where it is unknown
         for word in words:
             if is_half_dashed(word, names):
                 raise click.UsageError(f"{word} needs two dashes", ctx)

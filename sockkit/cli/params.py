@@ -126,7 +126,7 @@ def _color(text: str) -> tuple[str, str]:
 
 
 def _fingerprint(text: str) -> bytes:
-    digits = text.lower().removeprefix("sha256:").replace(":", "")
+    digits = re.sub("^sha256( fingerprint=|:)", "", text.lower()).replace(":", "")
     if len(digits) != 64 or not set(digits) <= set("0123456789abcdef"):
         raise UsageError(f"{text!r} is not the SHA-256 of a certificate", "give its 64 hex digits")
     return bytes.fromhex(digits)

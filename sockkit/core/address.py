@@ -120,7 +120,9 @@ def _is_short(host: str) -> bool:
 
 def _host_hint(text: str) -> str:
     """What to write in place of a URL, of a path, or of all addresses."""
-    if text in ("", "*"):
+    if not text:
+        return "it is empty: is a variable of the shell unset?"
+    if text == "*":
         return "write 0.0.0.0 to listen on all addresses"
     if "://" in text:
         return f"leave out {text.partition('://')[0]}:// and what follows the port"

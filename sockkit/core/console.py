@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from sockkit.core.lines import LineSplitter
-from sockkit.core.printable import aligned, escape
+from sockkit.core.printable import aligned, escape, plain_slashes
 from sockkit.errors import UsageError
 from sockkit.events import Answer, Emit
 from sockkit.values import Value
@@ -188,7 +188,4 @@ class Console:
 
 def _with_plain_sign(text: str) -> str:
     """`text` with a plain slash or @ where it begins with full-width ones."""
-    rest = text.lstrip("\uff0f")
-    if text.startswith("\uff20"):
-        return f"@{text[1:]}"
-    return "/" * (len(text) - len(rest)) + rest
+    return f"@{text[1:]}" if text.startswith("\uff20") else plain_slashes(text)

@@ -15,6 +15,15 @@ _SEPARATORS = [0x2028, 0x2029]
 UNSAFE = (*_CONTROLS, *_BIDIRECTIONAL, *_SEPARATORS)
 
 
+SLASH = "\uff0f"  # that of an input method
+
+
+def plain_slashes(text: str) -> str:
+    """`text` with plain slashes where it begins with full-width ones."""
+    rest = text.lstrip(SLASH)
+    return "/" * (len(text) - len(rest)) + rest
+
+
 def _escaped(code: int) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 

@@ -150,10 +150,13 @@ class Programs:
         self._words = words
         path = shutil.which(words[0], path=self._environment.get("PATH", os.defpath))
         if path is None:
-            raise UsageError(
-                f"could not find or run the program {words[0]!r}",
-                "check its path, or your PATH",
+            there = "/" in words[0] and os.path.isfile(words[0])
+            hint = (
+                f"make it executable: chmod +x {words[0]}"
+                if there
+                else "check its path, or your PATH"
             )
+            raise UsageError(f"could not find or run the program {words[0]!r}", hint)
         self._path = path
         self._running: set[Program] = set()
 

@@ -41,8 +41,13 @@ def first_client(loop: Loop, seconds: float | None, *sockets: Bound) -> Iterator
         if late_at is None:
             late_at = loop.now + seconds
         if loop.now >= late_at:
-            told = f"no client connected to {sockets[0].address} within {show_seconds(seconds)}"
-            raise TimedOut(told, _LONGER)
+            first, bound = sockets[0], show_seconds(seconds)
+            came = (
+                "no datagram came to"
+                if first.transport in ("udp", "unix-datagram")
+                else "no client connected to"
+            )
+            raise TimedOut(f"{came} {first.address} within {bound}", _LONGER)
         return late_at
 
     with _checking(loop, check):

@@ -288,7 +288,8 @@ def test_a_wrong_password_of_a_script_ends_the_visit(site: Site) -> None:
     )
     assert (error, site.view.not_admitted) == (None, True)
     told = refused(site.view, None)
-    assert str(told) == "the room refused us: give its password with --password-file FILE"
+    hint = "check --password or --password-file"
+    assert str(told) == f"the room refused us: wrong password: {hint}"
 
 
 def test_a_person_types_another_password(site: Site) -> None:

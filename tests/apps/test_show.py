@@ -312,6 +312,19 @@ def test_packets_without_a_name(site: Site) -> None:
         site.run(pcap="")
 
 
+def test_another_recording_is_not_overwritten_either(site: Site) -> None:
+    """As with `show --pcap session.rec`, which reads stdin."""
+    site.write(SERVER)
+    other = site.path.with_name("other")
+    other.write_bytes(site.path.read_bytes())
+    with pytest.raises(UsageError, match=f"{other} is a recording: give the packets a file"):
+        site.run(pcap=str(other))
+    assert other.read_bytes() == site.path.read_bytes()
+    other.write_bytes(b"packets of another run")
+    site.run(pcap=str(other))
+    assert b"packets of another run" not in other.read_bytes()
+
+
 def test_a_recording_is_never_overwritten(site: Site) -> None:
     site.write(SERVER)
     before = site.path.read_bytes()

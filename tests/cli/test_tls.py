@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shlex
 import signal
 import subprocess
 from pathlib import Path
@@ -76,6 +77,10 @@ def test_the_options_of_a_client(command: str, files: Files, monkeypatch: Patch)
         ("--tls-alpn h2,http/1.1", {"alpn": ("h2", "http/1.1")}),
         ("--tls-min 1.0", {"minimum": Version.V1_0}),
         (f"--tls-fingerprint {'ab' * 32}", {"fingerprint": b"\xab" * 32}),
+        (
+            "--tls-fingerprint 'sha256 Fingerprint=" + ":".join(["AB"] * 32) + "'",
+            {"fingerprint": b"\xab" * 32},
+        ),
         ("--tls-insecure", {"insecure": True}),
         (f"--tls-cert {files.both}", {"identity": Identity(files.both)}),
         (
@@ -83,7 +88,7 @@ def test_the_options_of_a_client(command: str, files: Files, monkeypatch: Patch)
             {"identity": Identity(files.cert, files.key)},
         ),
     ):
-        made = started(command, "--tls", *options.split(), patch=monkeypatch)
+        made = started(command, "--tls", *shlex.split(options), patch=monkeypatch)
         assert made == ClientTls()._replace(**folded)
         assert made.minimum in Version.__members__.values()
 

@@ -455,7 +455,8 @@ EACH_SERVER = [
 @pytest.mark.parametrize("kind", EACH_SERVER)
 def test_a_server_to_which_nobody_comes_gives_up(kind: str) -> None:
     with Program(*kind.split(), "-p", "0", "-w", "100ms", stdin=PIPE) as program:
-        gone(program, 28, "no client connected to 127.0.0.1:", "within 0.1 s", "--connect-timeout")
+        came = "no datagram came to" if "udp" in kind else "no client connected to"
+        gone(program, 28, f"{came} 127.0.0.1:", "within 0.1 s", "--connect-timeout")
 
 
 def test_who_is_denied_or_does_no_handshake_has_not_come() -> None:

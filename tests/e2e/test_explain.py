@@ -227,7 +227,7 @@ def test_a_refused_datagram() -> None:
     assert "s.send(b'hi\\n')" in code(stderr)
     told = stderr.splitlines()
     assert told.index(">>> s.close()") > told.index(
-        f"    {HERE}:{port} has answered with ICMP, port unreachable:"
+        f"    The kernel at {HERE}:{port} has answered with ICMP,"
     )
 
 

@@ -117,6 +117,13 @@ def test_what_cannot_be_run_is_a_usage_error_that_names_it(name: str, site: Site
     with pytest.raises(UsageError, match="could not find or run the program") as caught:
         site.programs(name, "x")
     assert repr(name) in str(caught.value)
+    assert str(caught.value).endswith("check its path, or your PATH")
+
+
+def test_a_file_that_is_not_executable_is_named(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "own").write_text("#!/bin/sh\n")
+    with pytest.raises(UsageError, match=f"make it executable: chmod \\+x {tmp_path}/own"):
+        site.programs(f"{tmp_path}/own")
 
 
 def test_a_program_is_looked_for_in_the_path_of_the_run(site: Site, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ def clock(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> kit.Clock:
 
 
 def bound(loop: Loop, *, used: bool = False) -> Any:
-    return SimpleNamespace(address="127.0.0.1:7", used=used, active_at=loop.now)
+    return SimpleNamespace(address="127.0.0.1:7", transport="tcp", used=used, active_at=loop.now)
 
 
 def passes(loop: Loop, clock: kit.Clock, seconds: float) -> None:

@@ -134,9 +134,9 @@ SENTENCES = {
     ),
     "connect.failed.again": "No connection to {address}: {reason}.",
     "connect.icmp": (
-        "{address} has answered with ICMP, port unreachable:\n"
-        "no socket is bound there. Our socket is connected, so the kernel reports it\n"
-        "at the next call: in Python, ConnectionRefusedError."
+        "The kernel at {address} has answered with ICMP,\n"
+        "port unreachable: no socket is bound there. Our socket is connected, so our\n"
+        "kernel reports it at the next call: in Python, ConnectionRefusedError."
     ),
     "target.port": "We did not call bind: the kernel chose an ephemeral port, {port}.",
     "target.port.again": "Our port is {port} this time.",

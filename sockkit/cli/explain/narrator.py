@@ -172,7 +172,7 @@ class Narrator:
         self._tell("connect", code, key, address=detail)
 
     def _join(self, detail: str) -> None:
-        six = ":" in detail
+        six = detail.startswith("[")
         level, option = ("IPV6", "IPV6_JOIN_GROUP") if six else ("IP", "IP_ADD_MEMBERSHIP")
         code = f"{self._made.name}.setsockopt(socket.IPPROTO_{level}, socket.{option}, group)"
         self._tell("join", code, "join", address=detail)

@@ -123,8 +123,8 @@ SENTENCES = {
     ),
     "connect.failed.again": "连不上 {address}（{reason}）。",
     "connect.icmp": (
-        "{address} 回了 ICMP 端口不可达报文：那里没有套接字绑定这个端口。\n"
-        "因为套接字调用过 connect，内核在下一次调用时告诉我们，\n"
+        "{address} 那边的内核回了 ICMP 端口不可达报文：\n"
+        "没有套接字绑定这个端口。因为套接字调用过 connect，\n内核在下一次调用时告诉我们，"
         "在 Python 里就是 ConnectionRefusedError。"
     ),
     "target.port": "我们没有调用 bind，所以由内核选了一个临时端口：{port}。",

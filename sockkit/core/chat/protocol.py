@@ -208,8 +208,10 @@ def refusal(line: str) -> SockkitError | None:
 
 def refused_by(line: str) -> SockkitError:
     """The error for a member whom the room has not admitted, or not by its name, as `line` says."""
-    if line in WANTS_PASSWORD:
+    if line == PASSWORD_REQUIRED:
         return SockkitError(REFUSED_US, "give its password with --password-file FILE")
+    if line in WANTS_PASSWORD:
+        return SockkitError(f"{REFUSED_US}: wrong password", "check --password or --password-file")
     hint = "give another with --name" if _NAME_REFUSED.fullmatch(line) else "try again later"
     return SockkitError(f"{REFUSED_US}: {escape(line.removeprefix('* '))}", hint)
 

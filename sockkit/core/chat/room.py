@@ -35,7 +35,7 @@ from sockkit.core.chat.received import (
     plain_texts,
     visible_text,
 )
-from sockkit.core.printable import escape
+from sockkit.core.printable import SLASH, escape, plain_slashes
 from sockkit.core.token_bucket import TokenBucket
 from sockkit.errors import UsageError
 from sockkit.values import Value
@@ -63,6 +63,7 @@ class Room:
 
     def __init__(self, options: RoomOptions, encoding: str = "utf-8") -> None:
         self._options, self._encoding = options, encoding
+        self._slashes = (b"/", SLASH.encode(encoding, "backslashreplace"))
         self._members = Members()
         self._recent = RecentLines(options.history)
         self._admission = Admission(options.password, encoding)
@@ -258,11 +259,11 @@ class Room:
             member.received.clear()
         size = sum([len(action.text) for action in actions if isinstance(action, Deliver)])
         member.bucket.spend(size if admitted else 0)  # a greeting is not what the member says
-        command = line.startswith(b"/")
+        command = line.startswith(self._slashes)
         return actions, size + (COMMAND_COST_CHARACTERS if command else LINE_COST_CHARACTERS)
 
     def _line(self, member: Member, line: bytes) -> list[Action]:
-        text = visible_text(line, self._encoding)
+        text = plain_slashes(visible_text(line, self._encoding))
         if not text:
             return []
         if text == self._options.quit_word:

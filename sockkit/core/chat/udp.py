@@ -14,7 +14,7 @@ from sockkit.core.chat.actions import OPERATOR, Deliver
 from sockkit.core.chat.commands import UDP_MEMBER, UDP_OPERATOR
 from sockkit.core.chat.names import MAX_NAME_LENGTH, RESERVED, Names, fold_name
 from sockkit.core.chat.presence import Presence
-from sockkit.core.printable import escape
+from sockkit.core.printable import escape, plain_slashes
 from sockkit.core.token_bucket import TokenBucket
 from sockkit.errors import UsageError
 
@@ -172,6 +172,7 @@ class UdpRoom:
         return address
 
     def _handle(self, address: Hashable, member: _Member, text: str, now: float) -> list[Deliver]:
+        text = plain_slashes(text)
         if text in (self._quit_word, "/quit"):
             return self._leave(address)
         spoken = not text.startswith("/") or text.startswith("//")

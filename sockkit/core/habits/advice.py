@@ -52,7 +52,10 @@ def advise(words: Sequence[str], grammar: Grammar, service: ServiceLookup) -> st
     """
     if not words or len(words) > MAX_WORDS:
         return None
-    typed = ""
+    typed, tail = "", ""
+    if words[0] == "probe" and "--" in words:  # before the command that probe runs
+        at = words.index("--")
+        words, tail = words[:at], " -- " + " ".join(map(quoted, words[at + 1 :]))
     if words[0] != "openssl":  # its own long options have one dash
         words, typed = in_ascii(words, _every_option(grammar))
     try:
@@ -61,6 +64,7 @@ def advise(words: Sequence[str], grammar: Grammar, service: ServiceLookup) -> st
             return draft.refusal if draft else None
         if typed:
             draft.because(typed, -2)
+        draft.after += tail
         return _line(draft, grammar, service)
     except UsageError:
         return None
@@ -70,6 +74,8 @@ def _draft(words: Sequence[str], grammar: Grammar) -> Draft | None:
     command, rest = split_command(words, grammar)
     if any(name.startswith(f"{command} ") for name in grammar) and command:
         return _in_group(command, rest, grammar)
+    if command == "tcp-client" and any(len(word) > 2 and word in OPENSSL for word in rest):
+        return _openssl(Draft(command), ["openssl", "s_client", *rest], grammar)
     if command:
         return _read(Draft(command), rest, grammar)
     if words[0].startswith("-") or words[0].upper() == "STDIO":
@@ -85,9 +91,10 @@ def _in_group(group: str, words: Sequence[str], grammar: Grammar) -> Draft | Non
     if not words or not (role or is_port(words[0]) or is_whole(words[0]) or _begins(words)):
         return None
     draft = Draft("chat join")
-    if role == "listen" or (is_port(words[0]) and len(words) == 1):
+    alone = len(words) == 1 or (len(words) == 2 and words[0] in ("-p", "--port"))
+    if role == "listen" or (is_port(words[-1]) and alone):
         draft.command = "chat serve"
-    draft.because(f"{group} has two commands", 2)
+    draft.because(f"{group} has the commands serve and join", 2)
     return _read(draft, words[1:] if role else words, grammar)
 
 
@@ -349,6 +356,8 @@ def _spelled_otherwise(draft: Draft, flag: Flag) -> bool:
     if flag.name == "--proxy" and value not in ("", "env") and "://" not in value:
         draft.because("--proxy takes a URL here")
         draft.acts.setdefault("proxy", value)
+        if value.endswith(":1080"):
+            draft.acts.setdefault("proxy-type", "5")
         return True
     return False
 

@@ -75,6 +75,8 @@ class Draft:
         told = habit.says.format(flag.name).replace("nc's --", "ncat's --")
         if habit.act == "port" and "listen" in self.acts:
             told = ""  # a server has -p here too
+        if habit.act == "host" and self.listens:
+            told = f"{flag.name} is --bind here"
         if told and f"{flag.name} is {flag.name} " not in told:
             tells = (habit.use or habit.act) and habit.act != "port"
             self.because(told, 0 if habit.act in _MATTERS else 1 if tells else 3)
@@ -109,6 +111,7 @@ def dress(draft: Draft) -> None:
     _add_proxy(draft)
     if "tls" in acts or any(each[0].startswith("--tls-") for each in draft.options):
         draft.options = [("--tls",), *(each for each in draft.options if each != ("--tls",))]
+    _verify_nothing(draft)
     many = "keep" in acts or draft.has("--max-connections")
     if "once" in acts and not many and draft.command in ("tcp-server", "relay"):
         draft.add("--once")
@@ -118,7 +121,7 @@ def dress(draft: Draft) -> None:
     if ("--linger", "-1") in draft.options:  # nc's -q -1: wait for the peer's end, as we do
         draft.drop("--linger")
     if "send" in acts:
-        draft.pipe(f"echo {quoted(acts['send'])}")
+        draft.pipe(echo(acts["send"]))
     if "every" in acts or "count" in acts:
         draft.pipe(_loop(acts.get("every"), acts.get("count")))
     if "line-delay" in acts:
@@ -129,6 +132,13 @@ def dress(draft: Draft) -> None:
         draft.add("--reply", acts["hex-reply"])
     if "file" in acts:
         draft.after = f" < {quoted(acts['file'])}"
+
+
+def _verify_nothing(draft: Draft) -> None:
+    """Apply -k as curl has it."""
+    if "keep" in draft.acts and draft.command in ("tcp-client", "probe") and draft.has("--tls"):
+        draft.because("-k is --tls-insecure here", -1)
+        draft.add("--tls-insecure")
 
 
 def _bound_silence(draft: Draft) -> None:
@@ -198,6 +208,14 @@ def proxy_url(acts: dict[str, str]) -> str:
     user = f"{name}@" if name else ""
     parse_host(host)
     return f"{scheme}://{user}{place}"
+
+
+def echo(text: str) -> str:
+    """A shell command that writes `text` and a line end. Raises UsageError if no line can."""
+    if not text.isprintable():
+        raise UsageError("not in one line")
+    plain = not text.startswith("-") and "\\" not in text
+    return f"echo {quoted(text)}" if plain else f"printf '%s\\n' {quoted(text)}"
 
 
 def quoted(word: str) -> str:

@@ -108,8 +108,10 @@ def is_serial(word: str) -> bool:
 
 def take_socat(draft: Draft, words: Sequence[str]) -> None:
     """Apply socat's two addresses, or one address and stdio, to the draft. Raises UsageError."""
-    line = read(words, lambda name: "{}" in SOCAT_FLAGS.get(name, "") or name in ("-L", "-W"))
+    line = read(words, lambda name: "{}" in SOCAT_FLAGS.get(name, "") or name in _LOCKS)
     for flag in line.flags:
+        if flag.name in _LOCKS:
+            draft.refusal = "socat's locks are not supported: use socat"
         if use := SOCAT_FLAGS.get(flag.name):
             draft.add(*use.replace("{}", flag.value or "").split())
     way = next((flag.name for flag in line.flags if flag.name in ("-u", "-U")), "")
@@ -117,6 +119,9 @@ def take_socat(draft: Draft, words: Sequence[str]) -> None:
     ends = [each for each, word in enumerate(line.words) if _is_ours(word)]
     if ends and not draft.refusal and way and not draft.has("--exec"):
         draft.add("--recv-only" if bool(ends[0]) == (way == "-u") else "--send-only")
+
+
+_LOCKS = ("-L", "-W")
 
 
 class _Place(Value):

@@ -18,6 +18,7 @@ from sockkit.core.address import (
 from sockkit.core.habits.draft import (
     Draft,
     are_ports,
+    echo,
     is_file,
     is_path,
     is_port,
@@ -28,6 +29,7 @@ from sockkit.errors import UsageError
 
 HOST, PORT = "127.0.0.1", "8080"  # if the line has none
 _ANY = "0.0.0.0"
+_HEX = re.compile(r"(?:[0-9a-fA-F]{2})+")
 _SSH = re.compile(r"(\d+):(.+):(\d+)", re.ASCII)  # PORT:HOST:PORT, as ssh -L has it
 # As Python shows an address: ('127.0.0.1', 8080), with or without its marks.
 _PAIR = re.compile(r"""\(?['"]?([^\s,'"()]*)['"]?,\s*(\d+)\)?""", re.ASCII)
@@ -96,12 +98,15 @@ def _split_client(draft: Draft, words: list[str]) -> tuple[list[str], list[str]]
         return words[:1], words[1:]
     if len(words) == 1 and is_port(words[0]):
         draft.because(f"{words[0]} is a port, and the host is missing", 2)
-        return [HOST, *words], []
+        host = "255.255.255.255" if draft.has("--broadcast") else HOST
+        return [host, *words], []
     if len(words) == 1:
         if not draft.reason:
             raise UsageError("no port")
         if draft.acts.pop("port", None):
             draft.because("the port comes after the host", -1)
+        elif "host" not in draft.acts:
+            draft.because("the port is missing", -1)
         return [words[0], port or PORT], []
     if is_port(words[0]) and not is_port(words[1]):
         draft.because("the host comes before the port", 2)
@@ -141,8 +146,14 @@ def _add_more(draft: Draft, words: list[str]) -> None:
         draft.because(f"unexpected {words[0]!r}: to send a file, redirect it", -1)
         draft.acts["file"] = words[0]
         return
+    if words == ["zh"] and draft.has("--explain"):
+        draft.because("the language has an option")
+        draft.add("--lang", "zh")
+        return
+    if draft.has("-x", "--hex") and _HEX.fullmatch("".join(words)):
+        draft.add("--hex-input")
     draft.because(f"unexpected {words[0]!r}: to send it, pipe it", -1)
-    draft.pipe("echo " + " ".join(map(quoted, words)))
+    draft.pipe("echo " + " ".join(map(quoted, words)) if len(words) > 1 else echo(words[0]))
 
 
 def _server(draft: Draft, words: Sequence[str], service: ServiceLookup) -> list[str]:

@@ -84,12 +84,13 @@ OPTIONS = (
     Habit("-p --port", "the port needs no option", act="port", value=True),
     Habit("--interface --local --listen-address", "{} is --bind or --source here", act="from",
           value=True),
-    Habit("--every --interval --period --repeat --loop", "{} is a shell loop here",
+    Habit("--every --interval --period --loop", "{} is a shell loop here",
           act="every", value=True),
-    Habit("--count --times", "{} is a shell loop here", act="count", value=True),
+    Habit("--count --times --repeat", "{} is a shell loop here", act="count", value=True),
     Habit("--nick --nickname --user --username", "{} is --name here", "--name {}", value=True),
-    Habit("--log --logfile --save --dump --capture", "{} is --record here, and show shows it",
+    Habit("--log --logfile --dump --capture", "{} is --record here, and show shows it",
           "--record {}", value=True),
+    Habit("--save", "{} is -o here", "-o {}", value=True),
     Habit("--data --message --msg --text --send", "to send text, pipe it",
           act="send", value=True),
     Habit("--file --input --send-file", "to send a file, redirect it", act="file", value=True),
@@ -212,8 +213,6 @@ SOCAT_FLAGS = {
     "-v": "--hex",
     "-4": "-4",
     "-6": "-6",
-    "-L": "",
-    "-W": "",
 }
 SOCAT_OPTIONS = {
     "bind": "--bind {}",
@@ -241,9 +240,8 @@ SOCAT_OPTIONS = {
 # Options of socat's addresses that change nothing here.
 SOCAT_NEEDLESS = {
     *("fork", "reuseaddr", "so-reuseaddr", "reuseport", "so-reuseport", "shut-down", "end-close"),
-    *("proxyport", "socksport", "pktinfo", "ip-pktinfo", "raw", "rawer", "echo", "unlink-early"),
-    *("unlink-close", "ip-multicast-loop", "verify", "pf", "ignoreeof", "retry", "interval"),
-    *("forever", "nonblock", "o-nonblock", "stderr", "pty", "setsid", "ctty", "linger"),
+    *("proxyport", "socksport", "pktinfo", "ip-pktinfo", "unlink-early", "unlink-close"),
+    *("ip-multicast-loop", "verify", "pf", "nonblock", "o-nonblock", "stderr", "setsid"),
     *("rdonly", "o-rdonly", "rdwr", "o-rdwr"),
 }
 # Options of openssl s_client.
@@ -283,7 +281,7 @@ WHY_NOT = (
     ("udp", "--until", "over UDP there is no connection to end"),
     ("udp", "--keepalive", "over UDP there is no connection to keep"),
     ("udp", "--no-delay", "a datagram is sent at once"),
-    ("udp", "--once", "over UDP there is no connection to serve"),
+    ("udp", "--once", "UDP has no connections (--expect 1 ends a client after one answer)"),
     ("udp", "--backlog", "over UDP nothing waits to be accepted"),
     ("udp", "--tls", "TLS needs TCP"),
     ("udp", "--proxy", "a proxy needs TCP"),

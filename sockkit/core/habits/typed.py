@@ -13,6 +13,8 @@ from collections.abc import Container, Sequence
 # of Chinese.
 _MARKS = {code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}
 _MARKS |= {ord("\u3002"): ".", ord("\u3001"): ","}
+# Marks that mean nothing in a line: the space, the semicolon and the parentheses of Chinese.
+_NEEDLESS = "\u3000\uff1b\uff08\uff09"
 # Hyphens, the dashes that editors make of them, the minus sign, and their full-width forms.
 DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u30fc\uff0d"
 _BEGINNING = re.compile(f"[-{DASHES}]+")
@@ -24,9 +26,20 @@ def in_ascii(words: Sequence[str], options: Container[str]) -> tuple[list[str], 
     `options` are the names of all options, by which the dashes of a name are one or two. Text that
     is not ASCII in any case is left alone.
     """
-    meant = [_option(word, options) or _plain(word) for word in words]
-    changed = next((pair for pair in zip(words, meant, strict=True) if pair[0] != pair[1]), None)
+    whole = [part for word in words for part in _split(word)]
+    meant = [_option(word, options) or _plain(word) for word in whole]
+    changed = next((pair for pair in zip(whole, meant, strict=True) if pair[0] != pair[1]), None)
+    if whole != [*words]:
+        mark = next(mark for word in words for mark in word if mark in _NEEDLESS)
+        shown = "the full-width space" if mark == "\u3000" else repr(mark)
+        return meant, f"{shown} does not belong here"
     return meant, _why(*changed) if changed else ""
+
+
+def _split(word: str) -> list[str]:
+    """`word` without needless marks, if the rest of it can be ASCII."""
+    parts = list(filter(None, re.split(f"[{_NEEDLESS}]+", word)))
+    return parts if parts and all(_plain(part).isascii() for part in parts) else [word]
 
 
 def _option(word: str, options: Container[str]) -> str:
@@ -34,8 +47,11 @@ def _option(word: str, options: Container[str]) -> str:
     begins = _BEGINNING.match(word)
     if is_half_dashed(word, options):
         return f"-{word}"
-    if not begins or begins[0].isascii():
+    if not begins:
         return ""
+    if begins[0].isascii():
+        name, equals, value = word.partition("\uff1d")
+        return f"{name}={value}" if equals and name in options else ""
     name, equals, value = word[begins.end() :].partition("=")
     name = _plain(name)
     long = len(begins[0]) > 1 or f"--{name.partition('=')[0]}" in options

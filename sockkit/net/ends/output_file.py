@@ -1,33 +1,48 @@
 """The file of -o, which gets a copy of all bytes received, unchanged.
 
-We open it as a shell does for `>`: we create or truncate it, and follow symbolic links. It may be a
-device or a FIFO. If its reader is slow, we receive less, as with standard output.
+We create it as a shell does for `>`, and follow symbolic links. What was in it is dropped when a
+server listens or a client is connected, but not by a client that cannot connect. It may be a device
+or a FIFO. If its reader is slow, we receive less, as with standard output.
 """
 
 from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 
-from sockkit.core.records import Message, Record
+from sockkit.core.records import Exit, Listening, Message, Opened, Record
 from sockkit.errors import OutputError, SockkitError, UsageError, reason
 from sockkit.net.ends.end import Callback, Kind
 from sockkit.net.loop import Loop
 
-_OPEN = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NONBLOCK | os.O_NOCTTY
+_OPEN = os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK | os.O_NOCTTY
 
 
 class ReceivedBytes:
-    """A view that shows the bytes received from all peers, with nothing added."""
+    """A view that shows the bytes received from all peers, with nothing added.
+
+    It calls `begin` once, before the first byte, or when the run has gone well without one.
+    """
+
+    def __init__(self, begin: Callable[[], None]) -> None:
+        self._begin: Callable[[], None] | None = begin
 
     def show(self, record: Record, /) -> bytes:
+        well = isinstance(record, Listening | Opened) or (
+            type(record) is Exit and not record.status
+        )
+        if self._begin and well:
+            self._begin()
+            self._begin = None
         return (
             record.data if isinstance(record, Message) and record.direction == "received" else b""
         )
 
 
 class OutputFile:
-    """The file at `path`, as a sink. A new file gets the permissions `mode`, less the umask.
+    """The file at `path`, as a sink. A new file gets the permissions `mode`, less the umask. An old
+    one keeps what is in it until `empty`.
 
     Raises UsageError if `path` is empty or our standard input, and OutputError if it cannot be
     opened.
@@ -51,6 +66,10 @@ class OutputFile:
             failed = self.write_failed(error)
             failed.hint = "start its reader first" if _is_fifo(path) else ""
             raise failed from error
+
+    def empty(self) -> None:
+        if stat.S_ISREG(os.fstat(self.descriptor).st_mode):
+            os.ftruncate(self.descriptor, 0)
 
     def write(self, data: bytes | memoryview, /) -> int:
         try:

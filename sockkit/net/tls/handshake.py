@@ -168,7 +168,7 @@ class Handshake(Pending, Task):
         self._fail(
             TimedOut(
                 f"TLS with {self._below.name} failed: {why}",
-                "" if self._tls.server else "does it speak TLS?",
+                "does it use --tls?" if self._tls.server else "does it speak TLS?",
                 kind=f"TLS failed: {why}",
             )
         )

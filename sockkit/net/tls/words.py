@@ -98,7 +98,7 @@ def _about_certificates(reason: str, *, server: bool) -> tuple[str, str] | None:
         return "it sent no certificate", "--tls-client-ca requires one"
     if reason in _REFUSED_CERTIFICATE:
         why = "it rejected our certificate"
-        return why, "it must trust that" if server else "use another one with --tls-cert"
+        return why, "the client must trust it" if server else "use another one with --tls-cert"
     return None
 
 

@@ -287,9 +287,16 @@ def test_a_relay_of_datagrams_has_a_socket_for_each_peer() -> None:
     ]
 
 
-def test_a_group_is_joined() -> None:
-    lesson = Lesson(serves=True)
-    assert lesson.tell(SocketCall("join", "239.1.2.3:80")).keys == ["join"]
+@pytest.mark.parametrize(
+    ("group", "option"),
+    [
+        ("239.1.2.3:80", "socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP"),
+        ("[ff02::1%lo]:80", "socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP"),
+    ],
+)
+def test_a_group_is_joined(group: str, option: str) -> None:
+    told = Lesson(serves=True).tell(SocketCall("join", group))
+    assert (told.keys, told.code) == (["join"], [f"s.setsockopt({option}, group)"])
 
 
 def test_a_datagram_is_refused_and_the_next_address_tried() -> None:

@@ -415,10 +415,11 @@ def test_all_members_share_a_turn() -> None:
     )
 
 
-def test_commands_go_by_turns_too() -> None:
+@pytest.mark.parametrize("slash", ["/", "／"])
+def test_commands_go_by_turns_too(slash: str) -> None:
     talk = Talk(RoomOptions(flood=0))
     talk.join(1)
-    talk.say(1, b"/nick server\n" * 5000)
+    talk.say(1, f"{slash}nick server\n".encode() * 5000)
     assert len(talk.heard(1)) <= MAX_TURN_CHARACTERS // COMMAND_COST_CHARACTERS + 2
     assert talk.room.resume_delay(1, talk.now)
 
@@ -546,6 +547,19 @@ def test_who_guesses_does_not_delay_others() -> None:
     assert talk.admitted == {3}
     talk.later(talk.room.resume_delay(2, talk.now), 2)
     assert talk.admitted == {2, 3}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "gbk"])
+def test_a_full_width_slash_begins_a_command_as_well(encoding: str) -> None:
+    """Otherwise all would read what `/msg` tells one of them."""
+    talk = Talk(RoomOptions(), encoding)
+    talk.join(1, 2, 3)
+    for line in ("／msg guest-2 secret", "／／msg all"):
+        talk.say(1, f"{line}\n".encode(encoding))
+    assert "secret" in "".join(talk.heard(2))
+    heard = talk.heard(3)
+    assert heard[-1] == "[guest-1] /msg all"
+    assert "secret" not in "".join(heard)
 
 
 def test_what_a_room_for_gbk_cannot_say_may_be_a_password() -> None:

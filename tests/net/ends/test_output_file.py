@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from sockkit.core.records import Ended, Message, Stream
+from sockkit.core.records import (
+    Begun,
+    Ended,
+    Exit,
+    Listening,
+    Message,
+    Opened,
+    Record,
+    Stream,
+)
 from sockkit.errors import OutputError, UsageError
 from sockkit.net.ends.output_file import OutputFile, ReceivedBytes
 from sockkit.net.loop import Loop
@@ -19,10 +28,27 @@ STREAM = Stream(0, "tcp", "127.0.0.1:1", "127.0.0.1:2", True)
 
 
 def test_what_is_received_and_nothing_else() -> None:
-    show = ReceivedBytes().show
+    show = ReceivedBytes(lambda: None).show
     assert show(Message(1, STREAM, "received", b"\xff\0", "cut")) == b"\xff\0"
     assert show(Message(1, STREAM, "sent", b"ours")) == b""
     assert show(Ended(1, STREAM, "received")) == b""
+
+
+@pytest.mark.parametrize(
+    ("record", "begins"),
+    [
+        (Begun(1, "x", "", ""), False),
+        (Exit(1, 7, "connection refused"), False),
+        (Exit(1, 0), True),
+        (Opened(1, STREAM), True),
+        (Listening(1, "tcp", "127.0.0.1:1"), True),
+    ],
+)
+def test_what_was_there_is_kept_until_there_is_a_connection(record: Record, begins: bool) -> None:
+    begun: list[bool] = []
+    view = ReceivedBytes(lambda: begun.append(True))
+    assert [view.show(record), view.show(record)] == [b"", b""]
+    assert begun == [True] * begins
 
 
 @pytest.mark.parametrize("through", ["", "link"])
@@ -31,6 +57,8 @@ def test_a_file_is_emptied_and_a_link_followed(loop: Loop, tmp_path: Path, throu
     path.write_bytes(b"what was there before")
     (tmp_path / "link").symlink_to(path)
     file = OutputFile(loop, str(tmp_path / (through or "file")))
+    assert path.read_bytes() == b"what was there before"
+    file.empty()
     assert path.read_bytes() == b""
     assert file.write(b"new") == 3
     file.close()

@@ -88,7 +88,7 @@ class Full:
 def test_a_close_resets_if_what_arrived_cannot_be_written(loop: Loop) -> None:
     """Even if it comes in the turn in which the last bytes arrived."""
     views = Views(loop, no_events)
-    views.show_on(Full(), ReceivedBytes())
+    views.show_on(Full(), ReceivedBytes(lambda: None))
     near, far = memory_pair(loop)
     end = views.watch(near, "tcp", dialled=False)
     far.write(b"data")
