@@ -81,7 +81,7 @@ _COUNTED: dict[type, str] = {
     PeerForgotten: "peer forgotten to make room",
     ProgramStarted: "program started",
     ProgramEnded: "program ended",
-    Unreachable: "client closed: the target could not be reached",
+    Unreachable: "closed: the target could not be reached",
 }
 Passes = Callable[[str, float], bool]  # (kind, rate): whether to show one more
 

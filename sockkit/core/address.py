@@ -13,7 +13,7 @@ from sockkit.values import Value
 
 MAX_PORT = 65535
 _IPV4 = set("0123456789.")
-_HINT = "give HOST PORT, HOST:PORT, [IPV6]:PORT, unix:/PATH or unix:@NAME"
+_HINT = "give HOST PORT, as in 127.0.0.1 8080, or unix:/PATH"
 
 # The last ones are the full-width comma, colon and brackets, and the dashes that get into a command
 # line by an input method, or from a page, in place of an option's hyphens.

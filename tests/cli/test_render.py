@@ -65,7 +65,7 @@ ONLY = " (this machine only; --bind 0.0.0.0 for others)"
 
 LINES: list[tuple[int, Event, str]] = [
     (QUIET, Failure("part was not sent"), "sockkit: part was not sent"),
-    (QUIET, Unreachable("client closed: refused"), "sockkit: client closed: refused"),
+    (QUIET, Unreachable("closed: refused"), "sockkit: closed: refused"),
     (
         QUIET,
         Closed(CLIENT, 1, 2048, "too slow"),

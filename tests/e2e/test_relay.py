@@ -317,7 +317,7 @@ def test_a_target_that_refuses_and_comes_back(target: Target) -> None:
             with connect(program.port) as client:
                 assert read_all(client) == b""
         program.said(f"could not connect to {HERE} port {port}: connection refused")
-        program.said("11 more: client closed: the target could not be reached")
+        program.said("11 more: closed: the target could not be reached")
         assert len(errors(program)) == 1
         with Target((HERE, port)) as back, connect(program.port) as client:
             talk(client, back.accept())
@@ -365,7 +365,7 @@ def test_a_relay_that_meets_itself_under_a_name(options: list[str]) -> None:
         (told,) = errors(program)
         assert "is this relay itself" in told
         program.process.terminate()
-        program.said("* 2 more: client closed")
+        program.said("* 2 more: closed")
 
 
 def test_where_it_connects_from(target: Target) -> None:

@@ -374,7 +374,8 @@ def _line(draft: Draft, grammar: Grammar, service: ServiceLookup) -> str | None:
     known = grammar[draft.command]
     for name, *_ in draft.options:
         if (name if name.startswith("--") else name[:2]) not in known:
-            return unknown_option(draft.command, name, grammar)[0]
+            told = unknown_option(draft.command, name, grammar)[0]
+            return f"{draft.reason}, and {told}" if f"{name} here" in draft.reason else told
     line = " ".join(map(quoted, [*draft.command.split(), *_in_order(draft, words)]))
     return f"{draft.reason}: {draft.before}sockkit {line}{draft.after}"
 

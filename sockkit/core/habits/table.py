@@ -286,5 +286,6 @@ WHY_NOT = (
     ("udp", "--tls", "TLS needs TCP"),
     ("udp", "--proxy", "a proxy needs TCP"),
     ("udp", "--greet", "over UDP nobody connects"),
+    ("udp-server", "--broadcast", "--bind 0.0.0.0 receives broadcasts without it"),
     ("udp", "--slow-timeout", "a slow peer holds up no datagrams"),
 )

@@ -78,7 +78,7 @@ class RelayServer:
         else:
             error = outcome.error
             hint = ": start the target first" if error and error.kind == REFUSED else ""
-            self._context.emit(Unreachable(f"client closed: {error}{hint}"))
+            self._context.emit(Unreachable(f"closed: {error}{hint}"))
 
 
 def _most_pairs() -> int | None:
