@@ -177,7 +177,7 @@ _ONE_WAY = (
                 "peer's system has received everything."),
     Option(["-o", "--output"], type=File(), metavar="FILE",
            help="Also write what arrives to FILE. FILE gets the bytes as they were received. It is "
-                "created, or emptied first."),
+                "created, or emptied when connected."),
 )  # fmt: skip
 UDP_DIRECTION = Bundle("Direction", _ONE_WAY)
 DIRECTION = Bundle(

@@ -52,6 +52,13 @@ def advise(words: Sequence[str], grammar: Grammar, service: ServiceLookup) -> st
     """
     if not words or len(words) > MAX_WORDS:
         return None
+    told, tool = _advice(words, grammar, service), words[0].lower()
+    if told is None and tool in TOOLS | {"socat", "curl", "wget"}:
+        return f"this line of {tool} cannot be translated: use {tool}, or see sockkit --help"
+    return told
+
+
+def _advice(words: Sequence[str], grammar: Grammar, service: ServiceLookup) -> str | None:
     typed, tail = "", ""
     if words[0] == "probe" and "--" in words:  # before the command that probe runs
         at = words.index("--")

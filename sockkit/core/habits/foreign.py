@@ -237,6 +237,8 @@ def _acts(kind: str) -> list[str]:
 
 def _place(draft: Draft, acts: list[str], rest: str, relays: bool) -> list[str]:
     """The words of one address. Its type and options change the draft."""
+    if relays and "listen" in acts:
+        raise UsageError("a target cannot listen")
     place, *options = rest.split(",")
     draft.act(*(act for act in acts if act in ("listen", "udp") or (act == "tls" and not relays)))
     if relays and "tls" in acts:
