@@ -286,10 +286,10 @@ def test_a_server_of_datagrams_reads_or_shows_nothing() -> None:
 @pytest.mark.parametrize("kind", [CLIENT, ONCE, SERVER])
 def test_what_arrives_goes_to_the_file_as_well(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "file"
-    path.write_bytes(noise(5_000_000))  # it is emptied first
+    path.write_bytes(noise(5_000_000))
     words = ["你好\n".encode("gbk"), "再见\n".encode("gbk")]
     with conversation(kind, "-o", str(path), "-E", "gbk", stdin=PIPE) as (program, sock):
-        assert path.read_bytes() == b""
+        eventually(lambda: path.stat().st_size == 0)  # once there is a connection
         sock.sendall(words[0])
         assert program.process.stdout
         assert program.process.stdout.readline().decode() == "你好\n"
@@ -304,6 +304,16 @@ def test_what_arrives_goes_to_the_file_as_well(kind: str, tmp_path: Path) -> Non
         assert program.output().decode() == "再见\n"
         program.status()
     assert path.read_bytes() == b"".join(words)
+
+
+def test_a_client_that_cannot_connect_leaves_the_file_alone(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"of the last run")
+    with socket.socket() as nobody:
+        nobody.bind((HERE, 0))
+        port = str(nobody.getsockname()[1])
+        assert run("tcp-client", "-o", str(path), HERE, port)[0] == 7
+    assert path.read_bytes() == b"of the last run"
 
 
 def test_much_goes_to_both_unchanged(tmp_path: Path) -> None:

@@ -3,7 +3,8 @@
 Two UDP relays that are aimed at each other would pass a datagram on for ever, as each takes it for
 the first one of a new peer. Nothing in a datagram says that we have passed it on before. But we can
 suspect it: a new peer sends what another peer has just sent, and the target answers nobody. Honest
-peers may do the same, so each host may send some of these: too few to cost much.
+peers may do the same, so each host may have some such peers, and these may go on with such copies:
+too few to cost much.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from sockkit.net.loop import Loop
 from sockkit.net.udp.datagrams import Received
 
 SUSPECTS_PER_SECOND = 20.0  # from one host. TokenBucket allows a burst of 100
+COPIES_PER_SECOND = 2000.0  # that suspect peers of one host send; a burst of 10,000
 RECENT_SECONDS = 1.0  # after that, a copy is not suspect: a slow loop costs little
 ANSWERED_SECONDS = 60.0  # after an answer. A relay that is aimed at us never answers
-MAX_RECENT = 1024  # datagrams that are remembered
+MAX_RECENT = 16384  # datagrams that are remembered: more than wait in a socket
 MAX_HOSTS = 1024  # that have sent suspects; one more replaces the longest silent
 HEAD_BYTES = 64  # of a datagram are remembered, and its size
 
@@ -29,7 +31,8 @@ class LoopGuard:
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
         self._recent: dict[tuple[int, bytes], float] = {}  # when each was heard, the oldest first
-        self._hosts: dict[Any, TokenBucket] = {}  # the longest silent first
+        self._hosts: dict[Any, TokenBucket] = {}  # of suspects; the longest silent first
+        self._copies: dict[Any, TokenBucket] = {}
         self._answered_at = -inf
 
     def heard(self, got: Received) -> None:
@@ -44,7 +47,7 @@ class LoopGuard:
         self._answered_at = self._loop.now
 
     def suspects(self, got: Received) -> bool:
-        """Whether this may have been passed on before. A new peer has sent it."""
+        """Whether this may have been passed on before. Its peer is new, or suspect."""
         now = self._loop.now
         if now < self._answered_at + ANSWERED_SECONDS:
             return False
@@ -52,11 +55,20 @@ class LoopGuard:
 
     def admits(self, got: Received) -> bool:
         """Whether the host that has sent this suspect may send one more."""
+        return self._spends(self._hosts, SUSPECTS_PER_SECOND, got, 1)
+
+    def admits_copies(self, got: Received) -> bool:
+        """Whether the host may send these datagrams, too, by a peer that is suspect already."""
+        return self._spends(self._copies, COPIES_PER_SECOND, got, len(got.starts))
+
+    def _spends(
+        self, hosts: dict[Any, TokenBucket], rate: float, got: Received, count: int
+    ) -> bool:
         sender, now = host(got.address), self._loop.now
-        bucket = self._hosts.pop(sender, None) or TokenBucket(SUSPECTS_PER_SECOND, now)
-        self._hosts[sender] = bucket
-        _bound(self._hosts, MAX_HOSTS)
-        return bool(bucket.spend_lines([0], now))
+        bucket = hosts.pop(sender, None) or TokenBucket(rate, now)
+        hosts[sender] = bucket
+        _bound(hosts, MAX_HOSTS)
+        return bucket.spend_lines([0] * count, now) == count
 
 
 def host(address: Any) -> Any:

@@ -149,6 +149,10 @@ class DatagramRelay:
             return
         if not each:
             return
+        copies = each.suspect and not each.answered and self._guard.suspects(got)
+        if copies and not self._guard.admits_copies(got):
+            self._break_circle(got, each.peer.address)
+            return
         self._moved(each)
         each.tries = self._target.others
         if not each.answered:

@@ -70,6 +70,18 @@ def test_nothing_is_suspect_while_the_target_answers(guard: LoopGuard, loop: Loo
     assert guard.suspects(got(b"x"))
 
 
+def test_suspect_peers_of_a_host_may_send_some_copies(guard: LoopGuard, loop: Loop) -> None:
+    burst = int(5 * module.COPIES_PER_SECOND)
+    train = got(b"x" * (burst - 1), 1)
+    assert guard.admits_copies(train)
+    assert guard.admits_copies(got(b""))
+    assert not guard.admits_copies(got(b"x"))
+    assert guard.admits_copies(got(b"x", address=("127.0.0.2", 1)))
+    assert guard.admits(got(b"x"))  # another peer
+    loop.now += 1.0
+    assert not guard.admits_copies(train)
+
+
 def test_each_host_may_send_some_suspects(guard: LoopGuard, loop: Loop) -> None:
     assert [guard.admits(got(b"x", address=(HERE, port))) for port in range(BURST)] == [True] * 100
     assert not guard.admits(got(b"x"))
