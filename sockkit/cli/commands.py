@@ -101,15 +101,6 @@ class LazyGroup(click.Group):
         super().__init__(name, params=[*options], help=text, epilog=epilog)
         self._table = table
 
-    def _check_dashes(self, ctx: click.Context, words: list[str]) -> None:
-        """Refuse `-once`: it would be read as `-o nce`, which empties that file."""
-        from sockkit.core.habits.typed import is_half_dashed  # few lines have such words
-
-        names = {name for param in self.params for name in (*param.opts, *param.secondary_opts)}
-        for word in words:
-            if is_half_dashed(word, names):
-                raise click.UsageError(f"{word} needs two dashes", ctx)
-
     def get_help_option(self, ctx: click.Context) -> Option:
         return HELP
 

@@ -42,8 +42,8 @@ _HINTS = {
     errno.EMSGSIZE: "send less at a time",
     errno.ENOSPC: "free some space, or write to another disk",
     errno.EROFS: "write to another folder",
-    errno.ECONNRESET: "its log or output may say why",
-    errno.EPIPE: "its log or output may say why",
+    errno.ECONNRESET: "the peer's log may say why",
+    errno.EPIPE: "the peer's log may say why",
     errno.ENETUNREACH: "check the address and the network",
     errno.EHOSTUNREACH: "check the address and the network",
 }

@@ -72,7 +72,7 @@ def test_a_failure_is_a_line_and_a_status(
         (SockkitError("no"), errno.ENOENT, "check the name"),
         (SockkitError("no"), errno.EACCES, "check its permissions"),
         (OutputError("no"), errno.ENOSPC, "free some space, or write to another disk"),
-        (ReceiveError("no"), errno.ECONNRESET, "its log or output may say why"),
+        (ReceiveError("no"), errno.ECONNRESET, "the peer's log may say why"),
         (ConnectError("no"), errno.ENETUNREACH, "check the address and the network"),
     ],
 )
