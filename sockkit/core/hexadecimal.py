@@ -12,7 +12,7 @@ import re
 
 from sockkit.errors import NotationError, UsageError
 
-HINT = "write two ASCII digits per byte, as in 48 65 6c"
+HINT = "write two hex digits (ASCII) per byte, as in 48 65 6c"
 # An unfinished word is held up to this size. A longer one has its whole prefix, so all its digits
 # but an odd one are converted at once. Memory stays flat, however long a file's words are.
 MAX_HELD_BYTES = 4

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -152,7 +153,7 @@ class Programs:
         if path is None:
             there = "/" in words[0] and os.path.isfile(words[0])
             hint = (
-                f"make it executable: chmod +x {words[0]}"
+                f"make it executable: chmod +x {shlex.quote(words[0])}"
                 if there
                 else "check its path, or your PATH"
             )

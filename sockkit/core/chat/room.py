@@ -263,11 +263,12 @@ class Room:
         return actions, size + (COMMAND_COST_CHARACTERS if command else LINE_COST_CHARACTERS)
 
     def _line(self, member: Member, line: bytes) -> list[Action]:
-        text = plain_slashes(visible_text(line, self._encoding))
+        text = visible_text(line, self._encoding)
         if not text:
             return []
         if text == self._options.quit_word:
             return [Deliver(protocol.GOODBYE, to=member.key), Disconnect(member.key)]
+        text = plain_slashes(text)
         if text.startswith("/") and not text.startswith("//"):
             word, _, rest = text.partition(" ")
             return self._command(member, word, rest.strip())

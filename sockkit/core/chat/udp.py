@@ -172,9 +172,10 @@ class UdpRoom:
         return address
 
     def _handle(self, address: Hashable, member: _Member, text: str, now: float) -> list[Deliver]:
-        text = plain_slashes(text)
-        if text in (self._quit_word, "/quit"):
+        plain = plain_slashes(text)
+        if text == self._quit_word or plain == "/quit":
             return self._leave(address)
+        text = plain
         spoken = not text.startswith("/") or text.startswith("//")
         buckets = [member.bucket]
         if spoken and member.on_trial(now):

@@ -53,7 +53,7 @@ def advise(words: Sequence[str], grammar: Grammar, service: ServiceLookup) -> st
     if not words or len(words) > MAX_WORDS:
         return None
     told, tool = _advice(words, grammar, service), words[0].lower()
-    if told is None and tool in TOOLS | {"socat", "curl", "wget"}:
+    if told is None and tool in TOOLS | {"socat", "curl", "wget", "openssl"}:
         return f"this line of {tool} cannot be translated: use {tool}, or see sockkit --help"
     return told
 

@@ -55,7 +55,7 @@ class Draft:
 
     def drop(self, name: str) -> str:
         """Remove an option, and return its value; empty if there is none."""
-        values = [option[-1] for option in self.options if option[0] == name != option[-1]]
+        values = [option[1] for option in self.options if option[0] == name and len(option) > 1]
         self.options = [option for option in self.options if option[0] != name]
         return values[-1] if values else ""
 
@@ -124,9 +124,9 @@ def dress(draft: Draft) -> None:
         draft.pipe(echo(acts["send"]))
     if "every" in acts or "count" in acts:
         draft.pipe(_loop(acts.get("every"), acts.get("count")))
-    if "line-delay" in acts:
+    if "line-delay" in acts and not draft.listens and draft.command != "probe":
         pause = f"{parse_duration(acts['line-delay']):g}"
-        draft.pipe(f'while read -r line; do echo "$line"; sleep {pause}; done')
+        draft.pipe(f"while IFS= read -r line; do printf '%s\\n' \"$line\"; sleep {pause}; done")
     if "hex-reply" in acts:
         draft.add("--hex-input")
         draft.add("--reply", acts["hex-reply"])

@@ -23,7 +23,6 @@ from sockkit.core.habits.draft import (
     is_path,
     is_port,
     is_whole,
-    quoted,
 )
 from sockkit.errors import UsageError
 
@@ -153,7 +152,7 @@ def _add_more(draft: Draft, words: list[str]) -> None:
     if draft.has("-x", "--hex") and _HEX.fullmatch("".join(words)):
         draft.add("--hex-input")
     draft.because(f"unexpected {words[0]!r}: to send it, pipe it", -1)
-    draft.pipe("echo " + " ".join(map(quoted, words)) if len(words) > 1 else echo(words[0]))
+    draft.pipe(echo(" ".join(words)))
 
 
 def _server(draft: Draft, words: Sequence[str], service: ServiceLookup) -> list[str]:

@@ -39,7 +39,13 @@ def in_ascii(words: Sequence[str], options: Container[str]) -> tuple[list[str], 
 def _split(word: str) -> list[str]:
     """`word` without needless marks, if the rest of it can be ASCII."""
     parts = list(filter(None, re.split(f"[{_NEEDLESS}]+", word)))
-    return parts if parts and all(_plain(part).isascii() for part in parts) else [word]
+    return parts if parts and all(map(_may_be_address, parts)) else [word]
+
+
+def _may_be_address(word: str) -> bool:
+    """Whether `word` may belong to an address or be an option: text to send is left alone."""
+    plain = _plain(word)
+    return plain.isascii() and (plain[:1] == "-" or not {*".:0123456789"}.isdisjoint(plain))
 
 
 def _option(word: str, options: Container[str]) -> str:

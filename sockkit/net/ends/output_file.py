@@ -22,7 +22,7 @@ _OPEN = os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK | os.O_NOCTTY
 class ReceivedBytes:
     """A view that shows the bytes received from all peers, with nothing added.
 
-    It calls `begin` once, before the first byte, or when the run has gone well without one.
+    It calls `begin` once, when a server listens, a connection is made, or the run has gone well.
     """
 
     def __init__(self, begin: Callable[[], None]) -> None:
@@ -68,8 +68,12 @@ class OutputFile:
             raise failed from error
 
     def empty(self) -> None:
-        if stat.S_ISREG(os.fstat(self.descriptor).st_mode):
-            os.ftruncate(self.descriptor, 0)
+        """Drop what is in it. Raises OutputError."""
+        try:
+            if stat.S_ISREG(os.fstat(self.descriptor).st_mode):
+                os.ftruncate(self.descriptor, 0)
+        except OSError as error:
+            raise self.write_failed(error) from error
 
     def write(self, data: bytes | memoryview, /) -> int:
         try:

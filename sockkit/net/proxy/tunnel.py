@@ -100,8 +100,8 @@ def _reach(proxy: Proxy, connect: Start[PeerEnd]) -> Generator[Start[Any], Any, 
     except ConnectError as error:
         raise ProxyError(str(error.args[0]), error.hint or _HINT) from error
     except ResolveError as error:
-        told = f"could not connect to the proxy {proxy.address}: {error}"
-        raise ProxyError(told, _HINT) from error
+        told = f"could not connect to the proxy {proxy.address}: {error.args[0]}"
+        raise ProxyError(told, error.hint or "check --proxy") from error
     return end
 
 

@@ -30,7 +30,8 @@ class LoopGuard:
 
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
-        self._recent: dict[tuple[int, bytes], float] = {}  # when each was heard, the oldest first
+        # When each was heard last, and from whom; the oldest first.
+        self._recent: dict[tuple[int, bytes], tuple[float, Any]] = {}
         self._hosts: dict[Any, TokenBucket] = {}  # of suspects; the longest silent first
         self._copies: dict[Any, TokenBucket] = {}
         self._answered_at = -inf
@@ -39,7 +40,7 @@ class LoopGuard:
         """A peer that has no answer yet has sent this."""
         mark = _mark(got)
         self._recent.pop(mark, None)
-        self._recent[mark] = self._loop.now
+        self._recent[mark] = self._loop.now, got.address
         _bound(self._recent, MAX_RECENT)
 
     def answered(self) -> None:
@@ -51,7 +52,8 @@ class LoopGuard:
         now = self._loop.now
         if now < self._answered_at + ANSWERED_SECONDS:
             return False
-        return now < self._recent.get(_mark(got), -inf) + RECENT_SECONDS
+        heard_at, address = self._recent.get(_mark(got), (-inf, None))
+        return address != got.address and now < heard_at + RECENT_SECONDS
 
     def admits(self, got: Received) -> bool:
         """Whether the host that has sent this suspect may send one more."""

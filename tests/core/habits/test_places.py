@@ -113,7 +113,7 @@ def test_a_program_s_own_words(words: str, placed: str, program: str) -> None:
 def test_text_after_an_address() -> None:
     draft = draft_of("tcp-client", "h 80 a;b c")
     assert place(draft, SERVICES.get) == ["h", "80"]
-    assert draft.before == "echo 'a;b' c | "
+    assert draft.before == "echo 'a;b c' | "
 
 
 def test_several_ports_are_probed() -> None:

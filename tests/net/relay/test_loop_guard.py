@@ -14,6 +14,7 @@ from tests.support import HERE
 loop = kit.loop
 
 BURST = 100
+FIRST = (HERE, 2)  # who has sent it before
 
 
 def got(data: bytes, size: int = 0, address: Any = (HERE, 1)) -> Received:
@@ -25,22 +26,28 @@ def guard(loop: Loop) -> LoopGuard:
     return LoopGuard(loop)
 
 
+def test_what_a_peer_repeats_itself_is_not_suspect(guard: LoopGuard) -> None:
+    guard.heard(got(b"x", address=FIRST))
+    assert not guard.suspects(got(b"x", address=FIRST))
+    assert guard.suspects(got(b"x"))
+
+
 def test_only_what_was_heard_before_is_suspect(guard: LoopGuard) -> None:
     assert not guard.suspects(got(b"x"))
-    guard.heard(got(b"x"))
+    guard.heard(got(b"x", address=FIRST))
     assert guard.suspects(got(b"x"))
     assert not guard.suspects(got(b"y"))
     assert not guard.suspects(got(b"xx"))
 
 
 def test_an_empty_datagram_is_one_as_well(guard: LoopGuard) -> None:
-    guard.heard(got(b""))
+    guard.heard(got(b"", address=FIRST))
     assert guard.suspects(got(b""))
     assert not guard.suspects(got(b"x"))
 
 
 def test_of_datagrams_that_came_together_the_first_counts(guard: LoopGuard) -> None:
-    guard.heard(got(b"aabbc", 2))
+    guard.heard(got(b"aabbc", 2, address=FIRST))
     assert guard.suspects(got(b"aa"))
     assert guard.suspects(got(b"aaxx", 2))
     assert not guard.suspects(got(b"bb"))
@@ -48,13 +55,13 @@ def test_of_datagrams_that_came_together_the_first_counts(guard: LoopGuard) -> N
 
 def test_a_long_one_is_known_by_its_size_and_its_head(guard: LoopGuard) -> None:
     head = b"h" * module.HEAD_BYTES
-    guard.heard(got(head + b"1"))
+    guard.heard(got(head + b"1", address=FIRST))
     assert guard.suspects(got(head + b"2"))
     assert not guard.suspects(got(head + b"12"))
 
 
 def test_a_late_copy_is_not_suspect(guard: LoopGuard, loop: Loop) -> None:
-    guard.heard(got(b"x"))
+    guard.heard(got(b"x", address=FIRST))
     loop.now += module.RECENT_SECONDS - 0.1
     assert guard.suspects(got(b"x"))
     loop.now += 0.2
@@ -63,10 +70,10 @@ def test_a_late_copy_is_not_suspect(guard: LoopGuard, loop: Loop) -> None:
 
 def test_nothing_is_suspect_while_the_target_answers(guard: LoopGuard, loop: Loop) -> None:
     guard.answered()
-    guard.heard(got(b"x"))
+    guard.heard(got(b"x", address=FIRST))
     assert not guard.suspects(got(b"x"))
     loop.now += module.ANSWERED_SECONDS
-    guard.heard(got(b"x"))
+    guard.heard(got(b"x", address=FIRST))
     assert guard.suspects(got(b"x"))
 
 
@@ -100,7 +107,7 @@ def test_what_is_remembered_is_bounded(guard: LoopGuard, monkeypatch: pytest.Mon
     monkeypatch.setattr(module, "MAX_RECENT", 2)
     monkeypatch.setattr(module, "MAX_HOSTS", 2)
     for data in (b"a", b"b", b"a", b"c"):
-        guard.heard(got(data))
+        guard.heard(got(data, address=FIRST))
     assert [guard.suspects(got(data)) for data in (b"a", b"b", b"c")] == [True, False, True]
     for number in range(10):
         assert guard.admits(got(b"x", address=(f"127.0.0.{number}", 1)))

@@ -114,9 +114,8 @@ class Serving:
     def fill(self, outbox: Outbox) -> int:
         """Type until `outbox` holds something; how many bytes that took."""
         taken = 0
-        while not self.ask(
-            lambda: outbox.size
-        ):  # the server may be slower than it takes to fill stdin's pipe
+        # The server may be slower than it takes to fill stdin's pipe.
+        while not self.ask(lambda: outbox.size):
             taken += kit.fill(self.input.far.descriptor)
         return taken
 
