@@ -87,20 +87,20 @@ def test_a_service_that_answers_is_open(loop: Loop) -> None:
         return [b"pong"]
 
     with service(answers) as port:
-        assert tried(loop, HostPort(HERE, port)) < 5
-        assert tried(loop, HostPort(HERE, port), "^pong$", b"ping") < 5
-        assert tried(loop, HostPort(HERE, port), "", b"ping") < 5
+        tried(loop, HostPort(HERE, port))
+        tried(loop, HostPort(HERE, port), "^pong$", b"ping")
+        tried(loop, HostPort(HERE, port), "", b"ping")
     assert heard == [b"", b"ping", b"ping"]
 
 
 def test_an_empty_answer_is_one(loop: Loop) -> None:
     with service(lambda _: [b""]) as port:
-        assert tried(loop, HostPort(HERE, port)) < 5
+        tried(loop, HostPort(HERE, port))
 
 
 def test_a_later_answer_may_match(loop: Loop) -> None:
     with service(lambda _: [b"no", b"not yet", b"yes"]) as port:
-        assert tried(loop, HostPort(HERE, port), "yes") < 5
+        tried(loop, HostPort(HERE, port), "yes")
         with pytest.raises(SockkitError) as raised:
             tried(loop, HostPort(HERE, port), "never", timeout=0.3)
     assert (raised.value.kind, raised.value.status) == ('no match: "yes"', 1)
@@ -125,7 +125,7 @@ def test_nothing_is_searched_after_the_outcome(
     monkeypatch.setattr(DatagramSocket, "receive", lambda _: batch)
     ends = pytest.raises(SockkitError, match="could not") if slow else contextlib.nullcontext()
     with service(lambda _: [b"x"]) as port, ends:
-        assert tried(loop, HostPort(HERE, port), "x") < 5
+        tried(loop, HostPort(HERE, port), "x")
     assert searches == (1 if slow else 3)
 
 
@@ -149,6 +149,6 @@ def test_the_next_address_of_a_name_may_answer(loop: Loop) -> None:
     events: list[Event] = []
     with refuses_datagrams() as closed, service(lambda _: [b"pong"]) as port:
         found = [Endpoint(socket.AF_INET, (HERE, number)) for number in (closed, port)]
-        assert tried(loop, HostPort("name", 1), emit=events.append, found=found) < 5
+        tried(loop, HostPort("name", 1), emit=events.append, found=found)
     failed = kit.of_kind(events, ConnectFailed)
     assert failed == [ConnectFailed(f"{HERE}:{closed}", "connection refused")]
