@@ -176,8 +176,8 @@ _ONE_WAY = (
            help="Only send; discard what arrives. The command ends when stdin has ended and the "
                 "peer's system has received everything."),
     Option(["-o", "--output"], type=File(), metavar="FILE",
-           help="Also write what arrives to FILE. FILE gets the bytes as they were received. What "
-                "was in it is dropped once there is a connection."),
+           help="Also write what arrives to FILE. FILE gets the bytes as they were received. It is "
+                "emptied first, once the command is connected or listens."),
 )  # fmt: skip
 UDP_DIRECTION = Bundle("Direction", _ONE_WAY)
 DIRECTION = Bundle(
