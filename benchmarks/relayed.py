@@ -31,6 +31,7 @@ def relay_rows(folder: Path, size: int, runs: int) -> list[Row]:
     return [
         _bulk_row(folder, size, runs),
         _small_row(folder, runs, 100, 64),
+        _small_row(folder, runs, 100, 64, "--workers", "2"),
         _memory_row(folder, runs),
     ]
 
@@ -57,16 +58,19 @@ def _bulk_row(folder: Path, size: int, runs: int) -> Row:
     return in_turn(row, {name: partial(run, name) for name in commands(0, 0)}, runs)
 
 
-def _small_row(folder: Path, runs: int, connections: int, size: int) -> Row:
+def _small_row(folder: Path, runs: int, connections: int, size: int, *options: str) -> Row:
+    """Send small messages back and forth through the relay with these `options`."""
+
     def contestant(name: str) -> Callable[[bool], float]:
         def run(warm_up: bool) -> float:
-            with _relaying(folder, name) as (port, _):
+            with _relaying(folder, name, *options) as (port, _):
                 lasts = SECONDS / 4 if warm_up else SECONDS
                 return 1 / load(folder, "tcp", port, connections, size, lasts)[0]
 
         return run
 
-    what = f"echo through the relay, {connections} connections, messages of {size} bytes"
+    what = " ".join(("echo through the relay", *options))
+    what += f", {connections} connections, messages of {size} bytes"
     row = Row("relay", what, rate, [Goal("socat", 2.0)])
     return in_turn(row, {name: contestant(name) for name in ("sockkit", "socat")}, runs)
 
@@ -85,11 +89,14 @@ def _memory_row(folder: Path, runs: int, many: int = 2000) -> Row:
 
 
 @contextlib.contextmanager
-def _relaying(folder: Path, name: str) -> Iterator[tuple[int, int]]:
-    """The port and the process id of a relay to a responder in C."""
+def _relaying(folder: Path, name: str, *options: str) -> Iterator[tuple[int, int]]:
+    """The port and the process id of a relay to a responder in C. `options` are for ours."""
     port, target = free_port(), free_port()
+    command = commands(port, target)[name]
+    if name == "sockkit":
+        command[2:2] = options
     with (
         serving([str(folder / "limit"), "tcp", str(target)], target),
-        serving(commands(port, target)[name], port) as process,
+        serving(command, port) as process,
     ):
         yield port, process.pid

@@ -317,6 +317,20 @@ def eventually(true: Callable[[], bool], wait: float = WAIT) -> None:
         time.sleep(0.01)
 
 
+def children(program: Program) -> list[int]:
+    """The processes that it has started and not reaped, zombies too."""
+    path = f"/proc/{program.process.pid}/task/{program.process.pid}/children"
+    return [int(word) for word in Path(path).read_text().split()]
+
+
+def runs(number: int) -> bool:
+    """Whether there is such a process; a zombie that others have to reap does not run."""
+    try:
+        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 END = 8.0  # seconds in which a program is gone once what ends it has happened: a bound
 CLIENT, ONCE, SERVER = "tcp-client", "tcp-server --once", "tcp-server"
 both = pytest.mark.parametrize("kind", [CLIENT, ONCE])

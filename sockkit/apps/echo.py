@@ -10,6 +10,7 @@ from mmap import mmap
 from typing import TYPE_CHECKING
 
 from sockkit.apps.prepare import invite, secure_listening
+from sockkit.apps.workers import check_workers, open_sockets, serve
 from sockkit.core.responder import (
     MESSAGE_TIME,
     EchoResponder,
@@ -25,7 +26,6 @@ from sockkit.net.context import Context
 from sockkit.net.echo.tcp import EchoOptions, TcpEcho
 from sockkit.net.echo.udp import UdpEcho
 from sockkit.net.files import read_text
-from sockkit.net.loop import Loop
 from sockkit.net.openers import opener
 from sockkit.net.options import SocketOptions
 from sockkit.net.port_file import port_file
@@ -84,12 +84,22 @@ class _WorkerSockets(Value):
         return self.all[0]
 
     @property
+    def port(self) -> int | None:
+        return self.bound.port
+
+    @property
     def all(self) -> list[Listener | DatagramSocket]:
         return [end for end in (self.listener, self.sock) if end]
 
     @property
     def serves_both(self) -> bool:
         return bool(self.listener and self.sock)
+
+    def adopt(self, context: Context, number: int, of: int) -> None:
+        if self.listener:
+            self.listener.adopt(context, number, of)
+        if self.sock:
+            self.sock.adopt(context)
 
     def close(self) -> None:
         for end in self.all:
@@ -98,12 +108,11 @@ class _WorkerSockets(Value):
 
 def run(config: Echo, context: Context) -> None:
     """Answer until a signal. Raises SockkitError."""
-    loop, emit = context.loop, context.emit
-    _check(config, viewed=context.views is not None)
+    _check(config)
     rules = [*config.rules]
     if config.rules_file is not None:
         rules += parse_rules(read_text(config.rules_file), config.rules_file, config.reader)
-    timed_out = _TimeoutReporter(rules, emit)
+    timed_out = _TimeoutReporter(rules, context.emit)
     if config.reader:
         if not (rules or config.greet):
             told = "--hex-input and --escape-input need --greet, --reply, --reply-re or --rules"
@@ -114,40 +123,25 @@ def run(config: Echo, context: Context) -> None:
     config = config._replace(
         listen=secure_listening(context, config.listen, config.access, config.tls)
     )
-    silent = context._replace(emit=lambda _: None)
-    worker_sockets: list[_WorkerSockets] = []
+    opening = partial(_open_sockets, config)
+    opened = open_sockets(config.workers, context, config.listen, config.sockets, opening)
+    first = opened[0]
     try:
-        if config.workers > 1 and not config.sockets.reuse_port:
-            # SO_REUSEPORT would share the port of another program: check that it is free.
-            _open_sockets(config._replace(workers=1), silent).close()
-        worker_sockets.append(_open_first(config, context))
-        bound = worker_sockets[0].bound
-        same = config
-        if bound.port:
-            address = config.listen.address.with_port(bound.port)
-            same = config._replace(listen=config.listen._replace(address=address))
-        worker_sockets.extend(_open_sockets(same, silent) for _ in range(1, config.workers))
-        with port_file(loop, config.port_file, bound):
-            announce(bound, context)
-            if context.views and worker_sockets[0].serves_both:
-                context.views.listening("udp", bound.address)
-            if worker_sockets[0].listener:
-                invite(context, config.listen, worker_sockets[0].listener, "tcp-client")
-            if config.workers == 1:
-                _serve_alone(config, worker_sockets[0], context, options)
-            else:
-                _supervise(config.workers, worker_sockets, context, options, timed_out)
+        with port_file(context.loop, config.port_file, first.bound):
+            announce(first.bound, context)
+            if context.views and first.serves_both:
+                context.views.listening("udp", first.bound.address)
+            if first.listener:
+                invite(context, config.listen, first.listener, "tcp-client")
+
+            def serve_one(own_context: Context, own: _WorkerSockets) -> None:
+                timed_out.emit = own_context.emit
+                _serve(config, own, own_context, options)
+
+            serve(context, opened, serve_one)
     finally:
-        for own in worker_sockets:
+        for own in opened:
             own.close()
-
-
-def _serve_alone(config: Echo, own: _WorkerSockets, context: Context, options: EchoOptions) -> None:
-    with ExitStack() as bounds:
-        bounds.enter_context(first_client(context.loop, config.listen.timeout, *own.all))
-        if own.sock and not own.listener:
-            bounds.enter_context(bounded_silence(context.loop, config.idle, own.sock))
-        _serve(own, context, options)
 
 
 def _greeting(text: str, reader: RuleReader) -> str:
@@ -157,58 +151,39 @@ def _greeting(text: str, reader: RuleReader) -> str:
         raise UsageError(f"--greet: {error}") from error
 
 
-def _serve(own: _WorkerSockets, context: Context, options: EchoOptions) -> None:
+def _serve(config: Echo, own: _WorkerSockets, context: Context, options: EchoOptions) -> None:
     loop = context.loop
     scheduler = Scheduler(loop, MESSAGE_TIME)
     tcp = TcpEcho(context, own.listener, options, scheduler) if own.listener else None
-    try:
+    with ExitStack() as stack:
+        stack.enter_context(first_client(loop, config.listen.timeout, *own.all))
+        if own.sock and not own.listener:
+            stack.enter_context(bounded_silence(loop, config.idle, own.sock))
         if tcp:
+            stack.callback(tcp.close)
             tcp.start()
         if own.sock:
             UdpEcho(context, own.sock, options, scheduler).start()
         loop.run()
-    finally:
-        if tcp:
-            tcp.close()
 
 
-def _supervise(
-    count: int,
-    worker_sockets: list[_WorkerSockets],
-    context: Context,
-    options: EchoOptions,
-    timed_out: _TimeoutReporter,
-) -> None:
-    from sockkit.net.workers import Workers
-
-    def work(number: int, loop: Loop, emit: Emit) -> None:
-        own, timed_out.emit = worker_sockets[number - 1], emit
-        if own.listener:
-            own.listener.adopt(loop, number, count, emit)
-        own_context = context._replace(loop=loop, emit=emit)
-        if own.sock:
-            own.sock.adopt(own_context)
-        _serve(own, own_context, options)
-
-    Workers(context.loop, count, work, timed_out.emit).run()
-
-
-def _open_first(config: Echo, context: Context) -> _WorkerSockets:
-    """Open the first worker's sockets. For port 0, find a port that is free for TCP and UDP."""
+def _open_sockets(
+    config: Echo, context: Context, options: ListenOptions, sockets: SocketOptions
+) -> _WorkerSockets:
+    """Open a worker's sockets. For port 0, find a port that is free for TCP and UDP."""
     for attempt in range(1, MAX_PORT_ATTEMPTS + 1):
         try:
-            return _open_sockets(config, context)
+            return _try_port(config, context, options, sockets)
         except BindError:
-            if config.listen.address.port != 0 or attempt == MAX_PORT_ATTEMPTS:
+            if options.address.port != 0 or attempt == MAX_PORT_ATTEMPTS:
                 raise
     raise AssertionError
 
 
-def _open_sockets(config: Echo, context: Context) -> _WorkerSockets:
+def _try_port(
+    config: Echo, context: Context, options: ListenOptions, sockets: SocketOptions
+) -> _WorkerSockets:
     both = config.tcp == config.udp
-    options, sockets = config.listen, config.sockets
-    if config.workers > 1:
-        sockets = sockets._replace(reuse_port=True)
     listener = None
     if config.tcp or both:
         listener = wait_for(context.loop, partial(listen, context, options, sockets))
@@ -226,19 +201,13 @@ def _open_sockets(config: Echo, context: Context) -> _WorkerSockets:
         raise
 
 
-def _check(config: Echo, *, viewed: bool) -> None:
+def _check(config: Echo) -> None:
     """Raise UsageError for options that exclude each other, or would have no effect."""
-    opens = opener(config.listen.address)
-    if config.workers > 1 and viewed:
-        raise UsageError("--workers cannot be used with a view", "remove one of them")
-    if config.workers > 1 and not opens.workers:
-        raise UsageError(f"--workers cannot be used with {opens.name}", "remove it")
-    lonely = [("--connect-timeout", config.listen.timeout)]  # they would count in each process
-    lonely += [("--idle-timeout", config.idle)] if config.udp and not config.tcp else []
-    for option, seconds in lonely:
-        if config.workers > 1 and seconds is not None:
-            raise UsageError(f"--workers cannot be used with {option}", "remove one of them")
-    if not opens.shared and config.tcp == config.udp:
+    # These would count in each process.
+    lonely = {"--connect-timeout": config.listen.timeout is not None}
+    lonely["--idle-timeout"] = config.idle is not None and config.udp and not config.tcp
+    check_workers(config.workers, config.listen, lonely)
+    if not opener(config.listen.address).shared and config.tcp == config.udp:
         raise UsageError(
             f"{config.listen.address} cannot serve both TCP and UDP", "add --tcp or --udp"
         )

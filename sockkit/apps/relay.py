@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
 from sockkit.apps.prepare import invite, secure_dialling, secure_listening
+from sockkit.apps.workers import check_workers, open_sockets, serve
 from sockkit.core.address import Address
 from sockkit.core.faults import FaultOptions
 from sockkit.core.text import Errors, TextOptions
@@ -16,12 +18,20 @@ from sockkit.net.context import Context
 from sockkit.net.ends.end import PeerEnd
 from sockkit.net.options import SocketOptions
 from sockkit.net.port_file import port_file
-from sockkit.net.relay.itself import OwnConnections, check_target
+from sockkit.net.relay.itself import check_endpoint, check_target
 from sockkit.net.relay.pair import Dial, Shared
 from sockkit.net.relay.server import RelayServer
 from sockkit.net.tcp.dial import ConnectOptions, dial
-from sockkit.net.tcp.listen import Bound, ListenOptions, announce, is_local, listen, raise_limit
-from sockkit.net.waiting import Done, OnDone, Pending, wait_for
+from sockkit.net.tcp.listen import (
+    Bound,
+    Listener,
+    ListenOptions,
+    announce,
+    is_local,
+    listen,
+    raise_limit,
+)
+from sockkit.net.waiting import OnDone, Pending, wait_for
 from sockkit.values import Value
 
 if TYPE_CHECKING:
@@ -35,6 +45,8 @@ CLIENTS_ENCODING = "utf-8"  # if -E names another for the target
 # Nothing is sent on a stalled connection, so the system has to probe whether the peer still exists.
 # Linux forgets a connection 60 s after a program has closed it, and then answers with a reset.
 STALL_PROBE_SECONDS = 10
+
+Dialler = Callable[[Context, Listener], Dial]  # for the clients of a listener
 
 
 class Relay(Value):
@@ -56,6 +68,7 @@ class Relay(Value):
     tls: ServerTls | None = None
     to_tls: ClientTls | None = None
     program: tuple[str, ...] = ()
+    workers: int = 1
 
 
 def run(config: Relay, context: Context) -> None:
@@ -65,6 +78,7 @@ def run(config: Relay, context: Context) -> None:
             "--once cannot be used with --max-connections",
             "remove --max-connections: --once relays one client",
         )
+    _check_workers(config)
     raise_limit()
     # By default, what cannot be converted is not escaped: the connection is reset, or the datagram
     # dropped.
@@ -79,33 +93,49 @@ def run(config: Relay, context: Context) -> None:
     elif config.program:
         _run_programs(config, context)
     else:
-        _run(config, context, _dialler(config, context))
+        _run_address(config, context)
 
 
-def _run(config: Relay, context: Context, dial_for: Dial) -> None:
-    if config.address:
-        check_target(config.listen.address, config.address)
-        _check_source(config)
+def _check_workers(config: Relay) -> None:
+    given = {"--once": config.once, "--udp": config.udp, "faults": config.faults.of_streams}
+    given["--exec or --shell"] = bool(config.program)
+    check_workers(config.workers, config.listen, given)
+
+
+def _run(config: Relay, context: Context, dialler: Dialler) -> None:
     options = secure_listening(context, config.listen, config.access, config.tls)
-    pairs = _shared(config, context, dial_for)
+    faults = _faults(config, context)
     options = options._replace(tapped=False)  # views show the target's side
-    listener = wait_for(context.loop, partial(listen, context, options, config.sockets))
+    opened = open_sockets(config.workers, context, options, config.sockets, _listen)
+    listener = opened[0]
+
+    def serve_one(own_context: Context, own: Listener) -> None:
+        shared = _shared(config, own_context, dialler(own_context, own), faults)
+        server = RelayServer(own, shared)
+        (server.run_one if config.once else server.run)()
+
     try:
         with port_file(context.loop, config.port_file, listener):
             announce(listener, context)
             invite(context, options, listener, "tcp-client")
             warn_if_open(context, listener, config)
-            server = RelayServer(listener, pairs)
-            (server.run_one if config.once else server.run)()
+            serve(context, opened, serve_one)
     finally:
-        listener.close()
+        for each in opened:
+            each.close()
+
+
+def _listen(context: Context, options: ListenOptions, sockets: SocketOptions) -> Listener:
+    listener: Listener = wait_for(context.loop, partial(listen, context, options, sockets))
+    return listener
 
 
 def _check_source(config: Relay) -> None:
     """Raise UsageError if several connections would need the same local address."""
     source = config.connect.source
     fixed = source and (source.port or source.location.startswith("@"))
-    if fixed and not config.once and config.listen.max_connections != 1:
+    alone = config.once or (config.listen.max_connections == 1 and config.workers == 1)
+    if fixed and not alone:
         raise UsageError(
             f"each client has a connection of its own, and only one can be bound to {source}",
             "remove the port of --source, or add --max-connections 1",
@@ -123,7 +153,7 @@ def _run_programs(config: Relay, context: Context) -> None:
     targets = ProgramTargets(context, programs, most)
     limited = config._replace(listen=config.listen._replace(max_connections=most))
     try:
-        _run(limited, context, targets.dial)
+        _run(limited, context, lambda *_: targets.dial)
         _check_exit(targets, context)
     finally:
         targets.close()
@@ -137,25 +167,31 @@ def _check_exit(targets: ProgramTargets, context: Context) -> None:
         raise ProgramFailed(exit_status(targets.code))
 
 
-def _dialler(config: Relay, context: Context) -> Dial:
-    address = config.address
-    assert address
-    ours = OwnConnections(address)
-    connect = secure_dialling(context, config.connect, address, config.to_tls)
-    connect = connect._replace(on_connect=ours.add)
+def _run_address(config: Relay, context: Context) -> None:
+    """Relay each client to an address."""
+    target, proxy = config.address, config.connect.proxy
+    assert target
+    nearest, name = target, f"the target {target}"  # what we connect to
+    if proxy:
+        nearest, name = proxy.address, f"the proxy {proxy.address}"
+    check_target(config.listen.address, nearest, name)
+    _check_source(config)
+    connect = secure_dialling(context, config.connect, target, config.to_tls)
     sockets = config.sockets._replace(reuse_address=False, reuse_port=False)
 
-    def dial_for(client: PeerEnd, on_done: OnDone[PeerEnd]) -> Pending:
-        if refusal := ours.refusal(client):
-            on_done(refusal)
-            return Done()
-        own = connect._replace(number=client.peer.number, on_behalf_of=client.remote)
-        return dial(context, address, own, sockets, on_done)
+    def dialler(context: Context, listener: Listener) -> Dial:
+        checked = connect._replace(check=partial(check_endpoint, listener.bound_to, name))
 
-    return dial_for
+        def dial_for(client: PeerEnd, on_done: OnDone[PeerEnd]) -> Pending:
+            own = checked._replace(number=client.peer.number, on_behalf_of=client.remote)
+            return dial(context, target, own, sockets, on_done)
+
+        return dial_for
+
+    _run(config, context, dialler)
 
 
-def _shared(config: Relay, context: Context, dial_for: Dial) -> Shared:
+def _shared(config: Relay, context: Context, dial_for: Dial, faults: Faults | None) -> Shared:
     return Shared(
         context,
         Closer(context.loop, alone=config.once, polite=True),
@@ -164,7 +200,7 @@ def _shared(config: Relay, context: Context, dial_for: Dial) -> Shared:
         partial(config.text.inbound, CLIENTS_ENCODING),
         config.idle,
         config.sockets.buffer_size,
-        _faults(config, context),
+        faults,
     )
 
 

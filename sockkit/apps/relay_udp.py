@@ -64,7 +64,7 @@ def _check_target(sock: DatagramSocket, address: Address, routes: list[Route]) -
     listen = to_address(sock.bound_to)
     for each in (to_address(route.to.address) for route in routes):
         if listen and each:
-            check_target(listen, each, address)
+            check_target(listen, each, f"the target {address}")
 
 
 def _options(config: Relay, context: Context) -> RelayOptions:

@@ -17,6 +17,7 @@ from sockkit.cli.options import (
     SERVER_SOCKET,
     SERVER_TIME,
     UDP,
+    WORKERS,
     access_options,
     encoding,
 )
@@ -74,9 +75,7 @@ _ANSWERS = Bundle(
                help="Do not answer this share of datagrams, for example 5%."),
         Option(["--close-after"], type=click.IntRange(1), metavar="N",
                help="Close a connection after N answers."),
-        Option(["--workers"], type=click.IntRange(1, 256), metavar="N", default=1,
-               show_default=True,
-               help="Share the port among N processes. One that dies is replaced."),
+        WORKERS,
     ),
 ).saying(udp="Serve UDP only.")  # fmt: skip
 _TEXT = Bundle("Text", (encoding("utf-8", LINE_ENCODING),)).saying(

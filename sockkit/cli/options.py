@@ -363,6 +363,10 @@ LABEL = Option(
     ["--label"], is_flag=True,
     help="Start each line with its peer: [2 10.0.0.7:51234]. On a terminal this is the default.",
 )  # fmt: skip
+WORKERS = Option(
+    ["--workers"], type=click.IntRange(1, 256), metavar="N", default=1, show_default=True,
+    help="Share the port among N processes. One that dies is replaced.",
+)  # fmt: skip
 ONCE = Option(["--once"], is_flag=True, help="Serve one client, then exit.")
 PEERS = Option(
     ["--peer", "peers"], type=click.IntRange(0), metavar="N", multiple=True,

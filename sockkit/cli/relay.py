@@ -20,6 +20,7 @@ from sockkit.cli.options import (
     SERVER_SOCKET,
     TEXT,
     UDP,
+    WORKERS,
     access_options,
     program,
     proxy_option,
@@ -109,12 +110,14 @@ _FAULTS = Bundle(
 )  # fmt: skip
 _OF_STREAMS = ("chunk", "stall_at", "reset_at", "close_at", "refuse")
 _OF_DATAGRAMS = ("drop", "duplicate", "reorder", "corrupt")
-_RELAY = Bundle("Relay", (UDP, ONCE, *ADDRESS.only("source").options)).saying(
+_RELAY = Bundle("Relay", (UDP, ONCE, *ADDRESS.only("source").options, WORKERS)).saying(
     udp="Relay datagrams, not TCP connections.",
     once="Relay one client, then exit with the status of that connection.",
     source="Connect from this local address, for example 192.168.1.5. A port may follow, as in "
            "192.168.1.5:40000, with --once or --max-connections 1. On a unix socket: unix:/PATH or "
            "unix:@NAME.",
+    workers="Share the clients among N processes, to use several processors. One that dies is "
+            "replaced. Not with views, faults, --once, --exec or --udp.",
 )  # fmt: skip
 _TEXT = TEXT.saying(
     encoding="Set the text encoding of the target, for example gbk. Text is converted from and to "
@@ -156,8 +159,8 @@ _PROXY = PROXY.saying(
 )
 _ACCESS = ACCESS.saying(
     max_connections="Accept at most N clients at a time. Any more are closed at once; with --udp, "
-                    "the peer that was silent longest makes room. Default: no limit, with --exec "
-                    "or --shell 100, with --udp 1000.",
+                    "the peer that was silent longest makes room. With --workers, N is for each "
+                    "process. Default: no limit, with --exec or --shell 100, with --udp 1000.",
 )  # fmt: skip
 
 

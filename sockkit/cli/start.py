@@ -40,6 +40,7 @@ def start(
     if values["quiet"] and values["verbose"]:
         raise UsageError("-q cannot be used with -v", "remove one of them")
     _check_explain(values)
+    _check_workers(values)
     gc.freeze()
     gc.enable()
     try:
@@ -72,8 +73,14 @@ def _check_explain(values: dict[str, Any]) -> None:
         raise UsageError("--explain cannot be used with -v", "remove -v")
     if values.get("explain") and values["quiet"]:
         raise UsageError("--explain cannot be used with -q", "remove one of them")
-    if values.get("explain") and values.get("workers", 1) > 1:
-        raise UsageError("--explain cannot be used with --workers", "remove one of them")
+
+
+def _check_workers(values: dict[str, Any]) -> None:
+    if values.get("workers", 1) == 1:
+        return
+    for name in ("explain", "hex", "json", "frame", "record", "output"):
+        if values.get(name):
+            raise UsageError(f"--{name} cannot be used with --workers", "remove one of them")
 
 
 def _run(

@@ -1,16 +1,23 @@
-"""Worker processes. This process is their supervisor, and replaces each worker that dies."""
+"""Worker processes. This process is their supervisor, and replaces each worker that dies.
+
+A worker ends as a command does after a signal: Stopped is raised in its loop. So it can reset the
+connections whose bytes it has not passed on. If the kernel closed them, their peers would see a
+regular end.
+"""
 
 from __future__ import annotations
 
 import os
 import pickle
+import select
 import signal
 import socket
+import time
 from collections.abc import Callable
 from typing import NoReturn
 
 from sockkit.core.programs import signal_name
-from sockkit.errors import SockkitError, UsageError, reason
+from sockkit.errors import SockkitError, Stopped, UsageError, reason
 from sockkit.events import Emit, Event, Failure
 from sockkit.net.loop import Loop
 
@@ -21,15 +28,16 @@ _STOP_SIGNALS = (signal.SIGTERM, *_TERMINAL_SIGNALS)
 GROUP_SIGNAL_SECONDS = 0.1  # the signal that ended a worker may reach the supervisor so much later
 MAX_EVENT_BYTES = 65_536  # the largest pickled event that a worker sends
 RESTART_PAUSE_SECONDS = 1.0  # the pause before we replace a worker that lived less than this
+END_SECONDS = 1.0  # for all workers to end; then they are killed
 
 
 class Workers:
     """`count` processes that each run `work(number, loop, emit)`, numbered from 1.
 
     Workers inherit the descriptors that were open before. So a listener stays open when its worker
-    dies, and its clients wait for the next worker. When this process ends, for any reason, its
-    workers end too. The supervisor emits the events of all workers, so that they are counted
-    together. Raises UsageError if the system has no pidfd_open(2).
+    dies, and its clients wait for the next worker. When this process ends, for any reason, Stopped
+    is raised in the loops of its workers. The supervisor emits the events of all workers, so that
+    they are counted together. Raises UsageError if the system has no pidfd_open(2).
     """
 
     def __init__(
@@ -60,8 +68,10 @@ class Workers:
             self._loop.run()
         finally:
             os.close(self._lifeline)
+            late_at = time.monotonic() + END_SECONDS
             for process, pidfd, _ in self._processes.values():
-                signal.pidfd_send_signal(pidfd, signal.SIGKILL)  # ends a stopped process, too
+                if not _has_ended(pidfd, late_at):
+                    signal.pidfd_send_signal(pidfd, signal.SIGKILL)  # ends a stopped process, too
                 os.waitpid(process, 0)
                 os.close(pidfd)
             os.close(self._lifeline_out)
@@ -109,14 +119,18 @@ class Workers:
     def _run_worker(self, number: int) -> NoReturn:
         """Runs in the new process. Never returns to the code of the supervisor."""
         try:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            for ignored in _TERMINAL_SIGNALS:
-                signal.signal(ignored, signal.SIG_IGN)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
             os.close(self._lifeline)
             with Loop() as loop:
-                loop.when_readable(self._lifeline_out, lambda: os._exit(0))
+                signal.set_wakeup_fd(loop.alarm, warn_on_full_buffer=False)
+                signal.signal(signal.SIGTERM, lambda *_: loop.call_soon(_stop))
+                for ignored in _TERMINAL_SIGNALS:
+                    signal.signal(ignored, signal.SIG_IGN)
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
+                loop.when_readable(self._lifeline_out, _stop)
                 self._work(number, loop, self._send_event)
+        except Stopped:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.raise_signal(signal.SIGTERM)
         except Exception as error:
             told = str(error) if isinstance(error, SockkitError) else repr(error)
             self._send_event(Failure(f"worker {number}: {told}", "a worker failed"))
@@ -144,3 +158,14 @@ class Workers:
         # If a signal to the whole process group ended the worker, it ends us before we emit this.
         self._loop.later(GROUP_SIGNAL_SECONDS, lambda: self._emit(told))
         self._loop.later(pause, lambda: self._restart(number))
+
+
+def _stop() -> None:
+    raise Stopped(signal.SIGTERM)
+
+
+def _has_ended(pidfd: int, late_at: float) -> bool:
+    """Wait until the process has ended, at most until `late_at`."""
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(max(0, 1000 * (late_at - time.monotonic()))))

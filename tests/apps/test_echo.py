@@ -7,7 +7,6 @@ import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,9 +16,7 @@ from sockkit.apps.echo import Echo, _TimeoutReporter, run
 from sockkit.core.address import HostPort, UnixPath
 from sockkit.core.responder import parse_rule
 from sockkit.errors import BindError, OutputError, SockkitError, Stopped, UsageError
-from sockkit.events import Emit, Event, Failure, Listening
-from sockkit.net.context import Context
-from sockkit.net.echo.tcp import EchoOptions
+from sockkit.events import Event, Failure, Listening
 from sockkit.net.ends.stdio import Input, Output, Stdio
 from sockkit.net.loop import Loop
 from sockkit.net.options import SocketOptions
@@ -149,29 +146,6 @@ def test_a_pattern_that_takes_too_long_is_named_once() -> None:
         "'(a+)+$'",
         "'(b+)+$'",
     ]
-
-
-def test_no_two_workers_give_connections_one_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    adopted: list[tuple[int, int]] = []
-    waits_on: list[Context] = []
-    sock: Any = SimpleNamespace(adopt=waits_on.append)
-    listener: Any = SimpleNamespace(
-        adopt=lambda loop, number, of, emit: adopted.append((number, of))
-    )
-
-    def workers(loop: Loop, count: int, work: Callable[..., None], emit: Emit) -> Any:
-        return SimpleNamespace(run=lambda: [work(n, other, emit) for n in range(1, count + 1)])
-
-    monkeypatch.setattr("sockkit.net.workers.Workers", workers)
-    monkeypatch.setattr(module, "_serve", lambda *_: None)
-    with Loop() as loop, Loop() as other:
-        context = kit.context(loop)
-        told = _TimeoutReporter([], lambda _: None)
-        module._supervise(
-            3, [module._WorkerSockets(listener, sock)] * 3, context, EchoOptions(), told
-        )
-    assert adopted == [(1, 3), (2, 3), (3, 3)]
-    assert [context.loop for context in waits_on] == [other] * 3
 
 
 def test_an_encoding() -> None:

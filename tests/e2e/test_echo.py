@@ -19,6 +19,7 @@ from tests.support import (
     HERE,
     WAIT,
     Program,
+    children,
     connect,
     datagrams,
     errors,
@@ -30,6 +31,7 @@ from tests.support import (
     read_exactly,
     reset,
     run,
+    runs,
 )
 
 PIPE = subprocess.PIPE
@@ -292,19 +294,6 @@ def test_all_answers_arrive_before_it_closes(delay: list[str]) -> None:
 # Workers.
 
 
-def children(program: Program) -> list[int]:
-    pid = program.process.pid
-    return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def lives(process: int) -> bool:
-    try:
-        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state != "Z"  # nobody may be there to bury it
-
-
 def sockets(process: int) -> int:
     return len(os.listdir(f"/proc/{process}/fd"))
 
@@ -320,7 +309,7 @@ def crew(count: int, *options: str, **more: object):  # type: ignore[no-untyped-
         yield program
         if program.process.poll() is None:
             everyone.update(children(program))
-    eventually(lambda: not any(map(lives, everyone)))
+    eventually(lambda: not any(map(runs, everyone)))
 
 
 def answered(sock: socket.socket) -> bool:
@@ -390,7 +379,7 @@ def test_workers_end_by_themselves_when_their_parent_is_killed() -> None:
             assert answered(sock)
         workers = children(program)
         program.process.kill()
-        eventually(lambda: not any(map(lives, workers)))
+        eventually(lambda: not any(map(runs, workers)))
         with pytest.raises(ConnectionRefusedError):
             connect(port)
 

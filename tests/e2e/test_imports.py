@@ -116,9 +116,9 @@ BUDGETS = {
         69, CONSOLE | of("net.tcp", "dial") | MANY | DATAGRAMS | ECHO | CHAT
     ),
     "udp-server": Budget(66, CONSOLE | ONE | STREAMS | ECHO | CHAT),
-    "echo": Budget(79, CONSOLE | ONE | MANY | CHAT),
+    "echo": Budget(80, CONSOLE | ONE | MANY | CHAT),
     "relay": Budget(
-        70,
+        71,
         CONSOLE | MANY | of("net.tcp", "session") | of("core", "answers") | DATAGRAMS | ECHO | CHAT,
     ),
     "chat serve": Budget(92, ONE | MANY | STREAMS | DATAGRAMS | ECHO),

@@ -31,6 +31,7 @@ from tests.support import (
     Program,
     Terminal,
     both,
+    children,
     connect,
     conversation,
     errors,
@@ -44,6 +45,7 @@ from tests.support import (
     reset,
     rests,
     run,
+    runs,
 )
 
 SOCKET: list[str] = []
@@ -52,20 +54,6 @@ each_way = pytest.mark.parametrize("way", [SOCKET, PIPES], ids=["socket", "pipes
 
 SIZE = 3_000_000
 STUBBORN = "trap '' TERM; echo $$; sleep 60"
-
-
-def children(program: Program) -> list[int]:
-    """The processes that it has started and not reaped, zombies too."""
-    path = f"/proc/{program.process.pid}/task/{program.process.pid}/children"
-    return [int(word) for word in Path(path).read_text().split()]
-
-
-def runs(number: int) -> bool:
-    """Whether there is such a process; a zombie that others have to reap does not run."""
-    try:
-        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def ends(number: int) -> None:

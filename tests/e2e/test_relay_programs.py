@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.test_programs import ends, line, number, runs
+from tests.e2e.test_programs import ends, line, number
 from tests.refusal import refusal
 from tests.support import (
     CLIENT,
@@ -32,6 +32,7 @@ from tests.support import (
     read_exactly,
     reset,
     run,
+    runs,
 )
 
 RELAY = "relay"

@@ -171,7 +171,42 @@ def test_one_ends_when_who_began_it_has_gone(crew: Crew, monkeypatch: pytest.Mon
 
     crew.on_begin = cut
     crew.run(1)
-    assert "exited with 0" in ended(crew.events[0])
+    assert "was killed by SIGTERM" in ended(crew.events[0])
+    assert crew.is_gone()
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("by_signal", [False, True])
+def test_what_it_was_doing_is_cleaned_up(
+    crew: Crew, monkeypatch: pytest.MonkeyPatch, *, by_signal: bool
+) -> None:
+    monkeypatch.setattr(module, "RESTART_PAUSE_SECONDS", 0.0)
+    out, into = os.pipe()
+
+    def clean_up(own: Loop) -> None:
+        try:
+            own.run()
+        finally:
+            os.write(into, b"!")
+
+    def begun() -> None:
+        crew.enough(2)
+        if by_signal:
+            os.kill(crew.begun[0][1], signal.SIGTERM)
+
+    crew.on_begin = begun
+    crew.run(1 if by_signal else 2, clean_up)
+    assert os.read(out, 8) == b"!!"
+    os.close(out)
+    os.close(into)
+    assert len(crew.events) == by_signal
+
+
+@pytest.mark.process
+def test_one_that_does_not_end_is_killed(crew: Crew, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "END_SECONDS", 0.1)
+    crew.on_begin = lambda: crew.enough(2)
+    crew.run(2, lambda _: time.sleep(kit.WAIT))
     assert crew.is_gone()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 from typing import TYPE_CHECKING
-from weakref import WeakValueDictionary
 
 from sockkit.core.address import Address
 from sockkit.errors import ConnectError, UsageError
@@ -13,18 +12,20 @@ from sockkit.net.endpoint import Endpoint, to_address
 if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv6Address
 
-    from sockkit.net.ends.end import PeerEnd
-
     Number = IPv4Address | IPv6Address
 
 
-def check_target(listen: Address, target: Address, given: Address | None = None) -> None:
-    """Raise UsageError if `target` is where we listen, as far as IP addresses show it.
-
-    `given` is how the user has written the target.
-    """
+def check_target(listen: Address, target: Address, name: str) -> None:
+    """Raise UsageError if `target` is where we listen, as far as IP addresses show it."""
     if _is_same(listen, target):
-        raise UsageError(f"the target {given or target} is this relay itself", "give another one")
+        raise UsageError(f"{name} is this relay itself", "give another one")
+
+
+def check_endpoint(listen: Address | None, name: str, endpoint: Endpoint) -> None:
+    """Raise ConnectError if `endpoint` is where we listen. We are about to connect to it."""
+    found = to_address(endpoint.address)
+    if listen and found and _is_same(listen, found):
+        raise ConnectError(f"{name} is this relay itself", "give another one")
 
 
 def _is_same(listen: Address, target: Address) -> bool:
@@ -35,6 +36,8 @@ def _is_same(listen: Address, target: Address) -> bool:
     here, there = _number(listen.host), _number(target.host)
     if not (here and there):
         return False
+    if there.is_unspecified:  # to connect there means to connect to this machine
+        there = _number("127.0.0.1" if there.version == 4 else "::1") or there
     hears = here.version in (6, there.version)  # a socket on :: hears IPv4, too
     return here == there or (here.is_unspecified and hears and _is_own(there))
 
@@ -43,9 +46,10 @@ def _number(host: str | None) -> Number | None:
     from ipaddress import ip_address  # few runs come here
 
     try:
-        return ip_address(host or "")
+        number = ip_address(host or "")
     except ValueError:
         return None  # a name
+    return getattr(number, "ipv4_mapped", None) or number
 
 
 def _is_own(address: Number) -> bool:
@@ -57,30 +61,3 @@ def _is_own(address: Number) -> bool:
     except OSError:
         return False
     return True
-
-
-class OwnConnections:
-    """Remembers our connections to `target`, to recognize one that reaches us as a client.
-
-    Compares both addresses: connections to different addresses may share a local port.
-    """
-
-    def __init__(self, target: Address) -> None:
-        self._target = target
-        self._sockets: WeakValueDictionary[tuple[Address | None, Address | None], socket.socket]
-        self._sockets = WeakValueDictionary()
-
-    def add(self, sock: socket.socket, to: Endpoint) -> None:
-        """Remember a connection. Call this before the other side can accept it."""
-        name = sock.getsockname()
-        if isinstance(name, tuple):
-            self._sockets[to_address(name), to_address(to.address)] = sock
-
-    def refusal(self, client: PeerEnd) -> ConnectError | None:
-        """The error if this client is one of our own connections, otherwise None."""
-        sock = self._sockets.get((client.remote, client.local()))
-        if sock is None or sock.fileno() < 0:
-            return None
-        return ConnectError(
-            f"the target {self._target} is this relay itself", "give another target"
-        )

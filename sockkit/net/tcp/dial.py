@@ -58,8 +58,8 @@ class ConnectOptions(Value):
     proxy, within `timeout`. With `tls`, it is encrypted; the handshake has its own timeout.
     `resolve` replaces the lookup, for a caller that dials many ports of one host. `number` is the
     peer's number, for a caller that dials several peers. In the records of views, `on_behalf_of`
-    replaces our local address: a relay passes its client's. `on_connect` is called with each socket
-    that begins to connect, and its endpoint.
+    replaces our local address: a relay passes its client's. `check` is called with each endpoint
+    before we connect to it, and may raise a SockkitError.
     """
 
     timeout: float = 10.0
@@ -69,7 +69,7 @@ class ConnectOptions(Value):
     resolve: Resolve | None = None
     number: int = 0
     on_behalf_of: Address | None = None
-    on_connect: Callable[[socket.socket, Endpoint], None] | None = None
+    check: Callable[[Endpoint], None] | None = None
 
 
 def dial(
@@ -252,6 +252,8 @@ class _Race(Pending):
             raise self._failure()
 
     def _attempt(self, endpoint: Endpoint) -> None:
+        if self._options.check:
+            self._options.check(endpoint)
         sock = self._sockets.open(endpoint.family, self._emit)
         self._attempts[sock] = endpoint
         try:
@@ -288,8 +290,6 @@ class _Race(Pending):
             if error.errno == errno.EAGAIN and endpoint.family == socket.AF_UNIX:
                 self._retries[sock] = self._later(BACKLOG_RETRY_SECONDS, lambda: self._retry(sock))
                 return
-        if self._options.on_connect:
-            self._options.on_connect(sock, endpoint)
         settled = partial(self._step, partial(self._settled, sock))
         self._loop.when_writable(sock.fileno(), settled)
 

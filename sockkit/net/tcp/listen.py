@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from sockkit.core.address import Address
 from sockkit.errors import BindError, UsageError, reason
-from sockkit.events import Connected, Emit, Listening, Notice, Peer, PeerUser, SocketCall
+from sockkit.events import Connected, Listening, Notice, Peer, PeerUser, SocketCall
 from sockkit.net.context import Context
 from sockkit.net.endpoint import (
     DEFAULT_BACKLOG,
@@ -23,7 +23,7 @@ from sockkit.net.endpoint import (
 )
 from sockkit.net.ends.end import PeerEnd, os_error
 from sockkit.net.ends.socket_end import SocketEnd
-from sockkit.net.loop import Loop, Timer
+from sockkit.net.loop import Timer
 from sockkit.net.openers import opener, resolve
 from sockkit.net.options import SocketOptions
 from sockkit.net.waiting import OnDone, Pending, Start, Steps
@@ -140,6 +140,11 @@ class Listener:
         self.address = show_address(name)
 
     @property
+    def bound_to(self) -> Address | None:
+        """The address to which the open socket is bound."""
+        return to_address(self._socket.getsockname())
+
+    @property
     def transport(self) -> str:
         return opener(self._options.address).stream
 
@@ -169,9 +174,9 @@ class Listener:
         if self._on_accepted:
             self._context.loop.when_readable(self._socket.fileno(), self._ready)
 
-    def adopt(self, loop: Loop, number: int, of: int, emit: Emit) -> None:
+    def adopt(self, context: Context, number: int, of: int) -> None:
         """Use the loop of a forked process: it is process `number`, from 1, `of` so many."""
-        self._context = self._context._replace(loop=loop, emit=emit)
+        self._context = context
         self._numbers = count(number, of)  # so that no two processes use one number
 
     def close(self) -> None:

@@ -1,22 +1,15 @@
 from __future__ import annotations
 
 import socket
+from typing import Any
 
 import pytest
 
 from sockkit.core.address import Address, HostPort, UnixPath
-from sockkit.errors import UsageError
-from sockkit.events import Peer
-from sockkit.net.endpoint import Endpoint, to_address
-from sockkit.net.ends.socket_end import SocketEnd
-from sockkit.net.loop import Loop
-from sockkit.net.relay.itself import OwnConnections, check_target
-from tests.net import kit
+from sockkit.errors import ConnectError, UsageError
+from sockkit.net.endpoint import Endpoint
+from sockkit.net.relay.itself import check_endpoint, check_target
 from tests.support import HERE
-
-loop = kit.loop
-
-TARGET = HostPort("there.example", 80)
 
 
 @pytest.mark.parametrize(
@@ -26,12 +19,15 @@ TARGET = HostPort("there.example", 80)
         (HostPort("::1", 80), HostPort("0:0::1", 80)),
         (HostPort("0.0.0.0", 80), HostPort("127.0.0.2", 80)),
         (HostPort("::", 80), HostPort(HERE, 80)),
+        (HostPort(HERE, 80), HostPort("::ffff:127.0.0.1", 80)),
+        (HostPort(HERE, 80), HostPort("0.0.0.0", 80)),  # where a connection reaches 127.0.0.1
+        (HostPort("::1", 80), HostPort("::", 80)),
         (UnixPath("/tmp/x"), UnixPath("/tmp/x")),
     ],
 )
 def test_a_target_that_is_the_relay(listen: Address, target: Address) -> None:
     with pytest.raises(UsageError, match="is this relay itself"):
-        check_target(listen, target)
+        check_target(listen, target, "the target")
 
 
 @pytest.mark.parametrize(
@@ -47,52 +43,21 @@ def test_a_target_that_is_the_relay(listen: Address, target: Address) -> None:
     ],
 )
 def test_a_target_that_is_another(listen: Address, target: Address) -> None:
-    check_target(listen, target)
+    check_target(listen, target, "the target")
 
 
-def client(loop: Loop, sock: socket.socket) -> SocketEnd:
-    """The end that `sock` was accepted as."""
-    remote = to_address(sock.getpeername())
-    return SocketEnd(loop, sock, Peer(1, str(remote)), lambda _: None, remote)
+@pytest.mark.parametrize("place", [(HERE, 80), ("::ffff:127.0.0.1", 80, 0, 0), ("0.0.0.0", 80)])
+def test_an_endpoint_that_is_the_relay(place: tuple[Any, ...]) -> None:
+    family = socket.AF_INET6 if len(place) == 4 else socket.AF_INET
+    with pytest.raises(ConnectError, match="the target x is this relay itself: give another one"):
+        check_endpoint(HostPort(HERE, 80), "the target x", Endpoint(family, place))
 
 
-def test_a_client_that_is_a_connection_of_ours(loop: Loop) -> None:
-    ours = OwnConnections(TARGET)
-    with socket.create_server((HERE, 0)) as listener:
-        to = Endpoint(socket.AF_INET, listener.getsockname())
-        sock, other = (socket.create_connection(listener.getsockname()) for _ in range(2))
-        ours.add(sock, to)
-        accepted = client(loop, listener.accept()[0])
-        others = client(loop, listener.accept()[0])
-        told = f"the target {TARGET} is this relay itself: give another target"
-        assert str(ours.refusal(accepted)) == told
-        assert ours.refusal(others) is None
-        sock.close()
-        assert ours.refusal(accepted) is None  # another may have its port now
-        del sock
-        assert not ours._sockets
-        for each in (other, accepted, others):
-            each.close()
+@pytest.mark.parametrize("listen", [HostPort(HERE, 81), UnixPath("/tmp/x"), None])
+def test_an_endpoint_that_is_another(listen: Address | None) -> None:
+    check_endpoint(listen, "the target x", Endpoint(socket.AF_INET, (HERE, 80)))
 
 
-def test_a_client_whose_port_we_use_as_well(loop: Loop) -> None:
-    """Its connection is to another address than ours, so both may have the same port."""
-    ours = OwnConnections(TARGET)
-    with (
-        socket.create_server((HERE, 0)) as listener,
-        socket.create_connection(listener.getsockname()) as sock,
-    ):
-        ours.add(sock, Endpoint(socket.AF_INET, (HERE, 9)))
-        accepted = client(loop, listener.accept()[0])
-        assert ours.refusal(accepted) is None
-        accepted.close()
-
-
-def test_unix_connections_have_no_addresses(loop: Loop) -> None:
-    ours = OwnConnections(TARGET)
-    one, other = socket.socketpair()
-    with one:
-        ours.add(one, Endpoint(socket.AF_UNIX, ""))
-        end = SocketEnd(loop, other, Peer(1, "unix"), lambda _: None)
-        assert ours.refusal(end) is None
-        end.close()
+@pytest.mark.parametrize("there", ["/tmp/x", ""])
+def test_a_unix_endpoint(there: str) -> None:
+    check_endpoint(HostPort(HERE, 80), "the target x", Endpoint(socket.AF_UNIX, there))

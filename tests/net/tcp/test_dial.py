@@ -244,6 +244,16 @@ def test_another_lookup_may_take_the_place_of_the_systems(
     client.connect(HostPort("nosuch.invalid", 1), ConnectOptions(resolve=resolve))
 
 
+def test_an_endpoint_may_be_checked_before_it_is_tried(client: Client, live: socket.socket) -> None:
+    def check(found: Endpoint) -> None:
+        assert found == endpoint(live)
+        raise ConnectError("not there")
+
+    with pytest.raises(ConnectError, match="not there"):
+        client.connect(HostPort(*live.getsockname()), ConnectOptions(check=check))
+    assert client.told(SocketCall) == []
+
+
 def test_a_refusal_of_one_address(client: Client, dead: Endpoint) -> None:
     host, port = dead.address
     with pytest.raises(ConnectError) as caught:
