@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from functools import partial
 
@@ -55,8 +55,9 @@ def run(config: Show, context: Context) -> None:
     _check(config)
     name = "stdin" if config.path == STANDARD else escape(config.path)
     reader = Reader(name)
-    shown = _Shown(reader, config, _view(config, context))
     with _source(config, context, reader) as source, _sink(config, context) as sink:
+        begin = sink.empty if isinstance(sink, OutputFile) else lambda: None
+        shown = _Shown(reader, config, _view(config, context), begin)
         wait_for(context.loop, partial(_Showing, context, source, sink, shown))
     for told in shown.notices(name):
         context.emit(Notice(told))
@@ -82,12 +83,15 @@ def _check(config: Show) -> None:
 class _Shown:
     """A Transform from the bytes of a recording to the output of a view.
 
-    The lines before a damaged one are still shown; `fault` is then the error to raise.
+    The lines before a damaged one are still shown; `fault` is then the error to raise. `begin` is
+    called once, before the first output, but not if the file is no recording.
     """
 
-    def __init__(self, reader: Reader, config: Show, view: RecordView) -> None:
+    def __init__(
+        self, reader: Reader, config: Show, view: RecordView, begin: Callable[[], None]
+    ) -> None:
         self._reader, self._view = reader, view
-        self._begin = view.begin()
+        self._begin: Callable[[], None] | None = begin
         now = time.time_ns() // 1000
         self._selection = Selection(
             config.peers, sent=config.sent, received=config.received, since=config.since, now=now
@@ -98,7 +102,9 @@ class _Shown:
         return b"" if self.fault else self._all(self._reader.feed(data))
 
     def flush(self) -> bytes:
-        return b"" if self.fault else self._all(self._reader.flush())
+        if self.fault:
+            return b""
+        return self._all(self._reader.flush()) or self._head()
 
     def notices(self, name: str) -> Iterator[str]:
         """Notices about what the recording `name` lacks."""
@@ -112,13 +118,21 @@ class _Shown:
             yield f"{name}: nothing matches"
 
     def _all(self, lines: Iterable[Line]) -> bytes:
-        begin, self._begin = self._begin, b""
-        parts = [begin]
+        parts: list[bytes] = []
         try:
-            parts.extend(map(self._line, lines))
+            for line in lines:
+                parts += (self._head(), self._line(line))
         except SockkitError as error:
             self.fault = error
         return b"".join(parts)
+
+    def _head(self) -> bytes:
+        """What the output begins with; nothing from the second time on, and after a fault."""
+        begin, self._begin = self._begin, None
+        if not begin or self.fault:
+            return b""
+        begin()
+        return self._view.begin()
 
     def _line(self, line: Line) -> bytes:
         if self._selection.wants(line.record):
@@ -199,7 +213,6 @@ def _sink(config: Show, context: Context) -> Iterator[Sink]:
     _check_other(config, config.pcap)
     file = OutputFile(context.loop, config.pcap, option="--pcap", mode=0o600)
     with closing(file):
-        file.empty()
         yield file
 
 

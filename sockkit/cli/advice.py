@@ -88,7 +88,7 @@ def _in_words(error: click.UsageError, command: str, grammar: Grammar) -> tuple[
         case click.BadParameter():
             return _bad_value(error), True
         case click.BadOptionUsage():
-            return _bad_use(error, command, grammar), False
+            return _bad_use(error, command, grammar)
         case _:
             told = _flat(error.format_message())
             more = re.fullmatch(r"Got unexpected extra arguments? \((.*)\)", told)
@@ -127,10 +127,20 @@ def _value_in_words(error: click.BadParameter, told: str) -> str:
     return told[:1].lower() + told[1:] + hint
 
 
-def _bad_use(error: click.BadOptionUsage, command: str, grammar: Grammar) -> str:
+def _bad_use(error: click.BadOptionUsage, command: str, grammar: Grammar) -> tuple[str, bool]:
     name = error.option_name
-    needs = grammar.get(command, {}).get(name)
-    return f"{name} needs a value" if needs else f"{name} takes no value"
+    if not grammar.get(command, {}).get(name):
+        return f"{name} takes no value: remove it", True
+    params = error.ctx.command.params if error.ctx else []
+    option = next(
+        (one for one in params if isinstance(one, click.Option) and name in one.opts), None
+    )
+    example = re.search(r"for example (\S+?)[.,;]?(?: |$)", option.help or "") if option else None
+    if not (option and error.ctx):
+        return f"{name} needs a value", False
+    if example:
+        return f"{name} needs a value, as in {name} {example[1]}", True
+    return f"{name} needs a value: {name} {option.make_metavar(error.ctx)}", True
 
 
 def _flat(text: str) -> str:

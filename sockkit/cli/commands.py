@@ -17,6 +17,7 @@ import click
 from click import Option
 
 from sockkit import __version__
+from sockkit.errors import UsageError
 from sockkit.values import Value
 
 if TYPE_CHECKING:
@@ -213,6 +214,7 @@ class BundledCommand(click.Command):
         own = args[: args.index("--") if "--" in args else None]
         if clusters := [word for word in own if len(word) > 2 and word[0] == "-" != word[1]]:
             self._check_dashes(ctx, clusters)
+        _check_values(self.params, own)
         try:
             return super().parse_args(ctx, args)
         except click.UsageError as error:
@@ -241,6 +243,47 @@ class BundledCommand(click.Command):
             records = [option.get_help_record(ctx) for option in (*bundle.options, *asks)]
             with formatter.section(bundle.title):
                 formatter.write_dl([_without_range(*record) for record in records if record])
+
+
+def _check_values(params: Sequence[click.Parameter], words: list[str]) -> None:
+    """Refuse an option in the place of a value, a value after a flag, and a second file or address.
+
+    click would take `--record --udp` as a file named --udp, and use the last of two files. Raises
+    UsageError.
+    """
+    options = {name: one for one in params if isinstance(one, Option) for name in _names(one)}
+    given: set[str | None] = set()
+    rest = iter(words)
+    word = next(rest, None)
+    while word is not None:
+        name, equals, _ = word.partition("=")
+        if name not in options and name[:2] in options:  # -p8080
+            name, equals = name[:2], "="
+        option = options.get(name)
+        word = next(rest, None)
+        if not option:
+            continue
+        if option.is_flag or option.count:
+            if word in _SWITCH_WORDS and not equals:
+                raise UsageError(f"{name} takes no value", f"remove {word!r}")
+            continue
+        if option.name in given and not option.multiple and option.type.name in _ONLY_ONE:
+            raise UsageError(f"{name} is given twice", "remove one of them")
+        given.add(option.name)
+        if not equals:
+            if word and word in options and not word[1:].isdigit():
+                long = next(each for each in option.opts if each.startswith("--"))
+                told = f"{name} needs a value before {word}"
+                raise UsageError(told, f"add it, or write {long}={word} if that is the value")
+            word = next(rest, None)
+
+
+def _names(option: Option) -> tuple[str, ...]:
+    return (*option.opts, *option.secondary_opts)
+
+
+_SWITCH_WORDS = ("on", "off", "yes", "no", "true", "false")
+_ONLY_ONE = ("file", "port", "addr")  # the names of parameter types
 
 
 def _without_range(words: str, text: str) -> tuple[str, str]:

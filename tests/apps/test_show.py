@@ -286,6 +286,16 @@ def test_a_foreign_file(site: Site) -> None:
     assert caught.value.status == 1
 
 
+@pytest.mark.parametrize("foreign", [b"\x7fELF\n", b"\x7fELF", b"{}\n"])
+def test_a_foreign_file_leaves_the_packets_of_another_run(site: Site, foreign: bytes) -> None:
+    site.path.write_bytes(foreign)
+    packets = site.path.with_name("out.pcapng")
+    packets.write_bytes(b"of another run")
+    with pytest.raises(SockkitError, match="is not a sockkit recording"):
+        site.run(pcap=str(packets))
+    assert packets.read_bytes() == b"of another run"
+
+
 def test_packets(site: Site) -> None:
     site.write(SERVER)
     path = site.path.with_name("out.pcapng")

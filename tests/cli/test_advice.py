@@ -20,7 +20,7 @@ TAKEN = sorted({line for _, told in EXAMPLES if (line := to_paste(told))})
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The files that lines name."""
     monkeypatch.chdir(tmp_path)
-    for name in ("c.pem", "k.pem", "allow.txt", "deny.txt"):
+    for name in ("c.pem", "ca.pem", "k.pem", "allow.txt", "deny.txt"):
         (tmp_path / name).write_text("")
 
 
@@ -37,7 +37,9 @@ def test_what_is_shown_is_taken(
     line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sockkit.cli.start.start", lambda *_: None)
-    words = shlex.split(re.split(r" (?:<|>>?) ", line[line.index("sockkit ") :])[0])
+    words = shlex.split(
+        re.split(r" (?:<|>>?) |; (?:sleep [0-9.]+; )?done", line[line.index("sockkit ") :])[0]
+    )
     assert status(words[1:]) == 0, capsys.readouterr().err
 
 
@@ -57,8 +59,9 @@ def test_the_options_of_each_command() -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ("tcp-server -p", "-p needs a value (see sockkit tcp-server --help)"),
-        ("tcp-server --tls=yes", "--tls takes no value (see sockkit tcp-server --help)"),
+        ("tcp-server -p", "-p needs a value, as in -p 8080"),
+        ("tcp-client -o", "-o needs a value: -o FILE"),
+        ("tcp-server --tls=yes", "--tls takes no value: remove it"),
         ("replay", "FILE is missing (see sockkit replay --help)"),
         ("show a b", "unexpected 'b' (see sockkit show --help)"),
         ("show a b c", "unexpected 'b c' (see sockkit show --help)"),

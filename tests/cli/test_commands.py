@@ -118,6 +118,53 @@ def test_a_bundle_is_chosen_from() -> None:
     assert bundle.without("even", "other") == Bundle("Odds", (odd,))
 
 
+ANY = ["tcp-server", "-p", "0"]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (
+            ["--record", "--once"],
+            "--record needs a value before --once: add it, or write --record=",
+        ),
+        (
+            ["-o", "-x"],
+            "-o needs a value before -x: add it, or write --output=-x if that is the value",
+        ),
+        (["--record", "a", "--record=b"], "--record is given twice: remove one of them"),
+        (["--port", "1"], "--port is given twice: remove one of them"),
+        (["-p1"], "-p is given twice: remove one of them"),
+        (["--once", "on"], "--once takes no value: remove 'on'"),
+    ],
+)
+def test_a_value_in_the_wrong_place(
+    words: list[str],
+    told: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("sockkit.cli.start.start", lambda *_: None)
+    assert status([*ANY, *words]) == 2
+    assert capsys.readouterr().err.startswith(f"sockkit: {told}")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--record=--once"],
+        ["--reply", "", "--record", "a"],
+        ["--reply", "--record a", "--record", "b"],
+        ["--linger", "1", "--linger", "2"],
+        ["--allow", "::1", "--allow", "::2"],
+        ["--", "on"],
+    ],
+)
+def test_a_value_in_the_right_place(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sockkit.cli.start.start", lambda *_: None)
+    assert status([*ANY, *words]) == 0
+
+
 def test_a_long_option_with_one_dash_is_no_short_ones(tmp_path: Path) -> None:
     """-once would be -o nce, and that file empty."""
     (tmp_path / "nce").write_text("precious")

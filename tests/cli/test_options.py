@@ -133,7 +133,8 @@ def _where(name: str, words: list[str]) -> list[str]:
     serves = "--serve" in words if name == "replay" else name in SERVERS
     programs = {"--exec", "--shell"} & {*words}  # in place of a relay's target
     there = ["127.0.0.1", "9"] if not serves or (name == "relay" and not programs) else []
-    return [*files, *(["-p", "0"] if serves else []), *there]
+    port = ["-p", "0"] if serves and not {"-p", "--port"} & {*words} else []
+    return [*files, *port, *there]
 
 
 # What only views of a replay show.

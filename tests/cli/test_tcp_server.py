@@ -66,7 +66,8 @@ def test_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_options(options: str, changed: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     default = started("-p", "0", monkeypatch=monkeypatch)
-    config = started("-p", "0", *options.split(), monkeypatch=monkeypatch)
+    port = [] if options.startswith(("-p ", "--port ")) else ["-p", "0"]
+    config = started(*port, *options.split(), monkeypatch=monkeypatch)
     assert config == default._replace(**changed)
 
 

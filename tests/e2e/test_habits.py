@@ -27,7 +27,7 @@ from tests.support import HERE, SOCKKIT, WAIT, Program, run
 LISTENERS = ("tcp-server", "udp-server", "echo", "chat serve", "relay")
 ABSTRACT = f"sockkit-habits-{os.getpid()}"
 ANSWER = b"hi\n"
-CALL = re.compile(r"(.*?)(sockkit .*?)( (?:<|>>?) .*)?")
+CALL = re.compile(r"(.*?)(sockkit .*?)( (?:<|>>?) .*|; (?:sleep [\d.]+; )?done)?")
 
 
 class Peers:
@@ -210,7 +210,8 @@ def shell_line(line: str, peers: Peers, place: Path) -> tuple[str, str]:
     before = re.sub(r"^while sleep [\d.]+", "for i in 1 2", before)  # which has an end
     before = re.sub(r"sleep [\d.]+", "sleep 0", before)
     words = replaced(call, peers, place)
-    return command_of(words), f"{before}exec {shlex.join([SOCKKIT, *words[1:]])}{after}"
+    once = "" if after.startswith(";") else "exec "  # in a loop the shell goes on
+    return command_of(words), f"{before}{once}{shlex.join([SOCKKIT, *words[1:]])}{after}"
 
 
 def files(place: Path, peers: Peers) -> None:
@@ -234,7 +235,7 @@ def runs(line: str, peers: Peers, place: Path) -> str:
     with Program(
         "-c", shown, command=("bash",), cwd=place, env=env, start_new_session=True
     ) as program:
-        if command in LISTENERS:
+        if command in LISTENERS or " --serve " in shown:
             program.said("listening on ")
             os.killpg(program.process.pid, signal.SIGTERM)  # of this line alone
             wanted = {143}

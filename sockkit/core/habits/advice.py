@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from sockkit.core.address import ServiceLookup
+from sockkit.core.access import parse_rule
+from sockkit.core.address import MAX_PORT, ServiceLookup
 from sockkit.core.habits.draft import (
     WITH_UDP,
     Draft,
@@ -22,17 +23,25 @@ from sockkit.core.habits.places import place
 from sockkit.core.habits.table import (
     AFTER_A_FLAG,
     CRLF_WORDS,
+    ELSEWHERE,
+    INPUTS,
     LF_WORDS,
+    LIKE_NC,
     NCAT,
     NOT_HERE_OPTIONS,
     OPENSSL,
     OPTIONS,
+    REPEATED,
+    REPEATING,
     ROLES,
+    SENDING,
     SERIAL,
     TOOLS,
     Habit,
 )
+from sockkit.core.habits.tools import OTHERS, WAITERS, not_supported, take_tool, take_waiter
 from sockkit.core.habits.typed import in_ascii
+from sockkit.core.text import check_codec
 from sockkit.core.units import parse_duration
 from sockkit.errors import UsageError
 
@@ -40,8 +49,11 @@ _HABITS = {name: habit for habit in OPTIONS for name in habit.names.split()}
 _NCAT = _HABITS | {name: habit for habit in NCAT for name in habit.names.split()}
 _NOT_HERE = {name: told for names, told in NOT_HERE_OPTIONS.items() for name in names.split()}
 _ROLES = {name: act for names, act in ROLES.items() for name in names.split()}
-_ELSEWHERE = {"websocat": "WebSocket is not supported: use websocat itself"}
-_OUTPUT_OPTIONS = {"-v", "-s", "-S", "-sS", "-i", "-N"}  # of curl: what it shows besides
+_ELSEWHERE = {
+    "websocat": "WebSocket is not supported: use websocat itself",
+    "nmap": "to check ports, write sockkit probe HOST:22,80, and for more use nmap itself",
+}
+_SHORT_HABIT = 4  # such as --ip: with one dash it is rather two letters
 MAX_WORDS = 100  # of a line that is examined; nobody types a longer one
 
 
@@ -53,7 +65,10 @@ def advise(words: Sequence[str], grammar: Grammar, service: ServiceLookup) -> st
     if not words or len(words) > MAX_WORDS:
         return None
     told, tool = _advice(words, grammar, service), words[0].lower()
-    if told is None and tool in TOOLS | {"socat", "curl", "wget", "openssl"}:
+    ports = [word for word in words[1:] if word.isdigit() and int(word[:9]) > MAX_PORT]
+    if told is None and tool in TOOLS and ports:
+        return f"{ports[0]!r} is not a port: give 1 to {MAX_PORT}"
+    if told is None and tool in {"socat", *TOOLS, *OTHERS}:
         return f"this line of {tool} cannot be translated: use {tool}, or see sockkit --help"
     return told
 
@@ -64,7 +79,8 @@ def _advice(words: Sequence[str], grammar: Grammar, service: ServiceLookup) -> s
         at = words.index("--")
         words, tail = words[:at], " -- " + " ".join(map(quoted, words[at + 1 :]))
     if words[0] != "openssl":  # its own long options have one dash
-        words, typed = in_ascii(words, _every_option(grammar))
+        names = {name for name in _HABITS if len(name) > _SHORT_HABIT and name[1:] not in OPENSSL}
+        words, typed = in_ascii(words, names | _every_option(grammar).keys())
     try:
         draft = _draft(words, grammar)
         if draft is None or draft.refusal:
@@ -82,7 +98,7 @@ def _draft(words: Sequence[str], grammar: Grammar) -> Draft | None:
     if any(name.startswith(f"{command} ") for name in grammar) and command:
         return _in_group(command, rest, grammar)
     if command == "tcp-client" and any(len(word) > 2 and word in OPENSSL for word in rest):
-        return _openssl(Draft(command), ["openssl", "s_client", *rest], grammar)
+        return _by_first_word(["openssl", "s_client", *rest], grammar)
     if command:
         return _read(Draft(command), rest, grammar)
     if words[0].startswith("-") or words[0].upper() == "STDIO":
@@ -136,60 +152,17 @@ def _by_first_word(words: Sequence[str], grammar: Grammar) -> Draft | None:
     if tool in _ELSEWHERE:
         draft.refusal = _ELSEWHERE[tool]
         return draft
-    if tool in TOOLS:
-        draft.because(f"instead of {tool}, write", 2)
-        if tool == "telnet" and len(words) == 2 and words[1][0] != "-" and not is_whole(words[1]):
-            words = [*words, "23"]
-        return _read(draft, words[1:], grammar, tool)
     if tool == "socat" or is_socat(first):
         draft.because("instead of socat's addresses, write")
         take_socat(draft, words[1:] if tool == "socat" else words)
         return draft
-    if tool in ("curl", "wget"):
-        options = (word for word in words[1:] if word.startswith("-"))
-        if unknown := next((option for option in options if option not in _OUTPUT_OPTIONS), ""):
-            draft.refusal = _not_supported(tool, unknown)
-            return draft
-        return _read(draft, [word for word in words[1:] if is_url(word)][:1], grammar)
-    if tool == "openssl":
-        return _openssl(draft, words, grammar)
-    if tool.removesuffix(".sh") in ("wait-for-it", "wait-for"):
-        return _wait_for_it(draft, words, grammar)
-    return _by_role(draft, words, grammar) or _by_address(draft, words, grammar)
-
-
-def _not_supported(tool: str, option: str) -> str:
-    return f"{tool}'s {option} is not supported (see sockkit --help)"
-
-
-def _openssl(draft: Draft, words: Sequence[str], grammar: Grammar) -> Draft | None:
-    """`openssl s_client -connect HOST:PORT`."""
-    if words[1:2] != ["s_client"]:
-        draft.refusal = f"only openssl's s_client is replaced: use {' '.join(map(quoted, words))}"
+    if tool.removesuffix(".sh") in WAITERS:
+        take_waiter(draft, words)
         return draft
-    draft.because("instead of openssl s_client, write")
-    ours = ["--tls"]
-    rest = iter(words[2:])
-    for word in rest:
-        if not word.startswith("-"):
-            ours.append(word)
-        elif (use := OPENSSL.get(f"-{word.lstrip('-')}")) is None:
-            draft.refusal = _not_supported("openssl s_client", word)
-            return draft
-        else:
-            ours += [next(rest, "") if part == "{}" else part for part in use.split()]
-    return _read(draft, ours, grammar)
-
-
-def _wait_for_it(draft: Draft, words: Sequence[str], grammar: Grammar) -> Draft | None:
-    """`wait-for-it HOST:PORT -t SECONDS -- COMMAND`."""
-    draft.because(f"instead of {words[0]}, write", 2)
-    draft.command = "probe"
-    end = words.index("--") if "--" in words else len(words)
-    own = ["--wait" if word in ("-t", "--timeout") else word for word in words[1:end]]
-    own += [] if "--wait" in own else ["--wait", "15s"]  # its default
-    draft.after = "".join(f" {quoted(word)}" for word in words[end:])
-    return _read(draft, own, grammar)
+    if tool in TOOLS or tool in OTHERS:
+        ours = take_tool(draft, tool, words, grammar["tcp-client"])
+        return draft if draft.refusal else _read(draft, ours, grammar, tool)
+    return _by_role(draft, words, grammar) or _by_address(draft, words, grammar)
 
 
 def _by_role(draft: Draft, words: Sequence[str], grammar: Grammar) -> Draft | None:
@@ -245,17 +218,82 @@ def _read(draft: Draft, words: Sequence[str], grammar: Grammar, tool: str = "") 
     habits = _NCAT if tool == "ncat" else _HABITS
     every = _every_option(grammar)
     takes = every | {name: habit.value for name, habit in habits.items()} | dict(own)
+    draft.tool = tool if tool in ("nc", "ncat") else ""
     values, line = _values_of_flags(draft, read(words, takes.get))
+    line = _without_values(draft, line, own)
     for flag in [*line.flags, *values]:
         known = flag.name in own and flag not in values
-        if not _take(draft, flag, None if known else habits.get(flag.name), every):
+        habit = None if known else _habit(flag, habits)
+        if habit and not (tool or _makes_sense(draft.command, flag, habit)):
+            return None
+        if not _take(draft, flag, habit, every):
             if tool and not draft.refusal:
-                draft.refusal = _not_supported(tool, flag.name)
+                draft.refusal = not_supported(tool, flag.name)
             return draft if draft.refusal else None
     draft.words = _plain_words(draft, line.words)
-    if tool in ("nc", "ncat"):
-        draft.acts["bound"] = tool
+    if not (draft.listens or "listen" in draft.acts):
+        _check_program(draft)
     return draft
+
+
+def _check_program(draft: Draft) -> None:
+    """Raise UsageError if the program of -e or -c is rather the host, as in `-c 127.0.0.1 80`."""
+    programs = [option[1] for option in draft.options if option[0] in ("--exec", "--shell")]
+    is_host = any(("." in each and "/" not in each) or each == "localhost" for each in programs)
+    if len(draft.words) == 1 and is_port(draft.words[0]) and is_host:
+        raise UsageError(f"{programs[0]!r} is not a program")
+
+
+def _habit(flag: Flag, habits: dict[str, Habit]) -> Habit | None:
+    """The habit of an option: -e has an encoding or a program as its value."""
+    encodes = flag.name == "-e" and _is_encoding(flag.value or "")
+    return habits.get("--charset" if encodes else flag.name)
+
+
+def _is_encoding(name: str) -> bool:
+    try:
+        return bool(check_codec(name))
+    except UsageError:
+        return False
+
+
+def _makes_sense(command: str, flag: Flag, habit: Habit) -> bool:
+    """Whether a habit of nc, or one about what is sent, makes sense for one of our commands."""
+    special = len(flag.name) == 2 or habit.act in SENDING or habit.act == "udp"
+    if habit.act in REPEATING:
+        special = command not in REPEATED
+    fits = {flag.name, habit.act} & {*ELSEWHERE.get(command, ())}
+    return command in LIKE_NC or not special or bool(fits)
+
+
+def _without_values(draft: Draft, line: Line, own: Mapping[str, bool]) -> Line:
+    """`line` without a value after one of our flags, if there is a word too many. It is sent if the
+    flag is about what is sent.
+    """
+    most = _MOST_WORDS.get(draft.command)
+    flags = [flag if flag != "--explain" else "" for flag in line.after]  # --explain zh
+    at = next((at for at, flag in enumerate(flags) if own.get(flag) is False), None)
+    sends = next((at for at, flag in enumerate(line.after) if flag in _INPUTS), None)
+    if most is None or len(line.words) != most + 1 or (at is None and sends is None):
+        return line
+    if sends is not None and draft.command.endswith("client"):
+        at = sends
+        draft.because(f"{line.after[at]} takes no value: to send it, pipe it", -1)
+        draft.acts["send"] = line.words[at]
+        if line.after[at] not in ("--escape-input", "--hex-input"):
+            draft.add("--hex-input")
+    elif at is not None:
+        draft.because(f"{line.after[at]} takes no value, remove {line.words[at]!r}", -1)
+    else:
+        return line
+    others = [each for each in range(len(line.words)) if each != at]
+    words = [line.words[each] for each in others]
+    return Line(line.flags, words, [line.after[each] for each in others])
+
+
+# The words of a complete address, and of a file.
+_MOST_WORDS = {"tcp-client": 2, "udp-client": 2, "chat join": 2, "show": 1, "replay": 3}
+_INPUTS = {*INPUTS, *(name for name, habit in _HABITS.items() if habit.use == "--hex-input")}
 
 
 def _every_option(grammar: Grammar) -> dict[str, bool]:
@@ -272,9 +310,13 @@ def _take(draft: Draft, flag: Flag, habit: Habit | None, ours: dict[str, bool]) 
         draft.act("udp")
     elif habit:
         draft.take(habit, flag)
+    elif flag.name in ("-h", "--help"):
+        pass  # as in `-h HOST`: somebody who wants the help has no address
     elif flag.name in ours:
+        if ours[flag.name] and flag.value is None:
+            raise UsageError("a value is missing")
         if not _spelled_otherwise(draft, flag):
-            draft.add(flag.name, *([] if flag.value is None else [_shown(flag)]))
+            draft.add(flag.name, *([_shown(flag)] if ours[flag.name] else []))
     else:
         draft.refusal = _NOT_HERE.get(flag.name, "")
         return False
@@ -302,7 +344,7 @@ def _plain_words(draft: Draft, words: Sequence[str]) -> list[str]:
         take_socat(draft, plain)
         return draft.words
     if "line-end" in draft.acts:
-        if any(word.lower() in LF_WORDS for word in plain):
+        if any(word.lower() in LF_WORDS for word in [*plain, draft.acts["line-end"]]):
             draft.because("lines end with LF here")
             draft.drop("--crlf")
         plain = [word for word in plain if word.lower() not in CRLF_WORDS + LF_WORDS]
@@ -317,9 +359,13 @@ def _is_needless(draft: Draft, habit: Habit) -> bool:
 
 
 def _values_of_flags(draft: Draft, line: Line) -> tuple[list[Flag], Line]:
-    """Find values after our flags that have one in other tools, if there are too many words.
-    Returns these as flags, and the rest of the line.
+    """Find values after our flags that have one in other tools, if there are too many words, or one
+    is written as in -q3. Returns these as flags, and the rest of the line.
     """
+    digits = [each.name[1:] for each in line.flags if each.name[1:] in {*"01235789"}]
+    if digits and Flag("-q") in line.flags:
+        flags = [each for each in line.flags if each.name[1:] not in ["q", *digits]]
+        return [Flag("-q", "".join(digits))], line._replace(flags=flags)
     most = 1 if draft.listens or draft.command == "probe" else 2
     if len(line.words) <= most and not any(map(is_whole, line.words[1:])):
         return [], line
@@ -328,10 +374,10 @@ def _values_of_flags(draft: Draft, line: Line) -> tuple[list[Flag], Line]:
         for at, (word, after) in enumerate(zip(line.words, line.after, strict=True))
         if after in AFTER_A_FLAG and _fits(after, word)
     ]
-    flags = [Flag(line.after[at], line.words[at]) for at in taken]
-    names = {flag.name for flag in flags}
+    values = [Flag(line.after[at], line.words[at]) for at in taken]
+    names = {flag.name for flag in values}
     kept = [at for at in range(len(line.words)) if at not in taken]
-    return flags, Line(
+    return values, Line(
         [flag for flag in line.flags if flag.name not in names],
         [line.words[at] for at in kept],
         [line.after[at] for at in kept],
@@ -351,6 +397,9 @@ def _fits(option: str, word: str) -> bool:
 def _spelled_otherwise(draft: Draft, flag: Flag) -> bool:
     """Apply our option if its value is written as for another tool. Returns whether it is."""
     value = flag.value or ""
+    if flag.name in ("--allow", "--deny") and draft.tool:
+        for rule in value.split(","):
+            parse_rule(rule)
     if flag.name in ("--allow", "--deny") and "," in value:
         draft.because(f"{flag.name} takes one rule, repeat it for each rule")
         for rule in filter(None, value.split(",")):
@@ -372,8 +421,8 @@ def _spelled_otherwise(draft: Draft, flag: Flag) -> bool:
 def _line(draft: Draft, grammar: Grammar, service: ServiceLookup) -> str | None:
     """The advice: the reason and the command line. None without a reason."""
     choose(draft)
-    if not draft.whole:
-        return f"{draft.reason}, and it needs a value" if draft.reason else None
+    if draft.lacking:
+        return f"{draft.reason}; {draft.lacking} needs a value" if draft.reason else None
     words = place(draft, service)
     if not draft.reason:
         return None

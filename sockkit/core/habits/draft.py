@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sockkit.core.address import parse_host, parse_port, parse_unix, split_port
 from sockkit.core.habits.line import Flag
-from sockkit.core.habits.table import Habit
+from sockkit.core.habits.table import REPEATED, VARIABLES, Habit
 from sockkit.core.units import parse_duration
 from sockkit.errors import UsageError
 
@@ -21,8 +21,8 @@ class Draft:
     """A command line of sockkit that is being made.
 
     `words` are those of the address. `acts` are changes by name, each with its value. If `refusal`
-    is set, there is no line: it says what to use instead of sockkit. `whole` is False if a value is
-    missing.
+    is set, there is no line: it says what to use instead of sockkit. `tool` is the tool that the
+    line is for, if it is nc or the like.
     """
 
     def __init__(self, command: str = "", words: tuple[str, ...] | list[str] = ()) -> None:
@@ -30,8 +30,8 @@ class Draft:
         self.words = [*words]
         self.options: list[tuple[str, ...]] = []
         self.acts: dict[str, str] = {}
-        self.before = self.after = self.refusal = ""
-        self.whole = True
+        self.before = self.after = self.refusal = self.tool = ""
+        self.lacking = ""  # the option that lacks its value
         self._reasons: list[tuple[int, str]] = []
 
     @property
@@ -65,21 +65,38 @@ class Draft:
     def take(self, habit: Habit, flag: Flag) -> None:
         """Apply `flag` to the draft, as `habit` says."""
         if habit.value and not flag.value:
-            self.whole = False
+            self.lacking = flag.name
         if habit.use:
             self.add(*(part.replace("{}", flag.value or "") for part in habit.use.split()))
         if habit.act:
             self.acts[habit.act] = flag.value or ""
         if habit.act == "listen":
             self.act("once")  # nc and ncat serve one, unless -k is given
+        if habit.act == "target" and self.command != "relay":
+            self.acts["host"] = self.acts.pop("target")
+        told = self._told(habit, flag)
+        if told and f"{flag.name} is {flag.name} " not in told:
+            tells = (habit.use or habit.act) and habit.act != "port"
+            self.because(told, 0 if habit.act in _MATTERS else 1 if tells else 3)
+
+    def _told(self, habit: Habit, flag: Flag) -> str:
+        """The reason for the change; empty if it needs none."""
         told = habit.says.format(flag.name).replace("nc's --", "ncat's --")
+        if self.tool == "ncat":
+            told = told.replace("nc's", "ncat's").replace("ncat'ncat's", "ncat's")
         if habit.act == "port" and "listen" in self.acts:
             told = ""  # a server has -p here too
         if habit.act == "host" and self.listens:
             told = f"{flag.name} is --bind here"
-        if told and f"{flag.name} is {flag.name} " not in told:
-            tells = (habit.use or habit.act) and habit.act != "port"
-            self.because(told, 0 if habit.act in _MATTERS else 1 if tells else 3)
+        if habit.act == "from" and (self.listens or "listen" in self.acts):
+            told = f"{flag.name} is --bind here"
+        if habit.act == "file" and self.command in ("replay", "show"):
+            told = "the recording needs no option"
+        if self.command == "probe":
+            told = told.partition(" (")[0]
+        if habit.act == "listen" and self.command == "replay":
+            told = f"{flag.name} is --serve here"
+        return told
 
     def pipe(self, words: str) -> None:
         """Pipe the output of `words`, a shell command, to our stdin. Raises UsageError."""
@@ -118,12 +135,14 @@ def dress(draft: Draft) -> None:
     _bound_silence(draft)
     if draft.command == "tcp-server" and not draft.has("--once", "--exec", "--shell"):
         draft.drop("--half-close")  # of many clients none is closed when stdin ends
+    draft.options = [(name, *map(_renamed, values)) if name in _PROGRAMS else (name, *values)
+                     for name, *values in draft.options]  # fmt: skip
     if ("--linger", "-1") in draft.options:  # nc's -q -1: wait for the peer's end, as we do
         draft.drop("--linger")
-    if "send" in acts:
-        draft.pipe(echo(acts["send"]))
     if "every" in acts or "count" in acts:
-        draft.pipe(_loop(acts.get("every"), acts.get("count")))
+        _repeat(draft)
+    elif "send" in acts:
+        draft.pipe(echo(acts["send"]))
     if "line-delay" in acts and not draft.listens and draft.command != "probe":
         pause = f"{parse_duration(acts['line-delay']):g}"
         draft.pipe(f"while IFS= read -r line; do printf '%s\\n' \"$line\"; sleep {pause}; done")
@@ -143,9 +162,10 @@ def _verify_nothing(draft: Draft) -> None:
 
 def _bound_silence(draft: Draft) -> None:
     """Apply -w as nc has it, where it also ends a silence. ncat has it only for a client."""
-    tool, seconds = draft.acts.get("bound"), draft.drop("-w")
+    tool, seconds = draft.tool, draft.drop("-w")
     if not seconds:
         return
+    parse_duration(seconds)
     if draft.listens:
         if tool == "nc":
             draft.add("-i", seconds)
@@ -155,19 +175,43 @@ def _bound_silence(draft: Draft) -> None:
         draft.add("--linger", seconds)
     else:
         draft.add("-w", seconds)
-        if draft.command == "tcp-client" and tool == "nc" and not draft.has("-i"):
-            draft.add("-i", seconds)
+        if draft.command == "tcp-client" and tool == "nc" and not draft.has("-i", "--linger"):
+            draft.add("--linger", seconds)
 
 
-def _loop(every: str | None, count: str | None) -> str:
-    """A shell loop that writes a line after each pause of `every`, `count` times."""
+_PROGRAMS = ("--exec", "--shell")
+
+
+def _renamed(program: str) -> str:
+    """A program with the names of our variables. Raises UsageError if it has others."""
+    for names, ours in VARIABLES.items():
+        for name in names.split():
+            program = program.replace(name, ours)
+    if "NCAT_" in program or "SOCAT_" in program:
+        raise UsageError("a variable that we do not have")
+    return program
+
+
+def _repeat(draft: Draft) -> None:
+    """Send a text again and again, or run a command again that sends no stdin."""
+    begin, end = _loop(draft.acts.get("every"), draft.acts.get("count"))
+    if draft.command in REPEATED:
+        draft.before, draft.after = begin, f"{draft.after}{end}"
+        return
+    hello = "68 65 6c 6c 6f" if draft.has("--hex-input") else "hello"
+    draft.pipe(f"{begin}{echo(draft.acts.get('send') or hello)}{end}")
+    if draft.command == "udp-client":
+        draft.add("--lines")
+
+
+def _loop(every: str | None, count: str | None) -> tuple[str, str]:
+    """What goes before and after a command that runs `count` times, with a pause of `every`."""
     pause = f"{parse_duration(every):g}" if every else ""
     if not count:
-        return f"while sleep {pause}; do echo hello; done"
+        return f"while sleep {pause}; do ", "; done"
     if not (count.isascii() and count.isdigit()):
         raise UsageError(f"{count!r} is not a number")
-    body = f"echo hello; sleep {pause}" if pause else "echo hello"
-    return f"for i in $(seq {count}); do {body}; done"
+    return f"for i in $(seq {count}); do ", f"; sleep {pause}; done" if pause else "; done"
 
 
 def _add_proxy(draft: Draft) -> None:
@@ -201,6 +245,9 @@ def proxy_url(acts: dict[str, str]) -> str:
     """The URL of nc's -X and -x, and of ncat's --proxy, --proxy-type and --proxy-auth."""
     kind = acts.get("proxy-type") or "http"
     scheme = SCHEMES.get(kind.lower(), "socks5h")
+    local = acts.get("proxy-dns") in ("local", "none")
+    if "proxy-dns" in acts and scheme.startswith("socks"):
+        scheme = scheme[:6] + ("" if local else "a" if scheme == "socks4" else "h")
     place = acts["proxy"]
     host, port = split_port(place)
     place += f":{HTTP_PROXY_PORT}" if scheme == "http" and port is None else ""

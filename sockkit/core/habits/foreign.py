@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence, Set
 
+from sockkit.core.access import parse_rule
 from sockkit.core.address import show
 from sockkit.core.habits.draft import Draft, quoted
 from sockkit.core.habits.line import read
@@ -16,6 +17,7 @@ from sockkit.core.habits.table import (
     SOCAT_NEEDLESS,
     SOCAT_OPTIONS,
 )
+from sockkit.core.units import parse_duration
 from sockkit.errors import UsageError
 from sockkit.values import Value
 
@@ -108,10 +110,13 @@ def is_serial(word: str) -> bool:
 
 def take_socat(draft: Draft, words: Sequence[str]) -> None:
     """Apply socat's two addresses, or one address and stdio, to the draft. Raises UsageError."""
+    words = [f"STDIO{word[1:]}" if word.startswith("-,") else word for word in words]
     line = read(words, lambda name: "{}" in SOCAT_FLAGS.get(name, "") or name in _LOCKS)
     for flag in line.flags:
         if flag.name in _LOCKS:
             draft.refusal = "socat's locks are not supported: use socat"
+        if flag.name in _BOUNDS:
+            parse_duration(flag.value or "")
         if use := SOCAT_FLAGS.get(flag.name):
             draft.add(*use.replace("{}", flag.value or "").split())
     way = next((flag.name for flag in line.flags if flag.name in ("-u", "-U")), "")
@@ -122,6 +127,7 @@ def take_socat(draft: Draft, words: Sequence[str]) -> None:
 
 
 _LOCKS = ("-L", "-W")
+_BOUNDS = ("-t", "-T")
 
 
 class _Place(Value):
@@ -136,28 +142,53 @@ def _take_places(draft: Draft, words: list[str], way: str) -> None:
     """Apply the addresses. With the `way` -u bytes go only from left to right, with -U back."""
     places: list[_Place] = []
     files: list[tuple[str, bool, bool]] = []
-    for word in words:
+    for at, word in enumerate(words):
         if told := _refusal(word):
             draft.refusal = told
             return
-        kind, _, rest = word.partition(":")
+        kind, _, rest = _typed(word).partition(":")
         acts = _acts(kind.partition(",")[0])
         if acts[0] == "file":
-            path, *options = rest.split(",")
-            writes = (word is words[0]) == (way == "-U") if way else _is_output(kind, options)
-            files.append((path, writes, bool(_APPENDS & {*options})))
-            _refuse(draft, options, _CREATES | _APPENDS)
+            output = (at == 0) == (way == "-U") if way else None
+            files.append(_file(draft, kind, rest, output))
         elif acts[0] in ("exec", "shell"):
             draft.add(f"--{acts[0]}", _program(rest))
             _refuse(draft, rest.split(",")[1:])
         elif acts[0] == "echo":
             draft.act("echo")
-        elif acts[0] != "stdio":
+        elif acts[0] == "stdio":
+            _refuse(draft, kind.split(",")[1:])
+        else:
             own = _place(draft, acts, rest, "listen" in draft.acts and bool(places))
             places.append(_Place(own, "udp" in acts, "6" in kind[:4]))
+            if "4" in kind[:4] and "listen" not in acts and not acts[0].startswith("socks"):
+                draft.act("four")
+    if not (places or "echo" in draft.acts or draft.refusal):
+        raise UsageError("no address")
     _join_places(draft, places)
     for file in files:
         _redirect(draft, *file)
+
+
+def _typed(word: str) -> str:
+    """An address with its type: socat connects to a path that is a socket, and opens others."""
+    if not word.startswith("/"):
+        return word
+    return f"UNIX:{word}" if ".sock" in word else f"GOPEN:{word}"
+
+
+def _file(draft: Draft, kind: str, rest: str, output: bool | None) -> tuple[str, bool, bool]:
+    """The path of a file, whether it is written, and whether socat appends to it."""
+    path, *options = rest.split(",")
+    writes = _is_output(kind, options) if output is None else output
+    appends = bool(_APPENDS & {*options}) or kind.upper() == "GOPEN"
+    _refuse(draft, options, _CREATES | _APPENDS)
+    if is_serial(path):
+        draft.refusal = SERIAL.format(quoted(path))
+    keeps = writes and not (appends or kind.upper() == "CREATE" or "trunc" in options)
+    if keeps and not draft.refusal:
+        raise UsageError("a shell empties the file first")
+    return path, writes, appends
 
 
 def _program(rest: str) -> str:
@@ -175,10 +206,14 @@ def _join_places(draft: Draft, places: list[_Place]) -> None:
         draft.add("--tcp")
     if len(places) == 2 and "listen" in draft.acts:
         draft.act("relay")
+        if "listener-crlf" in draft.acts:
+            raise UsageError("-C is for the target")
         if places[0].udp != places[1].udp:
             draft.refusal = "a relay does not convert between TCP and UDP: use socat"
     elif len(places) > 1:
         raise UsageError("two addresses to connect to")
+    if "four" in draft.acts and len(places) == 1:
+        draft.options.append(("-4",))
     if places and all(place.six for place in places):
         draft.options.append(("-6",))
     elif places and places[0].six:  # -6 would be for the target, too
@@ -210,9 +245,7 @@ def _is_ours(word: str) -> bool:
 
 def _redirect(draft: Draft, path: str, output: bool, append: bool) -> None:
     """Have a file in place of stdin or stdout. A server sends it to each of its clients."""
-    if is_serial(path):
-        draft.refusal = SERIAL.format(quoted(path))
-    elif output:
+    if output:
         draft.after = f" >> {quoted(path)}" if append else f" > {quoted(path)}"
     elif "listen" in draft.acts and not {"once", "udp"} & draft.acts.keys():
         draft.add("--exec", f"cat {quoted(path)}")
@@ -275,23 +308,35 @@ def _through(draft: Draft, scheme: str, place: str, options: list[str]) -> list[
 _PROXY_PORTS = ("proxyport=", "socksport=")
 
 
+def _use(use: str, relays: bool, listens: bool) -> str:
+    """Our options for one of socat's, on the side of the target or of the clients."""
+    if listens:  # no client shows a certificate, unless --tls-client-ca asks for one
+        return {"--tls-insecure": "", "--tls-ca {}": "--tls-client-ca {}"}.get(use, use)
+    use = {"--bind {}": "--source {}"}.get(use, use) if relays else use
+    return use.replace("--tls", "--to-tls") if relays else use
+
+
 def _take_option(draft: Draft, option: str, relays: bool, listens: bool) -> None:
     """Apply an option of socat after an address, or refuse it. SOCAT_NEEDLESS are left out."""
     name, _, value = option.partition("=")
-    use = _OPTIONS.get(option, _OPTIONS.get(name, ""))
-    if listens:  # no client shows a certificate, unless --tls-client-ca asks for one
-        use = {"--tls-insecure": "", "--tls-ca {}": "--tls-client-ca {}"}.get(use, use)
+    use = _use(_OPTIONS.get(option, _OPTIONS.get(name, "")), relays, listens)
+    if listens and use == "--crlf":
+        draft.act("listener-crlf")
     if name in ("ip-add-membership", "add-membership"):
         group, _, interface = value.partition(":")
         draft.add("--join", group)
-        draft.acts |= {"from": interface} if "." in interface else {}
+        if interface and "." not in interface:
+            raise UsageError("the interface has a name")
+        draft.acts |= {"from": interface} if interface else {}
     elif name in ("sourceport", "sp"):
         draft.acts["port"] = value
     elif name == "bind" and "listen" not in draft.acts:
         draft.acts["from"] = value
     elif use and "{}" in use:
+        if name == "range":
+            parse_rule(value)
         draft.add(*(part.replace("{}", value) for part in use.split()))
     elif use:
-        draft.add(use.replace("--tls", "--to-tls") if relays else use)
+        draft.add(use)
     else:
         _refuse(draft, [name])

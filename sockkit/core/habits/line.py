@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from sockkit.values import Value
 
@@ -38,15 +39,17 @@ def split_command(words: Sequence[str], grammar: Grammar) -> tuple[str, Sequence
 def read(words: Sequence[str], takes: Takes) -> Line:
     """The options and the words of a line. `takes` says which options have a value.
 
-    An option that it does not know is read without a value.
+    An option that it does not know is read without a value. An option that it knows is no value.
     """
     line = Line([], [], [])
-    rest = iter(words)
+    rest = deque(words)
     after = ""
-    for word in rest:
+    while rest:
+        word = rest.popleft()
         if word == "--":
             _add_words(line, rest)
-        elif word.startswith("--"):
+            break
+        if word.startswith("--"):
             after = _long(line, word, rest, takes)
         elif word.startswith("-") and len(word) > 1:
             after = _cluster(line, word, rest, takes)
@@ -63,21 +66,29 @@ def _add_words(line: Line, words: Iterable[str]) -> None:
         line.after.append("")
 
 
-def _long(line: Line, word: str, rest: Iterator[str], takes: Takes) -> str:
+def _long(line: Line, word: str, rest: deque[str], takes: Takes) -> str:
     name, equals, value = word.partition("=")
     if takes(name):
-        line.flags.append(Flag(name, value if equals else next(rest, None)))
+        line.flags.append(Flag(name, value if equals else _value(rest, takes)))
         return ""
-    line.flags.append(Flag(name))
+    line.flags.append(Flag(name, value if equals else None))
     return name
 
 
-def _cluster(line: Line, word: str, rest: Iterator[str], takes: Takes) -> str:
+def _value(rest: deque[str], takes: Takes) -> str | None:
+    """The next word, unless it is an option; -4 may be a number."""
+    dashed = len(rest[0]) > 1 and rest[0].startswith("-") if rest else False
+    if not rest or (dashed and takes(rest[0]) is not None and not rest[0][1:].isdigit()):
+        return None
+    return rest.popleft()
+
+
+def _cluster(line: Line, word: str, rest: deque[str], takes: Takes) -> str:
     """Read the letters of `-lvnp`, the last of which may have a value."""
     for place, letter in enumerate(word[1:], 2):
         name = f"-{letter}"
         if takes(name):
-            line.flags.append(Flag(name, word[place:] or next(rest, None)))
+            line.flags.append(Flag(name, word[place:] or _value(rest, takes)))
             return ""
         line.flags.append(Flag(name))
     return f"-{word[-1]}"

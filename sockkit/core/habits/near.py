@@ -48,17 +48,18 @@ def unknown_command(name: str, names: Iterable[str]) -> tuple[str, bool]:
 
 
 def nearest(word: str, words: Iterable[str]) -> str:
-    """The one of `words` that `word` could be a typo of, or the only one that it begins; or ""."""
+    """The only one of `words` that `word` begins, or one that it could be a typo of; or ""."""
+    words = [*words]
     bare = _bare(word)
+    begun = [other for other in words if len(bare) >= _BEGUN and _bare(other).startswith(bare)]
+    if len(begun) == 1:
+        return begun[0]
     close = sorted(
         (distance(bare, _bare(other)), other)
         for other in words
         if len(other) > 2 and abs(len(other) - len(word)) < 3
     )
-    if close and close[0][0] <= (1 if len(bare) <= _SHORT else 2):
-        return close[0][1]
-    begun = [other for other in words if len(bare) >= _BEGUN and _bare(other).startswith(bare)]
-    return begun[0] if len(begun) == 1 else ""
+    return close[0][1] if close and close[0][0] <= (1 if len(bare) <= _SHORT else 2) else ""
 
 
 def _bare(word: str) -> str:

@@ -34,6 +34,9 @@ _SSH = re.compile(r"(\d+):(.+):(\d+)", re.ASCII)  # PORT:HOST:PORT, as ssh -L ha
 _PAIR = re.compile(r"""\(?['"]?([^\s,'"()]*)['"]?,\s*(\d+)\)?""", re.ASCII)
 
 
+_INTERFACE = re.compile(r"lo|(eth|wl|en|tun|tap|br|docker|ppp)\w*\d", re.ASCII)
+
+
 def place(draft: Draft, service: ServiceLookup) -> list[str]:
     """The words of the address, or the options for the port to listen on."""
     if draft.command == "probe":
@@ -42,6 +45,10 @@ def place(draft: Draft, service: ServiceLookup) -> list[str]:
         return _client(draft, service)
     if draft.command == "relay":
         return _relay(draft, service)
+    if draft.command == "replay":
+        return _replay(draft, service)
+    if draft.command == "show" and "file" in draft.acts:
+        return [draft.acts.pop("file"), *draft.words]
     if draft.listens:
         return _server(draft, draft.words, service)
     return draft.words
@@ -129,7 +136,14 @@ def _add_source(draft: Draft, host: str) -> None:
     if port:
         draft.because("give a port to connect from with --source", 0)
     if port or source:
-        any_host = "::" if ":" in host and not is_whole(host) else _ANY
+        six = draft.has("-6") or (":" in host and not is_whole(host))
+        any_host = "::" if six else _ANY
+        if source.startswith(":") and is_port(source[1:]):  # socat's bind=:5000
+            port, source = source[1:], ""
+        if "unix" in draft.acts and source:
+            source = f"unix:{source}"
+        elif _INTERFACE.fullmatch(source):
+            raise UsageError(f"{source!r} is not an address")
         source = source or any_host
         source = f"[{source}]" if ":" in source and port and source[0] != "[" else source
         draft.add("--source", f"{source}:{port}" if port else source)
@@ -157,17 +171,23 @@ def _add_more(draft: Draft, words: list[str]) -> None:
 
 def _server(draft: Draft, words: Sequence[str], service: ServiceLookup) -> list[str]:
     acts = draft.acts
+    words = [word[1:] if is_port(word[1:]) and word[0] == ":" else word for word in words]
     words = _unix(draft, words)
     words = _quote_program(draft, words)
     words = _split_pair(draft, words)
+    is_text = words and words[-1].isalpha() and words[-1] != "localhost"
+    if len(words) == 2 and is_port(words[0]) and is_text:
+        words = ["", *words]  # the port, and something to send
     if len(words) == 2 and is_port(words[0]) and not is_port(words[1]):
         draft.because("the address comes before the port", 2)
         words = words[::-1]
-    if "port" in acts and len(words) == 1 and words[0].isalpha() and words[0] != "localhost":
+    if "port" in acts and len(words) == 1 and is_text:
         words = ["", "", *words]  # no address
     if len(words) > 2:
         _add_more(draft, words[2:])
     host, port = parse_listening([word for word in words[:2] if word], service)
+    if is_port(acts.get("from", "")):  # --local 8080
+        acts["port"] = acts.pop("from")
     host = acts.get("host") or acts.get("from") or host
     number = acts.get("port") or (None if port is None else str(port))
     return _listening(draft, None if host is None else str(host), number)
@@ -222,6 +242,9 @@ def _relay(draft: Draft, service: ServiceLookup) -> list[str]:
     if len(draft.words) == 1 and (ssh := _SSH.fullmatch(draft.words[0])):
         draft.because("-p takes the port to listen on", 2)
         draft.words = [*ssh.groups()]
+    if "target" in draft.acts:
+        given, own = draft.acts["target"], draft.words
+        draft.words = [*own, given] if is_whole(given) else [*own[:-1], given, *own[-1:]]
     here, target = split_relay(draft.words)
     if not target and draft.reason:
         target = [HOST, "80"]
@@ -237,10 +260,38 @@ def _relay(draft: Draft, service: ServiceLookup) -> list[str]:
     return [*_server(draft, here, service), *target]
 
 
+def _replay(draft: Draft, service: ServiceLookup) -> list[str]:
+    """The recording, and the address to play it to or, with --serve, to listen on."""
+    acts = draft.acts
+    file = acts.pop("file", "")
+    words = [file, *draft.words] if file else [*draft.words]
+    if len(words) == 3 and not is_file(words[0]) and is_file(words[2]):
+        draft.because("the recording comes first", 2)
+        words = [words[2], *words[:2]]
+    if "listen" in acts:
+        draft.add("--serve")
+    if draft.has("--serve"):
+        if is_port(words[0]) and not draft.has("-p", "--port"):
+            acts.setdefault("port", words.pop(0))
+        port, host = acts.get("port"), acts.get("host") or acts.get("from")
+        return [*(["-p", port] if port else []), *(["--bind", host] if host else []), *words]
+    if len(words) == 1 and (acts.get("host") or acts.get("port")):
+        port = acts.get("port") or draft.drop("-p") or draft.drop("--port")
+        words += [acts.get("host") or HOST, port]
+    parse_address(words[1:], service)
+    return words
+
+
 def _targets(draft: Draft) -> list[str]:
     words = _unix(draft, [host] if (host := draft.acts.get("host")) else [])
     words = _unix(draft, [*words, *draft.words])
-    words += [port] if (port := draft.acts.get("port")) else []
+    port, source = draft.acts.get("port"), draft.acts.get("from")
+    if port == "-":  # nmap's -p-
+        port = "1-65535"
+    own = bool(port and draft.tool and (len(words) > 1 or any(map(is_whole, words))))
+    words += [port] if port and not own else []
+    if source or own:  # -p and -s of nc, with -z
+        draft.add("--source", f"{source or _ANY}:{port}" if own else str(source))
     if not words and draft.reason:
         words = [HOST, PORT]
     if len(words) > 1 and are_ports(words[0]) and not are_ports(words[1]):

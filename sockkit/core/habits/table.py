@@ -38,7 +38,7 @@ OPTIONS = (
     Habit("-n --nodns", f"{_NOT_NEEDED}, an IP address is never looked up"),
     Habit("-N", "nc's {} is the default here"),
     Habit("-r", _NOT_NEEDED),
-    Habit("--proxy-dns", "{} is the default here", value=True),
+    Habit("--proxy-dns", "", act="proxy-dns", value=True),
     Habit("--tcp --stream", f"{_NOT_NEEDED}, the command says so"),
     Habit("-d", "nc's {} is --recv-only here", "--recv-only"),
     Habit("--no-stdin", "{} is --recv-only here", "--recv-only"),
@@ -79,8 +79,10 @@ OPTIONS = (
     Habit("--insecure --no-verify --no-check-certificate", "{} is --tls-insecure here",
           "--tls-insecure"),
     # Plain words, of no tool or of several.
-    Habit("--host --hostname --address --addr --ip --remote --dest",
+    Habit("--host --hostname --address --addr --ip",
           "the address needs no option", act="host", value=True),
+    Habit("--remote --dest --target --to --upstream --backend",
+          "the target needs no option", act="target", value=True),
     Habit("-p --port", "the port needs no option", act="port", value=True),
     Habit("--interface --local --listen-address", "{} is --bind or --source here", act="from",
           value=True),
@@ -94,7 +96,8 @@ OPTIONS = (
     Habit("--data --message --msg --text --send", "to send text, pipe it",
           act="send", value=True),
     Habit("--file --input --send-file", "to send a file, redirect it", act="file", value=True),
-    Habit("--hex-send --send-hex --hexin --input-hex", "{} is --hex-input here", "--hex-input"),
+    Habit("--hex-send --send-hex --hexsend --sendhex --hex-data --data-hex --hexin --input-hex",
+          "{} is --hex-input here", "--hex-input"),
     Habit("--hexdump --hex-recv --recv-hex --show-hex --hexview --hex-view --hex-output",
           "{} is --hex here", "--hex"),
     Habit("--charset --codec --codepage", "{} is --encoding here", "--encoding {}", value=True),
@@ -128,13 +131,30 @@ NCAT = (
 # Our flags that have a value in another tool, if the line is wrong anyway.
 AFTER_A_FLAG = ("-q", "-x")
 
+# Our flags after which some people write the text to send.
+INPUTS = ("--hex-input", "--escape-input", "-x", "--hex")
+
+# The commands that are like nc: its letters, and options for what is sent, make sense there.
+LIKE_NC = ("", "tcp-client", "tcp-server", "udp-client", "udp-server", "chat serve", "chat join")
+SENDING = {"send", "file", "line-delay", "line-end"}  # acts for a command that sends stdin
+REPEATING = {"every", "count"}  # acts that repeat a command, or a line that it sends
+REPEATED = ("probe", "replay")
+ELSEWHERE = {  # acts and letters of nc that other commands know as well
+    "probe": ("listen", "udp", "-z", "-n", "-p", "-u", "-U"),
+    "relay": ("listen", "udp", "line-end", "-u", "-k", "-e", "-c", "-U", "-n", "-m", "-s"),
+    "echo": ("listen", "udp", "-u", "-k", "-U", "-n", "-m", "-s"),
+    "replay": ("listen", "file"),
+    "show": ("file",),
+}
+
 # What we do not have, and what to use instead.
 NOT_HERE_OPTIONS = {
-    "--append-output": "the shell appends: leave out -o, and write >> FILE after the command line",
+    "--append-output": "the shell appends: leave out -o, and write | tee -a FILE after the line",
+    "--version": "the version has a line of its own: sockkit --version",
     "--sctp": "SCTP is not supported: use ncat --sctp",
     "--vsock": "VSOCK is not supported: use ncat --vsock",
     "--lua-exec": "Lua is not supported: use --exec 'lua FILE'",
-    "-t --telnet": "telnet's negotiation is not supported: use telnet",
+    "--telnet": "telnet's negotiation is not supported: use telnet",
     "--ws --websocket": "WebSocket is not supported: use websocat",
     "--serial --baud": "serial lines are not supported: use socat or picocom",
     "--checksum": "checksums are not supported: write them into the data",
@@ -147,7 +167,7 @@ NOT_HERE = {
     "dccp dccp-listen dccp-connect dccp-l": "DCCP is not supported: use socat {}",
     "vsock vsock-listen vsock-connect vsock-l": "VSOCK is not supported: use socat {}",
     "tun tap interface": "network interfaces are not supported: use socat {}",
-    "pty readline": "terminals are not addresses here: use socat {}",
+    "pty": "terminals are not addresses here: use socat {}",
     "file": "a file is not an address here: use the shell's < and >",
     "ip rawip icmp": "raw IP is not supported: use socat {}",
     "dtls openssl-dtls-client openssl-dtls-server": "DTLS is not supported: use socat {}",
@@ -181,6 +201,14 @@ ROLES = {
 CRLF_WORDS = ("crlf", "\\r\\n", "\r\n")
 LF_WORDS = ("lf", "\\n", "\n")
 
+# The variables of a program's environment, in other tools and here.
+VARIABLES = {
+    "NCAT_REMOTE_ADDR SOCAT_PEERADDR": "SOCKKIT_REMOTE_HOST",
+    "NCAT_REMOTE_PORT SOCAT_PEERPORT": "SOCKKIT_REMOTE_PORT",
+    "NCAT_LOCAL_ADDR SOCAT_SOCKADDR": "SOCKKIT_LOCAL_HOST",
+    "NCAT_LOCAL_PORT SOCAT_SOCKPORT": "SOCKKIT_LOCAL_PORT",
+}
+
 # The addresses of socat that we have, with their acts. TCP4 and TCP6 count as TCP.
 SOCAT = {
     "TCP TCP-CONNECT": "",
@@ -198,7 +226,7 @@ SOCAT = {
     "EXEC": "exec",
     "SYSTEM SHELL": "shell",
     "PIPE ECHO": "echo",
-    "STDIO STDIN STDOUT -": "stdio",
+    "STDIO STDIN STDOUT READLINE -": "stdio",
     "FILE GOPEN OPEN CREATE": "file",
     "PROXY PROXY-CONNECT": "http",
     "SOCKS4": "socks4",
@@ -227,6 +255,7 @@ SOCAT_OPTIONS = {
     "connect-timeout": "-w {}",
     "backlog": "--backlog {}",
     "range": "--allow {}",
+    "reuseport so-reuseport": "--reuse-port",
     "max-children": "--max-connections {}",
     "broadcast so-broadcast": "--broadcast",
     "ttl ip-ttl": "--ttl {}",
@@ -239,7 +268,7 @@ SOCAT_OPTIONS = {
 }
 # Options of socat's addresses that change nothing here.
 SOCAT_NEEDLESS = {
-    *("fork", "reuseaddr", "so-reuseaddr", "reuseport", "so-reuseport", "shut-down", "end-close"),
+    *("fork", "reuseaddr", "so-reuseaddr", "shut-down", "end-close"),
     *("proxyport", "socksport", "pktinfo", "ip-pktinfo", "unlink-early", "unlink-close"),
     *("ip-multicast-loop", "verify", "pf", "nonblock", "o-nonblock", "stderr", "setsid"),
     *("rdonly", "o-rdonly", "rdwr", "o-rdwr"),
@@ -286,6 +315,21 @@ WHY_NOT = (
     ("udp", "--tls", "TLS needs TCP"),
     ("udp", "--proxy", "a proxy needs TCP"),
     ("udp", "--greet", "over UDP nobody connects"),
+    *(
+        (command, name, "the recording says whether it is TCP or UDP")
+        for command in ("show", "replay")
+        for name in ("--udp", "-u", "--tcp")
+    ),
+    ("show", "--send", "--sent shows what was sent"),
+    *(
+        (command, "--tls-ca", "--tls-client-ca checks clients")
+        for command in ("tcp-server", "echo", "chat serve")
+    ),
+    ("relay", "--tls-ca", "--to-tls-ca checks the target, --tls-client-ca checks clients"),
+    ("relay", "--tls-name", "--to-tls-name is for the target"),
+    ("relay", "--tls-insecure", "--to-tls-insecure is for the target"),
+    ("probe", "--expect", "--match checks the reply"),
+    ("probe", "--hex-input", "$'\\x01\\x02' is a text in bash: --send $'\\x01\\x02'"),
     ("udp-server", "--broadcast", "--bind 0.0.0.0 receives broadcasts without it"),
     ("udp", "--slow-timeout", "a slow peer holds up no datagrams"),
 )

@@ -58,6 +58,7 @@ def test_udp_is_an_option_of_some() -> None:
             "for i in $(seq 3); do echo hello; sleep 1; done | ",
             "",
         ),
+        ({"every": "2", "send": "ping"}, "while sleep 2; do echo ping; done | ", ""),
         ({"file": "a b"}, "", " < 'a b'"),
     ],
 )
@@ -76,7 +77,7 @@ def test_what_is_around_the_command(acts: dict[str, str], before: str, after: st
         {"count": "１"},
         {"send": "a", "file": "x"},
         {"proxy-type": "5"},
-        {"send": "a", "every": "1"},
+        {"file": "a", "every": "1"},
     ],
 )
 def test_what_cannot_be_meant(acts: dict[str, str]) -> None:
@@ -128,9 +129,35 @@ def test_the_reason_that_explains_most() -> None:
     draft.take(Habit("-l", "{} is a command", act="listen"), Flag("-l"))
     assert draft.reason == "-l is a command"
     assert draft.options == [("--tls",)]
-    assert draft.whole
+    assert draft.lacking == ""
     draft.take(Habit("-e", "", "--exec {}", value=True), Flag("-e"))
-    assert not draft.whole
+    assert draft.lacking == "-e"
+
+
+def test_a_command_that_reads_no_stdin_is_repeated_itself() -> None:
+    draft = Draft("probe")
+    draft.acts |= {"every": "1", "count": "3"}
+    dress(draft)
+    assert (draft.before, draft.after) == ("for i in $(seq 3); do ", "; sleep 1; done")
+
+
+def test_each_line_of_udp_is_a_datagram() -> None:
+    draft = Draft("udp-client")
+    draft.options = [("--hex-input",)]
+    draft.acts["count"] = "2"
+    dress(draft)
+    assert draft.before == "for i in $(seq 2); do echo '68 65 6c 6c 6f'; done | "
+    assert ("--lines",) in draft.options
+
+
+def test_the_variables_of_a_program_have_our_names() -> None:
+    draft = Draft("tcp-server")
+    draft.options = [("--once",), ("--shell", "echo $NCAT_REMOTE_ADDR $SOCAT_PEERPORT")]
+    dress(draft)
+    assert draft.options[1] == ("--shell", "echo $SOCKKIT_REMOTE_HOST $SOCKKIT_REMOTE_PORT")
+    draft.options = [("--shell", "echo $NCAT_PROTO")]
+    with pytest.raises(UsageError):
+        dress(draft)
 
 
 def test_an_option_that_is_ours_needs_no_reason() -> None:

@@ -19,7 +19,7 @@ GRAMMAR = {"": {}, "echo": {}, "chat": {}, "chat join": {}}
         ("--exec cat host", [Flag("--exec", "cat")], ["host"]),
         ("--exec", [Flag("--exec")], []),
         ("-p", [Flag("-p")], []),
-        ("--ssl=yes host", [Flag("--ssl")], ["host"]),
+        ("--ssl=yes host", [Flag("--ssl", "yes")], ["host"]),
         ("--new -z host", [Flag("--new"), Flag("-z")], ["host"]),
         ("-l -- -p 80", [Flag("-l")], ["-p", "80"]),
         ("- host", [], ["-", "host"]),
