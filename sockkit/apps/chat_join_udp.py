@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sockkit.apps.datagrams import DatagramOptions, Messages
@@ -9,7 +10,7 @@ from sockkit.apps.udp_client import UdpClient, run_exchange
 from sockkit.core.answers import AnswerOptions
 from sockkit.core.chat.protocol import QUIT_WORDS, refusal
 from sockkit.core.text import TextOptions
-from sockkit.errors import SockkitError, UsageError
+from sockkit.errors import SendError, SockkitError, UsageError, raise_error
 from sockkit.net.context import Context
 from sockkit.net.udp.open import UdpOptions
 
@@ -20,11 +21,13 @@ if TYPE_CHECKING:
 class RoomMessages(Messages):
     """A member's messages: the first one joins the room, the last one leaves it.
 
-    `refused` is the error for the first line in which the room refused something.
+    `refused` is the error for the first line in which the room refused something. If it refuses the
+    member, that ends the run.
     """
 
     def __init__(self, options: DatagramOptions, context: Context, *, many: bool) -> None:
         super().__init__(options, context, many=many)
+        self._loop = context.loop
         self.refused: SockkitError | None = None
         self._quit_words = [word.encode(self._encoding) for word in QUIT_WORDS]
         self.hello = self.pack(b"")
@@ -38,7 +41,10 @@ class RoomMessages(Messages):
 
     def decode(self, datagram: bytes) -> bytes:
         line = super().decode(datagram)
-        self.refused = self.refused or refusal(line.decode(self._encoding, "surrogateescape"))
+        refused = refusal(line.decode(self._encoding, "surrogateescape"))
+        if refused and not isinstance(refused, SendError):
+            self._loop.call_soon(partial(raise_error, refused))  # after the line is shown
+        self.refused = self.refused or refused
         return line
 
 

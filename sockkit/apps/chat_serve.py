@@ -144,5 +144,6 @@ def _open_console(
     room: ChatRoom, server: ChatDelivery, config: ChatServe, context: Context
 ) -> Callable[[bytes], None]:
     """The console of the room's operator; call it with what is typed."""
-    encoding, emit = context.stdio.encoding, context.emit
-    return open_console(ChatCommands(room, server, config.room.quit_word, encoding, emit), context)
+    quit_word, typed = config.room.quit_word, context.stdio.encoding
+    table = ChatCommands(room, server, quit_word, typed, config.encoding, context.emit)
+    return open_console(table, context)

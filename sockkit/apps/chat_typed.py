@@ -80,10 +80,11 @@ class TypedAhead:
         self._tell()
         if len(self._kept) > MAX_TYPED_BYTES:
             self.stop()
-            self._emit(Notice(f"{show_size(MAX_TYPED_BYTES)} kept, and no more until connected"))
+            kept = show_size(MAX_TYPED_BYTES)
+            self._emit(Notice(f"{kept} kept, and no more until you are in the room"))
 
     def _tell(self) -> None:
         lines = self._kept.count(b"\n")
         if self._marked is not None and lines > self._marked:
             self._marked = lines
-            self._emit(Notice(f"kept until connected ({show_count(lines, 'line')})"))
+            self._emit(Notice(f"kept until you are in the room ({show_count(lines, 'line')})"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sockkit.apps.chat_typed import TypedAhead
 from sockkit.core.address import Address
 from sockkit.core.chat.greeting import Greeting
-from sockkit.core.chat.protocol import CROWDED, KICKED_US, MARK, refused_by
+from sockkit.core.chat.protocol import CROWDED, KICKED_HINT, KICKED_US, MARK, refused_by
 from sockkit.core.chat.view import ChatView
 from sockkit.core.ending import EndOptions, Until
 from sockkit.core.printable import Printable
@@ -162,7 +162,7 @@ class Visit:
 
     def _ended(self, error: SockkitError | None) -> None:
         if not error and self._view.kicked:
-            error = SockkitError(KICKED_US)
+            error = SockkitError(KICKED_US, KICKED_HINT)
         elif not (error or self._session.input_ended or self._view.room_closes):
             error = self._closed()
         self._over(error)

@@ -33,6 +33,7 @@ MAX_ROWS = 24  # of a table with all results; a longer table shows open targets 
 MAX_WAITING_BYTES = 64 * 1024  # for standard output, before attempts pause
 # While we wait, the outcome of a lookup is used again for this long; the next try looks up anew.
 FRESH_SECONDS = 0.5
+LAST_ATTEMPT = 0.9  # of the time of --wait: the most that one attempt takes
 
 _COLORS = {OPEN: "green", NO_ANSWER: "yellow"}  # all other states are red
 
@@ -83,6 +84,9 @@ def _options(config: Probe, context: Context, lookups: Lookups) -> AttemptOption
         sockets = sockets._replace(reuse_address=True)  # all attempts use that port
     if config.tls:
         sockets = sockets.for_tls()
+    if config.rules.wait and config.rules.wait <= connect.timeout:
+        # Otherwise the end of the wait would hide what a target that accepts has not answered.
+        connect = connect._replace(timeout=LAST_ATTEMPT * config.rules.wait)
     addresses = [span.address for span in config.targets.spans]
     return AttemptOptions(
         lookups,

@@ -132,6 +132,7 @@ def _serve_streams(config: Replay, context: Context, programme: Programme) -> No
 
 def _serve_datagrams(config: Replay, context: Context, programme: Programme) -> None:
     from sockkit.net.port_file import port_file
+    from sockkit.net.replay.client import NO_TLS
     from sockkit.net.replay.udp_server import DatagramReplayServer
     from sockkit.net.tcp.listen import announce
     from sockkit.net.timeouts import first_client
@@ -139,7 +140,7 @@ def _serve_datagrams(config: Replay, context: Context, programme: Programme) -> 
 
     assert config.listen
     if config.server_tls:
-        raise UsageError("the recording has datagrams, which --tls cannot encrypt", "remove --tls")
+        raise UsageError(NO_TLS, "remove --tls")
     sockets = config.sockets.for_datagrams()
     binding = partial(bind_datagrams, context, config.listen, sockets, UdpOptions())
     sock = wait_for(context.loop, binding)

@@ -91,8 +91,9 @@ def _in_words(error: click.UsageError, command: str, grammar: Grammar) -> tuple[
             return _bad_use(error, command, grammar)
         case _:
             told = _flat(error.format_message())
-            more = re.fullmatch(r"Got unexpected extra arguments? \((.*)\)", told)
-            return (f"unexpected {more[1]!r}" if more else told), False
+            if more := re.fullmatch(r"Got unexpected extra arguments? \((.*)\)", told):
+                return f"unexpected {more[1]!r}: leave it out", True
+            return told[:1].lower() + told[1:].removesuffix("."), False
 
 
 def _names(command: str, grammar: Grammar) -> list[str]:
@@ -118,11 +119,13 @@ def _value_in_words(error: click.BadParameter, told: str) -> str:
     if isinstance(kind, click.IntRange | click.FloatRange):
         low, high = kind.min, kind.max
         allowed = f"{low} or more" if high is None else f"{low} to {high}"
-        return f"{value} is not allowed: give {allowed}"
+        is_number = re.fullmatch(r"'?-?[\d.]+'?", value)
+        wrong = "is not allowed" if is_number else "is not a whole number"
+        return f"{value} {wrong}: give {allowed}"
     if isinstance(kind, click.Choice) and told.startswith("'"):
         return f"{told.partition(' is not ')[0]} is not one of {', '.join(kind.choices)}"
     if told.endswith(" is not a valid integer"):
-        return f"{value} is not a whole number"
+        return f"{value} is not a whole number: give one such as 7"
     hint = next((hint for end, hint in _FILE_HINTS.items() if told.endswith(end)), "")
     return told[:1].lower() + told[1:] + hint
 

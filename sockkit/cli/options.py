@@ -21,6 +21,7 @@ from sockkit.cli.params import (
     RULE,
     SIZE,
     SOURCE,
+    TIMEOUT,
     EnumChoice,
     File,
     Parsed,
@@ -195,7 +196,7 @@ DIRECTION = Bundle(
 
 def _timeout(default: str | None) -> Option:
     return Option(
-        ["-w", "--connect-timeout", "timeout"], type=DURATION, metavar="DURATION",
+        ["-w", "--connect-timeout", "timeout"], type=TIMEOUT, metavar="DURATION",
         default=default, show_default=default is not None,
         help="Give up connecting after this long, for example 5s. Looking up the name is "
              "included. The exit status is then 28.",
@@ -203,7 +204,7 @@ def _timeout(default: str | None) -> Option:
 
 
 IDLE = Option(
-    ["-i", "--idle-timeout", "idle"], type=DURATION, metavar="DURATION",
+    ["-i", "--idle-timeout", "idle"], type=TIMEOUT, metavar="DURATION",
     help="End after this long without data, for example 30s. Data in either direction counts. The "
          "exit status is then 28.",
 )  # fmt: skip
@@ -414,4 +415,6 @@ OUTPUT = Bundle(
     ),
 )  # fmt: skip
 # Of a command that uses no socket.
-PLAIN_OUTPUT = Bundle(OUTPUT.title, OUTPUT.options[: -len(_EXPLAIN)])
+PLAIN_OUTPUT = Bundle(OUTPUT.title, OUTPUT.options[: -len(_EXPLAIN)]).saying(
+    verbose="Accepted as in other commands. Nothing more is shown.",
+)

@@ -22,7 +22,7 @@ from sockkit.core.address import (
     split_port,
 )
 from sockkit.core.text import check_codec, check_line_codec
-from sockkit.core.units import parse_duration, parse_mode, parse_size
+from sockkit.core.units import parse_duration, parse_mode, parse_size, parse_timeout
 from sockkit.errors import UsageError
 from sockkit.net.endpoint import service_port
 from sockkit.term.color import COLORS
@@ -67,7 +67,8 @@ class File(click.ParamType[str]):
         self._exists = exists
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        path: click.Path[str] = click.Path(exists=self._exists, dir_okay=False)
+        reads = self._exists
+        path: click.Path[str] = click.Path(exists=reads, readable=reads, dir_okay=False)
         return path.convert(value, param, ctx)
 
     def shell_complete(
@@ -119,7 +120,8 @@ def _proxy(text: str) -> Any:
 
 
 def _color(text: str) -> tuple[str, str]:
-    name, _, color = text.rpartition("=")
+    name, _, color = text.replace("\uff1d", "=").rpartition("=")
+    color = color.lower()
     if not name or color not in COLORS:
         raise UsageError(f"{text!r} is not NAME=COLOR", f"the colours are {', '.join(COLORS)}")
     return name, color
@@ -149,6 +151,7 @@ def _protocols(text: str) -> tuple[str, ...]:
 
 SIZE = Parsed("size", parse_size)
 DURATION = Parsed("duration", parse_duration)
+TIMEOUT = Parsed("duration", parse_timeout)
 PORT = Parsed("port", _server_port)
 GROUP = Parsed("group", parse_host)
 BIND = Parsed("addr", _bind)

@@ -66,7 +66,8 @@ _REPLAY = Bundle(
     "Replay",
     (
         Option(["--serve"], is_flag=True,
-               help="Play the server's side to clients. Needs -p or --bind."),
+               help="Play the server's side to clients. Needs -p, or --bind with a unix "
+                    "socket."),
         Option(["--verify"], is_flag=True,
                help="Compare what is received with the recording. The first difference is shown as "
                     "two dumps. It ends the command (exit status 1), or with --serve that "
@@ -191,7 +192,8 @@ def _refuse(values: dict[str, Any], why: str, *names: str) -> None:
     for name in names:
         value = values[name]
         if value is not None and value is not False and value != ():
-            raise UsageError(f"--{name.replace('_', '-')} {why}")
+            hint = "remove one of them" if "cannot" in why else "add it, or remove the other"
+            raise UsageError(f"--{name.replace('_', '-')} {why}", hint)
 
 
 command = BundledCommand(

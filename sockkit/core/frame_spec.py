@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from sockkit.core.frames import MAX_FRAME_BYTES, Counted, Delimited, Fixed, FrameRule, Gap
+from sockkit.core.printable import escape
 from sockkit.core.units import parse_duration
 from sockkit.errors import UsageError
 
@@ -18,6 +19,7 @@ _LENGTH = re.compile(r"len(?:@([0-9]{1,9}))?:([0-9]{1,9})(be|le)?([+-][0-9]{1,9}
 def parse_frame(text: str) -> FrameRule:
     """The rule that the SPEC `text` means. Raises UsageError, which names the wrong part."""
     kind, colon, value = text.partition(":")
+    shown = f"'{escape(text)}'"  # a repr would double its backslashes
     try:
         if text in ("line", "nul"):
             return Delimited(b"\n", open_end=True) if text == "line" else Delimited(b"\0")
@@ -33,9 +35,10 @@ def parse_frame(text: str) -> FrameRule:
         if kind == "len" or kind.startswith("len@"):
             return _counted(b"", text)
     except UsageError as error:
-        raise UsageError(f"{text!r} is not a frame rule: {error}", _WANTED) from error
+        why, hint = error.args[0], error.hint or _WANTED
+        raise UsageError(f"{shown} is not a frame rule: {why}", hint) from error
     what = f"{kind!r} is an unknown kind" if colon else "unknown kind"
-    raise UsageError(f"{text!r} is not a frame rule: {what}", _WANTED)
+    raise UsageError(f"{shown} is not a frame rule: {what}", _WANTED)
 
 
 def _number(text: str, what: str, least: int, most: int) -> int:
@@ -54,7 +57,10 @@ def _marker(text: str, what: str) -> bytes:
 
 
 def _gap(text: str) -> Gap:
-    seconds = parse_duration(text)
+    try:
+        seconds = parse_duration(text)
+    except UsageError as error:
+        raise UsageError(f"the gap {text!r} is not a duration") from error
     if not seconds:
         raise UsageError(f"the gap {text!r} must be longer than 0")
     return Gap(seconds)
@@ -68,7 +74,7 @@ def _counted(marker: bytes, text: str) -> Counted:
     if size not in ("1", "2", "3", "4", "8"):
         raise UsageError(f"a length has 1, 2, 3, 4 or 8 bytes, not {size}")
     if not order and size != "1":
-        hint = f"write {size}be (big endian) or {size}le (little endian)"
+        hint = f"write len:{size}be (big endian) or len:{size}le (little endian)"
         raise UsageError(f"a length of {size} bytes needs a byte order", hint)
     offset = _number(at, "the offset of the length", 0, MAX_OFFSET) if at else len(marker)
     if offset < len(marker):

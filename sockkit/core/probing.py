@@ -77,4 +77,7 @@ class Tally:
             told = f"{self.open:,} of {self._targets:,} targets {are} open{after} ({counts})"
             return TimedOut(told) if after else ConnectError(told)
         assert self._first
-        return TimedOut(f"not open{after}", str(self._first)) if after else self._first
+        if not after:
+            return self._first
+        hint = self._first.hint or "allow more time with --wait"
+        return TimedOut(f"not open{after}: {self._first.args[0]}", hint)

@@ -6,6 +6,7 @@ line means that the recording is damaged.
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from sockkit.errors import SockkitError
 CUT = "its last line is incomplete"
 NO_END = "it has no end: the command was killed or is still running"
 EMPTY = "it is empty"
+_MARKED = "an editor has put a byte-order mark before it, save it without one"
 
 
 class Line(NamedTuple):
@@ -83,7 +85,8 @@ class Reader:
         try:
             record = decode(line)
         except ValueError as error:
-            raise self._damaged(str(error)) from error
+            marked = self._number == 1 and line.startswith(BOM_UTF8)
+            raise self._damaged(_MARKED if marked else str(error)) from error
         if not (self._last or self._midst or type(record) is Begun):
             raise self._damaged("it is not the beginning of a run")
         self._last = record

@@ -68,7 +68,9 @@ class Reply:
             return SockkitError(f"{name} sent nothing", kind="no match: it sent nothing")
         shown = self._shown()
         return SockkitError(
-            f"the reply of {name} does not match: it begins with {shown}", kind=f"no match: {shown}"
+            f"the reply of {name} does not match: it begins with {shown}",
+            "check --match",
+            kind=f"no match: {shown}",
         )
 
     def _shown(self) -> str:

@@ -111,7 +111,7 @@ class PeerCommands:
         for peer, _ in self._server.peers():
             if text == str(peer.number):
                 return peer.number
-        raise UsageError(f"no peer {text}", "/list shows the peers")
+        raise UsageError(f"no peer {text}", "/list shows the peers, /all sends to all of them")
 
     def _numbers(self, word: str) -> Completions:
         peers = [(str(peer.number), peer.address) for peer, _ in self._server.peers()]

@@ -31,11 +31,21 @@ def parse_size(text: str) -> int:
 def parse_duration(text: str) -> float:
     """The seconds that `5`, `1.5`, `500ms`, `2m` or `1h` mean. Raises UsageError over ten years."""
     match = re.fullmatch(_DURATION, text)
-    seconds = float(match[1]) * _SECONDS[match[2] or ""] if match else -1.0
-    if not 0 <= seconds <= 10 * 365 * 86400:
+    if not match:
         raise UsageError(
             f"{text!r} is not a duration", "write seconds, such as 5 or 1.5, or 500ms, 2m or 1h"
         )
+    seconds = float(match[1]) * _SECONDS[match[2] or ""]
+    if seconds > 10 * 365 * 86400:
+        raise UsageError("that is too long", "give at most ten years")
+    return seconds
+
+
+def parse_timeout(text: str) -> float:
+    """As `parse_duration`, but 0 is no timeout. Raises UsageError."""
+    seconds = parse_duration(text)
+    if not seconds:
+        raise UsageError(f"{text} leaves no time", "give some, for example 5s")
     return seconds
 
 

@@ -11,7 +11,7 @@ from sockkit.errors import UsageError, reason
 def read_text(path: str) -> str:
     """The text of a file that an option names. Raises UsageError."""
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8-sig") as file:  # editors on Windows begin with a mark
             return file.read()
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is not UTF-8: {error.reason}", "save it as UTF-8") from error

@@ -47,7 +47,7 @@ def look_up(address: HostPort, family: int, *, numeric: bool = False) -> Found:
     except (socket.gaierror, UnicodeError) as error:
         why = error.strerror if isinstance(error, socket.gaierror) else "not a valid host name"
         version = 6 if family == socket.AF_INET6 else 4
-        hint = f"check the name, or leave out -{version}" if family else ""
+        hint = f"check the name, or use one with an IPv{version} address" if family else ""
         if error.args[0] == socket.EAI_ADDRFAMILY:
             why, hint = f"it is not an IPv{version} address", f"leave out -{version}"
         elif not address.host.strip("0123456789."):
@@ -59,8 +59,11 @@ def look_up(address: HostPort, family: int, *, numeric: bool = False) -> Found:
 
 
 def _not_resolved(address: HostPort, why: str | None, hint: str = "") -> ResolveError:
+    if address.host[:3].upper() == "COM" and address.host[3:].isdigit():
+        hint = "serial lines are not supported, use socat or picocom"
     told = str(why)
     kind = f"not resolved: {told[:1].lower()}{told[1:]}"
+    hint = hint or "check the name, or give an IP address"
     return ResolveError(f"could not resolve {address.host}: {told}", hint, kind=kind)
 
 
@@ -178,4 +181,6 @@ def bind_error(error: OSError, address: HostPort, protocol: str) -> BindError:
             f"{what}: this machine does not have that address",
             "use --bind 127.0.0.1, or --bind 0.0.0.0 for all addresses",
         )
-    return BindError(f"{what}: {reason(error)}")
+    scoped = error.errno == errno.EINVAL and address.host.lower().startswith("fe80")
+    hint = "add its interface, as in fe80::1%eth0" if scoped else ""
+    return BindError(f"{what}: {reason(error)}", hint)

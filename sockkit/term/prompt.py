@@ -7,6 +7,7 @@ every key is text, even this one.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterable
 from enum import Enum, auto
 from typing import TYPE_CHECKING, TextIO
@@ -179,6 +180,10 @@ class Prompt:
         @keys.add("c-z")
         def _(event: KeyPressEvent) -> None:
             self.pause(Pause.STOP_JOB)
+
+        @keys.add("c-\\")
+        def _(event: KeyPressEvent) -> None:
+            signal.raise_signal(signal.SIGQUIT)  # as the key does where no lines are edited
 
         @keys.add("c-c", filter=has_focus(DEFAULT_BUFFER) & Condition(self._typed))
         def _(event: KeyPressEvent) -> None:

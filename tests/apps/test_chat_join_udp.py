@@ -33,11 +33,11 @@ class End(NamedTuple):
     terminal: bool = False
 
 
-def messages(encoding: str = "utf-8") -> RoomMessages:
+def messages(encoding: str = "utf-8", loop: Loop | None = None) -> RoomMessages:
     ends: Any = End(), End()
-    nothing: Any = None
+    on: Any = loop
     options = DatagramOptions(TextOptions(encoding), name="小雪")
-    return RoomMessages(options, kit.context(nothing, Stdio(*ends, "utf-8")), many=False)
+    return RoomMessages(options, kit.context(on, Stdio(*ends, "utf-8")), many=False)
 
 
 def test_first_and_last_words_are_signed() -> None:
@@ -60,8 +60,8 @@ def test_a_quit_word_ends_the_input(lines: list[bytes], said: list[bytes]) -> No
     assert messages().before_quit(lines) == said
 
 
-def test_the_first_refusal_is_remembered() -> None:
-    made = messages()
+def test_the_first_refusal_is_remembered(loop: Loop) -> None:
+    made = messages(loop=loop)
     assert made.show(PEER, "b:* 小雪 is taken".encode()) == "b:* 小雪 is taken\n".encode()
     assert made.refused is None
     made.show(PEER, b"* the room is full\n")
@@ -69,6 +69,8 @@ def test_the_first_refusal_is_remembered() -> None:
     assert type(first) is SockkitError
     made.show(PEER, REFUSED)
     assert made.refused is first
+    with pytest.raises(SockkitError, match="the room is full"):
+        loop.run()
 
 
 @pytest.mark.parametrize("terminal", [False, True])

@@ -56,8 +56,8 @@ def test_lines_are_kept_marked_and_counted(person: Person) -> None:
     person.types(b"two\nthree\n")
     assert person.typed.take() == b"one\ntwo\nthree\n"
     assert person.told == [
-        "kept until connected (1 line)",
-        "kept until connected (3 lines)",
+        "kept until you are in the room (1 line)",
+        "kept until you are in the room (3 lines)",
         "sent 3 kept lines",
     ]
     assert person.typed.take() == b""
@@ -70,7 +70,7 @@ def test_what_was_typed_before_is_marked_too(person: Person) -> None:
     person.types(b"one\n")
     assert person.told == []
     person.typed.mark()
-    assert person.told == ["kept until connected (1 line)"]
+    assert person.told == ["kept until you are in the room (1 line)"]
 
 
 def test_nothing_is_said_of_what_is_sent_at_once(person: Person) -> None:
@@ -84,7 +84,7 @@ def test_what_is_read_is_bounded(person: Person, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(chat_typed, "MAX_TYPED_BYTES", 10)
     person.typed.read()
     person.types(b"0123456789\n")
-    assert person.told == ["10 bytes kept, and no more until connected"]
+    assert person.told == ["10 bytes kept, and no more until you are in the room"]
     person.loop.later(0.05, person.loop.stop)
     person.types(b"more\n")
     assert person.typed.take() == b"0123456789\n"

@@ -221,7 +221,7 @@ def test_a_slow_room_is_a_room(site: Site, monkeypatch: pytest.MonkeyPatch) -> N
     assert error is None
     assert [event.text for event in site.events if isinstance(event, Notice)] == [
         "no greeting from room:7 yet: waiting up to 10 s",
-        "kept until connected (1 line)",
+        "kept until you are in the room (1 line)",
         "sent 1 kept line",
     ]
 

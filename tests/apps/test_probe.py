@@ -101,7 +101,9 @@ def test_any_and_wait_show_the_result_alone(site: Site) -> None:
         assert states(site.lines) == ["refused", "open"]
         for any_one in (False, True):
             assert states(site.run(f"{HERE}:{live}", rules=Rules(any_one, wait=0.0))) == ["open"]
-            with pytest.raises(TimedOut, match=r"not open after 0 s: .* refused$"):
+            with pytest.raises(
+                TimedOut, match=r"not open after 0 s: .* refused: allow more time with --wait$"
+            ):
                 site.run(f"{HERE}:{dead}", rules=Rules(any_one, wait=0.0))
             assert states(site.lines) == ["refused"]
         with pytest.raises(ConnectError, match="0 of 2"):

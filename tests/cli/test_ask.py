@@ -21,6 +21,7 @@ def asked(typed: str, monkeypatch: pytest.MonkeyPatch, *words: str) -> tuple[str
         ((), "\n80\n", ("127.0.0.1", "80")),
         ((), "10.0.0.7:80\n", ("10.0.0.7:80",)),
         ((), "unix:/tmp/x\n", ("unix:/tmp/x",)),
+        ((), "10.0.0.7 80\n", ("10.0.0.7", "80")),
         ((), "[::1]\nhttp\n", ("[::1]", "http")),
         (("10.0.0.7",), "80\n", ("10.0.0.7", "80")),
         (("10.0.0.7:80",), "", ("10.0.0.7:80",)),
@@ -39,7 +40,7 @@ def test_a_wrong_answer_is_told_and_asked_for_again(
     assert asked("a b\nhost\n99999\n0\n80\n", monkeypatch) == ("host", "80")
     told = capsys.readouterr().err.splitlines()
     assert [line.split(" is not ")[0] for line in told] == [
-        "sockkit: 'a b'", "sockkit: '99999'", "sockkit: '0'",
+        "sockkit: 'b'", "sockkit: '99999'", "sockkit: '0'",
     ]  # fmt: skip
 
 

@@ -64,7 +64,7 @@ def test_since(monkeypatch: pytest.MonkeyPatch) -> None:
     ("options", "why"),
     [
         ("--since noon", "'noon' is not a time: write 13:59"),
-        ("--peer one", "'one' is not allowed: give 0 or more"),
+        ("--peer one", "'one' is not a whole number: give 0 or more"),
         ("--peer -1", "-1 is not allowed: give 0 or more"),
         ("it.rec other.rec", "unexpected 'other.rec'"),
     ],

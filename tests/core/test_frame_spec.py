@@ -59,7 +59,7 @@ def test_a_spec_is_a_rule(spec: str, rule: object) -> None:
         ("len:", "like len:2be"),
         ("len:5be", "1, 2, 3, 4 or 8 bytes, not 5"),
         ("len:0", "1, 2, 3, 4 or 8 bytes, not 0"),
-        ("len:2", "needs a byte order: write 2be (big endian) or 2le (little endian)"),
+        ("len:2", "needs a byte order: write len:2be (big endian) or len:2le"),
         ("len:2xx", "like len:2be"),
         ("len:2be4", "like len:2be"),
         ("len:2be+", "like len:2be"),

@@ -78,14 +78,17 @@ def test_the_error_of_several_counts_them() -> None:
     assert str(failure) == "1 of 7 targets is open (3 no match, 2 refused, 1 no answer)"
 
 
+HINT = "allow more time with --wait"
+
+
 def test_the_error_of_a_wait_is_that_it_ran_out() -> None:
     rules = Rules(wait=1.5)
     failure = tally(CLOSED).failure(rules)
     assert isinstance(failure, TimedOut)
-    assert str(failure) == f"not open after 1.5 s: {REFUSED}"
+    assert str(failure) == f"not open after 1.5 s: {REFUSED}: {HINT}"
     failure = tally(CLOSED).failure(Rules(wait=0.0))
     assert isinstance(failure, TimedOut)
-    assert str(failure) == f"not open after 0 s: {REFUSED}"
+    assert str(failure) == f"not open after 0 s: {REFUSED}: {HINT}"
     failure = tally(OPEN, CLOSED).failure(rules)
     assert isinstance(failure, TimedOut)
     assert str(failure) == "1 of 2 targets is open after 1.5 s (1 refused)"

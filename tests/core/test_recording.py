@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockkit.core.json_lines import MAX_LINE_BYTES, JsonLines, decode
+from sockkit.core.json_lines import HEAD, MAX_LINE_BYTES, JsonLines, decode
 from sockkit.core.recording import CUT, EMPTY, NO_END, Line, Reader
 from sockkit.core.records import Begun, Exit, Message, Record, Stream
 from sockkit.errors import SockkitError
@@ -132,3 +132,8 @@ def test_a_cut_line_that_comes_again() -> None:
     assert reader.forget_cut() == 30
     assert reader.forget_cut() == 0
     assert [line.record for line in reader.feed(LINES[3])] == [WHOLE[3]]
+
+
+def test_a_mark_of_windows_is_named() -> None:
+    with pytest.raises(SockkitError, match="a byte-order mark before it, save it without one"):
+        list(Reader("x").feed(b"\xef\xbb\xbf" + HEAD + b"\n"))

@@ -12,6 +12,7 @@ from sockkit.core.units import (
     parse_mode,
     parse_share,
     parse_size,
+    parse_timeout,
     show_amount,
     show_average,
     show_clock,
@@ -75,7 +76,6 @@ def test_durations(text: str, seconds: float) -> None:
     "text",
     [
         *("", ".", "s", "-1", "+1", " 1", "1 s", "1\n", "1e3", "inf", "nan", "1d", "1,5", "５"),
-        *("315360001", "9" * 5000),
     ],
 )
 def test_what_is_no_duration_is_named(text: str) -> None:
@@ -192,3 +192,16 @@ def test_an_average_needs_bytes_and_time(size: int, seconds: float, shown: str) 
 )
 def test_clocks(seconds: float, shown: str) -> None:
     assert show_clock(seconds) == shown
+
+
+def test_no_time_is_no_timeout() -> None:
+    assert parse_timeout("1ms") == 0.001
+    for text in ("0", "0ms"):
+        with pytest.raises(UsageError, match=f"^{text} leaves no time: give some, for example 5s$"):
+            parse_timeout(text)
+
+
+@pytest.mark.parametrize("text", ["315360001", "999999999999", "9" * 5000])
+def test_a_duration_may_be_too_long(text: str) -> None:
+    with pytest.raises(UsageError, match=r"^that is too long: give at most ten years$"):
+        parse_duration(text)

@@ -554,7 +554,7 @@ def test_it_waits_for_a_place_when_asked(tmp_path: Path) -> None:
         with Screen(tmp_path, *arguments, command=patched(AGAIN)) as screen:
             screen.shows("the room is full: reconnecting in")
             screen.type("hello\r")
-            screen.shows("kept until connected (1 line)")
+            screen.shows("kept until you are in the room (1 line)")
             one.say("q")
             one.hears("goodbye")
             screen.shows("sent 1 kept line")
@@ -594,7 +594,8 @@ def test_who_is_kicked_is_told() -> None:
             pass
         server.type(b"/kick bob\n")
         assert member.status() == 1
-        assert member.stderr == "sockkit: the operator of the room has disconnected us\n"
+        told = "the operator of the room has disconnected us: ask why before you join again"
+        assert member.stderr == f"sockkit: {told}\n"
 
 
 def test_what_was_lost_with_a_connection_is_not_forgotten() -> None:
@@ -726,11 +727,37 @@ def test_by_udp() -> None:
             other.end_input()
             assert one.recv(1000).decode() == "* 小雪 left"
             assert other.status() == 0
-        one.sendto(b"alex:q", to)
-        server.type(b"/who\n")
-        server.said("nobody is here")
+        with join(server.port, *arguments, stdin=-1) as other:
+            assert one.recv(1000).decode() == "* 小雪 joined"
+            other.process.send_signal(signal.SIGINT)
+            assert one.recv(1000).decode() == "* 小雪 left"
+            assert other.status() == 130
         server.type(b"/quit\n")
+        assert one.recv(1000).decode() == "* goodbye"
         assert server.status() == 0
+
+
+@pytest.mark.parametrize("kicked", [False, True])
+def test_a_person_whom_a_room_by_udp_does_not_want(kicked: bool, tmp_path: Path) -> None:
+    with (
+        room("--udp", stdin=-1) as server,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one,
+    ):
+        one.sendto(b"ann:/who", (HERE, server.port))
+        one.recv(1000)
+        name = "bo" if kicked else "ann"
+        with Screen(tmp_path / "a", *_as(server, name, "--udp")) as screen:
+            if kicked:
+                assert one.recv(1000) == b"* bo joined"
+                server.type(b"/kick bo\n")
+                screen.shows("the operator of the room has disconnected us")
+                screen.shows("ask why before you join again")
+            else:
+                screen.shows('the room refused us: the name "ann" is taken')
+                screen.shows("give another with --name")
+            assert screen.status() == 1
+        server.type(b"/who\n")
+        server.said("1 here: ann")
 
 
 @pytest.mark.parametrize(
@@ -763,9 +790,8 @@ def test_a_room_by_udp_that_refuses(
         arguments = ("chat", "join", HERE, str(server.port), "--udp", "--name", name)
         ended, _, told = run(*arguments, data=said)
         assert ended == status
-        assert [line for line in told.splitlines() if line.startswith("sockkit: ")] == [
-            f"sockkit: {words}"
-        ]
+        (line,) = (line for line in told.splitlines() if line.startswith("sockkit: "))
+        assert re.sub(r" \(sent .*?\)", "", line) == f"sockkit: {words}"
 
 
 def test_a_reset_is_nobodys_trouble() -> None:

@@ -201,7 +201,7 @@ def test_the_wait_runs_out() -> None:
         assert probe("--wait", "300ms", f"{HERE}:{dead}") == (
             28, [f"{HERE}:{dead} refused"],
             ["sockkit: not open after 0.3 s: could not connect to "
-             f"{HERE} port {dead}: connection refused"],
+             f"{HERE} port {dead}: connection refused: allow more time with --wait"],
         )  # fmt: skip
         status, lines, (error,) = probe("--wait", "300ms", f"{HERE}:{live},{dead}")
         assert (status, len(lines)) == (28, 2)

@@ -66,9 +66,9 @@ def test_it_cleans_up_and_dies_of_it(number: int, words: str, tmp_path: Path) ->
 
 
 def test_quiet_says_nothing_of_an_ordinary_end(tmp_path: Path) -> None:
-    for command in (serving(tmp_path), ("echo", "-p", "0", "--workers", "2")):
-        options = ("--port-file", str(tmp_path / "port"), "-q")
-        with Program(*command, *options, start_new_session=True) as program:
+    echo = ("echo", "-p", "0", "--workers", "2", "--port-file", str(tmp_path / "port"))
+    for command in (serving(tmp_path), echo):
+        with Program(*command, "-q", start_new_session=True) as program:
             eventually((tmp_path / "port").exists)
             os.killpg(program.process.pid, signal.SIGTERM)
             assert program.process.wait(END) == -signal.SIGTERM

@@ -43,3 +43,8 @@ def test_the_text_of_a_file(tmp_path: Path) -> None:
         read_text(str(path))
     with pytest.raises(UsageError, match=r"could not read .*none: no such file"):
         read_text(str(tmp_path / "none"))
+
+
+def test_a_mark_of_windows_is_no_text(tmp_path: Path) -> None:
+    (tmp_path / "rules").write_bytes(b"\xef\xbb\xbfPING=PONG\n")
+    assert read_text(str(tmp_path / "rules")) == "PING=PONG\n"

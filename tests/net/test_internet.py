@@ -5,6 +5,7 @@ What a failed bind says is in tests/net/tcp/test_listen.py.
 
 from __future__ import annotations
 
+import errno
 import socket
 import threading
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from sockkit.core.address import HostPort
 from sockkit.errors import ResolveError, SockkitError, TimedOut
 from sockkit.net import internet as module
 from sockkit.net.endpoint import Endpoint
-from sockkit.net.internet import look_up
+from sockkit.net.internet import bind_error, look_up
 from sockkit.net.loop import Loop
 from sockkit.net.openers import resolve
 from sockkit.net.waiting import Pending
@@ -131,7 +132,10 @@ def test_a_name_nobody_knows_is_an_answer_too(
     run_until(asker.loop, lambda: bool(asker.told))
     (answer,) = asker.told
     assert isinstance(answer, ResolveError)
-    assert str(answer) == "could not resolve nowhere.invalid: Name or service not known"
+    assert str(answer) == (
+        "could not resolve nowhere.invalid: Name or service not known: "
+        "check the name, or give an IP address"
+    )
 
 
 def test_a_number_of_an_address_that_is_too_large_is_named(asker: Asker) -> None:
@@ -252,3 +256,27 @@ def test_each_address_comes_once_in_the_resolvers_order(monkeypatch: pytest.Monk
     found = [(V6, ("::1", 80, 0, 0)), (V4, ("127.0.0.1", 80)), (V6, ("::1", 80, 0, 0))]
     book(monkeypatch, {"twice": found})
     assert look_up(HostPort("twice", 80), ANY) == [Endpoint(*each) for each in found[:2]]
+
+
+@pytest.mark.parametrize(
+    ("host", "hint"),
+    [
+        ("COM3", "serial lines are not supported, use socat or picocom"),
+        ("com12", "serial lines are not supported, use socat or picocom"),
+        ("com", "check the name, or give an IP address"),
+        ("192.168.1", "give four numbers of 0 to 255"),
+    ],
+)
+def test_what_to_do_about_a_name(host: str, hint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(ResolveError) as caught:
+        look_up(HostPort(host, 80), socket.AF_UNSPEC)
+    assert caught.value.hint == hint
+
+
+def test_a_link_local_address_needs_its_interface() -> None:
+    error = bind_error(OSError(errno.EINVAL, "x"), HostPort("fe80::1", 80), "tcp")
+    assert error.hint == "add its interface, as in fe80::1%eth0"

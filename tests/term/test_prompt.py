@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from types import SimpleNamespace
@@ -182,6 +183,14 @@ def test_a_paused_line_comes_again(typist: Typist) -> None:
 def test_keys_that_end_it(key: str, error: type[BaseException], typist: Typist) -> None:
     with pytest.raises(error):
         typist.edit(typist.type(key))
+
+
+def test_ctrl_backslash_is_the_signal(typist: Typist, monkeypatch: pytest.MonkeyPatch) -> None:
+    raised: list[int] = []
+    monkeypatch.setattr(signal, "raise_signal", raised.append)
+    with pytest.raises(EOFError):
+        typist.edit(typist.type("x\x1c"), typist.type("\x08\x04"))
+    assert raised == [signal.SIGQUIT]
 
 
 def test_ctrl_c_clears_a_half_typed_line_first(typist: Typist) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from sockkit.core.printable import SLASH as WIDE_SLASH
 from sockkit.core.printable import aligned, escape
 
 
@@ -38,6 +39,23 @@ UDP_OPERATOR = (WHO, LIST, MSG, KICK, SLASH, HELP, CLOSE)
 
 # What each command wants after its name.
 ARGUMENTS = {row.name: row.argument for row in (*MEMBER, *OPERATOR) if row.argument}
+
+
+COMMA = "\u3001"  # an input method writes it when the key of the slash is pressed
+
+
+def plain_command(text: str) -> str:
+    """`text` with a plain slash and plain spaces, if it is a command in another form: after spaces,
+    or as an input method writes it. So what is meant for one member is not said to all.
+    """
+    bare = text.lstrip()
+    if bare.startswith(COMMA) and "a" <= bare[1:2].lower() <= "z":
+        bare = f"/{bare[1:]}"
+    rest = bare.lstrip(f"/{WIDE_SLASH}")
+    slashes = len(bare) - len(rest)
+    if not slashes:
+        return text
+    return "/" * slashes + (rest.replace("\u3000", " ", 2) if slashes == 1 else rest)
 
 
 def completions(rows: Iterable[Row], word: str) -> list[tuple[str, str]]:

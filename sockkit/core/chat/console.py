@@ -50,14 +50,21 @@ class ChatDelivery(Protocol):
 
 
 class ChatCommands:
-    """The commands of every room. `encoding` is that of the typed lines."""
+    """The commands of every room. `encoding` is that of the typed lines, `spoken` the room's."""
 
     prompt, quit_summary = "> ", commands.CLOSE.summary
 
     def __init__(
-        self, room: ChatRoom, server: ChatDelivery, quit_word: str, encoding: str, emit: Emit
+        self,
+        room: ChatRoom,
+        server: ChatDelivery,
+        quit_word: str,
+        encoding: str,
+        spoken: str,
+        emit: Emit,
     ) -> None:
         self._room, self._server, self._encoding, self._emit = room, server, encoding, emit
+        self._spoken = spoken
         self._quit_word = quit_word
         made = [self._command(row) for row in room.operator_rows if row != commands.SLASH]
         if quit_word:
@@ -86,11 +93,20 @@ class ChatCommands:
         )
 
     def decode(self, line: bytes) -> str:
-        return line.decode(self._encoding, "backslashreplace").strip()
+        return commands.plain_command(line.decode(self._encoding, "backslashreplace").strip())
 
     def say(self, text: str) -> None:
         if text:
+            self._check(text)
             self._server.handle(self._room.announce(text))
+
+    def _check(self, text: str) -> None:
+        """Raise UsageError if the room's encoding does not have all of `text`."""
+        try:
+            text.encode(self._spoken)
+        except UnicodeEncodeError as error:
+            wrong = error.object[error.start]
+            raise UsageError(f"not sent: {wrong!r} does not exist in {self._spoken}") from error
 
     def complete(self, word: str) -> Completions:
         names = self._room.names() if word else []
@@ -108,6 +124,7 @@ class ChatCommands:
         name, _, text = argument.partition(" ")
         if not text.strip():
             raise UsageError(f"usage: {commands.MSG.usage}")
+        self._check(text)
         self._server.handle(self._room.whisper(name, text.strip()))
 
     def _kick(self, name: str) -> None:

@@ -49,6 +49,7 @@ NOT_ADMITTED = (*WANTS_PASSWORD, *CROWDED)
 _WELCOME = "everyone here sees what you type, /help lists the commands"
 REFUSED_US = "the room refused us"
 KICKED_US = "the operator of the room has disconnected us"
+KICKED_HINT = "ask why before you join again"
 DROPPED = "the room dropped some messages"
 _NAME = f"([^ ]{{1,{MAX_NAME_LENGTH}}})"
 _SAID = re.compile(rf"\[(?:you to )?([^\] ]{{1,{MAX_NAME_LENGTH}}})(?: to you)?\] (.*)")
@@ -203,7 +204,7 @@ def refusal(line: str) -> SockkitError | None:
         return SendError(DROPPED, "its lines above say why")
     if line == ROOM_FULL or _NAME_REFUSED.fullmatch(line):
         return refused_by(line)
-    return SockkitError(KICKED_US) if line == KICKED else None
+    return SockkitError(KICKED_US, KICKED_HINT) if line == KICKED else None
 
 
 def refused_by(line: str) -> SockkitError:

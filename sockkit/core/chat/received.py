@@ -9,6 +9,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import accumulate
 
+from sockkit.core.chat.commands import COMMA
 from sockkit.core.chat.protocol import MAX_LINE_BYTES
 from sockkit.core.printable import SLASH, escape
 
@@ -123,7 +124,7 @@ def plain_texts(lines: Sequence[bytes], encoding: str, quit_word: str) -> list[s
         texts = [line.decode(encoding, "backslashreplace") for line in lines]
     if not _printable("".join(texts)):
         return []
-    not_plain = rf"\n(?:[\n/{SLASH}]|{re.escape(quit_word)}\n|(?<= \n))"
+    not_plain = rf"\n(?:\n| *[/{SLASH}{COMMA}]|{re.escape(quit_word)}\n|(?<= \n))"
     return [] if re.search(not_plain, "\n".join(("", *texts, ""))) else texts
 
 

@@ -20,7 +20,7 @@ from collections.abc import Hashable, Iterable
 from sockkit.core.chat import protocol
 from sockkit.core.chat.actions import OPERATOR, Action, Admit, Deliver, Disconnect
 from sockkit.core.chat.admission import MAX_PASSWORD_ATTEMPTS, Admission
-from sockkit.core.chat.commands import MEMBER
+from sockkit.core.chat.commands import MEMBER, plain_command
 from sockkit.core.chat.commands import OPERATOR as OPERATOR_ROWS
 from sockkit.core.chat.history import RecentLines
 from sockkit.core.chat.members import Member, Members
@@ -35,7 +35,7 @@ from sockkit.core.chat.received import (
     plain_texts,
     visible_text,
 )
-from sockkit.core.printable import SLASH, escape, plain_slashes
+from sockkit.core.printable import escape
 from sockkit.core.token_bucket import TokenBucket
 from sockkit.errors import UsageError
 from sockkit.values import Value
@@ -63,7 +63,6 @@ class Room:
 
     def __init__(self, options: RoomOptions, encoding: str = "utf-8") -> None:
         self._options, self._encoding = options, encoding
-        self._slashes = (b"/", SLASH.encode(encoding, "backslashreplace"))
         self._members = Members()
         self._recent = RecentLines(options.history)
         self._admission = Admission(options.password, encoding)
@@ -259,7 +258,7 @@ class Room:
             member.received.clear()
         size = sum([len(action.text) for action in actions if isinstance(action, Deliver)])
         member.bucket.spend(size if admitted else 0)  # a greeting is not what the member says
-        command = line.startswith(self._slashes)
+        command = plain_command(visible_text(line, self._encoding)).startswith("/")
         return actions, size + (COMMAND_COST_CHARACTERS if command else LINE_COST_CHARACTERS)
 
     def _line(self, member: Member, line: bytes) -> list[Action]:
@@ -268,7 +267,7 @@ class Room:
             return []
         if text == self._options.quit_word:
             return [Deliver(protocol.GOODBYE, to=member.key), Disconnect(member.key)]
-        text = plain_slashes(text)
+        text = plain_command(text)
         if text.startswith("/") and not text.startswith("//"):
             word, _, rest = text.partition(" ")
             return self._command(member, word, rest.strip())

@@ -11,10 +11,10 @@ from collections.abc import Hashable
 
 from sockkit.core.chat import protocol
 from sockkit.core.chat.actions import OPERATOR, Deliver
-from sockkit.core.chat.commands import UDP_MEMBER, UDP_OPERATOR
+from sockkit.core.chat.commands import UDP_MEMBER, UDP_OPERATOR, plain_command
 from sockkit.core.chat.names import MAX_NAME_LENGTH, RESERVED, Names, fold_name
 from sockkit.core.chat.presence import Presence
-from sockkit.core.printable import escape, plain_slashes
+from sockkit.core.printable import escape
 from sockkit.core.token_bucket import TokenBucket
 from sockkit.errors import UsageError
 
@@ -112,6 +112,10 @@ class UdpRoom:
         """Say `text` as the server."""
         return [Deliver(f"{RESERVED}:{escape(text)}")]
 
+    def close(self) -> list[Deliver]:
+        """Tell the members that the room closes."""
+        return [Deliver(protocol.GOODBYE, to=address) for address in self._members]
+
     def kick(self, name: str) -> list[Deliver]:
         """Remove the member with that name. Raises UsageError if there is none."""
         address = self._called(name)
@@ -172,7 +176,7 @@ class UdpRoom:
         return address
 
     def _handle(self, address: Hashable, member: _Member, text: str, now: float) -> list[Deliver]:
-        plain = plain_slashes(text)
+        plain = plain_command(text)
         if text == self._quit_word or plain == "/quit":
             return self._leave(address)
         text = plain

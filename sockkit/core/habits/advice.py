@@ -64,6 +64,10 @@ def advise(words: Sequence[str], grammar: Grammar, service: ServiceLookup) -> st
     """
     if not words or len(words) > MAX_WORDS:
         return None
+    if [*words] in (["-help"], ["-?"], ["/?"], ["\u2014help"]):
+        return "to see the help, write sockkit --help"
+    if quote := next((word for word in words if word[:1] in ("“", "”", "‘")), ""):
+        return f"{quote[0]!r} is not a quotation mark of the shell: use '…' or \"…\""
     told, tool = _advice(words, grammar, service), words[0].lower()
     ports = [word for word in words[1:] if word.isdigit() and int(word[:9]) > MAX_PORT]
     if told is None and tool in TOOLS and ports:
@@ -110,6 +114,11 @@ def _draft(words: Sequence[str], grammar: Grammar) -> Draft | None:
 
 def _in_group(group: str, words: Sequence[str], grammar: Grammar) -> Draft | None:
     """The draft of `chat 9000` or `chat client HOST PORT`, which lack `serve` or `join`."""
+    own = next((word for word in words if f"{group} {word}" in grammar), "")
+    if own:  # chat --name N join HOST PORT
+        draft = Draft(f"{group} {own}")
+        draft.because("options come after the command", 2)
+        return _read(draft, [word for word in words if word != own], grammar)
     role = _ROLES.get(words[0].lower(), "") if words else ""
     if not words or not (role or is_port(words[0]) or is_whole(words[0]) or _begins(words)):
         return None
@@ -156,6 +165,11 @@ def _by_first_word(words: Sequence[str], grammar: Grammar) -> Draft | None:
         draft.because("instead of socat's addresses, write")
         take_socat(draft, words[1:] if tool == "socat" else words)
         return draft
+    name = first.replace("_", " ").replace("-", " ")
+    if name in grammar and name:  # chat-join
+        draft.command = name
+        draft.because(f"the command is written {name!r}", 2)
+        return _read(draft, words[1:], grammar)
     if tool.removesuffix(".sh") in WAITERS:
         take_waiter(draft, words)
         return draft
@@ -245,9 +259,13 @@ def _check_program(draft: Draft) -> None:
 
 
 def _habit(flag: Flag, habits: dict[str, Habit]) -> Habit | None:
-    """The habit of an option: -e has an encoding or a program as its value."""
-    encodes = flag.name == "-e" and _is_encoding(flag.value or "")
-    return habits.get("--charset" if encodes else flag.name)
+    """The habit of an option, which may depend on its value."""
+    value = flag.value or ""
+    if flag.name == "-e" and _is_encoding(value):
+        return habits["--charset"]
+    if flag.name == "-m" and value and not value.isdigit():
+        return habits["--message"]
+    return habits.get(flag.name)
 
 
 def _is_encoding(name: str) -> bool:
@@ -404,6 +422,11 @@ def _spelled_otherwise(draft: Draft, flag: Flag) -> bool:
         draft.because(f"{flag.name} takes one rule, repeat it for each rule")
         for rule in filter(None, value.split(",")):
             draft.add(flag.name, rule)
+        return True
+    bare = value.strip(":=,")
+    if flag.name in ("-p", "--port") and bare != value and is_port(bare):
+        draft.because("a port is a number alone", 2)
+        draft.acts["port"] = bare
         return True
     if flag.name == "--bind" and is_port(value.removeprefix(":")) and value[0] == ":":
         draft.because("--bind takes an address, and -p a port")

@@ -70,6 +70,12 @@ def _client(draft: Draft, service: ServiceLookup) -> list[str]:
     words = _unix(draft, [host] if (host := draft.acts.get("host")) else [])
     words = _quote_program(draft, _unix(draft, [*words, *draft.words]))
     words = _split_pair(draft, words)
+    if ":" in words:  # HOST : PORT
+        draft.because("a space goes between host and port", 2)
+        words = [word for word in words if word != ":"]
+    named = len(words) == 3 and is_port(words[2]) and not is_port(words[1])
+    if draft.command == "chat join" and named and not is_whole(words[0]):  # NAME HOST PORT
+        words = [*words[1:], words[0]]
     address, more = _split_client(draft, words)
     if len(address) == 2 and "-" in address[1] and are_ports(address[1]):
         draft.command = "probe"

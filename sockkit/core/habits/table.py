@@ -320,6 +320,7 @@ WHY_NOT = (
         for command in ("show", "replay")
         for name in ("--udp", "-u", "--tcp")
     ),
+    ("chat serve", "--greet", "--motd is what the room says to newcomers"),
     ("show", "--send", "--sent shows what was sent"),
     *(
         (command, "--tls-ca", "--tls-client-ca checks clients")

@@ -70,6 +70,7 @@ class UdpChatServer:
         raise error
 
     def quit(self) -> None:
+        self.handle(self._room.close())
         self._quitting = True
         self._review_quit()
 

@@ -14,7 +14,9 @@ PAUSE_SECONDS = 0.02  # how long to wait for more, before we search a reply that
 
 def no_reply(name: str, timeout: float) -> TimedOut:
     """The error for a peer that has connected and sends nothing."""
-    return TimedOut(f"{name} sent nothing within {show_seconds(timeout)}", kind="no reply")
+    told = f"{name} sent nothing within {show_seconds(timeout)}"
+    hint = "allow more time with -w, or send something first with --send"
+    return TimedOut(told, hint, kind="no reply")
 
 
 class Ask(Pending):

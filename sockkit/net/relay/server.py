@@ -77,7 +77,9 @@ class RelayServer:
             self._context.emit(outcome.closed)
         else:
             error = outcome.error
-            hint = ": start the target first" if error and error.kind == REFUSED else ""
+            missing = isinstance(error and error.__cause__, FileNotFoundError)
+            starts = error and (error.kind == REFUSED or missing) and not error.hint
+            hint = ": start the target first" if starts else ""
             self._context.emit(Unreachable(f"closed: {error}{hint}"))
 
 

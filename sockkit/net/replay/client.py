@@ -6,7 +6,7 @@ from functools import partial
 
 from sockkit.core.address import Address
 from sockkit.core.player import Conversation
-from sockkit.errors import SockkitError
+from sockkit.errors import SockkitError, UsageError
 from sockkit.net.closing import Closer
 from sockkit.net.context import Context
 from sockkit.net.ends.end import End
@@ -17,6 +17,7 @@ from sockkit.net.tcp.dial import ConnectOptions, dial
 from sockkit.net.waiting import OnDone, Pending
 
 READ_BYTES = 64 * 1024
+NO_TLS = "the recording has datagrams, which --tls cannot encrypt"
 
 
 class Dialler:
@@ -59,6 +60,8 @@ class Dialler:
         from sockkit.net.udp.open import Route, UdpOptions, connect_datagrams, find_routes
 
         sockets = self._sockets.for_datagrams()
+        if self._connect.tls:
+            raise UsageError(NO_TLS, "remove --tls")
 
         def found(outcome: list[Route] | SockkitError) -> None:
             if isinstance(outcome, SockkitError):

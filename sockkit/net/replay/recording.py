@@ -49,7 +49,8 @@ class Recording:
         try:
             self._file = os.open(path, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK)
         except OSError as error:
-            raise UsageError(f"could not read {name}: {reason(error)}") from error
+            hint = "a recording is read from a file, not from stdin" if path == "-" else ""
+            raise UsageError(f"could not read {name}: {reason(error)}", hint) from error
         there = os.fstat(self._file)
         self._size = there.st_size
         if not stat.S_ISREG(there.st_mode):

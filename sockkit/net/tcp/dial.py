@@ -6,7 +6,9 @@ This is Happy Eyeballs, RFC 8305.
 from __future__ import annotations
 
 import errno
+import os
 import socket
+import stat
 from collections.abc import Callable, Generator
 from functools import partial
 from itertools import chain, zip_longest
@@ -339,6 +341,8 @@ class _Race(Pending):
         hint = "it is a datagram socket: use udp-client" if code == errno.EPROTOTYPE else ""
         if is_group(self._failures[-1][0]):
             hint = "a multicast group takes only datagrams: use udp-client"
+        elif code == errno.ECONNREFUSED and _is_file(self._failures[-1][0]):
+            hint = "that is not a socket, check the path"
         elif code == errno.EINVAL:  # a link-local address without its interface, ipv6(7)
             hint = "add its interface, as in fe80::1%eth0"
         told = f"could not connect to {self._name}: {why}"
@@ -369,6 +373,15 @@ class _Race(Pending):
             "allow more time with --connect-timeout",
             kind=NO_ANSWER,
         ) from self._cause()
+
+
+def _is_file(endpoint: Endpoint) -> bool:
+    """Whether there is no socket at the path of a unix endpoint, but something else."""
+    path = endpoint.address
+    try:
+        return endpoint.family == socket.AF_UNIX and not stat.S_ISSOCK(os.stat(path).st_mode)
+    except (OSError, ValueError):  # an abstract name has a null byte
+        return False
 
 
 def lacks_resources(error: SockkitError) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 from sockkit.core.answers import AnswerOptions, AnswerWait
 from sockkit.core.peers import PeerTable
 from sockkit.core.units import show_count, show_seconds
-from sockkit.errors import ConnectError, ReceiveError, SendError, SockkitError, TextError
+from sockkit.errors import ConnectError, ReceiveError, SendError, SockkitError, Stopped, TextError
 from sockkit.events import ConnectFailed, Failure, Peer, PeerUser, TargetChosen
 from sockkit.net.context import Context
 from sockkit.net.endpoint import Endpoint, show_address
@@ -61,6 +61,8 @@ class DatagramClient:
                 raise self._refused
         except SockkitError as error:
             error.so_far = self._so_far()
+            if isinstance(error, Stopped):
+                self._exchange.leave()
             raise
         finally:
             if self._timer:

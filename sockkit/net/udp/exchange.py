@@ -171,6 +171,10 @@ class DatagramExchange:
         self.receiver.finish()
         self.review()
 
+    def leave(self) -> None:
+        """Send `good_bye`, if it was not sent and the system takes it now."""
+        self._reader.leave()
+
     def stop(self) -> None:
         """Drop everything that waits, and emit how many datagrams were exchanged."""
         self.finish()

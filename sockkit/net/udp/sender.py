@@ -241,10 +241,16 @@ class InputReader:
         elif self._sender.outbox.waits:
             self._on_change()
 
-    def _end(self) -> None:
+    def leave(self) -> None:
+        """Read no more, and send `good_bye` if the input has not ended."""
+        if self._state is InputState.ENDED:
+            return
         self.finish()
         if self._messages.good_bye is not None:
             self._sender.send(self._messages.good_bye, MAX_PAYLOAD_BYTES, self._handler.targets())
+
+    def _end(self) -> None:
+        self.leave()
         self._on_change()
         self._handler.input_ended()
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from sockkit.core.chat.commands import (
     MEMBER,
     OPERATOR,
@@ -8,6 +10,7 @@ from sockkit.core.chat.commands import (
     UDP_OPERATOR,
     completions,
     help_lines,
+    plain_command,
 )
 
 
@@ -35,6 +38,25 @@ def test_help_names_the_other_ways_to_quit() -> None:
     assert help_lines(MEMBER, "a\nb")[-1].endswith(r"leave the room (also: a\x0ab)")
     for none in ("", "/quit"):
         assert help_lines(MEMBER, none)[-1].endswith("leave the room")
+
+
+@pytest.mark.parametrize(
+    ("typed", "command"),
+    [
+        ("/who", "/who"),
+        (" /who", "/who"),
+        ("／who", "/who"),
+        ("、who", "/who"),
+        ("\u3000、msg\u3000小雪\u3000hi\u3000there", "/msg 小雪 hi\u3000there"),
+        ("／／me\u3000x", "//me\u3000x"),
+        (" hi", " hi"),
+        ("、", "、"),
+        ("、你", "、你"),
+        ("", ""),
+    ],
+)
+def test_a_command_in_other_forms(typed: str, command: str) -> None:
+    assert plain_command(typed) == command
 
 
 def test_only_commands_are_completed() -> None:

@@ -17,9 +17,11 @@ class Place:
 
     operator_rows = OPERATOR
 
-    def __init__(self, quit_word: str = "q", encoding: str = "utf-8") -> None:
+    def __init__(
+        self, quit_word: str = "q", encoding: str = "utf-8", spoken: str = "utf-8"
+    ) -> None:
         self.done: list[Any] = []
-        table = ChatCommands(self, self, quit_word, encoding, self.answer)
+        table = ChatCommands(self, self, quit_word, encoding, spoken, self.answer)
         self.console = Console(table, self.answer)
 
     def names(self) -> list[str]:
@@ -63,6 +65,9 @@ HINT = "/help lists the commands, //text sends /text"
         ("/kick 小雪", [("kicked", "小雪")]),
         ("/kick bob", ["nobody here is bob"]),
         (" /who ", ["2 here: alex, 小雪"]),
+        ("、who", ["2 here: alex, 小雪"]),
+        ("、、", [("said", "、、")]),
+        ("／msg　小雪　hi　there", [("whispered", "小雪", "hi　there")]),
         ("/kick", ["usage: /kick NAME"]),
         ("/me waves", [("said", "*waves*")]),
         ("/msg 小雪 hi there", [("whispered", "小雪", "hi there")]),
@@ -103,6 +108,13 @@ def test_bytes_that_are_no_text_are_shown_as_such() -> None:
     here = Place(encoding="gbk")
     here.console.feed("你好".encode("gbk") + b"\xff\n")
     assert here.done == [("said", "你好\\xff")]
+
+
+@pytest.mark.parametrize("typed", ["嗨😀", "/me 😀", "/msg 小雪 😀"])
+def test_what_the_room_cannot_encode_is_not_said(typed: str) -> None:
+    here = Place(spoken="gbk")
+    here.console.feed(typed.encode() + b"\n")
+    assert here.done == ["not sent: '😀' does not exist in gbk"]
 
 
 def test_help_lists_every_command() -> None:

@@ -131,7 +131,7 @@ def test_plain_lines(encoding: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "odd", ["", " ", "hi ", "/me", "//", "q", "a\tb", "a\rb", "\x1b", "\u2028"]
+    "odd", ["", " ", "hi ", "/me", " /me", "、me", "//", "q", "a\tb", "a\rb", "\x1b", "\u2028"]
 )
 @pytest.mark.parametrize("place", [0, 1, 2])
 def test_one_line_of_another_kind(odd: str, place: int) -> None:

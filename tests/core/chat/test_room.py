@@ -554,11 +554,12 @@ def test_a_full_width_slash_begins_a_command_as_well(encoding: str) -> None:
     """Otherwise all would read what `/msg` tells one of them."""
     talk = Talk(RoomOptions(), encoding)
     talk.join(1, 2, 3)
-    for line in ("／msg guest-2 secret", "／／msg all"):
-        talk.say(1, f"{line}\n".encode(encoding))
-    assert "secret" in "".join(talk.heard(2))
+    forms = ["／msg guest-2", "、msg guest-2", "  /msg guest-2", "\u3000／msg\u3000guest-2"]
+    for line in (*(f"{form} secret {form}" for form in forms), "／／msg all"):
+        talk.say(1, f"{line}\nhi\n".encode(encoding))
+    assert "".join(talk.heard(2)).count(" to you] secret ") == len(forms)
     heard = talk.heard(3)
-    assert heard[-1] == "[guest-1] /msg all"
+    assert heard[-2:] == ["[guest-1] /msg all", "[guest-1] hi"]
     assert "secret" not in "".join(heard)
 
 

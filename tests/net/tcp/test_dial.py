@@ -409,6 +409,21 @@ def test_to_meet_oneself_is_a_refusal(client: Client) -> None:
         client.connect(here, ConnectOptions(source=here))
 
 
+@pytest.mark.parametrize(("made", "told"), [(True, "that is not a socket"), (False, REFUSED)])
+def test_a_unix_path_that_is_not_a_socket(
+    made: bool, told: str, client: Client, tmp_path: Path
+) -> None:
+    path = tmp_path / "file"
+    if made:
+        path.write_text("")
+    else:
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.bind(str(path))
+    with pytest.raises(ConnectError, match=told) as caught:
+        client.connect(UnixPath(str(path)))
+    assert bool(caught.value.hint) == made
+
+
 @pytest.mark.parametrize("drained", [True, False])
 def test_a_unix_listener_with_a_full_backlog_is_asked_again(
     drained: bool, client: Client, loop: Loop, stack: contextlib.ExitStack, tmp_path: Path
