@@ -13,6 +13,7 @@ from sockkit.core.chat.protocol import CROWDED, DROPPED
 from sockkit.core.text import Errors
 from sockkit.core.units import show_seconds
 from sockkit.errors import (
+    REFUSED,
     ConnectError,
     ProxyError,
     ReceiveError,
@@ -134,6 +135,8 @@ class _Join:
 
     def _dialled(self, outcome: End | SockkitError) -> None:
         if isinstance(outcome, SockkitError):
+            if outcome.kind == REFUSED and not outcome.hint:
+                outcome.hint = "start the room first, or add --udp if it is one over UDP"
             self._ended(outcome)
             return
         self._view.connected()

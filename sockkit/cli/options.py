@@ -24,6 +24,7 @@ from sockkit.cli.params import (
     TIMEOUT,
     EnumChoice,
     File,
+    Language,
     Parsed,
 )
 from sockkit.core.ending import HalfClose, Until
@@ -400,7 +401,7 @@ _EXPLAIN = (
     Option(["--explain"], is_flag=True,
            help="Explain each step for someone learning sockets. stderr shows each call in "
                 "Python, and what the kernel does."),
-    Option(["--lang"], type=click.Choice(["en", "zh"]),
+    Option(["--lang"], type=Language(["en", "zh"]),
            help="Explain in English or Chinese. Default: the language of the locale."),
 )  # fmt: skip
 OUTPUT = Bundle(

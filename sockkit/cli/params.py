@@ -58,6 +58,13 @@ class EnumChoice(click.Choice[str]):
         return self._kind(super().convert(value, param, ctx))
 
 
+class Language(click.Choice[str]):
+    """A language, which may be written as a locale: `zh_CN` or `zh-CN.UTF-8`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return super().convert(re.split("[-_.]", value.lower())[0], param, ctx)
+
+
 class File(click.ParamType[str]):
     """A click.Path that is made only for a value: its constructor looks up a translation (2 ms)."""
 
@@ -93,8 +100,9 @@ def _bind(text: str) -> UnixPath | str:
 def _source(text: str) -> Address:
     if unix := parse_unix(text):
         return unix
-    if text.isascii() and text.isdigit():
-        raise UsageError(f"{text!r} is a port", f"give an address, too: 0.0.0.0:{text}")
+    digits = text.removeprefix(":")
+    if digits.isascii() and digits.isdigit():
+        raise UsageError(f"{text!r} is a port", f"give an address, too: 0.0.0.0:{digits}")
     host, port = split_port(text)
     if port == "":
         raise UsageError(f"{text!r} has no port after its colon", "leave the colon out")
@@ -104,7 +112,10 @@ def _source(text: str) -> Address:
 def _name(text: str) -> str:
     from sockkit.core.chat.names import check_name
 
-    return check_name(text)
+    try:
+        return check_name(text)
+    except UsageError as error:
+        raise UsageError(str(error), error.hint or "choose another") from error
 
 
 def _rule(text: str) -> Any:

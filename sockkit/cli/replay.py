@@ -70,8 +70,8 @@ _REPLAY = Bundle(
                     "socket."),
         Option(["--verify"], is_flag=True,
                help="Compare what is received with the recording. The first difference is shown as "
-                    "two dumps. It ends the command (exit status 1), or with --serve that "
-                    "connection."),
+                    "two dumps, unless a view shows what is received. It ends the command (exit "
+                    "status 1), or with --serve that connection."),
         Option(["--speed"], type=Parsed("speed", _speed), metavar="N",
                help="Play N times as fast, for example 2 or 0.5. max plays without pauses. "
                "Default: 1; with --serve, like --lockstep."),

@@ -83,10 +83,13 @@ class FileFeed:
 def _open(path: str) -> tuple[int, int]:
     """A descriptor of the regular file at `path`, and its size. Raises UsageError."""
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):  # opening a device may have an effect
+        mode = os.stat(path).st_mode
+        if stat.S_ISDIR(mode):
+            raise UsageError(f"{path} is a directory", "give a file")
+        if not stat.S_ISREG(mode):  # opening a device may have an effect
             raise UsageError(f"{path} is not a regular file", "pipe it to stdin")
         file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
         return file, os.fstat(file).st_size
     except (OSError, ValueError) as error:
         why = reason(error) if isinstance(error, OSError) else str(error)
-        raise UsageError(f"could not read {path}: {why}") from error
+        raise UsageError(f"could not read {path}: {why}", "check the name") from error

@@ -181,6 +181,9 @@ def bind_error(error: OSError, address: HostPort, protocol: str) -> BindError:
             f"{what}: this machine does not have that address",
             "use --bind 127.0.0.1, or --bind 0.0.0.0 for all addresses",
         )
-    scoped = error.errno == errno.EINVAL and address.host.lower().startswith("fe80")
-    hint = "add its interface, as in fe80::1%eth0" if scoped else ""
+    hint = ""
+    if error.errno == errno.EINVAL and address.host.lower().startswith("fe80"):
+        hint = "add its interface, as in fe80::1%eth0"
+    elif error.errno == errno.ENODEV:  # no route leads to a group, ip(7)
+        hint = "give --bind the address of the interface"
     return BindError(f"{what}: {reason(error)}", hint)

@@ -133,8 +133,10 @@ class Recorder:
             if type(decode(line)) is Begun:
                 return
         except ValueError as error:
-            raise self._failed("it is not a recording", f"its first line: {error}") from error
-        raise self._failed("it is not a recording", "it begins with another event")
+            why = f"it is not a recording (line 1: {error})"
+            raise self._failed(why, "use another name") from error
+        why = "it is not a recording (line 1: it begins with another event)"
+        raise self._failed(why, "use another name")
 
     def _failed(self, why: str, hint: str = "") -> OutputError:
         return OutputError(f"could not record into {self._path}: {why}", hint)

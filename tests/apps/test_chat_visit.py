@@ -288,7 +288,7 @@ def test_a_wrong_password_of_a_script_ends_the_visit(site: Site) -> None:
     )
     assert (error, site.view.not_admitted) == (None, True)
     told = refused(site.view, None)
-    hint = "check --password or --password-file"
+    hint = "give the right one with --password-file FILE"
     assert str(told) == f"the room refused us: wrong password: {hint}"
 
 

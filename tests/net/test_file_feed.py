@@ -138,7 +138,7 @@ def test_a_file_that_cannot_be_read_on(
     ("make", "told"),
     [
         (lambda path: None, "could not read {}: no such file or directory"),
-        (Path.mkdir, "{} is not a regular file"),
+        (Path.mkdir, "{} is a directory: give a file"),
         (os.mkfifo, "{} is not a regular file"),
         (lambda path: path.symlink_to("/dev/zero"), "{} is not a regular file"),
         (lambda path: path.symlink_to(path), "could not read {}: too many levels of symbolic "),

@@ -119,7 +119,7 @@ def test_a_foreign_file_is_not_continued(
 ) -> None:
     path = tmp_path / "there"
     path.write_bytes(content)
-    refused(loop, path, "it is not a recording: ")
+    refused(loop, path, "it is not a recording (line 1: ")
     with pytest.raises(OutputError, match=why):
         Recorder(loop, str(path), append=True)
 

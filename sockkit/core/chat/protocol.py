@@ -212,7 +212,9 @@ def refused_by(line: str) -> SockkitError:
     if line == PASSWORD_REQUIRED:
         return SockkitError(REFUSED_US, "give its password with --password-file FILE")
     if line in WANTS_PASSWORD:
-        return SockkitError(f"{REFUSED_US}: wrong password", "check --password or --password-file")
+        return SockkitError(
+            f"{REFUSED_US}: wrong password", "give the right one with --password-file FILE"
+        )
     hint = "give another with --name" if _NAME_REFUSED.fullmatch(line) else "try again later"
     return SockkitError(f"{REFUSED_US}: {escape(line.removeprefix('* '))}", hint)
 

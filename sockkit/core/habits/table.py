@@ -320,6 +320,10 @@ WHY_NOT = (
         for command in ("show", "replay")
         for name in ("--udp", "-u", "--tcp")
     ),
+    *(
+        (command, "--bind", "--source is the local address of a client")
+        for command in ("tcp-client", "udp-client", "chat join", "probe")
+    ),
     ("chat serve", "--greet", "--motd is what the room says to newcomers"),
     ("show", "--send", "--sent shows what was sent"),
     *(
