@@ -18,7 +18,7 @@ from sockkit.net.context import Context
 from sockkit.net.ends.end import PeerEnd
 from sockkit.net.options import SocketOptions
 from sockkit.net.port_file import port_file
-from sockkit.net.relay.itself import check_endpoint, check_target
+from sockkit.net.relay.itself import check_target, why_not
 from sockkit.net.relay.pair import Dial, Shared
 from sockkit.net.relay.server import RelayServer
 from sockkit.net.tcp.dial import ConnectOptions, dial
@@ -105,7 +105,8 @@ def _check_workers(config: Relay) -> None:
 def _run(config: Relay, context: Context, dialler: Dialler) -> None:
     options = secure_listening(context, config.listen, config.access, config.tls)
     faults = _faults(config, context)
-    options = options._replace(tapped=False)  # views show the target's side
+    # Views show the target's side. If this process is killed, nobody sees a regular end.
+    options = options._replace(tapped=False, resets=True)
     opened = open_sockets(config.workers, context, options, config.sockets, _listen)
     listener = opened[0]
 
@@ -138,7 +139,8 @@ def _check_source(config: Relay) -> None:
     if fixed and not alone:
         raise UsageError(
             f"each client has a connection of its own, and only one can be bound to {source}",
-            "remove the port of --source, or add --max-connections 1",
+            "remove the port of --source, or add "
+            + ("--max-connections 1" if config.workers == 1 else "--once in place of --workers"),
         )
 
 
@@ -177,10 +179,11 @@ def _run_address(config: Relay, context: Context) -> None:
     check_target(config.listen.address, nearest, name)
     _check_source(config)
     connect = secure_dialling(context, config.connect, target, config.to_tls)
+    connect = connect._replace(resets=True)
     sockets = config.sockets._replace(reuse_address=False, reuse_port=False)
 
     def dialler(context: Context, listener: Listener) -> Dial:
-        checked = connect._replace(check=partial(check_endpoint, listener.bound_to, name))
+        checked = connect._replace(check=partial(why_not, listener.bound_to))
 
         def dial_for(client: PeerEnd, on_done: OnDone[PeerEnd]) -> Pending:
             own = checked._replace(number=client.peer.number, on_behalf_of=client.remote)

@@ -214,7 +214,8 @@ class BundledCommand(click.Command):
         own = args[: args.index("--") if "--" in args else None]
         if clusters := [word for word in own if len(word) > 2 and word[0] == "-" != word[1]]:
             self._check_dashes(ctx, clusters)
-        _check_values(self.params, own)
+        if not ctx.resilient_parsing:  # a line that is being completed is not complete
+            _check_values([*self.params, _SHORT_HELP, _LONG_HELP], own)
         try:
             return super().parse_args(ctx, args)
         except click.UsageError as error:
@@ -246,43 +247,61 @@ class BundledCommand(click.Command):
 
 
 def _check_values(params: Sequence[click.Parameter], words: list[str]) -> None:
-    """Refuse an option in the place of a value, a value after a flag, and a second file or address.
+    """Refuse an option in the place of a value, and a second file, port or address.
 
     click would take `--record --udp` as a file named --udp, and use the last of two files. Raises
     UsageError.
     """
-    options = {name: one for one in params if isinstance(one, Option) for name in _names(one)}
+    options = {
+        name: one
+        for one in params
+        if isinstance(one, Option)
+        for name in (*one.opts, *one.secondary_opts)
+    }
     given: set[str | None] = set()
     rest = iter(words)
     word = next(rest, None)
     while word is not None:
-        name, equals, _ = word.partition("=")
-        if name not in options and name[:2] in options:  # -p8080
-            name, equals = name[:2], "="
-        option = options.get(name)
+        name, has_value = _value_option(word, options)
         word = next(rest, None)
-        if not option:
+        if not name:
             continue
-        if option.is_flag or option.count:
-            if word in _SWITCH_WORDS and not equals:
-                raise UsageError(f"{name} takes no value", f"remove {word!r}")
-            continue
+        option = options[name]
         if option.name in given and not option.multiple and option.type.name in _ONLY_ONE:
             raise UsageError(f"{name} is given twice", "remove one of them")
         given.add(option.name)
-        if not equals:
-            if word and word in options and not word[1:].isdigit():
+        if not has_value:
+            if word and _is_option(word, options):
                 long = next(each for each in option.opts if each.startswith("--"))
                 told = f"{name} needs a value before {word}"
                 raise UsageError(told, f"add it, or write {long}={word} if that is the value")
             word = next(rest, None)
 
 
-def _names(option: Option) -> tuple[str, ...]:
-    return (*option.opts, *option.secondary_opts)
+def _value_option(word: str, options: dict[str, Option]) -> tuple[str, bool]:
+    """The option in `word` that has a value, or "", and whether its value is in `word`, too."""
+    if word.startswith("--"):
+        name, equals, _ = word.partition("=")
+        option = options.get(name)
+        return (name if option and _takes_value(option) else ""), bool(equals)
+    for place, letter in enumerate(word[1:], 2) if word.startswith("-") else ():
+        option = options.get(f"-{letter}")
+        if not option or _takes_value(option):
+            return (f"-{letter}" if option else ""), place < len(word)
+    return "", False
 
 
-_SWITCH_WORDS = ("on", "off", "yes", "no", "true", "false")
+def _takes_value(option: Option) -> bool:
+    return not (option.is_flag or option.count)
+
+
+def _is_option(word: str, options: dict[str, Option]) -> bool:
+    """Whether `word` is an option of the command, perhaps with a value; -4 may be a number."""
+    if word.startswith("--"):
+        return word.partition("=")[0] in options
+    return word[:2] in options and not word[1:].isdigit()
+
+
 _ONLY_ONE = ("file", "port", "addr")  # the names of parameter types
 
 

@@ -15,12 +15,13 @@ _SEPARATORS = [0x2028, 0x2029]
 UNSAFE = (*_CONTROLS, *_BIDIRECTIONAL, *_SEPARATORS)
 
 
-SLASH = "\uff0f"  # that of an input method
+# What an input method writes when the key of the slash is pressed.
+WIDE_SLASH, COMMA = "\uff0f", "\u3001"
 
 
 def plain_slashes(text: str) -> str:
     """`text` with plain slashes where it begins with full-width ones."""
-    rest = text.lstrip(SLASH)
+    rest = text.lstrip(WIDE_SLASH)
     return "/" * (len(text) - len(rest)) + rest
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from sockkit.net.tcp.listen import ListenOptions
 
 Found = list[Endpoint]
+CHECK_NAME = "check the name, or give an IP address"
 
 
 def look_up(address: HostPort, family: int, *, numeric: bool = False) -> Found:
@@ -63,7 +64,7 @@ def _not_resolved(address: HostPort, why: str | None, hint: str = "") -> Resolve
         hint = "serial lines are not supported, use socat or picocom"
     told = str(why)
     kind = f"not resolved: {told[:1].lower()}{told[1:]}"
-    hint = hint or "check the name, or give an IP address"
+    hint = hint or CHECK_NAME
     return ResolveError(f"could not resolve {address.host}: {told}", hint, kind=kind)
 
 

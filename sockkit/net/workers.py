@@ -122,7 +122,8 @@ class Workers:
             os.close(self._lifeline)
             with Loop() as loop:
                 signal.set_wakeup_fd(loop.alarm, warn_on_full_buffer=False)
-                signal.signal(signal.SIGTERM, lambda *_: loop.call_soon(_stop))
+                if signal.getsignal(signal.SIGTERM) != signal.SIG_IGN:  # as our parent wanted
+                    signal.signal(signal.SIGTERM, lambda *_: loop.call_soon(_stop))
                 for ignored in _TERMINAL_SIGNALS:
                     signal.signal(ignored, signal.SIG_IGN)
                 signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
@@ -132,7 +133,9 @@ class Workers:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.raise_signal(signal.SIGTERM)
         except Exception as error:
-            told = str(error) if isinstance(error, SockkitError) else repr(error)
+            told = repr(error)
+            if isinstance(error, SockkitError | OSError):
+                told = reason(error) if isinstance(error, OSError) else str(error)
             self._send_event(Failure(f"worker {number}: {told}", "a worker failed"))
         finally:
             os._exit(1)

@@ -135,7 +135,11 @@ ANY = ["tcp-server", "-p", "0"]
         (["--record", "a", "--record=b"], "--record is given twice: remove one of them"),
         (["--port", "1"], "--port is given twice: remove one of them"),
         (["-p1"], "-p is given twice: remove one of them"),
-        (["--once", "on"], "--once takes no value: remove 'on'"),
+        (["--record", "--bind=x"], "--record needs a value before --bind=x: add it"),
+        (["--record", "-i5"], "--record needs a value before -i5: add it"),
+        (["--record", "-h"], "--record needs a value before -h: add it"),
+        (["-vo", "--once"], "-o needs a value before --once: add it"),
+        (["-vp1"], "-p is given twice: remove one of them"),
     ],
 )
 def test_a_value_in_the_wrong_place(

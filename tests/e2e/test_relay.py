@@ -494,6 +494,15 @@ def test_a_signal_ends_it(number: int, status: int, target: Target, *, moving: b
                 read_all(side)
 
 
+def test_who_is_killed_ends_nothing_regularly(target: Target) -> None:
+    with relayed(target) as (program, client, there):
+        talk(client, there)
+        program.process.kill()
+        for side in (client, there):
+            with pytest.raises(ConnectionResetError):
+                read_all(side)
+
+
 def sockets(program: Program) -> int:
     """How many are open; pipes are kept for the next connection."""
     return sum(name.startswith("socket:") for name in program.opened())

@@ -15,6 +15,7 @@ from tests.e2e.test_relay import Target, pair, relay, target
 from tests.support import (
     END,
     HERE,
+    SOCKKIT,
     WAIT,
     Program,
     children,
@@ -84,12 +85,14 @@ def test_whatever_ends_them_nobody_sees_a_regular_end(number: int, target: Targe
         program.status(END)
 
 
-def test_a_worker_that_gets_a_signal_ends_in_the_same_way(target: Target) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_worker_that_gets_a_signal_ends_in_the_same_way(number: int, target: Target) -> None:
+    name = signal.Signals(number).name
     with crew(target) as program, contextlib.ExitStack() as stack:
         ends = pairs(program, target, stack)
         for worker in children(program):
-            os.kill(worker, signal.SIGTERM)
-            program.said(f"(process {worker}) was killed by SIGTERM: replacing it")
+            os.kill(worker, number)
+            program.said(f"(process {worker}) was killed by {name}: replacing it")
         for end in ends:
             with pytest.raises(ConnectionResetError):
                 read_all(end)
@@ -97,10 +100,28 @@ def test_a_worker_that_gets_a_signal_ends_in_the_same_way(target: Target) -> Non
 
 
 def test_a_worker_that_stands_still_is_killed(target: Target) -> None:
-    with crew(target) as program:
+    with crew(target) as program, contextlib.ExitStack() as stack:
+        ends = pairs(program, target, stack)
         os.kill(children(program)[0], signal.SIGSTOP)
         program.process.terminate()
         assert program.status(END) == 143
+        for end in ends:
+            with pytest.raises(ConnectionResetError):
+                read_all(end)
+
+
+def test_what_is_ignored_at_the_start_stays_so(target: Target) -> None:
+    command = ("sh", "-c", "trap '' TERM; " + 'exec "$0" "$@"', SOCKKIT)
+    with relay(target, "--workers", "2", command=command) as program:
+        program.said("listening on")
+        eventually(lambda: len(children(program)) == 2)
+        with pair(program, target) as (client, there):
+            for worker in children(program):
+                os.kill(worker, signal.SIGTERM)
+            client.sendall(b"hello")
+            assert read_exactly(there, 5) == b"hello"
+        program.process.send_signal(signal.SIGINT)
+        assert program.status(END) == 130
 
 
 def test_what_they_have_sent_arrives(target: Target) -> None:
@@ -133,8 +154,8 @@ def test_a_relay_that_meets_itself_under_a_name() -> None:
             client.settimeout(WAIT)
             assert read_all(client) == b""
         told = program.said("is this relay itself").rstrip()
-        it = f"the target localhost port {port}"
-        assert told == f"sockkit: closed: {it} is this relay itself: give another one"
+        why = "it is this relay itself: give another one"
+        assert told == f"sockkit: closed: could not connect to localhost port {port}: {why}"
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from sockkit.core.printable import SLASH as WIDE_SLASH
-from sockkit.core.printable import aligned, escape
+from sockkit.core.printable import COMMA, aligned, escape, plain_slashes
 
 
 class Row(NamedTuple):
@@ -41,21 +41,18 @@ UDP_OPERATOR = (WHO, LIST, MSG, KICK, SLASH, HELP, CLOSE)
 ARGUMENTS = {row.name: row.argument for row in (*MEMBER, *OPERATOR) if row.argument}
 
 
-COMMA = "\u3001"  # an input method writes it when the key of the slash is pressed
+_NAMES = {row.name for row in (*MEMBER, *OPERATOR)}
 
 
 def plain_command(text: str) -> str:
-    """`text` with a plain slash and plain spaces, if it is a command in another form: after spaces,
-    or as an input method writes it. So what is meant for one member is not said to all.
+    """`text` as it is usually written, if it is a command in another form: after spaces, or with
+    the slash and the spaces of an input method. So what is meant for one member is not said to all.
     """
-    bare = text.lstrip()
-    if bare.startswith(COMMA) and "a" <= bare[1:2].lower() <= "z":
-        bare = f"/{bare[1:]}"
-    rest = bare.lstrip(f"/{WIDE_SLASH}")
-    slashes = len(bare) - len(rest)
-    if not slashes:
-        return text
-    return "/" * slashes + (rest.replace("\u3000", " ", 2) if slashes == 1 else rest)
+    text = plain_slashes(text)
+    bare = plain_slashes(text.lstrip())
+    bare = f"/{bare[1:]}" if bare.startswith(COMMA) else bare
+    parts = re.split("[ \u3000]+", bare, maxsplit=2 if bare.startswith(MSG.name) else 1)
+    return " ".join(parts).rstrip() if parts[0] in _NAMES else text
 
 
 def completions(rows: Iterable[Row], word: str) -> list[tuple[str, str]]:

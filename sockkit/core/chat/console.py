@@ -50,7 +50,7 @@ class ChatDelivery(Protocol):
 
 
 class ChatCommands:
-    """The commands of every room. `encoding` is that of the typed lines, `spoken` the room's."""
+    """The commands of every room. `encoding` is that of the typed lines."""
 
     prompt, quit_summary = "> ", commands.CLOSE.summary
 
@@ -60,11 +60,11 @@ class ChatCommands:
         server: ChatDelivery,
         quit_word: str,
         encoding: str,
-        spoken: str,
+        room_encoding: str,
         emit: Emit,
     ) -> None:
         self._room, self._server, self._encoding, self._emit = room, server, encoding, emit
-        self._spoken = spoken
+        self._room_encoding = room_encoding
         self._quit_word = quit_word
         made = [self._command(row) for row in room.operator_rows if row != commands.SLASH]
         if quit_word:
@@ -103,10 +103,12 @@ class ChatCommands:
     def _check(self, text: str) -> None:
         """Raise UsageError if the room's encoding does not have all of `text`."""
         try:
-            text.encode(self._spoken)
+            text.encode(self._room_encoding)
         except UnicodeEncodeError as error:
             wrong = error.object[error.start]
-            raise UsageError(f"not sent: {wrong!r} does not exist in {self._spoken}") from error
+            raise UsageError(
+                f"not sent: {wrong!r} does not exist in {self._room_encoding}"
+            ) from error
 
     def complete(self, word: str) -> Completions:
         names = self._room.names() if word else []

@@ -204,6 +204,8 @@ def refusal(line: str) -> SockkitError | None:
         return SendError(DROPPED, "its lines above say why")
     if line == ROOM_FULL or _NAME_REFUSED.fullmatch(line):
         return refused_by(line)
+    if line == GOODBYE:
+        return SockkitError("the room has closed")
     return SockkitError(KICKED_US, KICKED_HINT) if line == KICKED else None
 
 

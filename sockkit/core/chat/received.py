@@ -9,9 +9,8 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import accumulate
 
-from sockkit.core.chat.commands import COMMA
 from sockkit.core.chat.protocol import MAX_LINE_BYTES
-from sockkit.core.printable import SLASH, escape
+from sockkit.core.printable import COMMA, WIDE_SLASH, escape
 
 MAX_TURN_CHARACTERS = 128 * 1024  # that the lines of all members become in one turn
 MIN_MEMBER_CHARACTERS = MAX_TURN_CHARACTERS // 16  # of each member, however much the others say
@@ -124,7 +123,7 @@ def plain_texts(lines: Sequence[bytes], encoding: str, quit_word: str) -> list[s
         texts = [line.decode(encoding, "backslashreplace") for line in lines]
     if not _printable("".join(texts)):
         return []
-    not_plain = rf"\n(?:\n| *[/{SLASH}{COMMA}]|{re.escape(quit_word)}\n|(?<= \n))"
+    not_plain = rf"\n(?:\n| *[/{WIDE_SLASH}{COMMA}]|{re.escape(quit_word)}\n|(?<= \n))"
     return [] if re.search(not_plain, "\n".join(("", *texts, ""))) else texts
 
 

@@ -114,11 +114,11 @@ def _draft(words: Sequence[str], grammar: Grammar) -> Draft | None:
 
 def _in_group(group: str, words: Sequence[str], grammar: Grammar) -> Draft | None:
     """The draft of `chat 9000` or `chat client HOST PORT`, which lack `serve` or `join`."""
-    own = next((word for word in words if f"{group} {word}" in grammar), "")
-    if own:  # chat --name N join HOST PORT
-        draft = Draft(f"{group} {own}")
+    at = max((at for at, word in enumerate(words) if f"{group} {word}" in grammar), default=0)
+    if at:  # chat --name N join HOST PORT
+        draft = Draft(f"{group} {words[at]}")
         draft.because("options come after the command", 2)
-        return _read(draft, [word for word in words if word != own], grammar)
+        return _read(draft, [*words[:at], *words[at + 1 :]], grammar)
     role = _ROLES.get(words[0].lower(), "") if words else ""
     if not words or not (role or is_port(words[0]) or is_whole(words[0]) or _begins(words)):
         return None
@@ -445,7 +445,8 @@ def _line(draft: Draft, grammar: Grammar, service: ServiceLookup) -> str | None:
     """The advice: the reason and the command line. None without a reason."""
     choose(draft)
     if draft.lacking:
-        return f"{draft.reason}; {draft.lacking} needs a value" if draft.reason else None
+        says = f"{draft.reason}; " if " is -" in draft.reason else ""
+        return f"{says}{draft.lacking} needs a value" if draft.reason else None
     words = place(draft, service)
     if not draft.reason:
         return None

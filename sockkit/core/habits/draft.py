@@ -5,7 +5,7 @@ from __future__ import annotations
 from sockkit.core.address import parse_host, parse_port, parse_unix, split_port
 from sockkit.core.habits.line import Flag
 from sockkit.core.habits.table import REPEATED, VARIABLES, Habit
-from sockkit.core.units import parse_duration
+from sockkit.core.units import parse_duration, parse_timeout
 from sockkit.errors import UsageError
 
 LISTENERS = ("tcp-server", "udp-server", "echo", "chat serve", "relay")
@@ -143,14 +143,21 @@ def dress(draft: Draft) -> None:
         _repeat(draft)
     elif "send" in acts:
         draft.pipe(echo(acts["send"]))
-    if "line-delay" in acts and not draft.listens and draft.command != "probe":
-        pause = f"{parse_duration(acts['line-delay']):g}"
-        draft.pipe(f"while IFS= read -r line; do printf '%s\\n' \"$line\"; sleep {pause}; done")
+    if "line-delay" in acts and draft.command != "probe":
+        _pause_lines(draft)
     if "hex-reply" in acts:
         draft.add("--hex-input")
         draft.add("--reply", acts["hex-reply"])
     if "file" in acts:
         draft.after = f" < {quoted(acts['file'])}"
+
+
+def _pause_lines(draft: Draft) -> None:
+    """Pause after each line that is sent."""
+    if draft.listens:
+        raise UsageError("a server sends its lines to each client")
+    pause = f"{parse_duration(draft.acts['line-delay']):g}"
+    draft.pipe(f"while IFS= read -r line; do printf '%s\\n' \"$line\"; sleep {pause}; done")
 
 
 def _verify_nothing(draft: Draft) -> None:
@@ -165,7 +172,7 @@ def _bound_silence(draft: Draft) -> None:
     tool, seconds = draft.tool, draft.drop("-w")
     if not seconds:
         return
-    parse_duration(seconds)
+    parse_timeout(seconds)
     if draft.listens:
         if tool == "nc":
             draft.add("-i", seconds)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 
 from sockkit.core.access import parse_rule
-from sockkit.core.address import show
+from sockkit.core.address import parse_host, show
 from sockkit.core.habits.draft import Draft, quoted
 from sockkit.core.habits.line import read
 from sockkit.core.habits.table import (
@@ -17,7 +17,7 @@ from sockkit.core.habits.table import (
     SOCAT_NEEDLESS,
     SOCAT_OPTIONS,
 )
-from sockkit.core.units import parse_duration
+from sockkit.core.units import parse_timeout
 from sockkit.errors import UsageError
 from sockkit.values import Value
 
@@ -116,7 +116,7 @@ def take_socat(draft: Draft, words: Sequence[str]) -> None:
         if flag.name in _LOCKS:
             draft.refusal = "socat's locks are not supported: use socat"
         if flag.name in _BOUNDS:
-            parse_duration(flag.value or "")
+            parse_timeout(flag.value or "")
         if use := SOCAT_FLAGS.get(flag.name):
             draft.add(*use.replace("{}", flag.value or "").split())
     way = next((flag.name for flag in line.flags if flag.name in ("-u", "-U")), "")
@@ -206,8 +206,8 @@ def _join_places(draft: Draft, places: list[_Place]) -> None:
         draft.add("--tcp")
     if len(places) == 2 and "listen" in draft.acts:
         draft.act("relay")
-        if "listener-crlf" in draft.acts:
-            raise UsageError("-C is for the target")
+        if "one-sided" in draft.acts:
+            raise UsageError("-C is for the target only, and -4 and -6 are for both sides")
         if places[0].udp != places[1].udp:
             draft.refusal = "a relay does not convert between TCP and UDP: use socat"
     elif len(places) > 1:
@@ -308,6 +308,16 @@ def _through(draft: Draft, scheme: str, place: str, options: list[str]) -> list[
 _PROXY_PORTS = ("proxyport=", "socksport=")
 
 
+def _join_group(draft: Draft, value: str) -> None:
+    """Join socat's GROUP:INTERFACE. The interface may be an address."""
+    group, _, interface = value.partition(":")
+    parse_host(group)
+    draft.add("--join", group)
+    if interface and "." not in interface:
+        raise UsageError("the interface has a name")
+    draft.acts |= {"from": interface} if interface else {}
+
+
 def _use(use: str, relays: bool, listens: bool) -> str:
     """Our options for one of socat's, on the side of the target or of the clients."""
     if listens:  # no client shows a certificate, unless --tls-client-ca asks for one
@@ -320,15 +330,13 @@ def _take_option(draft: Draft, option: str, relays: bool, listens: bool) -> None
     """Apply an option of socat after an address, or refuse it. SOCAT_NEEDLESS are left out."""
     name, _, value = option.partition("=")
     use = _use(_OPTIONS.get(option, _OPTIONS.get(name, "")), relays, listens)
-    if listens and use == "--crlf":
-        draft.act("listener-crlf")
+    if name == "pf" or (listens and use == "--crlf"):
+        draft.act("one-sided")
     if name in ("ip-add-membership", "add-membership"):
-        group, _, interface = value.partition(":")
-        draft.add("--join", group)
-        if interface and "." not in interface:
-            raise UsageError("the interface has a name")
-        draft.acts |= {"from": interface} if interface else {}
+        _join_group(draft, value)
     elif name in ("sourceport", "sp"):
+        if relays or listens:
+            raise UsageError("only a client has a port of its own here")
         draft.acts["port"] = value
     elif name == "bind" and "listen" not in draft.acts:
         draft.acts["from"] = value

@@ -191,6 +191,8 @@ def _server(draft: Draft, words: Sequence[str], service: ServiceLookup) -> list[
         words = ["", "", *words]  # no address
     if len(words) > 2:
         _add_more(draft, words[2:])
+    if "unix" in acts and not words:
+        raise UsageError("no path")
     host, port = parse_listening([word for word in words[:2] if word], service)
     if is_port(acts.get("from", "")):  # --local 8080
         acts["port"] = acts.pop("from")
@@ -277,6 +279,8 @@ def _replay(draft: Draft, service: ServiceLookup) -> list[str]:
     if "listen" in acts:
         draft.add("--serve")
     if draft.has("--serve"):
+        if not words:
+            raise UsageError("no recording")
         if is_port(words[0]) and not draft.has("-p", "--port"):
             acts.setdefault("port", words.pop(0))
         port, host = acts.get("port"), acts.get("host") or acts.get("from")

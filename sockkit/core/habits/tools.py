@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from sockkit.core.habits.draft import Draft, is_whole, quoted
 from sockkit.core.habits.foreign import is_url
@@ -50,10 +50,12 @@ def _curl(draft: Draft, words: Sequence[str]) -> Sequence[str]:
     options = (word for word in words[1:] if word.startswith("-"))
     if unknown := next((option for option in options if option not in _SHOWS_MORE), ""):
         draft.refusal = not_supported(words[0], unknown)
-    urls = [word if is_url(word) else f"http://{word}" for word in words[1:] if word[:1] != "-"]
-    if any("@" in url for url in urls):
-        raise UsageError("a user has to be authenticated")
-    return urls[:1]
+    places = [word for word in words[1:] if not word.startswith("-")]
+    urls = [place if is_url(place) else f"http://{place}" for place in places]
+    one_page = len(urls) == 1 and "@" not in urls[0] and not urls[0].endswith("://")
+    if not (one_page or draft.refusal):
+        raise UsageError("not one page, or one for a user")
+    return urls
 
 
 def _openssl(draft: Draft, words: Sequence[str], options: Mapping[str, bool]) -> Sequence[str]:
@@ -67,12 +69,19 @@ def _openssl(draft: Draft, words: Sequence[str], options: Mapping[str, bool]) ->
         if not word.startswith("-"):
             ours.append(word)
         elif word.startswith("--") and word in options:
-            ours += [word, *([next(rest, "")] if options[word] else [])]
+            ours += [word, *([_next(rest)] if options[word] else [])]
         elif (use := OPENSSL.get(f"-{word.lstrip('-')}")) is None:
             draft.refusal = draft.refusal or not_supported("openssl s_client", word)
         else:
-            ours += [next(rest, "") if part == "{}" else part for part in use.split()]
+            ours += [_next(rest) if part == "{}" else part for part in use.split()]
     return ours
+
+
+def _next(rest: Iterator[str]) -> str:
+    """The value of an option. Raises UsageError if it is missing."""
+    if not (value := next(rest, "")):
+        raise UsageError("a value is missing")
+    return value
 
 
 def take_waiter(draft: Draft, words: Sequence[str]) -> None:
@@ -82,6 +91,9 @@ def take_waiter(draft: Draft, words: Sequence[str]) -> None:
     end = words.index("--") if "--" in words else len(words)
     line = read(words[1:end], _WAITER_OPTIONS.get)
     values = {flag.name.lstrip("-")[0]: flag.value or "" for flag in line.flags}
+    lacks = any(values.get(name) == "" for name in "thp")
+    if lacks or not ("h" in values or any(line.words)):
+        raise UsageError("a value is missing")
     limit = values.get("t", "15")  # its default
     draft.add("--wait", "24h" if limit == "0" else limit)
     draft.words = [*line.words, *(values[name] for name in "hp" if name in values)]

@@ -7,7 +7,7 @@ from functools import partial
 
 from sockkit.core.chat.actions import OPERATOR, Deliver
 from sockkit.core.chat.udp import MAX_DATAGRAM_BYTES, MAX_SILENCE_SECONDS, UdpRoom
-from sockkit.errors import SockkitError
+from sockkit.errors import SockkitError, Stopped
 from sockkit.events import Peer
 from sockkit.net.chat.presence import PresenceClock
 from sockkit.net.context import Context
@@ -61,6 +61,8 @@ class UdpChatServer:
             self._loop.run()
         except SockkitError as error:
             error.so_far = self._output.lost()
+            if isinstance(error, Stopped):
+                self.handle(self._room.close())
             raise
         finally:
             self._service.stop()

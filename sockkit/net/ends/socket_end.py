@@ -29,6 +29,7 @@ class SocketEnd:
         "_half_closed",
         "_loop",
         "_on_reset",
+        "_resets",
         "_socket",
         "_was_lent",
         "descriptor",
@@ -47,7 +48,7 @@ class SocketEnd:
     ) -> None:
         sock.setblocking(False)
         self._loop, self._socket, self._emit = loop, sock, emit
-        self._half_closed = self._was_lent = False
+        self._half_closed = self._was_lent = self._resets = False
         self._on_reset: Callable[[SockkitError], None] | None = None
         self.peer, self.remote = peer, remote
         self.descriptor = sock.fileno()
@@ -228,14 +229,31 @@ class SocketEnd:
             return os_error(errno.ECONNRESET)
         return None
 
+    def reset_unless_closed(self) -> None:
+        """From now on the peer sees a reset, and no regular end, if this process is killed."""
+        self._resets = True
+        reset_on_close(self._socket)
+
     def close(self) -> None:
+        if self._resets:
+            reset_on_close(self._socket, False)
+        self._close()
+
+    def abort(self) -> None:
+        reset_on_close(self._socket)
+        self._close()
+
+    def _close(self) -> None:
         first, unread = self._peer_first(), bool(ioctl_number(self.descriptor, FIONREAD))
         self._emit(SocketCall("close", f"the connection to {self.name}", self.peer, first, unread))
         self._socket.close()
 
-    def abort(self) -> None:
-        try:  # tcp(7), SO_LINGER
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        except OSError:
-            pass  # the peer has reset already
-        self.close()
+
+def reset_on_close(sock: socket.socket, reset: bool = True) -> None:
+    """Have the system reset the connection when `sock` is closed, however that comes about; or with
+    `reset` False, end it regularly: tcp(7), SO_LINGER.
+    """
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", reset, 0))
+    except OSError:
+        pass  # the peer has reset already

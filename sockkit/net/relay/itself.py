@@ -6,7 +6,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from sockkit.core.address import Address
-from sockkit.errors import ConnectError, UsageError
+from sockkit.errors import UsageError
 from sockkit.net.endpoint import Endpoint, to_address
 
 if TYPE_CHECKING:
@@ -21,11 +21,10 @@ def check_target(listen: Address, target: Address, name: str) -> None:
         raise UsageError(f"{name} is this relay itself", "give another one")
 
 
-def check_endpoint(listen: Address | None, name: str, endpoint: Endpoint) -> None:
-    """Raise ConnectError if `endpoint` is where we listen. We are about to connect to it."""
+def why_not(listen: Address | None, endpoint: Endpoint) -> str:
+    """Why we must not connect to `endpoint`: we listen there. Empty if we do not."""
     found = to_address(endpoint.address)
-    if listen and found and _is_same(listen, found):
-        raise ConnectError(f"{name} is this relay itself", "give another one")
+    return "it is this relay itself" if listen and found and _is_same(listen, found) else ""
 
 
 def _is_same(listen: Address, target: Address) -> bool:

@@ -165,7 +165,7 @@ class Pair:
     def _give_up(self) -> None:
         self._pending.cancel()
         self._end.when_reset(None)
-        self._end.close()
+        self._end.abort()
 
     def _dialled(self, target: PeerEnd | SockkitError) -> None:
         if isinstance(target, SockkitError) and self._waits(target):

@@ -30,7 +30,7 @@ from sockkit.events import Connected, ConnectFailed, Connecting, Emit, Peer, Pee
 from sockkit.net.context import Context
 from sockkit.net.endpoint import Endpoint, is_group, show_address, to_address
 from sockkit.net.ends.end import PeerEnd, failure_kind, os_error
-from sockkit.net.ends.socket_end import SocketEnd
+from sockkit.net.ends.socket_end import SocketEnd, reset_on_close
 from sockkit.net.loop import Timer
 from sockkit.net.openers import opener, resolve
 from sockkit.net.options import SocketOptions
@@ -61,7 +61,8 @@ class ConnectOptions(Value):
     `resolve` replaces the lookup, for a caller that dials many ports of one host. `number` is the
     peer's number, for a caller that dials several peers. In the records of views, `on_behalf_of`
     replaces our local address: a relay passes its client's. `check` is called with each endpoint
-    before we connect to it, and may raise a SockkitError.
+    before we connect to it, and returns why we must not, or an empty text. With `resets`, the peer
+    sees a reset, and no regular end, if connecting is given up or this process is killed.
     """
 
     timeout: float = 10.0
@@ -71,7 +72,8 @@ class ConnectOptions(Value):
     resolve: Resolve | None = None
     number: int = 0
     on_behalf_of: Address | None = None
-    check: Callable[[Endpoint], None] | None = None
+    check: Callable[[Endpoint], str] | None = None
+    resets: bool = False
 
 
 def dial(
@@ -254,12 +256,14 @@ class _Race(Pending):
             raise self._failure()
 
     def _attempt(self, endpoint: Endpoint) -> None:
-        if self._options.check:
-            self._options.check(endpoint)
+        if self._options.check and (why := self._options.check(endpoint)):
+            raise OSError(errno.ELOOP, why)
         sock = self._sockets.open(endpoint.family, self._emit)
         self._attempts[sock] = endpoint
         try:
             sock.setblocking(False)
+            if self._options.resets:
+                reset_on_close(sock)
             self._bind(sock, endpoint)
             self._connect(sock, endpoint)
         except OSError:
@@ -313,6 +317,8 @@ class _Race(Pending):
         shown = f"the proxy {endpoint}" if self._options.proxy else str(endpoint)
         remote = to_address(endpoint.address)
         end = SocketEnd(self._loop, sock, Peer(self._options.number, shown), self._emit, remote)
+        if self._options.resets:
+            end.reset_unless_closed()
         self._emit(Connected(end.peer, show_address(local)))
         if endpoint.family == socket.AF_UNIX:
             _tell_user(sock, end.peer, self._emit)
@@ -341,6 +347,8 @@ class _Race(Pending):
         hint = "it is a datagram socket: use udp-client" if code == errno.EPROTOTYPE else ""
         if is_group(self._failures[-1][0]):
             hint = "a multicast group takes only datagrams: use udp-client"
+        elif code == errno.ELOOP:
+            hint = "give another one"
         elif code == errno.ECONNREFUSED and _is_file(self._failures[-1][0]):
             hint = "that is not a socket, check the path"
         elif code == errno.EINVAL:  # a link-local address without its interface, ipv6(7)

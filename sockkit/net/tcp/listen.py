@@ -60,7 +60,8 @@ class ListenOptions(Value):
     `access` decides which peers may come in; on a unix socket, `allow_users` does: "own", "any", or
     None for the default. At most `max_connections` are open. With `tls`, connections are encrypted.
     `timeout` is how long the server waits for its first client, in seconds; see net/timeouts.py. If
-    `tapped`, views see the connections here; those of a relay see them at the target instead.
+    `tapped`, views see the connections here; those of a relay see them at the target instead. With
+    `resets`, clients see a reset, and no regular end, if this process is killed.
     """
 
     address: Address
@@ -71,6 +72,7 @@ class ListenOptions(Value):
     allow_users: str | None = None
     timeout: float | None = None
     tapped: bool = True
+    resets: bool = False
 
 
 class Bound(Protocol):
@@ -263,6 +265,8 @@ class Listener:
             return
         peer = Peer(next(self._numbers), shown)
         end = SocketEnd(self._context.loop, sock, peer, self._context.emit, to_address(address))
+        if self._options.resets:
+            end.reset_unless_closed()
         self._context.emit(Connected(end.peer, self.address))
         if credentials:
             self._context.emit(PeerUser(end.peer, *credentials))

@@ -44,9 +44,25 @@ def test_what_is_refused(line: str, refusal: str) -> None:
     assert draft.refusal == refusal
 
 
-def test_a_user_of_a_page_is_not_dropped() -> None:
+@pytest.mark.parametrize(
+    "line",
+    [
+        "curl http://u:p@h/",
+        "curl http://a http://b",
+        "curl http://",
+        "openssl s_client -connect h:1 -servername",
+    ],
+)
+def test_what_would_be_dropped(line: str) -> None:
+    words = line.split()
     with pytest.raises(UsageError):
-        take_tool(Draft(), "curl", ["curl", "http://u:p@h/"], OPTIONS)
+        take_tool(Draft(), words[0], words, OPTIONS)
+
+
+@pytest.mark.parametrize("line", ["h:80 -t", "", "-- ls"])
+def test_a_script_that_lacks_a_value(line: str) -> None:
+    with pytest.raises(UsageError):
+        take_waiter(Draft(), ["wait-for-it", *line.split()])
 
 
 @pytest.mark.parametrize(

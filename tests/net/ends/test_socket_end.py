@@ -120,6 +120,21 @@ def test_abort_is_a_reset(family: int, loop: net_kit.Loop) -> None:
         assert ours.fileno() == -1
 
 
+@pytest.mark.parametrize("closes", [True, False])
+def test_a_regular_end_may_need_a_close(closes: bool, loop: net_kit.Loop) -> None:
+    """Otherwise the system closes the socket, as that of a process that was killed."""
+    ours, theirs = net_kit.tcp_pair(socket.AF_INET, "127.0.0.1")
+    with theirs:
+        end = SocketEnd(loop, ours, net_kit.PEER, lambda _: None)
+        end.reset_unless_closed()
+        (end if closes else ours).close()
+        if closes:
+            assert theirs.recv(1) == b""
+        else:
+            with pytest.raises(ConnectionResetError):
+                theirs.recv(1)
+
+
 # While a program has it.
 
 

@@ -245,13 +245,30 @@ def test_another_lookup_may_take_the_place_of_the_systems(
 
 
 def test_an_endpoint_may_be_checked_before_it_is_tried(client: Client, live: socket.socket) -> None:
-    def check(found: Endpoint) -> None:
-        assert found == endpoint(live)
-        raise ConnectError("not there")
+    def check(found: Endpoint) -> str:
+        return "not there" if found == endpoint(live) else ""
 
-    with pytest.raises(ConnectError, match="not there"):
-        client.connect(HostPort(*live.getsockname()), ConnectOptions(check=check))
+    options = ConnectOptions(check=check)
+    with pytest.raises(ConnectError, match="name port 80: not there: give another one"):
+        client.connect([endpoint(live)], options)
     assert client.told(SocketCall) == []
+    with socket.create_server((HERE, 0)) as other:
+        client.connect([endpoint(live), endpoint(other)], options)
+        other.accept()[0].close()
+
+
+@pytest.mark.parametrize("resets", [False, True])
+def test_a_peer_that_is_not_waited_for_may_see_a_reset(
+    client: Client, live: socket.socket, loop: Loop, *, resets: bool
+) -> None:
+    """The system has connected, and the loop has not noticed."""
+    options = ConnectOptions(resets=resets)
+    to = HostPort(*live.getsockname())
+    dialling = dial(client.context, to, options, SocketOptions(), lambda _: None)
+    sock, _ = live.accept()
+    dialling.cancel()
+    with sock, pytest.raises(ConnectionResetError) if resets else contextlib.nullcontext():
+        assert sock.recv(1) == b""
 
 
 def test_a_refusal_of_one_address(client: Client, dead: Endpoint) -> None:
