@@ -301,7 +301,7 @@ def test_what_cannot_be_sent_is_said(tmp_path: Path) -> None:
     with client(tmp_path) as (screen, sock):
         for name, answer in (
             ("none", f"{tmp_path}/none: no such file"),
-            ("", f"{tmp_path}/ is not a regular file"),
+            ("", f"{tmp_path}/ is a directory"),
             ("fifo", f"{tmp_path}/fifo is not a regular file"),
         ):
             screen.type(f"{KEY}send-file {tmp_path}/{name}{ENTER}")

@@ -76,14 +76,17 @@ def test_a_program_outlives_nothing() -> None:
 
 
 def test_many_peers_leave_no_descriptor_and_no_zombie() -> None:
-    with serving("--exec", "cat", "--max-connections", "200") as server:
+    with (
+        serving("--exec", "cat", "--max-connections", "200") as server,
+        contextlib.ExitStack() as stack,  # a port that is free again could be that of the next one
+    ):
         assert server.port
         before = server.descriptors()
         for _ in range(100):
-            with client(server) as sock:
-                sock.send(b"x")
-                assert sock.recv(10) == b"x"
-                sock.send(b"")  # the end of its input
+            sock = stack.enter_context(client(server))
+            sock.send(b"x")
+            assert sock.recv(10) == b"x"
+            sock.send(b"")  # the end of its input
         eventually(lambda: server.descriptors() == before)
         children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
         eventually(lambda: not children.read_text())

@@ -150,7 +150,6 @@ ELSEWHERE = {  # acts and letters of nc that other commands know as well
 # What we do not have, and what to use instead.
 NOT_HERE_OPTIONS = {
     "--append-output": "the shell appends: leave out -o, and write | tee -a FILE after the line",
-    "--version": "the version has a line of its own: sockkit --version",
     "--sctp": "SCTP is not supported: use ncat --sctp",
     "--vsock": "VSOCK is not supported: use ncat --vsock",
     "--lua-exec": "Lua is not supported: use --exec 'lua FILE'",
