@@ -199,13 +199,15 @@ def too_long(max_characters: int) -> str:
 
 
 def refusal(line: str) -> SockkitError | None:
-    """The error for a member whose room over UDP sends `line`; None if that refuses nothing."""
+    """The error for a member whose room over UDP sends `line`; None if it refuses nothing, and the
+    member may stay.
+    """
     if line == TOO_FAST or _TOO_LONG.fullmatch(line):
         return SendError(DROPPED, "its lines above say why")
     if line == ROOM_FULL or _NAME_REFUSED.fullmatch(line):
         return refused_by(line)
     if line == GOODBYE:
-        return SockkitError("the room has closed")
+        return SockkitError("the room has closed", "join again when it is open")
     return SockkitError(KICKED_US, KICKED_HINT) if line == KICKED else None
 
 

@@ -253,25 +253,29 @@ class Room:
     def _next_line(self, member: Member, now: float) -> tuple[list[Action], int]:
         """Handle one line. Returns its cost too."""
         line, admitted = member.received.pop(), not member.waiting
-        actions = self._line(member, line) if admitted else self._password(member, line, now)
+        text = visible_text(line, self._encoding)
+        command = plain_command(text)
+        if admitted:
+            actions = self._line(member, text, command)
+        else:
+            actions = self._password(member, line, now)
         if actions and isinstance(actions[-1], Disconnect):
             member.received.clear()
         size = sum([len(action.text) for action in actions if isinstance(action, Deliver)])
         member.bucket.spend(size if admitted else 0)  # a greeting is not what the member says
-        command = plain_command(visible_text(line, self._encoding)).startswith("/")
-        return actions, size + (COMMAND_COST_CHARACTERS if command else LINE_COST_CHARACTERS)
+        costs = COMMAND_COST_CHARACTERS if command.startswith("/") else LINE_COST_CHARACTERS
+        return actions, size + costs
 
-    def _line(self, member: Member, line: bytes) -> list[Action]:
-        text = visible_text(line, self._encoding)
+    def _line(self, member: Member, text: str, command: str) -> list[Action]:
+        """Handle a line: its `text`, and the same as `plain_command` writes it."""
         if not text:
             return []
         if text == self._options.quit_word:
             return [Deliver(protocol.GOODBYE, to=member.key), Disconnect(member.key)]
-        text = plain_command(text)
-        if text.startswith("/") and not text.startswith("//"):
-            word, _, rest = text.partition(" ")
+        if command.startswith("/") and not command.startswith("//"):
+            word, _, rest = command.partition(" ")
             return self._command(member, word, rest.strip())
-        return self._speak(member, text.removeprefix("/"))
+        return self._speak(member, command.removeprefix("/"))
 
     def _speak(self, member: Member, text: str) -> list[Action]:
         joined = self.introduce(member.key)
