@@ -112,12 +112,13 @@ class Visit:
             self._release()
 
     def _give_password(self) -> None:
-        if not self._send_password():
-            if self._password_sent and not self._context.stdio.input.terminal:
-                self._over(None)  # nobody can type another one
-            elif not self._released:
-                self._typed.stop()
-                self._release()
+        if self._send_password():
+            return
+        if not self._context.stdio.input.terminal:
+            self._over(None)  # nobody can type one
+        elif not self._released:
+            self._typed.stop()
+            self._release()
 
     def _send_password(self) -> bool:
         """Send the password of the command line, if there is one and it was not sent."""
@@ -205,7 +206,7 @@ def session_options(config: ChatJoin, context: Context, edits: tuple[Edit, ...])
     first += [f"/nick {config.name}"] if config.name else []
     return SessionOptions(
         ending=EndOptions(Until.PEER, idle=config.idle),
-        outbound=text.outbound(stdio.encoding, "standard input"),
+        outbound=text.outbound(stdio.encoding, "stdin"),
         inbound=text.inbound(stdio.encoding, edits),
         opening=_encoded(first, config.encoding),
         ends_output=not config.reconnect,

@@ -132,15 +132,14 @@ def _serve_streams(config: Replay, context: Context, programme: Programme) -> No
 
 def _serve_datagrams(config: Replay, context: Context, programme: Programme) -> None:
     from sockkit.net.port_file import port_file
-    from sockkit.net.replay.client import NO_TLS
+    from sockkit.net.replay.client import check_datagrams
     from sockkit.net.replay.udp_server import DatagramReplayServer
     from sockkit.net.tcp.listen import announce
     from sockkit.net.timeouts import first_client
     from sockkit.net.udp.open import UdpOptions, bind_datagrams
 
     assert config.listen
-    if config.server_tls:
-        raise UsageError(NO_TLS, "remove --tls")
+    check_datagrams(context, encrypted=config.server_tls is not None)
     sockets = config.sockets.for_datagrams()
     binding = partial(bind_datagrams, context, config.listen, sockets, UdpOptions())
     sock = wait_for(context.loop, binding)

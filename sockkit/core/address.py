@@ -129,6 +129,15 @@ def _host_hint(text: str) -> str:
     return f"write unix:{text}" if text.startswith(("/", "./", "../")) else _HINT
 
 
+def _port_hint(word: str) -> str:
+    """What to write in place of an address that has no port, or an IPv6 address and a port."""
+    host, _, port = word.rpartition(":")
+    whole = host.endswith(":") or "::" in host or host.count(":") == 7
+    if whole and not host.endswith(":") and port.isdigit():
+        return f"write [{host}]:{port} for port {port}"
+    return _HINT
+
+
 def _looks_split(host: str) -> bool:
     """Whether `host` has a colon and is not an IPv6 address."""
     address = host.partition("%")[0]
@@ -172,7 +181,7 @@ def parse_address(words: Sequence[str], service: ServiceLookup, *, lowest: int =
         return HostPort(parse_host(words[0]), parse_port(words[1], service, lowest=lowest))
     host, port = split_port(words[0])
     if port is None:
-        raise UsageError(f"{words[0]!r} has no port", _HINT)
+        raise UsageError(f"{words[0]!r} has no port", _port_hint(words[0]))
     return HostPort(host, parse_port(port, service))
 
 

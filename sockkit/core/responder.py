@@ -100,6 +100,8 @@ def parse_rules(text: str, name: str, reader: RuleReader | None = None) -> list[
             rules.append(parse_rule(line.removeprefix("re:"), regex=regex, reader=reader))
         except UsageError as error:
             raise UsageError(f"{name}, line {number}: {error}") from error
+    if not rules:
+        raise UsageError(f"{name} has no rules", "write PATTERN=ANSWER in each line")
     return rules
 
 

@@ -184,9 +184,8 @@ class Transcoder:
 
     def _hint(self) -> str:
         """What to do about input that is not `source`: it may be `target` already."""
-        if self.source == codecs.lookup(self._target).name:
-            return "try --errors replace"
-        return f"leave the encoding out if it is {self._target} already, or try --errors replace"
+        other = self._target if self.source != codecs.lookup(self._target).name else "gbk"
+        return f"if it is {other}, convert it with iconv -f {other}, or try --errors replace"
 
     def _edit(self, text: str, final: bool) -> str:
         for edit in self._edits:

@@ -11,6 +11,7 @@ import pytest
 
 from sockkit.apps.replay import Replay, run
 from sockkit.core.address import HostPort
+from sockkit.core.frames import Fixed
 from sockkit.core.player import PlayOptions
 from sockkit.core.records import Closed, Message, Opened, Record
 from sockkit.errors import Differs, SockkitError, UsageError
@@ -20,6 +21,7 @@ from sockkit.net.options import SocketOptions
 from sockkit.net.tcp.dial import ConnectOptions
 from sockkit.net.tcp.listen import ListenOptions
 from sockkit.net.tls.options import ServerTls
+from sockkit.net.views import Views
 from tests.net import kit
 from tests.net.replay.kit import CLIENT, NOW, recording, shown
 from tests.support import HERE, peer, read_exactly
@@ -130,6 +132,25 @@ def test_what_cannot_be_served_is_told(loop: Loop, tmp_path: Path) -> None:
     tls = ServerTls()
     with pytest.raises(UsageError, match="cannot encrypt: remove --tls"):
         replay(loop, tmp_path, Opened(NOW, udp), play=play, listen=listen, server_tls=tls)
+
+
+@pytest.mark.parametrize("serving", [True, False])
+def test_datagrams_have_no_frames(serving: bool, loop: Loop, tmp_path: Path) -> None:
+    udp = CLIENT._replace(transport="udp", number=1)
+    recording(tmp_path, Opened(NOW, udp)).close()
+    listen = ListenOptions(HostPort(HERE, 0), timeout=0.01) if serving else None
+    config = Replay(
+        str(tmp_path / "it.rec"),
+        PlayOptions(serving=serving, lockstep=True),
+        SocketOptions(),
+        HostPort(HERE, 9),
+        ConnectOptions(),
+        listen,
+    )
+    with shown(loop, []) as (context, _):
+        views = Views(loop, context.emit, Fixed(4).framer)
+        with pytest.raises(UsageError, match="are frames already: remove --frame"):
+            run(config, context._replace(views=views))
 
 
 def test_a_recording_that_has_no_end(loop: Loop, tmp_path: Path) -> None:

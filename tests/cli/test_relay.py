@@ -138,6 +138,7 @@ def test_a_program_has_no_target(monkeypatch: pytest.MonkeyPatch) -> None:
         (["there.example", "80"], "-p 8080"),
         (["-p", "0", "there.example"], "PORT"),
         (["-p", "0", "there.example", "0"], "'0'"),
+        (["8080", "there.example"], "'there.example' has no port: give HOST PORT"),
         (["-p", "0", "--to-tls-name", "x.example", "there.example", "80"], "--to-tls"),
         (["-p", "0", "--tls-cert", "x", "there.example", "80"], "--tls"),
         (["-p", "0", "--refuse", "101%", "there.example", "80"], "101%"),

@@ -52,13 +52,15 @@ def test_a_command_gets_what_it_needs() -> None:
 
 def test_garbage_is_looked_for_while_a_command_runs() -> None:
     """It is not while the program is imported, which sockkit/__main__.py begins."""
+    before = gc.get_threshold()
     gc.disable()
     try:
-        enabled: list[bool] = []
-        started(lambda *_: enabled.append(gc.isenabled()))
-        assert enabled == [True]
+        found: list[object] = []
+        started(lambda *_: found.extend((gc.isenabled(), gc.get_threshold())))
+        assert found == [True, (*before[:2], 1)]
     finally:
         gc.enable()
+        gc.set_threshold(*before)
         gc.unfreeze()
 
 

@@ -139,7 +139,12 @@ def test_a_file_of_rules() -> None:
     said = map(Rule.respond, rules, ["PING", "ADD 1", " # ", "re"])
     assert list(said) == ["PONG", "OK 1", "no comment", "plain"]
     assert parse_rules(FILE.replace("\n", "\r\n"), "rules") == rules
-    assert parse_rules("", "rules") == parse_rules("# nothing\n", "rules") == []
+
+
+@pytest.mark.parametrize("text", ["", "\n", "# nothing\n"])
+def test_a_file_without_rules_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match=r"^rules has no rules"):
+        parse_rules(text, "rules")
 
 
 @pytest.mark.parametrize(

@@ -243,9 +243,8 @@ def test_a_fault_is_placed_and_what_came_before_it_is_delivered(
         transform = transcoder("utf-8", target, edits=tuple(edit() for edit in edits))
         delivered, said = outcome(transform, pieces)
         assert delivered == out
-        perhaps = (
-            "" if target == "utf-8" else f"leave the encoding out if it is {target} already, or "
-        )
+        other = "gbk" if target == "utf-8" else target
+        perhaps = f"if it is {other}, convert it with iconv -f {other}, or "
         hint = "" if " is not in " in fault else perhaps
         assert said.endswith(f"{fault}: {hint}try --errors replace")
 

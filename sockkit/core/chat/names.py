@@ -20,6 +20,7 @@ MAX_NAME_COLUMNS = 32
 MAX_NAME_LENGTH = 4 * MAX_NAME_COLUMNS  # characters, including combining marks
 MAX_MARKS = 4  # on one letter, of marks that have no column of their own, UTS 39 section 5.4
 RESERVED = "server"
+NOT_IN_ENCODING = "a name must be in the encoding of the room"  # it has backslash escapes instead
 _MISLEADING = ("you", "operator", "sockkit")  # the room and the program speak of these
 
 _ALPHABETS = ("LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC")
@@ -121,6 +122,8 @@ def _check_characters(name: str, plain: str) -> None:
     kinds = {unicodedata.category(character)[0] for character in name}
     if "C" in kinds or "Z" in kinds:
         raise UsageError("a name cannot contain spaces or invisible characters")
+    if "\\x" in name:
+        raise UsageError(NOT_IN_ENCODING)
     if _FORBIDDEN & set(name) or _FORBIDDEN & set(plain):
         raise UsageError("a name cannot contain any of " + " ".join(sorted(_FORBIDDEN)))
     if not name.isascii() and any(map(_like_a_delimiter, name)):

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from sockkit.core.chat.commands import ARGUMENTS, Row, help_lines
-from sockkit.core.chat.names import MAX_NAME_LENGTH, RESERVED
+from sockkit.core.chat.names import MAX_NAME_LENGTH, NOT_IN_ENCODING, RESERVED
 from sockkit.core.printable import escape
 from sockkit.core.units import show_count
 from sockkit.errors import SendError, SockkitError
@@ -219,7 +219,10 @@ def refused_by(line: str) -> SockkitError:
         return SockkitError(
             f"{REFUSED_US}: wrong password", "give the right one with --password-file FILE"
         )
-    hint = "give another with --name" if _NAME_REFUSED.fullmatch(line) else "try again later"
+    if line == refused(NOT_IN_ENCODING):
+        hint = "give the room's encoding with -E"
+    else:
+        hint = "give another with --name" if _NAME_REFUSED.fullmatch(line) else "try again later"
     return SockkitError(f"{REFUSED_US}: {escape(line.removeprefix('* '))}", hint)
 
 
@@ -227,11 +230,17 @@ def refused_by(line: str) -> SockkitError:
 
 LINE_TOO_LONG = f"* line not sent: it is longer than {MAX_LINE_BYTES:,} bytes"
 NO_PASSWORD_CAME = "* no password came in time: goodbye"
+NO_TLS = "* this room has no TLS"
 NO_PASSWORD_NEEDED = "* this room needs no password"
 
 
 def help_notices(rows: Iterable[Row], quit_word: str) -> list[str]:
     return [f"* {line}" for line in help_lines(rows, quit_word)]
+
+
+def not_renamed(why: str) -> str:
+    """`why` is the error of `Names.check`."""
+    return f"* {why}: choose another name"
 
 
 def usage(command: str) -> str:

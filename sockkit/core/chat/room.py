@@ -327,7 +327,7 @@ class Room:
 
     def _rename(self, member: Member, name: str) -> list[Action]:
         if refusal := self._members.why_refused(member, name):
-            return [Deliver(protocol.refused(refusal), to=member.key)]
+            return [Deliver(protocol.not_renamed(refusal), to=member.key)]
         before = member.name
         self._members.rename(member, name)
         if before == name:

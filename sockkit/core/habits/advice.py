@@ -30,6 +30,7 @@ from sockkit.errors import UsageError
 
 _ROLES = {name: act for names, act in ROLES.items() for name in names.split()}
 _ELSEWHERE = {
+    "ping": "to check a port, write sockkit probe HOST:PORT, and for a host use ping itself",
     "websocat": "WebSocket is not supported: use websocat itself",
     "nmap": "to check ports, write sockkit probe HOST:22,80, and for more use nmap itself",
 }
@@ -138,7 +139,7 @@ def _by_first_word(words: Sequence[str], grammar: Grammar) -> Draft | None:
     """The draft of a line that begins with another tool, a role or an address."""
     first, draft = words[0], Draft()
     tool = first.lower().rpartition("/")[2]
-    if tool in _ELSEWHERE:
+    if tool in _ELSEWHERE and (tool != "ping" or len(words) < 3):  # with a port it is probe
         draft.refusal = _ELSEWHERE[tool]
         return draft
     if tool == "socat" or is_socat(first):
@@ -210,8 +211,8 @@ def _line(draft: Draft, grammar: Grammar, service: ServiceLookup) -> str | None:
         says = f"{draft.reason}; " if " is -" in draft.reason else ""
         return f"{says}{draft.lacking} needs a value" if draft.reason else None
     words = place(draft, service)
-    if not draft.reason:
-        return None
+    if draft.refusal or not draft.reason:
+        return draft.refusal or None
     dress(draft)
     known = grammar[draft.command]
     for name, *_ in draft.options:

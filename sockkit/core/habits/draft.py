@@ -64,7 +64,7 @@ class Draft:
 
     def take(self, habit: Habit, flag: Flag) -> None:
         """Apply `flag` to the draft, as `habit` says."""
-        if habit.value and not flag.value:
+        if habit.value and not flag.value and habit.act != "port":  # of a port there is an example
             self.lacking = flag.name
         if habit.use:
             self.add(*(part.replace("{}", flag.value or "") for part in habit.use.split()))

@@ -148,11 +148,15 @@ def _add_source(draft: Draft, host: str) -> None:
             port, source = source[1:], ""
         if "unix" in draft.acts and source:
             source = f"unix:{source}"
-        elif _INTERFACE.fullmatch(source):
-            raise UsageError(f"{source!r} is not an address")
+        _refuse_interface(draft, source)
         source = source or any_host
         source = f"[{source}]" if ":" in source and port and source[0] != "[" else source
         draft.add("--source", f"{source}:{port}" if port else source)
+
+
+def _refuse_interface(draft: Draft, word: str) -> None:
+    if _INTERFACE.fullmatch(word):
+        draft.refusal = f"give the address of {word} instead of its name: ip addr shows it"
 
 
 def _add_more(draft: Draft, words: list[str]) -> None:
@@ -197,6 +201,7 @@ def _server(draft: Draft, words: Sequence[str], service: ServiceLookup) -> list[
     if is_port(acts.get("from", "")):  # --local 8080
         acts["port"] = acts.pop("from")
     host = acts.get("host") or acts.get("from") or host
+    _refuse_interface(draft, str(host))
     number = acts.get("port") or (None if port is None else str(port))
     return _listening(draft, None if host is None else str(host), number)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sockkit.core.chat.actions import Disconnect
 from sockkit.core.chat.input import MemberInput
+from sockkit.core.chat.protocol import NO_TLS
 from sockkit.core.ending import Limit, silence_only
 from sockkit.events import Peer
 from sockkit.net.connection import Connection, Direction, Owner, Result, closed_event
@@ -22,6 +23,9 @@ MAX_HELD_BYTES = MAX_OUTBOX_BYTES // 4  # for a newcomer; with more it is admitt
 MAX_RECEIVE_BYTES = 64 * 1024  # of one receive by default
 MAX_TELNET_RECEIVE_BYTES = 16 * 1024  # of one receive with telnet commands: they take longer
 _LOST, _TOO_SLOW, _IDLE = "connection lost", "too slow", "silent for too long"
+_TLS = "speaks TLS, and the room has no --tls"
+_TOLD = (_TOO_SLOW, _IDLE, _TLS)  # reasons that the operator reads
+_TLS_HANDSHAKE = b"\x16"  # the first byte of a client that speaks TLS, RFC 8446, section 5.1
 
 
 class Member(Owner):
@@ -84,12 +88,21 @@ class Member(Owner):
         return not self._pause
 
     def received(self, data: bytes) -> None:
+        if not self._input.known and data.startswith(_TLS_HANDSHAKE):
+            self._refuse_tls()
+            return
         commands = self._input.has_commands(data)
         self._reader.buffer = self._server.buffer[: MAX_TELNET_RECEIVE_BYTES if commands else None]
         if commands:
             self._server.admit(self)  # it has not sent the mark first
             self._server.room.charge(self.number, len(data))
         self._process(self._input.feed(data))
+
+    def _refuse_tls(self) -> None:
+        """Close the connection. The line that it gets shows its client that we do not speak TLS."""
+        self.close_reason = _TLS
+        self.send(f"{NO_TLS}\n".encode())
+        self.connection.close_lingering()
 
     def _process(self, text: bytes) -> None:
         room, now = self._server.room, self._server.loop.now
@@ -144,6 +157,6 @@ class Member(Owner):
     def closed(self, result: Result) -> None:
         """Bytes that a member loses by its own reset are not reported as a problem."""
         unsent = 0 if result.error or result.failure else result.unsent
-        why = self.close_reason if self.close_reason in (_TOO_SLOW, _IDLE) else ""
+        why = self.close_reason if self.close_reason in _TOLD else ""
         closed = closed_event(self.connection, result, unsent, why)
         self._server.closed(closed, missed=bool(unsent) and not why)

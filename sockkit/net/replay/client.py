@@ -17,7 +17,6 @@ from sockkit.net.tcp.dial import ConnectOptions, dial
 from sockkit.net.waiting import OnDone, Pending
 
 READ_BYTES = 64 * 1024
-NO_TLS = "the recording has datagrams, which --tls cannot encrypt"
 
 
 class Dialler:
@@ -60,8 +59,7 @@ class Dialler:
         from sockkit.net.udp.open import Route, UdpOptions, connect_datagrams, find_routes
 
         sockets = self._sockets.for_datagrams()
-        if self._connect.tls:
-            raise UsageError(NO_TLS, "remove --tls")
+        check_datagrams(self._context, encrypted=self._connect.tls is not None)
 
         def found(outcome: list[Route] | SockkitError) -> None:
             if isinstance(outcome, SockkitError):
@@ -82,3 +80,11 @@ class Dialler:
 
         find = partial(find_routes, self._context, self._address, self._connect, sockets)
         return find(found)
+
+
+def check_datagrams(context: Context, *, encrypted: bool) -> None:
+    """Raise UsageError for options that make no sense for datagrams."""
+    if encrypted:
+        raise UsageError("the recording has datagrams, which --tls cannot encrypt", "remove --tls")
+    if context.views and context.views.frames:
+        raise UsageError("the recording has datagrams, which are frames already", "remove --frame")

@@ -5,11 +5,14 @@ import pytest
 from sockkit.core.chat.names import (
     MAX_MARKS,
     MAX_NAME_LENGTH,
+    NOT_IN_ENCODING,
     Names,
     check_name,
     fold_name,
     skeletons,
 )
+from sockkit.core.chat.protocol import refused, refused_by
+from sockkit.core.printable import escape
 from sockkit.errors import UsageError
 
 
@@ -99,6 +102,14 @@ def test_no_two_that_look_alike_are_there() -> None:
     assert names.find("bob") is None
     assert names.find("\u0301\u0323" * 1_000_000) is None  # at once
     assert not names.in_use("b" * MAX_NAME_LENGTH)
+
+
+def test_a_name_that_is_not_in_the_encoding() -> None:
+    line = refused(NOT_IN_ENCODING)
+    with pytest.raises(UsageError) as caught:
+        check_name(escape(b"\xc4\xe3".decode(errors="backslashreplace")))
+    assert refused(str(caught.value)) == line
+    assert str(refused_by(line)).endswith("of the room: give the room's encoding with -E")
 
 
 def test_marks_do_not_pile_up_in_time() -> None:

@@ -264,7 +264,7 @@ def test_nobody_hears_of_one_that_came_and_left_at_once() -> None:
         ("/msg 小雪 psst", ["[you to 小雪] psst"], ["[alex to you] psst"]),
         ("/msg bob psst", ["* nobody here is called bob: /who lists who is here"], []),
         ("/who", ["* 2 here: alex, 小雪"], []),
-        ("/nick 小雪", ['* the name "小雪" is taken'], []),
+        ("/nick 小雪", ['* the name "小雪" is taken: choose another name'], []),
         ("/nick bob", ["* you are now bob"], ["* alex is now bob"]),
         ("/nick Alex", ["* you are now Alex"], ["* alex is now Alex"]),
         ("/password x", ["* this room needs no password"], []),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import socket
 from collections.abc import Iterable
 from typing import Any
 
@@ -85,6 +87,18 @@ def test_what_comes_goes_to_the_room(case: Case) -> None:
     case.far.give(b"hi\n")
     run_until(case.loop, lambda: case.place.fed == [b"hi\n"])
     assert case.place.admitted
+
+
+def test_a_client_that_speaks_tls_is_refused(case: Case) -> None:
+    case.far.give(b"\x16\x03\x01\x02\x00hi\n")
+    with socket.socket(fileno=os.dup(case.far.descriptor)) as sock:
+        sock.shutdown(socket.SHUT_WR)
+    run_until(case.loop, lambda: bool(case.place.closed_events))
+    ((event, missed),) = case.place.closed_events
+    assert event.problem == "speaks TLS, and the room has no --tls"
+    assert not missed
+    assert (case.place.fed, case.place.admitted) == ([], 0)
+    assert case.far.take() == b"* this room has no TLS\n"
 
 
 def test_who_has_to_wait_is_not_read(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
