@@ -35,6 +35,7 @@ _ELSEWHERE = {
     "nmap": "to check ports, write sockkit probe HOST:22,80, and for more use nmap itself",
 }
 _SHORT_HABIT = 4  # such as --ip: with one dash it is rather two letters
+_HOSTS_A_ROOM = ("start", "create", "open", "host", "new")  # as in `chat start 9000`
 MAX_WORDS = 100  # of a line that is examined; nobody types a longer one
 
 
@@ -101,6 +102,8 @@ def _in_group(group: str, words: Sequence[str], grammar: Grammar) -> Draft | Non
         draft.because("options come after the command", 2)
         return read_options(draft, [*words[:at], *words[at + 1 :]], grammar)
     role = _ROLES.get(words[0].lower(), "") if words else ""
+    if words and words[0].lower() in _HOSTS_A_ROOM:
+        role = "listen"
     if not words or not (role or is_port(words[0]) or is_whole(words[0]) or _begins(words)):
         return None
     draft = Draft("chat join")
@@ -155,6 +158,7 @@ def _by_first_word(words: Sequence[str], grammar: Grammar) -> Draft | None:
         take_waiter(draft, words)
         return draft
     if tool in TOOLS or tool in OTHERS:
+        draft.origin = tool
         ours = take_tool(draft, tool, words, grammar["tcp-client"])
         return draft if draft.refusal else read_options(draft, ours, grammar, tool)
     return _by_role(draft, words, grammar) or _by_address(draft, words, grammar)
@@ -218,7 +222,11 @@ def _line(draft: Draft, grammar: Grammar, service: ServiceLookup) -> str | None:
     for name, *_ in draft.options:
         if (name if name.startswith("--") else name[:2]) not in known:
             told = unknown_option(draft.command, name, grammar)[0]
+            if draft.origin and ": " not in told:  # no reason, but others that have it
+                told = f"{draft.command} has no {name}: use {draft.origin} for this line"
             return f"{draft.reason}, and {told}" if f"{name} here" in draft.reason else told
+    if not all(map(str.isprintable, [*words, *(word for each in draft.options for word in each)])):
+        return None
     line = " ".join(map(quoted, [*draft.command.split(), *_in_order(draft, words)]))
     return f"{draft.reason}: {draft.before}sockkit {line}{draft.after}"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sockkit.core.address import parse_host, parse_port, parse_unix, split_port
 from sockkit.core.habits.line import Flag
 from sockkit.core.habits.table import REPEATED, VARIABLES, Habit
@@ -12,7 +14,7 @@ LISTENERS = ("tcp-server", "udp-server", "echo", "chat serve", "relay")
 _PLAIN = ("", "tcp-client", "tcp-server", "udp-client", "udp-server")
 WITH_UDP = ("echo", "chat serve", "chat join", "relay", "probe")
 _OTHER = {"relay": "relay", "echo": "echo", "chat": "chat serve", "probe": "probe"}
-_MATTERS = {"listen", "probe", "chat"}  # the acts with the most important reasons
+_MATTERS = {"chat": -1, "listen": 0, "probe": 0}  # the acts with the most important reasons
 SCHEMES = {"4": "socks4", "5": "socks5h", "connect": "http", "socks4": "socks4", "http": "http"}
 HTTP_PROXY_PORT = 3128  # of nc and ncat; SOCKS has 1080, as here
 
@@ -21,8 +23,8 @@ class Draft:
     """A command line of sockkit that is being made.
 
     `words` are those of the address. `acts` are changes by name, each with its value. If `refusal`
-    is set, there is no line: it says what to use instead of sockkit. `tool` is the tool that the
-    line is for, if it is nc or the like.
+    is set, there is no line: it says what to use instead of sockkit. `origin` is the tool that the
+    line is for, if it is for one; `tool` the same if that is nc or ncat.
     """
 
     def __init__(self, command: str = "", words: tuple[str, ...] | list[str] = ()) -> None:
@@ -30,7 +32,7 @@ class Draft:
         self.words = [*words]
         self.options: list[tuple[str, ...]] = []
         self.acts: dict[str, str] = {}
-        self.before = self.after = self.refusal = self.tool = ""
+        self.before = self.after = self.refusal = self.tool = self.origin = ""
         self.lacking = ""  # the option that lacks its value
         self._reasons: list[tuple[int, str]] = []
 
@@ -70,14 +72,22 @@ class Draft:
             self.add(*(part.replace("{}", flag.value or "") for part in habit.use.split()))
         if habit.act:
             self.acts[habit.act] = flag.value or ""
+        if habit.act in ("file", "send") and flag.value and flag.value[:1] == "@":  # curl's @FILE
+            self.acts.pop(habit.act)
+            self.acts["file"] = flag.value[1:]
+            self.because("to send a file, redirect it", -1)
+        if habit.act == "every" and not flag.value:
+            self.acts["every"], self.lacking = "1", ""
         if habit.act == "listen":
             self.act("once")  # nc and ncat serve one, unless -k is given
+        if habit.act == "probe" and self.command.startswith("udp"):
+            self.act("udp")
         if habit.act == "target" and self.command != "relay":
             self.acts["host"] = self.acts.pop("target")
         told = self._told(habit, flag)
         if told and f"{flag.name} is {flag.name} " not in told:
             tells = (habit.use or habit.act) and habit.act != "port"
-            self.because(told, 0 if habit.act in _MATTERS else 1 if tells else 3)
+            self.because(told, _MATTERS.get(habit.act, 1 if tells else 3))
 
     def _told(self, habit: Habit, flag: Flag) -> str:
         """The reason for the change; empty if it needs none."""
@@ -129,15 +139,17 @@ def dress(draft: Draft) -> None:
     if "tls" in acts or any(each[0].startswith("--tls-") for each in draft.options):
         draft.options = [("--tls",), *(each for each in draft.options if each != ("--tls",))]
     _verify_nothing(draft)
-    many = "keep" in acts or draft.has("--max-connections")
-    if "once" in acts and not many and draft.command in ("tcp-server", "relay"):
+    many = "keep" in acts or (draft.has("--max-connections") and draft.tool != "ncat")
+    one = "once" in acts and not (many or "udp" in acts)
+    if one and draft.command in ("tcp-server", "relay"):
         draft.add("--once")
     _bound_silence(draft)
     if draft.command == "tcp-server" and not draft.has("--once", "--exec", "--shell"):
         draft.drop("--half-close")  # of many clients none is closed when stdin ends
     draft.options = [(name, *map(_renamed, values)) if name in _PROGRAMS else (name, *values)
                      for name, *values in draft.options]  # fmt: skip
-    if ("--linger", "-1") in draft.options:  # nc's -q -1: wait for the peer's end, as we do
+    # nc's -q -1 waits for the peer's end, as we do; with --recv-only stdin has no end.
+    if ("--linger", "-1") in draft.options or draft.has("--recv-only"):
         draft.drop("--linger")
     if "every" in acts or "count" in acts:
         _repeat(draft)
@@ -178,11 +190,11 @@ def _bound_silence(draft: Draft) -> None:
             draft.add("-i", seconds)
         elif not tool:
             draft.add("-w", seconds)
-    elif draft.command == "udp-client" and tool == "nc":
-        draft.add("--linger", seconds)
     else:
-        draft.add("-w", seconds)
-        if draft.command == "tcp-client" and tool == "nc" and not draft.has("-i", "--linger"):
+        if draft.command != "udp-client" or tool != "nc":
+            draft.add("-w", seconds)
+        client = draft.command in ("tcp-client", "udp-client")
+        if client and tool == "nc" and not draft.has("-i", "--linger"):
             draft.add("--linger", seconds)
 
 
@@ -224,7 +236,12 @@ def _loop(every: str | None, count: str | None) -> tuple[str, str]:
 def _add_proxy(draft: Draft) -> None:
     acts = draft.acts
     if "x" in acts:
+        if "://" in acts["x"]:
+            draft.add("--proxy", acts["x"])
+            return
         if "proxy-type" not in acts and _is_file(acts["x"]):
+            if draft.tool == "nc" and not {"/", "."} & {*acts["x"]}:
+                raise UsageError("a proxy or a file")
             draft.add("--record", acts["x"])
             draft.because("-x FILE is --record here, and show --hex shows it")
             return
@@ -232,6 +249,8 @@ def _add_proxy(draft: Draft) -> None:
         acts.setdefault("proxy-type", "5")
     if "proxy" in acts:
         draft.add("--proxy", proxy_url(acts))
+        if ":" in acts.get("proxy-user", ""):
+            draft.because("sockkit asks for the password of the proxy", -2)
     elif "proxy-type" in acts or "proxy-user" in acts:
         raise UsageError("no proxy is named")
 
@@ -252,13 +271,14 @@ def proxy_url(acts: dict[str, str]) -> str:
     """The URL of nc's -X and -x, and of ncat's --proxy, --proxy-type and --proxy-auth."""
     kind = acts.get("proxy-type") or "http"
     scheme = SCHEMES.get(kind.lower(), "socks5h")
+    scheme += "a" if kind.lower() == "socks4" and "proxy-dns" not in acts else ""  # as ncat does
     local = acts.get("proxy-dns") in ("local", "none")
     if "proxy-dns" in acts and scheme.startswith("socks"):
         scheme = scheme[:6] + ("" if local else "a" if scheme == "socks4" else "h")
     place = acts["proxy"]
     host, port = split_port(place)
     place += f":{HTTP_PROXY_PORT}" if scheme == "http" and port is None else ""
-    name = acts.get("proxy-user", "").partition(":")[0]  # we ask for the password
+    name = acts.get("proxy-user", "").partition(":")[0]
     user = f"{name}@" if name else ""
     parse_host(host)
     return f"{scheme}://{user}{place}"
@@ -281,6 +301,11 @@ def quoted(word: str) -> str:
 
 def is_port(word: str) -> bool:
     return word.isascii() and word.isdigit() and len(word) < 6 and int(word) < 65536
+
+
+def is_pair(words: Sequence[str]) -> bool:
+    """Whether `words` begin with a host and a port."""
+    return len(words) > 1 and is_port(words[1]) and not is_port(words[0])
 
 
 def are_ports(word: str) -> bool:

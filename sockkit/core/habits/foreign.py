@@ -110,6 +110,9 @@ def is_serial(word: str) -> bool:
 
 def take_socat(draft: Draft, words: Sequence[str]) -> None:
     """Apply socat's two addresses, or one address and stdio, to the draft. Raises UsageError."""
+    draft.origin = "socat"
+    if any("!!" in word or {*word} & _QUOTING for word in words):
+        raise UsageError("socat has quotes and escapes of its own")
     words = [f"STDIO{word[1:]}" if word.startswith("-,") else word for word in words]
     line = read(words, lambda name: "{}" in SOCAT_FLAGS.get(name, "") or name in _LOCKS)
     for flag in line.flags:
@@ -121,11 +124,19 @@ def take_socat(draft: Draft, words: Sequence[str]) -> None:
             draft.add(*use.replace("{}", flag.value or "").split())
     way = next((flag.name for flag in line.flags if flag.name in ("-u", "-U")), "")
     _take_places(draft, line.words, way)
-    ends = [each for each, word in enumerate(line.words) if _is_ours(word)]
-    if ends and not draft.refusal and way and not draft.has("--exec"):
+    if draft.refusal:
+        return
+    ends = [each for each, word in enumerate(line.words) if _is_ours(_typed(word))]
+    programs = draft.has("--exec", "--shell")
+    if way and not ends:
+        raise UsageError("a relay and a program have two directions")
+    if way and not programs:
         draft.add("--recv-only" if bool(ends[0]) == (way == "-u") else "--send-only")
+    if draft.has("--hex") and "relay" not in draft.acts:
+        raise UsageError("socat shows the data as well, on stderr")
 
 
+_QUOTING = {*"\"'\\\n"}
 _LOCKS = ("-L", "-W")
 _BOUNDS = ("-t", "-T")
 
@@ -152,10 +163,10 @@ def _take_places(draft: Draft, words: list[str], way: str) -> None:
             output = (at == 0) == (way == "-U") if way else None
             files.append(_file(draft, kind, rest, output))
         elif acts[0] in ("exec", "shell"):
-            draft.add(f"--{acts[0]}", _program(rest))
+            draft.add(f"--{acts[0]}", rest.partition(",")[0])
             _refuse(draft, rest.split(",")[1:])
         elif acts[0] == "echo":
-            draft.act("echo")
+            draft.act("pipe" if rest else "echo")
         elif acts[0] == "stdio":
             _refuse(draft, kind.split(",")[1:])
         else:
@@ -163,8 +174,9 @@ def _take_places(draft: Draft, words: list[str], way: str) -> None:
             places.append(_Place(own, "udp" in acts, "6" in kind[:4]))
             if "4" in kind[:4] and "listen" not in acts and not acts[0].startswith("socks"):
                 draft.act("four")
-    if not (places or "echo" in draft.acts or draft.refusal):
+    if not (places or draft.refusal):
         raise UsageError("no address")
+    _check_pipes(draft)
     _join_places(draft, places)
     for file in files:
         _redirect(draft, *file)
@@ -180,6 +192,9 @@ def _typed(word: str) -> str:
 def _file(draft: Draft, kind: str, rest: str, output: bool | None) -> tuple[str, bool, bool]:
     """The path of a file, whether it is written, and whether socat appends to it."""
     path, *options = rest.split(",")
+    names = {option.partition("=")[0] for option in options}
+    if output is None and kind.upper() != "CREATE" and not _ONE_WAY & names:
+        draft.refusal = "socat reads and writes this file: give the direction with -u or -U"
     writes = _is_output(kind, options) if output is None else output
     appends = bool(_APPENDS & {*options}) or kind.upper() == "GOPEN"
     _refuse(draft, options, _CREATES | _APPENDS)
@@ -191,14 +206,10 @@ def _file(draft: Draft, kind: str, rest: str, output: bool | None) -> tuple[str,
     return path, writes, appends
 
 
-def _program(rest: str) -> str:
-    """The command in `COMMAND,OPTION…`, without quotes around the whole. Raises UsageError."""
-    command = rest.partition(",")[0]
-    if command[:1] == command[-1:] and command[:1] in ("'", '"') and len(command) > 1:
-        command = command[1:-1]
-    if command.count("'") % 2 or command.count('"') % 2:
-        raise UsageError("a comma within quotes")
-    return command
+def _check_pipes(draft: Draft) -> None:
+    """Raise UsageError for socat's PIPE, unless it echoes what clients send."""
+    if "pipe" in draft.acts or ("echo" in draft.acts and "listen" not in draft.acts):
+        raise UsageError("a named pipe, or one for stdio")
 
 
 def _join_places(draft: Draft, places: list[_Place]) -> None:
@@ -208,6 +219,8 @@ def _join_places(draft: Draft, places: list[_Place]) -> None:
         draft.act("relay")
         if "one-sided" in draft.acts:
             raise UsageError("-C is for the target only, and -4 and -6 are for both sides")
+        if places[1].six and not places[0].six:
+            raise UsageError("-6 is for both sides")
         if places[0].udp != places[1].udp:
             draft.refusal = "a relay does not convert between TCP and UDP: use socat"
     elif len(places) > 1:
@@ -221,6 +234,7 @@ def _join_places(draft: Draft, places: list[_Place]) -> None:
     draft.words = [word for place in places for word in place.words]
 
 
+_ONE_WAY = {"rdonly", "o-rdonly", "wronly", "o-wronly"}
 _APPENDS = {"append", "o-append", "seek-end"}
 _CREATES = {"creat", "create", "trunc", "append", "wronly", "o-wronly", "o-creat", "o-append"}
 
@@ -282,7 +296,17 @@ def _place(draft: Draft, acts: list[str], rest: str, relays: bool) -> list[str]:
         _take_option(draft, option, relays, "listen" in acts)
     if "listen" in acts and "fork" not in options:
         draft.act("once")
+    if "listen" in acts and "tls" in acts:
+        _check_clients(draft, options)
     return words
+
+
+def _check_clients(draft: Draft, options: list[str]) -> None:
+    """Apply `verify`: socat's listener asks clients for a certificate, unless it is 0."""
+    if "verify=0" in options:
+        draft.drop("--tls-client-ca")
+    elif not draft.has("--tls-client-ca"):
+        draft.refusal = "socat asks each client for a certificate: add verify=0, or cafile=FILE"
 
 
 def _words(place: str, acts: list[str]) -> list[str]:
@@ -330,6 +354,9 @@ def _take_option(draft: Draft, option: str, relays: bool, listens: bool) -> None
     """Apply an option of socat after an address, or refuse it. SOCAT_NEEDLESS are left out."""
     name, _, value = option.partition("=")
     use = _use(_OPTIONS.get(option, _OPTIONS.get(name, "")), relays, listens)
+    is_off = value == "0" and "{}" not in use and option != "verify=0"
+    if is_off or ("{}" in use and not value):
+        raise UsageError("an option that is off, or lacks its value")
     if name == "pf" or (listens and use == "--crlf"):
         draft.act("one-sided")
     if name in ("ip-add-membership", "add-membership"):
@@ -339,7 +366,7 @@ def _take_option(draft: Draft, option: str, relays: bool, listens: bool) -> None
             raise UsageError("only a client has a port of its own here")
         draft.acts["port"] = value
     elif name == "bind" and "listen" not in draft.acts:
-        draft.acts["from"] = value
+        draft.acts["from"] = f"unix:{value}" if value.startswith("/") else value
     elif use and "{}" in use:
         if name == "range":
             parse_rule(value)

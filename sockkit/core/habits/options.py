@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from sockkit.core.access import parse_rule
-from sockkit.core.habits.draft import WITH_UDP, Draft, is_port, is_whole, quoted
+from sockkit.core.habits.draft import WITH_UDP, Draft, is_pair, is_port, is_whole, quoted
 from sockkit.core.habits.foreign import is_serial, is_socat, is_url, take_socat, take_url
 from sockkit.core.habits.line import Flag, Grammar, Line, read
 from sockkit.core.habits.table import (
@@ -56,6 +56,8 @@ def read_options(
         habit = None if known else _habit(flag, habits)
         if habit and not (tool or _makes_sense(draft.command, flag, habit)):
             return None
+        if tool == "nc" and flag.name == "-m":  # OpenBSD's nc means the least TTL
+            draft.refusal = not_supported("nc", "-m")
         if not _take(draft, flag, habit, every):
             if tool and not draft.refusal:
                 draft.refusal = not_supported(tool, flag.name)
@@ -70,7 +72,8 @@ def _check_program(draft: Draft) -> None:
     """Raise UsageError if the program of -e or -c is rather the host, as in `-c 127.0.0.1 80`."""
     programs = [option[1] for option in draft.options if option[0] in ("--exec", "--shell")]
     is_host = any(("." in each and "/" not in each) or each == "localhost" for each in programs)
-    if len(draft.words) == 1 and is_port(draft.words[0]) and is_host:
+    alone = len(draft.words) == 1 and is_port(draft.words[0])
+    if programs and alone and (is_host or draft.tool):
         raise UsageError(f"{programs[0]!r} is not a program")
 
 
@@ -106,8 +109,9 @@ def _without_values(draft: Draft, line: Line, own: Mapping[str, bool]) -> Line:
     """
     most = _MOST_WORDS.get(draft.command)
     flags = [flag if flag != "--explain" else "" for flag in line.after]  # --explain zh
-    at = next((at for at, flag in enumerate(flags) if own.get(flag) is False), None)
-    sends = next((at for at, flag in enumerate(line.after) if flag in _INPUTS), None)
+    places = [at for at in range(len(flags)) if not is_pair(line.words[at:])]
+    at = next((at for at in places if own.get(flags[at]) is False), None)
+    sends = next((at for at in places if line.after[at] in _INPUTS), None)
     if most is None or len(line.words) != most + 1 or (at is None and sends is None):
         return line
     if sends is not None and draft.command.endswith("client"):
@@ -206,7 +210,7 @@ def _values_of_flags(draft: Draft, line: Line) -> tuple[list[Flag], Line]:
     taken = [
         at
         for at, (word, after) in enumerate(zip(line.words, line.after, strict=True))
-        if after in AFTER_A_FLAG and _fits(after, word)
+        if after in AFTER_A_FLAG and _fits(after, word) and not is_pair(line.words[at:])
     ]
     values = [Flag(line.after[at], line.words[at]) for at in taken]
     names = {flag.name for flag in values}

@@ -20,9 +20,11 @@ from sockkit.core.habits.draft import (
     are_ports,
     echo,
     is_file,
+    is_pair,
     is_path,
     is_port,
     is_whole,
+    quoted,
 )
 from sockkit.errors import UsageError
 
@@ -165,15 +167,24 @@ def _add_more(draft: Draft, words: list[str]) -> None:
         draft.because(f"unexpected {words[0]!r}: give a name with --name")
         draft.add("--name", words[0])
         return
-    if len(words) == 1 and is_file(words[0]) and not draft.command.startswith("chat"):
+    if len(words) == 1 and is_port(words[0]):
+        raise UsageError("two ports")
+    if draft.command == "echo":
+        raise UsageError("it sends nothing by itself")
+    file = words[0].removeprefix("@")
+    if (
+        len(words) == 1
+        and (is_file(file) or file != words[0])
+        and not draft.command.startswith("chat")
+    ):
         draft.because(f"unexpected {words[0]!r}: to send a file, redirect it", -1)
-        draft.acts["file"] = words[0]
+        draft.acts["file"] = file
         return
     if words == ["zh"] and draft.has("--explain"):
         draft.because("the language has an option")
         draft.add("--lang", "zh")
         return
-    if draft.has("-x", "--hex") and _HEX.fullmatch("".join(words)):
+    if draft.has("-x", "--hex") and _HEX.fullmatch("".join(words).replace(" ", "")):
         draft.add("--hex-input")
     draft.because(f"unexpected {words[0]!r}: to send it, pipe it", -1)
     draft.pipe(echo(" ".join(words)))
@@ -215,7 +226,7 @@ def _quote_program(draft: Draft, words: list[str]) -> list[str]:
     if at is None:
         return words
     begin = next((at for at in range(len(words)) if _begins_address(words[at:])), len(words))
-    end = begin + (2 if _is_pair(words[begin:]) else 1)
+    end = begin + (2 if is_pair(words[begin:]) else 1)
     own = [*words[:begin], *words[end:]]
     if own:
         name, value = draft.options[at]
@@ -225,12 +236,7 @@ def _quote_program(draft: Draft, words: list[str]) -> list[str]:
 
 
 def _begins_address(words: list[str]) -> bool:
-    return is_whole(words[0]) or is_port(words[0]) or _is_pair(words)
-
-
-def _is_pair(words: list[str]) -> bool:
-    """Whether `words` begin with a host and a port."""
-    return len(words) > 1 and is_port(words[1]) and not is_port(words[0])
+    return is_whole(words[0]) or is_port(words[0]) or is_pair(words)
 
 
 def _listening(draft: Draft, host: str | None, port: str | None) -> list[str]:
@@ -309,6 +315,10 @@ def _targets(draft: Draft) -> list[str]:
         draft.add("--source", f"{source or _ANY}:{port}" if own else str(source))
     if not words and draft.reason:
         words = [HOST, PORT]
+    if len(words) > 2 and is_pair(words) and not any(map(_is_target, words[2:])):
+        draft.because("a command comes after --", -1)
+        draft.after = f" -- {' '.join(map(quoted, words[2:]))}"
+        words = words[:2]
     if len(words) > 1 and are_ports(words[0]) and not are_ports(words[1]):
         draft.because("the host comes before the ports", 2)
         words = [words[1], words[0], *words[2:]]
@@ -318,3 +328,7 @@ def _targets(draft: Draft) -> list[str]:
     if len(words) == 1 and not is_whole(words[0]) and draft.reason and ":" not in words[0]:
         words = [f"{HOST}:{words[0]}" if are_ports(words[0]) else f"{words[0]}:{PORT}"]
     return words
+
+
+def _is_target(word: str) -> bool:
+    return is_whole(word) or are_ports(word)

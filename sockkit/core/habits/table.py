@@ -75,7 +75,6 @@ OPTIONS = (
     Habit("--ssl-servername --sni --servername", "{} is --tls-name here", "--tls-name {}",
           value=True),
     Habit("--ssl-alpn --alpn", "{} is --tls-alpn here", "--tls-alpn {}", value=True),
-    Habit("--ssl-ciphers", "sockkit uses OpenSSL's ciphers, leave {} out", "--tls", value=True),
     Habit("--insecure --no-verify --no-check-certificate", "{} is --tls-insecure here",
           "--tls-insecure"),
     # Plain words, of no tool or of several.
@@ -86,7 +85,7 @@ OPTIONS = (
     Habit("-p --port", "the port needs no option", act="port", value=True),
     Habit("--interface --local --listen-address", "{} is --bind or --source here", act="from",
           value=True),
-    Habit("--every --interval --period --loop", "{} is a shell loop here",
+    Habit("--every --interval --period --loop", "{} is a shell loop here, in seconds",
           act="every", value=True),
     Habit("--count --times --repeat", "{} is a shell loop here", act="count", value=True),
     Habit("--nick --nickname --user --username", "{} is --name here", "--name {}", value=True),
@@ -149,7 +148,8 @@ ELSEWHERE = {  # acts and letters of nc that other commands know as well
 
 # What we do not have, and what to use instead.
 NOT_HERE_OPTIONS = {
-    "--append-output": "the shell appends: leave out -o, and write | tee -a FILE after the line",
+    "--append-output": "the shell appends: write | tee -a FILE after the line",
+    "--ssl-ciphers": "sockkit uses OpenSSL's ciphers: leave --ssl-ciphers out",
     "--sctp": "SCTP is not supported: use ncat --sctp",
     "--vsock": "VSOCK is not supported: use ncat --vsock",
     "--lua-exec": "Lua is not supported: use --exec 'lua FILE'",
@@ -247,7 +247,7 @@ SOCAT_OPTIONS = {
     "cert certificate": "--tls-cert {}",
     "key": "--tls-key {}",
     "cafile": "--tls-ca {}",
-    "commonname cn snihost openssl-commonname openssl-snihost": "--tls-name {}",
+    "commonname cn openssl-commonname": "--tls-name {}",
     "crnl crlf": "--crlf",
     "keepalive so-keepalive": "--keepalive",
     "nodelay tcp-nodelay": "--no-delay",
@@ -325,6 +325,28 @@ WHY_NOT = (
     ),
     ("chat serve", "--greet", "--motd is what the room says to newcomers"),
     ("show", "--send", "--sent shows what was sent"),
+    ("show", "-w", "--pcap FILE writes a file for Wireshark"),
+    ("show", "--frame", "a recording has the messages as they came"),
+    ("tcp-client", "--reconnect", "in a shell, while true; do …; sleep 1; done connects again"),
+    *(
+        (command, name, "what comes is on stdout: write > FILE after the line")
+        for command in ("replay", "probe", "show")
+        for name in ("-o", "--output")
+    ),
+    *(("echo", name, "--record FILE keeps all that passes") for name in ("-o", "--output")),
+    *(
+        ("probe", name, "--match checks a reply, and tcp-client shows it")
+        for name in ("-E", "--encoding", "--json", "-x", "--hex")
+    ),
+    *(
+        (command, "--rules", "echo answers by rules: sockkit echo -p PORT --rules FILE")
+        for command in ("tcp-server", "udp-server")
+    ),
+    ("udp-client", "--join", "it sends to a group as to any address; udp-server joins one"),
+    ("tcp-client", "--lines", "TCP has no messages: it sends the lines as they are"),
+    ("tcp-client", "--expect", "--until peer ends with the peer, and --linger after a silence"),
+    ("chat serve", "--name", "the operator speaks as server"),
+    *(("chat join", name, "it is for chat serve") for name in ("--motd", "--history")),
     *(
         (command, "--tls-ca", "--tls-client-ca checks clients")
         for command in ("tcp-server", "echo", "chat serve")

@@ -32,6 +32,8 @@ def take_tool(
     if tool in OTHERS:
         return _curl(draft, words)
     draft.because(f"instead of {tool}, write", 2)
+    if {"-h", "--help"} & {*words[1:2]}:
+        draft.refusal = "to see the help, write sockkit --help"
     if "--version" in words or [*words[1:]] == ["-V"]:
         draft.refusal = "to see the version, write sockkit --version"
     return _telnet(draft, words[1:]) if tool == "telnet" else words[1:]
