@@ -62,6 +62,7 @@ def run(config: ChatJoin, context: Context) -> None:
         from sockkit.core.chat.admission import check_password
 
         check_password(config.password, config.encoding)
+    _check_name(config)
     connect = secure_dialling(context, config.connect, config.address, config.tls)
     join = _Join(config._replace(connect=connect), context)
     try:
@@ -71,6 +72,17 @@ def run(config: ChatJoin, context: Context) -> None:
         raise
     finally:
         join.close()
+
+
+def _check_name(config: ChatJoin) -> None:
+    """Raise UsageError for a name that the room's encoding lacks."""
+    try:
+        (config.name or "").encode(config.encoding)
+    except UnicodeEncodeError as error:
+        lacking = error.object[error.start]
+        raise UsageError(
+            f"--name: {lacking!r} is not in {config.encoding}", "choose another"
+        ) from error
 
 
 class _Join:
@@ -111,6 +123,8 @@ class _Join:
     def record_progress(self, error: SockkitError) -> None:
         if self._visit and not error.so_far:
             self._visit.record_progress(error)
+        elif not error.so_far:
+            error.so_far = self._typed.unsent
 
     def peers(self) -> list[tuple[Peer, str]]:
         return self._visit.peers() if self._visit else []

@@ -10,7 +10,7 @@ from sockkit.apps.udp_client import UdpClient, run_exchange
 from sockkit.core.answers import AnswerOptions
 from sockkit.core.chat.protocol import QUIT_WORDS, refusal
 from sockkit.core.text import TextOptions
-from sockkit.errors import SendError, SockkitError, UsageError, raise_error
+from sockkit.errors import REFUSED, SendError, SockkitError, UsageError, raise_error
 from sockkit.net.context import Context
 from sockkit.net.udp.open import UdpOptions
 
@@ -32,6 +32,7 @@ class RoomMessages(Messages):
         self._quit_words = [word.encode(self._encoding) for word in QUIT_WORDS]
         self.hello = self.pack(b"")
         self.good_bye = self.pack(self._quit_words[-1])
+        self._packed = 0  # these are no lines of the input
 
     def before_quit(self, lines: list[bytes]) -> list[bytes]:
         for place, line in enumerate(lines):
@@ -69,7 +70,12 @@ def run(config: ChatJoin, context: Context) -> None:
         AnswerOptions(idle=config.idle),
         config.connect,
     )
-    messages = run_exchange(client, context, RoomMessages)
+    try:
+        messages = run_exchange(client, context, RoomMessages)
+    except SockkitError as error:
+        if error.kind == REFUSED:
+            error.hint = "start the room first, or leave out --udp if it is one over TCP"
+        raise
     # A person has seen it, and may try again.
     if messages.refused and not context.stdio.input.terminal:
         raise messages.refused

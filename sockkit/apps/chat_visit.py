@@ -8,12 +8,20 @@ from typing import TYPE_CHECKING
 from sockkit.apps.chat_typed import TypedAhead
 from sockkit.core.address import Address
 from sockkit.core.chat.greeting import Greeting
-from sockkit.core.chat.protocol import CROWDED, KICKED_HINT, KICKED_US, MARK, refused_by
+from sockkit.core.chat.protocol import (
+    CROWDED,
+    KICKED_HINT,
+    KICKED_US,
+    MARK,
+    MAX_LINE_BYTES,
+    refused_by,
+)
 from sockkit.core.chat.view import ChatView
 from sockkit.core.ending import EndOptions, Until
 from sockkit.core.printable import Printable
-from sockkit.core.text import Edit, TextOptions
+from sockkit.core.text import Edit, TextOptions, Transform
 from sockkit.core.units import show_seconds
+from sockkit.core.whole_lines import WholeLines
 from sockkit.errors import ConnectError, ReceiveError, SockkitError, TimedOut, UsageError
 from sockkit.events import Notice, Peer
 from sockkit.net.context import Context
@@ -206,12 +214,18 @@ def session_options(config: ChatJoin, context: Context, edits: tuple[Edit, ...])
     first += [f"/nick {config.name}"] if config.name else []
     return SessionOptions(
         ending=EndOptions(Until.PEER, idle=config.idle),
-        outbound=text.outbound(stdio.encoding, "stdin"),
+        outbound=_whole_lines(text.outbound(stdio.encoding, "stdin")),
         inbound=text.inbound(stdio.encoding, edits),
         opening=_encoded(first, config.encoding),
         ends_output=not config.reconnect,
         holds_input=True,
     )
+
+
+def _whole_lines(transform: Transform | None) -> Transform:
+    """`transform` without the part of a line before a fault: the room would take it for a line."""
+    assert transform
+    return WholeLines(transform, MAX_LINE_BYTES)
 
 
 def _encoded(lines: list[str], encoding: str) -> bytes:

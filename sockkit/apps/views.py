@@ -53,10 +53,17 @@ class ViewOptions(Value):
                     f"{name} writes a file, not stdout",
                     "remove it, or write ./- for a file of that name",
                 )
-        if self.record and self.output and _is_one_file(self.record, self.output):
-            raise UsageError("--record and --output are the same file", "use two different files")
+        if self.record:
+            check_other_file("--record", self.record, self._replace(record=None))
         if self.send_only and self.output is not None:
             raise UsageError("--send-only cannot be used with --output", "remove one of them")
+
+
+def check_other_file(option: str, path: str, options: ViewOptions) -> None:
+    """Raise UsageError if a view writes the file of `option`, too."""
+    for other, written in (("--record", options.record), ("--output", options.output)):
+        if written and _is_one_file(path, written):
+            raise UsageError(f"{option} and {other} are the same file", "use two different files")
 
 
 def _is_one_file(first: str, second: str) -> bool:

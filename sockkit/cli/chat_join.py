@@ -28,7 +28,8 @@ from sockkit.cli.views import VIEW
 
 _HELP = """Join the chat room at HOST PORT. What you type goes to everyone in the room.
 
-stdin may be a pipe: all its lines are delivered before the command ends.
+stdin may be a pipe: all its lines are delivered before the command ends. A line
+that begins with / is a command; //TEXT sends /TEXT. A line q leaves the room.
 """
 
 _EXAMPLES = """\

@@ -15,7 +15,6 @@ from sockkit.core.address import (
     HostPort,
     UnixPath,
     parse_address,
-    parse_host,
     parse_listening,
     parse_port,
     parse_unix,
@@ -97,6 +96,15 @@ def _bind(text: str) -> UnixPath | str:
     return host
 
 
+def _group(text: str) -> str:
+    host, port = ("", None) if "," in text else split_port(text)
+    if not host:
+        raise UsageError(f"{text!r} is not one group", "start a server for each")
+    if port is not None:
+        raise UsageError(f"{text!r} has a port", f"give --join {host} -p {port}")
+    return host
+
+
 def _source(text: str) -> Address:
     if unix := parse_unix(text):
         return unix
@@ -164,7 +172,7 @@ SIZE = Parsed("size", parse_size)
 DURATION = Parsed("duration", parse_duration)
 TIMEOUT = Parsed("duration", parse_timeout)
 PORT = Parsed("port", _server_port)
-GROUP = Parsed("group", parse_host)
+GROUP = Parsed("group", _group)
 BIND = Parsed("addr", _bind)
 SOURCE = Parsed("addr[:port]", _source)
 MODE = Parsed("mode", parse_mode)

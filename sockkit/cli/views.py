@@ -76,4 +76,6 @@ def viewed(
 
     many = "port" in values and not values.get("once")
     options = fold(views.ViewOptions, values, switchable=switchable, many=many)
+    if port_file := values.get("port_file"):
+        views.check_other_file("--port-file", port_file, options)
     return views.viewed(context, options, name, fold(TextOptions, values))

@@ -18,6 +18,7 @@ HINT = "write two hex digits (ASCII) per byte, as in 48 65 6c"
 MAX_HELD_BYTES = 4
 
 _SEPARATORS = b" \n\t\r,\v\f"
+_MARK = b"\xef\xbb\xbf"  # the byte-order mark
 _UNIFORM = bytes.maketrans(_SEPARATORS + b"X", b" " * len(_SEPARATORS) + b"x")
 _SINGLE = re.compile(rb"(?<![0-9a-fA-F])([0-9a-fA-F])(?![0-9a-fA-F])")
 _EVEN, _ONE = rb"(?:[0-9a-fA-F]{2})++", rb"[0-9a-fA-F]"
@@ -158,6 +159,8 @@ def _fault(data: bytes) -> tuple[bytes, int, str]:
     if place < len(data) and (place == begin or data[place] not in _SEPARATORS + b"\\"):
         sign = data[place]
         shown = repr(chr(sign)) if 0x20 < sign < 0x7F else f"the byte 0x{sign:02x}"
+        if data.startswith(_MARK, place):
+            return before, place, "an editor has put a byte-order mark here: save it without one"
         return before, place, f"{shown} is not a hexadecimal digit"
     if digits:
         return before, place - 1, _left_over(digits[-1:])

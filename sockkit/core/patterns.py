@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     import regex as engine
 
 
+HINT = "write \\( for a parenthesis itself, and so on for other signs"
+
+
 def compile_pattern(text: str) -> tuple[re.Pattern[str], engine.Pattern[str]]:
     """`text` compiled by Python, and by `regex` for its search.
 
@@ -33,7 +36,7 @@ def compile_pattern(text: str) -> tuple[re.Pattern[str], engine.Pattern[str]]:
             warnings.simplefilter("ignore")  # of syntax that may change its meaning
             return re.compile(text), engine.compile(text)
     except (re.error, engine.error, OverflowError, RecursionError) as error:
-        raise UsageError(str(error)) from error
+        raise UsageError(str(error), HINT) from error
 
 
 def search(pattern: engine.Pattern[str], text: str, seconds: float) -> engine.Match[str] | None:

@@ -99,5 +99,7 @@ class Reader:
 
     def _damaged(self, why: str) -> SockkitError:
         what = "is damaged" if self._last or self._midst else "is not a sockkit recording"
-        hint = "" if self._last or self._midst else "give a file that --record has made"
+        hint = f"head -n {self._number - 1} keeps what is before"
+        if not (self._last or self._midst):
+            hint = "" if why == _MARKED else "give a file that --record has made"
         return SockkitError(f"{self._name} {what}: line {self._number}: {why}", hint)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from sockkit.core.command_prompt import hex_command, list_command
-from sockkit.core.console import Command, Completions
+from sockkit.core.console import Command, Completions, plain_digits
 from sockkit.core.peers import Recipient
 from sockkit.errors import UsageError
 from sockkit.events import Emit, Peer
@@ -109,7 +109,7 @@ class PeerCommands:
 
     def _number(self, text: str) -> int:
         for peer, _ in self._server.peers():
-            if text == str(peer.number):
+            if plain_digits(text) == str(peer.number):
                 return peer.number
         raise UsageError(f"no peer {text}", "/list shows the peers, /all sends to all of them")
 

@@ -15,6 +15,8 @@ from typing import AnyStr, Generic, Protocol
 from sockkit.errors import NotationError, TextError, UsageError
 from sockkit.values import Value
 
+_RECEIVED = "what the peer sent"
+
 
 class Errors(StrEnum):
     """What to do with a character that an encoding does not have: Python's error handlers."""
@@ -184,6 +186,8 @@ class Transcoder:
 
     def _hint(self) -> str:
         """What to do about input that is not `source`: it may be `target` already."""
+        if self._what == _RECEIVED:
+            return "give its encoding with -E, or try --errors replace"
         other = self._target if self.source != codecs.lookup(self._target).name else "gbk"
         return f"if it is {other}, convert it with iconv -f {other}, or try --errors replace"
 
@@ -358,7 +362,7 @@ class TextOptions(Value):
         return Transcoder(
             self.encoding or user,
             user,
-            "what the peer sent",
+            _RECEIVED,
             decode_errors=errors,
             encode_errors=errors,
             edits=edits,

@@ -78,6 +78,7 @@ class Recorder:
                 lines = lines[os.write(self._file, lines) :]
         except OSError as error:
             self._error = self._failed(reason(error))
+            self._error.__cause__ = error  # which says what to try
             self._loop.call_soon(self._raise)
 
     def _raise(self) -> None:
@@ -93,7 +94,7 @@ class Recorder:
         except FileExistsError:
             there = os.lstat(self._path)
         if stat.S_ISREG(there.st_mode) and not append:
-            raise self._failed("it already exists", "add to it with --append, or use another name")
+            raise self._failed("it already exists", "use another name, or add to it with --append")
         if why := why_not_ours(there):
             raise self._failed(why, "use another name")
         file = self._claimed(os.open(self._path, _OPEN | os.O_RDWR))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sockkit.apps.views import ViewOptions, viewed
+from sockkit.apps.views import ViewOptions, check_other_file, viewed
 from sockkit.core.json_lines import decode
 from sockkit.core.records import Begun, Closed, Exit, Message, Opened, Stream
 from sockkit.core.text import TextOptions
@@ -173,6 +173,10 @@ def test_two_names_of_one_file_are_one_file(shown: Shown, tmp_path: Path) -> Non
     with pytest.raises(UsageError, match="the same file"):
         shown.run(ViewOptions(record=str(first), append=True, output=str(second)))
     assert first.read_bytes() == before
+    for options in (ViewOptions(record=str(first)), ViewOptions(output=str(first))):
+        with pytest.raises(UsageError, match=r"^--port-file and --.* are the same file"):
+            check_other_file("--port-file", str(second), options)
+    check_other_file("--port-file", str(second), ViewOptions())
 
 
 def test_a_recording_says_that_the_other_file_could_not_be_opened(

@@ -65,6 +65,7 @@ def typing() -> Typing:
         (["hi"], [(None, b"hi\n")]),
         ([""], [(None, b"\n")]),
         (["@2 hi"], [(2, b"hi\n")]),
+        (["@２ hi", "/to ３", "you"], [(2, b"hi\n"), (3, b"you\n")]),
         (["@you hi"], [(None, b"@you hi\n")]),
         (["//list"], [(None, b"/list\n")]),
         (["/to 3", "hi", "/all", "ho"], [(3, b"hi\n"), (None, b"ho\n")]),

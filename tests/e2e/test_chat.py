@@ -587,6 +587,31 @@ def test_a_script_is_told_of_a_line_that_was_too_long(more: tuple[str, ...]) -> 
         )
 
 
+@pytest.mark.parametrize("line", ["/etc/passwd is a file", "/msg nobody hi", "/nick"])
+def test_a_script_is_told_of_a_command_without_effect(line: str) -> None:
+    with room() as server:
+        status, _, told = run(
+            "chat", "join", HERE, str(server.port), data=f"{line}\nafter\n".encode()
+        )
+        assert (status, told) == (
+            55,
+            "sockkit: the room dropped some messages: its lines above say why\n",
+        )
+
+
+def test_no_part_of_a_line_that_the_room_lacks_is_said() -> None:
+    with room("-E", "gbk") as server, Member(server.port, encoding="gbk") as one:
+        data = "one\npay 100😀00\ntwo\n".encode()
+        words = ["chat", "join", HERE, str(server.port), "-E", "gbk", "--name", "bob"]
+        status, _, told = run(*words, data=data)
+        assert status == 65
+        assert "'😀' (U+1F600) at line 2, character 8 of stdin is not in gbk" in told
+        assert one.hears("[bob]") == "[bob] one"
+        assert one.line() == "* bob left"
+        status, _, told = run(*words[:-1], "bob😀", data=data)
+        assert (status, told) == (2, "sockkit: --name: '😀' is not in gbk: choose another\n")
+
+
 def test_who_is_kicked_is_told() -> None:
     with room(stdin=-1) as server, join(server.port, "--name", "bob", stdin=-1) as member:
         assert member.process.stdout

@@ -362,6 +362,16 @@ def test_the_file_that_is_sent_is_not_emptied(tmp_path: Path) -> None:
     assert path.read_bytes() == b"precious"
 
 
+def test_the_file_of_stdout_is_not_written_twice(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"precious")
+    for name in (str(path), "/dev/stdout"):
+        arguments = ["tcp-client", "-x", "-o", name, HERE, "9"]
+        with path.open("ab") as stdout, Program(*arguments, stdout=stdout) as program:
+            gone(program, 2, f"--output: {name} is also stdout: use another file")
+    assert path.read_bytes() == b"precious"
+
+
 def test_a_fifo_that_is_read_slowly_holds_the_peer_back_and_gets_all(tmp_path: Path) -> None:
     path, data = tmp_path / "fifo", noise(3_000_000)
     os.mkfifo(path)

@@ -110,7 +110,7 @@ BUDGETS = {
     "tcp-client": Budget(66, CONSOLE | LISTENING | MANY | DATAGRAMS | ECHO | CHAT),
     "probe": Budget(59, CONSOLE | LISTENING | MANY | STREAMS | DATAGRAMS | ECHO | CHAT),
     "udp-client": Budget(62, CONSOLE | LISTENING | MANY | STREAMS | ECHO | CHAT),
-    "chat join": Budget(76, CONSOLE | LISTENING | MANY | DATAGRAMS | ECHO | ROOM),
+    "chat join": Budget(77, CONSOLE | LISTENING | MANY | DATAGRAMS | ECHO | ROOM),
     "tcp-server": Budget(67, CONSOLE | ONE | STREAMS | DATAGRAMS | ECHO | CHAT),
     "tcp-server --once": Budget(
         69, CONSOLE | of("net.tcp", "dial") | MANY | DATAGRAMS | ECHO | CHAT

@@ -77,7 +77,12 @@ def test_an_existing_file_is_not_touched(loop: Loop, tmp_path: Path) -> None:
     path = tmp_path / "there"
     for content in (b"", b"mine", FIRST):
         path.write_bytes(content)
-        refused(loop, path, "it already exists: add to it with --append", append=False)
+        refused(
+            loop,
+            path,
+            "it already exists: use another name, or add to it with --append",
+            append=False,
+        )
 
 
 def test_it_is_continued(loop: Loop, tmp_path: Path) -> None:

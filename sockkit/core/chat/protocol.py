@@ -61,6 +61,8 @@ _RENAMED = re.compile(rf"\* {_NAME} is now {_NAME}")
 _NAME_REFUSED = re.compile(
     r'\* (?:the name "\S+" is (?:taken|reserved)|a name (?:must|can|cannot) .*)'
 )
+# Commands that had no effect; the reader itself has written what is in them.
+_NOT_DONE = re.compile(r"\* (?:unknown command|nobody here is called|usage:) .*")
 _TOO_LONG = re.compile(r"\* message not sent: it is longer than [\d,]+ characters")
 
 
@@ -121,7 +123,7 @@ def parse(line: str) -> Meaning | None:
         return YouAre(found[1] or found[2])
     if _NAME_REFUSED.fullmatch(line):
         return NameRefused(line)
-    if line == LINE_TOO_LONG:
+    if line == LINE_TOO_LONG or _NOT_DONE.fullmatch(line):
         return Dropped(line)
     if found := _JOINED.fullmatch(line):
         return Joined(*found.groups())

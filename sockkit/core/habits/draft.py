@@ -72,12 +72,7 @@ class Draft:
             self.add(*(part.replace("{}", flag.value or "") for part in habit.use.split()))
         if habit.act:
             self.acts[habit.act] = flag.value or ""
-        if habit.act in ("file", "send") and flag.value and flag.value[:1] == "@":  # curl's @FILE
-            self.acts.pop(habit.act)
-            self.acts["file"] = flag.value[1:]
-            self.because("to send a file, redirect it", -1)
-        if habit.act == "every" and not flag.value:
-            self.acts["every"], self.lacking = "1", ""
+        self._take_value(habit, flag.value or "")
         if habit.act == "listen":
             self.act("once")  # nc and ncat serve one, unless -k is given
         if habit.act == "probe" and self.command.startswith("udp"):
@@ -88,6 +83,18 @@ class Draft:
         if told and f"{flag.name} is {flag.name} " not in told:
             tells = (habit.use or habit.act) and habit.act != "port"
             self.because(told, _MATTERS.get(habit.act, 1 if tells else 3))
+
+    def _take_value(self, habit: Habit, value: str) -> None:
+        """Apply values that change what an option means."""
+        if habit.act in ("file", "send") and value.startswith("@"):  # curl's @FILE
+            self.acts.pop(habit.act)
+            self.acts["file"] = value[1:]
+            self.because("to send a file, redirect it", -1)
+        elif habit.use.startswith("--join") and self.command == "udp-client":
+            self.drop("--join")  # it sends to a group as to any host
+            self.acts["host"] = value
+        elif habit.act == "every" and not value:
+            self.acts["every"], self.lacking = "1", ""
 
     def _told(self, habit: Habit, flag: Flag) -> str:
         """The reason for the change; empty if it needs none."""

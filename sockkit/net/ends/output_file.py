@@ -44,8 +44,8 @@ class OutputFile:
     """The file at `path`, as a sink. A new file gets the permissions `mode`, less the umask. An old
     one keeps what is in it until `empty`.
 
-    Raises UsageError if `path` is empty or our standard input, and OutputError if it cannot be
-    opened.
+    Raises UsageError if `path` is empty, or our standard input or output, and OutputError if it
+    cannot be opened.
     """
 
     kind = Kind.OTHER
@@ -56,10 +56,12 @@ class OutputFile:
         if not path:
             raise UsageError(f"{option} needs the path of a file", "add it")
         self._loop, self.name = loop, path
-        if _is_input(path):
+        if _is_stream(path, 0):
             raise UsageError(
                 f"{option}: {path} is also stdin, and would be emptied", "use another file"
             )
+        if _is_stream(path, 1):
+            raise UsageError(f"{option}: {path} is also stdout", "use another file")
         try:
             self.descriptor = os.open(path, _OPEN, mode)
         except OSError as error:
@@ -97,10 +99,10 @@ class OutputFile:
             raise self.write_failed(error) from error
 
 
-def _is_input(path: str) -> bool:
-    """Whether `path` is the regular file that is our standard input."""
+def _is_stream(path: str, descriptor: int) -> bool:
+    """Whether `path` is the regular file that is our stdin or stdout, by its descriptor."""
     try:
-        there, ours = os.stat(path), os.fstat(0)
+        there, ours = os.stat(path), os.fstat(descriptor)
     except OSError:
         return False
     return stat.S_ISREG(there.st_mode) and os.path.samestat(there, ours)

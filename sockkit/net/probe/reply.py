@@ -12,10 +12,13 @@ from sockkit.net.waiting import OnDone, Pending
 PAUSE_SECONDS = 0.02  # how long to wait for more, before we search a reply that has grown little
 
 
-def no_reply(name: str, timeout: float) -> TimedOut:
-    """The error for a peer that has connected and sends nothing."""
+def no_reply(name: str, timeout: float, *, asked: bool) -> TimedOut:
+    """The error for a peer that has connected and sends nothing. `asked` is whether we have sent
+    something.
+    """
     told = f"{name} sent nothing within {show_seconds(timeout)}"
-    hint = "allow more time with -w, or send something first with --send"
+    other = "check what --send sends" if asked else "send something first with --send"
+    hint = f"allow more time with -w, or {other}"
     return TimedOut(told, hint, kind="no reply")
 
 
@@ -34,6 +37,7 @@ class Ask(Pending):
         self._timeout, self._reply = timeout, Reply(question.pattern)
         self._buffer = memoryview(bytearray(self._reply.space))
         self._unsent = memoryview(question.send)
+        self._asks = bool(question.send)
         self._timers: list[Timer] = [loop.later(timeout, self._expire)]
         self._empty = True
         self._fault: SockkitError | None = None  # of sending
@@ -105,6 +109,6 @@ class Ask(Pending):
 
     def _expire(self) -> None:
         if self._empty:
-            self._finish(no_reply(self._end.name, self._timeout))
+            self._finish(no_reply(self._end.name, self._timeout, asked=self._asks))
         else:
             self._end_of_reply(None)

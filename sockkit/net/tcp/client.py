@@ -139,7 +139,7 @@ class Client(Owner):
             return
         emit = self._host.context.emit
         if self._inbound and (cut := self._inbound.cut):
-            told = f"the last character of {self.peer.address} is incomplete: {cut!r}"
+            told = f"the last character of {self.peer.address} is incomplete: 0x{cut.hex()}"
             emit(Notice(told, "the last character is incomplete"))
         if not self.connection.error:  # otherwise it may be a reset, which sending has reported
             emit(PeerEnded(self.peer, self.connection.bytes_received))

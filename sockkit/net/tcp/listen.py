@@ -10,7 +10,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Protocol
 
 from sockkit.core.address import Address
-from sockkit.errors import BindError, UsageError, reason
+from sockkit.errors import BindError, ResolveError, SockkitError, UsageError, reason
 from sockkit.events import Connected, Listening, Notice, Peer, PeerUser, SocketCall
 from sockkit.net.context import Context
 from sockkit.net.endpoint import (
@@ -108,7 +108,12 @@ def listen(
         found = yield partial(resolve, context, options.address, sockets.families())
         return Listener(context, options, found[0], sockets)
 
-    return Steps(steps(), on_done)
+    def done(outcome: Listener | SockkitError) -> None:
+        if isinstance(outcome, ResolveError):
+            outcome.hint = "give an address of this machine (and quote a value of several words)"
+        on_done(outcome)
+
+    return Steps(steps(), done)
 
 
 class Listener:
@@ -217,7 +222,10 @@ class Listener:
             sock.close()
             if self._unbind:
                 self._unbind()
-            raise kind.bind_error(error, options.address, "tcp") from error
+            failed = kind.bind_error(error, options.address, "tcp")
+            if error.errno == errno.EADDRINUSE and not sockets.reuse_address:
+                failed.hint = f"leave out --no-reuse-address, or {failed.hint}"
+            raise failed from error
         return sock
 
     def _ready(self) -> None:
