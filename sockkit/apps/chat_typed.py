@@ -74,7 +74,7 @@ class TypedAhead:
         if not size or leaves is not None:
             self._kept = b"\n".join([*lines, rest] if leaves is None else lines[:leaves])
             told = f"{self.unsent}: there is no connection to the room"
-            self._on_leave(SendError(told) if self.unsent else None)
+            self._on_leave(SendError(told, "join again to say them") if self.unsent else None)
             return
         self._kept += bytes(buffer[:size])
         self._tell()

@@ -120,7 +120,8 @@ def _value_in_words(error: click.BadParameter, told: str) -> str:
         low, high = kind.min, kind.max
         allowed = f"{low} or more" if high is None else f"{low} to {high}"
         is_number = re.fullmatch(r"'?-?[\d.]+'?", value)
-        wrong = "is not allowed" if is_number else "is not a whole number"
+        whole = "whole " if isinstance(kind, click.IntRange) else ""
+        wrong = "is not allowed" if is_number else f"is not a {whole}number"
         return f"{value} {wrong}: give {allowed}"
     if isinstance(kind, click.Choice) and told.startswith("'"):
         return f"{told.partition(' is not ')[0]} is not one of {', '.join(kind.choices)}"

@@ -129,6 +129,8 @@ def _run(**values: Any) -> None:
     from sockkit.net.options import SocketOptions
     from sockkit.net.tcp.listen import ListenOptions
 
+    if values["timestamps"] and not values["hex"]:
+        raise UsageError("--timestamps needs --hex", "add it, or remove --timestamps")
     address = listening(values)
     values["tcp"] = values["tcp"] or values["encrypted"]
     reader = _reader(values)

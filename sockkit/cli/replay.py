@@ -192,8 +192,9 @@ def _refuse(values: dict[str, Any], why: str, *names: str) -> None:
     for name in names:
         value = values[name]
         if value is not None and value is not False and value != ():
-            hint = "remove one of them" if "cannot" in why else "add it, or remove the other"
-            raise UsageError(f"--{name.replace('_', '-')} {why}", hint)
+            option = f"--{name.replace('_', '-')}"
+            hint = "remove one of them" if "cannot" in why else f"add it, or remove {option}"
+            raise UsageError(f"{option} {why}", hint)
 
 
 command = BundledCommand(

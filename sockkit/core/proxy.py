@@ -149,7 +149,7 @@ def bypasses(exceptions: str, host: str, port: int) -> bool:
 
 def _covers(word: str, host: str, port: int) -> bool:
     name, colon, limit = word.rpartition(":")
-    if colon and limit.isdigit() and (":" not in name or name.endswith("]")):
+    if colon and limit.isdecimal() and (":" not in name or name.endswith("]")):
         if limit.lstrip("0") != str(port):
             return False
         word = name

@@ -122,7 +122,7 @@ def parse_ports(text: str, service: ServiceLookup) -> list[range]:
 
 def _parse_part(part: str, service: ServiceLookup) -> range:
     first, dash, last = part.partition("-")
-    if not (dash and first.isdigit()):  # the name of a service may have a dash
+    if not (dash and first.isdecimal()):  # the name of a service may have a dash
         port = parse_port(part, service)
         return range(port, port + 1)
     if not last:

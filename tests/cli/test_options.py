@@ -169,6 +169,8 @@ def test_each_option_changes_what_is_run(
             before = ["--to-tls"]
         if name == "relay" and option.name in OF_RELAY:
             before.append(OF_RELAY[option.name])
+        if name == "echo" and option.name == "timestamps":
+            before.append("--hex")
         if name == "replay" and option.name in SERVING:
             before.append("--serve")
         if name == "replay" and option.name in OF_VIEWS:

@@ -285,7 +285,8 @@ def _place(address: str) -> str:
     if address.startswith("unix"):
         return "abstract" if address.startswith("unix:@") else "unix"
     first = host.partition(".")[0]
-    if host.startswith("ff") or (first.isdigit() and 224 <= int(first) < 240):  # RFC 4291, RFC 5771
+    # RFC 4291, RFC 5771.
+    if host.startswith("ff") or (first.isdecimal() and 224 <= int(first) < 240):
         return "group"
     if host in ("0.0.0.0", "::"):
         return "every"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import takewhile
 
 from sockkit.core.address import MAX_PORT, ServiceLookup
 from sockkit.core.habits.draft import (
     Draft,
     choose,
     dress,
+    is_pair,
     is_path,
     is_port,
     is_whole,
@@ -35,6 +37,7 @@ _ELSEWHERE = {
     "nmap": "to check ports, write sockkit probe HOST:22,80, and for more use nmap itself",
 }
 _SHORT_HABIT = 4  # such as --ip: with one dash it is rather two letters
+_TEXTS = ("--reply", "--greet", "--motd", "--password", "--send", "--match")  # may have spaces
 _HOSTS_A_ROOM = ("start", "create", "open", "host", "new")  # as in `chat start 9000`
 MAX_WORDS = 100  # of a line that is examined; nobody types a longer one
 
@@ -50,13 +53,36 @@ def advise(words: Sequence[str], grammar: Grammar, service: ServiceLookup) -> st
         return "to see the help, write sockkit --help"
     if quote := next((word for word in words if word[:1] in ("“", "”", "‘")), ""):
         return f"{quote[0]!r} is not a quotation mark of the shell: use '…' or \"…\""
+    if (line := _with_texts(words, grammar)) != [*words]:
+        return f"quote a value of several words: sockkit {' '.join(map(quoted, line))}"
     told, tool = _advice(words, grammar, service), words[0].lower()
-    ports = [word for word in words[1:] if word.isdigit() and int(word[:9]) > MAX_PORT]
+    ports = [word for word in words[1:] if word.isdecimal() and int(word[:9]) > MAX_PORT]
     if told is None and tool in TOOLS and ports:
         return f"{ports[0]!r} is not a port: give 1 to {MAX_PORT}"
     if told is None and tool in {"socat", *TOOLS, *OTHERS}:
         return f"this line of {tool} cannot be translated: use {tool}, or see sockkit --help"
     return told
+
+
+def _with_texts(words: Sequence[str], grammar: Grammar) -> list[str]:
+    """The line with a text such as `--reply thank you` as one word. An address that follows the
+    text is not a part of it.
+    """
+    command, rest = split_command(words, grammar)
+    own = grammar[command] if command else {}
+    for at in range(len(words) - len(rest), len(words) - 2):
+        if command == "echo" or words[at] not in _TEXTS or not own.get(words[at]):
+            continue
+        more = [*takewhile(lambda word: not word.startswith("-"), words[at + 2 :])]
+        if is_pair(more[-2:]):
+            more = more[:-2]
+        elif more and (is_whole(more[-1]) or is_port(more[-1])):
+            more = more[:-1]
+        if more and not (is_pair(more) or is_whole(more[0])):
+            text = " ".join([words[at + 1], *more])
+            rest = words[at + 2 + len(more) :]
+            return _with_texts([*words[: at + 1], text, *rest], grammar)
+    return [*words]
 
 
 def _advice(words: Sequence[str], grammar: Grammar, service: ServiceLookup) -> str | None:
@@ -66,7 +92,8 @@ def _advice(words: Sequence[str], grammar: Grammar, service: ServiceLookup) -> s
         words, tail = words[:at], " -- " + " ".join(map(quoted, words[at + 1 :]))
     if words[0] != "openssl":  # its own long options have one dash
         names = {name for name in HABITS if len(name) > _SHORT_HABIT and name[1:] not in OPENSSL}
-        words, typed = in_ascii(words, names | every_option(grammar).keys())
+        commands = {part for name in grammar for part in name.split()}
+        words, typed = in_ascii(words, names | every_option(grammar).keys() | commands)
     try:
         draft = _draft(words, grammar)
         if draft is None or draft.refusal:
@@ -96,6 +123,8 @@ def _draft(words: Sequence[str], grammar: Grammar) -> Draft | None:
 
 def _in_group(group: str, words: Sequence[str], grammar: Grammar) -> Draft | None:
     """The draft of `chat 9000` or `chat client HOST PORT`, which lack `serve` or `join`."""
+    if words[:1] == ["help"]:
+        return _refused(" ".join(["to see the help, write sockkit help", group, *words[1:2]]))
     at = max((at for at, word in enumerate(words) if f"{group} {word}" in grammar), default=0)
     if at:  # chat --name N join HOST PORT
         draft = Draft(f"{group} {words[at]}")
@@ -112,6 +141,12 @@ def _in_group(group: str, words: Sequence[str], grammar: Grammar) -> Draft | Non
         draft.command = "chat serve"
     draft.because(f"{group} has the commands serve and join", 2)
     return read_options(draft, words[1:] if role else words, grammar)
+
+
+def _refused(why: str) -> Draft:
+    draft = Draft()
+    draft.refusal = why
+    return draft
 
 
 def _begins(words: Sequence[str]) -> bool:
@@ -143,8 +178,7 @@ def _by_first_word(words: Sequence[str], grammar: Grammar) -> Draft | None:
     first, draft = words[0], Draft()
     tool = first.lower().rpartition("/")[2]
     if tool in _ELSEWHERE and (tool != "ping" or len(words) < 3):  # with a port it is probe
-        draft.refusal = _ELSEWHERE[tool]
-        return draft
+        return _refused(_ELSEWHERE[tool])
     if tool == "socat" or is_socat(first):
         draft.because("instead of socat's addresses, write")
         take_socat(draft, words[1:] if tool == "socat" else words)

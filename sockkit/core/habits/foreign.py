@@ -92,7 +92,7 @@ def _ask_page(draft: Draft, host: str, port: str, default: int | None, path: str
     if draft.command not in ("", "tcp-client") or "probe" in draft.acts:
         draft.because("leave out http:// and the path", 2)
         return
-    name = show(host, int(port)) if port.isdigit() and port != str(default) else host
+    name = show(host, int(port)) if port.isdecimal() and port != str(default) else host
     path = path.partition("#")[0] or "/"
     if not f"{path}{name}".isprintable() or " " in f"{path}{name}":
         raise UsageError("a request has no blanks")

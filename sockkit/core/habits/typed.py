@@ -23,10 +23,10 @@ _BEGINNING = re.compile(f"[-{DASHES}]+")
 def in_ascii(words: Sequence[str], options: Container[str]) -> tuple[list[str], str]:
     """`words` as they were meant, and why; the reason is empty if they were typed so.
 
-    `options` are the names of all options, by which the dashes of a name are one or two. Text that
-    is not ASCII in any case is left alone.
+    `options` are the names of all options, by which the dashes of a name are one or two, and of
+    all commands. Text that is not ASCII in any case is left alone.
     """
-    whole = [part for word in words for part in _split(word)]
+    whole = [part for word in words for part in _split(word, options)]
     meant = [_option(word, options) or _plain(word) for word in whole]
     changed = next((pair for pair in zip(whole, meant, strict=True) if pair[0] != pair[1]), None)
     if whole != [*words]:
@@ -36,10 +36,11 @@ def in_ascii(words: Sequence[str], options: Container[str]) -> tuple[list[str], 
     return meant, _why(*changed) if changed else ""
 
 
-def _split(word: str) -> list[str]:
+def _split(word: str, options: Container[str]) -> list[str]:
     """`word` without needless marks, if the rest of it can be ASCII."""
     parts = list(filter(None, re.split(f"[{_NEEDLESS}]+", word)))
-    return parts if parts and all(map(_may_be_address, parts)) else [word]
+    meant = all(part in options or _may_be_address(part) for part in parts)
+    return parts if parts and meant else [word]
 
 
 def _may_be_address(word: str) -> bool:

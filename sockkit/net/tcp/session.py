@@ -202,7 +202,7 @@ class Session(Joined):
     def closed(self, result: Result) -> None:
         error = result.error or (result.failure if result.undelivered else None)
         if not error and self._input.refused:
-            error = TextError("part of what was typed was not sent")
+            error = TextError("part of what was typed was not sent", "the lines above say why")
         if error:
             self._totals.record(error, result.undelivered)
         self._on_done(error)

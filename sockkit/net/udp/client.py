@@ -75,7 +75,7 @@ class DatagramClient:
         if receiver.undecoded:
             raise TextError(f"{show_count(receiver.undecoded, 'datagram')} not decoded")
         if self._unencoded:
-            raise TextError("part of what was typed was not sent")
+            raise TextError("part of what was typed was not sent", "the lines above say why")
 
     def moved(self) -> tuple[int, int]:
         """The bytes of the datagrams sent and received so far."""
