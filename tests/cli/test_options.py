@@ -137,8 +137,8 @@ def _where(name: str, words: list[str]) -> list[str]:
     return [*files, *port, *there]
 
 
-# What only views of a replay show.
-OF_VIEWS = {"encoding", "send_encoding", "timestamps"}
+# What only views show, or need.
+OF_VIEWS = {"replay": {"encoding", "send_encoding", "timestamps"}, "echo": {"timestamps"}}
 # The options of replay that are about its server.
 SERVING = {"port", "bind", "once", "port_file", "unix_mode", "backlog", "tls_client_ca"}
 
@@ -169,17 +169,15 @@ def test_each_option_changes_what_is_run(
             before = ["--to-tls"]
         if name == "relay" and option.name in OF_RELAY:
             before.append(OF_RELAY[option.name])
-        if name == "echo" and option.name == "timestamps":
-            before.append("--hex")
         if name == "replay" and option.name in SERVING:
             before.append("--serve")
-        if name == "replay" and option.name in OF_VIEWS:
+        if name in ("echo", "replay") and option.name in OF_VIEWS[name]:
             before.append("--hex")
         config, values = started(name, before, monkeypatch)
         if option.name == "tls_key_password_file":
             before += ["--tls-cert", key]
         given = [started(name, [*before, *way], monkeypatch) for way in ways(option, file)]
-        of_start = OF_START | (OF_VIEWS if name == "replay" else set())
+        of_start = OF_START | (OF_VIEWS["replay"] if name == "replay" else set())
         if option.name in of_start and option.name not in config._fields:
             assert any(other[option.name] != values[option.name] for _, other in given), option.opts
         else:

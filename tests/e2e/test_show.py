@@ -276,7 +276,8 @@ def test_a_damaged_line_is_named(tmp_path: Path) -> None:
         file.write(b"what?\n")
     status, out, told = shown(path)
     assert (status, out) == (1, b"> hi\n")
-    assert told == f"sockkit: {path} is damaged: line 3: it is not JSON\n"
+    why = "line 3: it is not JSON: head -n 2 keeps what is before"
+    assert told == f"sockkit: {path} is damaged: {why}\n"
 
 
 def test_a_pipe_of_a_recording(tmp_path: Path) -> None:

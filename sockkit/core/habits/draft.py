@@ -146,10 +146,7 @@ def dress(draft: Draft) -> None:
     if "tls" in acts or any(each[0].startswith("--tls-") for each in draft.options):
         draft.options = [("--tls",), *(each for each in draft.options if each != ("--tls",))]
     _verify_nothing(draft)
-    many = "keep" in acts or (draft.has("--max-connections") and draft.tool != "ncat")
-    one = "once" in acts and not (many or "udp" in acts)
-    if one and draft.command in ("tcp-server", "relay"):
-        draft.add("--once")
+    _serve_one(draft)
     _bound_silence(draft)
     if draft.command == "tcp-server" and not draft.has("--once", "--exec", "--shell"):
         draft.drop("--half-close")  # of many clients none is closed when stdin ends
@@ -177,6 +174,16 @@ def _pause_lines(draft: Draft) -> None:
         raise UsageError("a server sends its lines to each client")
     pause = f"{parse_duration(draft.acts['line-delay']):g}"
     draft.pipe(f"while IFS= read -r line; do printf '%s\\n' \"$line\"; sleep {pause}; done")
+
+
+def _serve_one(draft: Draft) -> None:
+    """Apply -l without -k. Then ncat ignores the limit of its -m."""
+    acts = draft.acts
+    if draft.tool == "ncat" and "once" in acts and "keep" not in acts:
+        draft.drop("--max-connections")
+    many = "keep" in acts or "udp" in acts or draft.has("--max-connections")
+    if "once" in acts and not many and draft.command in ("tcp-server", "relay"):
+        draft.add("--once")
 
 
 def _verify_nothing(draft: Draft) -> None:

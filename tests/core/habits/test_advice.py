@@ -47,6 +47,13 @@ def test_a_line_without_a_habit_gets_no_advice(words: str) -> None:
     assert advise(words.split(), GRAMMAR, SERVICES.get) is None
 
 
+def test_each_text_of_several_words_is_quoted() -> None:
+    line = "probe 127.0.0.1:80 --send hello world --match a b"
+    shown = "sockkit probe 127.0.0.1:80 --send 'hello world' --match 'a b'"
+    told = advise(line.split(), GRAMMAR, SERVICES.get)
+    assert told == f"quote a value of several words: {shown}"
+
+
 def test_a_long_line_is_not_looked_at() -> None:
     line = ["nc", *["-v"] * (MAX_WORDS - 3), "127.0.0.1", "80"]
     assert advise(line, GRAMMAR, SERVICES.get)
