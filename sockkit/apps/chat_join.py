@@ -54,6 +54,7 @@ class ChatJoin(Value):
 
 def run(config: ChatJoin, context: Context) -> None:
     """Return when the user or the room has ended it and all is delivered. Raises SockkitError."""
+    _check_name(config)
     if config.udp:
         from sockkit.apps.chat_join_udp import run as run_udp
 
@@ -62,7 +63,6 @@ def run(config: ChatJoin, context: Context) -> None:
         from sockkit.core.chat.admission import check_password
 
         check_password(config.password, config.encoding)
-    _check_name(config)
     connect = secure_dialling(context, config.connect, config.address, config.tls)
     join = _Join(config._replace(connect=connect), context)
     try:
@@ -188,7 +188,7 @@ class _Join:
                 "a connection was lost, and some lines may not have arrived", "ask the others"
             )
         if not error and self._dropped:
-            error = SendError(DROPPED, "its lines above say why")
+            error = SendError(DROPPED, "the notices above say why")
         if error and self._typed.unsent:
             error.so_far += f"{', ' if error.so_far else ''}{self._typed.unsent}"
         self._on_done(error)

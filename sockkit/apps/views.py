@@ -54,7 +54,7 @@ class ViewOptions(Value):
                     "remove it, or write ./- for a file of that name",
                 )
         if self.record:
-            check_other_file("--record", self.record, self._replace(record=None))
+            check_other_file("--record", self.record, self)
         if self.send_only and self.output is not None:
             raise UsageError("--send-only cannot be used with --output", "remove one of them")
 
@@ -62,7 +62,7 @@ class ViewOptions(Value):
 def check_other_file(option: str, path: str, options: ViewOptions) -> None:
     """Raise UsageError if a view writes the file of `option`, too."""
     for other, written in (("--record", options.record), ("--output", options.output)):
-        if written and _is_one_file(path, written):
+        if written and other != option and _is_one_file(path, written):
             raise UsageError(f"{option} and {other} are the same file", "use two different files")
 
 

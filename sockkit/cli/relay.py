@@ -219,7 +219,8 @@ def _run(address: tuple[str, ...], **values: Any) -> None:
         port = target_words[0]
         lacking = f"-p {port} HOST PORT" if values["port"] is None else f"HOST {port}"
         raise UsageError("no target to relay to", f"write {lacking}")
-    if len(target_words) == 2 and target_words[0].isdigit() and not target_words[1].isdigit():
+    alone = len(target_words) == 2 and values["port"] is None
+    if alone and target_words[0].isdigit() and not target_words[1].isdigit():
         target_words = target_words[1:]  # the port to listen on, and a target without a port
     target = None if words else client_address(tuple(target_words), ask=False)
     proxy = proxy_option(values, target) if target else None

@@ -179,17 +179,11 @@ class Console:
             return self._commands[name], argument.strip()
         if "@N" in self._commands and re.match(r"@\d", text):
             numbered = re.fullmatch(r"@(\d+)( |(?=[^\x00-\x7f]))(.*)", text, re.DOTALL)
-            argument = f"{plain_digits(numbered[1])} {numbered[3]}" if numbered else ""
-            return self._commands["@N"], argument
+            return self._commands["@N"], f"{numbered[1]} {numbered[3]}" if numbered else ""
         return None
 
     def _help(self, _: str) -> None:
         show_help(self._commands.values(), self._emit)
-
-
-def plain_digits(text: str) -> str:
-    """`text` with the digits of ASCII in place of full-width and other ones."""
-    return "".join(str(int(each)) if each.isdecimal() else each for each in text)
 
 
 def _with_plain_sign(text: str) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import regex as engine
 
 
-HINT = "write \\( for a parenthesis itself, and so on for other signs"
+HINT = "write \\ before a sign that stands for itself, as in \\( or \\["
 
 
 def compile_pattern(text: str) -> tuple[re.Pattern[str], engine.Pattern[str]]:

@@ -99,7 +99,7 @@ class Reader:
 
     def _damaged(self, why: str) -> SockkitError:
         what = "is damaged" if self._last or self._midst else "is not a sockkit recording"
-        hint = f"head -n {self._number - 1} keeps what is before"
+        hint = f"head -n {self._number - 1} FILE > NEW keeps the lines before it"
         if not (self._last or self._midst):
             hint = "" if why == _MARKED else "give a file that --record has made"
         return SockkitError(f"{self._name} {what}: line {self._number}: {why}", hint)

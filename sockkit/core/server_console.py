@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from sockkit.core.command_prompt import hex_command, list_command
-from sockkit.core.console import Command, Completions, plain_digits
+from sockkit.core.console import Command, Completions
 from sockkit.core.peers import Recipient
 from sockkit.errors import UsageError
 from sockkit.events import Emit, Peer
@@ -108,8 +108,11 @@ class PeerCommands:
         return None
 
     def _number(self, text: str) -> int:
+        digits = "".join(
+            str(int(each)) if each.isdecimal() else each for each in text
+        )  # of ２, too
         for peer, _ in self._server.peers():
-            if plain_digits(text) == str(peer.number):
+            if digits == str(peer.number):
                 return peer.number
         raise UsageError(f"no peer {text}", "/list shows the peers, /all sends to all of them")
 

@@ -188,7 +188,9 @@ class Transcoder:
         """What to do about input that is not `source`: it may be `target` already."""
         if self._what == _RECEIVED:
             return "give its encoding with -E, or try --errors replace"
-        other = self._target if self.source != codecs.lookup(self._target).name else "gbk"
+        other = self._target
+        if self.source == codecs.lookup(other).name:
+            other = "gbk" if self.source == "utf-8" else "utf-8"
         return f"if it is {other}, convert it with iconv -f {other}, or try --errors replace"
 
     def _edit(self, text: str, final: bool) -> str:

@@ -583,7 +583,7 @@ def test_a_script_is_told_of_a_line_that_was_too_long(more: tuple[str, ...]) -> 
         status, _, told = run("chat", "join", *more, HERE, str(server.port), data=data)
         assert (status, told) == (
             55,
-            "sockkit: the room dropped some messages: its lines above say why\n",
+            "sockkit: some lines had no effect in the room: the notices above say why\n",
         )
 
 
@@ -595,7 +595,7 @@ def test_a_script_is_told_of_a_command_without_effect(line: str) -> None:
         )
         assert (status, told) == (
             55,
-            "sockkit: the room dropped some messages: its lines above say why\n",
+            "sockkit: some lines had no effect in the room: the notices above say why\n",
         )
 
 
@@ -731,7 +731,7 @@ def test_q_leaves_a_room_by_udp_too(tmp_path: Path) -> None:
         assert server.status() == 0
 
 
-DROPPED = "the room dropped some messages"
+DROPPED = "some lines had no effect in the room"
 
 
 def test_by_udp() -> None:
@@ -795,8 +795,8 @@ def test_a_person_whom_a_room_by_udp_does_not_want(kicked: bool, tmp_path: Path)
             1,
             "the room refused us: the room is full: try again later",
         ),
-        (("--flood", "1"), b"hi\n" * 20, 55, f"{DROPPED}: its lines above say why"),
-        ((), b"x" * 5000, 55, f"{DROPPED}: its lines above say why"),
+        (("--flood", "1"), b"hi\n" * 20, 55, f"{DROPPED}: the notices above say why"),
+        ((), b"x" * 5000, 55, f"{DROPPED}: the notices above say why"),
     ],
 )
 def test_a_room_by_udp_that_refuses(

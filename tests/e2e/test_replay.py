@@ -468,8 +468,8 @@ def test_what_is_no_recording_or_is_damaged(path: Path, tmp_path: Path) -> None:
         with path.open("ab") as file:
             file.write(b"what?\n")
         status, _, error = replay(recording, HERE, port)
-        told = f"{path} is damaged: line 5: it is not JSON: head -n 4 keeps what is before"
-        assert (status, error) == (1, f"sockkit: {told}\n")
+        why = "line 5: it is not JSON: head -n 4 FILE > NEW keeps the lines before it"
+        assert (status, error) == (1, f"sockkit: {path} is damaged: {why}\n")
         write(path)
         assert replay(path, HERE, port)[::2] == (
             1,

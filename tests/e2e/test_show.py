@@ -276,7 +276,7 @@ def test_a_damaged_line_is_named(tmp_path: Path) -> None:
         file.write(b"what?\n")
     status, out, told = shown(path)
     assert (status, out) == (1, b"> hi\n")
-    why = "line 3: it is not JSON: head -n 2 keeps what is before"
+    why = "line 3: it is not JSON: head -n 2 FILE > NEW keeps the lines before it"
     assert told == f"sockkit: {path} is damaged: {why}\n"
 
 

@@ -50,7 +50,7 @@ _WELCOME = "everyone here sees what you type, /help lists the commands"
 REFUSED_US = "the room refused us"
 KICKED_US = "the operator of the room has disconnected us"
 KICKED_HINT = "ask why before you join again"
-DROPPED = "the room dropped some messages"
+DROPPED = "some lines had no effect in the room"
 _NAME = f"([^ ]{{1,{MAX_NAME_LENGTH}}})"
 _SAID = re.compile(rf"\[(?:you to )?([^\] ]{{1,{MAX_NAME_LENGTH}}})(?: to you)?\] (.*)")
 # What follows the name may change: people choose none of it.
@@ -62,8 +62,14 @@ _NAME_REFUSED = re.compile(
     r'\* (?:the name "\S+" is (?:taken|reserved)|a name (?:must|can|cannot) .*)'
 )
 # Commands that had no effect; the reader itself has written what is in them.
-_NOT_DONE = re.compile(r"\* (?:unknown command|nobody here is called|usage:) .*")
+_ANOTHER_NAME = ": choose another name"
+_NOT_DONE = re.compile(
+    rf"\* (?:(?:unknown command|nobody here is called|usage:) .*|.*{_ANOTHER_NAME})"
+)
 _TOO_LONG = re.compile(r"\* message not sent: it is longer than [\d,]+ characters")
+
+
+NO_TLS = "* this room has no TLS"  # no client that speaks it shows this
 
 
 class Said(NamedTuple):
@@ -117,14 +123,14 @@ def parse(line: str) -> Meaning | None:
     """What a line of a room means to `chat join`; None for a line that it only shows."""
     if found := _SAID.fullmatch(line):
         return Said(*found.groups())
+    if line == LINE_TOO_LONG or _NOT_DONE.fullmatch(line):
+        return Dropped(line)
     if line in ROOM_CLOSES or line in NOT_ADMITTED:
         return Status(line)
     if found := _YOU_ARE.fullmatch(line):
         return YouAre(found[1] or found[2])
     if _NAME_REFUSED.fullmatch(line):
         return NameRefused(line)
-    if line == LINE_TOO_LONG or _NOT_DONE.fullmatch(line):
-        return Dropped(line)
     if found := _JOINED.fullmatch(line):
         return Joined(*found.groups())
     if found := _DEPARTED.fullmatch(line):
@@ -204,8 +210,8 @@ def refusal(line: str) -> SockkitError | None:
     """The error for a member whose room over UDP sends `line`; None if it refuses nothing, and the
     member may stay.
     """
-    if line == TOO_FAST or _TOO_LONG.fullmatch(line):
-        return SendError(DROPPED, "its lines above say why")
+    if line == TOO_FAST or _TOO_LONG.fullmatch(line) or _NOT_DONE.fullmatch(line):
+        return SendError(DROPPED, "the notices above say why")
     if line == ROOM_FULL or _NAME_REFUSED.fullmatch(line):
         return refused_by(line)
     if line == GOODBYE:
@@ -232,7 +238,6 @@ def refused_by(line: str) -> SockkitError:
 
 LINE_TOO_LONG = f"* line not sent: it is longer than {MAX_LINE_BYTES:,} bytes"
 NO_PASSWORD_CAME = "* no password came in time: goodbye"
-NO_TLS = "* this room has no TLS"
 NO_PASSWORD_NEEDED = "* this room needs no password"
 
 
@@ -242,7 +247,7 @@ def help_notices(rows: Iterable[Row], quit_word: str) -> list[str]:
 
 def not_renamed(why: str) -> str:
     """`why` is the error of `Names.check`."""
-    return f"* {why}: choose another name"
+    return f"* {why}{_ANOTHER_NAME}"
 
 
 def usage(command: str) -> str:

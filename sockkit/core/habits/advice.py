@@ -22,6 +22,7 @@ from sockkit.core.habits.near import nearest, unknown_option
 from sockkit.core.habits.options import HABITS, every_option, read_options
 from sockkit.core.habits.places import place
 from sockkit.core.habits.table import (
+    CHAT_ROLES,
     OPENSSL,
     ROLES,
     TOOLS,
@@ -38,7 +39,6 @@ _ELSEWHERE = {
 }
 _SHORT_HABIT = 4  # such as --ip: with one dash it is rather two letters
 _TEXTS = ("--reply", "--greet", "--motd", "--password", "--send", "--match")  # may have spaces
-_HOSTS_A_ROOM = ("start", "create", "open", "host", "new")  # as in `chat start 9000`
 MAX_WORDS = 100  # of a line that is examined; nobody types a longer one
 
 
@@ -131,7 +131,7 @@ def _in_group(group: str, words: Sequence[str], grammar: Grammar) -> Draft | Non
         draft.because("options come after the command", 2)
         return read_options(draft, [*words[:at], *words[at + 1 :]], grammar)
     role = _ROLES.get(words[0].lower(), "") if words else ""
-    if words and words[0].lower() in _HOSTS_A_ROOM:
+    if words and words[0].lower() in CHAT_ROLES:
         role = "listen"
     if not words or not (role or is_port(words[0]) or is_whole(words[0]) or _begins(words)):
         return None
@@ -177,7 +177,9 @@ def _by_first_word(words: Sequence[str], grammar: Grammar) -> Draft | None:
     """The draft of a line that begins with another tool, a role or an address."""
     first, draft = words[0], Draft()
     tool = first.lower().rpartition("/")[2]
-    if tool in _ELSEWHERE and (tool != "ping" or len(words) < 3):  # with a port it is probe
+    place = [*takewhile(lambda word: not word.startswith("-"), words[1:])]
+    asks_port = tool == "ping" and (is_pair(place) or any(map(is_whole, place[:1])))
+    if tool in _ELSEWHERE and not asks_port:
         return _refused(_ELSEWHERE[tool])
     if tool == "socat" or is_socat(first):
         draft.because("instead of socat's addresses, write")
@@ -194,7 +196,7 @@ def _by_first_word(words: Sequence[str], grammar: Grammar) -> Draft | None:
     if tool in TOOLS or tool in OTHERS:
         draft.origin = tool
         ours = take_tool(draft, tool, words, grammar["tcp-client"])
-        return draft if draft.refusal else read_options(draft, ours, grammar, tool)
+        return draft if draft.refusal else read_options(draft, ours, grammar)
     return _by_role(draft, words, grammar) or _by_address(draft, words, grammar)
 
 

@@ -14,6 +14,8 @@ LISTENERS = ("tcp-server", "udp-server", "echo", "chat serve", "relay")
 _PLAIN = ("", "tcp-client", "tcp-server", "udp-client", "udp-server")
 WITH_UDP = ("echo", "chat serve", "chat join", "relay", "probe")
 _OTHER = {"relay": "relay", "echo": "echo", "chat": "chat serve", "probe": "probe"}
+_NAMES_OF_NC = ("netcat", "nc.openbsd", "nc.traditional")
+_PAUSES = ("--every", "--interval", "--period", "--loop")
 _MATTERS = {"chat": -1, "listen": 0, "probe": 0}  # the acts with the most important reasons
 SCHEMES = {"4": "socks4", "5": "socks5h", "connect": "http", "socks4": "socks4", "http": "http"}
 HTTP_PROXY_PORT = 3128  # of nc and ncat; SOCKS has 1080, as here
@@ -24,7 +26,7 @@ class Draft:
 
     `words` are those of the address. `acts` are changes by name, each with its value. If `refusal`
     is set, there is no line: it says what to use instead of sockkit. `origin` is the tool that the
-    line is for, if it is for one; `tool` the same if that is nc or ncat.
+    line is for, if it is for one.
     """
 
     def __init__(self, command: str = "", words: tuple[str, ...] | list[str] = ()) -> None:
@@ -32,7 +34,7 @@ class Draft:
         self.words = [*words]
         self.options: list[tuple[str, ...]] = []
         self.acts: dict[str, str] = {}
-        self.before = self.after = self.refusal = self.tool = self.origin = ""
+        self.before = self.after = self.refusal = self.origin = ""
         self.lacking = ""  # the option that lacks its value
         self._reasons: list[tuple[int, str]] = []
 
@@ -40,6 +42,12 @@ class Draft:
     def reason(self) -> str:
         """The most important reason; empty if the line has no habit."""
         return min(self._reasons, key=lambda each: each[0])[1] if self._reasons else ""
+
+    @property
+    def tool(self) -> str:
+        """The tool whose letters the line has: nc or ncat; empty for any other."""
+        name = "nc" if self.origin in _NAMES_OF_NC else self.origin
+        return name if name in ("nc", "ncat") else ""
 
     @property
     def listens(self) -> bool:
@@ -66,7 +74,8 @@ class Draft:
 
     def take(self, habit: Habit, flag: Flag) -> None:
         """Apply `flag` to the draft, as `habit` says."""
-        if habit.value and not flag.value and habit.act != "port":  # of a port there is an example
+        # Of a port there is an example, and of a pause a second.
+        if habit.value and not flag.value and flag.name not in ("-p", "--port", *_PAUSES):
             self.lacking = flag.name
         if habit.use:
             self.add(*(part.replace("{}", flag.value or "") for part in habit.use.split()))
@@ -86,15 +95,16 @@ class Draft:
 
     def _take_value(self, habit: Habit, value: str) -> None:
         """Apply values that change what an option means."""
-        if habit.act in ("file", "send") and value.startswith("@"):  # curl's @FILE
+        if habit.act in ("file", "send") and (file := at_file(value)):
             self.acts.pop(habit.act)
-            self.acts["file"] = value[1:]
+            self.acts["file"] = file
             self.because("to send a file, redirect it", -1)
         elif habit.use.startswith("--join") and self.command == "udp-client":
-            self.drop("--join")  # it sends to a group as to any host
-            self.acts["host"] = value
+            self.drop("--join")
+            self.acts["group"] = value
+            self.because("udp-client sends to a group as to any address", -1)
         elif habit.act == "every" and not value:
-            self.acts["every"], self.lacking = "1", ""
+            self.acts["every"] = "1"
 
     def _told(self, habit: Habit, flag: Flag) -> str:
         """The reason for the change; empty if it needs none."""
@@ -251,7 +261,9 @@ def _add_proxy(draft: Draft) -> None:
     acts = draft.acts
     if "x" in acts:
         if "://" in acts["x"]:
-            draft.add("--proxy", acts["x"])
+            if acts.keys() & {"proxy-type", "proxy-user"}:
+                raise UsageError("a URL has both")
+            draft.add("--proxy", without_password(acts["x"]))
             return
         if "proxy-type" not in acts and _is_file(acts["x"]):
             if draft.tool == "nc" and not {"/", "."} & {*acts["x"]}:
@@ -267,6 +279,13 @@ def _add_proxy(draft: Draft) -> None:
             draft.because("sockkit asks for the password of the proxy", -2)
     elif "proxy-type" in acts or "proxy-user" in acts:
         raise UsageError("no proxy is named")
+
+
+def without_password(url: str) -> str:
+    """The URL of a proxy without the password in it, as we ask for that."""
+    scheme, slashes, rest = url.partition("://")
+    user, at, place = rest.rpartition("@")
+    return f"{scheme}{slashes}{user.partition(':')[0]}@{place}" if at else url
 
 
 def _is_file(word: str) -> bool:
@@ -337,6 +356,11 @@ def is_file(word: str) -> bool:
     ending = word.rpartition(".")[2]
     named = 0 < len(ending) < min(len(word) - 1, 5) and ending.isalnum() and not ending.isdigit()
     return is_path(word) or (named and not any(map(str.isspace, word)))
+
+
+def at_file(word: str) -> str:
+    """The file in curl's @FILE; empty if `word` is rather a text."""
+    return word[1:] if word[:1] == "@" and is_file(word[1:]) else ""
 
 
 def is_whole(word: str) -> bool:

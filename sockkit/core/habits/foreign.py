@@ -195,7 +195,8 @@ def _file(draft: Draft, kind: str, rest: str, output: bool | None) -> tuple[str,
     names = {option.partition("=")[0] for option in options}
     if output is None and kind.upper() != "CREATE" and not _ONE_WAY & names:
         draft.refusal = "socat reads and writes this file: give the direction with -u or -U"
-    writes = _is_output(kind, options) if output is None else output
+    writes = kind.upper() == "CREATE" or bool(names & {"wronly", "o-wronly"})
+    writes = writes if output is None else output
     appends = bool(_APPENDS & {*options}) or kind.upper() == "GOPEN"
     _refuse(draft, options, _CREATES | _APPENDS)
     if is_serial(path):
@@ -219,7 +220,7 @@ def _join_places(draft: Draft, places: list[_Place]) -> None:
         draft.act("relay")
         if "one-sided" in draft.acts:
             raise UsageError("-C is for the target only, and -4 and -6 are for both sides")
-        if places[1].six and not places[0].six:
+        if places[1].six and not places[0].six and ":" not in places[1].words[0]:
             raise UsageError("-6 is for both sides")
         if places[0].udp != places[1].udp:
             draft.refusal = "a relay does not convert between TCP and UDP: use socat"
@@ -244,11 +245,6 @@ def _refuse(draft: Draft, options: list[str], known: Set[str] = frozenset()) -> 
     names = (option.partition("=")[0] for option in options)
     if unknown := next((name for name in names if name not in SOCAT_NEEDLESS | known), ""):
         draft.refusal = f"socat's {unknown} is not supported: use socat"
-
-
-def _is_output(kind: str, options: list[str]) -> bool:
-    """Whether socat would rather write a file than read it, if it may do both."""
-    return kind.upper() == "CREATE" or bool(_CREATES & {each.partition("=")[0] for each in options})
 
 
 def _is_ours(word: str) -> bool:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from sockkit.core.access import parse_rule
-from sockkit.core.habits.draft import WITH_UDP, Draft, is_pair, is_port, is_whole, quoted
+from sockkit.core.habits.draft import (
+    WITH_UDP,
+    Draft,
+    is_pair,
+    is_port,
+    is_whole,
+    quoted,
+    without_password,
+)
 from sockkit.core.habits.foreign import is_serial, is_socat, is_url, take_socat, take_url
 from sockkit.core.habits.line import Flag, Grammar, Line, read
 from sockkit.core.habits.table import (
@@ -37,30 +45,27 @@ _MOST_WORDS = {"tcp-client": 2, "udp-client": 2, "chat join": 2, "show": 1, "rep
 _INPUTS = {*INPUTS, *(name for name, habit in HABITS.items() if habit.use == "--hex-input")}
 
 
-def read_options(
-    draft: Draft, words: Sequence[str], grammar: Grammar, tool: str = ""
-) -> Draft | None:
+def read_options(draft: Draft, words: Sequence[str], grammar: Grammar) -> Draft | None:
     """The draft of the options and words after one of our commands, or after another tool.
 
     An option that the command has keeps its meaning.
     """
     own = grammar[draft.command] if draft.command else {}
-    habits = _NCAT if tool == "ncat" else HABITS
+    habits = _NCAT if draft.tool == "ncat" else HABITS
     every = every_option(grammar)
     takes = every | {name: habit.value for name, habit in habits.items()} | dict(own)
-    draft.tool = tool if tool in ("nc", "ncat") else ""
     values, line = _values_of_flags(draft, read(words, takes.get))
     line = _without_values(draft, line, own)
     for flag in [*line.flags, *values]:
         known = flag.name in own and flag not in values
         habit = None if known else _habit(flag, habits)
-        if habit and not (tool or _makes_sense(draft.command, flag, habit)):
+        if habit and not (draft.origin or _makes_sense(draft.command, flag, habit)):
             return None
-        if tool == "nc" and flag.name == "-m":  # OpenBSD's nc means the least TTL
-            draft.refusal = not_supported("nc", "-m")
+        if draft.tool == "nc" and flag.name == "-m":  # OpenBSD's nc means the least TTL
+            draft.refusal = not_supported(draft.origin, "-m")
         if not _take(draft, flag, habit, every):
-            if tool and not draft.refusal:
-                draft.refusal = not_supported(tool, flag.name)
+            if draft.origin and not draft.refusal:
+                draft.refusal = not_supported(draft.origin, flag.name)
             return draft if draft.refusal else None
     draft.words = _plain_words(draft, line.words)
     if not (draft.listens or "listen" in draft.acts):
@@ -159,12 +164,8 @@ def _is_needless(draft: Draft, habit: Habit) -> bool:
 
 
 def _shown(flag: Flag) -> str:
-    """The value of our option, without the password in a proxy's URL, as we ask for that."""
-    scheme, slashes, rest = (flag.value or "").partition("://")
-    user, at, place = rest.rpartition("@")
-    if flag.name != "--proxy" or not at:
-        return flag.value or ""
-    return f"{scheme}{slashes}{user.partition(':')[0]}@{place}"
+    value = flag.value or ""
+    return without_password(value) if flag.name == "--proxy" else value
 
 
 def _spelled_otherwise(draft: Draft, flag: Flag) -> bool:

@@ -18,6 +18,7 @@ from sockkit.core.address import (
 from sockkit.core.habits.draft import (
     Draft,
     are_ports,
+    at_file,
     echo,
     is_file,
     is_pair,
@@ -36,7 +37,7 @@ _SSH = re.compile(r"(\d+):(.+):(\d+)", re.ASCII)  # PORT:HOST:PORT, as ssh -L ha
 _PAIR = re.compile(r"""\(?['"]?([^\s,'"()]*)['"]?,\s*(\d+)\)?""", re.ASCII)
 
 
-_INTERFACE = re.compile(r"lo|(eth|wl|en|tun|tap|br|docker|ppp)\w*\d", re.ASCII)
+_INTERFACE = re.compile(r"lo|(eth|wlan|tun|tap|br|docker|ppp)\d+|(en|wl)[opsx]\d\w*", re.ASCII)
 
 
 def place(draft: Draft, service: ServiceLookup) -> list[str]:
@@ -71,6 +72,8 @@ def _unix(draft: Draft, words: Sequence[str]) -> list[str]:
 def _client(draft: Draft, service: ServiceLookup) -> list[str]:
     words = _unix(draft, [host] if (host := draft.acts.get("host")) else [])
     words = _quote_program(draft, _unix(draft, [*words, *draft.words]))
+    if (group := draft.acts.get("group")) and not (is_pair(words) or words[0:1] == [group]):
+        words = [group, *words]
     words = _split_pair(draft, words)
     if ":" in words:  # HOST : PORT
         draft.because("a space goes between host and port", 2)
@@ -86,6 +89,8 @@ def _client(draft: Draft, service: ServiceLookup) -> list[str]:
         return _targets(draft)
     parse_address(address, service)
     _add_source(draft, address[0])
+    if more and (parse_unix(address[0]) or more == [address[0].rpartition(":")[2]]):
+        raise UsageError("two ports")
     if more:
         _add_more(draft, more)
     return address
@@ -167,11 +172,9 @@ def _add_more(draft: Draft, words: list[str]) -> None:
         draft.because(f"unexpected {words[0]!r}: give a name with --name")
         draft.add("--name", words[0])
         return
-    if len(words) == 1 and is_port(words[0]):
-        raise UsageError("two ports")
     if draft.command == "echo":
         raise UsageError("it sends nothing by itself")
-    file = words[0].removeprefix("@")
+    file = at_file(words[0]) or words[0]
     if (
         len(words) == 1
         and (is_file(file) or file != words[0])
@@ -315,7 +318,7 @@ def _targets(draft: Draft) -> list[str]:
         draft.add("--source", f"{source or _ANY}:{port}" if own else str(source))
     if not words and draft.reason:
         words = [HOST, PORT]
-    if len(words) > 2 and is_pair(words) and not any(map(_is_target, words[2:])):
+    if len(words) > 2 and is_pair(words) and not _is_target(words[2]):
         draft.because("a command comes after --", -1)
         draft.after = f" -- {' '.join(map(quoted, words[2:]))}"
         words = words[:2]
@@ -331,4 +334,5 @@ def _targets(draft: Draft) -> list[str]:
 
 
 def _is_target(word: str) -> bool:
-    return is_whole(word) or are_ports(word)
+    """Whether `word` is rather one more target of `probe` than a command."""
+    return is_whole(word) or are_ports(word) or "." in word.strip("./")

@@ -196,6 +196,8 @@ ROLES = {
     "play": "replay",
 }
 
+CHAT_ROLES = ("start", "create", "new")  # after `chat`, for serve
+
 # Words after an option such as --newline: with the first ones the data gets CRLF, as with --crlf.
 CRLF_WORDS = ("crlf", "\\r\\n", "\r\n")
 LF_WORDS = ("lf", "\\n", "\n")
@@ -329,7 +331,7 @@ WHY_NOT = (
     ("show", "--frame", "a recording has the messages as they came"),
     ("tcp-client", "--reconnect", "in a shell, while true; do …; sleep 1; done connects again"),
     *(
-        (command, name, "what comes is on stdout: write > FILE after the line")
+        (command, name, "use > FILE")
         for command in ("replay", "probe", "show")
         for name in ("-o", "--output")
     ),
@@ -344,7 +346,7 @@ WHY_NOT = (
     ),
     ("udp-client", "--join", "it sends to a group as to any address; udp-server joins one"),
     ("tcp-client", "--lines", "TCP has no messages: it sends the lines as they are"),
-    ("tcp-client", "--expect", "--until peer ends with the peer, and --linger after a silence"),
+    ("tcp-client", "--expect", "end with --until peer, or --linger 1"),
     ("chat serve", "--name", "the operator speaks as server"),
     *(("chat join", name, "it is for chat serve") for name in ("--motd", "--history")),
     *(

@@ -163,7 +163,7 @@ class TlsEnd:
             return ReceiveError(
                 f"receiving from {self.name} failed: it closed without close_notify, "
                 "so data may be missing",
-                "check that all of it has come",
+                "compare its size, or ask for it again",
                 kind="closed without close_notify, so data may be missing",
             )
         from sockkit.net.tls.words import broken, renamed

@@ -109,8 +109,8 @@ def listen(
         return Listener(context, options, found[0], sockets)
 
     def done(outcome: Listener | SockkitError) -> None:
-        if isinstance(outcome, ResolveError):
-            outcome.hint = "give an address of this machine (and quote a value of several words)"
+        if isinstance(outcome, ResolveError) and not sockets.family:
+            outcome.hint = "give an address of this machine, and quote a text of several words"
         on_done(outcome)
 
     return Steps(steps(), done)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from sockkit.core.address import Address, HostPort
 from sockkit.errors import BindError, ConnectError, UsageError, reason
-from sockkit.events import Emit, Notice, SocketCall
+from sockkit.events import Emit, SocketCall
 from sockkit.net.context import Context
 from sockkit.net.endpoint import Endpoint, is_group, show_address
 from sockkit.net.ends.end import failure_kind
@@ -95,8 +95,6 @@ def _bind(
         sock.close()
         raise
     if sock.family != socket.AF_UNIX:
-        if is_group(endpoint) and not udp.join:
-            emit(Notice(f"no group is joined: --join {address.host} receives what is sent to it"))
         return DatagramSocket(context, sock, None, sockets, admission)
     from sockkit.net.udp.unix import UnixDatagramSocket
 

@@ -10,8 +10,9 @@ GRAMMAR = options_of_commands()
 
 
 def drafted(command: str, line: str, tool: str = "") -> Draft:
-    draft = read_options(Draft(command), line.split(), GRAMMAR, tool)
-    assert draft
+    draft = Draft(command)
+    draft.origin = tool
+    assert read_options(draft, line.split(), GRAMMAR) is draft
     return draft
 
 
@@ -48,8 +49,7 @@ def test_a_value_after_a_flag_is_removed_or_sent() -> None:
 
 
 def test_an_option_that_we_do_not_have_is_refused() -> None:
-    draft = read_options(Draft(), ["--lua-exec", "x.lua", "80"], GRAMMAR, "ncat")
-    assert draft
+    draft = drafted("", "--lua-exec x.lua 80", "ncat")
     assert draft.refusal.startswith("Lua is not supported")
 
 
