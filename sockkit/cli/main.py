@@ -141,7 +141,8 @@ def _invoke(arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         if error.errno == errno.EPIPE:
             raise OutputGone("") from error
-        raise OutputError(f"could not write stdout: {reason(error)}") from error
+        hint = "add > /dev/null" if error.errno == errno.EBADF else ""
+        raise OutputError(f"could not write stdout: {reason(error)}", hint) from error
     return ExitStatus.DONE
 
 

@@ -249,7 +249,7 @@ def _outcome(error: SockkitError, stopping: Stopping, values: dict[str, Any]) ->
 
 
 def _not_begun(error: OSError) -> SockkitError:
-    return SockkitError(f"could not start: {reason(error)}")
+    return too_many_files(error) or SockkitError(f"could not start: {reason(error)}")
 
 
 def _allocate(size: int | None) -> None:

@@ -17,7 +17,7 @@ _HINT = "give HOST PORT, as in 127.0.0.1 8080, or unix:/PATH"
 
 # The last ones are the full-width comma, colon and brackets, and the dashes that get into a command
 # line by an input method, or from a page, in place of an option's hyphens.
-_NO_HOST = "*[]/ \t\n\0,()\uff0c\uff1a\uff08\uff09\u2013\u2014\u2212\uff0d"
+_NO_HOST = "*@[]/ \t\n\0,()\uff0c\uff1a\uff08\uff09\u2013\u2014\u2212\uff0d"
 _IPV6 = set("0123456789abcdefABCDEF:.")
 
 ServiceLookup = Callable[[str], "int | None"]
@@ -122,6 +122,10 @@ def _host_hint(text: str) -> str:
     """What to write in place of a URL, of a path, or of all addresses."""
     if not text:
         return "it is empty: is a variable of the shell unset?"
+    if text.startswith("@"):
+        return f"write unix:{text}"
+    if "@" in text:
+        return f"leave out {text.partition('@')[0]}@"
     if text == "*":
         return "write 0.0.0.0 to listen on all addresses"
     if "://" in text:

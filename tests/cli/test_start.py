@@ -241,7 +241,9 @@ def test_without_a_descriptor_it_says_so(monkeypatch: pytest.MonkeyPatch) -> Non
         raise OSError(errno.EMFILE, "Too many open files")
 
     monkeypatch.setattr(os, "pipe", full)
-    with pytest.raises(SockkitError, match="could not start: too many open files") as caught:
+    with pytest.raises(
+        SockkitError, match=r"^too many open files: raise the limit with ulimit -n"
+    ) as caught:
         started(lambda *_: None)
     assert caught.value.status == 1
 
@@ -254,7 +256,7 @@ def test_without_a_descriptor_for_what_is_dropped_it_says_so(
         only=lambda path, flags: (path, flags) == (os.devnull, os.O_WRONLY),
     )  # fmt: skip
     values = {"quiet": False, "verbose": 0, "send_only": True}
-    with pytest.raises(SockkitError, match="could not start: too many open files"):
+    with pytest.raises(SockkitError, match=r"^too many open files: raise the limit with ulimit -n"):
         start("test", lambda *_: None, None, values)
 
 

@@ -33,6 +33,7 @@ from sockkit.errors import UsageError
 
 _ROLES = {name: act for names, act in ROLES.items() for name in names.split()}
 _ELSEWHERE = {
+    "explain": "--explain goes after a command, as in tcp-client 127.0.0.1 8080 --explain",
     "ping": "to check a port, write sockkit probe HOST:PORT, and for a host use ping itself",
     "websocat": "WebSocket is not supported: use websocat itself",
     "nmap": "to check ports, write sockkit probe HOST:22,80, and for more use nmap itself",
@@ -185,8 +186,10 @@ def _by_first_word(words: Sequence[str], grammar: Grammar) -> Draft | None:
         draft.because("instead of socat's addresses, write")
         take_socat(draft, words[1:] if tool == "socat" else words)
         return draft
+    squeezed = {name.replace(" ", ""): name for name in grammar if " " in name}
     name = first.replace("_", " ").replace("-", " ")
-    if name in grammar and name:  # chat-join
+    name = squeezed.get(name, name)
+    if name in grammar and name:  # chat-join, chatjoin
         draft.command = name
         draft.because(f"the command is written {name!r}", 2)
         return read_options(draft, words[1:], grammar)

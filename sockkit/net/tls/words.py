@@ -97,8 +97,10 @@ def _about_certificates(reason: str, *, server: bool) -> tuple[str, str] | None:
     if reason in _NO_CERTIFICATE:
         return "it sent no certificate", "--tls-client-ca requires one"
     if reason in _REFUSED_CERTIFICATE:
-        why = "it rejected our certificate"
-        return why, "the client must trust it" if server else "use another one with --tls-cert"
+        hint = (
+            "the client must trust it and its name" if server else "use another one with --tls-cert"
+        )
+        return "it rejected our certificate", hint
     return None
 
 

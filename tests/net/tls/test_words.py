@@ -115,7 +115,7 @@ def test_a_certificate_that_is_not_trusted(change: Callable[[Both], None], words
     assert f"the certificate of there:1 is not trusted: {words}" in str(told)
     refused = no_handshake("here:2", server.error, server=True)
     assert str(refused) == (
-        "TLS with here:2 failed: it rejected our certificate: the client must trust it"
+        "TLS with here:2 failed: it rejected our certificate: the client must trust it and its name"
     )
 
 
