@@ -20,8 +20,8 @@ from sockkit.core.chat.view import ChatView
 from sockkit.core.ending import EndOptions, Until
 from sockkit.core.printable import Printable
 from sockkit.core.text import Edit, TextOptions, Transform
+from sockkit.core.transforms import WholeLines
 from sockkit.core.units import show_seconds
-from sockkit.core.whole_lines import WholeLines
 from sockkit.errors import ConnectError, ReceiveError, SockkitError, TimedOut, UsageError
 from sockkit.events import Notice, Peer
 from sockkit.net.context import Context
