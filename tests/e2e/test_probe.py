@@ -25,6 +25,7 @@ from tests.support import (
     need,
     peer,
     read_all,
+    reset,
     run,
 )
 
@@ -81,6 +82,22 @@ def test_what_there_is_to_find(tmp_path: Path) -> None:
     assert lines[4] == f"unix:{tmp_path}/none no such file or directory"
     (line,) = err
     assert line.startswith("sockkit: 1 of 5 targets is open (")
+
+
+def test_what_to_try_is_said_of_one_target(tmp_path: Path) -> None:
+    status, _, (told,) = probe(f"unix:{tmp_path}/none")
+    assert status == 7
+    assert told.endswith("no such file or directory: start the server first, or check the address")
+
+    def hear(sock: socket.socket) -> None:
+        sock.recv(1)
+        reset(sock)
+
+    with peer(hear) as port:
+        words = [f"{HERE}:{port}", "--send", "x", "--match", "y", "-w", str(WAIT)]
+        status, _, (told,) = probe(*words)
+    assert status == 56
+    assert told.endswith("connection reset by peer: the peer's log may say why")
 
 
 def test_the_status_of_one_target_is_that_of_a_client(tmp_path: Path) -> None:

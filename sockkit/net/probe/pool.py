@@ -98,5 +98,6 @@ class Pool(Pending):
             self.cancel()
             self._on_fail(outcome)
         else:
-            outcome.__cause__ = None  # thousands may be kept
+            if task[0]:  # thousands may be kept; that of the first may say what to try
+                outcome.__cause__ = None
             self._on_outcome(task[0], without_traceback(outcome))

@@ -98,7 +98,7 @@ def _not_one(proxy: Proxy, answer: bytes) -> ProxyError:
     article, other = ("an", "socks5h") if protocol == "HTTP" else ("a", "http")
     hint = f"try another scheme, such as {other}://"
     if answer.startswith(_FIRST_BYTES[protocol]):  # the right protocol, but an invalid answer
-        hint = ""
+        hint = "check its address"
     elif protocol == "HTTP" and answer.startswith((b"\0", b"\5")):
         hint = "it answers like a SOCKS proxy: try socks5h://"
     elif answer.startswith(b"H"):
