@@ -538,11 +538,11 @@ def test_a_standard_output_that_nobody_reads(target: Target) -> None:
     """It matters to a view only."""
     for options in ([], ["-x"]):
         out, into = os.pipe()
-        os.close(out)
         with (
             os.fdopen(into, "wb") as stdout,
             relayed(target, *options, stdout=stdout) as (program, client, there),
         ):
+            os.close(out)
             if options:
                 with contextlib.suppress(ConnectionResetError):  # it has ended already
                     client.sendall(b"seen")
